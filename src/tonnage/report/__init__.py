@@ -1,0 +1,1 @@
+"""Results made readable: the answer in words and tables, the pictures."""

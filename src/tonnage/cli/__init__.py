@@ -1,0 +1,94 @@
+"""The command line: one file per verb, loaded only when that verb is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cyclopts import App, CycloptsError
+
+VERBS = {
+    "launch": "Whether, when and at what cost a programme launches: P10, P50, P90, what binds, what moves it.",
+    "fit": "Does a model fit on these chips; with what context and batch.",
+    "train": "The best layout to train a model on these chips: step time, memory, days, cost.",
+    "serve": "The best way to serve a model on these chips under a service level: speed, memory, price.",
+    "show": "What is known: chips, models, prices, rules, events, or one thing by name.",
+    "sources": "Where the facts in a saved answer come from.",
+    "compare": "What differs between two saved answers.",
+    "rerun": "Ask again what a saved answer was asked, and say what changed.",
+    "new": "Write a commented programme file to start from.",
+    "schema": "The JSON Schema of the programme file, for editors.",
+    "accuracy": "Predictions held against published, measured results.",
+}
+
+
+def app() -> App:
+    """The cyclopts application; each verb is imported when it is called."""
+    from cyclopts import App
+
+    from tonnage import __version__
+
+    root = App(
+        name="tonnage",
+        help="Can this model be trained and served on the chips we can lawfully have; when does it launch, "
+        "at what cost, and what is in the way?",
+        version=__version__,
+        help_format="plaintext",
+        result_action="return_value",
+    )
+    for verb, summary in VERBS.items():
+        root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary)
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: runs one command and exits with 0 (feasible), 1 (infeasible), 2 (bad input), 3 (fact missing)."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns the exit code instead of leaving."""
+    import os
+
+    from cyclopts import CycloptsError
+
+    from tonnage.errors import TonnageError
+
+    try:
+        code: Any = app()(arguments or ["--help"], exit_on_error=False, print_error=False, help_on_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _usage(error, arguments)
+    except TonnageError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: TonnageError) -> int:
+    from tonnage.errors import InputError
+
+    problems = error.problems if isinstance(error, InputError) else ()
+    if len(problems) > 1:
+        lines = [f"error: {len(problems)} problems", *(f"  {problem}" for problem in problems)]
+    else:
+        lines = [f"error: {error.message}"]
+    if error.hint:
+        lines.append(f"hint: {error.hint}")
+    print("\n".join(lines), file=sys.stderr)
+    return error.exit_code
+
+
+def _usage(error: CycloptsError, arguments: list[str]) -> int:
+    verb = next((word for word in arguments if word in VERBS), None)
+    text = " ".join(str(error).split())
+    print(f"error: {text}", file=sys.stderr)
+    print(f"hint: tonnage {verb + ' ' if verb else ''}--help", file=sys.stderr)
+    return 2

@@ -1,0 +1,5 @@
+"""`python -m tonnage.cli`."""
+
+from tonnage.cli import main
+
+main()

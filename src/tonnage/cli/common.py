@@ -1,0 +1,180 @@
+"""What every verb shares: its options, and the way from a result to the screen, to JSON, to CSV and to a file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from tonnage import units
+from tonnage.errors import InputError, Outcome, Problem
+from tonnage.report.answer import Answer, render, to_csv
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
+
+SCHEMA = "tonnage/1"
+
+
+@Parameter(name="*", group="Everywhere")
+@dataclass(frozen=True)
+class Common:
+    """Options that every verb takes.
+
+    Parameters
+    ----------
+    json: print the result as JSON instead of words.
+    csv: print the result's table as CSV.
+    output: also write to this file; its ending decides: .json, .csv, .txt, .svg.
+    seed: seed of everything drawn at random.
+    set: change one input, KEY=VALUE; may be repeated.
+    catalog: folder of facts of your own, looked at before ours.
+    as_of: use only what was known on this date.
+    quiet: no notes on stderr.
+    verbose: more notes on stderr.
+    color: colour, when stdout is a terminal.
+    """
+
+    json: bool = False
+    csv: bool = False
+    output: Annotated[tuple[Path, ...], Parameter(name=["--output", "-o"], negative="")] = ()
+    seed: int = 0
+    set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    catalog: Path | None = None
+    as_of: str | None = None
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
+    color: bool = True
+
+    def date(self) -> datetime.date | None:
+        """The date of `--as-of`, or None."""
+        if self.as_of is None:
+            return None
+        try:
+            return units.parse_date(self.as_of)
+        except ValueError as error:
+            raise InputError(Problem(str(error), "--as-of")) from None
+
+    def changes(self) -> dict[str, str]:
+        """`--set KEY=VALUE` pairs; raises InputError for every one that is not a pair."""
+        pairs = [text.partition("=") for text in self.set]
+        problems = [Problem(f'expected KEY=VALUE, got "{k}"', "--set") for k, equals, _ in pairs if not (equals and k)]
+        if problems:
+            raise InputError(problems)
+        return {key.strip(): value.strip() for key, _, value in pairs}
+
+    def load_catalog(self) -> Catalog:
+        """The catalogue, with the overlay of `--catalog` before it."""
+        from tonnage import catalog
+
+        return catalog.load(self.catalog)
+
+    def note(self, text: str) -> None:
+        """Talk, on stderr, unless `-q`."""
+        if not self.quiet:
+            print(text, file=sys.stderr)
+
+
+COMMON = Common()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a verb hands to `finish`.
+
+    command, inputs: what was asked, so that `rerun` can ask it again; body: the result's own keys (JSON values, base
+    units); outcome, evidence, sources: as in every plan; answer: the same in words; pictures: by file ending (`.svg`),
+    a function that draws it.
+    """
+
+    command: str
+    inputs: Mapping[str, Any]
+    body: Mapping[str, Any]
+    answer: Answer
+    outcome: Outcome = field(default_factory=Outcome)
+    evidence: str | None = None
+    sources: Iterable[str] = ()
+    catalog: Catalog | None = None
+    pictures: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+
+
+def finish(result: Result, common: Common) -> int:
+    """Print a result as asked for, write the files asked for, and return the exit code (0 feasible, 1 infeasible)."""
+    written = [_contents(path, result, common) for path in common.output]
+    if common.json:
+        text = to_json(result, common)
+    elif common.csv:
+        text = to_csv(result.answer)
+    else:
+        text = render(result.answer, saved=tuple(str(path) for path in common.output), color=_color(common))
+    from tonnage import files
+
+    for path, data in zip(common.output, written, strict=True):
+        files.write(path, data)
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    return 0 if result.outcome.feasible else 1
+
+
+def envelope(result: Result, common: Common) -> dict[str, Any]:
+    """The result with the keys that every answer has."""
+    head: dict[str, Any] = {
+        "schema": SCHEMA,
+        "command": result.command,
+        "inputs": dict(result.inputs),
+        "outcome": result.outcome.reason,
+        "binds": [
+            {"what": bind.what, "by": bind.by, "text": bind.text, "lift": bind.lift} for bind in result.outcome.binds
+        ],
+        "sources": sorted(set(result.sources)),
+        "catalog": result.catalog.digest if result.catalog else None,
+        "seed": common.seed,
+        "evidence": result.evidence,
+    }
+    return head | dict(result.body)
+
+
+def to_json(result: Result, common: Common) -> str:
+    """One line of sorted meaning, indented; numbers as plain floats; no NaN (an unknown is null)."""
+    return json.dumps(_plain(envelope(result, common)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON has: numpy numbers become floats, dates ISO text, infinities and NaN null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (datetime.date, Path)):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    return str(value)
+
+
+def _contents(path: Path, result: Result, common: Common) -> str:
+    ending = path.suffix.lower()
+    if ending == ".json":
+        return to_json(result, common)
+    if ending == ".csv":
+        return to_csv(result.answer)
+    if ending in (".txt", ".out", ".md"):
+        return render(result.answer, color=False)
+    if ending in result.pictures:
+        return result.pictures[ending]()
+    endings = ", ".join([".json", ".csv", ".txt", *result.pictures])
+    raise InputError(Problem(f'cannot write "{ending or path.name}" files here; endings: {endings}', "--output"))
+
+
+def _color(common: Common) -> bool:
+    return common.color and sys.stdout.isatty() and "NO_COLOR" not in os.environ
