@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError
 
+    from tonnage.errors import TonnageError
+
 VERBS = {
     "launch": "Whether, when and at what cost a programme launches: P10, P50, P90, what binds, what moves it.",
     "fit": "Does a model fit on these chips; with what context and batch.",
@@ -57,6 +59,7 @@ def run(arguments: list[str]) -> int:
     from tonnage.errors import TonnageError
 
     try:
+        _check_verb(arguments)
         code: Any = app()(arguments or ["--help"], exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
@@ -69,7 +72,26 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        return _defect(error, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _check_verb(arguments: list[str]) -> None:
+    from tonnage.errors import InputError, Problem, nearest
+
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+        problem = Problem(f'no verb named "{arguments[0][:60]}"', suggestion=nearest(arguments[0][:60], VERBS))
+        raise InputError(problem, hint="tonnage --help")
+
+
+def _defect(error: Exception, arguments: list[str]) -> int:
+    """An exception that nobody meant: one line, and the traceback only with -v."""
+    if {"-v", "--verbose"} & set(arguments):
+        raise error
+    print(f"error: a defect in tonnage: {type(error).__name__}: {error}", file=sys.stderr)
+    print("hint: the same command with -v prints the traceback; please report it", file=sys.stderr)
+    return 70
 
 
 def _report(error: TonnageError) -> int:

@@ -1,0 +1,57 @@
+# tonnage: every target sets up what it needs. `make` alone lists them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test launch test check accuracy speed lock format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
+
+$(VENV)/.core: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core requirements-test.lock
+	@$(PIP) install --constraint requirements-test.lock --editable '.[test]'
+	@touch $@
+
+setup: $(VENV)/.core  ## create .venv from the lock file and install tonnage into it
+
+setup-test: $(VENV)/.test  ## the same, with what the tests and checks need
+
+launch: setup  ## the main job: when can R2 launch, on what, at what cost, and what is in the way?
+	@$(BIN)/tonnage launch examples/r2.yaml
+
+test: setup-test  ## every test
+	@$(BIN)/python -m pytest -n 2
+
+check: setup-test  ## lint, format, types, layers, dead links
+	@$(BIN)/ruff check src tests scripts benchmarks
+	@$(BIN)/ruff format --check --quiet src tests scripts benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/check_links.py
+
+accuracy: setup  ## regenerate docs/accuracy.md: predictions against published results
+	@$(BIN)/python scripts/accuracy.py
+
+speed: setup  ## regenerate docs/speed.md
+	@$(BIN)/python benchmarks/speed.py
+
+format: setup-test  ## format the code
+	@$(BIN)/ruff format src tests scripts benchmarks
+	@$(BIN)/ruff check --fix src tests scripts benchmarks
+
+lock:  ## renew the lock files from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  pyproject.toml -o requirements.lock
+	uv pip compile --python-version 3.11 --extra test --constraint requirements.lock --no-emit-index-url --no-header \
+	  --no-annotate pyproject.toml -o requirements-test.lock
+
+clean:  ## remove what setup made
+	rm -rf $(VENV) build dist src/*.egg-info
