@@ -42,7 +42,7 @@ class CaseFile:
 
 @cache
 def load_cases(kind: str) -> tuple[Row, ...]:
-    """Bundled cases of a kind (`training`, `serving`, `silicon`) in the published schema. Shared: do not change them."""
+    """Bundled cases of a kind (`training`, `serving`, `silicon`). Shared between callers: not to be changed."""
     if kind not in KINDS:
         raise InputError(Problem(f'"{kind}" is not one of {", ".join(KINDS)}'))
     sources = {row.pop("key"): row for row in read_table(DATA / "sources.csv")}
@@ -94,7 +94,7 @@ def _parse_line(line: str, full: bool) -> Row:
     try:
         row = json.loads(line, parse_constant=_not_finite, object_pairs_hook=_no_repeats)
     except (ValueError, RecursionError) as error:
-        raise Skip(str(error) if isinstance(error, _Said) else "not valid JSON") from None
+        raise Skip(str(error) if isinstance(error, _ReasonError) else "not valid JSON") from None
     if not isinstance(row, dict):
         raise Skip("not a JSON object")
     if _depth(row) > MAX_DEPTH:
@@ -102,18 +102,18 @@ def _parse_line(line: str, full: bool) -> Row:
     return row
 
 
-class _Said(ValueError):
+class _ReasonError(ValueError):
     """A reason of our own raised inside the JSON parser."""
 
 
 def _not_finite(_: str) -> Any:
-    raise _Said("holds a number that is not finite")
+    raise _ReasonError("holds a number that is not finite")
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> Row:
     row = dict(pairs)
     if len(row) != len(pairs):
-        raise _Said("a key is given twice")
+        raise _ReasonError("a key is given twice")
     return row
 
 
