@@ -66,7 +66,13 @@ class Operator:
     flop: forward FLOP [FLOP]; weight: parameters held [elements]; stream: activations read and written [elements];
     cache_read, cache_write: KV cache or recurrent state moved [elements]; saved: activations that training must keep
     for the backward pass when nothing is recomputed [elements]; saved is counted once, at the operator that
-    produces or consumes it, such that the sum over operators is what a fused implementation keeps.
+    produces or consumes it, such that the sum over operators is what a fused implementation keeps. It is counted in
+    elements of the activation precision (16 bit; a 32-bit value is two). A `column` or `vocab` GEMM saves its input,
+    which the cut leaves whole (it divides only with sequence parallelism, as what `none` saves does); what the other
+    operators save divides as the operator does.
+
+    `weight` is what is held, once over all operators; what a GEMM reads is n x k (x groups touched): the head of a
+    model with shared embeddings reads a table that it does not hold a second time.
     """
 
     name: str
@@ -88,3 +94,5 @@ class Operator:
     saved: Numbers = 0.0
     heads_limit: Numbers = 0.0
     """Heads (or KV heads) that limit how far `heads`/`kv_heads` can be cut; beyond it the work is repeated."""
+    cache_limit: Numbers = 0.0
+    """KV heads that limit how far cache_read and cache_write can be cut: 1 for a latent that every rank keeps whole."""

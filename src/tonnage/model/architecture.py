@@ -1,0 +1,201 @@
+"""What is to be run: an architecture as blocks of layers, and its operators in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Numbers, Operator, Step
+from tonnage.model.site import Site
+
+
+class Mixer(Protocol):
+    """What mixes tokens in a layer: some attention, or a recurrence."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind, as shown in tables."""
+
+    def operators(self, site: Site) -> tuple[Operator, ...]:
+        """Operators of one layer."""
+
+    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+        """Elements cached for a sequence of `context` tokens on one of `tp` ranks."""
+
+    def state(self, tp: Numbers = 1) -> Numbers:
+        """Elements of recurrent state of a sequence on one of `tp` ranks."""
+
+
+class Ffn(Protocol):
+    """What works on each token alone in a layer."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind, as shown in tables."""
+
+    def operators(self, site: Site) -> tuple[Operator, ...]:
+        """Operators of one layer."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Something else that each layer of a block does: a GEMM of n x k, or an element-wise kernel of `stream`.
+
+    weight: elements held, all included; flop, stream, saved: per token.
+    """
+
+    name: str
+    weight: int
+    n: int = 0
+    k: int = 0
+    flop: int = 0
+    stream: int = 0
+    saved: int = 0
+
+    def operator(self, site: Site) -> Operator:
+        """The operator, repeated on every rank."""
+        if self.n:
+            return site.gemm(self.name, "other", self.n, self.k, "none", weight=self.weight, saved=self.saved)
+        return site.pointwise(
+            self.name, "other", self.stream, weight=self.weight, saved=self.saved, flop=self.flop
+        )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers of one kind: how many, what mixes tokens, what works on each.
+
+    norms: normalisations of the residual's width in each layer; norm_vectors: vectors that each holds (a LayerNorm's
+    bias is a second one, a norm without scale has none).
+    """
+
+    count: int
+    mixer: Mixer | None
+    ffn: Ffn | None
+    norms: int = 2
+    norm_vectors: int = 1
+    extras: tuple[Extra, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Name of the block kind, as shown in tables: `mla+moe`."""
+        return "+".join(part.kind for part in (self.mixer, self.ffn) if part is not None)
+
+    def operators(self, site: Site) -> tuple[Operator, ...]:
+        """Operators of one layer of the block."""
+        names = ("input_norm", "post_norm", "third_norm", "fourth_norm", "fifth_norm", "sixth_norm", "seventh_norm")
+        held = site.hidden * self.norm_vectors
+        made = [site.norm(name, site.hidden, weight=held) for name in names[: self.norms]]
+        for part in (self.mixer, self.ffn):
+            if part is not None:
+                made.extend(part.operators(site))
+        return (*made, *(extra.operator(site) for extra in self.extras))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model to be run.
+
+    name: id (`deepseek-ai/DeepSeek-V3`); title: as people write it; hidden: width of the residual stream; vocab: rows
+    of the embedding; blocks: kinds of layers; layers: for each layer in order, its index into `blocks`; tied: the
+    head reads the embedding table; mtp: multi-token-prediction layers, each a `Block` with count; mtp_extra: elements
+    beside that block in each (projection and norms); precision, expert_precision: in which the published weights of
+    linear layers and of routed experts are stored; context: longest sequence [tokens]; encoders: parameters of the
+    vision or audio towers by name; embeddings, heads: further elements held there by name; config: the configuration
+    it was read from.
+    """
+
+    name: str
+    title: str
+    model_type: str
+    hidden: int
+    vocab: int
+    blocks: tuple[Block, ...]
+    layers: tuple[int, ...]
+    tied: bool = False
+    mtp: Block | None = None
+    final_norm: int = 0
+    head_bias: int = 0
+    precision: str = "bf16"
+    expert_precision: str = "bf16"
+    context: int = 0
+    encoders: tuple[tuple[str, int], ...] = ()
+    embeddings: tuple[tuple[str, int], ...] = ()
+    source: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def depth(self) -> int:
+        """Decoder layers, without multi-token prediction."""
+        return len(self.layers)
+
+    @property
+    def moe(self) -> bool:
+        """Whether some layer has routed experts."""
+        return any(block.ffn is not None and block.ffn.kind.startswith("moe") for block in self.blocks)
+
+
+def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
+    """Operators of one forward pass of `step`, the whole model uncut; layers of a block come once with their count.
+
+    Broadcasts over arrays in the step's loads. The multi-token-prediction layers come with block MTP when `step.mtp`.
+    """
+    tokens = step.tokens
+    made = [*_embedding(arch, Site(EMBEDDING, 1, arch.hidden, step, tokens))]
+    for number, block in enumerate(arch.blocks):
+        made.extend(block.operators(Site(number, block.count, arch.hidden, step, tokens)))
+    made.extend(_head(arch, Site(HEAD, 1, arch.hidden, step, tokens)))
+    if step.mtp and arch.mtp is not None:
+        made.extend(_mtp(arch, arch.mtp, Site(MTP, arch.mtp.count, arch.hidden, step, tokens)))
+    return tuple(made)
+
+
+def _lookup(site: Site, name: str, weight: float, stream: float) -> Operator:
+    return Operator(
+        name=name,
+        part="embedding",
+        kind="lookup",
+        block=site.block,
+        count=1,
+        cut="vocab",
+        m=site.tokens,
+        weight=float(weight),
+        stream=site.tokens * float(stream),
+    )
+
+
+def _embedding(arch: Architecture, site: Site) -> tuple[Operator, ...]:
+    held = 0 if arch.tied else arch.vocab * arch.hidden
+    made = [_lookup(site, "embedding", held, 2 * arch.hidden)]
+    made.extend(_lookup(site, name, weight, 2 * arch.hidden) for name, weight in arch.embeddings)
+    for name, weight in arch.encoders:
+        made.append(Operator(name, "other", "lookup", site.block, 1, "none", weight=float(weight)))
+    return tuple(made)
+
+
+def _head(arch: Architecture, site: Site) -> tuple[Operator, ...]:
+    """Final norm, head GEMM (it holds the table of tied embeddings), and the logits in 32 bit."""
+    norm = site.norm("final_norm", site.hidden, weight=arch.final_norm)
+    return (norm, *_logits(arch, site, arch.vocab * arch.hidden + arch.head_bias))
+
+
+def _logits(arch: Architecture, site: Site, held: float) -> tuple[Operator, ...]:
+    rows = site.step.logits
+    return (
+        site.gemm("head", "head", arch.vocab, arch.hidden, "vocab", rows=rows, saved=arch.hidden, weight=held),
+        site.pointwise("logits", "head", 2 * arch.vocab, "vocab", rows=rows, saved=2 * arch.vocab),
+    )
+
+
+def _mtp(arch: Architecture, block: Block, site: Site) -> tuple[Operator, ...]:
+    """Multi-token prediction (DeepSeek-V3, arXiv 2412.19437, section 2.2): embedding and head are the main model's."""
+    hidden = arch.hidden
+    return (
+        _lookup(site, "mtp_embedding", 0, 2 * hidden),
+        site.norm("mtp_norms", 2 * hidden, residual=False),
+        site.gemm("mtp_proj", "other", hidden, 2 * hidden, "column", saved=2 * hidden),
+        *block.operators(site),
+        site.norm("mtp_final_norm", hidden),
+        *_logits(arch, site, 0),
+    )

@@ -1,0 +1,106 @@
+"""Figures of an architecture: parameters, cache, FLOP per token. All are read off its operators and layer kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tonnage.model.architecture import Architecture, operators
+from tonnage.model.operators import MTP, Load, Numbers, Operator, Step
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters of a model [elements].
+
+    total: what `transformers` counts (no multi-token prediction; encoders included); active: those that one token
+    visits, embedding and head included (as DeepSeek counts: arXiv 2412.19437 states 37B so); mtp: multi-token-prediction
+    layers, without the shared embedding and head; embedding: the embedding and head tables (one if tied); encoders: vision
+    and audio towers, in total but not in active; by_name: total split by operator.
+    """
+
+    total: int
+    active: int
+    mtp: int
+    embedding: int
+    encoders: int
+    by_name: Mapping[str, int]
+
+
+def params(arch: Architecture) -> Params:
+    """Parameters of `arch`, the sum over its operators of weight x count."""
+    made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
+    main = [operator for operator in made if operator.block != MTP]
+    encoders = sum(weight for _, weight in arch.encoders)
+    by_name: dict[str, int] = {}
+    for operator in main:
+        if operator.weight:
+            by_name[operator.name] = by_name.get(operator.name, 0) + _held(operator)
+    return Params(
+        total=sum(by_name.values()),
+        active=sum(_visited(operator) for operator in main) - encoders,
+        mtp=sum(_held(operator) for operator in made if operator.block == MTP),
+        embedding=by_name.get("embedding", 0) + by_name.get("head", 0),
+        encoders=encoders,
+        by_name=by_name,
+    )
+
+
+def _held(operator: Operator) -> int:
+    return int(operator.weight) * operator.count
+
+
+def _visited(operator: Operator) -> int:
+    if operator.kind != "grouped_gemm":
+        return _held(operator)
+    return round(_held(operator) * operator.top_k / operator.groups)
+
+
+def cache_elements(arch: Architecture, context: Numbers, tp: Numbers = 1) -> Numbers:
+    """Elements that one sequence of `context` tokens keeps on one of `tp` ranks: KV cache and recurrent state.
+
+    Windows, compression and shared layers are taken into account; a latent (MLA) is whole on every rank. Multi-token
+    prediction's own cache is not included. Array arguments broadcast.
+    """
+    kept = [block.count * block.mixer.cache(context, tp) for block in arch.blocks if block.mixer is not None]
+    return sum(kept, start=context * 0.0) + state_elements(arch, tp)
+
+
+def state_elements(arch: Architecture, tp: Numbers = 1) -> Numbers:
+    """Elements of recurrent state (convolutions included) that one sequence keeps on one of `tp` ranks."""
+    return sum((block.count * block.mixer.state(tp) for block in arch.blocks if block.mixer is not None), start=0.0)
+
+
+def kv_per_token(arch: Architecture) -> float:
+    """Elements that one more token adds to the cache while no window is full: all layers, whole model."""
+    return float(cache_elements(arch, 1.0) - state_elements(arch))
+
+
+@dataclass(frozen=True)
+class CacheRow:
+    """The cache of one layer kind: its name, layers, elements per layer of KV at a context, and of state."""
+
+    kind: str
+    layers: int
+    kv: float
+    state: float
+
+
+def cache_table(arch: Architecture, context: float) -> tuple[CacheRow, ...]:
+    """The cache by layer kind at a context length."""
+    return tuple(
+        CacheRow(block.mixer.kind, block.count, float(block.mixer.cache(context)), float(block.mixer.state()))
+        for block in arch.blocks
+        if block.mixer is not None
+    )
+
+
+def flop_per_token(arch: Architecture, seq: Numbers, training: bool = False, mtp: bool = False) -> Numbers:
+    """Model FLOP of one token in a sequence of `seq`, forward (or forward and backward: three times) [FLOP].
+
+    Model FLOP as MFU wants them (PaLM, arXiv 2204.02311, appendix B) but with attention counted causally: a query
+    meets on average (seq + 1) / 2 keys, fewer under a window or a sparse choice; nothing recomputed is counted.
+    """
+    step = Step((Load(1.0, seq),), seq, mtp=mtp)
+    work = sum(operator.flop * operator.count for operator in operators(arch, step))
+    return work / seq * (3.0 if training else 1.0)
