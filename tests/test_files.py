@@ -134,3 +134,10 @@ def test_write_is_atomic(tmp_path):
         with pytest.raises(InputError):
             files.write(bad, "x")
     assert os.path.exists("/dev/null")  # noqa: PTH110
+
+
+def test_json_comes_as_a_document(tmp_path):
+    files.write(tmp_path / "a.json", '{"a": [1, 2.5, null]}')
+    document = files.read_json(tmp_path / "a.json")
+    assert document.value == {"a": [1, 2.5, None]}
+    assert document.place(("a", 0)).endswith("a.json")

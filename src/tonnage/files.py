@@ -305,9 +305,10 @@ def resolve(text: str) -> Scalar:
     return text
 
 
-def read_json(path: str | Path, limit: int = 50_000_000) -> Any:
-    """JSON from a file; see `parse_json`."""
-    return parse_json(read_text(path, limit), str(path))
+def read_json(path: str | Path, limit: int = 50_000_000) -> Document:
+    """JSON from a file -> `Document`, whose places say the file only; see `parse_json`."""
+    value = parse_json(read_text(path, limit), str(path))
+    return Document(value, Node(value, _short(str(path))), _short(str(path)))
 
 
 def parse_json(text: str, name: str = "") -> Any:
