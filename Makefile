@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test check accuracy speed lock format clean
+.PHONY: help setup setup-test launch test check accuracy speed examples lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -42,6 +42,9 @@ accuracy: setup  ## regenerate docs/accuracy.md: predictions against published r
 
 speed: setup  ## regenerate docs/speed.md
 	@$(BIN)/python benchmarks/speed.py
+
+examples: setup  ## print every example again: examples/, README, guide
+	@$(BIN)/python scripts/examples.py
 
 format: setup-test  ## format the code
 	@$(BIN)/ruff format src tests scripts benchmarks

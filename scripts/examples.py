@@ -1,0 +1,76 @@
+"""Write the output of every example again: `examples/*.console` and the blocks of the README and the guide.
+
+An example is a file whose first line is `$ tonnage ...` and whose other lines are what that command prints. With
+`--check` nothing is written: the exit code says whether all examples still print what they say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from tonnage.cli import run
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/guide.md")
+BLOCK = re.compile(r"(```console\n)(.*?)(```\n)", re.S)
+
+
+def output(command: str) -> str:
+    """What a command line of the examples prints on stdout."""
+    words = shlex.split(command.removeprefix("$ "))
+    if words[0] != "tonnage":
+        raise SystemExit(f"not a tonnage command: {command}")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = run([*words[1:], "--quiet"])
+    if code not in (0, 1):
+        raise SystemExit(f"exit {code}: {command}")
+    return out.getvalue()
+
+
+def again(text: str) -> str:
+    """A console text whose every `$ tonnage` line is followed by what it prints; `...` keeps a cut cut."""
+    parts = re.split(r"(?m)^(?=\$ )", text)
+    return parts[0] + "".join(_again(part) for part in parts[1:])
+
+
+def _again(part: str) -> str:
+    command, _, printed = part.partition("\n")
+    if not command.startswith("$ tonnage"):
+        return part
+    lines = output(command).splitlines()
+    if printed.rstrip().endswith("\n..."):
+        lines = [*lines[: len(printed.rstrip().splitlines()) - 1], "..."]
+    return "\n".join([command, *lines]).rstrip() + "\n" + ("\n" if printed.endswith("\n\n") else "")
+
+
+def page(text: str) -> str:
+    """A Markdown page with its console blocks printed again."""
+    return BLOCK.sub(lambda block: block[1] + again(block[2]) + block[3], text)
+
+
+def main(arguments: list[str]) -> int:
+    """Regenerate (or with `--check` compare) all examples; a name as argument limits it to files with that name in."""
+    check = "--check" in arguments
+    wanted = [word for word in arguments if not word.startswith("-")]
+    stale = []
+    for path in [*sorted((ROOT / "examples").glob("*.console")), *(ROOT / name for name in PAGES)]:
+        if wanted and not any(word in str(path) for word in wanted):
+            continue
+        old = path.read_text(encoding="utf-8")
+        new = page(old) if path.suffix == ".md" else again(old)
+        if new != old:
+            stale.append(path.name)
+            if not check:
+                path.write_text(new, encoding="utf-8")
+    print(f"{'stale' if check else 'written'}: {', '.join(stale) or 'nothing'}")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
