@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import datetime
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tonnage.errors import MissingFact
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
 
 
 @dataclass(frozen=True)
@@ -14,6 +22,9 @@ class Accelerator:
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
     direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
     low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
+
+    link and nic are NaN where no source gives them: a layout that needs them costs infinite time, and one that cannot
+    do without raises `MissingFact` (`collective_time`).
     """
 
     name: str
@@ -38,3 +49,94 @@ class System:
 
     accelerator: Accelerator
     count: int
+
+
+_NEEDED = ("memory", "bandwidth")
+_OPTIONAL = ("link", "domain", "nic", "power", "dies")
+
+
+def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None) -> Accelerator:
+    """The chip that a user means by `name`, from the facts known on `as_of`.
+
+    Raises `InputError`/`AmbiguousName` for a name the catalogue cannot place, `MissingFact` where memory, bandwidth or
+    every 16-bit rate is unknown. Where several sources give an attribute, the catalogue chooses.
+    """
+    key = catalog.chip(name)
+    values: dict[str, float] = {}
+    low: dict[str, float] = {}
+    high: dict[str, float] = {}
+    ids: list[str] = []
+    title = vendor = key
+    for attribute in sorted({fact.attribute for fact in catalog.facts_of(key)}):
+        if attribute not in (*_NEEDED, *_OPTIONAL, "title", "vendor") and not attribute.startswith("rates."):
+            continue
+        fact = catalog.fact(key, attribute, as_of)
+        if fact is None:
+            continue
+        if attribute == "title":
+            title = str(fact.value)
+            continue
+        if attribute == "vendor":
+            vendor = str(fact.value)
+            continue
+        values[attribute] = float(fact.value)
+        ids.append(fact.id)
+        if fact.low is not None and fact.high is not None:
+            low[attribute], high[attribute] = float(fact.low), float(fact.high)
+    return _assemble(key, title, vendor, values, tuple(ids), low, high)
+
+
+def _assemble(
+    key: str,
+    title: str,
+    vendor: str,
+    values: dict[str, float],
+    ids: tuple[str, ...],
+    low: dict[str, float],
+    high: dict[str, float],
+) -> Accelerator:
+    for attribute in _NEEDED:
+        if attribute not in values:
+            raise MissingFact(key, attribute, hint=f"give it in a catalogue overlay: {key}, {attribute}")
+    rates = {name.removeprefix("rates."): value for name, value in values.items() if name.startswith("rates.")}
+    if not rates.keys() & {"bf16", "fp16"}:
+        raise MissingFact(key, "rates.bf16", hint="neither a BF16 nor an FP16 rate is known for this chip")
+    return Accelerator(
+        name=key,
+        title=title,
+        vendor=vendor,
+        rates=rates,
+        memory=values["memory"],
+        bandwidth=values["bandwidth"],
+        link=values.get("link", math.nan),
+        domain=int(values.get("domain", 1)),
+        nic=values.get("nic", math.nan),
+        power=values.get("power"),
+        dies=int(values.get("dies", 1)),
+        facts=ids,
+        low=low,
+        high=high,
+    )
+
+
+def per_die(accelerator: Accelerator) -> Accelerator:
+    """The accelerator as its ranks see it: one die, with its share of rates, memory, bandwidth and links.
+
+    An accelerator of one die is returned as it is. The domain grows by the number of dies.
+    """
+    dies = accelerator.dies
+    if dies == 1:
+        return accelerator
+    return replace(
+        accelerator,
+        rates={name: rate / dies for name, rate in accelerator.rates.items()},
+        memory=accelerator.memory / dies,
+        bandwidth=accelerator.bandwidth / dies,
+        link=accelerator.link / dies,
+        nic=accelerator.nic / dies,
+        power=None if accelerator.power is None else accelerator.power / dies,
+        domain=accelerator.domain * dies,
+        dies=1,
+        low={name: value if name == "domain" else value / dies for name, value in accelerator.low.items()},
+        high={name: value if name == "domain" else value / dies for name, value in accelerator.high.items()},
+    )

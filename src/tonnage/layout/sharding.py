@@ -1,0 +1,167 @@
+"""Operators of a whole model -> operators of one rank of a layout.
+
+Ranks are ordered tp (innermost), cp, dp, pp; experts lie inside tp x cp x dp. The pipeline is cut by the caller, who
+chooses the layers. Everything broadcasts: layouts as arrays, steps as arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tonnage.layout.notation import Layout
+from tonnage.model.operators import Numbers, Operator
+
+
+def shard(
+    operators: Sequence[Operator],
+    layout: Layout,
+    *,
+    sequence_parallel: bool = True,
+    imbalance: Numbers = 1.0,
+) -> tuple[Operator, ...]:
+    """Operators of one attention replica -> operators of one of its ranks.
+
+    layout: scalars or arrays that broadcast with the operators' numbers. sequence_parallel: work that tensor parallelism
+    does not cut (norms, router, residual) is divided over its ranks (Korthikanti et al. 2022, arXiv 2205.05198) instead
+    of repeated. imbalance: rows of the busiest expert rank over the mean (1 = balanced); it multiplies the rows of
+    grouped GEMMs.
+
+    A local grouped GEMM has m = distinct tokens that reach its expert group, top_k = visits of one of them to experts
+    of this rank, groups = experts held, so that m * top_k are its rows and touched experts are
+    groups * (1 - (1 - top_k/groups)**m). `weight` stays what a rank holds; what a step reads of it is priced by
+    `system.operator_time`.
+    """
+    return tuple(_shard_one(operator, layout, sequence_parallel, imbalance) for operator in operators)
+
+
+def cut_fraction(ways: Numbers, limit: Numbers) -> Numbers:
+    """Share of the work on the busiest rank when `limit` indivisible heads go over `ways` ranks: ceil(limit/ways)/limit.
+
+    Beyond `limit` ranks the work is repeated (share 1/limit). limit 0 means divisible without limit.
+    """
+    limit = np.asarray(limit, dtype=float)
+    whole = np.ceil(np.maximum(limit, 1.0) / ways) / np.maximum(limit, 1.0)
+    return np.where(limit > 0, whole, 1.0 / np.asarray(ways, dtype=float))[()]
+
+
+def expert_tokens(tokens: Numbers, layout: Layout) -> Numbers:
+    """Distinct tokens that reach one expert group: rows of all ep*etp/tp attention replicas in it [tokens]."""
+    return tokens / layout.cp * layout.ep * layout.etp / layout.tp
+
+
+def _shard_one(operator: Operator, layout: Layout, sequence_parallel: bool, imbalance: Numbers) -> Operator:
+    if operator.cut == "experts":
+        return _shard_experts(operator, layout, imbalance)
+    local = _cut_tokens(operator, 1.0 / layout.cp)
+    if operator.cut == "none":
+        return _cut_tokens(local, 1.0 / layout.tp) if sequence_parallel else local
+    if operator.cut in ("column", "vocab"):
+        return _cut_outputs(local, 1.0 / np.asarray(layout.tp, dtype=float))
+    if operator.cut == "row":
+        return _cut_inputs(local, 1.0 / np.asarray(layout.tp, dtype=float))
+    return _cut_heads(local, layout)
+
+
+def _cut_tokens(operator: Operator, share: Numbers) -> Operator:
+    """Rows divided: flop, activations and cache go with them, weights do not."""
+    return replace(
+        operator,
+        m=operator.m * share,
+        flop=operator.flop * share,
+        stream=operator.stream * share,
+        cache_read=operator.cache_read * share,
+        cache_write=operator.cache_write * share,
+        saved=operator.saved * share,
+    )
+
+
+def _cut_outputs(operator: Operator, share: Numbers) -> Operator:
+    """Columns of the weight divided: the input m x k is read whole, the output m x n is divided."""
+    if operator.kind != "gemm":
+        return replace(
+            operator,
+            n=operator.n * share,
+            flop=operator.flop * share,
+            weight=operator.weight * share,
+            stream=operator.stream * share,
+            saved=operator.saved * share,
+        )
+    kept = (operator.k + operator.n * share) / np.maximum(operator.k + operator.n, 1.0)
+    return replace(
+        operator,
+        n=operator.n * share,
+        flop=operator.flop * share,
+        weight=operator.weight * share,
+        stream=operator.stream * kept,
+        saved=operator.saved * share,
+    )
+
+
+def _cut_inputs(operator: Operator, share: Numbers) -> Operator:
+    """Rows of the weight divided: the input m x k is divided, the output m x n is a partial sum on each rank."""
+    kept = (operator.k * share + operator.n) / np.maximum(operator.k + operator.n, 1.0)
+    return replace(
+        operator,
+        k=operator.k * share,
+        flop=operator.flop * share,
+        weight=operator.weight * share,
+        stream=operator.stream * kept,
+        saved=operator.saved * share,
+    )
+
+
+def _cut_heads(operator: Operator, layout: Layout) -> Operator:
+    """Heads divided. In the attention core, query heads (`groups`) limit the work and KV heads the cache."""
+    limit = operator.groups if operator.kind in ("attention", "scan") else operator.heads_limit
+    share = cut_fraction(layout.tp, limit)
+    cache = cut_fraction(layout.tp, operator.heads_limit) if operator.kind == "attention" else share
+    if operator.kind == "gemm":
+        return _cut_outputs(operator, share)
+    return replace(
+        operator,
+        groups=operator.groups * share,
+        flop=operator.flop * share,
+        weight=operator.weight * share,
+        stream=operator.stream * share,
+        cache_read=operator.cache_read * cache,
+        cache_write=operator.cache_write * cache,
+        saved=operator.saved * share,
+    )
+
+
+def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Operator:
+    """Experts over ep ranks, each cut over etp; rows of every attention replica in the expert group.
+
+    Work of one rank = tokens/cp/tp of its own replica's share: flop is divided by tp * cp whatever ep and etp are.
+    """
+    own = imbalance / np.asarray(layout.tp * layout.cp, dtype=float)
+    inner = 1.0 / np.asarray(layout.etp, dtype=float)
+    held = inner / layout.ep
+    down = operator.name.startswith("down") or operator.name.endswith(("down", "down_proj"))
+    if operator.kind != "grouped_gemm":
+        return replace(
+            operator,
+            m=expert_tokens(operator.m, layout),
+            flop=operator.flop * own,
+            stream=operator.stream * own,
+            weight=operator.weight * held,
+            saved=operator.saved * own,
+        )
+    width = operator.k if down else operator.n
+    other = operator.n if down else operator.k
+    kept = (other + width * inner) / np.maximum(other + width, 1.0)
+    return replace(
+        operator,
+        m=expert_tokens(operator.m, layout),
+        n=operator.n if down else operator.n * inner,
+        k=operator.k * inner if down else operator.k,
+        groups=operator.groups / np.asarray(layout.ep, dtype=float),
+        top_k=operator.top_k / np.asarray(layout.ep, dtype=float) * imbalance,
+        flop=operator.flop * own,
+        stream=operator.stream * own * layout.etp * kept,
+        weight=operator.weight * held,
+        saved=operator.saved * own,
+    )

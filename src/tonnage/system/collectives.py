@@ -1,0 +1,133 @@
+"""Time of collectives: latency and bytes over bandwidth, hierarchical, by algorithm.
+
+Model: Hockney 1994 (latency + bytes / bandwidth) with the algorithms of Thakur, Rabenseifner and Gropp 2005 (ring and
+recursive halving: a reduction over n ranks moves 2 (n-1)/n of its payload through each) and two protocols as in NCCL:
+one of low latency at part of the bandwidth, one of high bandwidth and high latency; the faster is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tonnage.errors import MissingFact
+from tonnage.system.accelerator import Accelerator
+from tonnage.system.calibration import Calibration, calibration
+
+Kind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p"]
+
+
+@dataclass(frozen=True)
+class Collective:
+    """One collective of one rank.
+
+    payload [byte]: all_reduce: the buffer; all_gather, reduce_scatter: the whole (gathered) buffer; all_to_all: what a
+    rank holds to send, one copy of each token; p2p: the message. size: ranks; stride: distance between neighbouring
+    ranks of the group in rank order (tp innermost, cp, dp, pp outermost); count: how many of them (layers).
+    all_to_all only: copies: destinations of one token (top_k); limit: scale-up domains that one token may visit;
+    forwarding: one copy per domain crosses the NIC and is passed on inside.
+    All numbers may be arrays that broadcast.
+    """
+
+    name: str
+    kind: Kind
+    payload: Any
+    size: Any
+    stride: Any = 1
+    count: Any = 1
+    copies: Any = 1.0
+    limit: Any = np.inf
+    forwarding: bool = True
+
+
+def reach(collective: Collective, accelerator: Accelerator) -> tuple[Any, Any]:
+    """(ranks of the group inside one scale-up domain, domains that it spans)."""
+    size = np.asarray(collective.size, dtype=float)
+    inside = np.clip(np.floor(accelerator.domain * accelerator.dies / np.asarray(collective.stride)), 1.0, size)
+    return inside, np.ceil(size / inside)
+
+
+def wire_bytes(collective: Collective, accelerator: Accelerator) -> tuple[Any, Any]:
+    """Bytes that one rank sends (inside the scale-up domain, through its NIC).
+
+    Reductions and gathers are hierarchical: first inside, then each rank its share across. An all-to-all sends each
+    copy to a rank drawn evenly from the group; with `forwarding`, E = L (1 - (1 - 1/L)^copies) domains receive one copy
+    across NICs, L = min(limit, domains), and every copy crosses the scale-up links once (DeepSeek-V3, arXiv 2412.19437
+    section 3.2.2).
+    """
+    inside, domains = reach(collective, accelerator)
+    payload = np.asarray(collective.payload, dtype=float)
+    if collective.kind == "p2p":
+        crosses = np.asarray(collective.stride) >= accelerator.domain * accelerator.dies
+        alone = np.asarray(collective.size) <= 1
+        sent = np.where(alone, 0.0, payload)
+        return np.where(crosses, 0.0, sent), np.where(crosses, sent, 0.0)
+    if collective.kind == "all_to_all":
+        return _exchange_bytes(collective, payload, inside, domains)
+    passes = 2.0 if collective.kind == "all_reduce" else 1.0
+    return passes * payload * (inside - 1) / inside, passes * payload / inside * (domains - 1) / domains
+
+
+def _exchange_bytes(collective: Collective, payload: Any, inside: Any, domains: Any) -> tuple[Any, Any]:
+    copies = np.asarray(collective.copies, dtype=float)
+    size = inside * domains
+    if not collective.forwarding:
+        return payload * copies * (inside - 1) / size, payload * copies * (size - inside) / size
+    visited = np.minimum(np.asarray(collective.limit, dtype=float), domains)
+    distinct = visited * (1.0 - (1.0 - 1.0 / visited) ** copies)
+    return payload * copies * (inside - 1) / inside, payload * distinct * (domains - 1) / domains
+
+
+def collective_time(
+    collective: Collective,
+    accelerator: Accelerator,
+    fitted: Calibration | None = None,
+    *,
+    fused: bool = False,
+) -> Any:
+    """Time of one collective (not times `count`) [s]; zero for a group of one.
+
+    fused: inference kernels that reduce small buffers inside the domain in one or two shots without a library call.
+    Inside and across run one after the other for reductions; an all-to-all pipelines them (the slower counts).
+    Raises `MissingFact` when every candidate needs a link whose bandwidth no source gives; where only some do, theirs
+    is infinite.
+    """
+    fitted = fitted or calibration()
+    inside_bytes, across_bytes = wire_bytes(collective, accelerator)
+    inside, domains = reach(collective, accelerator)
+    c = fitted.of("collective")
+    exchange = collective.kind in ("all_to_all", "p2p")
+    fraction = c["exchange_fraction"] if exchange else c["reduce_fraction"]
+    local = _protocols(inside_bytes, accelerator.link, fraction, c)
+    if fused and collective.kind == "all_reduce":
+        local = np.minimum(local, _one_shot(collective, accelerator.link, inside, c))
+        local = np.minimum(local, c["fused_latency"] * 2 + inside_bytes / (accelerator.link * fraction))
+    hops = np.log2(np.maximum(domains, 2.0))
+    remote = c["nic_latency"] * hops + across_bytes / (accelerator.nic * c["nic_fraction"])
+    local = np.where(inside_bytes > 0, local, 0.0)
+    remote = np.where(across_bytes > 0, remote, 0.0)
+    total = np.maximum(local, remote) if collective.kind == "all_to_all" else local + remote
+    return _known(total, accelerator)
+
+
+def _protocols(sent: Any, link: float, fraction: float, c: dict[str, float]) -> Any:
+    low = c["latency"] + sent / (link * fraction * c["low_latency_fraction"])
+    high = c["bulk_latency"] + sent / (link * fraction)
+    return np.minimum(low, high)
+
+
+def _one_shot(collective: Collective, link: float, inside: Any, c: dict[str, float]) -> Any:
+    """Every rank reads the whole buffer of every other."""
+    return c["fused_latency"] + np.asarray(collective.payload) * (inside - 1) / (link * c["reduce_fraction"])
+
+
+def _known(total: Any, accelerator: Accelerator) -> Any:
+    unknown = np.isnan(total)
+    if np.any(unknown):
+        if np.all(unknown):
+            which = "link" if np.isnan(accelerator.link) else "nic"
+            raise MissingFact(accelerator.name, which, hint="give it in a catalogue overlay, or use one accelerator")
+        total = np.where(unknown, np.inf, total)
+    return total[()] if isinstance(total, np.ndarray) else total
