@@ -1,0 +1,42 @@
+"""What is to be run: a config.json -> architecture -> operators (parameters, FLOP, bytes, cache), per layer kind."""
+
+from __future__ import annotations
+
+from tonnage.model.architecture import Architecture, Block, Extra, operators
+from tonnage.model.counts import (
+    CacheRow,
+    Params,
+    cache_elements,
+    cache_table,
+    flop_per_token,
+    kv_per_token,
+    params,
+    state_elements,
+)
+from tonnage.model.load import build, bundled_names, derive, load
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
+
+__all__ = [
+    "EMBEDDING",
+    "HEAD",
+    "MTP",
+    "Architecture",
+    "Block",
+    "CacheRow",
+    "Extra",
+    "Load",
+    "Operator",
+    "Params",
+    "Step",
+    "build",
+    "bundled_names",
+    "cache_elements",
+    "cache_table",
+    "derive",
+    "flop_per_token",
+    "kv_per_token",
+    "load",
+    "operators",
+    "params",
+    "state_elements",
+]

@@ -57,9 +57,7 @@ class Extra:
         """The operator, repeated on every rank."""
         if self.n:
             return site.gemm(self.name, "other", self.n, self.k, "none", weight=self.weight, saved=self.saved)
-        return site.pointwise(
-            self.name, "other", self.stream, weight=self.weight, saved=self.saved, flop=self.flop
-        )
+        return site.pointwise(self.name, "other", self.stream, weight=self.weight, saved=self.saved, flop=self.flop)
 
 
 @dataclass(frozen=True)

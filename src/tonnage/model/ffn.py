@@ -103,12 +103,8 @@ class Moe:
                 bias=self.bias[0],
                 saved=inner,
             ),
-            site.pointwise(
-                "expert_activation", "experts", wide + self.size, "experts", top_k=self.top_k, saved=wide
-            ),
-            site.grouped(
-                "expert_down", inner, self.size, self.experts, self.top_k, bias=self.bias[1], saved=self.size
-            ),
+            site.pointwise("expert_activation", "experts", wide + self.size, "experts", top_k=self.top_k, saved=wide),
+            site.grouped("expert_down", inner, self.size, self.experts, self.top_k, bias=self.bias[1], saved=self.size),
             site.pointwise("combine", "experts", inner * (1 + 1 / self.top_k), "experts", top_k=self.top_k),
             *self._latent(site, "latent_up"),
         )
@@ -118,11 +114,7 @@ class Moe:
             return ()
         if name == "latent_down":
             return (site.gemm(name, "router", self.latent, site.hidden, "none"),)
-        return (
-            site.gemm(
-                name, "router", site.hidden, self.latent, "none", bias=self.latent_norm, saved=self.latent
-            ),
-        )
+        return (site.gemm(name, "router", site.hidden, self.latent, "none", bias=self.latent_norm, saved=self.latent),)
 
     def _shared(self, site: Site) -> tuple[Operator, ...]:
         if self.shared is None:
@@ -130,7 +122,12 @@ class Moe:
         made = self.shared.named(site, "shared_", "shared_experts", keep_input=False)
         if self.shared_gate:
             gate = site.pointwise(
-                "shared_gate", "shared_experts", 3 * site.hidden, weight=site.hidden, saved=site.hidden, flop=2 * site.hidden
+                "shared_gate",
+                "shared_experts",
+                3 * site.hidden,
+                weight=site.hidden,
+                saved=site.hidden,
+                flop=2 * site.hidden,
             )
             return (*made, gate)
         return made

@@ -89,9 +89,7 @@ class Mla:
         )
         if self.gate:
             made.append(site.gemm("gate_proj", "attention", self.gate, site.hidden, "column", heads=self.heads))
-        made.append(
-            site.pointwise("rope", "attention", 2 * self.heads * self.rope, "heads", heads=self.heads)
-        )
+        made.append(site.pointwise("rope", "attention", 2 * self.heads * self.rope, "heads", heads=self.heads))
         return (*made, *self._index_projections(site))
 
     def _index_projections(self, site: Site) -> tuple[Operator, ...]:
@@ -181,8 +179,7 @@ class Mla:
             cache_read=read * latent,
             cache_write=new * latent,
             saved=new * float(kept),
-            heads_limit=float(self.heads),
-            cache_limit=1.0,
+            heads_limit=1.0,
         )
 
     def _scan(self, site: Site, load: Load, index: Indexer) -> Operator:

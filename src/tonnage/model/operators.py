@@ -93,6 +93,6 @@ class Operator:
     cache_write: Numbers = 0.0
     saved: Numbers = 0.0
     heads_limit: Numbers = 0.0
-    """Heads (or KV heads) that limit how far `heads`/`kv_heads` can be cut; beyond it the work is repeated."""
-    cache_limit: Numbers = 0.0
-    """KV heads that limit how far cache_read and cache_write can be cut: 1 for a latent that every rank keeps whole."""
+    """How many heads the cut can divide; beyond it the work is repeated. `heads`, `kv_heads` and `column` operators: those
+    heads (0: no limit). Attention and scans: `groups` limits the work, and this, the KV heads, limits what of the cache
+    a rank holds and reads (1: a latent that every rank keeps whole)."""

@@ -156,8 +156,7 @@ def core(
         cache_read=keys_read * float(kv_width),
         cache_write=new * float(kv_width if write else 0.0),
         saved=new * float(saved),
-        heads_limit=float(heads),
-        cache_limit=float(kv_heads),
+        heads_limit=float(kv_heads),
     )
 
 

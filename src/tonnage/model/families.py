@@ -1,0 +1,348 @@
+"""Families of decoders: what a configuration of each `model_type` means. One function reads one family's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from tonnage.model.architecture import Block, Extra, Ffn, Mixer
+from tonnage.model.attention import Gqa
+from tonnage.model.config import LARGEST, Reader
+from tonnage.model.ffn import Dense, Moe
+from tonnage.model.latent import Indexer, Mla
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a family reads: one `Block` (count 1) for each layer in order, and what lies around the layers."""
+
+    layers: tuple[Block, ...]
+    hidden: int
+    vocab: int
+    tied: bool = False
+    mtp: Block | None = None
+    final_norm: int = 0
+    head_bias: int = 0
+    context: int = 0
+    embeddings: tuple[tuple[str, int], ...] = ()
+
+
+Family = Callable[[Reader], Body]
+
+
+def body(read: Reader, layers: Iterable[Block], hidden: int, **more: object) -> Body:
+    """A `Body` with what nearly all families share: RMS norm at the end, context, tied embeddings."""
+    made = Body(
+        layers=tuple(layers),
+        hidden=hidden,
+        vocab=read.whole("vocab_size", high=LARGEST["vocab"]),
+        tied=read.flag("tie_word_embeddings"),
+        final_norm=hidden,
+        context=read.whole("max_position_embeddings", "n_positions", default=0, high=10**9),
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def heads(read: Reader, head_dim: int | None = None) -> Gqa:
+    """Plain grouped-query attention without biases: heads, KV heads, head size."""
+    count = read.whole("num_attention_heads", high=LARGEST["heads"])
+    default = head_dim or max(read.whole("hidden_size") // count, 1)
+    dim = read.whole("head_dim", default=default, high=LARGEST["heads"])
+    kv_heads = read.whole("num_key_value_heads", default=count, high=LARGEST["heads"])
+    if count % kv_heads:
+        read.wrong("num_key_value_heads", f"{count} heads cannot be shared by {kv_heads} key-value heads")
+    return Gqa(heads=count, kv_heads=kv_heads, dim=dim, value=dim)
+
+
+def biased(attention: Gqa, hidden: int, inputs: bool, output: bool) -> Gqa:
+    """The attention with biases on query, key and value (inputs) and on the output."""
+    if not inputs and not output:
+        return attention
+    query = attention.heads * attention.dim if inputs else 0
+    return replace(attention, bias=(query, attention.kv_width if inputs else 0, hidden if output else 0))
+
+
+def windows(read: Reader, depth: int, size: int) -> list[int]:
+    """The window of each layer by `layer_types` (0: full attention)."""
+    kinds = read.listing("layer_types", depth)
+    if kinds is None:
+        return [size] * depth
+    return [size if kind == "sliding_attention" else 0 for kind in kinds]
+
+
+def llama(read: Reader) -> Body:
+    """Llama, Mistral and kin: RMS norm, grouped-query attention, gated FFN."""
+    hidden, bias = read.whole("hidden_size"), read.flag("attention_bias")
+    mixer = biased(heads(read), hidden, bias, bias)
+    return _uniform(read, hidden, replace(mixer, window=_window(read)), _gated(read, hidden))
+
+
+def qwen2(read: Reader) -> Body:
+    """Qwen2 and 2.5: as Llama, with biases on query, key and value."""
+    hidden = read.whole("hidden_size")
+    return _uniform(read, hidden, biased(heads(read), hidden, True, False), _gated(read, hidden))
+
+
+def qwen3(read: Reader) -> Body:
+    """Qwen3: as Llama, with a norm on each query and key head."""
+    hidden = read.whole("hidden_size")
+    return _uniform(read, hidden, _qwen3_attention(read, hidden), _gated(read, hidden))
+
+
+def qwen3_moe(read: Reader) -> Body:
+    """Qwen3 mixture of experts."""
+    hidden, depth = read.whole("hidden_size"), read.layers()
+    step = read.whole("decoder_sparse_step", default=1)
+    plain = set(read.listing("mlp_only_layers") or [])
+    mixer, moe = _qwen3_attention(read, hidden), qwen_experts(read)
+    sparse = [layer not in plain and (layer + 1) % step == 0 for layer in range(depth)]
+    dense = _gated(read, hidden) if not all(sparse) else moe
+    return body(read, [Block(1, mixer, moe if routed else dense) for routed in sparse], hidden)
+
+
+def qwen_experts(read: Reader) -> Moe:
+    """Routed experts under the names that Qwen uses, and its gated shared expert if there is one."""
+    shared = read.whole("shared_expert_intermediate_size", default=0, low=0)
+    return Moe(
+        experts=read.whole("num_experts", "num_local_experts", high=LARGEST["experts"]),
+        top_k=_top_k(read),
+        size=read.whole("moe_intermediate_size"),
+        shared=Dense(shared) if shared else None,
+        shared_gate=bool(shared),
+    )
+
+
+def _qwen3_attention(read: Reader, hidden: int) -> Gqa:
+    bias = read.flag("attention_bias")
+    mixer = biased(heads(read, 128), hidden, bias, bias)
+    return replace(mixer, norm=2 * mixer.dim)
+
+
+def mixtral(read: Reader) -> Body:
+    """Mixtral: as Mistral, every FFN a mixture of experts."""
+    hidden = read.whole("hidden_size")
+    moe = Moe(
+        experts=read.whole("num_local_experts", high=LARGEST["experts"]),
+        top_k=_top_k(read),
+        size=read.whole("intermediate_size"),
+    )
+    return _uniform(read, hidden, replace(heads(read), window=_window(read)), moe)
+
+
+def minimax_m2(read: Reader) -> Body:
+    """MiniMax M2 and M2.5: query and key normalised over all heads together, every FFN a mixture of experts."""
+    hidden = read.whole("hidden_size")
+    mixer = heads(read)
+    norm = (mixer.heads + mixer.kv_heads) * mixer.dim if read.flag("use_qk_norm", True) else 0
+    moe = Moe(
+        experts=read.whole("num_local_experts", high=LARGEST["experts"]),
+        top_k=_top_k(read),
+        size=read.whole("intermediate_size"),
+    )
+    made = _uniform(read, hidden, replace(mixer, norm=norm), moe)
+    modules = read.whole("num_mtp_modules", default=0, low=0) if read.flag("use_mtp") else 0
+    return replace(made, mtp=replace(made.layers[-1], count=modules) if modules else None)
+
+
+def gpt_oss(read: Reader) -> Body:
+    """gpt-oss (arXiv 2508.10925): biases everywhere, attention sinks, every other layer windowed, experts in MXFP4."""
+    hidden, depth = read.whole("hidden_size"), read.layers()
+    bias = read.flag("attention_bias", True)
+    mixer = replace(biased(heads(read, 64), hidden, bias, bias), sinks=True)
+    size = read.whole("intermediate_size")
+    experts = read.whole("num_local_experts", high=LARGEST["experts"])
+    moe = Moe(experts=experts, top_k=_top_k(read), size=size, bias=(2 * size, hidden), router_bias=experts)
+    spans = windows(read, depth, read.whole("sliding_window", default=128))
+    if not read.has("layer_types"):
+        spans = [span if layer % 2 == 0 else 0 for layer, span in enumerate(spans)]
+    return body(read, [Block(1, replace(mixer, window=span), moe) for span in spans], hidden)
+
+
+def glm4_moe(read: Reader) -> Body:
+    """GLM-4.5 and 4.6: grouped-query attention with biases, first layers dense, shared experts, one MTP layer."""
+    hidden, depth = read.whole("hidden_size"), read.layers()
+    mixer = biased(heads(read), hidden, read.flag("attention_bias"), False)
+    if read.flag("use_qk_norm"):
+        mixer = replace(mixer, norm=2 * mixer.dim)
+    return _first_dense(read, hidden, depth, [mixer] * depth)
+
+
+def deepseek(read: Reader) -> Body:
+    """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts."""
+    hidden, depth = read.whole("hidden_size"), read.layers()
+    return _first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
+
+
+def deepseek_sparse(read: Reader) -> Body:
+    """DeepSeek V3.2 and GLM-5: latent attention over the keys that a lightning indexer chooses.
+
+    GLM-5.2's layers of type `shared` use the choice of the layer before them.
+    """
+    hidden, depth = read.whole("hidden_size"), read.layers()
+    indexer = Indexer(
+        heads=read.whole("index_n_heads", high=LARGEST["heads"]),
+        dim=read.whole("index_head_dim"),
+        topk=read.whole("index_topk"),
+    )
+    kinds = read.listing("indexer_types", depth) or ["full"] * depth
+    mixer = latent(read, hidden)
+    mixers = [replace(mixer, indexer=replace(indexer, shared=kind == "shared")) for kind in kinds]
+    return _first_dense(read, hidden, depth, mixers)
+
+
+def latent(read: Reader, hidden: int) -> Mla:
+    """Multi-head latent attention."""
+    q_lora = read.whole("q_lora_rank", default=0, low=0)
+    kv_lora, rope = read.whole("kv_lora_rank"), read.whole("qk_rope_head_dim")
+    bias = read.flag("attention_bias")
+    return Mla(
+        heads=read.whole("num_attention_heads", high=LARGEST["heads"]),
+        q_lora=q_lora,
+        kv_lora=kv_lora,
+        nope=read.whole("qk_nope_head_dim"),
+        rope=rope,
+        value=read.whole("v_head_dim"),
+        bias=(q_lora + kv_lora + rope, hidden) if bias else (0, 0),
+    )
+
+
+def deepseek_experts(read: Reader) -> Moe:
+    """Routed and shared experts under the names that DeepSeek uses; shared experts are one FFN of summed width."""
+    size = read.whole("moe_intermediate_size")
+    shared = read.whole("n_shared_experts", default=0, low=0, high=LARGEST["experts"])
+    return Moe(
+        experts=read.whole("n_routed_experts", "num_local_experts", high=LARGEST["experts"]),
+        top_k=_top_k(read),
+        size=size,
+        shared=Dense(size * shared) if shared else None,
+    )
+
+
+def _first_dense(read: Reader, hidden: int, depth: int, mixers: list[Gqa] | list[Mla]) -> Body:
+    moe, first = deepseek_experts(read), read.whole("first_k_dense_replace", default=0, low=0)
+    dense = Dense(read.whole("intermediate_size")) if first else None
+    kinds = read.listing("mlp_layer_types", depth)
+    routed = [kind == "sparse" for kind in kinds] if kinds else [layer >= first for layer in range(depth)]
+    layers = [Block(1, mixer, moe if chosen else dense) for mixer, chosen in zip(mixers, routed, strict=True)]
+    modules = read.whole("num_nextn_predict_layers", default=0, low=0, high=LARGEST["layers"])
+    mtp = Block(modules, _own_indexer(mixers[-1]), moe) if modules else None
+    return body(read, layers, hidden, mtp=mtp)
+
+
+def _own_indexer(mixer: Mixer) -> Mixer:
+    if isinstance(mixer, Mla) and mixer.indexer is not None:
+        return replace(mixer, indexer=replace(mixer.indexer, shared=False))
+    return mixer
+
+
+def gpt2(read: Reader) -> Body:
+    """GPT-2 and GPT-3: LayerNorm, multi-head attention with biases, plain FFN, learned positions."""
+    hidden, count = read.whole("n_embd", "hidden_size"), read.whole("n_head", "num_attention_heads")
+    positions = read.whole("n_positions", "max_position_embeddings", default=1024, high=10**9)
+    dim = max(hidden // count, 1)
+    mixer = Gqa(heads=count, kv_heads=count, dim=dim, value=dim, bias=(hidden, 2 * hidden, hidden))
+    inner = read.whole("n_inner", default=4 * hidden)
+    block = Block(1, mixer, Dense(inner, gated=False, bias=(inner, hidden)), norm_vectors=2)
+    return Body(
+        layers=(block,) * read.layers("n_layer", "num_hidden_layers"),
+        hidden=hidden,
+        vocab=read.whole("vocab_size", high=LARGEST["vocab"]),
+        tied=read.flag("tie_word_embeddings", True),
+        final_norm=2 * hidden,
+        context=positions,
+        embeddings=(("positions", positions * hidden),),
+    )
+
+
+def nemotron(read: Reader) -> Body:
+    """Nemotron-4 (arXiv 2406.11704): LayerNorm, squared ReLU without a gate."""
+    hidden = read.whole("hidden_size")
+    bias, mlp_bias = read.flag("attention_bias"), read.flag("mlp_bias")
+    size = read.whole("intermediate_size")
+    dense = Dense(size, gated=False, bias=(size, hidden) if mlp_bias else (0, 0))
+    block = Block(1, biased(heads(read), hidden, bias, bias), dense, norm_vectors=2)
+    return body(read, [block] * read.layers(), hidden, final_norm=2 * hidden)
+
+
+def gemma(read: Reader) -> Body:
+    """Gemma: wide heads, gated FFN, embedding shared with the head."""
+    hidden = read.whole("hidden_size")
+    made = _uniform(read, hidden, heads(read, 256), _gated(read, hidden))
+    return replace(made, tied=read.flag("tie_word_embeddings", True))
+
+
+def llama4(read: Reader) -> Body:
+    """Llama 4: chunked attention except in every fourth layer, one routed and one shared expert, perhaps interleaved."""
+    hidden, depth = read.whole("hidden_size"), read.layers()
+    bias = read.flag("attention_bias")
+    mixer = biased(heads(read, 128), hidden, bias, bias)
+    size, step = read.whole("intermediate_size"), read.whole("interleave_moe_layer_step", default=1)
+    moe = Moe(
+        experts=read.whole("num_local_experts", high=LARGEST["experts"]),
+        top_k=_top_k(read),
+        size=size,
+        shared=Dense(size),
+    )
+    dense = Dense(read.whole("intermediate_size_mlp", default=size))
+    chosen = set(read.listing("moe_layers") or range(step - 1, depth, step))
+    chunk = read.whole("attention_chunk_size", default=8192, low=0, high=10**9)
+    every = read.whole("no_rope_layer_interval", default=4)
+    kinds = read.listing("layer_types", depth)
+    full = [k != "chunked_attention" for k in kinds] if kinds else [(i + 1) % every == 0 for i in range(depth)]
+    layers = [
+        Block(1, replace(mixer, chunk=0 if whole else chunk), moe if layer in chosen else dense)
+        for layer, whole in enumerate(full)
+    ]
+    return body(read, layers, hidden)
+
+
+def _top_k(read: Reader) -> int:
+    found = read.whole("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts")
+    experts = next(
+        (read.config[k] for k in ("n_routed_experts", "num_experts", "num_local_experts") if read.has(k)), None
+    )
+    if isinstance(experts, int) and found > experts:
+        read.wrong("num_experts_per_tok", f"{found} experts a token out of {experts}")
+    return found
+
+
+def _window(read: Reader) -> int:
+    if not read.has("sliding_window") or not read.flag("use_sliding_window", True):
+        return 0
+    return read.whole("sliding_window", low=0, high=10**9)
+
+
+def _gated(read: Reader, hidden: int) -> Dense:
+    size = read.whole("intermediate_size")
+    return Dense(size, bias=(2 * size, hidden) if read.flag("mlp_bias") else (0, 0))
+
+
+def _uniform(read: Reader, hidden: int, mixer: Mixer, ffn: Ffn) -> Body:
+    return body(read, [Block(1, mixer, ffn)] * read.layers(), hidden)
+
+
+def extra_norm(name: str, size: int) -> Extra:
+    """A further normalisation of `size` in each layer."""
+    return Extra(name, size, stream=2 * size, saved=size)
+
+
+FAMILIES: dict[str, Family] = {
+    "llama": llama,
+    "mistral": llama,
+    "qwen2": qwen2,
+    "qwen3": qwen3,
+    "qwen3_moe": qwen3_moe,
+    "mixtral": mixtral,
+    "minimax_m2": minimax_m2,
+    "gpt_oss": gpt_oss,
+    "glm4_moe": glm4_moe,
+    "deepseek_v2": deepseek,
+    "deepseek_v3": deepseek,
+    "kimi_k2": deepseek,
+    "deepseek_v32": deepseek_sparse,
+    "glm_moe_dsa": deepseek_sparse,
+    "gpt2": gpt2,
+    "nemotron": nemotron,
+    "gemma": gemma,
+    "llama4_text": llama4,
+}

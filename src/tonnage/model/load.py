@@ -1,0 +1,222 @@
+"""A name, a config.json or an architecture in YAML -> `Architecture`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tonnage.errors import InputError, Problem, UnsupportedModel, nearest
+from tonnage.files import Document, read_yaml
+from tonnage.model.architecture import Architecture, Block
+from tonnage.model.changes import change
+from tonnage.model.config import Place, Reader
+from tonnage.model.encoders import encoders
+from tonnage.model.families import FAMILIES, Body
+
+DEEPEST = 4
+"""How many times one file may build on another with `like`."""
+
+
+def load(name_or_path: str | Path, catalog: object | None = None) -> Architecture:
+    """The architecture that a user means.
+
+    A bundled name or Hugging Face id (`deepseek-r1`, `deepseek-ai/DeepSeek-R1`), a `config.json`, a folder that holds
+    one, or an architecture in YAML: the keys of a config.json, or `like: deepseek-v3` with changes (see `derive`). A
+    catalogue with models of its own is asked first. Raises `InputError` with every problem; `UnsupportedModel` for a
+    `model_type` that tonnage does not know.
+    """
+    return _load(str(name_or_path), catalog, 0)
+
+
+def _load(name: str, catalog: object | None, depth: int) -> Architecture:
+    found = _bundled(name, catalog)
+    if found is not None:
+        identity, config, source = found
+        return build(config, name=identity, source=source)
+    if _is_path(name):
+        return _read(name, catalog, depth)
+    names = bundled_names()
+    raise InputError(
+        Problem(f'no model named "{_brief(name)}"', suggestion=nearest(name, names)),
+        hint="`tonnage show models` lists the bundled ones; a config.json, a folder with one or a YAML file will do too",
+    )
+
+
+def _brief(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name[:80])
+
+
+def _is_path(name: str) -> bool:
+    try:
+        return Path(name).exists() or name.endswith((".json", ".yaml", ".yml"))
+    except (OSError, ValueError):
+        return False
+
+
+def _bundled(name: str, catalog: object | None) -> tuple[str, Mapping[str, Any], str] | None:
+    ask = getattr(catalog, "model_config", None)
+    if ask is not None:
+        try:
+            answer: tuple[str, Mapping[str, Any], str] = ask(name)
+            return answer
+        except InputError:
+            return None
+    row = _index().get(name.lower())
+    return (row["id"], row["config"], row["source"]) if row else None
+
+
+@cache
+def _index() -> dict[str, dict[str, Any]]:
+    text = resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
+    return {name.lower(): row for row in rows for name in (row["id"], *row["aliases"])}
+
+
+def bundled_names() -> tuple[str, ...]:
+    """Every name by which a bundled model is known."""
+    return tuple(_index())
+
+
+def _read(name: str, catalog: object | None, depth: int) -> Architecture:
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(Problem("a folder without a config.json", where=name))
+        path = path / "config.json"
+    document = read_yaml(path)
+    if not isinstance(document.value, dict):
+        raise InputError(Problem("expected the keys of a model configuration", where=str(path)))
+    if "like" in document.value:
+        return _like(document, path, catalog, depth)
+    return build(document.value, name=_title(path), source=str(path), place=_place(document))
+
+
+def _title(path: Path) -> str:
+    return path.parent.resolve().name if path.name == "config.json" else path.stem
+
+
+def _place(document: Document) -> Place:
+    return lambda path: document.place(tuple(path.split(".")), key=True)
+
+
+def _like(document: Document, path: Path, catalog: object | None, depth: int) -> Architecture:
+    changes = dict(document.value)
+    base = changes.pop("like")
+    if not isinstance(base, str):
+        raise InputError(Problem("expected the name of a model", _place(document)("like"), "like"))
+    if depth >= DEEPEST:
+        raise InputError(Problem(f"more than {DEEPEST} files build on one another", _place(document)("like"), "like"))
+    beside = path.parent / base
+    start = _load(str(beside) if _is_path(str(beside)) and beside.suffix else base, catalog, depth + 1)
+    return derive(start, _places=_place(document), _name=_title(path), **changes)
+
+
+def derive(
+    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: Any
+) -> Architecture:
+    """`arch` with some sizes changed: `derive(v3, layers=80, experts=384)`.
+
+    Keys: layers, hidden, heads, kv_heads, head_dim, ffn, experts, expert_ffn, top_k, shared_experts, dense_layers, vocab,
+    context, window, mtp, name, precision, expert_precision; also any key that the model's configuration has. Per-layer
+    lists are shortened or continued in their rhythm. Raises `InputError` with every problem.
+    """
+    place = _places or (lambda path: "")
+    problems: list[Problem] = []
+    own = {key: changes.pop(key) for key in ("name", "title", "precision", "expert_precision") if key in changes}
+    for key, value in own.items():
+        if not isinstance(value, str):
+            problems.append(Problem(f"expected a word, got {value!r}"[:90], place(key), key))
+    config = change(arch.config, changes, problems, place)
+    if problems:
+        raise InputError(problems)
+    shown = ", ".join(f"{key} {value}" for key, value in changes.items())
+    name = own.pop("name", None) or _name or f"{arch.name} with {shown}"[:120]
+    made = build(config, name=name, source=f"{arch.source}; changed: {shown}", place=place)
+    return replace(made, **{key: value for key, value in own.items()})
+
+
+def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
+    """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
+    problems: list[Problem] = []
+    outer = Reader(config, problems, place or (lambda path: ""))
+    inner = outer.section("text_config") or outer
+    kind = _known(inner, outer)
+    body = FAMILIES[kind](inner)
+    towers = encoders(outer) if inner is not outer else ()
+    tied = outer.flag("tie_word_embeddings") if inner is not outer and not inner.has("tie_word_embeddings") else None
+    if problems:
+        raise InputError(problems, hint=f"read as model_type {kind}")
+    if tied is not None:
+        body = replace(body, tied=tied)
+    linear, experts = _precision(outer, inner)
+    blocks, layers = _grouped(body)
+    return Architecture(
+        name=name,
+        title=name.rsplit("/", 1)[-1],
+        model_type=kind,
+        hidden=body.hidden,
+        vocab=body.vocab,
+        blocks=blocks,
+        layers=layers,
+        tied=body.tied,
+        mtp=body.mtp,
+        final_norm=body.final_norm,
+        head_bias=body.head_bias,
+        precision=linear,
+        expert_precision=experts,
+        context=body.context,
+        encoders=towers,
+        embeddings=body.embeddings,
+        source=source,
+        config=dict(config),
+    )
+
+
+def _known(inner: Reader, outer: Reader) -> str:
+    """The family's name, or `UnsupportedModel` that says what is missing."""
+    asked = [reader.text("model_type") for reader in (inner, outer)]
+    for kind in asked:
+        if kind in FAMILIES:
+            return kind
+    kind = next(filter(None, asked), "")
+    where = inner.place("model_type")
+    if not kind:
+        raise UnsupportedModel(
+            Problem("is missing", where, "model_type"), hint="known model types: " + ", ".join(sorted(FAMILIES))
+        )
+    raise UnsupportedModel(
+        Problem(f'model_type "{_brief(kind)}" is not known', where, "model_type", nearest(kind, FAMILIES)),
+        hint="needed: how its layers mix tokens and which FFN they have, as a function in tonnage/model/families.py; if"
+        " the layers are those of a known family, say so with `like: NAME` and the sizes that differ",
+    )
+
+
+def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+    kinds: dict[Block, int] = {}
+    layers = tuple(kinds.setdefault(block, len(kinds)) for block in body.layers)
+    return tuple(replace(block, count=layers.count(number)) for block, number in kinds.items()), layers
+
+
+def _precision(outer: Reader, inner: Reader) -> tuple[str, str]:
+    """Formats of (linear weights, routed experts) by `quantization_config` and `dtype`, as `system` names them."""
+    plain = inner.text("dtype") or inner.text("torch_dtype") or outer.text("dtype") or outer.text("torch_dtype")
+    plain = {"float16": "fp16", "float32": "fp32"}.get(plain, "bf16")
+    section = outer.section("quantization_config") or inner.section("quantization_config")
+    if section is None:
+        return plain, plain
+    method = section.text("quant_method")
+    if method == "mxfp4":
+        return plain, "mxfp4"
+    if method == "fp8":
+        linear = "fp8_block" if section.has("weight_block_size") else "fp8"
+        return linear, "mxfp4" if inner.text("expert_dtype") == "fp4" else linear
+    if "nvfp4" in (section.text("quant_algo") + section.text("format")).lower() or method == "modelopt_fp4":
+        return "nvfp4", "nvfp4"
+    bits = section.whole("bits", default=16)
+    packed = {4: "w4a16", 8: "w8a16"}.get(bits, plain)
+    return (plain if section.text("modules") == "experts" else packed), packed
