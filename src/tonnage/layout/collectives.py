@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tonnage.layout.notation import Layout
+from tonnage.layout.sharding import cut_fraction
 from tonnage.model.operators import EMBEDDING, HEAD, Numbers, Operator
 from tonnage.system.collectives import Collective
 
@@ -31,9 +32,10 @@ def collectives(
     tokens are on every rank already and one all-reduce replaces both.
     cp: all-gather of keys and values (ring attention moves the same bytes; Liu et al. 2023, arXiv 2310.01889).
 
-    activations, dispatch, combine: bytes of one element on the wire (dispatch in fp8: 1 + 4/128). domain_limit: scale-up
-    domains that one token may visit (node-limited routing, DeepSeek-V3, arXiv 2412.19437 section 2.1.2). forwarding: one
-    copy per domain crosses the NIC and is passed on inside (DeepEP normal mode).
+    activations, dispatch, combine: bytes of one element on the wire (dispatch in fp8: 1 + 4/128). domain_limit:
+    scale-up domains that one token may visit (node-limited routing, DeepSeek-V3, arXiv 2412.19437 section 2.1.2).
+    forwarding: one copy per domain crosses the NIC and is passed on inside (DeepEP normal mode). imbalance: rows of the
+    busiest expert rank over the mean.
     """
     found: list[Collective] = []
     for operator in operators:
@@ -90,22 +92,11 @@ def _of_experts(
     size = np.where(inside, 1, layout.ep)
     reduce = np.where(inside, layout.tp, 1)
     found = [Collective("ep.all_reduce", "all_reduce", operator.m / layout.cp * hidden * activations, reduce, 1, count)]
-    for name, bytes_each in (("ep.dispatch", dispatch), ("ep.combine", combine)):
-        payload = own * hidden * bytes_each * imbalance
-        copies = np.minimum(operator.top_k, layout.ep)
-        found.append(
-            Collective(
-                name,
-                "all_to_all",
-                payload,
-                size,
-                layout.etp,
-                count,
-                copies=copies,
-                limit=domain_limit,
-                forwarding=forwarding,
-            )
-        )
+    copies = np.minimum(operator.top_k, layout.ep)
+    for name, element in (("ep.dispatch", dispatch), ("ep.combine", combine)):
+        payload = own * hidden * element * imbalance
+        sent = Collective(name, "all_to_all", payload, size, layout.etp, count, copies, domain_limit, forwarding)
+        found.append(sent)
     rows = own * operator.top_k * layout.etp * hidden
     etp = np.where(inside, 1, layout.etp)
     found.append(Collective("etp.gather", "all_gather", rows * dispatch, etp, 1, count))
@@ -115,7 +106,7 @@ def _of_experts(
 
 def _of_context(operator: Operator, layout: Layout, activations: float) -> list[Collective]:
     """Keys and values of the new tokens, gathered over cp: what each rank of the tensor-parallel group holds."""
-    held = np.maximum(operator.cache_write, 0.0) / np.minimum(layout.tp, np.maximum(operator.heads_limit, 1.0))
+    held = operator.cache_write * cut_fraction(layout.tp, operator.heads_limit)
     return [Collective("cp.keys_values", "all_gather", held * activations, layout.cp, layout.tp, operator.count)]
 
 

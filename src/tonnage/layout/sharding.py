@@ -24,10 +24,10 @@ def shard(
 ) -> tuple[Operator, ...]:
     """Operators of one attention replica -> operators of one of its ranks.
 
-    layout: scalars or arrays that broadcast with the operators' numbers. sequence_parallel: work that tensor parallelism
-    does not cut (norms, router, residual) is divided over its ranks (Korthikanti et al. 2022, arXiv 2205.05198) instead
-    of repeated. imbalance: rows of the busiest expert rank over the mean (1 = balanced); it multiplies the rows of
-    grouped GEMMs.
+    layout: scalars or arrays that broadcast with the operators' numbers. sequence_parallel: work that tensor
+    parallelism does not cut (norms, router, residual), and the inputs that it saves, are divided over its ranks
+    (Korthikanti et al. 2022, arXiv 2205.05198) instead of repeated. imbalance: rows of the busiest expert rank over
+    the mean (1 = balanced); it multiplies the rows of grouped GEMMs.
 
     A local grouped GEMM has m = distinct tokens that reach its expert group, top_k = visits of one of them to experts
     of this rank, groups = experts held, so that m * top_k are its rows and touched experts are
@@ -38,13 +38,14 @@ def shard(
 
 
 def cut_fraction(ways: Numbers, limit: Numbers) -> Numbers:
-    """Share of the work on the busiest rank when `limit` indivisible heads go over `ways` ranks: ceil(limit/ways)/limit.
+    """Share of the busiest rank when `limit` indivisible heads go over `ways` ranks: ceil(limit/ways) / limit.
 
     Beyond `limit` ranks the work is repeated (share 1/limit). limit 0 means divisible without limit.
     """
     limit = np.asarray(limit, dtype=float)
+    ways = np.asarray(ways, dtype=float)
     whole = np.ceil(np.maximum(limit, 1.0) / ways) / np.maximum(limit, 1.0)
-    return np.where(limit > 0, whole, 1.0 / np.asarray(ways, dtype=float))[()]
+    return np.where(limit > 0, whole, 1.0 / ways)[()]
 
 
 def expert_tokens(tokens: Numbers, layout: Layout) -> Numbers:
@@ -55,14 +56,16 @@ def expert_tokens(tokens: Numbers, layout: Layout) -> Numbers:
 def _shard_one(operator: Operator, layout: Layout, sequence_parallel: bool, imbalance: Numbers) -> Operator:
     if operator.cut == "experts":
         return _shard_experts(operator, layout, imbalance)
-    local = _cut_tokens(operator, 1.0 / layout.cp)
+    local = _cut_tokens(operator, 1.0 / np.asarray(layout.cp, dtype=float))
+    ways = np.asarray(layout.tp, dtype=float)
     if operator.cut == "none":
-        return _cut_tokens(local, 1.0 / layout.tp) if sequence_parallel else local
-    if operator.cut in ("column", "vocab"):
-        return _cut_outputs(local, 1.0 / np.asarray(layout.tp, dtype=float))
+        return _cut_tokens(local, 1.0 / ways) if sequence_parallel and operator.kind != "attention" else local
+    if operator.kind in ("attention", "scan"):
+        return _cut_heads(local, ways)
+    share = cut_fraction(ways, operator.heads_limit)
     if operator.cut == "row":
-        return _cut_inputs(local, 1.0 / np.asarray(layout.tp, dtype=float))
-    return _cut_heads(local, layout)
+        return _cut_inputs(local, share)
+    return _cut_outputs(local, share, 1.0 / ways if sequence_parallel else 1.0)
 
 
 def _cut_tokens(operator: Operator, share: Numbers) -> Operator:
@@ -78,48 +81,40 @@ def _cut_tokens(operator: Operator, share: Numbers) -> Operator:
     )
 
 
-def _cut_outputs(operator: Operator, share: Numbers) -> Operator:
-    """Columns of the weight divided: the input m x k is read whole, the output m x n is divided."""
-    if operator.kind != "gemm":
-        return replace(
-            operator,
-            n=operator.n * share,
-            flop=operator.flop * share,
-            weight=operator.weight * share,
-            stream=operator.stream * share,
-            saved=operator.saved * share,
-        )
-    kept = (operator.k + operator.n * share) / np.maximum(operator.k + operator.n, 1.0)
+def _cut_outputs(operator: Operator, share: Numbers, kept: Numbers) -> Operator:
+    """Columns of the weight divided: a GEMM reads its input m x k whole, and saves `kept` of it; its output is divided.
+
+    Other kinds divide all that they move.
+    """
+    gemm = operator.kind == "gemm"
+    moved = (operator.k + operator.n * share) / np.maximum(operator.k + operator.n, 1.0) if gemm else share
     return replace(
         operator,
         n=operator.n * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
-        stream=operator.stream * kept,
-        saved=operator.saved * share,
+        stream=operator.stream * moved,
+        saved=operator.saved * (kept if gemm else share),
     )
 
 
 def _cut_inputs(operator: Operator, share: Numbers) -> Operator:
     """Rows of the weight divided: the input m x k is divided, the output m x n is a partial sum on each rank."""
-    kept = (operator.k * share + operator.n) / np.maximum(operator.k + operator.n, 1.0)
+    moved = (operator.k * share + operator.n) / np.maximum(operator.k + operator.n, 1.0)
     return replace(
         operator,
         k=operator.k * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
-        stream=operator.stream * kept,
+        stream=operator.stream * moved,
         saved=operator.saved * share,
     )
 
 
-def _cut_heads(operator: Operator, layout: Layout) -> Operator:
-    """Heads divided. In the attention core, query heads (`groups`) limit the work and KV heads the cache."""
-    limit = operator.groups if operator.kind in ("attention", "scan") else operator.heads_limit
-    share = cut_fraction(layout.tp, limit)
-    cache = cut_fraction(layout.tp, operator.heads_limit) if operator.kind == "attention" else share
-    if operator.kind == "gemm":
-        return _cut_outputs(operator, share)
+def _cut_heads(operator: Operator, ways: Numbers) -> Operator:
+    """Heads divided: `groups` limits the work, `heads_limit` the cache (1: a latent that every rank keeps whole)."""
+    share = cut_fraction(ways, operator.groups)
+    cache = cut_fraction(ways, operator.heads_limit)
     return replace(
         operator,
         groups=operator.groups * share,
@@ -140,13 +135,14 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     own = imbalance / np.asarray(layout.tp * layout.cp, dtype=float)
     inner = 1.0 / np.asarray(layout.etp, dtype=float)
     held = inner / layout.ep
-    down = operator.name.startswith("down") or operator.name.endswith(("down", "down_proj"))
+    down = "down" in operator.name
     if operator.kind != "grouped_gemm":
+        rows = 1.0 if "activation" in operator.name else np.asarray(layout.etp, dtype=float)
         return replace(
             operator,
             m=expert_tokens(operator.m, layout),
-            flop=operator.flop * own,
-            stream=operator.stream * own,
+            flop=operator.flop * own * rows,
+            stream=operator.stream * own * rows,
             weight=operator.weight * held,
             saved=operator.saved * own,
         )

@@ -52,7 +52,7 @@ class System:
 
 
 _NEEDED = ("memory", "bandwidth")
-_OPTIONAL = ("link", "domain", "nic", "power", "dies")
+_NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies")
 
 
 def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None) -> Accelerator:
@@ -62,34 +62,23 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
     every 16-bit rate is unknown. Where several sources give an attribute, the catalogue chooses.
     """
     key = catalog.chip(name)
-    values: dict[str, float] = {}
-    low: dict[str, float] = {}
-    high: dict[str, float] = {}
-    ids: list[str] = []
-    title = vendor = key
-    for attribute in sorted({fact.attribute for fact in catalog.facts_of(key)}):
-        if attribute not in (*_NEEDED, *_OPTIONAL, "title", "vendor") and not attribute.startswith("rates."):
-            continue
-        fact = catalog.fact(key, attribute, as_of)
-        if fact is None:
-            continue
-        if attribute == "title":
-            title = str(fact.value)
-            continue
-        if attribute == "vendor":
-            vendor = str(fact.value)
-            continue
-        values[attribute] = float(fact.value)
-        ids.append(fact.id)
-        if fact.low is not None and fact.high is not None:
-            low[attribute], high[attribute] = float(fact.low), float(fact.high)
-    return _assemble(key, title, vendor, values, tuple(ids), low, high)
+    facts = catalog.facts_of(key, as_of)
+    used = {name: fact for name, fact in facts.items() if name in _NUMBERS or name.startswith("rates.")}
+    values = {name: float(fact.number) for name, fact in used.items()}
+    bounded = {name: fact for name, fact in used.items() if fact.low is not None and fact.high is not None}
+    return _assemble(
+        key,
+        {name: fact.text for name, fact in facts.items() if name in ("title", "vendor")},
+        values,
+        tuple(fact.id for fact in used.values()),
+        {name: float(fact.low or 0.0) for name, fact in bounded.items()},
+        {name: float(fact.high or 0.0) for name, fact in bounded.items()},
+    )
 
 
 def _assemble(
     key: str,
-    title: str,
-    vendor: str,
+    names: dict[str, str],
     values: dict[str, float],
     ids: tuple[str, ...],
     low: dict[str, float],
@@ -103,8 +92,8 @@ def _assemble(
         raise MissingFact(key, "rates.bf16", hint="neither a BF16 nor an FP16 rate is known for this chip")
     return Accelerator(
         name=key,
-        title=title,
-        vendor=vendor,
+        title=names.get("title", key),
+        vendor=names.get("vendor", ""),
         rates=rates,
         memory=values["memory"],
         bandwidth=values["bandwidth"],

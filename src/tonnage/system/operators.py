@@ -24,40 +24,27 @@ COMPUTE, MEMORY, LAUNCH = 0, 1, 2
 class Work(Protocol):
     """What the cost models read of an operator; see `model.operators.Operator`. All of it is per rank and per layer."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def part(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def m(self) -> Any: ...
-    @property
-    def n(self) -> Any: ...
-    @property
-    def k(self) -> Any: ...
-    @property
-    def groups(self) -> Any: ...
-    @property
-    def top_k(self) -> Any: ...
-    @property
-    def flop(self) -> Any: ...
-    @property
-    def weight(self) -> Any: ...
-    @property
-    def stream(self) -> Any: ...
-    @property
-    def cache_read(self) -> Any: ...
-    @property
-    def cache_write(self) -> Any: ...
+    name: str
+    part: str
+    kind: str
+    count: int
+    m: Any
+    n: Any
+    k: Any
+    groups: Any
+    top_k: Any
+    flop: Any
+    weight: Any
+    stream: Any
+    cache_read: Any
+    cache_write: Any
 
 
 @dataclass(frozen=True)
 class Timing:
     """Time of one operator in one layer. seconds [s]; bound: COMPUTE, MEMORY or LAUNCH; sigma: spread of the log error;
-    flop, traffic: what was priced [FLOP, byte]; kind: class of the cost model."""
+    flop, traffic: what was priced [FLOP, byte]; kind: class of the cost model.
+    """
 
     seconds: Any
     bound: Any
@@ -70,7 +57,8 @@ class Timing:
 @dataclass(frozen=True)
 class Times:
     """Time of many operators with their counts. seconds: total [s]; each: one `Timing` per operator, per layer; sigma:
-    log-spread of the total, classes independent of each other and errors of one class alike."""
+    log-spread of the total, classes independent of each other and errors of one class alike.
+    """
 
     seconds: Any
     each: tuple[Timing, ...]
@@ -163,7 +151,7 @@ def _gemm(operator: Work, chip: Accelerator, precision: Precision, fitted: Calib
     weights = precision.weights(operator.part)
     peak = rate(chip, weights.compute)
     kernel = weights.kernel if peak.runs_in == weights.compute else "bf16"
-    traffic = operator.weight * weights.element + operator.stream * precision.activations
+    traffic = operator.n * operator.k * weights.element + operator.stream * precision.activations
     parts = gemm_seconds(
         operator.m,
         operator.n,
@@ -185,10 +173,7 @@ def _grouped_gemm(operator: Work, chip: Accelerator, precision: Precision, fitte
     kernel = weights.kernel if peak.runs_in == weights.compute else "bf16"
     active = np.maximum(touched(operator.groups, operator.top_k, operator.m), 1e-9)
     rows = operator.m * operator.top_k / active
-    traffic = (
-        operator.weight * weights.element * active / np.maximum(operator.groups, 1e-9)
-        + operator.stream * precision.activations
-    )
+    traffic = active * operator.n * operator.k * weights.element + operator.stream * precision.activations
     c = {**fitted.of("gemm"), **fitted.of("grouped_gemm")}
     parts = gemm_seconds(rows, operator.n, operator.k, operator.flop, traffic, peak.value, chip.bandwidth, kernel, c)
     return _timing(parts, operator, traffic, "grouped_gemm", chip, fitted)

@@ -36,9 +36,7 @@ FORMATS: dict[str, Format] = {
         Format("nvfp4", 0.5 + 1 / 16, "fp4", "fp4", "NVFP4: E4M3 scale a 16 (arXiv 2509.25149)"),
         Format("mxfp4", 0.5 + 1 / 32, "fp4", "fp4", "OCP Microscaling Formats 1.0: E8M0 scale a 32"),
         Format("w8a16", 1.0, "bf16", "bf16", "weight only, scale a channel"),
-        Format(
-            "w4a16", 0.5 + 2.5 / 128, "bf16", "bf16", "GPTQ/AWQ: FP16 scale and 4-bit zero a 128 (arXiv 2306.00978)"
-        ),
+        Format("w4a16", 0.5 + 2.5 / 128, "bf16", "bf16", "AWQ: FP16 scale and 4-bit zero a 128 (arXiv 2306.00978)"),
         Format("w4a8", 0.5 + 2.5 / 128, "int8", "fp8", "QServe (arXiv 2405.04532): group scale and zero a 128"),
     )
 }
