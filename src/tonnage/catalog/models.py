@@ -1,0 +1,64 @@
+"""Bundled model configurations: one JSON object a line, looked up by id, alias or the id's last part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tonnage.errors import AmbiguousName, InputError, Problem, nearest
+
+
+def lines_of(text: str) -> dict[str, str]:
+    """Text of models.jsonl -> id -> its line, unparsed: a line is read when its model is asked for."""
+    lines: dict[str, str] = {}
+    for line in filter(None, text.split("\n")):
+        # the id is the first key, so that an index costs no parsing of the configurations
+        head = line.split('"', 4)
+        identifier = head[3] if len(head) == 5 and head[1] == "id" else str(json.loads(line)["id"])
+        lines[identifier] = line
+    return lines
+
+
+def identifiers(lines: Mapping[str, str]) -> tuple[str, ...]:
+    """Ids of all bundled models."""
+    return tuple(lines)
+
+
+def entry(identifier: str, lines: Mapping[str, str]) -> dict[str, Any]:
+    """The whole object of one model: id, aliases, source, retrieved, config and what else the line holds."""
+    found: dict[str, Any] = json.loads(lines[identifier])
+    return found
+
+
+def find(name: str, lines: Mapping[str, str]) -> tuple[str, dict[str, Any], str]:
+    """(id, config, source) of the model that `name` means; raises InputError with the nearest name."""
+    plain = name.strip().lower()
+    names = _names(lines)
+    found = names.get(plain) or names.get(plain.rsplit("/", 1)[-1] if "/" not in plain else plain)
+    if not found:
+        suggestion = nearest(plain[:80], names) or nearest(plain.rsplit("/", 1)[-1][:80], names)
+        raise InputError(Problem(f'no bundled model named "{name[:80]}"', suggestion=suggestion), hint=_HINT)
+    if len(found) > 1:
+        problem = Problem(f'"{name[:80]}" can mean {", ".join(found)}')
+        raise AmbiguousName(problem, found, hint="write one of these ids in full")
+    whole = entry(found[0], lines)
+    return found[0], whole["config"], str(whole["source"])
+
+
+_HINT = "tonnage show models lists the bundled ones; a config.json, or a folder with one, works too"
+
+
+def _names(lines: Mapping[str, str]) -> dict[str, list[str]]:
+    """Every way to name a model, in lower case -> the ids it means. Ids win over aliases, aliases over last parts."""
+    names: dict[str, list[str]] = {identifier.lower(): [identifier] for identifier in lines}
+    aliases: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
+    for identifier in lines:
+        for alias in entry(identifier, lines).get("aliases", ()):
+            aliases.setdefault(str(alias).lower(), []).append(identifier)
+        parts.setdefault(identifier.rsplit("/", 1)[-1].lower(), []).append(identifier)
+    for more in (aliases, parts):
+        for name, found in more.items():
+            names.setdefault(name, found)
+    return names

@@ -1,0 +1,206 @@
+"""CSV tables of facts and sources -> values, with every problem collected and placed (`file:line:column`)."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tonnage.catalog.facts import KINDS, Fact, Source, convert, number
+from tonnage.errors import InputError, Problem, nearest
+from tonnage.units import parse_date
+
+COLUMNS = (
+    "entity",
+    "attribute",
+    "value",
+    "unit",
+    "low",
+    "high",
+    "source",
+    "locator",
+    "retrieved",
+    "date",
+    "kind",
+    "note",
+)
+"""Columns of every table of facts."""
+
+MORE = ("about", "place", "tenure", "until", "period", "disclosed", "mark")
+"""Columns that a table may add."""
+
+SOURCE_COLUMNS = ("key", "title", "url", "via", "licence", "known")
+
+CELL, ROWS = 4_000, 100_000
+"""Longest cell [characters] and most rows that are read."""
+
+
+class Reader:
+    """Reads tables one after another; gathers problems instead of stopping at the first.
+
+    own: the tables are the user's: their facts are marked so, and go before ours.
+    """
+
+    def __init__(self, sources: Mapping[str, Source] | None = None, *, own: bool = False) -> None:
+        self.own = own
+        self.sources: dict[str, Source] = dict(sources or {})
+        self.problems: list[Problem] = []
+        self.ids: dict[str, int] = {}
+        self._days: dict[str, datetime.date | None] = {"": None}
+
+    def read_sources(self, text: str, name: str) -> None:
+        """Rows of sources.csv, added to `sources`; a key given twice keeps the first."""
+        for line, cells in self._rows(text, name, SOURCE_COLUMNS[:2], SOURCE_COLUMNS):
+            given = {key: value for key, value in cells.items() if value}
+            try:
+                self.sources.setdefault(cells["key"], Source(**given))
+            except (TypeError, ValueError) as error:
+                self._problem(str(error), name, line, 1, cells["key"])
+
+    def read_facts(self, text: str, name: str) -> tuple[Fact, ...]:
+        """Rows of a table of facts. Rows with a problem are left out and the problem is kept."""
+        found = []
+        for line, cells in self._rows(text, name, COLUMNS, (*COLUMNS, *MORE)):
+            try:
+                found.append(self._fact(cells))
+            except _CellError as bad:
+                column = 1 + list(cells).index(bad.column) if bad.column in cells else 1
+                where = f"{cells['entity']} {cells['attribute']}".strip()
+                self._problem(bad.message, name, line, column, where, bad.suggestion)
+        return tuple(found)
+
+    def raise_problems(self) -> None:
+        """InputError with every problem found so far, if there is one."""
+        if self.problems:
+            hint = f"columns: {','.join(COLUMNS)}; the units and kinds are listed in docs/sources.md"
+            raise InputError(self.problems, hint=hint)
+
+    def _rows(
+        self, text: str, name: str, needed: tuple[str, ...], allowed: tuple[str, ...]
+    ) -> Iterator[tuple[int, dict[str, str]]]:
+        rows = csv.reader(io.StringIO(text), strict=True)
+        try:
+            header = [cell.strip() for cell in next(rows, [])]
+            if not self._header(header, name, needed, allowed):
+                return
+            for cells in rows:
+                if rows.line_num > ROWS or any(len(cell) > CELL for cell in cells):
+                    self._problem(f"longer than {CELL:,} characters or {ROWS:,} lines", name, rows.line_num, 1, "")
+                    return
+                if not any(cells):
+                    continue
+                if len(cells) != len(header):
+                    message = f"{len(cells)} cells where the header has {len(header)}"
+                    self._problem(message, name, rows.line_num, 1, cells[0][:60])
+                    continue
+                yield rows.line_num, dict(zip(header, cells, strict=True))
+        except csv.Error as error:
+            self._problem(f"is not CSV: {error}", name, rows.line_num or 1, 1, "")
+
+    def _header(self, header: list[str], name: str, needed: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
+        before = len(self.problems)
+        for index, column in enumerate(header):
+            if column not in allowed:
+                suggestion = nearest(column[:60], allowed)
+                self._problem(f'no column named "{column[:60]}"', name, 1, index + 1, "", suggestion)
+        missing = [column for column in needed if column not in header]
+        if missing:
+            self._problem(f"the columns {', '.join(missing)} are missing", name, 1, 1, "")
+        if len(set(header)) != len(header):
+            self._problem("a column is named twice", name, 1, 1, "")
+        return len(self.problems) == before
+
+    def _fact(self, cells: Mapping[str, str]) -> Fact:
+        source = cells["source"]
+        if not source:
+            raise _CellError("source", "a fact needs a source")
+        known = self.sources.get(source)
+        if known is None:
+            raise _CellError("source", f'no source with the key "{source[:60]}"', nearest(source[:60], self.sources))
+        value, base = _cell("unit" if cells["value"] else "value", convert, cells["value"], cells["unit"])
+        scale = {column: self._bound(cells, column) for column in ("low", "high")}
+        note = cells["note"]
+        if known.known == "recalled":
+            note = f"{note}; recalled, not re-read" if note else "recalled, not re-read"
+        plain = isinstance(value, float) and cells["unit"] not in ("count", "share")
+        fields: dict[str, Any] = {
+            "id": self._id(cells),
+            "entity": cells["entity"],
+            "attribute": cells["attribute"],
+            "value": value,
+            "unit": base,
+            "source": source,
+            "kind": cells["kind"],
+            "locator": cells["locator"],
+            "note": note,
+            "known": "own" if self.own else known.known,
+            "printed": f"{cells['value']} {cells['unit']}" if plain else cells["value"],
+            "retrieved": self._day(cells, "retrieved"),
+            "date": self._day(cells, "date"),
+            "disclosed": self._day(cells, "disclosed") or self._end(cells["date"]),
+            "until": self._day(cells, "until"),
+            "about": tuple(cells.get("about", "").split()),
+            "place": tuple(cells.get("place", "").split()),
+            "tenure": cells.get("tenure", ""),
+            "period": cells.get("period", ""),
+            "mark": cells.get("mark", ""),
+            **scale,
+        }
+        try:
+            return Fact(**fields)
+        except ValueError as error:
+            raise _CellError(_guilty(cells), str(error)) from None
+
+    def _bound(self, cells: Mapping[str, str], column: str) -> float | None:
+        if not cells[column]:
+            return None
+        if cells["unit"] in ("text", "date", "flag"):
+            raise _CellError(column, "only a number has an interval")
+        value = _cell(column, convert, cells[column], cells["unit"])[0]
+        return value if isinstance(value, float) else number(cells[column])
+
+    def _day(self, cells: Mapping[str, str], column: str) -> datetime.date | None:
+        text = cells.get(column, "")
+        if text not in self._days:
+            self._days[text] = _cell(column, parse_date, text)
+        return self._days[text]
+
+    def _end(self, text: str) -> datetime.date | None:
+        """Last day of a date given as a month, quarter or year: before it, the figure could not be known."""
+        return None if len(text) in (0, 10) else parse_date(text, end=True)
+
+    def _id(self, cells: Mapping[str, str]) -> str:
+        name = f"{'own:' * self.own}{cells['entity']}/{cells['attribute']}"
+        name += f"@{cells['date']}" if cells["date"] else ""
+        self.ids[name] = self.ids.get(name, 0) + 1
+        return name if self.ids[name] == 1 else f"{name}#{self.ids[name]}"
+
+    def _problem(
+        self, message: str, name: str, line: int, column: int, path: str, suggestion: str | None = None
+    ) -> None:
+        if len(self.problems) < 100:
+            self.problems.append(Problem(message, f"{name}:{line}:{column}", path[:120], suggestion))
+
+
+class _CellError(Exception):
+    """What is wrong with one cell of a row."""
+
+    def __init__(self, column: str, message: str, suggestion: str | None = None) -> None:
+        super().__init__(message)
+        self.column, self.message, self.suggestion = column, message, suggestion
+
+
+def _guilty(cells: Mapping[str, str]) -> str:
+    """Column that a fact's own checks most likely refused."""
+    if not cells["entity"] or not cells["attribute"]:
+        return "entity" if not cells["entity"] else "attribute"
+    return "value" if cells["kind"] in KINDS else "kind"
+
+
+def _cell(column: str, read: Any, *arguments: Any) -> Any:
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        raise _CellError(column, str(error)) from None
