@@ -1,0 +1,157 @@
+"""A published serving case as what `serve` predicts."""
+
+from __future__ import annotations
+
+import re
+
+from tonnage.serve.case import Case, Pool
+from tonnage.truth.cases import Skip, at, number, required, text, whole
+from tonnage.truth.score import Prediction
+from tonnage.truth.scored import group, metrics
+from tonnage.truth.shapes import Library, family
+from tonnage.truth.table import Row
+
+MODES = ("aggregated", "disaggregated", "prefill", "decode")
+CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "int8": "8"}
+"""Precision class of weights [bit]; everything else is four bits."""
+
+LONGEST = 1e8
+
+
+def serving_case(case: Row, library: Library) -> Case:
+    """The deployment that a row describes. Raises Skip with the reason when it does not describe one."""
+    mode = text(case, "mode")
+    if mode not in MODES:
+        raise Skip("mode is not given" if mode is None else "mode is not known")
+    count = float(required(number(case, "count"), "count"))
+    prefill = _side(case, "prefill") if mode == "disaggregated" else None
+    pool = _side(case, "decode") if mode == "disaggregated" else _pool(case, ("layout",), count)
+    isl, osl, context = _lengths(case, mode)
+    speculation = _speculation(case)
+    return Case(
+        id=text(case, "id") or "unnamed",
+        arch=library.model(str(required(text(case, "model"), "model"))),
+        accelerator=library.chip(str(required(text(case, "chip"), "chip"))),
+        mode=str(mode),
+        pool=pool,
+        isl=isl,
+        osl=osl,
+        prefill=prefill,
+        concurrency=_concurrency(case),
+        batch=number(case, "workload", "batch_per_accelerator"),
+        tokens=_prefill_tokens(case, pool),
+        context=context,
+        rate=number(case, "workload", "request_rate") if text(case, "workload", "arrival") == "poisson" else None,
+        cache_hit=_share(number(case, "workload", "cache_hit", positive=False) or 0.0, "workload.cache_hit"),
+        weights=text(case, "weights"),
+        kv=text(case, "kv"),
+        engine=text(case, "engine"),
+        drafts=speculation[0],
+        acceptance=speculation[1],
+        accepted=speculation[2],
+        static=text(case, "workload", "arrival") == "static-batch",
+        group=group(case),
+        date=_date(case),
+    )
+
+
+def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
+    """What of a row is compared: one entry per metric, the prediction still open (NaN). Raises Skip when nothing is."""
+    found = metrics(case)
+    if not found:
+        raise Skip("no figure that can be compared")
+    name, chip, engine = (str(text(case, key) or "not given") for key in ("model", "chip", "engine"))
+    weights = text(case, "weights") or "not given"
+    tags = {
+        "chip": chip,
+        "family": family(name),
+        "model": name,
+        "engine": engine,
+        "mode": str(case.get("mode")),
+        "kind": "MoE" if arch_moe else "dense",
+        "precision": CLASSES.get(weights, "4"),
+        "speculation": "off" if _speculation(case)[0] == 0 else "on",
+    }
+    return tuple(
+        Prediction(
+            id=text(case, "id") or "unnamed",
+            group=group(case),
+            metric=metric,
+            published=value,
+            predicted=float("nan"),
+            tags=tags,
+            cluster=(name, chip, engine),
+        )
+        for metric, value in found.items()
+    )
+
+
+def _side(case: Row, side: str) -> Pool:
+    count = number(case, "layout", side, "count")
+    return _pool(case, ("layout", side), float(required(count, f"layout.{side}.count")))
+
+
+def _pool(case: Row, path: tuple[str, ...], count: float) -> Pool:
+    """The pool at a place of the layout; data parallel is what the accelerators leave when it is not written."""
+    name = ".".join(path)
+    sizes = {key: whole(case, *path, key) for key in ("tp", "pp", "dp", "ep", "moe_tp", "workers", "replicas", "cp")}
+    if sizes["tp"] is None and sizes["ep"] is None:
+        raise Skip(f"{name} is not given")
+    ranks = count * (whole(case, "layout", "ranks_per_accelerator") or 1)
+    tp, pp = (sizes["tp"] or 1), (sizes["pp"] or 1)
+    workers = sizes["workers"]
+    left = ranks / (tp * pp * (workers or 1))
+    dp = (sizes["dp"] or 0) * (sizes["replicas"] or 1) or max(int(left), 1)
+    if sizes["dp"] is None and left < 1:
+        raise Skip(f"{name} needs more accelerators than there are")
+    return Pool(count, tp, pp, dp, sizes["ep"], sizes["moe_tp"], workers)
+
+
+def _lengths(case: Row, mode: str | None) -> tuple[float, float, float | None]:
+    isl, osl = number(case, "workload", "input_len"), number(case, "workload", "output_len")
+    context = number(case, "workload", "mean_context")
+    if mode == "decode":
+        isl = isl if isl is not None else required(context, "workload.input_len")
+        osl = osl if osl is not None else 1.0
+    elif mode == "prefill":
+        osl = osl if osl is not None else 1.0
+    isl, osl = required(isl, "workload.input_len"), required(osl, "workload.output_len")
+    if isl > LONGEST or osl > LONGEST or isl < 1 or osl < 1:
+        raise Skip("lengths are out of range")
+    return float(isl), float(osl), context
+
+
+def _concurrency(case: Row) -> float | None:
+    load = at(case, "workload", "concurrency")
+    if load == "saturated":
+        return None
+    if load is None and text(case, "workload", "arrival") == "all-at-once":
+        return number(case, "workload", "num_requests")
+    return number(case, "workload", "concurrency")
+
+
+def _prefill_tokens(case: Row, pool: Pool) -> float | None:
+    tokens = number(case, "workload", "batch_tokens_per_accelerator")
+    step = number(case, "workload", "max_num_batched_tokens")
+    return tokens if tokens is not None or step is None else step / pool.tp
+
+
+def _share(value: float, name: str) -> float:
+    if not 0 <= value < 1:
+        raise Skip(f"{name} is not a share below 1")
+    return value
+
+
+def _speculation(case: Row) -> tuple[float | None, float | None, float | None]:
+    """(tokens drafted: 0 off, None unknown; acceptance; mean accepted length). Not stated at all counts as off."""
+    method = text(case, "workload", "speculative", "method")
+    if method in (None, "none"):
+        return 0.0, None, None
+    place = ("workload", "speculative")
+    acceptance = number(case, *place, "acceptance")
+    return number(case, *place, "tokens"), acceptance, number(case, *place, "mean_accepted_length")
+
+
+def _date(case: Row) -> str | None:
+    match = re.match(r"\d{4}(-\d{2})?", text(case, "date") or "")
+    return match[0] if match else None
