@@ -115,6 +115,11 @@ class Catalog:
         best = {attribute: self._best(facts, as_of) for attribute, facts in groups.items()}
         return {attribute: fact for attribute, fact in best.items() if fact is not None}
 
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Every fact, table after table."""
+        return tuple(self._ids.values())
+
     def all_facts(self, entity: str) -> tuple[Fact, ...]:
         """Every row about an entity, in the order of the tables, earlier ones winning over later ones."""
         return tuple(self._entities.get(entity, ()))

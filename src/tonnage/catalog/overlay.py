@@ -9,7 +9,7 @@ from typing import Any
 from tonnage import files, units
 from tonnage.catalog.catalog import TABLES, Catalog
 from tonnage.catalog.facts import KINDS, Fact, Source
-from tonnage.catalog.load import digest
+from tonnage.catalog.loading import digest
 from tonnage.catalog.names import normal
 from tonnage.catalog.tables import Reader
 from tonnage.errors import InputError, Problem, nearest

@@ -86,7 +86,7 @@ class Reader:
             if not self._header(header, name, needed, allowed):
                 return
             for cells in rows:
-                if rows.line_num > ROWS or any(len(cell) > CELL for cell in cells):
+                if rows.line_num > ROWS or max(map(len, cells), default=0) > CELL:
                     self._problem(f"longer than {CELL:,} characters or {ROWS:,} lines", name, rows.line_num, 1, "")
                     return
                 if not any(cells):
