@@ -20,6 +20,9 @@ from tonnage.system.precision import FORMATS, Format, Precision, rate
 COMPUTE, MEMORY, LAUNCH = 0, 1, 2
 """What binds an operator."""
 
+STATE = 4.0
+"""Bytes of an element of recurrent state: kept in FP32 (Yang et al. 2024, arXiv 2412.06464)."""
+
 
 class Work(Protocol):
     """What the cost models read of an operator; see `model.operators.Operator`. All of it is per rank and per layer."""
@@ -63,6 +66,16 @@ class Times:
     seconds: Any
     each: tuple[Timing, ...]
     sigma: Any
+
+
+@dataclass(frozen=True)
+class Parts:
+    """compute, memory, floor [s] of an operator, and the exponent that joins the first two."""
+
+    compute: Any
+    memory: Any
+    floor: Any
+    softness: float
 
 
 def touched(groups: Any, top_k: Any, tokens: Any) -> Any:
@@ -111,19 +124,36 @@ def operator_times(
     return Times(total, each, np.sqrt(squares) / np.maximum(total, 1e-30))
 
 
-def gemm_seconds(
-    m: Any, n: Any, k: Any, flop: Any, traffic: Any, peak: float, bandwidth: float, kernel: str, c: dict[str, float]
-) -> tuple[Any, Any, Any, Any]:
-    """(seconds, compute part, memory part, floor) of a GEMM of m x n x k.
+def fraction(chip: Accelerator, kernel: str, c: dict[str, float]) -> float:
+    """Largest share of the datasheet rate that a large operator reaches: f / (1 + ridge (rate/bandwidth) / 200).
 
-    e_c = peak fraction of the kernel class x rows used of the padded tiles (m / 64ceil(m/64): Hopper's wgmma has 64
-    rows) x k / (k + k_half) (filling and draining the pipeline over the depth).
+    f: of the kernel class; rate/bandwidth: 16-bit FLOP per byte (A100 153, H100 295, L40S 419): the harder a chip is to
+    feed, the less of its peak it sustains.
     """
-    padded = np.ceil(np.maximum(m, 1e-9) / c["tile"]) * c["tile"]
-    e_c = c[f"compute.{kernel}"] * np.maximum(m, 1e-9) / padded * k / (k + c["depth_half"])
-    compute = flop / (peak * np.maximum(e_c, 1e-9))
-    memory = traffic / (bandwidth * c["memory"])
-    return _soft(compute, memory, c["softness"]) + c["floor"], compute, memory, c["floor"]
+    ridge = rate(chip, "bf16").value / chip.bandwidth
+    return c[f"compute.{kernel}"] / (1.0 + c["ridge"] * ridge / 200.0)
+
+
+def gemm_parts(
+    shape: tuple[Any, Any, Any], flop: Any, traffic: Any, chip: Accelerator, weights: Format, c: dict[str, float]
+) -> Parts:
+    """Parts of a GEMM of shape (m, n, k).
+
+    e_c = fraction x rows used of padded tiles (m / 64 ceil(m/64): 64 rows are what a Hopper warp group multiplies)
+    x k / (k + depth_half) (filling and draining the pipeline over the depth) x tiles / (tiles + tiles_half) (128 x 128
+    output tiles against what the chip can work on at once). floor = launch + k x depth_latency, and quantising the
+    input where the multiplication is narrower than the activations.
+    """
+    m, n, k = shape
+    peak = rate(chip, weights.compute)
+    narrow = peak.runs_in not in ("bf16", "fp16")
+    m = np.maximum(m, 1e-9)
+    filled = m / (np.ceil(m / c["tile"]) * c["tile"])
+    tiles = np.ceil(m / 128.0) * np.ceil(n / 128.0)
+    e_c = fraction(chip, weights.kernel if narrow else "bf16", c) * filled * k / (k + c["depth_half"])
+    e_c = np.maximum(e_c * tiles / (tiles + c["tiles_half"]), 1e-9)
+    floor = c["floor"] + (c["quantise_floor"] if narrow else 0.0) + k * c["depth_latency"]
+    return Parts(flop / (peak.value * e_c), traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
 
 
 def _soft(compute: Any, memory: Any, power: float) -> Any:
@@ -133,83 +163,69 @@ def _soft(compute: Any, memory: Any, power: float) -> Any:
     return larger * (1.0 + (smaller / larger) ** power) ** (1.0 / power)
 
 
-def _bound(compute: Any, memory: Any, floor: Any) -> Any:
-    code = np.where(np.asarray(compute) >= memory, COMPUTE, MEMORY)
-    return np.where(np.maximum(compute, memory) < floor, LAUNCH, code)[()]
-
-
-def _timing(
-    parts: tuple[Any, Any, Any, Any], operator: Work, traffic: Any, kind: str, chip: Accelerator, fitted: Calibration
-) -> Timing:
-    seconds, compute, memory, floor = parts
+def _timing(parts: Parts, operator: Work, traffic: Any, kind: str, chip: Accelerator, fitted: Calibration) -> Timing:
     busy = np.asarray(operator.flop) + np.asarray(traffic) > 0
-    seconds = np.where(busy, seconds, 0.0)[()]
-    return Timing(seconds, _bound(compute, memory, floor), fitted.spread(kind, chip), kind, operator.flop, traffic)
+    seconds = np.where(busy, _soft(parts.compute, parts.memory, parts.softness) + parts.floor, 0.0)[()]
+    code = np.where(np.asarray(parts.compute) >= parts.memory, COMPUTE, MEMORY)
+    code = np.where(np.maximum(parts.compute, parts.memory) < parts.floor, LAUNCH, code)[()]
+    return Timing(seconds, code, fitted.spread(kind, chip), kind, operator.flop, traffic)
 
 
 def _gemm(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
     weights = precision.weights(operator.part)
-    peak = rate(chip, weights.compute)
-    kernel = weights.kernel if peak.runs_in == weights.compute else "bf16"
-    traffic = operator.n * operator.k * weights.element + operator.stream * precision.activations
-    parts = gemm_seconds(
-        operator.m,
-        operator.n,
-        operator.k,
-        operator.flop,
-        traffic,
-        peak.value,
-        chip.bandwidth,
-        kernel,
-        fitted.of("gemm"),
-    )
+    moved = operator.stream * precision.activations + operator.m * operator.k * _quantised(chip, weights)
+    traffic = operator.n * operator.k * weights.element + moved
+    shape = (operator.m, operator.n, operator.k)
+    parts = gemm_parts(shape, operator.flop, traffic, chip, weights, fitted.of("gemm"))
     return _timing(parts, operator, traffic, "gemm", chip, fitted)
+
+
+def _quantised(chip: Accelerator, weights: Format) -> float:
+    """Bytes more per input element where activations are narrowed first: one written and read again."""
+    return 0.0 if rate(chip, weights.compute).runs_in in ("bf16", "fp16") else 2.0
 
 
 def _grouped_gemm(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
     """As a GEMM with the rows of an average touched expert; weights of touched experts only are read."""
     weights = precision.weights(operator.part)
-    peak = rate(chip, weights.compute)
-    kernel = weights.kernel if peak.runs_in == weights.compute else "bf16"
     active = np.maximum(touched(operator.groups, operator.top_k, operator.m), 1e-9)
-    rows = operator.m * operator.top_k / active
-    traffic = active * operator.n * operator.k * weights.element + operator.stream * precision.activations
+    visits = operator.m * operator.top_k
+    moved = operator.stream * precision.activations + visits * operator.k * _quantised(chip, weights)
+    traffic = active * operator.n * operator.k * weights.element + moved
     c = {**fitted.of("gemm"), **fitted.of("grouped_gemm")}
-    parts = gemm_seconds(rows, operator.n, operator.k, operator.flop, traffic, peak.value, chip.bandwidth, kernel, c)
-    return _timing(parts, operator, traffic, "grouped_gemm", chip, fitted)
+    parts = gemm_parts((visits / active, operator.n * active, operator.k), operator.flop, traffic, chip, weights, c)
+    slower = Parts(parts.compute / c["grouped"], parts.memory, parts.floor, parts.softness)
+    return _timing(slower, operator, traffic, "grouped_gemm", chip, fitted)
 
 
 def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
-    """FlashAttention-like core: e_c = peak fraction x n/(n + n_half) x rows used of a tile of query rows.
+    """FlashAttention-like core: e_c = fraction x n/(n + keys_half) x rows used of a tile of query rows.
 
     n: keys seen by a query on average. Query rows that share one KV head: flop / (2 cache_read), one row a query head
-    of the group in decode (all heads for absorbed MLA), unbounded in prefill.
+    of the group in decode (all heads for absorbed MLA), unbounded in prefill. Dao et al. 2022, arXiv 2205.14135.
     """
     c = fitted.of("attention")
-    cache: Format = FORMATS.get(precision.cache, FORMATS["bf16"])
-    compute_format = FORMATS[precision.attention]
-    peak = rate(chip, compute_format.compute)
-    traffic = (operator.cache_read + operator.cache_write) * cache.element + operator.stream * precision.activations
+    multiply = FORMATS[precision.attention]
+    peak = rate(chip, multiply.compute)
+    cached = (operator.cache_read + operator.cache_write) * FORMATS[precision.cache].element
+    traffic = cached + operator.stream * precision.activations
     rows = operator.flop / np.maximum(2.0 * np.asarray(operator.cache_read, dtype=float), 1e-9)
-    used = np.minimum(rows / c["tile"], 1.0)
-    e_c = c[f"compute.{compute_format.kernel}"] * operator.n / (operator.n + c["keys_half"]) * used
+    used = rows / (rows + c["rows_half"])
+    kernel = "bf16" if peak.runs_in in ("bf16", "fp16") else "fp8"
+    e_c = fraction(chip, kernel, c) * used * operator.n / (operator.n + c["keys_half"])
     if operator.name.endswith("dgrad"):
         e_c = e_c * c["backward"]
     compute = operator.flop / (peak.value * np.maximum(e_c, 1e-9))
-    memory = traffic / (chip.bandwidth * c["memory"])
-    parts = (_soft(compute, memory, c["softness"]) + c["floor"], compute, memory, c["floor"])
-    kind = "attention"
-    return _timing(parts, operator, traffic, kind, chip, fitted)
+    parts = Parts(compute, traffic / (chip.bandwidth * c["memory"]), c["floor"], c["softness"])
+    return _timing(parts, operator, traffic, "attention", chip, fitted)
 
 
 def _scan(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
     """Linear attention or state-space scan: chunked matrix products at a low fraction, or state traffic in decode."""
     c = fitted.of("scan")
-    peak = rate(chip, "bf16")
-    traffic = (operator.cache_read + operator.cache_write) * 4.0 + operator.stream * precision.activations
-    compute = operator.flop / (peak.value * c["compute"])
-    memory = traffic / (chip.bandwidth * c["memory"])
-    parts = (_soft(compute, memory, c["softness"]) + c["floor"], compute, memory, c["floor"])
+    traffic = (operator.cache_read + operator.cache_write) * STATE + operator.stream * precision.activations
+    compute = operator.flop / (rate(chip, "bf16").value * fraction(chip, "bf16", c))
+    parts = Parts(compute, traffic / (chip.bandwidth * c["memory"]), c["floor"], c["softness"])
     return _timing(parts, operator, traffic, "scan", chip, fitted)
 
 
@@ -218,6 +234,5 @@ def _pointwise(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     c = fitted.of("pointwise")
     weights = 0.0 if operator.kind == "lookup" else operator.weight * precision.weights(operator.part).element
     traffic = weights + (operator.stream + operator.cache_read + operator.cache_write) * precision.activations
-    memory = traffic / (chip.bandwidth * c["memory"])
-    parts = (memory + c["floor"], np.zeros_like(memory), memory, c["floor"])
+    parts = Parts(np.zeros_like(traffic), traffic / (chip.bandwidth * c["memory"]), c["floor"], 1.0)
     return _timing(parts, operator, traffic, "pointwise", chip, fitted)
