@@ -1,7 +1,7 @@
 """The bare roofline of a deployment: what the null model of serving takes its share of.
 
 Arithmetic at the datasheet rate and memory at the datasheet bandwidth, perfectly spread over the accelerators of a
-pool; no launch, no communication, no interference, no scheduling.
+pool; every step reads all weights (as it does at any batch worth serving), no launch, no communication, no scheduling.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from tonnage.model import Architecture, cache_elements, flop_per_token, operator
 from tonnage.model.operators import Load, Operator, Step
 from tonnage.serve.case import Case, Pool
 from tonnage.serve.job import ACCEPTANCE, Speculation
-from tonnage.serve.precision import BYTES, Precision, resolve
-from tonnage.system import Accelerator
+from tonnage.system import FORMATS, Accelerator, rate
+from tonnage.truth.cases import Skip
 from tonnage.truth.scored import INPUT_RATE, RATE, TPOT, TTFT
 
 USABLE = 0.9
@@ -23,49 +23,67 @@ USABLE = 0.9
 SMALLEST_LOAD = 1.0
 
 
+RELEASES = {"fp4": "nvfp4"}
+"""Names of releases that are not names of number formats."""
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Bytes of an element of the experts, of the other weights and of the cache, and the arithmetic rate [FLOP/s]."""
+
+    experts: float
+    dense: float
+    cache: float
+    peak: float
+
+
+def formats_of(case: Case) -> Formats:
+    """Formats of a deployment: a four-bit mixture of experts keeps its dense layers in 16 bits; BF16 where unstated.
+
+    Raises Skip for a format that is not known.
+    """
+    name = RELEASES.get(case.weights or "", case.weights) or {"fp8_block": "fp8"}.get(case.arch.precision, "bf16")
+    cache = case.kv or "bf16"
+    if name not in FORMATS or cache not in FORMATS:
+        raise Skip("number format is not known")
+    held = FORMATS[name]
+    dense = 2.0 if held.element < 1 and case.arch.moe else held.element
+    return Formats(held.element, dense, FORMATS[cache].element, rate(case.accelerator, held.compute).value)
+
+
 @dataclass(frozen=True)
 class Weights:
-    """Bytes of a model's weights: always read, and of routed experts with (experts, top_k) of each kind."""
+    """Bytes of a model's weights: routed experts, and all else that a step reads."""
 
     dense: float
-    experts: tuple[tuple[float, float, float], ...]
-
-    def read(self, tokens: float) -> float:
-        """Bytes read in a step of `tokens`: an expert is read when a token visits it, E (1 - (1 - k/E)^T) of E."""
-        routed = sum(size * (1 - (1 - top_k / groups) ** tokens) for size, groups, top_k in self.experts)
-        return self.dense + float(routed)
-
-    @property
-    def held(self) -> float:
-        """Bytes of one copy."""
-        return self.dense + sum(size for size, _, _ in self.experts)
+    experts: float
 
 
-def weights_of(arch: Architecture, precision: Precision) -> Weights:
+def weights_of(arch: Architecture, formats: Formats) -> Weights:
     """Bytes of the weights in the formats of a deployment; the embedding table is held but hardly read."""
     made = operators(arch, Step((Load(1.0, 1.0),), 1.0))
-    routed = [op for op in made if op.kind == "grouped_gemm"]
-    dense = sum(_bytes(op, precision) for op in made if op.kind not in ("grouped_gemm", "lookup"))
-    experts = tuple((_bytes(op, precision), float(op.groups), float(op.top_k)) for op in routed)
-    return Weights(float(dense), experts)
+    routed = sum(_bytes(op, formats) for op in made if op.kind == "grouped_gemm")
+    dense = sum(_bytes(op, formats) for op in made if op.kind not in ("grouped_gemm", "lookup"))
+    return Weights(float(dense), float(routed))
 
 
-def _bytes(operator: Operator, precision: Precision) -> float:
-    return float(operator.weight) * operator.count * precision.weight_bytes(operator)
+def _bytes(operator: Operator, formats: Formats) -> float:
+    size = formats.experts if operator.kind == "grouped_gemm" else 2.0 if operator.part == "head" else formats.dense
+    return float(operator.weight) * operator.count * size
 
 
 def ceilings(case: Case) -> dict[str, float]:
     """Roofline of each metric of a deployment: rates [token/s per accelerator], tpot and ttft [s]."""
-    precision = resolve(case.accelerator, case.weights, case.kv, case.arch.precision, moe=case.arch.moe)
-    weights = weights_of(case.arch, precision)
+    formats = formats_of(case)
+    weights = weights_of(case.arch, formats)
     fresh = max(case.isl * (1 - case.cache_hit), 1.0)
-    peak = case.accelerator.rates[precision.computed]
+    peak = formats.peak
     prompt = fresh * float(flop_per_token(case.arch, case.isl))
     if case.mode == "prefill":
         return {INPUT_RATE: fresh * peak / prompt}
     total = case.pool.count + (case.prefill.count if case.prefill else 0.0)
-    running = _running(case, weights, precision)
-    step = _step(case, weights, precision, running)
+    running = _running(case, weights, formats)
+    step = _step(case, weights, formats, running)
     gained = _gained(case)
     tpot = step / gained
     steps = case.osl / gained
@@ -79,33 +97,43 @@ def ceilings(case: Case) -> dict[str, float]:
     }
 
 
-def _step(case: Case, weights: Weights, precision: Precision, running: float) -> float:
+def _step(case: Case, weights: Weights, formats: Formats, running: float) -> float:
     """Time of one decode step of the pool [s]."""
     chip, pool = case.accelerator, case.pool
     context = case.context or case.isl + case.osl / 2
     copies = _replicas(pool, chip)
-    read = weights.dense * copies + (weights.read(running) - weights.dense) * _expert_copies(pool, chip)
-    read += running * _cache(case.arch, context, precision)
+    read = weights.dense * copies + weights.experts * _expert_copies(pool, chip)
+    read += running * _cache(case.arch, context, formats)
     flop = running * float(flop_per_token(case.arch, 1.0))
-    memory, arithmetic = read / (chip.bandwidth * pool.count), flop / (chip.rates[precision.computed] * pool.count)
+    memory, arithmetic = read / (chip.bandwidth * pool.count), flop / (formats.peak * pool.count)
     return max(memory, arithmetic)
 
 
-def _running(case: Case, weights: Weights, precision: Precision) -> float:
+def _running(case: Case, weights: Weights, formats: Formats) -> float:
     """Requests in flight in the deployment: as stated, else as many as the memory holds."""
     if case.batch is not None:
         return case.batch * case.pool.count
     if case.concurrency is not None:
         return max(case.concurrency, SMALLEST_LOAD)
+    if case.rate is not None:
+        return _arriving(case, weights, formats, case.rate)
     context = case.context or case.isl + case.osl / 2
     held = weights.dense * _replicas(case.pool, case.accelerator)
-    held += (weights.held - weights.dense) * _expert_copies(case.pool, case.accelerator)
+    held += weights.experts * _expert_copies(case.pool, case.accelerator)
     free = USABLE * case.accelerator.memory * case.pool.count - held
-    return max(free / _cache(case.arch, context, precision), SMALLEST_LOAD)
+    return max(free / _cache(case.arch, context, formats), SMALLEST_LOAD)
 
 
-def _cache(arch: Architecture, context: float, precision: Precision) -> float:
-    return float(np.maximum(cache_elements(arch, context), 1.0)) * BYTES[precision.kv]
+def _arriving(case: Case, weights: Weights, formats: Formats, arrivals: float) -> float:
+    """Requests in flight when `arrivals` come per second: arrivals x output x time per token (Little), iterated."""
+    running, steps = SMALLEST_LOAD, case.osl / _gained(case)
+    for _ in range(30):
+        running = min(max(arrivals * steps * _step(case, weights, formats, running), SMALLEST_LOAD), 1e4)
+    return running
+
+
+def _cache(arch: Architecture, context: float, formats: Formats) -> float:
+    return float(np.maximum(cache_elements(arch, context), 1.0)) * formats.cache
 
 
 def _replicas(pool: Pool, chip: Accelerator) -> float:

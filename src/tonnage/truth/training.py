@@ -156,13 +156,14 @@ def _range(case: Row) -> tuple[float | None, float | None]:
     return low, high
 
 
-def anchored(case: Row, job: TrainJob, system: System) -> Anchored:
-    """The figure with what the null model needs: model FLOP of a token, and the peak rate of its precision class.
+def anchored(case: Row, job: TrainJob, system: System, layout: dict[str, int]) -> Anchored:
+    """The figure with what the null model needs: FLOP executed for a token, and the peak rate of its precision class.
 
-    LoRA needs no gradients of frozen weights: two thirds of the work.
+    Backward is twice forward, full recomputation another forward; LoRA needs no gradients of frozen weights.
     """
     seen = figure(case, job.arch.moe)
-    work = float(flop_per_token(job.arch, job.seq, training=True)) * (2 / 3 if job.task == "lora" else 1.0)
+    forward = float(flop_per_token(job.arch, job.seq))
+    work = forward * ((2.0 if job.task == "lora" else 3.0) + (layout.get("recompute") == RECOMPUTE.index("full")))
     rates = system.accelerator.rates
     peak = rates.get(job.compute) or rates.get("fp8" if job.compute == "fp4" else "bf16") or rates["bf16"]
     return Anchored(seen, base=1 / work, peak=peak)
