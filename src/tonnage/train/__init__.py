@@ -1,0 +1,1 @@
+"""One training run: memory, schedule, step time, search, goodput, cost."""

@@ -1,0 +1,279 @@
+"""Fit the constants of the training step on published runs, and say how far they are off on sources and chips left out.
+
+    python scripts/fit_train.py [--write] [--rows]
+
+Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source (docs/method.md). Left
+out by source and by chip; the residuals of the first give the intervals. `--write` replaces
+`src/tonnage/train/data/stack.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares  # type: ignore[import-untyped]
+
+from tonnage import catalog
+from tonnage.errors import MissingFact
+from tonnage.system import System
+from tonnage.train import pieces, space, step
+from tonnage.train.job import TrainJob
+from tonnage.train.pieces import Pieces
+from tonnage.train.stack import BOUNDS, Stack
+from tonnage.truth import score, training
+from tonnage.truth.cases import Skip, load_cases
+from tonnage.truth.scored import why_not_training
+from tonnage.truth.shapes import Library
+
+OUT = Path(__file__).resolve().parents[1] / "src/tonnage/train/data/stack.json"
+SOFT = 0.03
+"""Log errors below this count quadratically: repeats of one configuration differ by 1 to 5 %."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case with the candidates that its source leaves open."""
+
+    figure: score.Prediction
+    job: TrainJob
+    system: System
+    pieces: Pieces
+    feasible: Any
+
+
+@dataclass(frozen=True)
+class Table:
+    """All candidates of all cases as one `Pieces`; start of each case; tokens per step and accelerator."""
+
+    pieces: Pieces
+    starts: Any
+    owner: Any
+    feasible: Any
+    rate: Any
+    published: Any
+    low: Any
+    high: Any
+
+
+def load() -> tuple[list[Case], dict[str, int]]:
+    """Scored cases that can be expressed, and the reasons of the others."""
+    library = Library(catalog.load())
+    made, skipped = [], {}
+    for row in load_cases("training"):
+        if why_not_training(row):
+            continue
+        try:
+            made.append(case(row, library))
+        except Skip as reason:
+            skipped[str(reason)] = skipped.get(str(reason), 0) + 1
+    return made, skipped
+
+
+def case(row: Any, library: Library) -> Case:
+    """A row with all settings that its source leaves open."""
+    job, system, fixed = training.training_job(row, library)
+    found = list(space.layouts(job, system, fixed))
+    if not found:
+        raise Skip(f"no layout: {space.why_none(job, system, fixed).text}"[:90])
+    try:
+        parts = [pieces.measure(job, system, layout) for layout in found]
+    except MissingFact as fact:
+        raise Skip(fact.message) from None
+    every = joined(parts, [len(np.atleast_1d(layout.tp)) for layout in found])
+    room = system.accelerator.memory / system.accelerator.dies
+    fits = np.asarray(every.memory.total) <= room
+    if not fits.any():
+        fits = np.asarray(every.memory.total) <= np.min(every.memory.total) * 1.0001
+    return Case(training.figure(row, job.arch.moe), job, system, every, fits)
+
+
+def joined(records: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """Records of arrays end to end; numbers are repeated to their record's size."""
+    first = records[0]
+    made: dict[str, Any] = {}
+    for field in fields(first):
+        values = [getattr(record, field.name) for record in records]
+        if is_dataclass(values[0]):
+            made[field.name] = joined(values, sizes)
+        elif isinstance(values[0], tuple):
+            made[field.name] = tuple(_flat(parts, sizes) for parts in zip(*values, strict=True))
+        else:
+            made[field.name] = _flat(values, sizes)
+    return type(first)(**made)
+
+
+def _flat(values: Sequence[Any], sizes: Sequence[int]) -> Any:
+    return np.concatenate([np.broadcast_to(np.asarray(v), (n,)) for v, n in zip(values, sizes, strict=True)])
+
+
+def table(cases: Sequence[Case]) -> Table:
+    """All candidates of `cases`."""
+    sizes = [len(c.feasible) for c in cases]
+    rate = [c.job.tokens_per_step / c.system.count for c in cases]
+    low = [c.figure.published_low or c.figure.published for c in cases]
+    high = [c.figure.published_high or c.figure.published for c in cases]
+    return Table(
+        joined([c.pieces for c in cases], sizes),
+        np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int),
+        np.repeat(np.arange(len(cases)), sizes),
+        np.concatenate([c.feasible for c in cases]),
+        np.array(rate),
+        np.array([c.figure.published for c in cases]),
+        np.array(low),
+        np.array(high),
+    )
+
+
+def errors(t: Table, stack: Stack) -> Any:
+    """ln(predicted / published) of each case, best feasible candidate; nought inside a published range."""
+    seconds = np.where(t.feasible, step.assemble(t.pieces, stack).step, np.inf)
+    predicted = t.rate / np.minimum.reduceat(seconds, t.starts)
+    return np.log(predicted / np.clip(predicted, t.low, t.high))
+
+
+def build(vector: Any, names: Sequence[str]) -> Stack:
+    """A stack with these constants."""
+    return dataclasses.replace(Stack(), **dict(zip(names, map(float, vector), strict=True)))
+
+
+def fit(t: Table, weights: Any, names: Sequence[str], start: Stack) -> Stack:
+    """Constants of least weighted soft absolute log error, within their bounds, near their prior means."""
+    low = np.array([BOUNDS[name][0] for name in names])
+    high = np.array([BOUNDS[name][1] for name in names])
+    span = high - low
+    root = np.sqrt(weights / weights.sum())
+    prior = np.array([getattr(Stack(), name) for name in names])
+
+    def residuals(unit: Any) -> Any:
+        vector = low + unit * span
+        soft = SOFT * np.sqrt(2 * (np.sqrt(1 + (errors(t, build(vector, names)) / SOFT) ** 2) - 1))
+        return np.concatenate([root * soft, RIDGE * (vector - prior) / span])
+
+    first = np.clip((np.array([getattr(start, name) for name in names]) - low) / span, 1e-3, 1 - 1e-3)
+    found = least_squares(residuals, first, bounds=(0.0, 1.0), x_scale=0.2, diff_step=1e-4, max_nfev=60)
+    return build(low + found.x * span, names)
+
+
+RIDGE = 0.01
+"""Pull of each constant towards its prior mean, over its bounds."""
+
+
+def report(name: str, log: Any, weights: Any, mask: Any | None = None) -> dict[str, float]:
+    """Print and return the weighted median, 90th percentile and bias of exp|log| - 1."""
+    mask = np.ones(len(log), dtype=bool) if mask is None else mask
+    if not mask.any():
+        return {}
+    size, weight = np.expm1(np.abs(log[mask])), weights[mask]
+    result = {
+        "n": int(mask.sum()),
+        "median": score.quantile(size, weight, 0.5),
+        "p90": score.quantile(size, weight, 0.9),
+        "bias": float(np.expm1(np.average(log[mask], weights=weight))),
+    }
+    print(f"{name:44s} n {result['n']:4d}  median {result['median']:6.1%}  p90 {result['p90']:6.1%}  bias {result['bias']:+6.1%}")
+    return result
+
+
+def left_out(t_of: Any, cases: Sequence[Case], keys: Sequence[str], names: Sequence[str], start: Stack) -> Any:
+    """ln errors of each case with everything of its key left out of the fit."""
+    log = np.zeros(len(cases))
+    for key in sorted(set(keys)):
+        out = np.array([k == key for k in keys])
+        rest = [c for c, o in zip(cases, out, strict=True) if not o]
+        stack = fit(t_of(rest), score.vote([c.figure for c in rest]), names, start)
+        log[out] = errors(t_of([c for c, o in zip(cases, out, strict=True) if o]), stack)
+    return log
+
+
+def main() -> None:
+    """Fit, leave out, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--rows", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="in-sample only")
+    options = parser.parse_args()
+    cases, skipped = load()
+    print(f"{len(cases)} cases; not expressed: {skipped}")
+    names = list(BOUNDS)
+    every = table(cases)
+    weights = score.vote([c.figure for c in cases])
+    stack = fit(every, weights, names, Stack())
+    for name in names:
+        low, high = BOUNDS[name]
+        print(f"  {name:14s} {getattr(stack, name):10.4g}   in [{low:g}, {high:g}]")
+    groups = [c.figure.group for c in cases]
+    log = errors(every, stack)
+    show("in sample", cases, log, weights)
+    if options.quick:
+        by_group(groups, log, weights)
+        rows(cases, log) if options.rows else None
+        return
+    by_source = left_out(table, cases, groups, names, stack)
+    by_chip = left_out(table, cases, [chip_of(c) for c in cases], names, stack)
+    found = {"in_sample": show("in sample", cases, log, weights)}
+    found["source_left_out"] = show("source left out", cases, by_source, weights)
+    found["chip_left_out"] = show("chip left out", cases, by_chip, weights)
+    by_group(groups, by_source, weights)
+    if options.rows:
+        rows(cases, by_source)
+    if options.write:
+        OUT.write_text(json.dumps(record(stack, found, cases, by_source), indent=1) + "\n", encoding="utf-8")
+        print(f"written: {OUT}", file=sys.stderr)
+
+
+def chip_of(c: Case) -> str:
+    """Chip of a case; bins of one chip are one."""
+    name = str(c.figure.tags["chip"])
+    return {"a100-sxm-40gb": "a100", "a100-sxm-80gb": "a100", "h100-sxm-hbm2e-500w": "h100", "h100-sxm": "h100"}.get(name, name)
+
+
+def show(title: str, cases: Sequence[Case], log: Any, weights: Any) -> dict[str, Any]:
+    """Report by kind and for the headline tables."""
+    tags = [c.figure.tags for c in cases]
+    masks = {
+        "all": np.ones(len(cases), dtype=bool),
+        "dense": np.array([t["kind"] == "dense" for t in tags]),
+        "moe": np.array([t["kind"] == "MoE" for t in tags]),
+        "ascend": np.array([t["chip"].startswith("ascend") for t in tags]),
+    }
+    return {kind: report(f"{title}: {kind}", log, weights, mask) for kind, mask in masks.items()}
+
+
+def by_group(groups: Sequence[str], log: Any, weights: Any) -> None:
+    """Report by source."""
+    for group in sorted(set(groups)):
+        report(f"  {group}", log, weights, np.array([g == group for g in groups]))
+
+
+def rows(cases: Sequence[Case], log: Any) -> None:
+    """One line a case."""
+    for c, error in zip(cases, log, strict=True):
+        print(f"{c.figure.id[:60]:60s} {c.figure.tags['chip'][:10]:10s} {c.job.precision:6s} {np.expm1(error):+7.1%}")
+
+
+def record(stack: Stack, found: dict[str, Any], cases: Sequence[Case], log: Any) -> dict[str, Any]:
+    """What is written beside the constants."""
+    return {
+        "source": "scripts/fit_train.py on the scored training cases of tonnage.truth",
+        "constants": {field.name: float(f"{getattr(stack, field.name):.4g}") for field in fields(stack)},
+        "errors": found,
+        "spread": spreads(cases, log),
+    }
+
+
+def spreads(cases: Sequence[Case], log: Any) -> dict[str, float]:
+    """Half-width of the 90 % interval of the log error by regime: the 91st percentile of left-out residuals."""
+    moe = np.array([c.job.arch.moe for c in cases])
+    return {"dense": float(np.quantile(np.abs(log[~moe]), 0.91)), "moe": float(np.quantile(np.abs(log[moe]), 0.91))}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What many candidates share is computed once: unique combinations of some degrees, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.layout import Layout
+
+NAMES = tuple(f.name for f in fields(Layout))
+
+
+def flatten(layout: Layout) -> tuple[Layout, tuple[int, ...]]:
+    """A layout of whatever shape -> the same with one-dimensional int64 arrays, and the shape to give results."""
+    arrays = np.broadcast_arrays(*(np.asarray(getattr(layout, name), dtype=np.int64) for name in NAMES))
+    shape = arrays[0].shape
+    flat = {name: np.ascontiguousarray(array).reshape(-1) for name, array in zip(NAMES, arrays, strict=True)}
+    return Layout(**flat), shape
+
+
+def unique(layout: Layout, names: tuple[str, ...]) -> tuple[Layout, NDArray[np.int64]]:
+    """(layout of the distinct combinations of `names`, index of each candidate's combination in it).
+
+    Degrees that are not named stand at 1 (recompute, schedule and zero too: do not read them).
+    """
+    key = np.zeros(np.shape(layout.tp), dtype=np.int64)
+    for name in names:
+        values = np.asarray(getattr(layout, name))
+        key = key * (int(values.max(initial=0)) + 1) + values
+    _, first, back = np.unique(key, return_index=True, return_inverse=True)
+    return Layout(**{name: np.asarray(getattr(layout, name))[first] for name in names}), back
+
+
+def take(value: Any, index: NDArray[np.int64]) -> Any:
+    """`value[index]`, or the value itself when it is one number for all."""
+    return value if np.ndim(value) == 0 else np.asarray(value)[index]

@@ -1,0 +1,133 @@
+"""What is to be trained: one run, as a value."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tonnage.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    from tonnage.model import Architecture
+
+TASKS = ("pretrain", "sft", "lora")
+PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
+COMPUTE = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
+"""Rate at which the decoder's GEMMs run; attention, embedding, head, router and norms stay in 16 bits."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training run.
+
+    arch: the model; seq: tokens in a sequence; global_batch: sequences in a step; tokens: tokens of the whole run;
+    precision: one of `PRECISIONS`; task: pretrain, sft or lora (frozen weights: no weight gradient, no optimizer but
+    for the adapters); framework: its name, if known; date: when the software is from (None: the newest known).
+
+    routing: `learned` (a trained router: experts are unevenly loaded) or `forced` (benchmarks that balance by force);
+    moe_overlap: the framework hides expert all-to-all behind another micro-batch's compute in schedules other than
+    DualPipe; sequence_parallel: norms and residuals are divided by tp too; shard_group: ranks over which ZeRO shards
+    (HSDP, MiCS); None: all data-parallel ranks; tp_overlap: tensor-parallel collectives run under GEMMs (user buffers,
+    asynchronous tensor parallelism); compiled: element-wise operators are fused by a compiler or fused kernels.
+    None on a switch: what frameworks of that date do by default.
+    """
+
+    arch: Architecture
+    seq: int = 4096
+    global_batch: int = 1024
+    tokens: float | None = None
+    precision: str = "bf16"
+    task: str = "pretrain"
+    framework: str | None = None
+    date: datetime.date | None = None
+    routing: str = "learned"
+    moe_overlap: bool | None = None
+    sequence_parallel: bool = True
+    shard_group: int | None = None
+    tp_overlap: bool | None = None
+    compiled: bool | None = None
+
+    def __post_init__(self) -> None:
+        problems = [
+            *_choice("precision", self.precision, PRECISIONS),
+            *_choice("task", self.task, TASKS),
+            *_choice("routing", self.routing, ("learned", "forced")),
+            *(
+                Problem(f"expected a whole number of at least 1, got {value}", path=name)
+                for name, value in (("seq", self.seq), ("global_batch", self.global_batch))
+                if value < 1 or value != int(value)
+            ),
+        ]
+        if self.tokens is not None and self.tokens <= 0:
+            problems.append(Problem(f"expected a positive number of tokens, got {self.tokens}", path="tokens"))
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Tokens in one optimizer step."""
+        return float(self.seq) * self.global_batch
+
+    @property
+    def compute(self) -> str:
+        """Rate name of the decoder's GEMMs."""
+        return COMPUTE[self.precision]
+
+    @property
+    def sixteen(self) -> str:
+        """Rate name of what stays in 16 bits."""
+        return "fp16" if self.precision == "fp16" else "bf16"
+
+    @property
+    def flash(self) -> bool:
+        """Whether attention is fused: FlashAttention is of May 2022 (arXiv 2205.14135), in frameworks by 2023."""
+        return self.year >= 2023.0
+
+    @property
+    def dispatch_bytes(self) -> float:
+        """Bytes of one element of a token sent to an expert: FP8 with a scale a 128 where GEMMs run in FP8 blocks."""
+        return 2.0
+
+    @property
+    def node_limit(self) -> float:
+        """Scale-up domains that one token may visit: node-limited routing by groups (arXiv 2412.19437, 2.1.2)."""
+        groups, kept = self.arch.config.get("n_group") or 1, self.arch.config.get("topk_group") or 1
+        return float(kept) if groups > 1 else math.inf
+
+    @property
+    def hides_experts(self) -> bool:
+        """Whether expert all-to-all runs behind another micro-batch's compute (Megatron-Core: 2025-05 and later)."""
+        return self.moe_overlap if self.moe_overlap is not None else False
+
+    @property
+    def hides_tensor(self) -> bool:
+        """Whether tensor-parallel collectives run under GEMMs (user buffers in Transformer Engine: from 2023-09)."""
+        return self.tp_overlap if self.tp_overlap is not None else self.year >= 2023.6
+
+    @property
+    def fuses(self) -> bool:
+        """Whether element-wise operators are fused."""
+        return self.compiled if self.compiled is not None else True
+
+    @property
+    def newest(self) -> float:
+        """The newest software date known, as a decimal year."""
+        return NEWEST.year + (NEWEST.timetuple().tm_yday - 1) / 365.25
+
+    @property
+    def year(self) -> float:
+        """Software date as a decimal year; the newest known when none is given."""
+        when = self.date or NEWEST
+        return when.year + (when.timetuple().tm_yday - 1) / 365.25
+
+
+NEWEST = datetime.date(2026, 8, 1)
+"""Date of the newest published result that the constants know of."""
+
+
+def _choice(name: str, value: str, names: tuple[str, ...]) -> list[Problem]:
+    if value in names:
+        return []
+    return [Problem(f'"{value}" is not one of {", ".join(names)}', path=name, suggestion=nearest(value, names))]

@@ -1,0 +1,199 @@
+"""Everything that the time of a step is made of, one entry a candidate, before a software stack is applied.
+
+`measure` prices a job on a system for many layouts; `step.assemble` turns pieces and a stack into time. Two calls, so
+that a fit can try many stacks on the same pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
+from tonnage.system import Accelerator, System, collective_time, per_die
+from tonnage.train import grid
+from tonnage.train.job import TrainJob
+from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory, memory, shards
+from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
+
+Numbers = Any
+
+DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
+"""Degrees that data-parallel collectives depend on."""
+REFERENCE_WATTS = 400.0 / 312e12
+"""Watts for each FLOP/s of an A100 SXM, which keeps its clock under dense BF16 load."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Seconds, counts and switches of each candidate.
+
+    work: of one layer and of the ends, in one micro-batch; scatter, gather: data-parallel collectives of a step (ZeRO
+    0 to 2); layer_gather, layer_scatter: of one layer (ZeRO 3); send: one pipeline transfer; optimizer: update of the
+    rank's shard; micro_batches: of one replica in a step; ranks: of the run; scarcity: watts for each FLOP/s over the
+    A100's, at most 1; age: years that the software is older than the newest; and the job's switches as numbers.
+    """
+
+    layout: Layout
+    work: LayerWork
+    micro_batches: Numbers
+    ranks: Numbers
+    scatter: Numbers
+    gather: Numbers
+    layer_gather: Numbers
+    layer_scatter: Numbers
+    send: Numbers
+    optimizer: Numbers
+    scarcity: Numbers
+    age: Numbers
+    lora: Numbers
+    learned: Numbers
+    moe_overlap: Numbers
+    tp_overlap: Numbers
+    compiled: Numbers
+    rescore: Numbers
+    memory: Memory
+
+
+def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
+    """Price `layouts` (one-dimensional arrays) on `system`. Degrees must be valid for the job (see `space.valid`)."""
+    chip = per_die(system.accelerator)
+    small, back = grid.unique(layouts, LAYER)
+    work = gathered(layer_work(job, chip, small, 1.0), back)
+    batches = np.maximum(job.global_batch // (layouts.dp * layouts.mbs), 1)
+    held = memory(job, layouts, work, batches)
+    several, where = grid.unique(layouts, DEGREES)
+    apart = _apart(job, chip, several, _first(work, where))
+    scatter, gather, layer_gather, layer_scatter = (np.broadcast_to(t, np.shape(several.tp))[where] for t in apart)
+    return Pieces(
+        layout=layouts,
+        work=work,
+        micro_batches=batches,
+        ranks=layouts.ranks,
+        scatter=scatter,
+        gather=gather,
+        layer_gather=layer_gather,
+        layer_scatter=layer_scatter,
+        send=_send(job, chip, layouts),
+        optimizer=_update(job, chip, layouts, work),
+        memory=held,
+        **switches(job, chip),
+    )
+
+
+def gathered(work: Any, index: NDArray[np.int64]) -> Any:
+    """A record of arrays over combinations -> the same over candidates."""
+    taken: dict[str, Any] = {}
+    for field in fields(work):
+        value = getattr(work, field.name)
+        if isinstance(value, Passes):
+            taken[field.name] = gathered(value, index)
+        elif isinstance(value, tuple):
+            taken[field.name] = tuple(grid.take(item, index) for item in value)
+        else:
+            taken[field.name] = grid.take(value, index)
+    return type(work)(**taken)
+
+
+def _first(work: LayerWork, where: NDArray[np.int64]) -> tuple[Numbers, ...]:
+    """Parameters (layer dense, layer experts, first, last) of the first candidate of each combination of degrees."""
+    _, first = np.unique(where, return_index=True)
+    return tuple(grid.take(value, first) for value in (work.dense, work.experts, work.first, work.last))
+
+
+def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers, ...]) -> tuple[Numbers, ...]:
+    """(scatter, gather, gather of one layer, scatter of one layer) of data parallelism [s].
+
+    With a shard group g smaller than the replicas (HSDP, MiCS): reduce-scatter in the group, all-reduce of 1/g over
+    the groups, all-gather in the group.
+    """
+    dense, experts, first, last = held
+    depth = -(-job.arch.depth // layout.pp)
+    ends = np.where(layout.pp == 1, first + last, np.maximum(first, last))
+    wires = gradient_collectives(depth * dense + ends, depth * experts, layout, gradients=GRADIENT, parameters=WEIGHT)
+    zero = 0.0 * np.asarray(layout.tp, dtype=float)
+    if job.task == "lora":
+        return zero, zero, zero, zero
+    seconds = {wire.name: collective_time(_narrow(job, wire), chip) for wire in wires}
+    scatter = sum((seconds[n] for n in seconds if not n.endswith("all_gather")), start=zero)
+    scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.name.endswith("scatter")), start=zero)
+    gather = sum((seconds[n] for n in seconds if n.endswith("all_gather")), start=zero)
+    full = np.asarray(layout.zero) == 3
+    one, other = _layer(job, chip, layout, dense, experts)
+    return np.where(full, 0, scatter), np.where(full, 0, gather), np.where(full, one, 0), np.where(full, other, 0)
+
+
+def _narrow(job: TrainJob, wire: Any) -> Any:
+    """The collective inside the shard group."""
+    if not job.shard_group or wire.name.endswith("all_reduce"):
+        return wire
+    return replace(wire, size=np.minimum(wire.size, job.shard_group))
+
+
+def _across(job: TrainJob, chip: Accelerator, wire: Any) -> Numbers:
+    """All-reduce of a shard over the groups; nothing where one group holds all replicas."""
+    if not job.shard_group:
+        return 0.0
+    inside = np.minimum(wire.size, job.shard_group)
+    groups = np.maximum(np.asarray(wire.size) // inside, 1)
+    return collective_time(
+        replace(wire, kind="all_reduce", payload=wire.payload / inside, size=groups, stride=wire.stride * inside), chip
+    )
+
+
+def _layer(job: TrainJob, chip: Accelerator, layout: Layout, dense: Numbers, experts: Numbers) -> tuple[Numbers, ...]:
+    """(gather, scatter) of one layer's weights and gradients under full sharding."""
+    gather: Numbers = 0.0
+    scatter: Numbers = 0.0
+    ranks, expert_ranks = shards(job, layout)
+    for name, held, size, stride in (
+        ("dense", dense, ranks, layout.tp),
+        ("experts", experts, expert_ranks, layout.ep * layout.etp),
+    ):
+        wire = replace(weight_gather(held, layout, parameters=WEIGHT), name=name, size=size, stride=stride)
+        gather = gather + collective_time(wire, chip)
+        back = replace(wire, kind="reduce_scatter", payload=held * GRADIENT)
+        scatter = scatter + collective_time(back, chip) + _across(job, chip, back)
+    return gather, scatter
+
+
+def _send(job: TrainJob, chip: Accelerator, layout: Layout) -> Numbers:
+    wire = pipeline_transfer(
+        np.asarray(layout.mbs, dtype=float) * job.seq, job.arch.hidden, layout, sequence_parallel=job.sequence_parallel
+    )
+    if np.all(np.asarray(layout.pp) == 1):
+        return np.zeros(np.shape(layout.pp))
+    return np.where(layout.pp > 1, collective_time(wire, chip), 0.0)
+
+
+def _update(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork) -> Numbers:
+    """Adam reads and writes master weight and moments, reads the gradient, writes the weight: memory traffic."""
+    if job.task == "lora":
+        return np.zeros(np.shape(layout.tp))
+    ranks, expert_ranks = shards(job, layout)
+    depth = -(-work.depth // layout.pp)
+    ends = np.where(layout.pp == 1, work.first + work.last, np.maximum(work.first, work.last))
+    sharded = layout.zero >= 1
+    dense = (depth * work.dense + ends) / np.where(sharded, ranks, 1)
+    experts = depth * work.experts / np.where(sharded, expert_ranks, 1)
+    return (2 * ADAM + GRADIENT + WEIGHT) * (dense + experts) / chip.bandwidth
+
+
+def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
+    """What depends on the job and the chip alone, as numbers."""
+    rate = max(chip.rates.get("bf16", 0.0), chip.rates.get("fp16", 0.0))
+    watts = REFERENCE_WATTS if chip.power is None else chip.power / rate
+    age = max(job.newest - job.year, 0.0)
+    return {
+        "scarcity": min(watts / REFERENCE_WATTS, 1.0),
+        "age": age,
+        "lora": float(job.task == "lora"),
+        "learned": float(job.routing == "learned" and job.arch.moe),
+        "moe_overlap": float(job.hides_experts),
+        "tp_overlap": float(job.hides_tensor),
+        "compiled": float(job.fuses),
+        "rescore": float(not job.flash),
+    }

@@ -1,0 +1,161 @@
+"""All layouts of a job on a system, as arrays: what divides, before what fits and what is fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.errors import Bind
+from tonnage.layout import Layout
+from tonnage.model.ffn import Moe
+from tonnage.system import System
+from tonnage.train import schedule
+from tonnage.train.job import TrainJob
+
+Ints = NDArray[np.int64]
+
+OUTER = ("tp", "pp", "cp", "ep", "etp")
+INNER = ("vpp", "zero", "mbs", "recompute", "schedule")
+CHUNK = 1 << 16
+MICRO = (1, 2, 4, 8, 16, 32)
+
+
+def ranks(system: System) -> int:
+    """Ranks of a system: one for each die."""
+    return system.count * system.accelerator.dies
+
+
+def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str, Ints]:
+    """Values of each degree worth trying; a fixed one alone."""
+    total = ranks(system)
+    domain = min(system.accelerator.domain * system.accelerator.dies, 64)
+    layers, experts = job.arch.depth, expert_count(job)
+    tried: dict[str, list[int]] = {
+        "tp": [n for n in _divisors(total) if n <= min(domain, 16) and n <= _heads(job)],
+        "pp": [n for n in _divisors(total) if n <= min(layers, 128)],
+        "cp": [n for n in _powers(total, 64) if n == 1 or job.seq // n >= 2048],
+        "ep": [n for n in _divisors(experts) if n <= total] if experts else [1],
+        "etp": [1] if not experts else [1, *([fixed["tp"]] if fixed.get("tp", 1) > 1 else [2, 4, 8])],
+        "vpp": [n for n in range(1, 25) if n <= layers],
+        "zero": [1, 3],
+        "mbs": list(MICRO),
+        "recompute": [0, 1, 2],
+        "schedule": [0, 1, 3] if experts else [0, 1],
+    }
+    tried |= {name: [value] for name, value in fixed.items() if name in tried}
+    if fixed.get("vpp", 1) > 1 and "schedule" not in fixed:
+        tried["schedule"] = [schedule.INTERLEAVED]
+    return {name: np.unique(np.asarray(values, dtype=np.int64)) for name, values in tried.items()}
+
+
+def expert_count(job: TrainJob) -> int:
+    """Routed experts of the widest layer; 0 for a dense model."""
+    return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
+
+
+def _heads(job: TrainJob) -> int:
+    return max((int(getattr(b.mixer, "heads", 1) or 1) for b in job.arch.blocks if b.mixer is not None), default=1)
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, min(n, 4096) + 1) if n % d == 0]
+
+
+def _powers(n: int, most: int) -> list[int]:
+    return [d for d in (2**i for i in range(20)) if d <= min(n, most)]
+
+
+def layouts(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[Layout]:
+    """Every layout that divides, in chunks of about `CHUNK` candidates."""
+    values = choices(job, system, fixed)
+    outer = _outer(job, system, fixed, values)
+    inner = _product([values[name] for name in INNER])
+    if not outer[0].size:
+        return
+    step = max(1, CHUNK // max(inner[0].size, 1))
+    for start in range(0, outer[0].size, step):
+        picked = [column[start : start + step] for column in outer]
+        wide = [np.repeat(column, inner[0].size) for column in picked]
+        narrow = [np.tile(column, picked[0].size) for column in inner]
+        named = dict(zip((*OUTER, "dp", *INNER), [*wide, *narrow], strict=True))
+        found = Layout(**named)
+        keep = fits_schedule(job, found)
+        if "zero" not in fixed:
+            keep &= (named["zero"] < 3) | (named["pp"] == 1)
+        if keep.any():
+            yield found.at(np.flatnonzero(keep)) if not keep.all() else found
+
+
+def _product(columns: list[Ints]) -> list[Ints]:
+    return [grid.reshape(-1) for grid in np.meshgrid(*columns, indexing="ij")]
+
+
+def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict[str, Ints]) -> list[Ints]:
+    """Columns tp, pp, cp, ep, etp, dp of what divides the ranks, the batch and the experts."""
+    tp, pp, cp, ep, etp = _product([values[name] for name in OUTER])
+    total = ranks(system)
+    dp = total // (tp * pp * cp)
+    keep = (tp * pp * cp * dp == total) & (dp >= 1)
+    keep &= (tp * cp * dp) % (ep * etp) == 0
+    keep &= job.global_batch % np.maximum(dp, 1) == 0
+    if "dp" in fixed:
+        keep &= dp == fixed["dp"]
+    if "etp" not in fixed:
+        keep &= (etp == 1) | (etp == tp)
+    if not expert_count(job):
+        keep &= ep == 1
+    return [column[keep] for column in (tp, pp, cp, ep, etp, dp)]
+
+
+def fits_schedule(job: TrainJob, layout: Layout) -> Any:
+    """Whether micro-batches and pipeline chunks come out even enough for the schedule."""
+    pp, vpp, kind = np.asarray(layout.pp), np.asarray(layout.vpp), np.asarray(layout.schedule)
+    batch = job.global_batch
+    keep = batch % (layout.dp * layout.mbs) == 0
+    m = batch // np.maximum(layout.dp * layout.mbs, 1)
+    chunks = pp * vpp
+    keep &= np.where(vpp > 1, (kind == schedule.INTERLEAVED) & (pp > 1), kind != schedule.INTERLEAVED)
+    keep &= (pp > 1) | ((kind == 0) & (vpp == 1))
+    ragged = -(-job.arch.depth // chunks) * chunks - job.arch.depth
+    keep &= (vpp == 1) | ((chunks <= job.arch.depth + 2) & (ragged <= np.maximum(2, 0.06 * job.arch.depth)))
+    return keep & ((kind != schedule.DUALPIPE) | ((pp % 2 == 0) & (m >= 2 * pp)))
+
+
+def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
+    """What does not divide, as a constraint, and the nearest thing that does."""
+    total = ranks(system)
+    product = 1
+    for name in ("tp", "pp", "cp", "dp"):
+        product *= fixed.get(name, 1)
+    written = ",".join(f"{name}{fixed[name]}" for name in ("tp", "pp", "cp", "dp") if name in fixed)
+    if {"tp", "pp", "dp"} <= fixed.keys() and product != total:
+        rest = {k: v for k, v in fixed.items() if k in ("tp", "pp", "cp")}
+        most = total // int(np.prod(list(rest.values()) or [1]))
+        lift = f"use {product} ranks, or dp{most}" if most else f"use {product} ranks"
+        text = f"{written} is {product} ranks, the system has {total}"
+        return Bind("divisibility", text, product / total - 1, lift)
+    if total % product:
+        return Bind("divisibility", f"{written} does not divide {total} ranks", None, f"use {_round(total, product)} ranks")
+    if fixed.get("pp", 1) > job.arch.depth:
+        text = f"pp{fixed['pp']} is more stages than the model has layers ({job.arch.depth})"
+        return Bind("divisibility", text, fixed["pp"] / job.arch.depth - 1, f"pp{job.arch.depth} or less")
+    dp = fixed.get("dp", 1) * fixed.get("mbs", 1)
+    if job.global_batch % dp:
+        which = "batch" if job.global_batch < dp else "divisibility"
+        text = f"a batch of {job.global_batch} sequences does not divide over dp x mbs = {dp}"
+        return Bind(which, text, dp / job.global_batch - 1, f"a batch of {-(-job.global_batch // dp) * dp}")
+    experts = expert_count(job)
+    if fixed.get("ep", 1) > 1 and (not experts or experts % fixed["ep"]):
+        text = f"ep{fixed['ep']} does not divide {experts} experts"
+        return Bind("divisibility", text, None, "an ep that divides the experts")
+    if job.global_batch < total // (64 * 8):
+        text = f"a batch of {job.global_batch} sequences is too small for {total} ranks"
+        return Bind("batch", text, None, f"a batch of {total // 64} sequences")
+    return Bind("divisibility", f"no layout divides {total} ranks, {job.global_batch} sequences and the given degrees")
+
+
+def _round(total: int, product: int) -> int:
+    return max(product, total // product * product)

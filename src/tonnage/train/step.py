@@ -1,0 +1,170 @@
+"""The time of a step: pieces and a software stack -> seconds, and where they go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tonnage.train import schedule
+from tonnage.train.pieces import Pieces
+from tonnage.train.stack import Stack
+from tonnage.train.work import Passes
+
+Numbers = Any
+
+KINDS = (
+    "gemm",
+    "experts",
+    "attention",
+    "element_wise",
+    "recompute",
+    "head",
+    "tensor_parallel",
+    "expert_parallel",
+    "context_parallel",
+    "launch",
+    "pipeline_transfer",
+    "bubble",
+    "data_parallel",
+    "optimizer",
+    "jitter",
+)
+"""Parts of a step, as in `breakdown`."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of one step: parts by `KINDS` (they sum to `step`)."""
+
+    step: Numbers
+    parts: dict[str, Numbers]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Seconds of one layer in one micro-batch, forward and backward, by kind; forward, wgrad: parts of the whole."""
+
+    parts: dict[str, Numbers]
+    total: Numbers
+    forward: Numbers
+    wgrad: Numbers
+
+
+def assemble(p: Pieces, s: Stack) -> Times:
+    """Time of each candidate's step.
+
+    step = (m x slowest stage + bubble + exposed data parallelism + optimizer) x (1 + jitter), m micro-batches.
+    """
+    layer = _layer(p, s)
+    head, head_forward = _head(p, s)
+    stages = schedule.split(p.work.depth, p.layout.pp, head / layer.total, p.layout.schedule)
+    whole_head, whole_forward = head, head_forward
+    half = np.where(p.layout.schedule == schedule.DUALPIPE, 0.5, 1.0)
+    head, head_forward = half * whole_head, half * whole_forward
+    single = np.asarray(p.layout.pp) == 1
+    tail = single | (stages.last * layer.total + head > stages.middle * layer.total)
+    layers = np.where(tail, stages.last, stages.middle)
+    m = p.micro_batches
+    slow = layers * layer.total + np.where(tail, head, 0.0)
+    parts = {name: m * layers * seconds for name, seconds in layer.parts.items()}
+    parts["head"] = m * np.where(tail, head, 0.0)
+    sends = s.transfer * 2 * p.send * np.where(p.layout.schedule == schedule.INTERLEAVED, p.layout.vpp, 1)
+    parts["pipeline_transfer"] = m * sends
+    others = np.where(single, 0.0, p.work.depth * layer.total + head - slow + (p.layout.pp - 1) * sends)
+    parts["bubble"] = schedule.bubble(
+        p.layout.schedule,
+        p.layout.pp,
+        p.layout.vpp,
+        np.maximum(others, 0.0),
+        layers * layer.wgrad,
+        layers * layer.forward,
+        layers * (layer.total - layer.forward),
+    )
+    forward = layers * layer.forward + np.where(tail, head_forward, 0.0)
+    parts["data_parallel"] = _apart(p, s, layers, layer, forward, slow)
+    parts["optimizer"] = s.memory * p.optimizer + s.overhead * np.ones_like(slow)
+    busy = sum(parts.values())
+    parts["jitter"] = busy * s.jitter * np.log(p.ranks) * 1.0
+    return Times(busy + parts["jitter"], parts)
+
+
+def _factors(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
+    """(slowdown of what computes, slowdown by age of the software)."""
+    clock = np.asarray(p.scarcity) ** -s.power
+    return clock, 1.0 + s.age * np.minimum(p.age, 4.0)
+
+
+def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
+    """(gemm forward, backward, weight gradient; experts likewise) [s]."""
+    clock, age = _factors(p, s)
+    dense, routed = s.gemm * clock * age, s.expert * clock * age * (1 + p.learned * (s.imbalance - 1))
+    frozen = 1 - p.lora
+    weight, expert_weight = dense * w.gemm_weight * frozen, routed * w.expert_weight * frozen
+    return (
+        dense * w.gemm,
+        dense * w.gemm_input + weight,
+        weight,
+        routed * w.expert,
+        routed * w.expert_input + expert_weight,
+        expert_weight,
+    )
+
+
+def _layer(p: Pieces, s: Stack) -> _Layer:
+    w = p.work.layer
+    clock, age = _factors(p, s)
+    gemm, gemm_back, weight, expert, expert_back, expert_weight = _products(w, p, s)
+    core, core_back = s.core * clock * age * w.core, s.core_back * clock * age * w.core_back
+    spread = s.memory * np.where(p.compiled > 0, 1.0, s.unfused)
+    light, light_back = spread * w.memory, spread * w.memory_back
+    full, some = p.layout.recompute == 2, p.layout.recompute == 1
+    again = np.where(full, gemm + expert + core + light, np.where(some, light + p.rescore * core, 0.0))
+    tensor = np.where(p.tp_overlap > 0, s.tensor_hidden, s.tensor) * p.work.tensor
+    rounds = np.where(full, 3.0, 2.0)
+    launch = s.launch * w.kernels * (3 + full)
+    context = s.context * p.work.context * (rounds + 1)
+    compute = gemm + gemm_back + expert + expert_back + core + core_back + light + light_back + again
+    wire = s.expert_wire * p.work.expert * rounds
+    hidden = (p.moe_overlap > 0) | (p.layout.schedule == schedule.DUALPIPE)
+    wire = np.where(hidden, np.maximum(wire - s.window * compute, s.leak * wire), wire)
+    parts = {
+        "gemm": gemm + gemm_back,
+        "experts": expert + expert_back,
+        "attention": core + core_back,
+        "element_wise": light + light_back,
+        "recompute": again,
+        "tensor_parallel": rounds * tensor,
+        "expert_parallel": wire,
+        "context_parallel": context,
+        "launch": launch,
+    }
+    total = sum(parts.values())
+    forward = gemm + expert + core + light + tensor + wire / rounds + context / (rounds + 1) + launch / 3
+    return _Layer(parts, total, forward, weight + expert_weight)
+
+
+def _head(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
+    """(forward and backward, forward) seconds of the head, the loss and multi-token prediction."""
+    gemm, gemm_back, _, expert, expert_back, _ = _products(p.work.head, p, s)
+    w = p.work.head
+    forward = gemm + expert + s.core * w.core + s.memory * w.memory
+    return forward + gemm_back + expert_back + s.core_back * w.core_back + s.memory * w.memory_back, forward
+
+
+def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers, slow: Numbers) -> Numbers:
+    """Seconds of data parallelism that compute does not hide.
+
+    ZeRO 0 to 2: gradients are reduced behind the backward pass of the last micro-batch, weights gathered behind the
+    forward pass of the first; one layer's share can never hide. ZeRO 3: each layer's gather runs behind the layer
+    before it, forward and backward, its scatter behind the layer after it, in every micro-batch.
+    """
+    share = 1.0 / np.maximum(layers, 1)
+    backward = slow - forward
+    scatter = np.maximum(p.scatter - s.window * backward, p.scatter * share)
+    gather = np.maximum(p.gather - s.window * forward, p.gather * share)
+    ahead = np.maximum(p.layer_gather - s.window * layer.forward, 0.0)
+    back = np.maximum(p.layer_gather + p.layer_scatter - s.window * (layer.total - layer.forward), 0.0)
+    sharded = p.micro_batches * (layers * (ahead + back) + p.layer_gather + p.layer_scatter)
+    return np.where(p.layout.zero == 3, sharded, scatter + gather)

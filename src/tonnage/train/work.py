@@ -1,0 +1,209 @@
+"""The work of one micro-batch in one layer, in seconds by class, before anything is overlapped or scheduled.
+
+Everything here is physics at the system room's rates: local operators and collectives, priced once for each distinct
+(tp, cp, ep, etp, mbs). What a software stack makes of it (clocks, overlap, launches) is applied in `step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tonnage.layout import Layout, backward, collectives, shard
+from tonnage.model.architecture import Architecture, operators
+from tonnage.model.operators import EMBEDDING, Load, Operator, Step
+from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time
+from tonnage.train.job import TrainJob
+
+Numbers = Any
+
+LAYER = ("tp", "cp", "ep", "etp", "mbs")
+"""Degrees that the work of a layer depends on."""
+
+FORMAT = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4": "nvfp4"}
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Seconds of a set of operators in one micro-batch on one rank, by class.
+
+    gemm, expert: matrix products (dense; of routed experts): forward, input gradient, weight gradient; core: attention
+    and scans, forward and backward; memory: element-wise work and look-ups; kernels: launches forward.
+    """
+
+    gemm: Numbers = 0.0
+    gemm_input: Numbers = 0.0
+    gemm_weight: Numbers = 0.0
+    expert: Numbers = 0.0
+    expert_input: Numbers = 0.0
+    expert_weight: Numbers = 0.0
+    core: Numbers = 0.0
+    core_back: Numbers = 0.0
+    memory: Numbers = 0.0
+    memory_back: Numbers = 0.0
+    kernels: Numbers = 0.0
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """Work of an average decoder layer, of the ends of the model, and what they hold; one entry a combination.
+
+    layer, head: `Passes` (head: final norm, logits, loss, multi-token prediction); embed: seconds of the look-up;
+    tensor, expert, context: seconds of the collectives of one layer forward (over tp, ep and etp, cp); saved: bytes
+    one layer keeps for backward by recomputation (none, selective, full); head_saved: bytes of the logits and MTP;
+    peak: bytes alive while one layer is computed; dense, experts: parameters of one layer on a rank; first, last:
+    parameters of the embedding and of the head on a rank; depth: layers; flop: model FLOP of one token, forward and
+    backward.
+    """
+
+    layer: Passes
+    head: Passes
+    embed: Numbers
+    tensor: Numbers
+    expert: Numbers
+    context: Numbers
+    saved: tuple[Numbers, Numbers, Numbers]
+    head_saved: Numbers
+    peak: Numbers
+    dense: Numbers
+    experts: Numbers
+    first: Numbers
+    last: Numbers
+    depth: int
+
+
+def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: float) -> LayerWork:
+    """Price the combinations of `layout` (its tp, cp, ep, etp, mbs)."""
+    arch = job.arch
+    tokens = np.asarray(layout.mbs, dtype=float) * job.seq
+    step = Step((Load(np.asarray(layout.mbs, dtype=float), float(job.seq)),), tokens, mtp=arch.mtp is not None)
+    whole = operators(arch, step)
+    local = shard(whole, layout, sequence_parallel=job.sequence_parallel, imbalance=imbalance)
+    decoder = [op for op in local if op.block >= 0]
+    ends = [op for op in local if op.block < EMBEDDING]
+    embedding = [op for op in local if op.block == EMBEDDING]
+    formats = Precision(linear=FORMAT[job.precision], attention=job.sixteen, head=job.sixteen)
+    wires = _wires(job, [op for op in whole if op.block >= 0], layout, chip, imbalance)
+    depth = arch.depth
+    return LayerWork(
+        layer=_scaled(passes(job, decoder, chip, formats, layout), 1.0 / depth),
+        head=passes(job, ends, chip, formats, layout),
+        embed=sum((operator_time(op, chip, formats).seconds * op.count for op in embedding), start=0.0),
+        tensor=wires["tp"] / depth,
+        expert=(wires["ep"] + wires["etp"]) / depth,
+        context=wires["cp"] / depth,
+        saved=_saved(job, decoder, layout, depth),
+        head_saved=2.0 * sum(op.saved * op.count for op in ends),
+        peak=_peak(job, decoder),
+        dense=_held(op for op in decoder if op.part != "experts") / depth,
+        experts=_held(op for op in decoder if op.part == "experts") / depth,
+        first=_held(embedding) + _tied(arch, layout),
+        last=_held(ends),
+        depth=depth,
+    )
+
+
+def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precision: Precision, layout: Layout) -> Passes:
+    """Seconds by class of local operators, their counts included."""
+    sums = {name: 0.0 * np.asarray(layout.mbs, dtype=float) for name in Passes.__dataclass_fields__}
+    for op in local:
+        if op.part == "other" and op.kind == "lookup":
+            continue
+        name = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "core"}.get(op.kind, "memory")
+        if op.kind == "attention" and not job.flash:
+            forward, *gradients = _materialised(op, job, chip, precision)
+        else:
+            forward = operator_time(op, chip, precision).seconds
+            gradients = [operator_time(back, chip, precision).seconds for back in backward(op)]
+        sums[name] = sums[name] + op.count * forward
+        keys = (f"{name}_input", f"{name}_weight") if len(gradients) == 2 else (f"{name}_back",)
+        for key, seconds in zip(keys, gradients, strict=True):
+            sums[key] = sums[key] + op.count * seconds
+        sums["kernels"] = sums["kernels"] + op.count
+    return Passes(**sums)
+
+
+def _materialised(op: Operator, job: TrainJob, chip: Accelerator, precision: Precision) -> list[Numbers]:
+    """[forward, backward] seconds of attention that writes its scores to memory.
+
+    The whole square is computed (twice the causal FLOP): two batched products of depth d and s; the scores are written,
+    softmaxed, dropped out and read: 13 bytes an element forward, 18 backward (mask, softmax and product gradients).
+    Korthikanti 2022 (arXiv 2205.05198, section 4.1) counts the 5 bytes of them that are kept.
+    """
+    scores = op.flop / np.maximum(op.k, 1.0)  # causal pairs x heads x 2 = the square
+    products = []
+    for depth, width in ((op.k / 2, job.seq), (job.seq, op.k / 2)):
+        gemm = Operator("scores", "attention", "gemm", 0, 1, "none", m=float(job.seq), n=width, k=depth, flop=op.flop)
+        products.append(operator_time(gemm, chip, precision).seconds)
+    byte = scores / chip.bandwidth
+    return [sum(products) + 13 * byte, 2 * sum(products) + 18 * byte]
+
+
+def _scaled(work: Passes, factor: float) -> Passes:
+    return Passes(**{name: getattr(work, name) * factor for name in Passes.__dataclass_fields__})
+
+
+def _held(local: Iterable[Operator]) -> Numbers:
+    """Parameters on a rank."""
+    return sum((op.weight * op.count for op in local), start=0.0)
+
+
+def _tied(arch: Architecture, layout: Layout) -> Numbers:
+    """Parameters of the copy of a tied table that the first stage keeps."""
+    return arch.vocab * arch.hidden / np.asarray(layout.tp, dtype=float) if arch.tied else 0.0
+
+
+def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: int) -> tuple[Numbers, Numbers, Numbers]:
+    """Bytes one layer keeps for backward, by recomputation: none, selective, full.
+
+    Selective keeps the inputs of matrix products and of the attention core and recomputes what is element-wise
+    (norms, activation functions; Korthikanti 2022 and Megatron-Core's `layernorm`, `moe_act`). Attention that is not
+    fused keeps 5 bytes for each score unless it recomputes. Full keeps the layer's input.
+    """
+    every = 2.0 * sum(op.saved * op.count for op in decoder) / depth
+    light = 2.0 * sum(op.saved * op.count for op in decoder if op.kind != "pointwise") / depth
+    scores = 0.0
+    if not job.flash:
+        core = [op for op in decoder if op.kind == "attention"]
+        scores = sum(5.0 * op.count * op.flop / np.maximum(op.k, 1.0) for op in core) / depth
+    cut = np.asarray(layout.cp, dtype=float) * (layout.tp if job.sequence_parallel else 1)
+    full = 2.0 * np.asarray(layout.mbs, dtype=float) * job.seq * job.arch.hidden / cut
+    return every + scores, light, full
+
+
+def _peak(job: TrainJob, decoder: Sequence[Operator]) -> Numbers:
+    """Bytes alive while one layer is recomputed or differentiated: all that the fullest block keeps, and gradients."""
+    blocks = {op.block for op in decoder}
+    sizes = [sum(2.0 * op.saved for op in decoder if op.block == block) for block in blocks]
+    largest = sizes[0]
+    for size in sizes[1:]:
+        largest = np.maximum(largest, size)
+    return 1.25 * largest
+
+
+def _wires(
+    job: TrainJob, decoder: Sequence[Operator], layout: Layout, chip: Accelerator, imbalance: float
+) -> dict[str, Numbers]:
+    """Seconds of the collectives of all decoder layers, forward, by group (tp, ep, etp, cp)."""
+    found = collectives(
+        decoder,
+        layout,
+        sequence_parallel=job.sequence_parallel,
+        dispatch=job.dispatch_bytes,
+        domain_limit=job.node_limit,
+        imbalance=imbalance,
+    )
+    sums: dict[str, Numbers] = dict.fromkeys(("tp", "ep", "etp", "cp"), 0.0 * np.asarray(layout.mbs, dtype=float))
+    for wire in found:
+        group = wire.name.partition(".")[0]
+        sums[group] = sums[group] + wire.count * _time(wire, chip)
+    return sums
+
+
+def _time(wire: Collective, chip: Accelerator) -> Numbers:
+    if np.all(np.asarray(wire.size) <= 1):
+        return 0.0
+    return collective_time(wire, chip)
