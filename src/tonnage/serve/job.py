@@ -1,0 +1,104 @@
+"""What is asked of a service: the model, the lengths, the service level, and what is given beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tonnage.errors import InputError, Problem
+from tonnage.model.operators import Numbers
+
+if TYPE_CHECKING:
+    from tonnage.model import Architecture
+
+MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """Speculative decoding: `tokens` drafted per step, each accepted with probability `acceptance` given that those
+    before it were; method: `mtp` (the model's own extra layers) or `draft` (priced as free).
+    """
+
+    tokens: Numbers
+    acceptance: Numbers
+    method: str = "mtp"
+    source: str = ""
+
+    @property
+    def accepted(self) -> Numbers:
+        """Tokens gained per step: 1 + a + a^2 + ... + a^tokens (Leviathan et al., arXiv 2211.17192, eq. 1)."""
+        a, k = self.acceptance, self.tokens
+        return (1 - a ** (k + 1)) / (1 - a + 1e-12)
+
+
+ACCEPTANCE = 0.85
+"""Probability that a drafted token is accepted: DeepSeek-V3 reports 85 to 90 % for its second token (arXiv 2412.19437,
+section 5.4.3); the lower end is taken, for drafts that are not news to the model are rare."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What an accelerator costs [USD/accelerator-s], and as of when, where and by whom; low, high: its range."""
+
+    value: float
+    basis: str
+    low: float | None = None
+    high: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class ServeJob:
+    """One service.
+
+    arch: the model; isl, osl: input and output tokens of a request; ttft, tpot: limits [s] on the mean time to the
+    first token and per output token after it; rate: requests per second that must be met (Poisson arrivals);
+    concurrency: requests kept in flight in the whole deployment (closed loop); cache_hit: share of the input found in
+    the prefix cache; weights, kv: number formats, the release's own where None; engine: whose overheads and
+    defaults; mode: `auto` (the better of together and apart), `aggregated`, `disaggregated`, or one pool alone,
+    `prefill` or `decode`; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
+    calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
+    and attention replica at most, the engine's default where None; memory_share: as in `Engine`; price: what an
+    accelerator costs.
+    """
+
+    arch: Architecture
+    isl: Numbers
+    osl: Numbers
+    ttft: float | None = None
+    tpot: float | None = None
+    rate: float | None = None
+    cache_hit: Numbers = 0.0
+    weights: str | None = None
+    kv: str | None = None
+    engine: str | None = None
+    concurrency: float | None = None
+    mode: str = "auto"
+    speculative: Speculation | None = None
+    imbalance: float | None = None
+    batch: float | None = None
+    chunk: int | None = None
+    memory_share: float | None = None
+    price: Price | None = None
+
+
+def check(job: ServeJob) -> None:
+    """Raise InputError with every problem of a job whose numbers are plain."""
+    problems = []
+    if job.mode not in MODES:
+        problems.append(Problem(f'"{job.mode}" is not one of {", ".join(MODES)}', "--mode"))
+    for name, value, least in (("--isl", job.isl, 1), ("--osl", job.osl, 1)):
+        if not least <= float(value) <= 1e8:
+            problems.append(Problem(f"expected {least} to 1e8 tokens, got {float(value):g}", name))
+    for name, limit in (("--ttft", job.ttft), ("--tpot", job.tpot), ("--rate", job.rate)):
+        if limit is not None and not limit > 0:
+            problems.append(Problem(f"expected more than zero, got {limit:g}", name))
+    if job.concurrency is not None and not job.concurrency >= 1:
+        problems.append(Problem(f"expected at least 1, got {job.concurrency:g}", "--concurrency"))
+    if job.rate is not None and job.concurrency is not None:
+        problems.append(Problem("give either a rate or a concurrency, not both", "--rate"))
+    if not 0 <= float(job.cache_hit) < 1:
+        problems.append(Problem(f"expected a share from 0 to below 1, got {float(job.cache_hit):g}", "--cache-hit"))
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,90 @@
+"""From the load on a service to how many sequences run: closed loops, arrival rates, and two pools in balance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.model.operators import Numbers
+from tonnage.serve.points import Point, PrefillPoint, Traffic
+from tonnage.serve.steady import waiting
+
+ROUNDS = 3
+SHARES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.12, 0.06, 0.02])
+"""Shares of the requests in flight that may be decoding, at which a two-pool loop is evaluated."""
+
+
+def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: Numbers, most: Numbers) -> Point:
+    """The point at which `population` requests circle through a replica, of which `most` can run at once.
+
+    Little's law over one circle: running / population = decode time / (decode time + time to first token). A fixed
+    point, for decode time hardly depends on the last few sequences.
+    """
+    running = np.minimum(population, most)
+    point = evaluate(running)
+    for _ in range(ROUNDS - 1):
+        decode = traffic.steps * point.step
+        running = np.minimum(most, population * decode / (decode + point.ttft))
+        point = evaluate(running)
+    return point
+
+
+def queued(point: Point, traffic: Traffic, population: Numbers) -> Numbers:
+    """Mean time to first token [s] when more requests circle than run: Little's law, population / rate - decode time."""
+    decode = traffic.steps * point.step
+    return np.maximum(point.ttft, population / point.rate - decode)
+
+
+def poisson_wait(arrival: Numbers, capacity: Numbers, service: Numbers) -> Numbers:
+    """Mean wait of Poisson arrivals for a server of that capacity: M/D/1, load / (2 (1 - load)) x service [s]."""
+    load = np.minimum(arrival / capacity, 1 - 1e-9)
+    return load / (2 * (1 - load)) * service
+
+
+def apart(
+    decode: Callable[[Numbers], Point],
+    prefill: PrefillPoint,
+    traffic: Traffic,
+    population: Numbers,
+    most: Numbers,
+    servers: Numbers,
+    transfer: Numbers,
+    burst: Numbers,
+) -> tuple[Point, Numbers, Numbers]:
+    """Two pools with `population` requests in flight per decode replica: (decode point, requests/s, ttft).
+
+    servers: prefill replicas per decode replica; most: sequences that a decode replica holds. All are evaluated on
+    `SHARES` of the population; where running + rate x ttft equals the population is found by interpolation.
+    """
+    grid = np.asarray(population, dtype=float)[..., None] * SHARES
+    running = np.minimum(grid, np.asarray(most, dtype=float)[..., None])
+    steps = np.broadcast_to(traffic.steps, np.shape(population))[..., None]
+    point = decode(running)
+    rate = running / (steps * point.step)
+    capacity = (prefill.capacity * servers)[..., None]
+    load = rate / capacity
+    own = prefill.prefill[..., None]
+    wait = waiting(load, own, np.asarray(population)[..., None] / np.asarray(servers)[..., None], burst)
+    first = wait + own + np.asarray(transfer)[..., None] + point.step
+    over = np.maximum(load - 0.999, 0.0)
+    total = running + rate * first + over * 1e6 * grid
+    share = _crossing(total / np.asarray(population, dtype=float)[..., None])
+    found = np.minimum(population * share, most)
+    final = decode(found)
+    served = np.minimum(found / (traffic.steps * final.step), prefill.capacity * servers)
+    first_token = np.maximum(population / served - traffic.steps * final.step, prefill.prefill + transfer + final.step)
+    return final, served, first_token
+
+
+def _crossing(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share at which `ratio`, falling along `SHARES`, passes one; the ends where it never does."""
+    below = ratio <= 1.0
+    index = np.where(below.any(axis=-1), below.argmax(axis=-1), len(SHARES) - 1)
+    before = np.maximum(index - 1, 0)
+    high = np.take_along_axis(ratio, before[..., None], -1)[..., 0]
+    low = np.take_along_axis(ratio, index[..., None], -1)[..., 0]
+    gap = np.where(np.isclose(high, low), 1.0, high - low)
+    weight = np.clip((1.0 - low) / gap, 0.0, 1.0)
+    return SHARES[index] + weight * (SHARES[before] - SHARES[index])

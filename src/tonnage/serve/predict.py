@@ -1,0 +1,287 @@
+"""Many deployments as they were run, predicted at once: grouped by model, chip and formats, arrays inside a group."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.layout import Layout
+from tonnage.serve import loop
+from tonnage.serve.case import Case, Estimate, Pool, Prediction
+from tonnage.serve.engines import Engine, engine
+from tonnage.serve.job import ACCEPTANCE
+from tonnage.serve.memory import memory, sequence_bytes
+from tonnage.serve.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
+from tonnage.serve.precision import Formats, formats
+from tonnage.serve.spread import spread
+from tonnage.serve.step import Service
+from tonnage.serve.tuning import Tuning, tuning
+from tonnage.system import per_die
+
+Array = NDArray[np.float64]
+
+DRAFTS = 3.0
+"""Tokens drafted per step where speculation is on and the number is not stated: what the SGLang and vLLM recipes for
+DeepSeek's multi-token prediction set (`--speculative-num-steps 3`)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases that share model, chip, formats and mode, as arrays.
+
+    layout: of the pool that decodes (or prefills, where it is alone); replicas: attention replicas in it; ahead,
+    ahead_replicas: the same of a prefill pool beside it.
+    """
+
+    cases: tuple[Case, ...]
+    service: Service
+    formats: Formats
+    engines: tuple[Engine, ...]
+    traffic: Traffic
+    layout: Layout
+    replicas: Array
+    accelerators: Array
+    ahead: Layout | None = None
+    ahead_replicas: Array | None = None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a group is predicted to do: rates in requests/s of the whole deployment, times in seconds, and the points
+    they came from."""
+
+    rate: Array
+    tpot: Array
+    ttft: Array
+    decode: Point | None
+    prefill: PrefillPoint | None
+    most: Array
+
+
+def predict(cases: Sequence[Case], chosen: Tuning | None = None) -> tuple[Prediction, ...]:
+    """Predictions of `cases`, in their order. `chosen` replaces the fitted tuning (for fitting it)."""
+    found: dict[int, Prediction] = {}
+    for indices in grouped(cases).values():
+        group = prepare([cases[i] for i in indices], chosen)
+        for index, prediction in zip(indices, _predictions(group, figures(group)), strict=True):
+            found[index] = prediction
+    return tuple(found[i] for i in range(len(cases)))
+
+
+def grouped(cases: Sequence[Case]) -> dict[Any, list[int]]:
+    """Indices of cases by what has to be the same for one broadcast."""
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for i, case in enumerate(cases):
+        own = case.drafts is None or case.drafts > 0
+        groups[case.arch.name, case.accelerator.name, case.weights, case.kv, case.mode, own].append(i)
+    return groups
+
+
+def prepare(cases: Sequence[Case], chosen: Tuning | None = None) -> Group:
+    """The arrays of a group of cases."""
+    first = cases[0]
+    chip = per_die(first.accelerator)
+    how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
+    engines = tuple(engine(case.engine, chip.vendor) for case in cases)
+    fitted = chosen or tuning(engines, chip, how.precision, first.arch)
+    layout, replicas = _layouts([case.pool for case in cases], first)
+    ahead = [case.prefill for case in cases]
+    second: tuple[Layout | None, Array | None] = (None, None)
+    count = _array([case.pool.count for case in cases])
+    if first.mode == "disaggregated":
+        pools = [pool for pool in ahead if pool is not None]
+        second = _layouts(pools, first)
+        count = count + _array([pool.count for pool in pools])
+    service = Service(first.arch, chip, how.precision, fitted)
+    return Group(tuple(cases), service, how, engines, _traffic(cases), layout, replicas, count, *second)
+
+
+def default_cache(case: Case) -> str:
+    """Format of the cache where it is not stated: FP8 for 8- and 4-bit releases on NVIDIA's chips with TensorRT-LLM,
+    whose quantised checkpoints say so; BF16 otherwise."""
+    narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8")
+    return "fp8" if narrow and case.engine == "trtllm" else "bf16"
+
+
+def _array(values: Sequence[float]) -> Array:
+    return np.array(values, dtype=float)
+
+
+def _traffic(cases: Sequence[Case]) -> Traffic:
+    drafts = _array([DRAFTS if case.drafts is None else case.drafts for case in cases])
+    own = bool(drafts.any())
+    accepted = _array([_accepted(case, k) for case, k in zip(cases, drafts, strict=True)])
+    isl, osl = _array([case.isl for case in cases]), _array([max(case.osl, 1.0) for case in cases])
+    known = _array([np.nan if case.context is None else case.context for case in cases])
+    context = np.where(np.isnan(known), isl + osl / 2, known)
+    return Traffic(isl, osl, _array([case.cache_hit for case in cases]), drafts, accepted, context, own)
+
+
+def _accepted(case: Case, drafts: float) -> float:
+    if drafts == 0:
+        return 1.0
+    if case.accepted is not None:
+        return case.accepted
+    a = ACCEPTANCE if case.acceptance is None else case.acceptance
+    return float(sum(a**i for i in range(int(drafts) + 1)))
+
+
+def _layouts(pools: Sequence[Pool], first: Case) -> tuple[Layout, Array]:
+    """Layouts of one instance, and attention replicas in all instances of a pool."""
+    dies = first.accelerator.dies
+    rows = [instance(pool, first.arch.moe, dies) for pool in pools]
+    columns = {name: np.array([row[name] for row in rows], dtype=np.int64) for name in ("tp", "pp", "dp", "ep", "etp")}
+    return Layout(**columns), _array([row["replicas"] for row in rows])
+
+
+def instance(pool: Pool, moe: bool, dies: int) -> dict[str, float]:
+    """One instance of a pool: the ranks that share one set of experts, and how many attention replicas the pool has.
+
+    Experts lie over ep x etp ranks. Where only ep is known one expert is cut over what tensor parallelism has left;
+    where nothing is, experts are cut as the rest of the layer is.
+    """
+    ranks = pool.count * dies
+    replicas = max(ranks / (pool.tp * pool.pp), 1.0)
+    if not moe:
+        return {"tp": pool.tp, "pp": pool.pp, "dp": 1, "ep": 1, "etp": 1, "replicas": replicas}
+    ep = pool.ep or 1
+    etp = pool.etp or max(pool.tp // ep, 1)
+    if ep * etp < pool.tp:
+        etp = max(pool.tp // ep, 1)
+    dp = max(ep * etp // pool.tp, 1)
+    return {"tp": pool.tp, "pp": pool.pp, "dp": dp, "ep": ep, "etp": etp, "replicas": max(replicas, dp)}
+
+
+def _limit(group: Group) -> Array:
+    return _array([float(engine.chunk) for engine in group.engines])
+
+
+def _most(group: Group) -> Array:
+    """Sequences that an attention replica holds at once: by memory, and by the engine's own limit."""
+    traffic = group.traffic
+    found = np.empty(len(group.cases))
+    for kind in {engine.name: engine for engine in group.engines}.values():
+        here = np.array([engine.name == kind.name for engine in group.engines])
+        context = traffic.isl + kind.reserved * traffic.osl
+        held = memory(
+            group.service.arch,
+            group.service.die,
+            group.service.precision,
+            group.layout,
+            kind,
+            context=context,
+            tokens=float(kind.chunk),
+            mtp=traffic.own_layers,
+        )
+        most = np.minimum(held.sequences, kind.running)
+        found[here] = np.broadcast_to(most, here.shape)[here]
+    return np.maximum(found, 1.0)
+
+
+def figures(group: Group) -> Figures:
+    """What a group is predicted to do, by its mode."""
+    mode = group.cases[0].mode
+    if mode == "prefill":
+        return _prefill(group)
+    if mode == "decode":
+        return _decode(group)
+    return _disaggregated(group) if mode == "disaggregated" else _aggregated(group)
+
+
+def _population(group: Group, most: Array) -> Array:
+    """Requests in flight per attention replica; saturated: as many as run."""
+    given = [case.concurrency for case in group.cases]
+    batch = [case.batch for case in group.cases]
+    per = group.accelerators / group.replicas
+    found = [
+        c / r if c is not None else b * p if b is not None else m
+        for c, b, r, p, m in zip(given, batch, group.replicas, per, most, strict=True)
+    ]
+    return np.maximum(_array(found), 1e-3)
+
+
+def _aggregated(group: Group) -> Figures:
+    traffic, most = group.traffic, _most(group)
+    population = _population(group, most)
+    mixed = _array([float(engine.mixed) for engine in group.engines])
+    limit = _limit(group)
+
+    def evaluate(running: Any) -> Point:
+        return together(group.service, group.layout, traffic, running, limit, mixed)
+
+    point = loop.closed(evaluate, traffic, population, most)
+    ttft = np.where(population > most, loop.queued(point, traffic, population), point.ttft)
+    return Figures(point.rate * group.replicas, point.tpot, ttft, point, None, most)
+
+
+def _decode(group: Group) -> Figures:
+    most = _most(group)
+    population = _population(group, most)
+    point = decode_only(group.service, group.layout, group.traffic, population)
+    nothing = np.full(len(group.cases), np.nan)
+    return Figures(point.rate * group.replicas, point.tpot, nothing, point, None, most)
+
+
+def _prefill(group: Group) -> Figures:
+    given = [case.tokens for case in group.cases]
+    per = group.accelerators / group.replicas
+    chunk = np.where([t is None for t in given], _limit(group), _array([t or 0.0 for t in given]) * per)
+    point = prefill_only(group.service, group.layout, group.traffic, chunk)
+    nothing = np.full(len(group.cases), np.nan)
+    return Figures(point.capacity * group.replicas, nothing, point.prefill, None, point, nothing)
+
+
+def _disaggregated(group: Group) -> Figures:
+    assert group.ahead is not None and group.ahead_replicas is not None
+    traffic, most, service = group.traffic, _most(group), group.service
+    population = _population(group, most)
+    chunk = np.minimum(_limit(group), np.maximum(traffic.fresh, 1.0))
+    prefill = prefill_only(service, group.ahead, traffic, chunk)
+    moved = sequence_bytes(service.arch, service.precision.cache, Layout(), traffic.isl)
+    transfer = moved / (service.die.nic * group.ahead.tp)
+
+    def evaluate(running: Any) -> Point:
+        if np.ndim(running) == 1:
+            return decode_only(service, group.layout, traffic, running)
+        wide = replace(service, tuning=_column(service.tuning))
+        return decode_only(wide, _column(group.layout), _column(traffic), running)
+
+    servers = group.ahead_replicas / group.replicas
+    burst = np.broadcast_to(service.tuning.burst, population.shape)[:, None]
+    point, rate, ttft = loop.apart(evaluate, prefill, traffic, population, most, servers, transfer, burst)
+    return Figures(rate * group.replicas, point.tpot, ttft, point, prefill, most)
+
+
+def _column(value: Any) -> Any:
+    """The same dataclass with every array of cases turned into a column."""
+    changed = {f.name: getattr(value, f.name)[:, None] for f in fields(value) if np.ndim(getattr(value, f.name)) == 1}
+    return replace(value, **changed)
+
+
+def _predictions(group: Group, found: Figures) -> list[Prediction]:
+    traffic = group.traffic
+    output = found.rate * traffic.osl / group.accelerators
+    given = found.rate * traffic.isl / group.accelerators
+    rows = []
+    for i, case in enumerate(group.cases):
+        doubt = spread(case)
+        rows.append(
+            Prediction(
+                output_rate=None if case.mode == "prefill" else _estimate(output[i], doubt.rate),
+                input_rate=None if case.mode == "decode" else _estimate(given[i], doubt.rate),
+                tpot=None if case.mode == "prefill" else _estimate(found.tpot[i], doubt.tpot),
+                ttft=None if case.mode == "decode" else _estimate(found.ttft[i], doubt.ttft),
+                evidence=doubt.evidence,
+            )
+        )
+    return rows
+
+
+def _estimate(value: float, sigma: float) -> Estimate:
+    wide = float(np.exp(1.645 * sigma))
+    return Estimate(float(value), float(value) / wide, float(value) * wide)

@@ -1,0 +1,119 @@
+"""The time of one forward pass, by what it is spent on: operators, cut over a layout, priced on a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tonnage.layout import Layout, collectives, pipeline_transfer, shard
+from tonnage.model import Architecture, Load, Operator, Step, operators
+from tonnage.model.operators import Numbers
+from tonnage.serve.tuning import Tuning
+from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time
+
+_CLASS = {"gemm": "gemm", "grouped_gemm": "experts", "attention": "attention", "scan": "attention"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is served on what: die (one rank's share of an accelerator), precision, and the engine's tuning."""
+
+    arch: Architecture
+    die: Accelerator
+    precision: Precision
+    tuning: Tuning
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Seconds of one forward pass on one rank, before the engine's own overhead.
+
+    gemm: dense matrices; experts: routed experts; attention: cores and scans; pointwise: norms, activations, look-ups;
+    reduce: collectives of tensor parallelism; exchange: dispatch and combine of expert parallelism; pipeline: sends
+    between stages; kernels: how many are launched; sequences: how many the engine's scheduler handles.
+    """
+
+    gemm: Numbers = 0.0
+    experts: Numbers = 0.0
+    attention: Numbers = 0.0
+    pointwise: Numbers = 0.0
+    reduce: Numbers = 0.0
+    exchange: Numbers = 0.0
+    pipeline: Numbers = 0.0
+    kernels: Numbers = 0.0
+    sequences: Numbers = 0.0
+
+
+def parts(service: Service, layout: Layout, loads: tuple[Load, ...], logits: Numbers, *, mtp: bool = False) -> Parts:
+    """Price one forward pass of `loads` (as one attention replica sees it) on one rank of `layout`."""
+    whole = operators(service.arch, Step(loads, logits, mtp))
+    spent = dict.fromkeys(("gemm", "experts", "attention", "pointwise"), np.asarray(0.0))
+    launched = 0.0
+    for operator in shard(whole, layout, sequence_parallel=False, imbalance=service.tuning.imbalance):
+        timing = operator_time(operator, service.die, service.precision)
+        name = _CLASS.get(operator.kind, "pointwise")
+        spent[name] = spent[name] + timing.seconds * operator.count
+        launched += operator.count
+    reduce, exchange = _communication(service, layout, whole)
+    tokens = sum(load.sequences * load.new for load in loads)
+    return Parts(
+        **spent,
+        reduce=reduce,
+        exchange=exchange,
+        pipeline=_sends(service, layout, tokens),
+        kernels=launched,
+        sequences=sum(load.sequences for load in loads),
+    )
+
+
+def _communication(service: Service, layout: Layout, whole: Sequence[Operator]) -> tuple[Numbers, Numbers]:
+    """Seconds of (tensor-parallel reductions, expert dispatch and combine)."""
+    reduce: Numbers = np.asarray(0.0)
+    exchange: Numbers = np.asarray(0.0)
+    found = collectives(whole, layout, sequence_parallel=False, dispatch=1.0 + 4 / 128, combine=2.0)
+    for collective in found:
+        if np.all(np.asarray(collective.size) <= 1):
+            continue
+        seconds = collective_time(_merged(collective, layout), service.die, fused=True) * collective.count
+        if collective.kind == "all_to_all" or collective.name.startswith("etp"):
+            exchange = exchange + seconds
+        else:
+            reduce = reduce + seconds
+    return reduce, exchange
+
+
+def _merged(collective: Collective, layout: Layout) -> Collective:
+    """Shared experts are summed with the routed ones before one reduction, where tensor parallelism holds both."""
+    if collective.name != "tp.shared_down":
+        return collective
+    inside = np.asarray(layout.ep) * layout.etp <= np.asarray(layout.tp)
+    return replace(collective, size=np.where(inside, 1, collective.size))
+
+
+def _sends(service: Service, layout: Layout, tokens: Numbers) -> Numbers:
+    if np.all(np.asarray(layout.pp) == 1):
+        return 0.0
+    send = pipeline_transfer(tokens, service.arch.hidden, layout, sequence_parallel=False)
+    return collective_time(send, service.die) * (np.asarray(layout.pp) - 1)
+
+
+def seconds(spent: Parts, tuning: Tuning) -> Numbers:
+    """Time of one engine step [s].
+
+    Device time = sum over classes of (factor in service x time alone); dispatch and combine run beside the rest for
+    the share `overlap` of the shorter of the two (two-batch overlap: while one half of the batch computes, the other
+    communicates; DeepSeek-V3 report, section 3.4). Each step costs the engine's host time besides, partly per sequence.
+    """
+    compute = (
+        tuning.gemm * spent.gemm
+        + tuning.experts * spent.experts
+        + tuning.attention * spent.attention
+        + tuning.pointwise * spent.pointwise
+        + tuning.reduce * spent.reduce
+        + spent.pipeline
+    )
+    exchange = tuning.exchange * spent.exchange
+    device = compute + exchange - tuning.overlap * np.minimum(compute, exchange)
+    return device + tuning.kernel * spent.kernels + tuning.host + tuning.sequence * spent.sequences
