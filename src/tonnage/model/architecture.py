@@ -131,7 +131,7 @@ class Architecture:
     @property
     def moe(self) -> bool:
         """Whether some layer has routed experts."""
-        return any(block.ffn is not None and block.ffn.kind.startswith("moe") for block in self.blocks)
+        return any(block.ffn is not None and "moe" in block.ffn.kind for block in self.blocks)
 
 
 def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:

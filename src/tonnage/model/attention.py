@@ -1,4 +1,4 @@
-"""Softmax attention with keys and values cached per head: multi-head, grouped-query, windowed, chunked, block-sparse."""
+"""Softmax attention with keys and values cached per head: grouped-query, windowed, chunked, block-sparse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Gqa:
     norm: elements of the query and key norms; gate: width of an output gate computed with the query; sinks: learned
     per-head sinks; window: keys a query may see (0: all); chunk: as window, in fixed chunks; keys_are_values: one
     projection gives both (Gemma 4); borrowed: keys and values come from an earlier layer's cache; index: block-sparse
-    selection; conv: elements of short convolutions over the cached streams.
+    selection; conv: (length, channels) of short convolutions over the layer's streams, whose last inputs are a state.
     """
 
     heads: int
@@ -47,13 +47,14 @@ class Gqa:
     keys_are_values: bool = False
     borrowed: bool = False
     index: BlockIndex | None = None
+    conv: tuple[int, int] = (0, 0)
 
     @property
     def kind(self) -> str:
         """Name of the layer kind, as shown in tables."""
         name = "mha" if self.kv_heads == self.heads else "gqa"
         if self.window or self.chunk:
-            name += f"-window{self.window or self.chunk}"
+            name += f"-window{self.window}" if self.window else f"-chunk{self.chunk}"
         if self.borrowed:
             name += "-shared"
         return name + ("-sparse" if self.index else "")
@@ -103,6 +104,18 @@ class Gqa:
         )
         if self.index:
             made.extend(self._index_projections(site, self.index))
+        if self.conv[1]:
+            length, channels = self.conv
+            made.append(
+                site.pointwise(
+                    "short_conv",
+                    "attention",
+                    2 * channels,
+                    weight=length * channels,
+                    saved=channels,
+                    flop=2 * length * channels,
+                )
+            )
         return tuple(made)
 
     def _index_projections(self, site: Site, index: BlockIndex) -> tuple[Operator, ...]:
@@ -201,5 +214,5 @@ class Gqa:
         return self.kept(context) * per_token + scanned
 
     def state(self, tp: Numbers = 1) -> Numbers:
-        """No recurrent state."""
-        return 0.0
+        """The last inputs of short convolutions, if there are any."""
+        return float(max(self.conv[0] - 1, 0) * self.conv[1])

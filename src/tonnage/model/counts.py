@@ -13,10 +13,11 @@ from tonnage.model.operators import MTP, Load, Numbers, Operator, Step
 class Params:
     """Parameters of a model [elements].
 
-    total: what `transformers` counts (no multi-token prediction; encoders included); active: those that one token
-    visits, embedding and head included (as DeepSeek counts: arXiv 2412.19437 states 37B so); mtp: multi-token-prediction
-    layers, without the shared embedding and head; embedding: the embedding and head tables (one if tied); encoders: vision
-    and audio towers, in total but not in active; by_name: total split by operator.
+    total: what `transformers` counts (no multi-token prediction; encoders included); active: those that multiply one
+    token: the experts it visits and the head, not the tables in which it is looked up, as gpt-oss (arXiv 2508.10925,
+    table 1) and DeepSeek-V3 (37B) count; mtp: multi-token-prediction layers, without the shared embedding and head;
+    embedding: the embedding and head tables (one if tied); encoders: vision and audio towers, in total but not in
+    active; by_name: total split by operator.
     """
 
     total: int
@@ -38,7 +39,7 @@ def params(arch: Architecture) -> Params:
             by_name[operator.name] = by_name.get(operator.name, 0) + _held(operator)
     return Params(
         total=sum(by_name.values()),
-        active=sum(_visited(operator) for operator in main) - encoders,
+        active=sum(_visited(operator) for operator in main),
         mtp=sum(_held(operator) for operator in made if operator.block == MTP),
         embedding=by_name.get("embedding", 0) + by_name.get("head", 0),
         encoders=encoders,
@@ -47,13 +48,14 @@ def params(arch: Architecture) -> Params:
 
 
 def _held(operator: Operator) -> int:
-    return int(operator.weight) * operator.count
+    return round(float(operator.weight)) * operator.count
 
 
 def _visited(operator: Operator) -> int:
-    if operator.kind != "grouped_gemm":
-        return _held(operator)
-    return round(_held(operator) * operator.top_k / operator.groups)
+    if operator.kind == "lookup":
+        return 0
+    share = float(operator.top_k / operator.groups) if operator.kind == "grouped_gemm" else 1.0
+    return round(_held(operator) * share)
 
 
 def cache_elements(arch: Architecture, context: Numbers, tp: Numbers = 1) -> Numbers:
@@ -72,8 +74,11 @@ def state_elements(arch: Architecture, tp: Numbers = 1) -> Numbers:
 
 
 def kv_per_token(arch: Architecture) -> float:
-    """Elements that one more token adds to the cache while no window is full: all layers, whole model."""
-    return float(cache_elements(arch, 1.0) - state_elements(arch))
+    """Elements that one more token adds to the cache while no window is full: all layers, whole model.
+
+    Compressed entries (DeepSeek-V4: one for 4 or 128 tokens) are spread over their tokens: the mean over the first 128.
+    """
+    return float(cache_elements(arch, 128.0) - state_elements(arch)) / 128.0
 
 
 @dataclass(frozen=True)

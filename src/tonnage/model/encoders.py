@@ -1,10 +1,93 @@
-"""Vision towers of multimodal models: their parameters by name, so that totals are those of the whole model."""
+"""Vision towers of multimodal models: their parameters by name, so that totals are those of the whole model.
+
+Only their weights are counted: a text request does no work in them. Shapes as in transformers 5.23.
+"""
 
 from __future__ import annotations
 
+from math import prod
+
 from tonnage.model.config import Reader
 
+Named = tuple[tuple[str, int], ...]
 
-def encoders(read: Reader) -> tuple[tuple[str, int], ...]:
-    """Parameters of the encoders that a configuration describes."""
+
+def encoders(read: Reader) -> Named:
+    """Parameters of the towers that a configuration describes; unknown kinds of towers are refused."""
+    vision = read.section("vision_config")
+    if vision is None:
+        return ()
+    kind = read.text("model_type")
+    if kind in ("kimi_k25", "kimi_k3"):
+        return _kimi(vision)
+    if kind == "minimax_m3_vl":
+        return _minimax(read, vision)
+    if kind == "gemma4":
+        return _gemma(read, vision)
+    if kind in ("qwen3_5", "qwen3_5_moe"):
+        return _qwen(vision)
+    read.wrong("vision_config", f'the vision tower of model_type "{kind[:40]}" is not known: leave the section out')
     return ()
+
+
+def _linear(inputs: int, outputs: int) -> int:
+    return (inputs + 1) * outputs
+
+
+def _kimi(vision: Reader) -> Named:
+    """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector."""
+    hidden, wide = vision.whole("vt_hidden_size"), vision.whole("vt_intermediate_size")
+    grid = vision.whole("init_pos_emb_height") * vision.whole("init_pos_emb_width")
+    merged = hidden * _area(vision, "merge_kernel_size")
+    patches = _linear(3 * vision.whole("patch_size") ** 2, hidden)
+    layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
+    tower = patches + grid * hidden + vision.layers("vt_num_hidden_layers") * layer + 2 * hidden
+    projector = 2 * vision.whole("mm_hidden_size") + _linear(merged, merged)
+    projector += _linear(merged, vision.whole("text_hidden_size"))
+    return (("vision_tower", tower), ("vision_projector", projector))
+
+
+def _area(read: Reader, key: str) -> int:
+    sides = read.listing(key) or []
+    if len(sides) != 2 or not all(isinstance(side, int) and 0 < side < 100 for side in sides):
+        read.wrong(key, "expected two small whole numbers")
+        return 1
+    return prod(sides)
+
+
+def _minimax(read: Reader, vision: Reader) -> Named:
+    """MiniMax-M3's tower: biased layers with LayerNorm, 3D patches without bias, a projector and a merger."""
+    hidden, wide = vision.whole("hidden_size"), vision.whole("intermediate_size")
+    text = read.section("text_config") or read
+    out, inner = text.whole("hidden_size"), read.whole("projector_hidden_size")
+    volume = vision.whole("temporal_patch_size", default=2) * vision.whole("patch_size") ** 2
+    layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
+    patches = vision.whole("num_channels", default=3) * volume * hidden
+    merged = out * vision.whole("spatial_merge_size", default=2) ** 2
+    projector = _linear(hidden, inner) + _linear(merged, inner) + 2 * _linear(inner, out)
+    return (("vision_tower", patches + vision.layers() * layer + 2 * hidden), ("vision_projector", projector))
+
+
+def _gemma(read: Reader, vision: Reader) -> Named:
+    """Gemma 4's tower: gated layers with four norms and normalised queries and keys, no biases."""
+    hidden, wide = vision.whole("hidden_size"), vision.whole("intermediate_size")
+    dim, count = vision.whole("head_dim"), vision.whole("num_attention_heads")
+    kv_heads = vision.whole("num_key_value_heads", default=count)
+    text = read.section("text_config") or read
+    layer = 2 * hidden * dim * (count + kv_heads) + 3 * hidden * wide + 4 * hidden + 2 * dim
+    patches = 3 * vision.whole("patch_size") ** 2 * hidden + 2 * vision.whole("position_embedding_size") * hidden
+    return (
+        ("vision_tower", patches + vision.layers() * layer),
+        ("vision_projector", hidden * text.whole("hidden_size")),
+    )
+
+
+def _qwen(vision: Reader) -> Named:
+    """Qwen3.5's tower: biased layers with LayerNorm, 3D patches, learned positions, a merger."""
+    hidden, wide = vision.whole("hidden_size"), vision.whole("intermediate_size")
+    volume = vision.whole("in_channels") * vision.whole("temporal_patch_size") * vision.whole("patch_size") ** 2
+    merged = hidden * vision.whole("spatial_merge_size") ** 2
+    layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
+    tower = _linear(volume, hidden) + vision.whole("num_position_embeddings") * hidden + vision.layers("depth") * layer
+    projector = 2 * hidden + _linear(merged, merged) + _linear(merged, vision.whole("out_hidden_size"))
+    return (("vision_tower", tower), ("vision_projector", projector))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tonnage.model.architecture import Block, Extra, Ffn, Mixer
+from tonnage.model.architecture import Block, Ffn, Mixer
 from tonnage.model.attention import Gqa
 from tonnage.model.config import LARGEST, Reader
 from tonnage.model.ffn import Dense, Moe
@@ -74,19 +74,19 @@ def llama(read: Reader) -> Body:
     """Llama, Mistral and kin: RMS norm, grouped-query attention, gated FFN."""
     hidden, bias = read.whole("hidden_size"), read.flag("attention_bias")
     mixer = biased(heads(read), hidden, bias, bias)
-    return _uniform(read, hidden, replace(mixer, window=_window(read)), _gated(read, hidden))
+    return _uniform(read, hidden, replace(mixer, window=_window(read)), gated(read, hidden))
 
 
 def qwen2(read: Reader) -> Body:
     """Qwen2 and 2.5: as Llama, with biases on query, key and value."""
     hidden = read.whole("hidden_size")
-    return _uniform(read, hidden, biased(heads(read), hidden, True, False), _gated(read, hidden))
+    return _uniform(read, hidden, biased(heads(read), hidden, True, False), gated(read, hidden))
 
 
 def qwen3(read: Reader) -> Body:
     """Qwen3: as Llama, with a norm on each query and key head."""
     hidden = read.whole("hidden_size")
-    return _uniform(read, hidden, _qwen3_attention(read, hidden), _gated(read, hidden))
+    return _uniform(read, hidden, _qwen3_attention(read, hidden), gated(read, hidden))
 
 
 def qwen3_moe(read: Reader) -> Body:
@@ -96,7 +96,7 @@ def qwen3_moe(read: Reader) -> Body:
     plain = set(read.listing("mlp_only_layers") or [])
     mixer, moe = _qwen3_attention(read, hidden), qwen_experts(read)
     sparse = [layer not in plain and (layer + 1) % step == 0 for layer in range(depth)]
-    dense = _gated(read, hidden) if not all(sparse) else moe
+    dense = gated(read, hidden) if not all(sparse) else moe
     return body(read, [Block(1, mixer, moe if routed else dense) for routed in sparse], hidden)
 
 
@@ -105,7 +105,7 @@ def qwen_experts(read: Reader) -> Moe:
     shared = read.whole("shared_expert_intermediate_size", default=0, low=0)
     return Moe(
         experts=read.whole("num_experts", "num_local_experts", high=LARGEST["experts"]),
-        top_k=_top_k(read),
+        top_k=top_k(read),
         size=read.whole("moe_intermediate_size"),
         shared=Dense(shared) if shared else None,
         shared_gate=bool(shared),
@@ -123,7 +123,7 @@ def mixtral(read: Reader) -> Body:
     hidden = read.whole("hidden_size")
     moe = Moe(
         experts=read.whole("num_local_experts", high=LARGEST["experts"]),
-        top_k=_top_k(read),
+        top_k=top_k(read),
         size=read.whole("intermediate_size"),
     )
     return _uniform(read, hidden, replace(heads(read), window=_window(read)), moe)
@@ -136,7 +136,7 @@ def minimax_m2(read: Reader) -> Body:
     norm = (mixer.heads + mixer.kv_heads) * mixer.dim if read.flag("use_qk_norm", True) else 0
     moe = Moe(
         experts=read.whole("num_local_experts", high=LARGEST["experts"]),
-        top_k=_top_k(read),
+        top_k=top_k(read),
         size=read.whole("intermediate_size"),
     )
     made = _uniform(read, hidden, replace(mixer, norm=norm), moe)
@@ -151,7 +151,7 @@ def gpt_oss(read: Reader) -> Body:
     mixer = replace(biased(heads(read, 64), hidden, bias, bias), sinks=True)
     size = read.whole("intermediate_size")
     experts = read.whole("num_local_experts", high=LARGEST["experts"])
-    moe = Moe(experts=experts, top_k=_top_k(read), size=size, bias=(2 * size, hidden), router_bias=experts)
+    moe = Moe(experts=experts, top_k=top_k(read), size=size, bias=(2 * size, hidden), router_bias=experts)
     spans = windows(read, depth, read.whole("sliding_window", default=128))
     if not read.has("layer_types"):
         spans = [span if layer % 2 == 0 else 0 for layer, span in enumerate(spans)]
@@ -212,13 +212,13 @@ def deepseek_experts(read: Reader) -> Moe:
     shared = read.whole("n_shared_experts", default=0, low=0, high=LARGEST["experts"])
     return Moe(
         experts=read.whole("n_routed_experts", "num_local_experts", high=LARGEST["experts"]),
-        top_k=_top_k(read),
+        top_k=top_k(read),
         size=size,
         shared=Dense(size * shared) if shared else None,
     )
 
 
-def _first_dense(read: Reader, hidden: int, depth: int, mixers: list[Gqa] | list[Mla]) -> Body:
+def _first_dense(read: Reader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
     moe, first = deepseek_experts(read), read.whole("first_k_dense_replace", default=0, low=0)
     dense = Dense(read.whole("intermediate_size")) if first else None
     kinds = read.listing("mlp_layer_types", depth)
@@ -267,19 +267,19 @@ def nemotron(read: Reader) -> Body:
 def gemma(read: Reader) -> Body:
     """Gemma: wide heads, gated FFN, embedding shared with the head."""
     hidden = read.whole("hidden_size")
-    made = _uniform(read, hidden, heads(read, 256), _gated(read, hidden))
+    made = _uniform(read, hidden, heads(read, 256), gated(read, hidden))
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
 def llama4(read: Reader) -> Body:
-    """Llama 4: chunked attention except in every fourth layer, one routed and one shared expert, perhaps interleaved."""
+    """Llama 4: chunked attention except in every fourth layer; experts, one of them shared, perhaps interleaved."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     bias = read.flag("attention_bias")
     mixer = biased(heads(read, 128), hidden, bias, bias)
     size, step = read.whole("intermediate_size"), read.whole("interleave_moe_layer_step", default=1)
     moe = Moe(
         experts=read.whole("num_local_experts", high=LARGEST["experts"]),
-        top_k=_top_k(read),
+        top_k=top_k(read),
         size=size,
         shared=Dense(size),
     )
@@ -296,7 +296,8 @@ def llama4(read: Reader) -> Body:
     return body(read, layers, hidden)
 
 
-def _top_k(read: Reader) -> int:
+def top_k(read: Reader) -> int:
+    """Experts that a token visits, not more than there are."""
     found = read.whole("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts")
     experts = next(
         (read.config[k] for k in ("n_routed_experts", "num_experts", "num_local_experts") if read.has(k)), None
@@ -312,18 +313,14 @@ def _window(read: Reader) -> int:
     return read.whole("sliding_window", low=0, high=10**9)
 
 
-def _gated(read: Reader, hidden: int) -> Dense:
+def gated(read: Reader, hidden: int) -> Dense:
+    """A dense gated FFN, with biases if the configuration says so."""
     size = read.whole("intermediate_size")
     return Dense(size, bias=(2 * size, hidden) if read.flag("mlp_bias") else (0, 0))
 
 
 def _uniform(read: Reader, hidden: int, mixer: Mixer, ffn: Ffn) -> Body:
     return body(read, [Block(1, mixer, ffn)] * read.layers(), hidden)
-
-
-def extra_norm(name: str, size: int) -> Extra:
-    """A further normalisation of `size` in each layer."""
-    return Extra(name, size, stream=2 * size, saved=size)
 
 
 FAMILIES: dict[str, Family] = {

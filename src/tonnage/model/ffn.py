@@ -131,3 +131,19 @@ class Moe:
             )
             return (*made, gate)
         return made
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """Feed-forward layers side by side, their outputs added (Gemma 4: a dense one and experts)."""
+
+    parts: tuple[Dense | Moe, ...]
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind, as shown in tables."""
+        return "+".join(part.kind for part in self.parts)
+
+    def operators(self, site: Site) -> tuple[Operator, ...]:
+        """The operators of all parts."""
+        return tuple(operator for part in self.parts for operator in part.operators(site))

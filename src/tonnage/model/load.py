@@ -10,19 +10,26 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tonnage.errors import InputError, Problem, UnsupportedModel, nearest
+from tonnage.catalog.catalog import Catalog
+from tonnage.catalog.models import find, lines_of
+from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel, nearest
 from tonnage.files import Document, read_yaml
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.changes import change
 from tonnage.model.config import Place, Reader
 from tonnage.model.encoders import encoders
-from tonnage.model.families import FAMILIES, Body
+from tonnage.model.families import FAMILIES as PLAIN
+from tonnage.model.families import Body, Family
+from tonnage.model.hybrids import HYBRIDS
+
+FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS}
+"""What reads each `model_type`."""
 
 DEEPEST = 4
 """How many times one file may build on another with `like`."""
 
 
-def load(name_or_path: str | Path, catalog: object | None = None) -> Architecture:
+def load(name_or_path: str | Path, catalog: Catalog | None = None) -> Architecture:
     """The architecture that a user means.
 
     A bundled name or Hugging Face id (`deepseek-r1`, `deepseek-ai/DeepSeek-R1`), a `config.json`, a folder that holds
@@ -33,7 +40,7 @@ def load(name_or_path: str | Path, catalog: object | None = None) -> Architectur
     return _load(str(name_or_path), catalog, 0)
 
 
-def _load(name: str, catalog: object | None, depth: int) -> Architecture:
+def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
     found = _bundled(name, catalog)
     if found is not None:
         identity, config, source = found
@@ -43,7 +50,7 @@ def _load(name: str, catalog: object | None, depth: int) -> Architecture:
     names = bundled_names()
     raise InputError(
         Problem(f'no model named "{_brief(name)}"', suggestion=nearest(name, names)),
-        hint="`tonnage show models` lists the bundled ones; a config.json, a folder with one or a YAML file will do too",
+        hint="`tonnage show models` lists them; a config.json, a folder with one or a YAML architecture works too",
     )
 
 
@@ -58,31 +65,28 @@ def _is_path(name: str) -> bool:
         return False
 
 
-def _bundled(name: str, catalog: object | None) -> tuple[str, Mapping[str, Any], str] | None:
-    ask = getattr(catalog, "model_config", None)
-    if ask is not None:
-        try:
-            answer: tuple[str, Mapping[str, Any], str] = ask(name)
-            return answer
-        except InputError:
-            return None
-    row = _index().get(name.lower())
-    return (row["id"], row["config"], row["source"]) if row else None
+def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, Any], str] | None:
+    lines = catalog.model_lines if catalog is not None else _lines()
+    try:
+        return find(name, lines)
+    except AmbiguousName:
+        raise
+    except InputError:
+        return None
 
 
 @cache
-def _index() -> dict[str, dict[str, Any]]:
-    text = resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
-    return {name.lower(): row for row in rows for name in (row["id"], *row["aliases"])}
+def _lines() -> dict[str, str]:
+    return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
 
 
 def bundled_names() -> tuple[str, ...]:
-    """Every name by which a bundled model is known."""
-    return tuple(_index())
+    """Every name by which a bundled model is known: ids, then aliases."""
+    rows = [json.loads(line) for line in _lines().values()]
+    return (*(row["id"] for row in rows), *(alias for row in rows for alias in row["aliases"]))
 
 
-def _read(name: str, catalog: object | None, depth: int) -> Architecture:
+def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -104,7 +108,7 @@ def _place(document: Document) -> Place:
     return lambda path: document.place(tuple(path.split(".")), key=True)
 
 
-def _like(document: Document, path: Path, catalog: object | None, depth: int) -> Architecture:
+def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -> Architecture:
     changes = dict(document.value)
     base = changes.pop("like")
     if not isinstance(base, str):
@@ -121,9 +125,9 @@ def derive(
 ) -> Architecture:
     """`arch` with some sizes changed: `derive(v3, layers=80, experts=384)`.
 
-    Keys: layers, hidden, heads, kv_heads, head_dim, ffn, experts, expert_ffn, top_k, shared_experts, dense_layers, vocab,
-    context, window, mtp, name, precision, expert_precision; also any key that the model's configuration has. Per-layer
-    lists are shortened or continued in their rhythm. Raises `InputError` with every problem.
+    Keys: layers, hidden, heads, kv_heads, head_dim, ffn, experts, expert_ffn, top_k, shared_experts, dense_layers,
+    vocab, context, window, mtp, name, precision, expert_precision; also any key that the model's configuration has.
+    Lists of one entry a layer are shortened or continued in their rhythm. Raises `InputError` with every problem.
     """
     place = _places or (lambda path: "")
     problems: list[Problem] = []
@@ -137,7 +141,7 @@ def derive(
     shown = ", ".join(f"{key} {value}" for key, value in changes.items())
     name = own.pop("name", None) or _name or f"{arch.name} with {shown}"[:120]
     made = build(config, name=name, source=f"{arch.source}; changed: {shown}", place=place)
-    return replace(made, **{key: value for key, value in own.items()})
+    return replace(made, **own)
 
 
 def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Place | None = None) -> Architecture:

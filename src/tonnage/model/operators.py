@@ -93,6 +93,6 @@ class Operator:
     cache_write: Numbers = 0.0
     saved: Numbers = 0.0
     heads_limit: Numbers = 0.0
-    """How many heads the cut can divide; beyond it the work is repeated. `heads`, `kv_heads` and `column` operators: those
-    heads (0: no limit). Attention and scans: `groups` limits the work, and this, the KV heads, limits what of the cache
-    a rank holds and reads (1: a latent that every rank keeps whole)."""
+    """How many heads the cut can divide; beyond it the work is repeated. `heads`, `kv_heads` and `column` operators:
+    those heads (0: no limit). Attention and scans: `groups` limits the work, and this, the KV heads, limits what of the
+    cache a rank holds and reads (1: a latent that every rank keeps whole)."""

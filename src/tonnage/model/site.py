@@ -59,7 +59,7 @@ class Site:
     def grouped(
         self, name: str, n: float, k: float, groups: int, top_k: int, *, bias: float = 0, saved: float = 0
     ) -> Operator:
-        """The GEMM of all routed experts: each token visits `top_k` of `groups`; bias and saved per expert, per visit."""
+        """The GEMM of all routed experts: each token visits `top_k` of `groups`; bias per expert, saved per visit."""
         visits = self.tokens * float(top_k)
         return Operator(
             name=name,
