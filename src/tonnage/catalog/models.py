@@ -35,7 +35,7 @@ def find(name: str, lines: Mapping[str, str]) -> tuple[str, dict[str, Any], str]
     """(id, config, source) of the model that `name` means; raises InputError with the nearest name."""
     plain = name.strip().lower()
     names = _names(lines)
-    found = names.get(plain) or names.get(plain.rsplit("/", 1)[-1] if "/" not in plain else plain)
+    found = names.get(plain)
     if not found:
         suggestion = nearest(plain[:80], names) or nearest(plain.rsplit("/", 1)[-1][:80], names)
         raise InputError(Problem(f'no bundled model named "{name[:80]}"', suggestion=suggestion), hint=_HINT)
