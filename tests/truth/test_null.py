@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -89,7 +90,7 @@ def test_prefill_is_bound_by_arithmetic(llama: Case) -> None:
 
 def test_more_in_flight_is_more_rate_and_slower_tokens(llama: Case) -> None:
     points = [ceilings(replace(llama, concurrency=float(load))) for load in (1, 8, 64, 256)]
-    for less, more in zip(points, points[1:], strict=False):
+    for less, more in itertools.pairwise(points):
         assert more[RATE] > less[RATE] and more[TPOT] > less[TPOT]
     saturated = ceilings(replace(llama, concurrency=None))
     assert saturated[RATE] > points[-1][RATE]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from tonnage.truth import null
 from tonnage.truth.cases import Skip
 from tonnage.truth.null import Anchored
 from tonnage.truth.score import Prediction, Summary, beaten, breakdown, summarise
 from tonnage.truth.table import Row
+
+T = TypeVar("T")
 
 TAGS = ("chip", "family", "engine", "mode", "kind", "precision", "task", "speculation")
 
@@ -87,9 +89,9 @@ def choose(
     return chosen, skipped
 
 
-def expressed(cases: Iterable[Row], make: Callable[[Row], Any], skipped: Counter[str]) -> list[Any]:
+def expressed(cases: Iterable[Any], make: Callable[[Any], T], skipped: Counter[str]) -> list[T]:
     """What `make` gives of each case; cases for which it raises Skip are counted by reason."""
-    made = []
+    made: list[T] = []
     for case in cases:
         try:
             made.append(make(case))
