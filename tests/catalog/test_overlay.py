@@ -43,9 +43,8 @@ def folder(path: Path, **texts: str) -> Path:
 
 def test_own_rows_come_before_ours(tmp_path: Path) -> None:
     rows = f"{HEADER}\nh20-96gb,memory,95,GB,,,quote,p. 2,2026-01-05,,measured,usable\n"
-    price = (
-        f"{HEADER},place,tenure\nh20-96gb,price.rental,0.9,USD/h,0.8,1.0,quote,,2026-01-05,2025-03-01,press,,CN,monthly\n"
-    )
+    rent = "h20-96gb,price.rental,0.9,USD/h,0.8,1.0,quote,,2026-01-05,2025-03-01,press,,CN,monthly"
+    price = f"{HEADER},place,tenure\n{rent}\n"
     mine = load(folder(tmp_path, sources_csv=SOURCES, chips_csv=rows, prices_csv=price))
     assert mine.fact("h20-96gb", "memory").number == 95e9
     assert mine.fact("h20-96gb", "memory").id == "own:h20-96gb/memory"

@@ -91,8 +91,18 @@ def fact_row(fact: Fact, catalog: Catalog) -> Row:
 
 
 def fact_rows(catalog: Catalog, entity: str, as_of: Date | None = None) -> list[Row]:
-    """What was known of one entity on a day, one row per attribute."""
-    return [fact_row(fact, catalog) for fact in catalog.facts_of(entity, as_of).values()]
+    """What was known of one entity on a day, one row per attribute, what is asked for most first."""
+    facts = list(catalog.facts_of(entity, as_of).values())
+    facts.sort(key=lambda fact: _FIRST.index(_stem(fact)) if _stem(fact) in _FIRST else len(_FIRST))
+    return [fact_row(fact, catalog) for fact in facts]
+
+
+_FIRST = ("title", "vendor", "released", "rates", "memory", "memory_type", "bandwidth", "link", "link_name", "domain")
+_FIRST += ("dies", "nic", "power", "all_in_power", "die_area", "process_node", "process")
+
+
+def _stem(fact: Fact) -> str:
+    return fact.attribute.partition(".")[0]
 
 
 def price_rows(catalog: Catalog, chip: str, place: str | None = None, as_of: Date | None = None) -> list[Row]:
