@@ -67,7 +67,8 @@ def _child(node: Node, step: Key) -> Node | None:
         found = node.value.get(str(step))
         return found if isinstance(found, Node) else None
     if isinstance(node.value, list) and isinstance(step, int) and 0 <= step < len(node.value):
-        return node.value[step]  # type: ignore[no-any-return]
+        item = node.value[step]
+        return item if isinstance(item, Node) else None
     return None
 
 
@@ -156,14 +157,15 @@ def parse_yaml(text: str, name: str = "") -> Document:
     except (RecursionError, ValueError, IndexError, AttributeError) as error:
         raise InputError(Problem(f"is not YAML: {error}", where=builder.name)) from None
     root = builder.finish()
-    return Document(_plain(root), root, builder.name)
+    return Document(plain(root), root, builder.name)
 
 
-def _plain(node: Node) -> Any:
+def plain(node: Node) -> Any:
+    """The values under a node without their places."""
     if isinstance(node.value, dict):
-        return {key: _plain(child) for key, child in node.value.items()}
+        return {key: plain(child) for key, child in node.value.items()}
     if isinstance(node.value, list):
-        return [_plain(child) for child in node.value]
+        return [plain(child) for child in node.value]
     return node.value
 
 

@@ -1,0 +1,9 @@
+"""Many models on one fleet over time: inventory, leases, rules, readiness, allocation, forecast, launch date."""
+
+from __future__ import annotations
+
+from tonnage.fleet.build import read_programme
+from tonnage.fleet.programme import Programme
+from tonnage.fleet.shape import programme_schema
+
+__all__ = ["Programme", "programme_schema", "read_programme"]

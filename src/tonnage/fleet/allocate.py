@@ -1,0 +1,59 @@
+"""Who gets which accelerators in a period: the quick rule that is used in every draw.
+
+Services come first, training takes what is left. With one service, lots are filled in order of cost per request; with
+several, each takes the lots where it has the greatest advantage over those still to be placed. For two services
+this finds a placement whenever there is one (moving work towards the greater ratio of rates never loses capacity of
+both: the exchange argument of the transportation problem with two rows); for three or more it is a heuristic. It does
+not look ahead. `explain.py` solves the same question as a linear programme for the base case, and a test holds one
+against the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tonnage.fleet.uncertain import Floats
+from tonnage.fleet.world import Bools
+
+TINY = 1e-9
+
+
+def share(capacity: Floats, need: Floats, rate: Floats, price: Floats, last: Bools) -> tuple[Floats, Floats]:
+    """Accelerators that each service uses, and what stays unserved.
+
+    capacity: accelerators [d, l]; need: requests/s [d, m]; rate: requests/s per accelerator, 0 where a service cannot
+    run [d, m, l]; price: [USD/accelerator-s] [d, l]; last: lots to be touched only when nothing else is left [d, l].
+    Returns used [d, m, l] and short, requests/s [d, m].
+    """
+    left = capacity.copy()
+    used = np.zeros_like(rate)
+    short = np.zeros_like(need)
+    for m in range(need.shape[1]):
+        key = _order(rate, price, need, m) + np.where(last, 1e6, 0.0)
+        used[:, m], short[:, m] = _fill(left, need[:, m], rate[:, m], key)
+        left = np.maximum(left - used[:, m], 0.0)
+    return used, short
+
+
+def _order(rate: Floats, price: Floats, need: Floats, m: int) -> Floats:
+    """Sorting key of the lots for service m [d, l], smallest first, within a range of a few units."""
+    own = np.maximum(rate[:, m], TINY)
+    cost = np.nan_to_num(price, nan=0.0) / own
+    cost = cost / np.maximum(cost.max(axis=1, keepdims=True), 1e-300)
+    wanted = need[:, m + 1 :, None] > 0
+    other = np.where(wanted, rate[:, m + 1 :], 0.0).max(axis=1, initial=0.0)
+    advantage = np.log(own) - np.log(np.maximum(other, TINY))
+    rivals = (other > 0).any(axis=1, keepdims=True)
+    return np.asarray(np.where(rivals, -advantage, cost) + np.where(rate[:, m] <= 0, 1e9, 0.0))
+
+
+def _fill(left: Floats, need: Floats, rate: Floats, key: Floats) -> tuple[Floats, Floats]:
+    """Fill lots in the order of `key` until `need` is met: accelerators used [d, l], what is missing [d]."""
+    order = np.argsort(key, axis=1, kind="stable")
+    offered = np.take_along_axis(left * rate, order, axis=1)
+    before = np.cumsum(offered, axis=1) - offered
+    taken = np.clip(need[:, None] - before, 0.0, offered)
+    back = np.argsort(order, axis=1, kind="stable")
+    taken = np.take_along_axis(taken, back, axis=1)
+    used = np.divide(taken, rate, out=np.zeros_like(taken), where=rate > 0)
+    return used, np.maximum(need - offered.sum(axis=1), 0.0)

@@ -1,0 +1,394 @@
+"""The programme played forward, all draws at once: services first, then training, then the wait for capacity.
+
+A project is one model to come. It goes through attempts (places), an attempt through the stages of training; an
+attempt that will not complete spends part of its first stage and gives up, and the next place begins anew. After the
+stages come rounds of improvement; then the model launches in the first period from which the fleet can carry it
+together with all others, at the end of the move of demand too. Projects follow one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tonnage.fleet.allocate import TINY, share
+from tonnage.fleet.uncertain import Floats
+from tonnage.fleet.world import PERIOD, Bools, World, demand
+
+TURNS = 12
+"""Most stages that can end within one period."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Training speed of one stage on one place: tokens/s per accelerator at some sizes of the run [k], between which it
+    is interpolated on the logarithm of the size; factor: what the draws think of it [d]. A pause has no sizes.
+    """
+
+    kind: str
+    sizes: Floats
+    rate: Floats
+    factor: Floats
+
+    def of(self, accelerators: Floats) -> Floats:
+        """Tokens/s of a run [d]; below the smallest size that fits it is 0. A pause runs at 1 s per s."""
+        if not self.sizes.size:
+            return np.ones_like(accelerators)
+        inside = np.clip(accelerators, self.sizes[0], None)
+        each = np.exp(np.interp(np.log(inside), np.log(self.sizes), np.log(np.maximum(self.rate, 1e-300))))
+        return np.where(accelerators >= self.sizes[0], each * accelerators * self.factor, 0.0)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One place to train on. lots: which [l]; completes: whether the run does [d]; slip: time over plan [d]."""
+
+    name: str
+    lots: Bools
+    completes: Bools
+    slip: Floats
+    speeds: tuple[Speed, ...]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A model to come. amounts: of each stage [d]; service, taken_from: rows among the services, or None."""
+
+    name: str
+    attempts: tuple[Attempt, ...]
+    amounts: tuple[Floats, ...]
+    give_up: Floats
+    rounds: Floats
+    each: Floats
+    at_most: float = np.inf
+    service: int | None = None
+    taken_from: int | None = None
+    takes_over: Floats | float = 1.0
+    within: Floats | float = 0.0
+    surge: Floats | float = 0.0
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The demand for one model. base: requests/s at the start [d]; growth [1/s]; peak: capacity over average; rate:
+    requests/s per accelerator [d, l], 0 where it may not or cannot run; from_launch: counted only once launched.
+    """
+
+    name: str
+    base: Floats
+    growth: Floats
+    peak: Floats
+    rate: Floats
+    from_launch: bool = False
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What came out, per draw.
+
+    launch: [s] from the start, infinite when it does not happen, for each project [d]; trained: likewise; causes: [s]
+    of the way to the last launch by cause [d]; training_cost, service_cost: [USD] up to the launch [d]; unserved:
+    worst share of the demand before the launch that found no capacity [d], first at unserved_at [s]; place: index of
+    the attempt that trained the last project; uses: accelerators by period, lot and activity of the first draw, if
+    recorded.
+    """
+
+    launch: tuple[Floats, ...]
+    trained: tuple[Floats, ...]
+    causes: Mapping[str, Floats]
+    training_cost: Floats
+    service_cost: Floats
+    unserved: Floats
+    unserved_at: Floats
+    place: Floats
+    uses: tuple[Mapping[tuple[str, str], float], ...] = ()
+    shares: tuple[Mapping[str, float], ...] = field(default=())
+
+
+def forecast(
+    world: World, services: tuple[Demand, ...], projects: tuple[Project, ...], record: bool = False
+) -> Forecast:
+    """Play all draws of a world forward over its periods."""
+    run = _Run(world, services, projects, record)
+    for period in range(world.periods):
+        run.step(period)
+    return run.result()
+
+
+class _Run:
+    """State of all draws: which project, attempt and stage each is in, and what is left of it."""
+
+    def __init__(self, world: World, services: tuple[Demand, ...], projects: tuple[Project, ...], record: bool) -> None:
+        d = world.draws
+        self.world, self.services, self.projects, self.record = world, services, projects, record
+        self.project = np.zeros(d, dtype=int)
+        self.attempt = np.zeros(d, dtype=int)
+        self.stage = np.zeros(d, dtype=int)
+        self.left = np.zeros(d)
+        self.trained = [np.full(d, np.inf) for _ in projects]
+        self.launch = [np.full(d, np.inf) for _ in projects]
+        self.place = np.full(d, -1.0)
+        self.causes: dict[str, Floats] = {}
+        self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
+        self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
+        self.uses: list[Mapping[tuple[str, str], float]] = []
+        self.shares: list[Mapping[str, float]] = []
+        self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((d, 0, len(world.lots)))
+        self._enter(np.ones(d, dtype=bool))
+
+    # state
+
+    @property
+    def done(self) -> Bools:
+        """Draws in which every project has launched."""
+        return self.project >= len(self.projects)
+
+    def _is_trained(self) -> Bools:
+        waiting = np.zeros(self.world.draws, dtype=bool)
+        for k in range(len(self.projects)):
+            waiting |= (self.project == k) & np.isfinite(self.trained[k])
+        return waiting
+
+    def _enter(self, who: Bools) -> None:
+        """Set the amount of work of the stage that the draws `who` are now in."""
+        for k, project in enumerate(self.projects):
+            here = who & (self.project == k)
+            if not here.any():
+                continue
+            last = len(project.amounts)
+            for stage, amount in enumerate(project.amounts):
+                at = here & (self.stage == stage)
+                self.left[at] = amount[at]
+            rounds = here & (self.stage == last)
+            self.left[rounds] = np.round(project.rounds[rounds]) * project.each[rounds]
+            for a, place in enumerate(project.attempts):
+                failing = here & (self.attempt == a) & ~place.completes & (self.stage == 0)
+                self.left[failing] *= project.give_up[failing]
+
+    def _advance(self, who: Bools, clock: Floats) -> None:
+        """The draws `who` have finished their stage: next stage, next attempt, or trained."""
+        for k, project in enumerate(self.projects):
+            here = who & (self.project == k)
+            failed = np.zeros_like(here)
+            for a, place in enumerate(project.attempts):
+                failed |= here & (self.attempt == a) & ~place.completes & (self.stage == 0)
+            self.attempt[failed] += 1
+            self.stage[failed] = 0
+            went_on = here & ~failed
+            self.stage[went_on] += 1
+            ready = went_on & (self.stage > len(project.amounts))
+            self.trained[k][ready] = clock[ready]
+            if k == len(self.projects) - 1:
+                self.place[ready] = self.attempt[ready]
+        self._enter(who)
+
+    # one period
+
+    def step(self, period: int) -> None:
+        """All draws, one period."""
+        begin = period * PERIOD
+        capacity = self.world.available[:, period]
+        need = self._need(np.full(self.world.draws, begin + PERIOD / 2), self.launch)
+        used, short = share(capacity, need, self.rate, self.world.price, self._training_lots())
+        self._note_unserved(need, short, begin)
+        free = np.maximum(capacity - used.sum(axis=1), 0.0)
+        before = (self.project.copy(), self.attempt.copy(), self.stage.copy())
+        held = self._work(free, begin)
+        self._charge(used, held)
+        if self.record:
+            self._keep(before, used, need, short, held)
+        self._launch(period)
+
+    def _need(self, now: Floats, launch: list[Floats]) -> Floats:
+        """Capacity wanted by each service at a time [d] (peak included), requests/s [d, m], with launches as given."""
+        rows = []
+        for service in self.services:
+            own = demand(service.base, service.growth, now)
+            rows.append(np.zeros_like(own) if service.from_launch else own)
+        for project, at in zip(self.projects, launch, strict=True):
+            if project.service is None:
+                continue
+            launched = now >= at
+            if self.services[project.service].from_launch:
+                one = self.services[project.service]
+                rows[project.service] = np.where(launched, demand(one.base, one.growth, now), rows[project.service])
+            if project.taken_from is None:
+                continue
+            since = np.where(launched, now - np.where(np.isfinite(at), at, 0.0), 0.0)
+            ramp = np.where(launched, np.clip(since / np.maximum(project.within, 1.0), 0.0, 1.0), 0.0)
+            moved = rows[project.taken_from] * project.takes_over * ramp
+            rows[project.taken_from] = rows[project.taken_from] - moved
+            rows[project.service] = rows[project.service] + moved * (1 + project.surge)
+        need = np.stack(rows, axis=1) if rows else np.zeros((self.world.draws, 0))
+        peaks = [service.peak for service in self.services]
+        return need * np.stack(peaks, axis=1) if rows else need
+
+    def _training_lots(self) -> Bools:
+        lots = np.zeros((self.world.draws, len(self.world.lots)), dtype=bool)
+        for k, project in enumerate(self.projects):
+            training = (self.project == k) & ~np.isfinite(self.trained[k])
+            for a, place in enumerate(project.attempts):
+                lots |= (training & (self.attempt == a))[:, None] & place.lots[None, :]
+        return lots
+
+    def _note_unserved(self, need: Floats, short: Floats, begin: float) -> None:
+        total = need.sum(axis=1)
+        missing = np.divide(short.sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
+        missing = np.where(self.done, 0.0, missing)
+        self.unserved_at = np.where((missing > 1e-6) & ~np.isfinite(self.unserved_at), begin, self.unserved_at)
+        self.unserved = np.maximum(self.unserved, missing)
+
+    def _work(self, free: Floats, begin: float) -> Floats:
+        """Spend a period on training; returns accelerator-seconds held by it [d, l]."""
+        d = self.world.draws
+        left_over = np.full(d, PERIOD)
+        held = np.zeros((d, len(self.world.lots)))
+        for _ in range(TURNS):
+            active = ~self.done & ~self._is_trained() & (left_over > TINY) & self._has_attempt()
+            if not active.any():
+                break
+            lots, speed, slip = self._pace(free)
+            pace = np.where(active, speed / slip, 0.0)
+            never = active & (self.left <= 0)
+            time = np.divide(self.left, pace, out=np.full(d, np.inf), where=pace > 0)
+            time = np.where(never, 0.0, time)
+            spent = np.where(active, np.minimum(time, left_over), 0.0)
+            self._count(spent, active, pace)
+            held += spent[:, None] * np.where((pace > 0)[:, None], lots, 0.0)
+            self.left = self.left - spent * pace
+            left_over = left_over - spent
+            over = active & (time <= spent + TINY)
+            if over.any():
+                self._advance(over, begin + PERIOD - left_over)
+        return held
+
+    def _has_attempt(self) -> Bools:
+        """Draws whose present project still has a place to train on; a project without places is ready at once."""
+        found = np.zeros(self.world.draws, dtype=bool)
+        for k, project in enumerate(self.projects):
+            here = self.project == k
+            if not project.attempts:
+                self.trained[k] = np.where(here & ~np.isfinite(self.trained[k]), self._after(k), self.trained[k])
+            found |= here & (self.attempt < len(project.attempts))
+        return found
+
+    def _after(self, k: int) -> Floats:
+        return self.launch[k - 1] if k else np.zeros(self.world.draws)
+
+    def _pace(self, free: Floats) -> tuple[Floats, Floats, Floats]:
+        """Accelerators that each draw's run holds [d, l], its speed in units of its stage per second, and its slip."""
+        d = self.world.draws
+        lots, speed, slip = np.zeros((d, len(self.world.lots))), np.zeros(d), np.ones(d)
+        for k, project in enumerate(self.projects):
+            for a, place in enumerate(project.attempts):
+                here = (self.project == k) & (self.attempt == a) & ~np.isfinite(self.trained[k])
+                if not here.any():
+                    continue
+                mine = np.where(place.lots[None, :], free, 0.0)
+                total = mine.sum(axis=1)
+                run = np.minimum(total, project.at_most)
+                scale = np.divide(run, total, out=np.zeros(d), where=total > 0)
+                lots = np.where(here[:, None], mine * scale[:, None], lots)
+                slip = np.where(here, place.slip, slip)
+                for s, stage in enumerate(place.speeds):
+                    speed = np.where(here & (self.stage == s), stage.of(run), speed)
+                improving = here & (self.stage == len(place.speeds))
+                speed, slip = np.where(improving, 1.0, speed), np.where(improving, 1.0, slip)
+        return lots, speed, slip
+
+    def _count(self, spent: Floats, active: Bools, pace: Floats) -> None:
+        """Book the time of the active draws under what they spent it on."""
+        for k, project in enumerate(self.projects):
+            for a, place in enumerate(project.attempts):
+                here = active & (self.project == k) & (self.attempt == a)
+                if not here.any():
+                    continue
+                waits = here & (pace <= 0)
+                self._book(f"{project.name}: waits for chips of {place.name}", waits, spent)
+                fails = here & (pace > 0) & ~place.completes
+                self._book(f"{project.name}: failed attempt on {place.name}", fails, spent)
+                for s, stage in enumerate(place.speeds):
+                    on = here & (pace > 0) & place.completes & (self.stage == s)
+                    self._book(f"{project.name}: {stage.kind} on {place.name}", on, spent)
+                rounds = here & place.completes & (self.stage == len(place.speeds))
+                self._book(f"{project.name}: rounds until good enough", rounds, spent)
+
+    def _book(self, cause: str, who: Bools, spent: Floats) -> None:
+        if who.any():
+            total = self.causes.setdefault(cause, np.zeros(self.world.draws))
+            total += np.where(who, spent, 0.0)
+
+    def _charge(self, used: Floats, held: Floats) -> None:
+        price = np.nan_to_num(self.world.price, nan=0.0)
+        open_ = ~self.done
+        self.training_cost += np.where(open_, (held * price).sum(axis=1), 0.0)
+        self.service_cost += np.where(open_, (used.sum(axis=1) * price).sum(axis=1) * PERIOD, 0.0)
+
+    def _launch(self, period: int) -> None:
+        """Launch the trained models of draws whose fleet can carry them from now to the end of the move."""
+        for k, project in enumerate(self.projects):
+            ready = (self.project == k) & np.isfinite(self.trained[k])
+            if not ready.any():
+                continue
+            begin = period * PERIOD
+            able = ready & self._carries(k, project, period)
+            at = np.where(able, np.maximum(self.trained[k], begin), np.inf)
+            spent = np.where(able, at, begin + PERIOD) - np.maximum(self.trained[k], begin)
+            self._book(f"{project.name}: waits for capacity to serve it", ready, np.maximum(spent, 0.0))
+            self.launch[k] = np.where(able, at, self.launch[k])
+            self.project[able] = k + 1
+            self.attempt[able] = 0
+            self.stage[able] = 0
+            self._enter(able)
+
+    def _carries(self, k: int, project: Project, period: int) -> Bools:
+        """Whether all services fit at the end of the move of demand, if the model launched now [d]."""
+        d = self.world.draws
+        if project.service is None:
+            return np.ones(d, dtype=bool)
+        begin = np.maximum(np.where(np.isfinite(self.trained[k]), self.trained[k], 0.0), period * PERIOD)
+        end = begin + project.within
+        index = np.minimum((end / PERIOD).astype(int), self.world.periods - 1)
+        capacity = self.world.available[np.arange(d), index]
+        launch = [at if i != k else begin for i, at in enumerate(self.launch)]
+        need = self._need(end, launch)
+        _, short = share(capacity, need, self.rate, self.world.price, np.zeros_like(capacity, dtype=bool))
+        return np.asarray(short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), TINY))
+
+    # record of one draw
+
+    def _keep(self, before: tuple[Floats, ...], used: Floats, need: Floats, short: Floats, held: Floats) -> None:
+        uses: dict[tuple[str, str], float] = {}
+        for column, lot in enumerate(self.world.lots):
+            for m, service in enumerate(self.services):
+                if used[0, m, column] > 0.5:
+                    uses[lot, f"serves {service.name}"] = float(used[0, m, column])
+            if held[0, column] > 0:
+                uses[lot, self._activity(*(int(x[0]) for x in before))] = float(held[0, column] / PERIOD)
+        self.uses.append(uses)
+        total = need[0].sum()
+        self.shares.append({"unserved": float(short[0].sum() / total) if total > 0 else 0.0})
+
+    def _activity(self, k: int, a: int, s: int) -> str:
+        project = self.projects[min(k, len(self.projects) - 1)]
+        place = project.attempts[min(a, len(project.attempts) - 1)]
+        if not place.completes[0]:
+            return f"trains {project.name} (fails)"
+        return f"trains {project.name}: {place.speeds[s].kind}" if s < len(place.speeds) else f"improves {project.name}"
+
+    def result(self) -> Forecast:
+        """The forecast."""
+        return Forecast(
+            tuple(self.launch),
+            tuple(self.trained),
+            self.causes,
+            self.training_cost,
+            self.service_cost,
+            self.unserved,
+            self.unserved_at,
+            self.place,
+            tuple(self.uses),
+            tuple(self.shares),
+        )

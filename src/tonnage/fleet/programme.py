@@ -1,0 +1,225 @@
+"""The programme: who wants to launch what, on which lots of accelerators, from when on, under which rules.
+
+`read_programme` reads a programme file and checks it; all that is wrong with it is found at once, each problem with
+line, column, dotted path and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tonnage.fleet.uncertain import Uncertain, point
+
+if TYPE_CHECKING:
+    from tonnage.model import Architecture
+
+DAY = 86400.0
+Date = datetime.date
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Accelerators of one kind that come together.
+
+    name; chip: catalogue key; count [accelerators]; tenure: owned or rented; price: [USD/accelerator-s], None when no
+    price is known (owned lots only); price_note: where the price is from; start, until, acquired: day numbers; over:
+    [s] of even delivery; licence: name of a licence; spare: share held back; sources: fact ids.
+    """
+
+    name: str
+    chip: str
+    count: Uncertain
+    tenure: str
+    price: Uncertain | None
+    price_note: str
+    start: Uncertain
+    until: Uncertain | None = None
+    over: Uncertain = field(default_factory=lambda: point(0.0))
+    acquired: Uncertain | None = None
+    in_hand: bool = False
+    licence: str | None = None
+    spare: Uncertain = field(default_factory=lambda: point(0.0))
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Service:
+    """The demand for a model and its service level.
+
+    input_tokens, output_tokens: [token/s] at the start, zero for a model that only takes over; growth: [1/s],
+    compounded monthly; peak: capacity held over average demand; isl, osl: [token] of a request; ttft, tpot: [s] or
+    None; cache_hit: share; takes_over: share of the predecessor's demand; within: [s]; surge: demand added at launch as
+    a share of what moves; lots: names that may serve, empty for all.
+    """
+
+    isl: float
+    osl: float
+    input_tokens: Uncertain
+    output_tokens: Uncertain
+    growth: Uncertain
+    peak: Uncertain
+    ttft: float | None = None
+    tpot: float | None = None
+    cache_hit: float = 0.0
+    takes_over: Uncertain = field(default_factory=lambda: point(1.0))
+    within: Uncertain = field(default_factory=lambda: point(0.0))
+    surge: Uncertain = field(default_factory=lambda: point(0.0))
+    lots: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training. kind: pretrain, extend, sft, rl or pause; amount: [token], or [s] of a pause."""
+
+    kind: str
+    amount: Uncertain
+    seq: float | None = None
+    global_batch: int | None = None
+    precision: str | None = None
+    isl: float | None = None
+    osl: float | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained: stages in order; places: for each attempt the names of the lots it runs on, and what
+    the user called it; at_most: [accelerators] of one run.
+    """
+
+    stages: tuple[Stage, ...]
+    places: tuple[tuple[str, tuple[str, ...]], ...]
+    at_most: float | None = None
+    chosen: bool = True
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the programme: in service, to come, or both."""
+
+    name: str
+    reference: str
+    architecture: Architecture | None
+    service: Service | None = None
+    training: Training | None = None
+    after: str | None = None
+    rounds: Uncertain = field(default_factory=lambda: point(0.0))
+    each: Uncertain = field(default_factory=lambda: point(0.0))
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the law is taken to be instead: `licence` or `ban`, for a chip, from a day on."""
+
+    kind: str
+    chip: str
+    start: Date
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.chip} from {self.start}"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which rules count. known_at: only those announced by that day; without: ids or chips; changes: see `Change`;
+    altered: changes of single rules, as `catalog.rules.RuleBook.apply` reads them.
+    """
+
+    known_at: Date | None = None
+    without: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    altered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Programme:
+    """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`."""
+
+    name: str
+    start: Date
+    end: Date
+    place: str
+    headquarters: str
+    lots: tuple[Lot, ...]
+    models: tuple[Model, ...]
+    rules: Rules
+    slip: Uncertain
+    give_up: Uncertain
+    readiness: Mapping[str, Uncertain] = field(default_factory=dict)
+    known: Date = Date.min
+    path: str = ""
+
+    @property
+    def days(self) -> int:
+        """Days from the start to the end of the horizon."""
+        return (self.end - self.start).days
+
+    def model(self, name: str) -> Model:
+        """The model of that name."""
+        return next(model for model in self.models if model.name == name)
+
+    @property
+    def coming(self) -> tuple[Model, ...]:
+        """Models that are to launch, in order: those that are trained or follow another; else the last."""
+        found = tuple(model for model in self.models if model.training or model.after)
+        return found or self.models[-1:]
+
+    def inputs(self) -> dict[str, Uncertain]:
+        """Every uncertain quantity by its dotted name; the name decides its stream of draws."""
+        return dict(_inputs(self))
+
+
+def _inputs(programme: Programme) -> Iterator[tuple[str, Uncertain]]:
+    for lot in programme.lots:
+        for key in ("count", "price", "start", "until", "over", "acquired", "spare"):
+            quantity = getattr(lot, key)
+            if quantity is not None:
+                yield f"fleet.{lot.name}.{ {'start': 'from'}.get(key, key) }", quantity
+    for model in programme.models:
+        for key in ("input_tokens", "output_tokens", "growth", "peak", "takes_over", "within", "surge"):
+            if model.service:
+                yield f"models.{model.name}.serve.{key}", getattr(model.service, key)
+        for index, stage in enumerate(model.training.stages if model.training else ()):
+            yield f"models.{model.name}.train.stages.{index}.{stage.kind}", stage.amount
+        yield f"models.{model.name}.good_enough.rounds", model.rounds
+        yield f"models.{model.name}.good_enough.each", model.each
+    yield "assumptions.slip", programme.slip
+    yield "assumptions.give_up", programme.give_up
+
+
+def order(models: Mapping[str, str | None]) -> tuple[str, ...]:
+    """Names in an order in which each comes after its predecessor; a name on a cycle is left out."""
+    done: dict[str, None] = {}
+    for _ in models:
+        for name, before in models.items():
+            if name not in done and (before is None or before in done or before not in models):
+                done[name] = None
+    return tuple(done)
+
+
+_CHANGE = re.compile(r"^(licen[cs]e|ban)\s+(?:(?:for|on)\s+)?(\S+)(?:\s+from\s+(\S+))?$", re.IGNORECASE)
+
+
+def parse_change(text: str, start: Date) -> tuple[str, str, Date]:
+    """`licence h20 from 2025-07-14` -> (kind, chip as written, day). Raises ValueError with a sentence."""
+    from tonnage import units
+
+    match = _CHANGE.match(text.strip())
+    if not match:
+        raise ValueError(f'"{text[:60]}" is not a change of rules; write licence CHIP from DATE, or ban CHIP from DATE')
+    kind = "ban" if match[1].lower() == "ban" else "licence"
+    return kind, match[2], units.parse_date(match[3]) if match[3] else start
+
+
+def rule_words(text: str) -> dict[str, Any]:
+    """`known-at 2025-02-28` -> {"known-at": "2025-02-28"}; `as-of` -> {}. Raises ValueError with a sentence."""
+    word, _, rest = text.strip().partition(" ")
+    if word.lower() in ("as-of", "as_of") and not rest.strip():
+        return {}
+    if word.lower() in ("known-at", "without", "with") and rest.strip():
+        return {word.lower(): rest.strip()}
+    raise ValueError(f'"{text[:60]}" is not read; write as-of, known-at DATE, without RULE or with CHANGE')
