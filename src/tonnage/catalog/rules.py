@@ -52,7 +52,8 @@ def rule_rows(
 ) -> list[dict[str, Any]]:
     """One row per rule, oldest first: those announced by `as_of`, those that reach `place`, when they are given.
 
-    Columns: id, title, jurisdiction, kind, announced, from, until, state, paragraph, where, thresholds, effect, sources.
+    Columns: id, title, jurisdiction, kind, announced, from, until, state, paragraph, where, thresholds, chips, effect,
+    sources.
     """
     rules = book or rule_book()
     places = rules.data.places
