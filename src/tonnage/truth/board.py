@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from tonnage.truth import null
@@ -18,20 +18,28 @@ T = TypeVar("T")
 TAGS = ("chip", "family", "engine", "mode", "kind", "precision", "task", "speculation")
 
 
+PARTS = ("rows", "left_out", "chip_out", "null", "null_left_out", "null_chip_out")
+"""Fields of a board that hold predictions of the same figures."""
+
+
 @dataclass(frozen=True)
 class Board:
     """Predictions of a set of cases.
 
-    command: `train` or `serve`; rows: ours; left_out: ours with nothing of a case's source in any fit, empty where
-    there is no such fit; null, null_left_out: the null model, with constants of all visible cases and without the
-    case's source; skipped: cases (or figures) without a prediction, by reason.
+    command: `train` or `serve`; rows: ours; left_out, chip_out: ours with nothing of a case's source, or chip, in any
+    fit, empty where no such fits are kept; null, null_left_out, null_chip_out: the null model, with constants of all
+    visible cases, without the case's source, without its chip; anchored: what the null model scales; skipped: cases (or
+    figures) without a prediction, by reason.
     """
 
     command: str
     rows: tuple[Prediction, ...]
-    left_out: tuple[Prediction, ...]
-    null: tuple[Prediction, ...]
-    null_left_out: tuple[Prediction, ...]
+    left_out: tuple[Prediction, ...] = ()
+    chip_out: tuple[Prediction, ...] = ()
+    null: tuple[Prediction, ...] = ()
+    null_left_out: tuple[Prediction, ...] = ()
+    null_chip_out: tuple[Prediction, ...] = ()
+    anchored: tuple[Anchored, ...] = ()
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -41,9 +49,8 @@ class Board:
 
     def only(self, keep: Callable[[Prediction], bool]) -> Board:
         """The board of the figures for which `keep` holds."""
-        parts = (self.rows, self.left_out, self.null, self.null_left_out)
-        kept = [tuple(row for row in rows if keep(row)) for rows in parts]
-        return Board(self.command, kept[0], kept[1], kept[2], kept[3], self.skipped)
+        kept = {name: tuple(row for row in getattr(self, name) if keep(row)) for name in PARTS}
+        return replace(self, **kept, anchored=tuple(one for one in self.anchored if keep(one.figure)))
 
     def of(self, metric: str) -> Board:
         """The board of one metric."""
@@ -63,8 +70,11 @@ class Board:
     def _summary(self) -> dict[str, Any]:
         body = summarise(self.rows).to_json()
         body["null"] = summarise(self.null).to_json() | {"left_out": summarise(self.null_left_out).to_json()}
+        body["null"]["chip_left_out"] = summarise(self.null_chip_out).to_json()
         if self.left_out:
             body["left_out"] = summarise(self.left_out).to_json()
+        if self.chip_out:
+            body["chip_left_out"] = summarise(self.chip_out).to_json()
         better, votes = beaten(self.rows, self.null)
         body["beats_null"] = {"groups": better, "of": votes}
         return body
@@ -72,6 +82,16 @@ class Board:
     def _by(self, tag: str) -> dict[str, Any]:
         found = breakdown(self.rows, tag)
         return {} if list(found) == ["not given"] else {name: part.to_json() for name, part in found.items()}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a planner makes of cases: predictions, the same with the case's source or chip in no fit, null anchors."""
+
+    rows: Sequence[Prediction]
+    left_out: Sequence[Prediction]
+    chip_out: Sequence[Prediction]
+    anchored: Sequence[Anchored]
 
 
 def choose(
@@ -100,23 +120,19 @@ def expressed(cases: Iterable[Any], make: Callable[[Any], T], skipped: Counter[s
     return made
 
 
-def assemble(
-    command: str,
-    rows: Sequence[Prediction],
-    left_out: Sequence[Prediction],
-    anchored: Sequence[Anchored],
-    known: Sequence[Anchored],
-    skipped: Counter[str],
-) -> Board:
+def assemble(made: Made, command: str, known: Sequence[Anchored], skipped: Counter[str]) -> Board:
     """A board of our predictions and the null model's on the same figures."""
-    ours = {(row.id, row.metric) for row in rows}
-    same = [case for case in anchored if (case.figure.id, case.figure.metric) in ours]
+    ours = {(row.id, row.metric) for row in made.rows}
+    same = [case for case in made.anchored if (case.figure.id, case.figure.metric) in ours]
     return Board(
         command=command,
-        rows=tuple(rows),
-        left_out=tuple(left_out),
+        rows=tuple(made.rows),
+        left_out=tuple(made.left_out),
+        chip_out=tuple(made.chip_out),
         null=tuple(null.in_sample(same, known)),
         null_left_out=tuple(null.left_out(same, known)),
+        null_chip_out=tuple(null.left_out(same, known, by="chip")),
+        anchored=tuple(same),
         skipped=skipped,
     )
 

@@ -7,6 +7,7 @@ pool; every step reads all weights (as it does at any batch worth serving), no l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -59,12 +60,19 @@ class Weights:
     experts: float
 
 
+@lru_cache(maxsize=512)
 def weights_of(arch: Architecture, formats: Formats) -> Weights:
     """Bytes of the weights in the formats of a deployment; the embedding table is held but hardly read."""
     made = operators(arch, Step((Load(1.0, 1.0),), 1.0))
     routed = sum(_bytes(op, formats) for op in made if op.kind == "grouped_gemm")
     dense = sum(_bytes(op, formats) for op in made if op.kind not in ("grouped_gemm", "lookup"))
     return Weights(float(dense), float(routed))
+
+
+@lru_cache(maxsize=4096)
+def _flop(arch: Architecture, seq: float) -> float:
+    """Mean FLOP of a token of a prompt."""
+    return float(flop_per_token(arch, seq))
 
 
 def _bytes(operator: Operator, formats: Formats) -> float:
@@ -78,7 +86,7 @@ def ceilings(case: Case) -> dict[str, float]:
     weights = weights_of(case.arch, formats)
     fresh = max(case.isl * (1 - case.cache_hit), 1.0)
     peak = formats.peak
-    prompt = fresh * float(flop_per_token(case.arch, case.isl))
+    prompt = fresh * _flop(case.arch, case.isl)
     if case.mode == "prefill":
         return {INPUT_RATE: fresh * peak / prompt}
     total = case.pool.count + (case.prefill.count if case.prefill else 0.0)
@@ -104,7 +112,7 @@ def _step(case: Case, weights: Weights, formats: Formats, running: float) -> flo
     copies = _replicas(pool, chip)
     read = weights.dense * copies + weights.experts * _expert_copies(pool, chip)
     read += running * _cache(case.arch, context, formats)
-    flop = running * float(flop_per_token(case.arch, 1.0))
+    flop = running * _flop(case.arch, 1.0)
     memory, arithmetic = read / (chip.bandwidth * pool.count), flop / (formats.peak * pool.count)
     return max(memory, arithmetic)
 

@@ -33,14 +33,11 @@ def accuracy(command: str, catalog: Catalog, files: Sequence[Path] = (), everyth
     skipped["a case of the other command"] += other
     chosen, unscored = choose(mine, _why_not(command), everything)
     skipped += unscored
-    known = bundled(command)
-    if command == "train":
-        rows, left, anchored = predict_training.predict(chosen, library, skipped)
-        reference = predict_training.references(known, library)
-    else:
-        rows, left, anchored = predict_serving.predict(chosen, library, skipped)
-        reference = predict_serving.references(known, library)
-    return assemble(command, rows, left, anchored, reference, +skipped)
+    predictor = predict_training if command == "train" else predict_serving
+    made = predictor.predict(chosen, library, skipped)
+    same = not files and not everything
+    known = made.anchored if same else predictor.references(bundled(command), library)
+    return assemble(made, command, known, +skipped)
 
 
 def bundled(command: str) -> list[Row]:

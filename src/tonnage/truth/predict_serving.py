@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from tonnage import serve
 from tonnage.errors import TonnageError
 from tonnage.serve import Case, Estimate
-from tonnage.truth.board import expressed
+from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings
 from tonnage.truth.null import Anchored
@@ -48,14 +48,12 @@ def references(rows: Iterable[Row], library: Library) -> list[Anchored]:
     return [one for ready in prepare(rows, library, Counter()) for one in ready.anchored]
 
 
-def predict(
-    rows: Iterable[Row], library: Library, skipped: Counter[str]
-) -> tuple[list[Prediction], list[Prediction], list[Anchored]]:
-    """(our predictions, those with nothing of a case's source in any fit, what the null model needs)."""
+def predict(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> Made:
+    """Our predictions of the rows that can be expressed; the others are counted by reason."""
     ready = prepare(rows, library, skipped)
     found = answers([one.case for one in ready])
     made = [row for one, answer in zip(ready, found, strict=True) for row in _rows(one, answer, skipped)]
-    return made, [], [one for part in ready for one in part.anchored]
+    return Made(made, [], [], [one for part in ready for one in part.anchored])
 
 
 def answers(cases: Sequence[Case]) -> list[serve.Prediction | str]:

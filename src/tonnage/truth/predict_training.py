@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tonnage import train
 from tonnage.errors import TonnageError
 from tonnage.system import System
+from tonnage.train import search
 from tonnage.train.job import TrainJob
-from tonnage.truth.board import expressed
+from tonnage.train.result import TrainPlan
+from tonnage.train.search import evaluate
+from tonnage.train.stack import Stack, fitted
+from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.null import Anchored
 from tonnage.truth.score import Prediction
@@ -46,31 +49,52 @@ def references(rows: Iterable[Row], library: Library) -> list[Anchored]:
     return [ready.anchored for ready in prepare(rows, library, Counter())]
 
 
-def predict(
-    rows: Iterable[Row], library: Library, skipped: Counter[str]
-) -> tuple[list[Prediction], list[Prediction], list[Anchored]]:
-    """(our predictions, those with nothing of a case's source in any fit, what the null model needs)."""
+def predict(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> Made:
+    """Our predictions of the rows that can be expressed; the others are counted by reason."""
     ready = prepare(rows, library, skipped)
-    made = expressed(ready, _row, skipped)
-    return made, [], [one.anchored for one in ready]
+    found = expressed(ready, _planned, skipped)
+    made = [_row(one, plan, plan.step_time) for one, plan in found]
+    by_source, by_chip = left_out(found, "folds", "group"), left_out(found, "chip_folds", "chip")
+    return Made(made, by_source, by_chip, [one.anchored for one in ready])
 
 
-def _row(ready: Ready) -> Prediction:
+def left_out(found: Sequence[tuple[Ready, TrainPlan]], folds: str, by: str) -> list[Prediction]:
+    """Predictions with constants fitted without the case's source (`folds`) or chip (`chip_folds`); none if not kept.
+
+    The layout is the one predicted for the case: what the search chose of what its source leaves open.
+    """
+    kept: dict[str, Any] = fitted()[1].get(folds) or {}
+    made = []
+    for one, plan in found:
+        figure = one.anchored.figure
+        side = figure.group if by == "group" else figure.tags[by]
+        if kept and plan.layout is not None:
+            stack = Stack(**kept[side]) if side in kept else None
+            seconds = float(evaluate(one.job, one.system, plan.layout, stack).step_time[0])
+            made.append(_row(one, plan, seconds))
+    return made
+
+
+def _planned(ready: Ready) -> tuple[Ready, TrainPlan]:
     try:
-        plan: Any = train.plan(ready.job, ready.system, fixed=ready.layout)
+        plan = search.predict(ready.job, ready.system, ready.layout)
     except TonnageError as error:
         raise Skip(error.message[:90]) from None
     except Exception as error:  # one malformed row of a foreign file must not cost the others their prediction
         raise Skip(f"could not be predicted ({type(error).__name__})") from None
     rate = plan.tokens_per_second_per_accelerator
-    if rate is None or not (math.isfinite(rate) and rate > 0):
+    if not (math.isfinite(rate) and rate > 0):
         raise Skip(f"no layout is predicted to run: {plan.outcome.reason}")
-    step = plan.step_time
+    return ready, plan
+
+
+def _row(ready: Ready, plan: TrainPlan, seconds: float) -> Prediction:
+    rate = plan.tokens_per_second_per_accelerator * plan.step_time / seconds
     return replace(
         ready.anchored.figure,
         predicted=rate,
-        low=rate * step / plan.step_time_high,
-        high=rate * step / plan.step_time_low,
+        low=rate * plan.step_time / plan.step_time_high,
+        high=rate * plan.step_time / plan.step_time_low,
         evidence=plan.evidence,
         outcome=plan.outcome.reason,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -116,10 +117,12 @@ def _made(cache: dict[str, T | str], key: str, make: Callable[[], T]) -> T:
 
 
 def _load(name: str, catalog: Catalog) -> Architecture:
-    try:
-        return load(name, catalog)
-    except TonnageError:
-        raise Skip(f"model {name[:60]} is not bundled") from None
+    for candidate in dict.fromkeys((name, re.sub(r"-(BF16|bf16|FP8|fp8)$", "", name))):
+        try:
+            return load(candidate, catalog)
+        except TonnageError:
+            continue
+    raise Skip(f"model {name[:60]} is not bundled")
 
 
 def _accelerator(name: str, catalog: Catalog) -> Accelerator:

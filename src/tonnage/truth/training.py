@@ -26,7 +26,8 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
     """The job, the system and the layout of a row; what its source leaves open is left out of the layout.
 
     Left open are the micro-batch and recomputation where unstated: the best feasible setting is taken. ZeRO 1 (the
-    distributed optimizer) is meant where no sharding is stated, one virtual stage where none is. Raises Skip with the
+    distributed optimizer) is meant where no sharding is stated, one virtual stage where neither stages nor interleaving
+    are. Raises Skip with the
     reason when the row cannot be expressed.
     """
     seq = required(whole(case, "seq"), "seq")
@@ -68,6 +69,8 @@ def training_layout(case: Row, ranks: int) -> dict[str, int]:
         layout["vpp"] = whole(case, "layout", "vpp") or 1
         layout["zero"] = _zero(case)
         layout["schedule"] = _schedule(case, layout)
+        if layout["schedule"] == 1 and layout["vpp"] == 1:
+            del layout["vpp"]
     recompute = text(case, "layout", "recompute")
     if recompute in RECOMPUTE:
         layout["recompute"] = RECOMPUTE.index(str(recompute))
