@@ -20,11 +20,17 @@ RUNTIME = 2.5e9
 """Bytes of context, kernels, communication buffers and captured graphs on one rank. An assumption: vLLM logs 0.5 to 1.5
 GB outside its pool and 0.5 to 3 GB of graphs; 90 % interval 1 to 5 GB."""
 
+REPORTED = 1.066
+"""Memory that drivers report over the figure on the label, which counts in GiB what it prints as GB, less what firmware
+keeps: 81,559 MiB of an 80 GB H100, 97,871 of a 96 GB H20, 143,771 of a 141 GB H200, 183,359 of a 180 GB B200, 65,536 of a
+64 GB die of a 910C (nvidia-smi and npu-smi listings in public issue reports). Ratios 1.064 to 1.074."""
+
 
 @dataclass(frozen=True)
 class Memory:
     """Bytes on one rank, per what they are for; may be arrays. pool: what the engine leaves for the KV cache; sequence:
-    KV cache of one sequence at the context it is planned for; usable: what the engine takes of `capacity` at most."""
+    KV cache of one sequence at the context it is planned for; usable: what the engine takes of `capacity` at most.
+    """
 
     weights: Numbers
     activations: Numbers
@@ -114,10 +120,11 @@ def memory(
     share: float | None = None,
 ) -> Memory:
     """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step."""
-    usable = die.memory * (engine.memory_share if share is None else share)
+    capacity = die.memory * REPORTED
+    usable = capacity * (engine.memory_share if share is None else share)
     weights = weight_bytes(arch, precision, layout, mtp=mtp)
     activations = activation_bytes(arch, layout, tokens)
     fixed = weights + activations + RUNTIME
-    pool = (die.memory - fixed) * (usable / die.memory) if engine.share_of_free else usable - fixed
+    pool = (capacity - fixed) * (usable / capacity) if engine.share_of_free else usable - fixed
     held = sequence_bytes(arch, precision.cache, layout, context, engine.block, mtp=mtp)
-    return Memory(weights, activations, np.asarray(RUNTIME), pool, held, usable, die.memory)
+    return Memory(weights, activations, np.asarray(RUNTIME), pool, held, usable, capacity)

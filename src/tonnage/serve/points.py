@@ -18,7 +18,8 @@ from tonnage.serve.tuning import Tuning
 class Traffic:
     """What a mean request is. isl, osl: tokens in and out; hit: share of the input in the prefix cache; drafts: tokens
     drafted per decode step; accepted: tokens gained per decode step; context: mean context of decode where it is known;
-    own_layers: whether drafts come from the model's own multi-token-prediction layers."""
+    own_layers: whether drafts come from the model's own multi-token-prediction layers.
+    """
 
     isl: Numbers
     osl: Numbers
@@ -114,7 +115,8 @@ def together(
     service: Service, layout: Layout, traffic: Traffic, running: Numbers, limit: Numbers, mixed: Numbers
 ) -> Point:
     """Prefill and decode on the same ranks; limit: prefill tokens in a step at most; mixed: whether chunks of prefill
-    ride in decode steps (vLLM, TensorRT-LLM) or have steps of their own (SGLang)."""
+    ride in decode steps (vLLM, TensorRT-LLM) or have steps of their own (SGLang).
+    """
     chunk = steady.lump(running, traffic.fresh, traffic.steps, limit)
     decode = decode_parts(service, layout, traffic, running)
     both = mixed_parts(service, layout, traffic, running, chunk, mixed)
@@ -132,7 +134,8 @@ def combine(
     both: Parts,
 ) -> Point:
     """The operating point from its two kinds of step. Stages of a pipeline work on micro-batches at the same time, so
-    a prefill step holds the others up for its share of one stage only."""
+    a prefill step holds the others up for its share of one stage only.
+    """
     decode_time = seconds(decode, tuning)
     mixed_time = seconds(both, tuning)
     stages = np.asarray(pp, dtype=float)
@@ -164,7 +167,8 @@ def combine(
 @dataclass(frozen=True)
 class PrefillPoint:
     """Speed of one attention replica that only prefills. step: time of a step of `chunk` tokens [s]; prefill: time of
-    one request without waiting [s]; capacity: requests/s at most; spent: what a step is spent on."""
+    one request without waiting [s]; capacity: requests/s at most; spent: what a step is spent on.
+    """
 
     chunk: Numbers
     step: Numbers

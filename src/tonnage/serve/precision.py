@@ -18,7 +18,8 @@ WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a
 @dataclass(frozen=True)
 class Formats:
     """The formats of one deployment. weights: the release's name; kv: of the cache; precision: per part, as the cost
-    models take it; why: how they were chosen."""
+    models take it; why: how they were chosen.
+    """
 
     weights: str
     kv: str

@@ -53,7 +53,8 @@ class Group:
 @dataclass(frozen=True)
 class Figures:
     """What a group is predicted to do: rates in requests/s of the whole deployment, times in seconds, and the points
-    they came from."""
+    they came from.
+    """
 
     rate: Array
     tpot: Array
@@ -103,7 +104,8 @@ def prepare(cases: Sequence[Case], chosen: Tuning | None = None) -> Group:
 
 def default_cache(case: Case) -> str:
     """Format of the cache where it is not stated: FP8 for 8- and 4-bit releases on NVIDIA's chips with TensorRT-LLM,
-    whose quantised checkpoints say so; BF16 otherwise."""
+    whose quantised checkpoints say so; BF16 otherwise.
+    """
     narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8")
     return "fp8" if narrow and case.engine == "trtllm" else "bf16"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tonnage.serve.case import Case
+from tonnage.system import Accelerator
 
 
 @dataclass(frozen=True)
@@ -19,4 +20,9 @@ class Doubt:
 
 def spread(case: Case) -> Doubt:
     """The doubt of a prediction of `case`."""
-    return Doubt(0.35, 0.35, 0.8, "interpolated" if case.accelerator.vendor == "NVIDIA" else "extrapolated")
+    return doubt(case.accelerator, case.mode, case.drafts is None or case.drafts > 0)
+
+
+def doubt(accelerator: Accelerator, mode: str, speculation: bool) -> Doubt:
+    """The doubt of a figure in a regime."""
+    return Doubt(0.35, 0.35, 0.8, "interpolated" if accelerator.vendor == "NVIDIA" else "extrapolated")

@@ -32,7 +32,8 @@ class Flow:
 
 def lump(running: Numbers, fresh: Numbers, steps: Numbers, limit: Numbers) -> Numbers:
     """Prefill tokens in a step that has any [token]: one prompt, or what arrives in a step if that is more, at most
-    the engine's limit."""
+    the engine's limit.
+    """
     return np.minimum(limit, np.maximum(fresh, running * fresh / steps))
 
 

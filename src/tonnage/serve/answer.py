@@ -1,0 +1,121 @@
+"""A chosen point in full: its speeds evaluated once more by itself, its memory, and where its time goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tonnage.layout import Layout
+from tonnage.model.operators import Numbers
+from tonnage.serve.points import decode_only, prefill_only
+from tonnage.serve.search import Grid, Setting, evaluate, held
+from tonnage.serve.step import Parts
+from tonnage.serve.tuning import Tuning
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What a point does. rate: requests/s of the deployment; batch: sequences per accelerator in flight in decode; used:
+    accelerators at work; prefill_share: of all accelerators' time; decode, mixed: what steps are spent on; weight: steps
+    with prefill per decode step."""
+
+    rate: float
+    tpot: float | None
+    ttft: float | None
+    batch: float | None
+    used: float
+    prefill_share: float
+    decode: Parts | None
+    mixed: Parts | None
+    weight: float
+
+
+def describe(layout: Layout, instances: float) -> dict[str, int]:
+    """A layout as numbers, with how many instances there are."""
+    held = {name: int(getattr(layout, name)) for name in ("tp", "pp", "dp", "ep", "etp")}
+    return held | {"replicas": int(instances)}
+
+
+def speeds(given: Setting, point: Grid) -> Speeds:
+    """The point evaluated by itself: the same number that the search saw."""
+    mine = float(np.asarray(point.layout.ranks, dtype=float)) / given.dies * float(point.instances)
+    replicas = float(point.instances) * float(point.layout.dp)
+    running = float(point.running)
+    if point.mode == "prefill":
+        chunk = min(given.chunk, running * float(given.traffic.fresh))
+        alone = prefill_only(given.service, point.layout, given.traffic, chunk)
+        rate = float(alone.capacity) * replicas
+        return Speeds(rate, None, float(alone.prefill), None, mine, 1.0, None, alone.spent, 1.0)
+    batch = running * replicas / max(mine, 1e-9)
+    if point.mode == "decode":
+        found = decode_only(given.service, point.layout, given.traffic, running)
+        return Speeds(float(found.rate) * replicas, float(found.tpot), None, batch, mine, 0.0, found.decode, None, 0.0)
+    if point.mode == "disaggregated":
+        assert point.ahead is not None
+        ahead = float(np.asarray(point.ahead.ranks, dtype=float)) / given.dies * float(point.ahead_instances)
+        found = decode_only(given.service, point.layout, given.traffic, running)
+        every = running * replicas / max(mine + ahead, 1e-9)
+        share = ahead / (mine + ahead)
+        rate, ttft = float(point.rate), float(point.ttft)
+        return Speeds(rate, float(found.tpot), ttft, every, mine + ahead, share, found.decode, None, 0.0)
+    found = evaluate(given, point.layout, running)
+    share = 1.0 - float(found.decode_time / found.step)
+    return Speeds(
+        float(found.rate) * replicas,
+        float(found.tpot),
+        float(point.ttft),
+        batch,
+        mine,
+        max(share, 0.0),
+        found.decode,
+        found.mixed,
+        float(found.busy),
+    )
+
+
+def memory_of(given: Setting, point: Grid) -> dict[str, float]:
+    """Memory per accelerator with the sequences that run [byte]."""
+    room = held(given, point.layout, decoding=point.mode != "prefill")
+    running = float(point.running)
+    used = float(np.ravel(room.sequence)[0]) * running
+    rows = {
+        "weights": float(np.ravel(room.weights)[0]),
+        "kv_cache": used,
+        "activations": float(np.ravel(room.activations)[0]),
+        "buffers": float(np.ravel(room.buffers)[0]),
+    }
+    rows["total"] = sum(rows.values())
+    rows["capacity"] = room.capacity
+    return {name: value * given.dies for name, value in rows.items()}
+
+
+def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:
+    """Seconds of one step by name; they add up to `step.seconds`."""
+    exchange = tuning.exchange * spent.exchange
+    rows = {
+        "dense_gemm": tuning.gemm * spent.gemm,
+        "experts": tuning.experts * spent.experts,
+        "attention": tuning.attention * spent.attention,
+        "pointwise": tuning.pointwise * spent.pointwise,
+        "tensor_parallel_communication": tuning.reduce * spent.reduce,
+        "pipeline_communication": spent.pipeline,
+    }
+    hidden = tuning.overlap * np.minimum(sum(rows.values()), exchange)
+    rows["expert_parallel_communication"] = exchange - hidden
+    rows["engine_host"] = tuning.host + tuning.sequence * spent.sequences + tuning.kernel * spent.kernels
+    return rows
+
+
+def breakdown(given: Setting, found: Speeds) -> dict[str, float]:
+    """Shares of a mean step: decode by class, and what prefill adds."""
+    tuning = given.service.tuning
+    spent = found.decode if found.decode is not None else found.mixed
+    if spent is None:
+        return {}
+    rows = {name: float(np.ravel(value)[0]) for name, value in _terms(spent, tuning).items()}
+    if found.mixed is not None and found.decode is not None:
+        share = min(max(found.prefill_share, 0.0), 0.999)
+        rows["prefill"] = sum(rows.values()) * share / (1 - share)
+    total = sum(rows.values())
+    return {name: value / total for name, value in rows.items() if value > 0}
