@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 
 import pytest
 
@@ -256,6 +257,31 @@ def test_all_mistakes_of_a_described_chip_are_told_at_once() -> None:
     assert problems["chip.designed_in"].suggestion == "china"
 
 
+def test_a_chip_of_an_overlay_is_classified_from_its_numbers(tmp_path: Path) -> None:
+    text = """chip: mine
+vendor: Foo
+source: Quotation of our supplier
+rates: {bf16: 290 to 310 TFLOP/s}
+bandwidth: 1.2 TB/s
+link: 200 GB/s
+domain: 8
+die_area: 3000 mm2
+datacentre: true
+"""
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    own = load(tmp_path)
+    found = classify("mine", Date(2024, 6, 1), "CN", catalog=own)
+    about = traits("mine", own)
+    assert tpp(about) == pytest.approx(300 * 16)
+    assert performance_density(about) == pytest.approx(1.6)
+    assert found.status == "denied"  # 4,800 exactly
+    near = text.replace("290 to 310", "280 to 310")
+    (tmp_path / "mine.yaml").write_text(near, encoding="utf-8")
+    doubtful = classify("mine", Date(2024, 6, 1), "CN", catalog=load(tmp_path))
+    assert (doubtful.status, doubtful.paragraphs) == ("free", ())  # TPP 4,720, density 1.57
+    assert any("upper ends" in text for text in doubtful.could_not_verify)
+
+
 def test_places_are_checked() -> None:
     with pytest.raises(InputError, match="two-letter code"):
         verdict("h20", "2025-03-01", "Atlantis")
@@ -271,7 +297,10 @@ def test_the_explanation_says_what_why_and_how_near() -> None:
     not_needed = explain(verdict("h20", "2025-03-01"))
     assert not_needed[0].startswith("No licence is needed")
     assert any("TPP 2,368 < 2,400 (1.3 % below)" in line for line in not_needed)
-    assert any("General Prohibition 10" in line for line in explain(verdict("ascend-910b", "2025-06-01")))
+    at_home = explain(verdict("ascend-910b", "2025-06-01"))
+    assert "are not asked of it" in at_home[1]
+    assert any("General Prohibition 10" in line for line in at_home)
+    assert "No rule on file controls such chips in JP" in explain(verdict("h100-sxm", "2025-06-01", "JP"))[1]
     assert any("25 % of import value" in line for line in explain(verdict("h200", "2026-02-01")))
 
 
@@ -295,6 +324,8 @@ def test_rows_for_show() -> None:
     assert states["us_2025_01_15_diffusion"] == "announced"
     assert "us_2025_08_11_fee15" not in states
     assert {row["id"]: row["state"] for row in rule_rows()}["us_2025_01_15_diffusion"] == "never in force"
+    letter = next(row for row in rows if row["id"] == "us_2025_04_09_h20_letter")
+    assert "memory bandwidth >= 4000 GB/s (inferred)" in letter["thresholds"]
     shown = source_rows(rows[0]["sources"])
     assert shown[0]["title"]
     assert shown[0]["known"] in ("fetched", "recalled")

@@ -84,7 +84,7 @@ def _row(rule: Rule, as_of: Date | None, book: RuleBook) -> dict[str, Any]:
         "state": _state(rule, as_of),
         "paragraph": rule.eccn or rule.citation,
         "where": book.data.places.groups[rule.where].title,
-        "thresholds": list(thresholds(rule)),
+        "thresholds": list(thresholds(rule, book)),
         "chips": list(rule.chips),
         "effect": rule.text,
         "sources": list(rule.sources),
@@ -125,6 +125,8 @@ _OPENING = {
 def explain(verdict: Classification) -> list[str]:
     """The verdict in sentences: what is needed, by which rule and paragraph, how near, what else, what is in doubt."""
     lines = [_opening(verdict)]
+    if not verdict.findings:
+        lines.append(_unasked(verdict))
     lines += [_controlling(finding) for finding in verdict.controlling]
     lines += _nearest_thresholds(verdict)
     for fee in verdict.fees:
@@ -143,6 +145,13 @@ def _opening(verdict: Classification) -> str:
     notify = " after a notification of 25 days, to which the authority may object" if found and found.notify else ""
     words = {"chip": verdict.title, "place": verdict.place, "date": verdict.date, "notify": notify}
     return _OPENING[verdict.status].format(**words, exception=found.exception if found else "")
+
+
+def _unasked(verdict: Classification) -> str:
+    if verdict.domestic:
+        return "It is designed in China or another D:5 country: US rules on export are not asked of it."
+    home = "" if verdict.headquarters == verdict.place else f" for a firm with headquarters in {verdict.headquarters}"
+    return f"No rule on file controls such chips in {verdict.place}{home} on {verdict.date}."
 
 
 def _controlling(finding: Finding) -> str:

@@ -85,7 +85,8 @@ class Classification:
 
     status: `free` (no licence needed), `exception` (a licence exception serves), `approval`, `case-by-case`, `licence`,
     `denied` (a licence is needed; how an application fares), `risk` (no licence rule, but the guidance on General
-    Prohibition 10), `unverified` (facts are missing to decide). controlling: the findings that set the status.
+    Prohibition 10), `unverified` (facts are missing to decide). controlling: the findings that set the status;
+    domestic: designed in a D:5 country or Macau, so that US rules on export are not asked.
     """
 
     chip: str
@@ -105,6 +106,7 @@ class Classification:
     sources: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     risk_rules: tuple[str, ...] = ()
+    domestic: bool = False
 
     @property
     def licence_needed(self) -> bool:
@@ -177,7 +179,15 @@ def classify(
     places = rules.data.places
     where = places.code(place)
     home = places.code(headquarters, "headquarters") if headquarters else where
-    return _classified(about, date, where, home, rules.as_known(known_at) if known_at else rules)
+    rules = rules.as_known(known_at)
+    found = _classified(about, date, where, home, rules)
+    if not about.rates_high:
+        return found
+    upper = _classified(dataclasses.replace(about, rates=about.rates_high), date, where, home, rules)
+    if upper.status == found.status:
+        return found
+    text = f"the rates of {about.name} are intervals; at their upper ends the status would be {upper.status}"
+    return dataclasses.replace(found, could_not_verify=(text, *found.could_not_verify))
 
 
 def _catalog() -> Catalog:
@@ -206,6 +216,7 @@ def _classified(about: ChipTraits, date: Date, place: str, home: str, book: Rule
         sources=_sources(body, risks, book),
         changes=book.changes,
         risk_rules=tuple(rule.id for rule in risks),
+        domestic=party.domestic(about),
     )
 
 
@@ -409,12 +420,12 @@ def _sources(body: Classification, risks: tuple[Rule, ...], book: RuleBook) -> t
     return tuple(dict.fromkeys(names))
 
 
-def thresholds(rule: Rule) -> tuple[str, ...]:
-    """Numeric thresholds of a rule, as text."""
-    found = [
-        f"{c.metric} {c.op} {c.value:g}"
-        for part in rule.paragraphs
-        for c in clauses(part.criteria)
-        if not isinstance(c.value, bool)
-    ]
+def thresholds(rule: Rule, book: RuleBook) -> tuple[str, ...]:
+    """Numeric thresholds of a rule as text, marked where they are not its own words."""
+    found = []
+    for part in rule.paragraphs:
+        mark = " (as reported)" if part.doubt else " (inferred)" if part.inferred else ""
+        for clause in clauses(part.criteria):
+            metric = book.data.metrics[clause.metric]
+            found.append(f"{metric.name} {clause.op} {clause.value:g} {metric.unit}{mark}")
     return tuple(dict.fromkeys(found))

@@ -44,7 +44,8 @@ class ChipTraits:
     rates: (precision, dense rate [FLOP/s]) pairs; die_area_mm2: applicable die area [mm2]; bandwidth: of its memory
     [byte/s]; link: to other chips of its kind, per direction [byte/s]; datacentre: designed or marketed for data
     centres; designed_in: country of the designer's headquarters; memory_bandwidth_density [GB/s/mm2]: only for memory
-    sold by itself; facts: ids in the catalogue. None: not known.
+    sold by itself; facts: ids in the catalogue; rates_high: upper ends of the rates, where the sources give intervals.
+    None: not known.
     """
 
     key: str
@@ -59,6 +60,7 @@ class ChipTraits:
     released: datetime.date | None = None
     memory_bandwidth_density: float | None = None
     facts: tuple[str, ...] = ()
+    rates_high: tuple[tuple[str, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -198,11 +200,13 @@ def traits(chip: str, catalog: Catalog, as_of: datetime.date | None = None) -> C
 
     names = [name.partition(".")[2] for name in facts if name.startswith("rates.")]
     rates = tuple((name, get(f"rates.{name}", float)) for name in names)
+    upper = tuple((name, facts[f"rates.{name}"].high or rate) for name, rate in rates if rate is not None)
     vendor = get("vendor", str) or ""
     built = {
         "title": get("title", str) or key,
         "vendor": vendor,
         "rates": tuple((name, rate) for name, rate in rates if rate is not None),
+        "rates_high": () if upper == rates else upper,
         "die_area_mm2": get("die_area", float),
         "bandwidth": get("bandwidth", float),
         "link": None if get("domain", float) == 1 else get("link", float),
