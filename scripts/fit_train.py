@@ -178,12 +178,14 @@ def report(name: str, log: Any, weights: Any, mask: Any | None = None) -> dict[s
         "p90": score.quantile(size, weight, 0.9),
         "bias": float(np.expm1(np.average(log[mask], weights=weight))),
     }
-    print(f"{name:44s} n {result['n']:4d}  median {result['median']:6.1%}  p90 {result['p90']:6.1%}  bias {result['bias']:+6.1%}")
+    print(
+        f"{name:44s} n {result['n']:4d}  median {result['median']:6.1%}  p90 {result['p90']:6.1%}  bias {result['bias']:+6.1%}"
+    )
     return result
 
 
 def left_out(t_of: Any, cases: Sequence[Case], keys: Sequence[str], names: Sequence[str], start: Stack) -> Any:
-    """ln errors of each case with everything of its key left out of the fit."""
+    """Ln errors of each case with everything of its key left out of the fit."""
     log = np.zeros(len(cases))
     for key in sorted(set(keys)):
         out = np.array([k == key for k in keys])
@@ -232,7 +234,9 @@ def main() -> None:
 def chip_of(c: Case) -> str:
     """Chip of a case; bins of one chip are one."""
     name = str(c.figure.tags["chip"])
-    return {"a100-sxm-40gb": "a100", "a100-sxm-80gb": "a100", "h100-sxm-hbm2e-500w": "h100", "h100-sxm": "h100"}.get(name, name)
+    return {"a100-sxm-40gb": "a100", "a100-sxm-80gb": "a100", "h100-sxm-hbm2e-500w": "h100", "h100-sxm": "h100"}.get(
+        name, name
+    )
 
 
 def show(title: str, cases: Sequence[Case], log: Any, weights: Any) -> dict[str, Any]:

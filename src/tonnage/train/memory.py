@@ -1,7 +1,7 @@
 """Where each byte of an accelerator goes, on the fullest pipeline stage.
 
-References: Rajbhandari 2020 (ZeRO, arXiv 1910.02054) for the states, Korthikanti 2022 (arXiv 2205.05198) for activations
-by schedule and recomputation; DeepSeek-V3 (arXiv 2412.19437, table 2) for DualPipe.
+References: Rajbhandari 2020 (ZeRO, arXiv 1910.02054) for the states, Korthikanti 2022 (arXiv 2205.05198) for
+activations by schedule and recomputation; DeepSeek-V3 (arXiv 2412.19437, table 2) for DualPipe.
 """
 
 from __future__ import annotations
@@ -139,7 +139,5 @@ def _fullest(candidates: list[tuple[Numbers, ...]]) -> Memory:
     weights, gradients, optimizer, activations, buffers = (
         np.take_along_axis(kind, worst[None], axis=0)[0] for kind in stacked
     )
-    low, middle, high = (
-        fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True)
-    )
+    low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
     return Memory(weights, gradients, optimizer, activations, buffers, middle, low, high)

@@ -58,13 +58,28 @@ class Pieces:
     memory: Memory
 
 
-def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
-    """Price `layouts` (one-dimensional arrays) on `system`. Degrees must be valid for the job (see `space.valid`)."""
-    chip = per_die(system.accelerator)
+@dataclass(frozen=True)
+class Weighed:
+    """What the memory of each candidate needs to be known: the work of its layers, its micro-batches, and the bytes."""
+
+    work: LayerWork
+    micro_batches: Numbers
+    memory: Memory
+
+
+def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
+    """Memory of `layouts` (one-dimensional arrays), before anything that only time needs."""
     small, back = grid.unique(layouts, LAYER)
-    work = gathered(layer_work(job, chip, small, 1.0), back)
+    work = gathered(layer_work(job, per_die(system.accelerator), small, 1.0), back)
     batches = np.maximum(job.global_batch // (layouts.dp * layouts.mbs), 1)
-    held = memory(job, layouts, work, batches)
+    return Weighed(work, batches, memory(job, layouts, work, batches))
+
+
+def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
+    """Price `layouts` (one-dimensional arrays) on `system`; whether they divide is not checked (`space.layouts`)."""
+    chip = per_die(system.accelerator)
+    weighed = weigh(job, system, layouts)
+    work, batches, held = weighed.work, weighed.micro_batches, weighed.memory
     several, where = grid.unique(layouts, DEGREES)
     apart = _apart(job, chip, several, _first(work, where))
     scatter, gather, layer_gather, layer_scatter = (np.broadcast_to(t, np.shape(several.tp))[where] for t in apart)

@@ -70,6 +70,25 @@ def _powers(n: int, most: int) -> list[int]:
 
 def layouts(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[Layout]:
     """Every layout that divides, in chunks of about `CHUNK` candidates."""
+    waiting: list[Layout] = []
+    for found in _raw(job, system, fixed):
+        waiting.append(found)
+        if sum(np.size(part.tp) for part in waiting) >= CHUNK:
+            yield _end_to_end(waiting)
+            waiting = []
+    if waiting:
+        yield _end_to_end(waiting)
+
+
+def _end_to_end(parts: list[Layout]) -> Layout:
+    if len(parts) == 1:
+        return parts[0]
+    names = (*OUTER, "dp", *INNER)
+    return Layout(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def _raw(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[Layout]:
+    """Products of outer and inner choices, cut to what divides; pieces of any size."""
     values = choices(job, system, fixed)
     outer = _outer(job, system, fixed, values)
     inner = _product([values[name] for name in INNER])
@@ -80,11 +99,10 @@ def layouts(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator
         picked = [column[start : start + step] for column in outer]
         wide = [np.repeat(column, inner[0].size) for column in picked]
         narrow = [np.tile(column, picked[0].size) for column in inner]
-        named = dict(zip((*OUTER, "dp", *INNER), [*wide, *narrow], strict=True))
-        found = Layout(**named)
+        found = Layout(**dict(zip((*OUTER, "dp", *INNER), [*wide, *narrow], strict=True)))
         keep = fits_schedule(job, found)
         if "zero" not in fixed:
-            keep &= (named["zero"] < 3) | (named["pp"] == 1)
+            keep = keep & ((np.asarray(found.zero) < 3) | (np.asarray(found.pp) == 1))
         if keep.any():
             yield found.at(np.flatnonzero(keep)) if not keep.all() else found
 
@@ -138,7 +156,9 @@ def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
         text = f"{written} is {product} ranks, the system has {total}"
         return Bind("divisibility", text, product / total - 1, lift)
     if total % product:
-        return Bind("divisibility", f"{written} does not divide {total} ranks", None, f"use {_round(total, product)} ranks")
+        return Bind(
+            "divisibility", f"{written} does not divide {total} ranks", None, f"use {_round(total, product)} ranks"
+        )
     if fixed.get("pp", 1) > job.arch.depth:
         text = f"pp{fixed['pp']} is more stages than the model has layers ({job.arch.depth})"
         return Bind("divisibility", text, fixed["pp"] / job.arch.depth - 1, f"pp{job.arch.depth} or less")

@@ -120,7 +120,8 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     spread = s.memory * np.where(p.compiled > 0, 1.0, s.unfused)
     light, light_back = spread * w.memory, spread * w.memory_back
     full, some = p.layout.recompute == 2, p.layout.recompute == 1
-    again = np.where(full, gemm + expert + core + light, np.where(some, light + p.rescore * core, 0.0))
+    partly = light + p.rescore * core + s.gemm * clock * age * w.up
+    again = np.where(full, gemm + expert + core + light, np.where(some, partly, 0.0))
     tensor = np.where(p.tp_overlap > 0, s.tensor_hidden, s.tensor) * p.work.tensor
     rounds = np.where(full, 3.0, 2.0)
     launch = s.launch * w.kernels * (3 + full)

@@ -7,7 +7,7 @@ Everything here is physics at the system room's rates: local operators and colle
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class Passes:
     """Seconds of a set of operators in one micro-batch on one rank, by class.
 
     gemm, expert: matrix products (dense; of routed experts): forward, input gradient, weight gradient; core: attention
-    and scans, forward and backward; memory: element-wise work and look-ups; kernels: launches forward.
+    and scans, forward and backward; memory: element-wise work and look-ups; kernels: launches forward; up: MLA's
+    up-projections forward, which are in `gemm` too.
     """
 
     gemm: Numbers = 0.0
@@ -45,6 +46,7 @@ class Passes:
     memory: Numbers = 0.0
     memory_back: Numbers = 0.0
     kernels: Numbers = 0.0
+    up: Numbers = 0.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,8 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         for key, seconds in zip(keys, gradients, strict=True):
             sums[key] = sums[key] + op.count * seconds
         sums["kernels"] = sums["kernels"] + op.count
+        if op.name in UP:
+            sums["up"] = sums["up"] + op.count * forward
     return Passes(**sums)
 
 
@@ -156,22 +160,46 @@ def _tied(arch: Architecture, layout: Layout) -> Numbers:
     return arch.vocab * arch.hidden / np.asarray(layout.tp, dtype=float) if arch.tied else 0.0
 
 
+UP = ("q_b", "kv_b")
+"""MLA's projections from the latents: cheap to repeat for what they make (arXiv 2412.19437, section 3.2.3)."""
+
+
 def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: int) -> tuple[Numbers, Numbers, Numbers]:
     """Bytes one layer keeps for backward, by recomputation: none, selective, full.
 
-    Selective keeps the inputs of matrix products and of the attention core and recomputes what is element-wise
-    (norms, activation functions; Korthikanti 2022 and Megatron-Core's `layernorm`, `moe_act`). Attention that is not
-    fused keeps 5 bytes for each score unless it recomputes. Full keeps the layer's input.
+    Inputs of matrix products that run in 8 bits are kept in 8 bits, the rest in 16. Selective repeats what is
+    element-wise, so that what norms and activation functions give to matrix products is not kept, only what they
+    take, activation functions' inputs in 8 bits where the products are; and MLA's up-projections (Megatron-Core's
+    `layernorm`, `moe_act`, `mla_up_proj`). Attention that is not fused keeps 5 bytes for each score unless repeated
+    (arXiv 2205.05198, section 4.1). Full keeps the layer's input.
     """
-    every = 2.0 * sum(op.saved * op.count for op in decoder) / depth
-    light = 2.0 * sum(op.saved * op.count for op in decoder if op.kind != "pointwise") / depth
-    scores = 0.0
+    low = 1.0 if job.compute in ("fp8", "fp4") else 2.0
+    latent = any(op.name in UP for op in decoder)
+    every: Numbers = 0.0
+    light: Numbers = 0.0
+    for op in decoder:
+        product = op.kind in ("gemm", "grouped_gemm") and op.part not in ("router", "other")
+        size = (low if product else 2.0) * op.saved * op.count / depth
+        every = every + size
+        if op.kind == "attention":
+            size = size * (0.0 if latent else 1.0)
+        elif product and (op.name.endswith("down") or _after_norm(op, job.arch.hidden)):
+            size = 0.0 * size
+        elif "activation" in op.name:
+            size = size * low / 2.0
+        light = light + size
+    scores: Numbers = 0.0
     if not job.flash:
         core = [op for op in decoder if op.kind == "attention"]
         scores = sum(5.0 * op.count * op.flop / np.maximum(op.k, 1.0) for op in core) / depth
     cut = np.asarray(layout.cp, dtype=float) * (layout.tp if job.sequence_parallel else 1)
     full = 2.0 * np.asarray(layout.mbs, dtype=float) * job.seq * job.arch.hidden / cut
     return every + scores, light, full
+
+
+def _after_norm(op: Operator, hidden: int) -> bool:
+    """Whether a dense product reads the residual, which a norm has just made."""
+    return op.kind == "gemm" and op.cut != "row" and bool(np.all(np.asarray(op.k) == hidden))
 
 
 def _peak(job: TrainJob, decoder: Sequence[Operator]) -> Numbers:

@@ -1,0 +1,100 @@
+"""How much of the time a run makes progress: failures, checkpoints, restarts.
+
+References: Young 1974; Daly 2006 (doi 10.1016/j.future.2004.11.016); the failure counts named below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tonnage.system import System
+from tonnage.units import DAY, MINUTE
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Unexpected interruptions for each accelerator-second, with a 90 % interval, and where the figure is from."""
+
+    rate: float
+    low: float
+    high: float
+    source: str
+
+
+def _per_kilo_days(middle: float, low: float, high: float, source: str) -> Failures:
+    unit = 1.0 / (1000 * DAY)
+    return Failures(middle * unit, low * unit, high * unit, source)
+
+
+LLAMA = _per_kilo_days(
+    0.47, 0.3, 0.8, "Llama 3, 16,384 H100, 54 days, 419 unexpected interruptions (arXiv 2407.21783, section 3.3.4)"
+)
+META = _per_kilo_days(
+    0.49,
+    0.29,
+    0.81,
+    "Meta RSC-1 and RSC-2, 24K A100, 11 months: 0.81 and 0.29 (arXiv 2410.21680); their geometric mean",
+)
+CRUSOE = _per_kilo_days(1.1, 0.6, 2.0, "about 1,600 H200, 4 months (Crusoe, GTC 2025); the count is a lower bound")
+UNPROVEN = _per_kilo_days(1.2, 0.5, 3.0, "assumption: no public count for this chip; twice a mature fleet and more")
+
+RECOVERY = (6 * MINUTE, 12 * MINUTE, 30 * MINUTE)
+"""Detection, replacement and restart after an interruption: low, middle, high [s]. ByteRobust (arXiv 2509.16293) and
+Llama 3 report minutes with automation; Alibaba C4 (arXiv 2406.04594) far more without. Assumption."""
+WRITE = (5.0, 20.0, 60.0)
+"""Time that a checkpoint stops training: low, middle, high [s]. Asynchronous writes; assumption."""
+SPARES = 0.02
+"""Accelerators kept idle to replace failed ones, over those in the run. Assumption; Cui SC'25 (arXiv 2503.11901)
+recommends 5 % over-provisioning for one cluster."""
+
+
+@dataclass(frozen=True)
+class Goodput:
+    """Effective training time. value: share of wall time (low, high: 90 % interval); interval: seconds between
+    checkpoints; mtbf: mean seconds between interruptions of the whole run; failures: what it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    interval: float
+    mtbf: float
+    failures: Failures
+
+
+def failures(system: System) -> Failures:
+    """The public record nearest to a chip."""
+    name = system.accelerator.name
+    if name.startswith(("h100", "h800")):
+        return LLAMA
+    if name.startswith("a100"):
+        return META
+    return CRUSOE if name.startswith("h200") else UNPROVEN
+
+
+def goodput(system: System) -> Goodput:
+    """Share of wall time that makes progress.
+
+    With M = 1/(rate x accelerators) between interruptions and w seconds lost for each checkpoint, the best distance is
+    Daly's sqrt(2 w M) - w, and of the time (1 - (R + d/2)/M) / (1 + w/d) is useful: each interruption costs the
+    recovery R and half a checkpoint distance d on average.
+    """
+    found = failures(system)
+    middle = _share(found.rate * system.count, WRITE[1], RECOVERY[1])
+    best = _share(found.low * system.count, WRITE[0], RECOVERY[0])
+    worst = _share(found.high * system.count, WRITE[2], RECOVERY[2])
+    mtbf = 1.0 / (found.rate * system.count)
+    return Goodput(middle, worst, best, daly(mtbf, WRITE[1]), mtbf, found)
+
+
+def daly(mtbf: float, write: float) -> float:
+    """Best distance of checkpoints [s]."""
+    return max(float(np.sqrt(2 * write * mtbf)) - write, write)
+
+
+def _share(rate: float, write: float, recovery: float) -> float:
+    mtbf = 1.0 / rate
+    distance = daly(mtbf, write)
+    return float(np.clip((1 - (recovery + distance / 2) / mtbf) / (1 + write / distance), 0.01, 1.0))
