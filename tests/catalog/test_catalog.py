@@ -18,45 +18,12 @@ from tonnage.errors import AmbiguousName, InputError, MissingFact
 from tonnage.units import HOUR
 
 D = datetime.date
-TRUTH_KEYS = [
-    "a100-sxm-40gb",
-    "a100-sxm-80gb",
-    "a100-pcie-80gb",
-    "h100-sxm",
-    "h100-pcie",
-    "h100-nvl",
-    "h100-sxm-hbm2e-500w",
-    "h800-sxm",
-    "h20-96gb",
-    "h20-141gb",
-    "h200-sxm",
-    "h200-nvl",
-    "gh200",
-    "b200-sxm",
-    "b300-sxm",
-    "gb200",
-    "gb300",
-    "l4",
-    "l40s",
-    "rtx-4090",
-    "rtx-pro-6000",
-    "dgx-spark",
-    "mi250x",
-    "mi300x",
-    "mi325x",
-    "mi350x",
-    "mi355x",
-    "ascend-910a",
-    "ascend-910b",
-    "ascend-910c",
-    "tpu-v4",
-    "tpu-v5e",
-    "tpu-v5p",
-    "tpu-v6e",
-    "tpu-v7",
-    "gaudi2",
-    "arc-b60",
-]
+TRUTH_KEYS = """
+a100-sxm-40gb a100-sxm-80gb a100-pcie-80gb h100-sxm h100-pcie h100-nvl h100-sxm-hbm2e-500w h800-sxm h20-96gb
+h20-141gb h200-sxm h200-nvl gh200 b200-sxm b300-sxm gb200 gb300 l4 l40s rtx-4090 rtx-pro-6000 dgx-spark mi250x
+mi300x mi325x mi350x mi355x ascend-910a ascend-910b ascend-910c tpu-v4 tpu-v5e tpu-v5p tpu-v6e tpu-v7 gaudi2
+arc-b60
+""".split()  # noqa: SIM905
 
 
 @pytest.fixture(scope="module")
@@ -392,3 +359,9 @@ def test_no_data_file_is_forgotten() -> None:
     from tonnage.catalog.catalog import TABLES
 
     assert {path.stem for path in DATA.glob("*.csv")} == {*TABLES, "sources"}
+
+
+def test_the_page_of_sources_is_up_to_date() -> None:
+    root = DATA.parents[3]
+    done = subprocess.run([sys.executable, root / "scripts" / "sources.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

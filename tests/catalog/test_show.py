@@ -15,23 +15,9 @@ from tonnage.catalog.show import age, amount, chip_rows, price_rows, shown, sour
 from tonnage.cli import run
 
 D = datetime.date
-LISTS = [
-    "chips",
-    "prices",
-    "rules",
-    "events",
-    "supply",
-    "demand",
-    "servers",
-    "runs",
-    "releases",
-    "api",
-    "power",
-    "fleets",
-    "market",
-    "cutoffs",
-    "sources",
-]
+LISTS = """
+chips prices rules events supply demand servers runs releases api power fleets market cutoffs sources
+""".split()  # noqa: SIM905
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
