@@ -16,9 +16,12 @@ from tonnage.serve.tuning import Tuning
 
 @dataclass(frozen=True)
 class Speeds:
-    """What a point does. rate: requests/s of the deployment; batch: sequences per accelerator in flight in decode; used:
-    accelerators at work; prefill_share: of all accelerators' time; decode, mixed: what steps are spent on; weight: steps
-    with prefill per decode step."""
+    """What a point does.
+
+    rate: requests/s of the deployment; batch: sequences per accelerator that decode; used: accelerators at work;
+    prefill_share: of all accelerators' time; decode, mixed: what steps without and with prefill are spent on; weight:
+    steps with prefill per decode step.
+    """
 
     rate: float
     tpot: float | None

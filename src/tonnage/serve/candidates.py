@@ -50,14 +50,12 @@ def experts(arch: Architecture) -> int:
     return int(max((o.groups for o in operators(arch, one) if o.kind == "grouped_gemm"), default=0))
 
 
-def candidates(
-    arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int] | None = None
-) -> Candidates:
+def candidates(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int] | None = None) -> Candidates:
     """Every layout that divides the model on at most `ranks` ranks, with what `fixed` fixes.
 
     tp: powers of two inside the scale-up domain, up to the attention heads; pp: 1, 2, 4, 8; mixtures of experts: one
-    tensor-parallel group with its experts cut (etp = tp) or dealt out (ep = tp), or attention replicas side by side over
-    which the experts are dealt out (ep = tp x dp). Raises InputError when nothing fits `fixed`.
+    tensor-parallel group with its experts cut (etp = tp) or dealt out (ep = tp), or attention replicas side by side
+    over which the experts are dealt out (ep = tp x dp). Raises InputError when nothing fits `fixed`.
     """
     fixed = dict(fixed or {})
     many = experts(arch)
@@ -92,9 +90,7 @@ def _pipeline(arch: Architecture, left: int, fixed: Mapping[str, int]) -> list[i
     return [pp for pp in STAGES if pp <= min(max(left, 1), arch.depth)]
 
 
-def _mixture(
-    tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]
-) -> list[tuple[int, int, int, int, int]]:
+def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) -> list[tuple[int, int, int, int, int]]:
     most = min(ranks // (tp * pp), max(min(many, LARGEST) // tp, 1))
     wide = {1 << i for i in range(most.bit_length()) if 1 << i <= most}
     wide |= {most} if most < 64 else {size // tp for size in (72, 144, 320) if size // tp <= most}

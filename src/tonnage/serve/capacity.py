@@ -1,4 +1,4 @@
-"""Does a model fit on these accelerators, with what context and batch?"""
+"""Whether a model fits on accelerators, with what context and batch."""
 
 from __future__ import annotations
 

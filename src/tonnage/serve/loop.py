@@ -32,7 +32,10 @@ def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: N
 
 
 def queued(point: Point, traffic: Traffic, population: Numbers) -> Numbers:
-    """Mean time to first token [s] when more requests circle than run: Little's law, population / rate - decode time."""
+    """Mean time to first token [s] when more requests circle than run.
+
+    Little's law: population / rate - decode time.
+    """
     decode = traffic.steps * point.step
     return np.maximum(point.ttft, population / point.rate - decode)
 
@@ -87,4 +90,4 @@ def _crossing(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     low = np.take_along_axis(ratio, index[..., None], -1)[..., 0]
     gap = np.where(np.isclose(high, low), 1.0, high - low)
     weight = np.clip((1.0 - low) / gap, 0.0, 1.0)
-    return SHARES[index] + weight * (SHARES[before] - SHARES[index])
+    return np.asarray(SHARES[index] + weight * (SHARES[before] - SHARES[index]))

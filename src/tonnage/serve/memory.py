@@ -13,17 +13,17 @@ from tonnage.serve.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of
 
 STATE_ELEMENT = 4.0
-"""Bytes of an element of recurrent state: engines keep it in FP32 (vLLM `mamba_ssm_cache_dtype`, default of the Qwen3-Next
-and Nemotron-H configurations)."""
+"""Bytes of an element of recurrent state: engines keep it in FP32 (vLLM `mamba_ssm_cache_dtype`, default of the
+Qwen3-Next and Nemotron-H configurations)."""
 
 RUNTIME = 2.5e9
 """Bytes of context, kernels, communication buffers and captured graphs on one rank. An assumption: vLLM logs 0.5 to 1.5
 GB outside its pool and 0.5 to 3 GB of graphs; 90 % interval 1 to 5 GB."""
 
 REPORTED = 1.066
-"""Memory that drivers report over the figure on the label, which counts in GiB what it prints as GB, less what firmware
-keeps: 81,559 MiB of an 80 GB H100, 97,871 of a 96 GB H20, 143,771 of a 141 GB H200, 183,359 of a 180 GB B200, 65,536 of a
-64 GB die of a 910C (nvidia-smi and npu-smi listings in public issue reports). Ratios 1.064 to 1.074."""
+"""Memory that drivers report over the figure on the label, which counts in GiB what it prints as GB, less what
+firmware keeps: 81,559 MiB of an 80 GB H100, 97,871 of a 96 GB H20, 143,771 of a 141 GB H200, 183,359 of a 180 GB B200,
+65,536 of a 64 GB die of a 910C (nvidia-smi and npu-smi listings in public issue reports). Ratios 1.064 to 1.074."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ KEPT = 5
 @dataclass(frozen=True)
 class ServePlan:
     """A service as it would run. Times [s]; rates per accelerator over all accelerators of the deployment; memory
-    [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals. Figures that a mode lacks are None."""
+    [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals. Figures that a mode lacks are None.
+    """
 
     outcome: Outcome
     mode: str
@@ -230,7 +231,7 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
     )
 
 
-def _bounded(name: str, value: float | None, sigma: float) -> dict[str, float | None]:
+def _bounded(name: str, value: float | None, sigma: float) -> dict[str, Any]:
     if value is None or not np.isfinite(value):
         return {name: None, f"{name}_low": None, f"{name}_high": None}
     wide = float(np.exp(1.645 * sigma))
@@ -292,7 +293,7 @@ def _refused(
 ) -> ServePlan:
     """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
     outcome, near = _reasons(given, grids, fixed)
-    empty = dict.fromkeys(
+    empty: dict[str, Any] = dict.fromkeys(
         (
             "ttft",
             "ttft_low",

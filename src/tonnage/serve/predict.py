@@ -69,8 +69,7 @@ def predict(cases: Sequence[Case], chosen: Tuning | None = None) -> tuple[Predic
     found: dict[int, Prediction] = {}
     for indices in grouped(cases).values():
         group = prepare([cases[i] for i in indices], chosen)
-        for index, prediction in zip(indices, _predictions(group, figures(group)), strict=True):
-            found[index] = prediction
+        found.update(zip(indices, _predictions(group, figures(group)), strict=True))
     return tuple(found[i] for i in range(len(cases)))
 
 
@@ -160,15 +159,15 @@ def instance(pool: Pool, moe: bool, dies: int) -> dict[str, float]:
 
 
 def _limit(group: Group) -> Array:
-    return _array([float(engine.chunk) for engine in group.engines])
+    return _array([float(one.chunk) for one in group.engines])
 
 
 def _most(group: Group) -> Array:
     """Sequences that an attention replica holds at once: by memory, and by the engine's own limit."""
     traffic = group.traffic
     found = np.empty(len(group.cases))
-    for kind in {engine.name: engine for engine in group.engines}.values():
-        here = np.array([engine.name == kind.name for engine in group.engines])
+    for kind in {one.name: one for one in group.engines}.values():
+        here = np.array([one.name == kind.name for one in group.engines])
         context = traffic.isl + kind.reserved * traffic.osl
         held = memory(
             group.service.arch,
@@ -210,7 +209,7 @@ def _population(group: Group, most: Array) -> Array:
 def _aggregated(group: Group) -> Figures:
     traffic, most = group.traffic, _most(group)
     population = _population(group, most)
-    mixed = _array([float(engine.mixed) for engine in group.engines])
+    mixed = _array([float(one.mixed) for one in group.engines])
     limit = _limit(group)
 
     def evaluate(running: Any) -> Point:

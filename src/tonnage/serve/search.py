@@ -237,7 +237,10 @@ def _arrays(found: Candidates) -> dict[str, Any]:
 
 
 def disaggregated(
-    given: Setting, fixed: Mapping[str, int] | None, prefill_fixed: Mapping[str, int] | None, limits: tuple[float, float]
+    given: Setting,
+    fixed: Mapping[str, int] | None,
+    prefill_fixed: Mapping[str, int] | None,
+    limits: tuple[float, float],
 ) -> Grid | None:
     """Pairs of a prefill and a decode layout, with instances of each in balance; None where two pools do not fit.
 
@@ -279,7 +282,7 @@ def _ranks(layout: Layout) -> Array:
 
 
 def _select(grid: Grid, index: NDArray[np.int64]) -> Grid:
-    pick = {name: value[index] for name, value in grid.__dict__.items() if isinstance(value, np.ndarray)}
+    pick: dict[str, Any] = {n: value[index] for n, value in grid.__dict__.items() if isinstance(value, np.ndarray)}
     layout = Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[index]) for n, v in grid.layout.__dict__.items()})
     return replace(grid, **pick, layout=layout)
 

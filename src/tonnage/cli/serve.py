@@ -1,0 +1,342 @@
+"""`tonnage serve MODEL --on 16xh20`: the best way to serve a model on these chips under a service level."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from tonnage import units
+from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.errors import InputError, Problem
+from tonnage.report.answer import Answer, Table
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
+    from tonnage.serve import Price, ServeJob, ServePlan, Speculation
+    from tonnage.system import System
+
+
+def serve(
+    model: str,
+    /,
+    *,
+    on: str,
+    isl: str = "4k",
+    osl: str = "1k",
+    ttft: str | None = None,
+    tpot: str | None = None,
+    rate: str | None = None,
+    concurrency: str | None = None,
+    cache_hit: str = "0",
+    weights: str | None = None,
+    kv: str | None = None,
+    engine: str | None = None,
+    mode: str = "auto",
+    disaggregate: Annotated[bool, Parameter(negative="")] = False,
+    layout: str | None = None,
+    prefill_layout: str | None = None,
+    speculate: str | None = None,
+    batch: str | None = None,
+    imbalance: str | None = None,
+    price: str | None = None,
+    place: Annotated[str | None, Parameter(name="--in")] = None,
+    common: Common = COMMON,
+) -> int:
+    """The best way to serve a model on these chips under a service level: speed, memory, price.
+
+    Parameters
+    ----------
+    model: bundled name, HF id, config.json, folder with one, or an architecture in YAML.
+    on: chips, such as 16xh20.
+    isl: input tokens of a request.
+    osl: output tokens of a request.
+    ttft: limit on the mean time to the first token, such as 2s.
+    tpot: limit on the mean time per output token, such as 50ms.
+    rate: requests that arrive, such as 20/s; the fastest service that carries them is chosen.
+    concurrency: requests kept in flight in the whole deployment, instead of a rate.
+    cache_hit: share of the input found in the prefix cache.
+    weights: bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
+    kv: bf16, fp8 or int8 cache.
+    engine: vllm, sglang, trtllm, vllm-ascend or atom.
+    mode: auto, aggregated, disaggregated, prefill or decode.
+    disaggregate: prefill and decode on pools of their own.
+    layout: what is fixed, such as tp1,dp16,ep16; the rest is chosen.
+    prefill_layout: the same for a prefill pool.
+    speculate: tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers.
+    batch: sequences in flight per accelerator, where it is given.
+    imbalance: load of the hottest expert rank over the mean, such as 1.1.
+    price: of one accelerator, such as $2.10/h; default the catalogue's best match.
+    place: where the price is asked, such as CN.
+    """
+    from dataclasses import replace
+
+    from tonnage import serve as room
+    from tonnage.layout import parse_layout
+    from tonnage.model import load
+    from tonnage.system import System, accelerator
+
+    read = _Reader([])
+    fleet = read.fleet(on)
+    numbers = {
+        "isl": read.number(isl, "tokens", "--isl"),
+        "osl": read.number(osl, "tokens", "--osl"),
+        "ttft": read.optional(ttft, "time", "--ttft"),
+        "tpot": read.optional(tpot, "time", "--tpot"),
+        "rate": read.optional(rate, "rate", "--rate"),
+        "concurrency": read.optional(concurrency, "count", "--concurrency"),
+        "cache_hit": read.number(cache_hit, "share", "--cache-hit"),
+        "batch": read.optional(batch, "number", "--batch"),
+        "imbalance": read.optional(imbalance, "number", "--imbalance"),
+    }
+    quoted = read.optional(price, "price", "--price")
+    drafts = read.speculation(speculate)
+    if read.problems:
+        raise InputError(read.problems)
+    catalog = common.load_catalog()
+    system = System(accelerator(fleet[1], catalog, common.date()), fleet[0])
+    asked = "disaggregated" if disaggregate else mode
+    found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, system, place, common)
+    job = room.ServeJob(
+        arch=load(model, catalog),
+        weights=weights,
+        kv=kv,
+        engine=engine,
+        mode=asked,
+        speculative=drafts,
+        price=found,
+        **numbers,
+    )
+    plan = room.plan(
+        job,
+        system,
+        parse_layout(layout) if layout else None,
+        parse_layout(prefill_layout, "--prefill-layout") if prefill_layout else None,
+    )
+    if fact:
+        plan = replace(plan, sources=(*plan.sources, fact))
+    inputs = {
+        "model": model,
+        "on": on,
+        "isl": isl,
+        "osl": osl,
+        "ttft": ttft,
+        "tpot": tpot,
+        "rate": rate,
+        "concurrency": concurrency,
+        "cache_hit": cache_hit,
+        "weights": weights,
+        "kv": kv,
+        "engine": engine,
+        "mode": mode,
+        "disaggregate": disaggregate,
+        "layout": layout,
+        "prefill_layout": prefill_layout,
+        "speculate": speculate,
+        "batch": batch,
+        "imbalance": imbalance,
+        "price": price,
+        "in": place,
+        "as_of": common.as_of,
+    }
+    answer = _answer(f"tonnage serve {model} --on {on}", job, system, plan)
+    return finish(
+        Result("serve", inputs, plan.to_json(), answer, plan.outcome, plan.evidence, plan.sources, catalog), common
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads flags and keeps every problem, to show them together."""
+
+    problems: list[Problem]
+
+    def number(self, text: str, kind: str, flag: str) -> Any:
+        try:
+            return units.parse(text, kind)
+        except ValueError as error:
+            self.problems.append(Problem(str(error), flag))
+            return 1.0
+
+    def optional(self, text: str | None, kind: str, flag: str) -> Any:
+        return None if text is None else self.number(text, kind, flag)
+
+    def fleet(self, text: str) -> tuple[int, str]:
+        try:
+            return units.parse_fleet(text)
+        except ValueError as error:
+            self.problems.append(Problem(str(error), "--on"))
+            return 1, ""
+
+    def speculation(self, text: str | None) -> Speculation | None:
+        from tonnage.serve import ACCEPTANCE, Speculation
+
+        if text is None:
+            return None
+        tokens, _, acceptance = text.partition("@")
+        drafted = self.number(tokens, "count", "--speculate")
+        share = self.number(acceptance, "share", "--speculate") if acceptance else ACCEPTANCE
+        if not (1 <= drafted <= 16 and drafted == int(drafted)) or not 0 <= share <= 1:
+            self.problems.append(Problem(f'expected something like 1@0.85, got "{text}"', "--speculate"))
+            return None
+        return Speculation(drafted, share, source="" if acceptance else "arXiv 2412.19437, section 5.4.3")
+
+
+def _price(catalog: Catalog, system: System, place: str | None, common: Common) -> tuple[Price | None, str]:
+    """The catalogue's best match, with its place and date in words, and the id of its fact."""
+    from tonnage.serve import Price
+
+    prices = catalog.price(system.accelerator.name, place, common.date())
+    if not prices:
+        return None, ""
+    best = prices[0]
+    text = f"{best.tenure}, {', '.join(best.place) or 'no place'}, {best.date or 'undated'}, {best.kind}"
+    return Price(best.value, text, best.low, best.high, best.fact), best.fact
+
+
+def _answer(command: str, job: ServeJob, system: System, plan: ServePlan) -> Answer:
+    title = f"{system.count:,} x {system.accelerator.title}"
+    if not plan.outcome.feasible:
+        return _refusal(job, title, plan)
+    rows = [
+        ("layout", _layout(plan)),
+        ("memory", _memory(plan)),
+        ("speed", _speed(plan)),
+        ("cost", _cost(job, plan)),
+        ("bound by", _bound(plan)),
+        ("doubt", _doubt(plan)),
+        ("assumed", f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"),
+    ]
+    tables = tuple(table for table in (_frontier(plan), _others(plan)) if table.rows)
+    return Answer(
+        _sentence(job, title, plan),
+        tuple(rows),
+        tables,
+        hints=(f"{command} --layout {_flag(plan)}  pins this layout; --json has every number",),
+        records=plan.frontier,
+    )
+
+
+def _sentence(job: ServeJob, title: str, plan: ServePlan) -> str:
+    what = f"Yes: {title} serve {job.arch.title} ({plan.weights})"
+    if plan.mode == "prefill":
+        rate = units.show_number(plan.input_tokens_per_second_per_accelerator or 0.0)
+        return f"{what}, prefill only: {rate} input tokens/s per accelerator."
+    requests = units.show_number(plan.requests_per_second or 0.0)
+    return f"{what} at {requests} requests/s and {units.show_time(plan.tpot or 0.0)} per token."
+
+
+def _layout(plan: ServePlan) -> str:
+    tried = (
+        f"best of {int(plan.search['candidates']):,} points, {int(plan.search['feasible']):,} of which keep the limits"
+    )
+    if plan.prefill_layout_text is None:
+        where = {"prefill": "prefill only", "decode": "decode only"}.get(plan.mode, "prefill and decode together")
+        return f"{plan.layout_text}; {where} ({tried})"
+    return f"prefill {plan.prefill_layout_text}, decode {plan.layout_text} ({tried})"
+
+
+def _memory(plan: ServePlan) -> str:
+    held = plan.memory
+    parts = ", ".join(f"{n.replace('_', ' ')} {units.show_memory(v)}" for n, v in held.items() if n not in _SUMS)
+    return f"{units.show_memory(held['total'])} of {units.show_memory(held['capacity'])} each: {parts}"
+
+
+_SUMS = ("total", "capacity")
+
+
+def _speed(plan: ServePlan) -> str:
+    parts = []
+    if plan.ttft is not None:
+        parts.append(f"TTFT {units.show_time(plan.ttft)}")
+    if plan.tpot is not None:
+        parts.append(f"TPOT {units.show_time(plan.tpot)}")
+    for name, value in (
+        ("input", plan.input_tokens_per_second_per_accelerator),
+        ("output", plan.output_tokens_per_second_per_accelerator),
+    ):
+        if value is not None:
+            parts.append(f"{units.show_number(value)} {name} tokens/s per accelerator")
+    if plan.batch_per_accelerator is not None:
+        parts.append(f"{units.show_number(plan.batch_per_accelerator)} sequences per accelerator")
+    return ", ".join(parts)
+
+
+def _cost(job: ServeJob, plan: ServePlan) -> str:
+    if job.price is None:
+        return "unpriced: no price is known; give one with --price"
+    parts = []
+    for name, value in (("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)):
+        if value is not None:
+            parts.append(f"${units.show_number(value)} per M {name} tokens")
+    return f"{', '.join(parts)} at {units.show_price(job.price.value)} ({job.price.basis})"
+
+
+def _bound(plan: ServePlan) -> str:
+    largest = sorted(plan.breakdown.items(), key=lambda item: -item[1])[:4]
+    return ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in largest) + " of a mean step"
+
+
+def _doubt(plan: ServePlan) -> str:
+    parts = []
+    for name in ("tpot", "ttft"):
+        low, high = getattr(plan, f"{name}_low"), getattr(plan, f"{name}_high")
+        if low is not None:
+            parts.append(f"{name.upper()} {units.show_time(low)} to {units.show_time(high)}")
+    low, high = plan.output_tokens_per_second_per_accelerator_low, plan.output_tokens_per_second_per_accelerator_high
+    if low is not None and high is not None:
+        parts.append(f"output {units.show_number(low)} to {units.show_number(high)} tokens/s")
+    return f"{', '.join(parts)} (90 %); {plan.evidence}"
+
+
+def _flag(plan: ServePlan) -> str:
+    own = plan.layout or {}
+    parts = [f"{name}{value}" for name, value in own.items() if name != "replicas" and (value != 1 or name == "tp")]
+    return ",".join(parts)
+
+
+def _frontier(plan: ServePlan) -> Table:
+    rows = plan.frontier[:: max(1, len(plan.frontier) // 8)]
+    cells = tuple(
+        (
+            units.show_number(row["output_tokens_per_second_per_accelerator"]),
+            units.show_number(row["tokens_per_second_per_user"]),
+            units.show_time(row["ttft"]) if row["ttft"] == row["ttft"] else "-",
+            str(row["mode"]),
+            str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"]),
+        )
+        for row in rows
+    )
+    header = ("tokens/s each", "tokens/s a user", "TTFT", "mode", "layout")
+    return Table("throughput against speed per user, limits aside", header, cells)
+
+
+def _others(plan: ServePlan) -> Table:
+    cells = tuple(
+        (
+            units.show_number(row["requests_per_second"]),
+            units.show_time(row["tpot"]) if row["tpot"] == row["tpot"] else "-",
+            units.show_time(row["ttft"]) if row["ttft"] == row["ttft"] else "-",
+            str(row["mode"]),
+            str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"]),
+        )
+        for row in plan.alternatives
+    )
+    return Table("next best", ("requests/s", "TPOT", "TTFT", "mode", "layout"), cells)
+
+
+def _refusal(job: ServeJob, title: str, plan: ServePlan) -> Answer:
+    bind = plan.outcome.binds[0]
+    rows = [("bound by", f"{one.what}: {one.text}") for one in plan.outcome.binds]
+    if bind.lift:
+        rows.append(("lifted by", bind.lift))
+    if plan.nearest:
+        near = plan.nearest
+        text = f"TPOT {units.show_time(near['tpot'])}, TTFT {units.show_time(near['ttft'])}"
+        rows.append(
+            ("nearest", f"{text}, {units.show_number(near['requests_per_second'])} requests/s on {near['layout']}")
+        )
+    sentence = f"No: {job.arch.title} on {title} does not keep what is asked: {bind.text}."
+    tables = (_frontier(plan),) if plan.frontier else ()
+    return Answer(sentence, tuple(rows), tables, feasible=False)
