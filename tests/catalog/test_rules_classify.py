@@ -216,6 +216,49 @@ def test_missing_facts_are_said_not_guessed() -> None:
     assert classify(fast, Date(2024, 6, 1), "CN").status == "denied"  # 600 TOPS x 8 bits = 4,800: BIS's own example
 
 
+# (TPP, die area [mm2], memory [GB/s], link both ways [GB/s], data centre, day, status): both sides of each threshold.
+EDGES: list[tuple[float, float, float, float, bool, str, str]] = [
+    (4800, 5000, 1000, 600, True, "2023-01-01", "denied"),  # 87 FR 62186: 4,800 and 600 GB/s
+    (4799, 5000, 1000, 600, True, "2023-01-01", "free"),
+    (4800, 5000, 1000, 599, True, "2023-01-01", "free"),
+    (4800, 5000, 1000, 100, True, "2024-06-01", "denied"),  # 3A090.a.1
+    (4799, 5000, 1000, 100, True, "2024-06-01", "free"),
+    (1600, 1600 / 5.93, 1000, 100, True, "2024-06-01", "denied"),  # 3A090.a.2: density 5.92
+    (1599, 1599 / 5.93, 1000, 100, True, "2024-06-01", "free"),
+    (1600, 1600 / 5.91, 1000, 100, True, "2024-06-01", "exception"),
+    (2400, 2400 / 1.61, 1000, 100, True, "2024-06-01", "exception"),  # 3A090.b.1: density 1.6
+    (2400, 2400 / 1.59, 1000, 100, True, "2024-06-01", "free"),
+    (2399, 2399 / 1.61, 1000, 100, True, "2024-06-01", "free"),
+    (1600, 1600 / 3.21, 1000, 100, True, "2024-06-01", "exception"),  # 3A090.b.2: density 3.2
+    (1600, 1600 / 3.19, 1000, 100, True, "2024-06-01", "free"),
+    (4799, 100, 1000, 100, False, "2024-06-01", "free"),  # note 2: not for data centres
+    (4800, 100, 1000, 100, False, "2024-06-01", "exception"),
+    (20999, 800, 6499, 100, True, "2026-01-20", "case-by-case"),  # 91 FR 1684, both strict
+    (21000, 800, 6499, 100, True, "2026-01-20", "denied"),
+    (20999, 800, 6500, 100, True, "2026-01-20", "denied"),
+    (1000, 800, 4000, 100, True, "2025-06-01", "licence"),  # the letter, as inferred
+    (1000, 800, 1399, 900, True, "2025-06-01", "licence"),
+    (1000, 800, 1399, 899, True, "2025-06-01", "free"),
+    (1000, 800, 1400, 899, True, "2025-06-01", "unverified"),  # the letter, as reported
+]
+
+
+@pytest.mark.parametrize(("total", "area", "memory", "link", "datacentre", "date", "status"), EDGES)
+def test_both_sides_of_every_threshold(
+    total: float, area: float, memory: float, link: float, datacentre: bool, date: str, status: str
+) -> None:
+    chip = ChipTraits(
+        "edge",
+        rates=(("fp8", total / 8 * 1e12),),
+        die_area_mm2=area,
+        bandwidth=memory * 1e9,
+        link=link / 2 * 1e9,
+        datacentre=datacentre,
+        designed_in="US",
+    )
+    assert classify(chip, Date.fromisoformat(date), "CN").status == status
+
+
 def test_memory_sold_by_itself() -> None:
     stack = ChipTraits("hbm", memory_bandwidth_density=2.4, datacentre=True, designed_in="KR", rates=(("fp8", 1.0),))
     assert classify(stack, Date(2025, 3, 1), "CN").paragraphs == ("3A090.c",)
