@@ -79,8 +79,8 @@ units (token, second, FLOP, byte); a key that the source does not give is absent
 catalogue) and `count`, the accelerators that per-accelerator figures divide by; `flags`; `quality`.
 
 **Training**: `framework`; `model` as the source gives its shape, or `bundled` (id of a known model), `reduced_from`
-(the model a run was cut from); `precision`, `seq`, `global_batch` (sequences a step), `micro_batch`, `grad_accum`; `task`
-(pretrain, sft, lora); `layout` {tp, pp, vpp, cp, ep, etp, dp, zero, recompute, schedule ...} with
+(the model a run was cut from); `precision`, `seq`, `global_batch` (sequences a step), `micro_batch`, `grad_accum`;
+`task` (pretrain, sft, lora); `layout` {tp, pp, vpp, cp, ep, etp, dp, zero, recompute, schedule ...} with
 count x ranks of an accelerator = tp x pp x cp x dp; `metric` is `tokens_per_second_per_accelerator` and `published` its
 value, or `published_range`; `published_from` says what was printed (step time, rate, accelerator-hours, model FLOP/s,
 MFU ...); `noise` is the relative spread of repeats. Scored by default: quality *full*, `curated`, and none of the flags
@@ -89,15 +89,15 @@ that say what a case cannot decide (`layer_reduced`, `lower_bound`, `production_
 `modified_block`, `shape_from_defaults`, `untuned_layout`, `count_rounded`, `early_software`, `known_regression`).
 
 **Serving and silicon**: `engine`, `engine_version`, `orchestrator`; `model` (an id); `weights` and `kv` precision;
-`mode` (aggregated, disaggregated, prefill, decode); `layout` {tp: ranks of one attention replica, dp: attention replicas, pp,
-ep, moe_tp}, for both pools when disaggregated, with `count` and `workers`; `workload` {input_len, output_len (means
-really used), length_distribution, arrival, concurrency (of the whole deployment, or `saturated`),
-batch_per_accelerator, request_rate, cache_hit, mean_context, speculative}; `metrics`
-{output_ and input_tokens_per_second_per_accelerator, over all accelerators of the deployment; ttft, tpot, e2e with
-`_stat`}. Scored by default: `expressible`, quality high or medium, none of the flags `layout_uncertain`,
-`moe_layout_unstated`, `random_prompt_speculation`, `inconsistent`, `rate_meaning_unclear`, `peak_not_steady`,
-`simulated_expert_balance`, `counts_cached_tokens`, `simulated_speculation`; ttft only of aggregated cases without
-`queueing_ttft`; rates not of arrival-limited cases.
+`mode` (aggregated, disaggregated, prefill, decode); `layout` {tp: ranks of one attention replica, dp: attention
+replicas, pp, ep, moe_tp}, for both pools when disaggregated, with `count` and `workers`; `workload` {input_len,
+output_len (means really used), length_distribution, arrival, concurrency (of the whole deployment, or `saturated`),
+batch_per_accelerator, request_rate, cache_hit, mean_context, speculative}; `metrics` {output_ and
+input_tokens_per_second_per_accelerator, over all accelerators of the deployment; ttft, tpot, e2e with `_stat`}.
+Scored by default: `expressible`, quality high or medium, none of the flags `layout_uncertain`, `moe_layout_unstated`,
+`random_prompt_speculation`, `inconsistent`, `rate_meaning_unclear`, `peak_not_steady`, `simulated_expert_balance`,
+`counts_cached_tokens`, `simulated_speculation`; ttft only of aggregated cases without `queueing_ttft`; rates not of
+arrival-limited cases.
 
 Errors are summarised as exp|ln(predicted/published)| - 1 with one vote per source, sources under ten cases pooled;
 `aic-inferencex` and `inferencex` are one source.
@@ -134,9 +134,9 @@ def _format() -> list[str]:
     ]
 
 
-OVERLAY = """A folder given with `--catalog` holds tables of the same names and columns (with a `sources.csv` of its own,
-whose columns are `key,title,url,via,licence,known`), and one YAML file for each chip described by hand. Its facts come
-before ours, the first match wins, and ours stay as they are:
+OVERLAY = """A folder given with `--catalog` holds tables of the same names and columns (with a `sources.csv` of its
+own, whose columns are `key,title,url,via,licence,known`), and one YAML file for each chip described by
+hand. Its facts come before ours, the first match wins, and ours stay as they are:
 
 ```yaml
 chip: foo-1

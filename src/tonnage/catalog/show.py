@@ -47,7 +47,9 @@ def shown(fact: Fact) -> str:
     if fact.low is None and fact.high is None:
         return text
     ends = [amount(fact.value if end is None else end, fact.unit) for end in (fact.low, fact.high)]
-    return text if ends == [text, text] else f"{text} ({ends[0]} to {ends[1]})"
+    if ends[0].partition(" ")[2] == ends[1].partition(" ")[2]:
+        ends[0] = ends[0].partition(" ")[0]
+    return text if ends[1] == text and fact.low == fact.value else f"{text} ({ends[0]} to {ends[1]})"
 
 
 def amount(value: float, unit: str) -> str:
@@ -97,7 +99,18 @@ def fact_rows(catalog: Catalog, entity: str, as_of: Date | None = None) -> list[
     return [fact_row(fact, catalog) for fact in facts]
 
 
-_FIRST = ("title", "vendor", "released", "rates", "memory", "memory_type", "bandwidth", "link", "link_name", "domain")
+_FIRST: tuple[str, ...] = (
+    "title",
+    "vendor",
+    "released",
+    "rates",
+    "memory",
+    "memory_type",
+    "bandwidth",
+    "link",
+    "link_name",
+    "domain",
+)
 _FIRST += ("dies", "nic", "power", "all_in_power", "die_area", "process_node", "process")
 
 
