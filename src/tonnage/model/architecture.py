@@ -98,7 +98,8 @@ class Architecture:
     name: id (`deepseek-ai/DeepSeek-V3`); title: as people write it; hidden: width of the residual stream; vocab: rows
     of the embedding; blocks: kinds of layers; layers: for each layer in order, its index into `blocks`; tied: the
     head reads the embedding table; mtp: multi-token-prediction layers, each a `Block` with count; mtp_extra: elements
-    beside that block in each (projection and norms); precision, expert_precision: in which the published weights of
+    beside that block in each (projection and norms); final_norm: elements of the norm before the head; final_extras: what
+    else is done there; precision, expert_precision: in which the published weights of
     linear layers and of routed experts are stored; context: longest sequence [tokens]; encoders: parameters of the
     vision or audio towers by name; embeddings, heads: further elements held there by name; config: the configuration
     it was read from.
@@ -114,6 +115,7 @@ class Architecture:
     tied: bool = False
     mtp: Block | None = None
     final_norm: int = 0
+    final_extras: tuple[Extra, ...] = ()
     head_bias: int = 0
     precision: str = "bf16"
     expert_precision: str = "bf16"
@@ -175,7 +177,8 @@ def _embedding(arch: Architecture, site: Site) -> tuple[Operator, ...]:
 def _head(arch: Architecture, site: Site) -> tuple[Operator, ...]:
     """Final norm, head GEMM (it holds the table of tied embeddings), and the logits in 32 bit."""
     norm = site.norm("final_norm", site.hidden, weight=arch.final_norm)
-    return (norm, *_logits(arch, site, arch.vocab * arch.hidden + arch.head_bias))
+    extras = [extra.operator(site) for extra in arch.final_extras]
+    return (*extras, norm, *_logits(arch, site, arch.vocab * arch.hidden + arch.head_bias))
 
 
 def _logits(arch: Architecture, site: Site, held: float) -> tuple[Operator, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from tonnage.model.architecture import Block, Ffn, Mixer
+from tonnage.model.architecture import Block, Extra, Ffn, Mixer
 from tonnage.model.attention import Gqa
 from tonnage.model.config import LARGEST, Reader
 from tonnage.model.ffn import Dense, Moe
@@ -22,6 +22,7 @@ class Body:
     tied: bool = False
     mtp: Block | None = None
     final_norm: int = 0
+    final_extras: tuple[Extra, ...] = ()
     head_bias: int = 0
     context: int = 0
     embeddings: tuple[tuple[str, int], ...] = ()

@@ -244,8 +244,11 @@ def minimax_m3(read: Reader) -> Body:
     )
     mixer = heads(read)
     mixer = replace(mixer, norm=2 * mixer.dim if read.flag("use_qk_norm", True) else 0)
+    kinds, ffns = read.listing("layer_types", depth), read.listing("mlp_layer_types", depth)
     sparse = section.listing("sparse_attention_freq", depth) or [1] * depth
+    sparse = [kind == "minimax_m3_sparse" for kind in kinds] if kinds else sparse
     routed = read.listing("moe_layer_freq", depth) or [1] * depth
+    routed = [kind == "sparse" for kind in ffns] if ffns else routed
     size, shared = read.whole("shared_intermediate_size"), read.whole("n_shared_experts", default=1, low=0)
     moe = Moe(
         experts=read.whole("num_local_experts", high=LARGEST["experts"]),
@@ -283,8 +286,9 @@ def deepseek_v4(read: Reader) -> Body:
     layers = [Block(1, mixers.get(ratio, mixer), moe, extras=extras) for ratio in ratios[:depth]]
     modules = read.whole("num_nextn_predict_layers", default=0, low=0, high=LARGEST["layers"])
     mtp = replace(layers[-1], mixer=mixers.get(ratios[-1], mixer), count=modules) if modules else None
-    collapse = streams * streams * hidden + streams + 1
-    return body(read, layers, hidden, mtp=mtp, final_norm=hidden + collapse)
+    wide = streams * hidden
+    collapse = Extra("stream_collapse", streams * wide + streams + 1, n=streams, k=wide, saved=wide)
+    return body(read, layers, hidden, mtp=mtp, final_extras=(collapse,))
 
 
 def _compressed(read: Reader) -> Compressed:
@@ -347,9 +351,12 @@ def inkling(read: Reader) -> Body:
 def _inkling_block(
     read: Reader, mixer: Gqa, routed: bool, hidden: int, kernel: int, relative: int, extent: int
 ) -> Block:
-    norm = 2 * mixer.dim + relative * extent
-    mixer = replace(mixer, norm=norm, conv=(kernel, mixer.kv_width + 2 * hidden))
-    extras = (Extra("relative_proj", hidden * mixer.heads * relative, n=mixer.heads * relative, k=hidden),)
+    mixer = replace(mixer, norm=2 * mixer.dim, conv=(kernel, mixer.kv_width + 2 * hidden))
+    wide = mixer.heads * relative
+    extras = (
+        Extra("relative_proj", hidden * wide, n=wide, k=hidden),
+        Extra("relative_logits", relative * extent, n=mixer.heads * extent, k=relative, saved=wide),
+    )
     return Block(1, mixer, _inkling_ffn(read, routed), extras=extras)
 
 
@@ -433,6 +440,7 @@ HYBRIDS: dict[str, Family] = {
     "minimax": minimax,
     "nemotron_h": nemotron_h,
     "minimax_m3_vl": minimax_m3,
+    "minimax_m3_vl_text": minimax_m3,
     "deepseek_v4": deepseek_v4,
     "inkling_text": inkling,
     "gemma4_text": gemma4,

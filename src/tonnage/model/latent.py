@@ -183,13 +183,14 @@ class Mla:
         )
 
     def _scan(self, site: Site, load: Load, index: Indexer) -> Operator:
+        """Scores of every pair, 2 x heads x dim FLOP, and their weighted sum over heads, 2 x heads."""
         return core(
             site,
             load,
             pairs=causal_pairs(load),
             heads=index.heads,
             query=index.dim,
-            value=0,
+            value=1,
             keys_read=load.sequences * load.context,
             kv_width=index.dim,
             kv_heads=1,

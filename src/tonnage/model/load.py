@@ -170,6 +170,7 @@ def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Plac
         tied=body.tied,
         mtp=body.mtp,
         final_norm=body.final_norm,
+        final_extras=body.final_extras,
         head_bias=body.head_bias,
         precision=linear,
         expert_precision=experts,

@@ -1,0 +1,117 @@
+"""Parameter counts: those of transformers on the meta device, exactly, for every bundled model it can build."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from tonnage.model import Load, Step, bundled_names, load, operators, params
+from tonnage.model.operators import MTP
+
+ROWS = {
+    row["id"]: row
+    for row in map(
+        json.loads, resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8").splitlines()
+    )
+}
+
+
+def built_alike() -> dict[str, list[str]]:
+    """Ids by what transformers would build: models that differ in precision alone are built once."""
+    groups: dict[str, list[str]] = {}
+    for identity, row in ROWS.items():
+        sizes = {key: value for key, value in row["config"].items() if key != "quantization_config"}
+        groups.setdefault(json.dumps([row["transformers"], sizes], sort_keys=True), []).append(identity)
+    return {ids[0]: ids for ids in groups.values()}
+
+
+def counted_by_transformers(identity: str) -> dict[str, int]:
+    """Parameters by name in the class that transformers has for the model, with nothing allocated."""
+    import torch
+    import transformers
+
+    config = {key: value for key, value in ROWS[identity]["config"].items() if key != "quantization_config"}
+    kind = {"kimi_k2": "deepseek_v3"}.get(config["model_type"], config["model_type"])
+    settings = transformers.AutoConfig.for_model(**(config | {"model_type": kind}))
+    built = getattr(transformers, ROWS[identity]["transformers"])
+    with torch.device("meta"):
+        model = built._from_config(settings)
+    return {name: parameter.numel() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("identity", [i for i in built_alike() if ROWS[i]["transformers"]])
+@pytest.mark.filterwarnings("ignore")
+def test_total_is_that_of_transformers(identity: str) -> None:
+    assert params(load(identity)).total == sum(counted_by_transformers(identity).values())
+
+
+def test_only_kimi_k3_is_not_checked_against_transformers() -> None:
+    assert [identity for identity, row in ROWS.items() if not row["transformers"]] == ["moonshotai/Kimi-K3"]
+
+
+def test_every_name_loads() -> None:
+    for name in bundled_names():
+        assert load(name).depth > 0
+
+
+@pytest.mark.parametrize("identity", ROWS)
+def test_weights_of_operators_are_the_parameters(identity: str) -> None:
+    arch = load(identity)
+    made = operators(arch, Step((Load(2.0, 3.0, 5.0), Load(1.0, 1.0, 100.0)), 3.0, mtp=True))
+    counted = params(arch)
+    assert sum(op.weight * op.count for op in made if op.block != MTP) == counted.total
+    assert sum(op.weight * op.count for op in made) == counted.total + counted.mtp
+    assert sum(counted.by_name.values()) == counted.total
+
+
+# Published by their makers: gpt-oss model card (arXiv 2508.10925, table 1), technical reports and model cards.
+@pytest.mark.parametrize(
+    ("name", "active", "digits"),
+    [
+        ("gpt-oss-120b", 5.13e9, 3),
+        ("gpt-oss-20b", 3.61e9, 3),
+        ("deepseek-v3", 37e9, 2),
+        ("deepseek-v2", 21e9, 2),
+        ("kimi-k2", 32e9, 2),
+        ("qwen3-235b-a22b", 22e9, 2),
+        ("gemma-4-e2b", 2.3e9, 2),
+    ],
+)
+def test_active_parameters_are_the_published_ones(name: str, active: float, digits: int) -> None:
+    assert float(f"{params(load(name)).active:.{digits}g}") == active
+
+
+@pytest.mark.parametrize(("name", "active"), [("llama-4-maverick", 17e9), ("mixtral-8x7b", 13e9)])
+def test_some_makers_count_the_embedding_as_active(name: str, active: float) -> None:
+    counted = params(load(name))
+    assert float(f"{counted.active + counted.by_name['embedding']:.2g}") == active
+
+
+def test_multi_token_prediction_of_deepseek_v3() -> None:
+    """One MoE layer, a projection of two streams into one, three norms: 11.5B (README_WEIGHTS of DeepSeek-V3)."""
+    arch = load("deepseek-v3")
+    attention = 7168 * (1536 + 576) + 1536 + 512 + 1536 * 128 * 192 + 512 * 128 * 256 + 128 * 128 * 7168
+    experts = 257 * 3 * 7168 * 2048 + 256 * 7168
+    assert params(arch).mtp == attention + experts + 2 * 7168 + 2 * 7168 * 7168 + 3 * 7168
+    assert params(arch).mtp == pytest.approx(11.5e9, rel=0.01)
+
+
+def test_encoders_are_counted_by_name() -> None:
+    arch = load("kimi-k2.5")
+    counted = counted_by_transformers("moonshotai/Kimi-K2.5")
+    tower = sum(size for name, size in counted.items() if "vision" in name or "projector" in name)
+    assert sum(size for _, size in arch.encoders) == params(arch).encoders == tower
+    assert {"vision_tower", "vision_projector"} <= set(params(arch).by_name)
+
+
+def test_tied_embeddings_are_held_once() -> None:
+    tied = load("qwen2.5-0.5b")
+    assert tied.tied
+    assert params(tied).embedding == tied.vocab * tied.hidden
+    untied = load("qwen2.5-7b")
+    assert params(untied).embedding == 2 * untied.vocab * untied.hidden
