@@ -14,6 +14,7 @@ from tonnage.catalog.rules import (
     Classification,
     classify,
     explain,
+    open_questions,
     performance_density,
     rule_book,
     rule_rows,
@@ -369,6 +370,11 @@ def test_rows_for_show() -> None:
     assert {row["id"]: row["state"] for row in rule_rows()}["us_2025_01_15_diffusion"] == "never in force"
     letter = next(row for row in rows if row["id"] == "us_2025_04_09_h20_letter")
     assert "memory bandwidth >= 4000 GB/s (inferred)" in letter["thresholds"]
+    caps = {row["id"]: (row["fee_share"], row["volume_cap"], row["unit_cap"]) for row in rule_rows()}
+    assert caps["us_2026_01_15_case_by_case"] == (None, 0.5, None)
+    assert caps["us_2026_05_h200_ten_firms"] == (None, None, 75000)
+    assert caps["us_2026_01_15_tariff232"] == (0.25, None, None)
+    assert any("letters of April 2025" in text for text in open_questions())
     shown = source_rows(rows[0]["sources"])
     assert shown[0]["title"]
     assert shown[0]["known"] in ("fetched", "recalled")

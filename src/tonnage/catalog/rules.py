@@ -35,6 +35,7 @@ __all__ = [
     "free_windows",
     "lawful",
     "load_rules",
+    "open_questions",
     "performance_density",
     "rule_book",
     "rule_rows",
@@ -53,7 +54,7 @@ def rule_rows(
     """One row per rule, oldest first: those announced by `as_of`, those that reach `place`, when they are given.
 
     Columns: id, title, jurisdiction, kind, announced, from, until, state, paragraph, where, thresholds, chips, effect,
-    sources.
+    fee_share (of price), volume_cap (share of US shipments), unit_cap (chips per customer or batch), sources.
     """
     rules = book or rule_book()
     places = rules.data.places
@@ -87,6 +88,9 @@ def _row(rule: Rule, as_of: Date | None, book: RuleBook) -> dict[str, Any]:
         "thresholds": list(thresholds(rule, book)),
         "chips": list(rule.chips),
         "effect": rule.text,
+        "fee_share": rule.fee_share or None,
+        "volume_cap": rule.volume_cap,
+        "unit_cap": rule.unit_cap,
         "sources": list(rule.sources),
     }
 
@@ -106,6 +110,11 @@ def source_rows(identifiers: Iterable[str]) -> list[dict[str, str]]:
     known = load_rules().sources
     found = [known[name] for name in identifiers if name in known]
     return [{"id": s.id, "title": s.title, "url": s.url, "known": s.known, "via": s.via} for s in found]
+
+
+def open_questions() -> tuple[str, ...]:
+    """What could not be verified about the rules as a whole."""
+    return load_rules().could_not_verify
 
 
 # ---------------------------------------------------------------- words
