@@ -120,7 +120,6 @@ class Reader:
         if known is None:
             raise _CellError("source", f'no source with the key "{source[:60]}"', nearest(source[:60], self.sources))
         value, base = _cell("unit" if cells["value"] else "value", convert, cells["value"], cells["unit"])
-        scale = {column: self._bound(cells, column) for column in ("low", "high")}
         note = cells["note"]
         if known.known == "recalled":
             note = f"{note}; recalled, not re-read" if note else "recalled, not re-read"
@@ -137,25 +136,31 @@ class Reader:
             "note": note,
             "known": "own" if self.own else known.known,
             "printed": f"{cells['value']} {cells['unit']}" if plain else cells["value"],
-            "retrieved": self._day(cells, "retrieved"),
-            "date": self._day(cells, "date"),
-            "disclosed": self._day(cells, "disclosed") or self._end(cells["date"]),
-            "until": self._day(cells, "until"),
-            "about": tuple(cells.get("about", "").split()),
-            "place": tuple(cells.get("place", "").split()),
-            "tenure": cells.get("tenure", ""),
-            "period": cells.get("period", ""),
-            "mark": cells.get("mark", ""),
-            **scale,
         }
+        self._optional(cells, fields)
         try:
             return Fact(**fields)
         except ValueError as error:
             raise _CellError(_guilty(cells), str(error)) from None
 
-    def _bound(self, cells: Mapping[str, str], column: str) -> float | None:
-        if not cells[column]:
-            return None
+    def _optional(self, cells: Mapping[str, str], fields: dict[str, Any]) -> None:
+        """Adds what a row may leave out: most cells are empty, and an empty one costs nothing."""
+        for column in ("low", "high"):
+            if cells[column]:
+                fields[column] = self._bound(cells, column)
+        for column in ("retrieved", "date", "until"):
+            if cells.get(column):
+                fields[column] = self._day(cells, column)
+        if cells["date"] or cells.get("disclosed"):
+            fields["disclosed"] = self._day(cells, "disclosed") or self._end(cells["date"])
+        for column in ("about", "place"):
+            if cells.get(column):
+                fields[column] = tuple(cells[column].split())
+        for column in ("tenure", "period", "mark"):
+            if cells.get(column):
+                fields[column] = cells[column]
+
+    def _bound(self, cells: Mapping[str, str], column: str) -> float:
         if cells["unit"] in ("text", "date", "flag"):
             raise _CellError(column, "only a number has an interval")
         value = _cell(column, convert, cells[column], cells["unit"])[0]
