@@ -66,7 +66,7 @@ def test_chunks_of_llama_4() -> None:
 
 
 def test_compression_of_deepseek_v4() -> None:
-    """At a long context the two compressed kinds cost 1/4 x (512 + 128) and 1/128 x 512 a token, the windows nothing."""
+    """Beyond the windows the two compressed kinds cost 1/4 x (512 + 128) and 1/128 x 512 a token."""
     arch = load("deepseek-v4-flash")
     grown = cache_elements(arch, 256_000.0) - cache_elements(arch, 128_000.0)
     assert grown == 128_000 * (21 * 640 / 4 + 20 * 512 / 128)

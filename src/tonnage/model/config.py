@@ -81,6 +81,14 @@ class Reader:
             return None
         return list(value[:length])
 
+    def numbers(self, key: str) -> set[int]:
+        """The layers that a list names; empty when it is missing."""
+        found = self.listing(key) or []
+        if not all(isinstance(entry, int) for entry in found):
+            self.wrong(key, "expected a list of layer numbers")
+            return set()
+        return set(found)
+
     def section(self, key: str) -> Reader | None:
         """A nested configuration."""
         value = self.config.get(key)

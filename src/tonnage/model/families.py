@@ -94,7 +94,7 @@ def qwen3_moe(read: Reader) -> Body:
     """Qwen3 mixture of experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     step = read.whole("decoder_sparse_step", default=1)
-    plain = set(read.listing("mlp_only_layers") or [])
+    plain = read.numbers("mlp_only_layers")
     mixer, moe = _qwen3_attention(read, hidden), qwen_experts(read)
     sparse = [layer not in plain and (layer + 1) % step == 0 for layer in range(depth)]
     dense = gated(read, hidden) if not all(sparse) else moe
@@ -285,7 +285,7 @@ def llama4(read: Reader) -> Body:
         shared=Dense(size),
     )
     dense = Dense(read.whole("intermediate_size_mlp", default=size))
-    chosen = set(read.listing("moe_layers") or range(step - 1, depth, step))
+    chosen = read.numbers("moe_layers") or set(range(step - 1, depth, step))
     chunk = read.whole("attention_chunk_size", default=8192, low=0, high=10**9)
     every = read.whole("no_rope_layer_interval", default=4)
     kinds = read.listing("layer_types", depth)

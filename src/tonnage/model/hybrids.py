@@ -77,7 +77,7 @@ def kimi_linear(read: Reader) -> Body:
     """
     hidden, depth = read.whole("hidden_size"), read.layers()
     section = read.section("linear_attn_config") or read
-    full = set(section.listing("full_attn_layers") or [])
+    full = section.numbers("full_attn_layers")
     kinds = read.listing("layer_types", depth)
     whole = [k == "full_attention" for k in kinds] if kinds else [i + 1 in full for i in range(depth)]
     attention = latent(read, hidden)
