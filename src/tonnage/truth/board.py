@@ -47,9 +47,19 @@ class Board:
         """Metrics that occur, most figures first."""
         return tuple(name for name, _ in Counter(row.metric for row in self.rows).most_common())
 
+    @property
+    def fair(self) -> tuple[tuple[Prediction, ...], tuple[Prediction, ...]]:
+        """Ours and the null model's with the source left out; both in sample where no such fit is kept."""
+        return (self.left_out, self.null_left_out) if self.left_out else (self.rows, self.null)
+
+    @property
+    def label(self) -> str:
+        """What `fair` is."""
+        return "source left out" if self.left_out else "in sample"
+
     def only(self, keep: Callable[[Prediction], bool]) -> Board:
         """The board of the figures for which `keep` holds."""
-        kept = {name: tuple(row for row in getattr(self, name) if keep(row)) for name in PARTS}
+        kept: dict[str, Any] = {name: tuple(row for row in getattr(self, name) if keep(row)) for name in PARTS}
         return replace(self, **kept, anchored=tuple(one for one in self.anchored if keep(one.figure)))
 
     def of(self, metric: str) -> Board:
@@ -75,7 +85,7 @@ class Board:
             body["left_out"] = summarise(self.left_out).to_json()
         if self.chip_out:
             body["chip_left_out"] = summarise(self.chip_out).to_json()
-        better, votes = beaten(self.rows, self.null)
+        better, votes = beaten(*self.fair)
         body["beats_null"] = {"groups": better, "of": votes}
         return body
 

@@ -69,7 +69,8 @@ def left_out(found: Sequence[tuple[Ready, TrainPlan]], folds: str, by: str) -> l
         figure = one.anchored.figure
         side = figure.group if by == "group" else figure.tags[by]
         if kept and plan.layout is not None:
-            stack = Stack(**kept[side]) if side in kept else None
+            key = next((name for name in kept if side == name or (by == "chip" and side.startswith(name))), None)
+            stack = Stack(**kept[key]) if key else None
             seconds = float(evaluate(one.job, one.system, plan.layout, stack).step_time[0])
             made.append(_row(one, plan, seconds))
     return made
@@ -86,6 +87,14 @@ def _planned(ready: Ready) -> tuple[Ready, TrainPlan]:
     if not (math.isfinite(rate) and rate > 0):
         raise Skip(f"no layout is predicted to run: {plan.outcome.reason}")
     return ready, plan
+
+
+def planned(ready: Ready) -> TrainPlan | None:
+    """The plan of a case, or None where there is none."""
+    try:
+        return _planned(ready)[1]
+    except Skip:
+        return None
 
 
 def _row(ready: Ready, plan: TrainPlan, seconds: float) -> Prediction:
