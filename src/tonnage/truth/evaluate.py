@@ -36,7 +36,7 @@ def accuracy(command: str, catalog: Catalog, files: Sequence[Path] = (), everyth
     predictor = predict_training if command == "train" else predict_serving
     made = predictor.predict(chosen, library, skipped)
     same = not files and not everything
-    known = made.anchored if same else predictor.references(bundled(command), library)
+    known = made.anchored if same else predictor.references(bundled(command), library) if made.rows else []
     return assemble(made, command, known, +skipped)
 
 
