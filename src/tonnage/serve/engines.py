@@ -15,7 +15,9 @@ class Engine:
     what is left after weights and buffers (TensorRT-LLM) instead of to the whole; block: tokens in a KV block;
     chunk: new tokens in one step at most; running: sequences running at once at most, per attention replica;
     mixed: whether prefill chunks ride in decode steps; reserved: share of the output for which cache is kept free from
-    the start (1: a started request is never evicted); source: where the defaults are documented.
+    the start (1: a started request is never evicted); states: recurrent states kept for one running sequence of a
+    hybrid model; state_share: share of the cache's memory set aside for them, None where both share one pool; source:
+    where the defaults are documented.
     """
 
     name: str
@@ -26,11 +28,13 @@ class Engine:
     running: int
     mixed: bool
     reserved: float
+    states: int
+    state_share: float | None
     source: str
 
 
 _VLLM = "https://docs.vllm.ai/en/stable/configuration/engine_args/"
-_SGLANG = "https://docs.sglang.io/advanced_features/server_arguments.html"
+_SGLANG = "https://docs.sglang.io/advanced_features/server_arguments.html; states: sgl-project/sglang issue 38846"
 _TRTLLM = "https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html"
 _ASCEND = "https://docs.vllm.ai/projects/ascend/en/latest/user_guide/configuration/additional_config.html"
 _AMD = "https://github.com/ROCm/ATOM"
@@ -38,11 +42,11 @@ _AMD = "https://github.com/ROCm/ATOM"
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("vllm", 0.90, False, 16, 8192, 1024, True, 0.5, _VLLM),
-        Engine("sglang", 0.88, False, 1, 8192, 2048, False, 0.5, _SGLANG),
-        Engine("trtllm", 0.90, True, 32, 8192, 2048, True, 1.0, _TRTLLM),
-        Engine("vllm-ascend", 0.90, False, 128, 8192, 1024, True, 0.5, _ASCEND),
-        Engine("atom", 0.90, False, 16, 16384, 512, False, 0.5, _AMD),
+        Engine("vllm", 0.90, False, 16, 8192, 1024, True, 0.5, 1, None, _VLLM),
+        Engine("sglang", 0.88, False, 1, 8192, 2048, False, 0.5, 5, 0.9 / 1.9, _SGLANG),
+        Engine("trtllm", 0.90, True, 32, 8192, 2048, True, 1.0, 1, None, _TRTLLM),
+        Engine("vllm-ascend", 0.90, False, 128, 8192, 1024, True, 0.5, 1, None, _ASCEND),
+        Engine("atom", 0.90, False, 16, 16384, 512, False, 0.5, 1, None, _AMD),
     )
 }
 

@@ -31,6 +31,20 @@ def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: N
     return point
 
 
+def open_loop(evaluate: Callable[[Numbers], Point], traffic: Traffic, arrival: Numbers, most: Numbers) -> Point:
+    """The point at which a replica serves `arrival` requests per second, or as many as it can with `most` running.
+
+    Little's law: running = arrival x decode time; the fixed point is approached from an idle replica, each step
+    halfway in logarithms, since near saturation decode time grows with what runs.
+    """
+    running = np.asarray(np.minimum(1.0, most) + 0.0 * arrival)
+    for _ in range(2 * ROUNDS):
+        point = evaluate(np.minimum(running, most))
+        wanted = np.minimum(np.maximum(arrival * traffic.steps * point.step, 1e-3), most)
+        running = np.sqrt(np.maximum(running, 1e-3) * wanted)
+    return evaluate(np.minimum(wanted, most))
+
+
 def queued(point: Point, traffic: Traffic, population: Numbers) -> Numbers:
     """Mean time to first token [s] when more requests circle than run.
 

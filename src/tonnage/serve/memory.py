@@ -28,8 +28,11 @@ firmware keeps: 81,559 MiB of an 80 GB H100, 97,871 of a 96 GB H20, 143,771 of a
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one rank, per what they are for; may be arrays. pool: what the engine leaves for the KV cache; sequence:
-    KV cache of one sequence at the context it is planned for; usable: what the engine takes of `capacity` at most.
+    """Bytes on one rank, per what they are for; may be arrays.
+
+    pool: what the engine leaves for the cache; sequence: cache of one sequence at the context it is planned for, state
+    included; state: recurrent state of one sequence, all copies that the engine keeps; state_share: share of the pool
+    set aside for states; usable: what the engine takes of `capacity` at most.
     """
 
     weights: Numbers
@@ -37,13 +40,20 @@ class Memory:
     buffers: Numbers
     pool: Numbers
     sequence: Numbers
+    state: Numbers
+    state_share: float | None
     usable: Numbers
     capacity: float
 
     @property
     def sequences(self) -> Numbers:
         """Sequences that fit at once on one attention replica; 0 or less when the weights alone do not fit."""
-        return self.pool / self.sequence
+        if self.state_share is None:
+            return self.pool / self.sequence
+        keys = np.maximum(self.sequence - self.state, 1.0)
+        state = np.maximum(self.state, 1e-9)
+        apart = np.minimum(self.pool * self.state_share / state, self.pool * (1 - self.state_share) / keys)
+        return np.where(np.asarray(self.state) > 0, apart, self.pool / self.sequence)
 
     def used(self, sequences: Numbers) -> Numbers:
         """Bytes used with that many sequences."""
@@ -127,4 +137,8 @@ def memory(
     fixed = weights + activations + RUNTIME
     pool = (capacity - fixed) * (usable / capacity) if engine.share_of_free else usable - fixed
     held = sequence_bytes(arch, precision.cache, layout, context, engine.block, mtp=mtp)
-    return Memory(weights, activations, np.asarray(RUNTIME), pool, held, usable, capacity)
+    state = sequence_bytes(arch, precision.cache, layout, np.asarray(0.0))
+    held = held + state * (engine.states - 1)
+    share_of = engine.state_share
+    buffers = np.asarray(RUNTIME)
+    return Memory(weights, activations, buffers, pool, held, state * engine.states, share_of, usable, capacity)

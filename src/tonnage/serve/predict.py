@@ -78,7 +78,8 @@ def grouped(cases: Sequence[Case]) -> dict[Any, list[int]]:
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, case in enumerate(cases):
         own = case.drafts is None or case.drafts > 0
-        groups[case.arch.name, case.accelerator.name, case.weights, case.kv, case.mode, own].append(i)
+        key = (case.arch.name, case.accelerator.name, case.weights, case.kv or default_cache(case), case.mode)
+        groups[*key, own, case.rate is None].append(i)
     return groups
 
 
@@ -215,6 +216,10 @@ def _aggregated(group: Group) -> Figures:
     def evaluate(running: Any) -> Point:
         return together(group.service, group.layout, traffic, running, limit, mixed)
 
+    if group.cases[0].rate is not None:
+        arrival = _array([case.rate or 0.0 for case in group.cases]) / group.replicas
+        point = loop.open_loop(evaluate, traffic, arrival, most)
+        return Figures(np.minimum(point.rate, arrival) * group.replicas, point.tpot, point.ttft, point, None, most)
     point = loop.closed(evaluate, traffic, population, most)
     ttft = np.where(population > most, loop.queued(point, traffic, population), point.ttft)
     return Figures(point.rate * group.replicas, point.tpot, ttft, point, None, most)
