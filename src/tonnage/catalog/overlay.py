@@ -31,7 +31,7 @@ QUANTITIES = {
 }
 """Attributes of a chip in YAML that are quantities, and the kind of each; `rates.*` are FLOP/s."""
 
-TEXTS = ("title", "vendor", "memory_type", "link_name", "process", "note", "status")
+TEXTS = ("title", "vendor", "designed_in", "memory_type", "link_name", "process", "note", "status")
 FLAGS = ("datacentre", "china_oriented")
 KEYS = (*TEXTS, *FLAGS, *QUANTITIES, "chip", "rates", "released", "source", "kind", "price", "place", "purchase")
 PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4", "int4")

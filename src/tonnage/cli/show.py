@@ -213,7 +213,7 @@ def _price_table(rows: list[Row], *, chips: bool = False) -> Table:
 
 
 def _rules(asked: Asked) -> Shown:
-    from tonnage.catalog.rules import rule_rows
+    from tonnage.catalog.rules import open_questions, rule_rows
 
     rows = rule_rows(asked.as_of, asked.place)
     names = ("from", "until", "state", "id")
@@ -225,7 +225,9 @@ def _rules(asked: Asked) -> Shown:
     where = f" that reach {asked.place}" if asked.place else ""
     sentence = f"{len(rows)} rules{where}{asked.when}. For planning; not legal advice."
     hints = ("tonnage show h20 --as-of 2025-04-16 --in CN", f"tonnage show {rows[-1]['id']}" if rows else "")
-    return Shown(Answer(sentence, tables=(table,), hints=hints[: 1 + bool(rows)], records=_flat(rows)), {"rules": rows})
+    unsure = tuple(("not verified", question) for question in open_questions())
+    answer = Answer(sentence, unsure, (table,), hints=hints[: 1 + bool(rows)], records=_flat(rows))
+    return Shown(answer, {"rules": rows, "could_not_verify": list(open_questions())})
 
 
 def _events(asked: Asked) -> Shown:
