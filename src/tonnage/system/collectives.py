@@ -53,9 +53,10 @@ def wire_bytes(collective: Collective, accelerator: Accelerator) -> tuple[Any, A
     """Bytes that one rank sends (inside the scale-up domain, through its NIC).
 
     Reductions and gathers are hierarchical: first inside, then each rank its share across. An all-to-all sends each
-    copy to a rank drawn evenly from the group; with `forwarding`, E = L (1 - (1 - 1/L)^copies) domains receive one copy
-    across NICs, L = min(limit, domains), and every copy crosses the scale-up links once (DeepSeek-V3, arXiv 2412.19437
-    section 3.2.2).
+    copy to a rank drawn evenly from the group. With `forwarding` a token goes once to each domain that it visits, E = L
+    (1 - (1 - 1/L)^copies) of L = min(limit, domains), across NICs, and once to each rank, likewise, over the scale-up
+    links (DeepSeek-V3, arXiv 2412.19437 section 3.2.2; DeepEP's normal kernels); without, every copy is sent alone
+    (DeepEP's low-latency kernels).
     """
     inside, domains = reach(collective, accelerator)
     payload = np.asarray(collective.payload, dtype=float)
@@ -76,8 +77,13 @@ def _exchange_bytes(collective: Collective, payload: Any, inside: Any, domains: 
     if not collective.forwarding:
         return payload * copies * (inside - 1) / size, payload * copies * (size - inside) / size
     visited = np.minimum(np.asarray(collective.limit, dtype=float), domains)
-    distinct = visited * (1.0 - (1.0 - 1.0 / visited) ** copies)
-    return payload * copies * (inside - 1) / inside, payload * distinct * (domains - 1) / domains
+    ranks = np.maximum(_distinct(visited * inside, copies), 1.0)
+    return payload * ranks * (inside - 1) / inside, payload * _distinct(visited, copies) * (domains - 1) / domains
+
+
+def _distinct(places: Any, copies: Any) -> Any:
+    """Expected different places among `copies` drawn evenly from `places`."""
+    return places * (1.0 - (1.0 - 1.0 / places) ** copies)
 
 
 def collective_time(
@@ -90,7 +96,9 @@ def collective_time(
     """Time of one collective (not times `count`) [s]; zero for a group of one.
 
     fused: inference kernels that reduce small buffers inside the domain in one or two shots without a library call.
-    Inside and across run one after the other for reductions; an all-to-all pipelines them (the slower counts).
+    Inside and across run one after the other for reductions; an all-to-all pipelines them (the slower counts). Across
+    domains a reduction takes log2(domains) latencies (a tree; assumption), an all-to-all one. Congestion of the
+    network is neglected: fat trees of one rail per rank.
     Raises `MissingFact` when every candidate needs a link whose bandwidth no source gives; where only some do, theirs
     is infinite.
     """
@@ -104,11 +112,13 @@ def collective_time(
     if fused and collective.kind == "all_reduce":
         local = np.minimum(local, _one_shot(collective, accelerator.link, inside, c))
         local = np.minimum(local, c["fused_latency"] * 2 + inside_bytes / (accelerator.link * fraction))
-    hops = np.log2(np.maximum(domains, 2.0))
+    hops = 1.0 if exchange else np.log2(np.maximum(domains, 2.0))
     remote = c["nic_latency"] * hops + across_bytes / (accelerator.nic * c["nic_fraction"])
     local = np.where(inside_bytes > 0, local, 0.0)
     remote = np.where(across_bytes > 0, remote, 0.0)
     total = np.maximum(local, remote) if collective.kind == "all_to_all" else local + remote
+    if collective.kind == "all_to_all" and collective.forwarding:
+        total = np.where(total > 0, total + c["forward_latency"], 0.0)
     return _known(total, accelerator)
 
 

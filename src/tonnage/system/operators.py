@@ -23,6 +23,9 @@ COMPUTE, MEMORY, LAUNCH = 0, 1, 2
 STATE = 4.0
 """Bytes of an element of recurrent state: kept in FP32 (Yang et al. 2024, arXiv 2412.06464)."""
 
+CHUNK = 64.0
+"""Tokens of one chunk of a scan (Yang et al. 2024, arXiv 2406.06484)."""
+
 
 class Work(Protocol):
     """What the cost models read of an operator; see `model.operators.Operator`. All of it is per rank and per layer."""
@@ -140,18 +143,16 @@ def gemm_parts(
     """Parts of a GEMM of shape (m, n, k).
 
     e_c = fraction x rows used of padded tiles (m / 64 ceil(m/64): 64 rows are what a Hopper warp group multiplies)
-    x k / (k + depth_half) (filling and draining the pipeline over the depth) x tiles / (tiles + tiles_half) (128 x 128
-    output tiles against what the chip can work on at once). floor = launch + k x depth_latency, and quantising the
-    input where the multiplication is narrower than the activations.
+    x k / (k + depth_half) (filling and draining the pipeline over the depth). floor = launch + k x depth_latency, and
+    quantising the input where the multiplication is narrower than the activations.
     """
-    m, n, k = shape
+    m, _, k = shape
     peak = rate(chip, weights.compute)
     narrow = peak.runs_in not in ("bf16", "fp16")
     m = np.maximum(m, 1e-9)
     filled = m / (np.ceil(m / c["tile"]) * c["tile"])
-    tiles = np.ceil(m / 128.0) * np.ceil(n / 128.0)
     e_c = fraction(chip, weights.kernel if narrow else "bf16", c) * filled * k / (k + c["depth_half"])
-    e_c = np.maximum(e_c * tiles / (tiles + c["tiles_half"]), 1e-9)
+    e_c = np.maximum(e_c, 1e-9)
     floor = c["floor"] + (c["quantise_floor"] if narrow else 0.0) + k * c["depth_latency"]
     return Parts(flop / (peak.value * e_c), traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
 
@@ -194,38 +195,47 @@ def _grouped_gemm(operator: Work, chip: Accelerator, precision: Precision, fitte
     traffic = active * operator.n * operator.k * weights.element + moved
     c = {**fitted.of("gemm"), **fitted.of("grouped_gemm")}
     parts = gemm_parts((visits / active, operator.n * active, operator.k), operator.flop, traffic, chip, weights, c)
-    slower = Parts(parts.compute / c["grouped"], parts.memory, parts.floor, parts.softness)
-    return _timing(slower, operator, traffic, "grouped_gemm", chip, fitted)
+    return _timing(parts, operator, traffic, "grouped_gemm", chip, fitted)
 
 
 def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
-    """FlashAttention-like core: e_c = fraction x n/(n + keys_half) x rows used of a tile of query rows.
+    """FlashAttention-like core (Dao et al. 2022, arXiv 2205.14135).
 
-    n: keys seen by a query on average. Query rows that share one KV head: flop / (2 cache_read), one row a query head
-    of the group in decode (all heads for absorbed MLA), unbounded in prefill. Dao et al. 2022, arXiv 2205.14135.
+    compute = (flop + scores x softmax) / (16-bit rate x e_c): each score costs `softmax` FLOP beside the products,
+    which is why FP8 products bring nothing measurable (0.38 of the FP8 rate against 0.78 of BF16's on H100). e_c =
+    fraction x n / (n + keys_half) x rows / (rows + rows_half): n keys seen by a query on average (blocks on the
+    diagonal are half empty, the loop has to fill); rows: query rows that share one KV head, flop / (2 cache_read): a
+    group's heads in decode, unbounded in prefill. FLOP in `precision.attention` other than 16 bit are priced so too.
     """
     c = fitted.of("attention")
-    multiply = FORMATS[precision.attention]
-    peak = rate(chip, multiply.compute)
     cached = (operator.cache_read + operator.cache_write) * FORMATS[precision.cache].element
     traffic = cached + operator.stream * precision.activations
     rows = operator.flop / np.maximum(2.0 * np.asarray(operator.cache_read, dtype=float), 1e-9)
     used = rows / (rows + c["rows_half"])
-    kernel = "bf16" if peak.runs_in in ("bf16", "fp16") else "fp8"
-    e_c = fraction(chip, kernel, c) * used * operator.n / (operator.n + c["keys_half"])
+    e_c = fraction(chip, "bf16", c) * used * operator.n / (operator.n + c["keys_half"])
     if operator.name.endswith("dgrad"):
         e_c = e_c * c["backward"]
-    compute = operator.flop / (peak.value * np.maximum(e_c, 1e-9))
+    scores = operator.flop / np.maximum(operator.k, 1e-9)
+    compute = (operator.flop + scores * c["softmax"]) / (rate(chip, "bf16").value * np.maximum(e_c, 1e-9))
     parts = Parts(compute, traffic / (chip.bandwidth * c["memory"]), c["floor"], c["softness"])
     return _timing(parts, operator, traffic, "attention", chip, fitted)
 
 
 def _scan(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
-    """Linear attention or state-space scan: chunked matrix products at a low fraction, or state traffic in decode."""
+    """Linear attention or state-space scan: a recurrent step in decode, chunks of CHUNK tokens else.
+
+    Chunks write and read intermediates (`intermediates` times the stream), need more kernels (`chunk_floor`) and follow
+    each other inside a sequence (`chunk_latency` each). Sequences = state read / state of one sequence.
+    """
     c = fitted.of("scan")
-    traffic = (operator.cache_read + operator.cache_write) * STATE + operator.stream * precision.activations
+    state = np.maximum(np.asarray(operator.groups * operator.n * operator.k, dtype=float), 1e-9)
+    length = np.maximum(operator.m / np.maximum(operator.cache_read / state, 1e-9), 1.0)
+    chunked = 1.0 - 1.0 / length
+    stream = operator.stream * precision.activations * (1.0 + c["intermediates"] * chunked)
+    traffic = (operator.cache_read + operator.cache_write) * STATE + stream
     compute = operator.flop / (rate(chip, "bf16").value * fraction(chip, "bf16", c))
-    parts = Parts(compute, traffic / (chip.bandwidth * c["memory"]), c["floor"], c["softness"])
+    floor = c["floor"] + chunked * c["chunk_floor"] + length / CHUNK * chunked * c["chunk_latency"]
+    parts = Parts(compute, traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
     return _timing(parts, operator, traffic, "scan", chip, fitted)
 
 
