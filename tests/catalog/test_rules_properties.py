@@ -57,12 +57,14 @@ def test_more_is_never_less_controlled(
 
 @settings(max_examples=150, deadline=None)
 @given(chips, dates, places, homes, st.sampled_from(["rates", "die_area_mm2"]))
-def test_hiding_a_fact_never_frees_a_chip(
+def test_hiding_a_fact_never_frees_a_chip_in_silence(
     chip: ChipTraits, date: datetime.date, place: str, home: str | None, what: str
 ) -> None:
     hidden = dataclasses.replace(chip, **{what: () if what == "rates" else None})
     full = classify(chip, date, place, home).status
-    assert classify(hidden, date, place, home).status != "free" or full == "free"
+    found = classify(hidden, date, place, home)
+    said = any("not known" in text for text in found.could_not_verify)  # a paragraph inferred from an unpublished letter
+    assert found.status != "free" or full == "free" or said
 
 
 @settings(max_examples=150, deadline=None)

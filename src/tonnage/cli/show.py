@@ -225,7 +225,7 @@ def _rules(asked: Asked) -> Shown:
     where = f" that reach {asked.place}" if asked.place else ""
     sentence = f"{len(rows)} rules{where}{asked.when}. For planning; not legal advice."
     hints = ("tonnage show h20 --as-of 2025-04-16 --in CN", f"tonnage show {rows[-1]['id']}" if rows else "")
-    unsure = tuple(("not verified", question) for question in open_questions())
+    unsure = () if asked.as_of else tuple(("not verified", question) for question in open_questions())
     answer = Answer(sentence, unsure, (table,), hints=hints[: 1 + bool(rows)], records=_flat(rows))
     return Shown(answer, {"rules": rows, "could_not_verify": list(open_questions())})
 
