@@ -63,7 +63,7 @@ def test_hiding_a_fact_never_frees_a_chip_in_silence(
     hidden = dataclasses.replace(chip, **{what: () if what == "rates" else None})
     full = classify(chip, date, place, home).status
     found = classify(hidden, date, place, home)
-    said = any("not known" in text for text in found.could_not_verify)  # a paragraph inferred from an unpublished letter
+    said = any("not known" in text for text in found.could_not_verify)
     assert found.status != "free" or full == "free" or said
 
 
