@@ -15,7 +15,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from tonnage.model import Architecture, Load, Operator, Step, build, operators
+from tonnage.model import Architecture, Load, Operator, Step, build, operators, params
 
 BATCH, LENGTH = 2, 24
 SMALL: dict[str, Any] = {
@@ -154,6 +154,20 @@ KINDS: dict[str, dict[str, Any]] = {
         "layer_types": ["full_attention", "minimax_m3_sparse"],
         "mlp_layer_types": ["dense", "sparse"],
     },
+    "qwen2_moe": EXPERTS | {"shared_expert_intermediate_size": 12},
+    "phi3": {"head_dim": 8},
+    "granite": {},
+    "smollm3": {},
+    "ministral": {"sliding_window": 5},
+    "gemma2": {"sliding_window": 5, "tie_word_embeddings": True},
+    "gemma3_text": {"sliding_window": 5, "tie_word_embeddings": True},
+    "olmo2": {},
+    "olmoe": {"num_experts": 6, "num_experts_per_tok": 3},
+    "seed_oss": {"attention_bias": True, "attention_out_bias": True},
+    "ernie4_5": {"use_bias": True},
+    "dots1": LATENT,
+    "glm4": {"attention_bias": True},
+    "gpt_neox": {"num_key_value_heads": 4},
     "gemma4_text": {
         "layer_types": ["sliding_attention", "full_attention"],
         "global_head_dim": 16,
@@ -173,8 +187,8 @@ def tiny(kind: str) -> dict[str, Any]:
     return SMALL | KINDS[kind] | {"model_type": kind}
 
 
-def counted(kind: str) -> float:
-    """FLOP of one forward pass by torch's counter, without rotary angles and recurrent scans."""
+def counted(kind: str) -> tuple[float, int]:
+    """FLOP of one forward pass by torch's counter, without rotary angles and recurrent scans; and the parameters."""
     import torch
     import transformers
     from torch.utils.flop_counter import FlopCounterMode
@@ -197,7 +211,7 @@ def counted(kind: str) -> float:
             left_out += total
         elif recurrent:
             left_out += total - sum(totals.get(f"{path}.{name}", 0.0) for name, _ in module.named_children())
-    return totals["Global"] - left_out
+    return totals["Global"] - left_out, sum(parameter.numel() for parameter in model.parameters())
 
 
 def expected(arch: Architecture, operator: Operator) -> float:
@@ -223,10 +237,10 @@ def expected(arch: Architecture, operator: Operator) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore")
-def test_flop_equal_those_of_the_counter(kind: str) -> None:
+def test_flop_and_parameters_are_those_counted(kind: str) -> None:
     arch = build(tiny(kind), name=kind)
     made = operators(arch, Step((Load(float(BATCH), float(LENGTH)),), float(BATCH * LENGTH)))
-    assert sum(expected(arch, op) for op in made) == counted(kind)
+    assert (sum(expected(arch, op) for op in made), params(arch).total) == counted(kind)
 
 
 def test_causal_pairs_are_half_of_the_square_and_the_diagonal() -> None:

@@ -66,6 +66,10 @@ def test_config_file_folder_and_yaml_agree(tmp_path: Path) -> None:
     assert {arch.blocks for arch in loaded} == {build(LLAMA, name="x").blocks}
 
 
+def test_json_with_tabs_is_read(tmp_path: Path) -> None:
+    assert load(write(tmp_path / "tabs.json", json.dumps(LLAMA, indent="\t"))).blocks == build(LLAMA, name="x").blocks
+
+
 def test_yaml_like_a_bundled_model(tmp_path: Path) -> None:
     file = write(tmp_path / "r2.yaml", "like: deepseek-v3\nlayers: 80\nexperts: 384\n")
     arch = load(file)

@@ -140,8 +140,9 @@ def test_windows_bound_keys_and_reads() -> None:
 
 
 def test_gpt_keeps_what_korthikanti_counts_without_dropout_masks() -> None:
-    """arXiv 2205.05198, equation 1: 34 sbh bytes a layer, of which two dropout masks take 2 sbh: 32 sbh here, beside the
-    log-sum-exp of flash attention (4 bytes a head and token); the 5as/h term is what flash attention recomputes.
+    """Equation 1 of arXiv 2205.05198: 34 sbh bytes a layer, of which two dropout masks take 2 sbh.
+
+    Beside the 32 sbh, flash attention keeps a log-sum-exp (4 bytes a head and token) and recomputes the 5as/h term.
     """
     _, made = forward("gpt-3-175b", Load(1.0, 2048.0), logits=2048.0)
     saved = sum(op.saved for op in made if op.block == 0)

@@ -10,7 +10,7 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from tonnage.model import Load, Step, bundled_names, load, operators, params
+from tonnage.model import Load, Step, build, bundled_names, load, operators, params
 from tonnage.model.operators import MTP
 
 ROWS = {
@@ -107,6 +107,28 @@ def test_encoders_are_counted_by_name() -> None:
     tower = sum(size for name, size in counted.items() if "vision" in name or "projector" in name)
     assert sum(size for _, size in arch.encoders) == params(arch).encoders == tower
     assert {"vision_tower", "vision_projector"} <= set(params(arch).by_name)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"])
+def test_vision_towers_of_qwen(kind: str) -> None:
+    import torch
+    import transformers
+
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 4, "out_hidden_size": 24}
+    vision |= {"in_channels": 3, "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    vision |= {"num_position_embeddings": 16, "deepstack_visual_indexes": [1] if "vl" in kind else []}
+    text = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 4, "num_attention_heads": 4, "head_dim": 8}
+    text |= {"num_key_value_heads": 2, "vocab_size": 50, "model_type": f"{kind}_text", "tie_word_embeddings": False}
+    text |= {"pad_token_id": 0, "max_position_embeddings": 64}
+    if "moe" in kind:
+        text |= {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 20}
+        text |= {"shared_expert_intermediate_size": 12} if kind == "qwen3_5_moe" else {}
+    whole = {"model_type": kind, "text_config": text, "vision_config": vision, "tie_word_embeddings": False}
+    settings = transformers.AutoConfig.for_model(**json.loads(json.dumps(whole)))
+    with torch.device("meta"):
+        model = transformers.AutoModelForImageTextToText.from_config(settings)
+    assert params(build(whole, name=kind)).total == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_tied_embeddings_are_held_once() -> None:

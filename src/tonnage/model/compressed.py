@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -164,16 +164,9 @@ class Compressed:
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
         wide, mixed = self.heads * self.dim, self.groups * self.o_lora
+        first = site.gemm("o_a", "attention", mixed, wide / self.groups, "heads", saved=wide, heads=self.groups)
         return (
-            site.gemm(
-                "o_a",
-                "attention",
-                mixed,
-                wide / self.groups,
-                "column",
-                saved=wide,
-                heads=self.groups,
-            ),
+            replace(first, stream=first.m * float(wide + mixed)),
             site.gemm("o_proj", "attention", site.hidden, mixed, "row", saved=mixed),
         )
 

@@ -24,7 +24,7 @@ def encoders(read: Reader) -> Named:
         return _minimax(read, vision)
     if kind == "gemma4":
         return _gemma(read, vision)
-    if kind in ("qwen3_5", "qwen3_5_moe"):
+    if kind in ("qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"):
         return _qwen(vision)
     read.wrong("vision_config", f'the vision tower of model_type "{kind[:40]}" is not known: leave the section out')
     return ()
@@ -83,11 +83,16 @@ def _gemma(read: Reader, vision: Reader) -> Named:
 
 
 def _qwen(vision: Reader) -> Named:
-    """Qwen3.5's tower: biased layers with LayerNorm, 3D patches, learned positions, a merger."""
+    """Qwen3's tower: biased layers with LayerNorm, 3D patches, learned positions, a merger.
+
+    Qwen3-VL has a further merger for each deep layer that it feeds into the text model.
+    """
     hidden, wide = vision.whole("hidden_size"), vision.whole("intermediate_size")
     volume = vision.whole("in_channels") * vision.whole("temporal_patch_size") * vision.whole("patch_size") ** 2
     merged = hidden * vision.whole("spatial_merge_size") ** 2
     layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
     tower = _linear(volume, hidden) + vision.whole("num_position_embeddings") * hidden + vision.layers("depth") * layer
-    projector = 2 * hidden + _linear(merged, merged) + _linear(merged, vision.whole("out_hidden_size"))
+    projector = _linear(merged, merged) + _linear(merged, vision.whole("out_hidden_size"))
+    deep = len(vision.listing("deepstack_visual_indexes") or [])
+    projector = (1 + deep) * projector + 2 * hidden + deep * 2 * merged
     return (("vision_tower", tower), ("vision_projector", projector))

@@ -75,19 +75,19 @@ def llama(read: Reader) -> Body:
     """Llama, Mistral and kin: RMS norm, grouped-query attention, gated FFN."""
     hidden, bias = read.whole("hidden_size"), read.flag("attention_bias")
     mixer = biased(heads(read), hidden, bias, bias)
-    return _uniform(read, hidden, replace(mixer, window=_window(read)), gated(read, hidden))
+    return uniform(read, hidden, replace(mixer, window=_window(read)), gated(read, hidden))
 
 
 def qwen2(read: Reader) -> Body:
     """Qwen2 and 2.5: as Llama, with biases on query, key and value."""
     hidden = read.whole("hidden_size")
-    return _uniform(read, hidden, biased(heads(read), hidden, True, False), gated(read, hidden))
+    return uniform(read, hidden, biased(heads(read), hidden, True, False), gated(read, hidden))
 
 
 def qwen3(read: Reader) -> Body:
     """Qwen3: as Llama, with a norm on each query and key head."""
     hidden = read.whole("hidden_size")
-    return _uniform(read, hidden, _qwen3_attention(read, hidden), gated(read, hidden))
+    return uniform(read, hidden, _qwen3_attention(read, hidden), gated(read, hidden))
 
 
 def qwen3_moe(read: Reader) -> Body:
@@ -127,7 +127,7 @@ def mixtral(read: Reader) -> Body:
         top_k=top_k(read),
         size=read.whole("intermediate_size"),
     )
-    return _uniform(read, hidden, replace(heads(read), window=_window(read)), moe)
+    return uniform(read, hidden, replace(heads(read), window=_window(read)), moe)
 
 
 def minimax_m2(read: Reader) -> Body:
@@ -140,7 +140,7 @@ def minimax_m2(read: Reader) -> Body:
         top_k=top_k(read),
         size=read.whole("intermediate_size"),
     )
-    made = _uniform(read, hidden, replace(mixer, norm=norm), moe)
+    made = uniform(read, hidden, replace(mixer, norm=norm), moe)
     modules = read.whole("num_mtp_modules", default=0, low=0) if read.flag("use_mtp") else 0
     return replace(made, mtp=replace(made.layers[-1], count=modules) if modules else None)
 
@@ -165,13 +165,13 @@ def glm4_moe(read: Reader) -> Body:
     mixer = biased(heads(read), hidden, read.flag("attention_bias"), False)
     if read.flag("use_qk_norm"):
         mixer = replace(mixer, norm=2 * mixer.dim)
-    return _first_dense(read, hidden, depth, [mixer] * depth)
+    return first_dense(read, hidden, depth, [mixer] * depth)
 
 
 def deepseek(read: Reader) -> Body:
     """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
-    return _first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
+    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
 
 
 def deepseek_sparse(read: Reader) -> Body:
@@ -188,7 +188,7 @@ def deepseek_sparse(read: Reader) -> Body:
     kinds = read.listing("indexer_types", depth) or ["full"] * depth
     mixer = latent(read, hidden)
     mixers = [replace(mixer, indexer=replace(indexer, shared=kind == "shared")) for kind in kinds]
-    return _first_dense(read, hidden, depth, mixers)
+    return first_dense(read, hidden, depth, mixers)
 
 
 def latent(read: Reader, hidden: int) -> Mla:
@@ -219,7 +219,8 @@ def deepseek_experts(read: Reader) -> Moe:
     )
 
 
-def _first_dense(read: Reader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
+def first_dense(read: Reader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
+    """A body with a mixer for each layer, experts in all but the first layers, and multi-token prediction."""
     moe, first = deepseek_experts(read), read.whole("first_k_dense_replace", default=0, low=0)
     dense = Dense(read.whole("intermediate_size")) if first else None
     kinds = read.listing("mlp_layer_types", depth)
@@ -268,7 +269,7 @@ def nemotron(read: Reader) -> Body:
 def gemma(read: Reader) -> Body:
     """Gemma: wide heads, gated FFN, embedding shared with the head."""
     hidden = read.whole("hidden_size")
-    made = _uniform(read, hidden, heads(read, 256), gated(read, hidden))
+    made = uniform(read, hidden, heads(read, 256), gated(read, hidden))
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
@@ -320,7 +321,8 @@ def gated(read: Reader, hidden: int) -> Dense:
     return Dense(size, bias=(2 * size, hidden) if read.flag("mlp_bias") else (0, 0))
 
 
-def _uniform(read: Reader, hidden: int, mixer: Mixer, ffn: Ffn) -> Body:
+def uniform(read: Reader, hidden: int, mixer: Mixer, ffn: Ffn) -> Body:
+    """A body whose layers are all alike."""
     return body(read, [Block(1, mixer, ffn)] * read.layers(), hidden)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import find, lines_of
 from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel, nearest
-from tonnage.files import Document, read_yaml
+from tonnage.files import LIMIT, Document, read_json, read_yaml
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.changes import change
 from tonnage.model.config import Place, Reader
@@ -21,8 +21,9 @@ from tonnage.model.encoders import encoders
 from tonnage.model.families import FAMILIES as PLAIN
 from tonnage.model.families import Body, Family
 from tonnage.model.hybrids import HYBRIDS
+from tonnage.model.others import OTHERS
 
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS}
+FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS}
 """What reads each `model_type`."""
 
 DEEPEST = 4
@@ -92,12 +93,22 @@ def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
         if not (path / "config.json").is_file():
             raise InputError(Problem("a folder without a config.json", where=name))
         path = path / "config.json"
-    document = read_yaml(path)
+    document = _document(path)
     if not isinstance(document.value, dict):
         raise InputError(Problem("expected the keys of a model configuration", where=str(path)))
     if "like" in document.value:
         return _like(document, path, catalog, depth)
     return build(document.value, name=_title(path), source=str(path), place=_place(document))
+
+
+def _document(path: Path) -> Document:
+    """YAML, or JSON that is not YAML too (tabs); JSON read as YAML tells the place of every key."""
+    try:
+        return read_yaml(path)
+    except InputError:
+        if path.suffix != ".json":
+            raise
+        return read_json(path, limit=LIMIT)
 
 
 def _title(path: Path) -> str:
