@@ -106,7 +106,9 @@ def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:
     }
     hidden = tuning.overlap * np.minimum(sum(rows.values()), exchange)
     rows["expert_parallel_communication"] = exchange - hidden
-    rows["engine_host"] = tuning.host + tuning.sequence * spent.sequences + tuning.kernel * spent.kernels
+    rows["kernel_launches"] = tuning.kernel * spent.kernels
+    rows = {name: value * tuning.device for name, value in rows.items()}
+    rows["engine_host"] = tuning.host + tuning.sequence * spent.sequences
     return rows
 
 

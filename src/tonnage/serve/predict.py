@@ -14,13 +14,12 @@ from tonnage.layout import Layout
 from tonnage.serve import loop
 from tonnage.serve.case import Case, Estimate, Pool, Prediction
 from tonnage.serve.engines import Engine, engine
-from tonnage.serve.job import ACCEPTANCE
 from tonnage.serve.memory import memory, sequence_bytes
 from tonnage.serve.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.spread import spread
 from tonnage.serve.step import Service
-from tonnage.serve.tuning import Tuning, tuning
+from tonnage.serve.tuning import Constants, tuning
 from tonnage.system import per_die
 
 Array = NDArray[np.float64]
@@ -64,11 +63,11 @@ class Figures:
     most: Array
 
 
-def predict(cases: Sequence[Case], chosen: Tuning | None = None) -> tuple[Prediction, ...]:
-    """Predictions of `cases`, in their order. `chosen` replaces the fitted tuning (for fitting it)."""
+def predict(cases: Sequence[Case], fitted: Constants | None = None) -> tuple[Prediction, ...]:
+    """Predictions of `cases`, in their order. `fitted` replaces the constants that come with tonnage."""
     found: dict[int, Prediction] = {}
     for indices in grouped(cases).values():
-        group = prepare([cases[i] for i in indices], chosen)
+        group = prepare([cases[i] for i in indices], fitted)
         found.update(zip(indices, _predictions(group, figures(group)), strict=True))
     return tuple(found[i] for i in range(len(cases)))
 
@@ -83,13 +82,13 @@ def grouped(cases: Sequence[Case]) -> dict[Any, list[int]]:
     return groups
 
 
-def prepare(cases: Sequence[Case], chosen: Tuning | None = None) -> Group:
+def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
     """The arrays of a group of cases."""
     first = cases[0]
     chip = per_die(first.accelerator)
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
     engines = tuple(engine(case.engine, chip.vendor) for case in cases)
-    fitted = chosen or tuning(engines, chip, how.precision, first.arch)
+    tuned = tuning(engines, chip, fitted)
     layout, replicas = _layouts([case.pool for case in cases], first)
     ahead = [case.prefill for case in cases]
     second: tuple[Layout | None, Array | None] = (None, None)
@@ -98,8 +97,8 @@ def prepare(cases: Sequence[Case], chosen: Tuning | None = None) -> Group:
         pools = [pool for pool in ahead if pool is not None]
         second = _layouts(pools, first)
         count = count + _array([pool.count for pool in pools])
-    service = Service(first.arch, chip, how.precision, fitted)
-    return Group(tuple(cases), service, how, engines, _traffic(cases), layout, replicas, count, *second)
+    service = Service(first.arch, chip, how.precision, tuned)
+    return Group(tuple(cases), service, how, engines, _traffic(cases, float(tuned.acceptance)), layout, replicas, count, *second)
 
 
 def default_cache(case: Case) -> str:
@@ -114,22 +113,22 @@ def _array(values: Sequence[float]) -> Array:
     return np.array(values, dtype=float)
 
 
-def _traffic(cases: Sequence[Case]) -> Traffic:
+def _traffic(cases: Sequence[Case], usual: float) -> Traffic:
     drafts = _array([DRAFTS if case.drafts is None else case.drafts for case in cases])
     own = bool(drafts.any())
-    accepted = _array([_accepted(case, k) for case, k in zip(cases, drafts, strict=True)])
+    accepted = _array([_accepted(case, k, usual) for case, k in zip(cases, drafts, strict=True)])
     isl, osl = _array([case.isl for case in cases]), _array([max(case.osl, 1.0) for case in cases])
     known = _array([np.nan if case.context is None else case.context for case in cases])
     context = np.where(np.isnan(known), isl + osl / 2, known)
     return Traffic(isl, osl, _array([case.cache_hit for case in cases]), drafts, accepted, context, own)
 
 
-def _accepted(case: Case, drafts: float) -> float:
+def _accepted(case: Case, drafts: float, usual: float) -> float:
     if drafts == 0:
         return 1.0
     if case.accepted is not None:
         return case.accepted
-    a = ACCEPTANCE if case.acceptance is None else case.acceptance
+    a = usual if case.acceptance is None else case.acceptance
     return float(sum(a**i for i in range(int(drafts) + 1)))
 
 

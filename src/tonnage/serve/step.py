@@ -115,5 +115,5 @@ def seconds(spent: Parts, tuning: Tuning) -> Numbers:
         + spent.pipeline
     )
     exchange = tuning.exchange * spent.exchange
-    device = compute + exchange - tuning.overlap * np.minimum(compute, exchange)
-    return device + tuning.kernel * spent.kernels + tuning.host + tuning.sequence * spent.sequences
+    device = compute + exchange - tuning.overlap * np.minimum(compute, exchange) + tuning.kernel * spent.kernels
+    return tuning.device * device + tuning.host + tuning.sequence * spent.sequences

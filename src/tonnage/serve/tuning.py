@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from tonnage.model import Architecture
+import numpy as np
+
 from tonnage.model.operators import Numbers
 from tonnage.serve.engines import Engine
-from tonnage.system import Accelerator, Precision
+from tonnage.system import Accelerator
 
 
 @dataclass(frozen=True)
@@ -16,10 +21,12 @@ class Tuning:
     """Constants of an engine on a chip; each may be an array over cases.
 
     gemm, experts, attention, pointwise, reduce, exchange: time in service over time alone, by class; overlap: share of
-    the shorter of compute and exchange that is hidden; kernel: seconds per kernel launched; host: seconds per engine
-    step; sequence: seconds per sequence and step; interference: prefill in service over prefill alone; imbalance: load
-    of the hottest expert rank over the mean; burst: queue before prefill over that of Poisson arrivals; admission:
-    seconds from arrival to the scheduler, per request.
+    the shorter of compute and exchange that is hidden; device: time on this vendor's chips and software over what the
+    operators say; kernel: seconds per kernel launched; host: seconds per engine step; sequence: seconds per sequence
+    and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank over the
+    mean; burst: queue before prefill over that of Poisson
+    arrivals; admission: seconds from arrival to the scheduler, per request; acceptance: of a drafted token, where it is
+    not known.
     """
 
     gemm: Numbers = 1.0
@@ -29,6 +36,7 @@ class Tuning:
     reduce: Numbers = 1.0
     exchange: Numbers = 1.0
     overlap: Numbers = 0.0
+    device: Numbers = 1.0
     kernel: Numbers = 0.0
     host: Numbers = 1e-3
     sequence: Numbers = 5e-6
@@ -36,8 +44,37 @@ class Tuning:
     imbalance: Numbers = 1.2
     burst: Numbers = 1.0
     admission: Numbers = 0.02
+    acceptance: Numbers = 0.85
 
 
-def tuning(engines: Sequence[Engine], die: Accelerator, precision: Precision, arch: Architecture) -> Tuning:
-    """The fitted tuning of these engines on a chip, as arrays over `engines`."""
-    return Tuning()
+_SHARED = ("gemm", "experts", "attention", "pointwise", "reduce", "exchange", "overlap", "kernel", "imbalance", "acceptance")
+_OF_ENGINE = ("host", "sequence", "interference", "burst", "admission")
+
+
+@dataclass(frozen=True)
+class Constants:
+    """The fitted constants: shared by all; by engine; by vendor; and the log-spread of what they leave unexplained."""
+
+    shared: Mapping[str, float]
+    engine: Mapping[str, Mapping[str, float]]
+    vendor: Mapping[str, float]
+    spread: Mapping[str, Any]
+    source: str
+
+
+@functools.cache
+def constants() -> Constants:
+    """The constants that come with tonnage."""
+    text = importlib.resources.files("tonnage.serve").joinpath("data/tuning.json").read_text(encoding="utf-8")
+    held = json.loads(text)
+    return Constants(held["shared"], held["engine"], held["vendor"], held["spread"], held["source"])
+
+
+def tuning(engines: Sequence[Engine], die: Accelerator, fitted: Constants | None = None) -> Tuning:
+    """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
+    those of SGLang, a vendor without any the mean of the others' (ROCm's and CANN's are known)."""
+    found = fitted or constants()
+    values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
+    for name in _OF_ENGINE:
+        values[name] = np.array([found.engine.get(one.name, found.engine["sglang"])[name] for one in engines])
+    return replace(Tuning(**values), device=found.vendor.get(die.vendor, 1.0))

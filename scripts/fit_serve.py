@@ -1,0 +1,370 @@
+"""Fit the serving constants on the published results, and print how well they predict what they have not seen.
+
+    python scripts/fit_serve.py            fit, print, write src/tonnage/serve/data/tuning.json
+    python scripts/fit_serve.py --dry      fit and print only
+
+Data: the scored serving and silicon cases of tonnage.truth. Loss: mean absolute log error of rate, TPOT and (lightly)
+TTFT, smoothed below 5 %; each source one vote, each (model, chip, engine) of a source alike. Each constant is held to a
+prior (its physical starting value) by a quadratic penalty in logarithms, so that what the data do not show stays put.
+Left out by source and by chip: the fit is repeated without them, and they are predicted with what is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+from tonnage import catalog
+from tonnage.serve import loop
+from tonnage.serve.case import Case
+from tonnage.serve.points import Traffic, combine, decode_point, prefill_point
+from tonnage.serve.predict import figures, grouped, predict, prepare
+from tonnage.serve.step import Parts
+from tonnage.serve.tuning import Constants, Tuning, constants
+from tonnage.truth import predict_serving
+from tonnage.truth.evaluate import bundled
+from tonnage.truth.score import Prediction, summarise, vote
+from tonnage.truth.scored import INPUT_RATE, RATE, TPOT, TTFT
+from tonnage.truth.shapes import Library
+
+OUT = Path(__file__).parents[1] / "src/tonnage/serve/data/tuning.json"
+METRICS = {RATE: 1.0, TPOT: 1.0, INPUT_RATE: 0.3, TTFT: 0.4}
+FIELD = {RATE: "output_rate", TPOT: "tpot", INPUT_RATE: "input_rate", TTFT: "ttft"}
+SMOOTH = 0.05
+
+ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One constant: where it stands, its starting value, and how far (log-sigma, or plainly) it is let go."""
+
+    place: tuple[str, ...]
+    start: float
+    sigma: float
+    log: bool = True
+    low: float = 0.0
+    high: float = np.inf
+
+
+def knobs() -> tuple[Knob, ...]:
+    """All constants."""
+    shared = [
+        Knob(("shared", "gemm"), 1.0, 0.15),
+        Knob(("shared", "experts"), 1.0, 0.25),
+        Knob(("shared", "attention"), 1.0, 0.25),
+        Knob(("shared", "pointwise"), 1.0, 0.5),
+        Knob(("shared", "reduce"), 1.0, 0.4),
+        Knob(("shared", "exchange"), 1.0, 0.4),
+        Knob(("shared", "overlap"), 0.4, 0.3, False, 0.0, 0.95),
+        Knob(("shared", "kernel"), 3e-7, 1.0),
+        Knob(("shared", "acceptance"), 0.7, 0.15, False, 0.3, 0.95),
+    ]
+    engines = [
+        knob
+        for name in ENGINES
+        for knob in (
+            Knob(("engine", name, "host"), 1e-3, 0.7),
+            Knob(("engine", name, "sequence"), 1e-5, 0.7),
+            Knob(("engine", name, "interference"), 1.0, 0.25),
+            Knob(("engine", name, "burst"), 2.0, 1.0),
+            Knob(("engine", name, "admission"), 0.05, 1.0),
+        )
+    ]
+    vendors = [
+        Knob(("vendor", "AMD"), 1.2, 0.4),
+        Knob(("vendor", "Huawei"), 1.5, 0.5),
+        Knob(("vendor", "Google"), 1.0, 0.2),
+    ]
+    return (*shared, *engines, *vendors)
+
+
+def build(values: Sequence[float], all_knobs: Sequence[Knob], base: Constants) -> Constants:
+    """Constants with these values of the knobs."""
+    shared, vendor = dict(base.shared), {"NVIDIA": 1.0, **base.vendor}
+    engine = {name: dict(base.engine[name]) for name in ENGINES}
+    for knob, value in zip(all_knobs, values, strict=True):
+        if knob.place[0] == "engine":
+            engine[knob.place[1]][knob.place[2]] = float(value)
+        else:
+            (shared if knob.place[0] == "shared" else vendor)[knob.place[1]] = float(value)
+    return replace(base, shared=shared, engine=engine, vendor=vendor)
+
+
+def unpack(x: np.ndarray, all_knobs: Sequence[Knob]) -> list[float]:
+    """Search variables (in units of each knob's sigma, 0 at its start) to values."""
+    found = []
+    for value, knob in zip(x, all_knobs, strict=True):
+        moved = knob.start * np.exp(value * knob.sigma) if knob.log else knob.start + value * knob.sigma
+        found.append(float(np.clip(moved, knob.low, knob.high)))
+    return found
+
+
+@dataclass(frozen=True)
+class Flat:
+    """All cases as arrays, with what their steps are spent on at the load they ran."""
+
+    mode: np.ndarray
+    engine: np.ndarray
+    vendor: np.ndarray
+    traffic: Traffic
+    unknown_acceptance: np.ndarray
+    pp: np.ndarray
+    pp_ahead: np.ndarray
+    running: np.ndarray
+    chunk: np.ndarray
+    mixed: np.ndarray
+    decode: Parts
+    both: Parts
+    population: np.ndarray
+    most: np.ndarray
+    arrival: np.ndarray
+    replicas: np.ndarray
+    accelerators: np.ndarray
+    servers: np.ndarray
+    ttft: np.ndarray
+
+
+def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
+    """Evaluate all cases once; their steps stay as they are while the constants move a little."""
+    n = len(cases)
+    names = [f.name for f in fields(Parts)]
+    store = {key: np.zeros(n) for key in ("pp", "pp_ahead", "running", "chunk", "mixed", "population", "most", "arrival",
+                                           "replicas", "accelerators", "servers", "ttft", "isl", "osl", "hit", "drafts",
+                                           "accepted", "context")}  # fmt: skip
+    decode, both = ({name: np.zeros(n) for name in names} for _ in range(2))
+    mode, engine, vendor = (np.empty(n, dtype=object) for _ in range(3))
+    unknown = np.zeros(n, dtype=bool)
+    for indices in grouped(cases).values():
+        group = prepare([cases[i] for i in indices], fitted)
+        found = figures(group)
+        at = np.array(indices)
+        put(store, at, group, found)
+        for name in names:
+            first = found.decode.decode if found.decode else found.prefill.spent
+            second = found.prefill.spent if found.prefill else found.decode.mixed
+            decode[name][at] = getattr(first, name)
+            both[name][at] = getattr(second, name)
+        for i, one, case in zip(indices, group.engines, group.cases, strict=True):
+            mode[i], engine[i], vendor[i] = case.mode, one.name, case.accelerator.vendor
+            unknown[i] = case.drafts != 0 and case.accepted is None and case.acceptance is None
+    traffic = Traffic(*(store[key] for key in ("isl", "osl", "hit", "drafts", "accepted", "context")))
+    rest = {key: store[key] for key in store if key not in ("isl", "osl", "hit", "drafts", "accepted", "context")}
+    return Flat(mode=mode, engine=engine, vendor=vendor, traffic=traffic, unknown_acceptance=unknown,
+                decode=Parts(**decode), both=Parts(**both), **rest)  # fmt: skip
+
+
+def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) -> None:
+    """The arrays of one group into those of all."""
+    traffic, point = group.traffic, found.decode
+    for key in ("isl", "osl", "hit", "drafts", "accepted", "context"):
+        store[key][at] = getattr(traffic, key)
+    store["pp"][at] = group.layout.pp
+    store["mixed"][at] = [float(one.mixed) for one in group.engines]
+    store["most"][at] = found.most
+    store["replicas"][at] = group.replicas
+    store["accelerators"][at] = group.accelerators
+    store["ttft"][at] = found.ttft
+    population = [
+        (c.concurrency / r if c.concurrency is not None else np.inf)
+        for c, r in zip(group.cases, group.replicas, strict=True)
+    ]
+    store["population"][at] = population
+    store["arrival"][at] = [(c.rate or np.nan) / r for c, r in zip(group.cases, group.replicas, strict=True)]
+    if point is not None:
+        store["running"][at] = point.running
+        store["chunk"][at] = point.chunk
+    if found.prefill is not None:
+        store["chunk"][at] = found.prefill.chunk
+        store["pp_ahead"][at] = (group.ahead or group.layout).pp
+        if group.ahead is not None:
+            store["servers"][at] = group.ahead_replicas / group.replicas
+
+
+def spread_out(values: Constants, flat: Flat) -> Tuning:
+    """The tuning of each case."""
+    def of(name: str) -> np.ndarray:
+        return np.array([values.engine[e][name] for e in flat.engine])
+
+    shared = {name: values.shared[name] for name in values.shared if name != "imbalance"}
+    device = np.array([values.vendor.get(v, 1.0) for v in flat.vendor])
+    own = {name: of(name) for name in ("host", "sequence", "interference", "burst", "admission")}
+    return Tuning(**shared, **own, device=device, imbalance=values.shared["imbalance"])
+
+
+def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
+    """Rate, TPOT and TTFT of all cases with their steps held fixed."""
+    tuning = spread_out(values, flat)
+    a, k = values.shared["acceptance"], flat.traffic.drafts
+    guess = (1 - a ** (k + 1)) / (1 - a)
+    accepted = np.where(flat.unknown_acceptance, guess, flat.traffic.accepted)
+    traffic = replace(flat.traffic, accepted=accepted)
+    chunk = np.maximum(flat.chunk, 1.0)
+    point = combine(tuning, traffic, flat.pp, flat.running, chunk, flat.mixed, flat.decode, flat.both)
+    alone = decode_point(tuning, traffic, flat.running, flat.decode)
+    ahead = prefill_point(tuning, traffic, np.maximum(flat.pp_ahead, 1), chunk, flat.both)
+    whole = flat.mode == "aggregated"
+    step = np.where(whole, point.step, alone.step)
+    steps = traffic.steps
+    little = flat.population / (point.ttft + steps * point.step)
+    free = np.where(flat.population > flat.most, point.rate, little)
+    together = np.where(np.isfinite(flat.population), free, point.rate)
+    together = np.where(np.isfinite(flat.arrival), np.minimum(flat.arrival, point.rate), together)
+    waits = np.where(np.isfinite(flat.ttft), flat.ttft, 0.0)
+    pools = np.minimum(ahead.capacity * flat.servers, flat.population / (waits + steps * alone.step))
+    rate = np.select([whole, flat.mode == "decode", flat.mode == "prefill"], [together, alone.rate, ahead.capacity], pools)
+    over = flat.population > flat.most
+    queued = np.maximum(point.ttft, flat.population / np.maximum(together, 1e-9) - steps * point.step)
+    per = rate * flat.replicas / flat.accelerators
+    return {
+        RATE: per * traffic.osl,
+        INPUT_RATE: per * traffic.isl,
+        TPOT: step / accepted,
+        TTFT: np.where(over, queued, point.ttft),
+    }
+
+
+@dataclass(frozen=True)
+class Target:
+    """One published figure: which case, which metric, its logarithm, its weight, its source and chip."""
+
+    case: np.ndarray
+    metric: np.ndarray
+    log: np.ndarray
+    weight: np.ndarray
+    group: np.ndarray
+    chip: np.ndarray
+
+
+def targets(ready: Sequence[Any]) -> tuple[Target, list[Prediction]]:
+    """All scored figures; rates of prefill pools count as input rates, others as output rates."""
+    rows = [(i, one.figure) for i, each in enumerate(ready) for one in each.anchored]
+    rows = [(i, f) for i, f in rows if f.metric != INPUT_RATE or ready[i].case.mode == "prefill"]
+    weight = np.zeros(len(rows))
+    for metric, share in METRICS.items():
+        index = [j for j, (_, f) in enumerate(rows) if f.metric == metric]
+        if index:
+            weight[index] = share * vote([rows[j][1] for j in index])
+    found = Target(
+        case=np.array([i for i, _ in rows]),
+        metric=np.array([f.metric for _, f in rows], dtype=object),
+        log=np.log([f.published for _, f in rows]),
+        weight=weight,
+        group=np.array([f.group for _, f in rows], dtype=object),
+        chip=np.array([f.tags["chip"] for _, f in rows], dtype=object),
+    )
+    return found, [f for _, f in rows]
+
+
+def errors(values: Constants, flat: Flat, aim: Target) -> np.ndarray:
+    """ln(predicted / published) of every figure."""
+    found = speeds(values, flat)
+    out = np.empty(aim.case.size)
+    for metric, array in found.items():
+        at = aim.metric == metric
+        out[at] = np.log(np.maximum(array[aim.case[at]], 1e-12)) - aim.log[at]
+    return out
+
+
+def fit(flat: Flat, aim: Target, keep: np.ndarray, base: Constants, start: np.ndarray | None) -> tuple[Constants, np.ndarray]:
+    """Constants that predict the kept figures best."""
+    every = knobs()
+    weight = np.where(keep, aim.weight, 0.0)
+    weight = weight / weight.sum()
+    strength = 0.0015
+
+    def loss(x: np.ndarray) -> float:
+        error = errors(build(unpack(x, every), every, base), flat, aim)
+        rough = np.sqrt(np.minimum(np.abs(error), 2.0) ** 2 + SMOOTH**2) - SMOOTH
+        return float((weight * rough).sum() + strength * (x**2).sum())
+
+    x0 = np.zeros(len(every)) if start is None else start
+    bounds = [(-3.0, 3.0)] * len(every)
+    found = minimize(loss, x0, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60})
+    return build(unpack(found.x, every), every, base), found.x
+
+
+def report(title: str, error: np.ndarray, aim: Target, rows: Sequence[Prediction]) -> None:
+    """Weighted summaries of a set of errors, by metric."""
+    parts = []
+    for metric in METRICS:
+        at = np.flatnonzero((aim.metric == metric) & np.isfinite(error))
+        if at.size:
+            scored = [rows[i].scaled(rows[i].published * float(np.exp(error[i]))) for i in at]
+            s = summarise(scored)
+            parts.append(f"{metric[:9]} {100 * s.median_abs_error:5.1f} / {100 * s.p90_abs_error:5.1f} ({s.bias:+.0%}) n {s.n}")
+    print(f"{title:28}", " | ".join(parts), flush=True)
+
+
+def left_out(
+    flat: Flat, aim: Target, base: Constants, start: np.ndarray, by: np.ndarray
+) -> tuple[np.ndarray, dict[str, Constants]]:
+    """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
+    out = np.full(aim.case.size, np.nan)
+    folds = {}
+    for name in sorted(set(by)):
+        held = by == name
+        values, _ = fit(flat, aim, ~held, base, start)
+        out[held] = errors(values, flat, aim)[held]
+        folds[str(name)] = values
+    return out, folds
+
+
+def main() -> None:
+    """Fit, cross-validate, print, write."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--dry", action="store_true")
+    options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--no-folds", action="store_true")
+    given = options.parse_args()
+    ready = predict_serving.prepare(bundled("serve"), Library(catalog.load()), Counter())
+    cases = [one.case for one in ready]
+    aim, rows = targets(ready)
+    base, start = constants(), None
+    began = time.time()
+    for round_ in range(given.rounds):
+        flat = flatten(cases, base)
+        report(f"round {round_} before", errors(base, flat, aim), aim, rows)
+        base, start = fit(flat, aim, np.ones(aim.case.size, dtype=bool), base, start)
+        report(f"round {round_} after", errors(base, flat, aim), aim, rows)
+        print(f"  {time.time() - began:.0f} s", flush=True)
+    for knob, value in zip(knobs(), unpack(start, knobs()), strict=True):
+        print("  ", ".".join(knob.place), f"{value:.4g}", f"(start {knob.start:g})")
+    if not given.no_folds:
+        error, _ = left_out(flat, aim, base, start, aim.group)
+        report("source left out", error, aim, rows)
+        for name in sorted(set(aim.group)):
+            report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
+    if not given.dry:
+        write(base)
+
+
+def write(values: Constants) -> None:
+    """The constants as they are shipped."""
+    held = {
+        "shared": {k: round_to(v) for k, v in values.shared.items()},
+        "engine": {e: {k: round_to(v) for k, v in c.items()} for e, c in values.engine.items()},
+        "vendor": {k: round_to(v) for k, v in values.vendor.items()},
+        "spread": values.spread,
+        "source": "scripts/fit_serve.py on the scored serving and silicon cases",
+    }
+    OUT.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+
+
+def round_to(value: float) -> float:
+    """Three digits."""
+    return float(f"{value:.3g}")
+
+
+if __name__ == "__main__":
+    main()
