@@ -27,6 +27,7 @@ from tonnage.system import System
 from tonnage.train import pieces, space, step
 from tonnage.train.job import TrainJob
 from tonnage.train.pieces import Pieces
+from tonnage.train.search import capacity
 from tonnage.train.stack import BOUNDS, Stack
 from tonnage.truth import score, training
 from tonnage.truth.cases import Skip, load_cases
@@ -80,6 +81,13 @@ def load() -> tuple[list[Case], dict[str, int]]:
 def case(row: Any, library: Library) -> Case:
     """A row with all settings that its source leaves open."""
     job, system, fixed = training.training_job(row, library)
+    if "vpp" not in row["layout"] and "schedule" not in row["layout"]:
+        fixed.pop("vpp", None), fixed.pop("schedule", None)
+    flags = set(row["flags"])
+    if "token_drop" in flags:
+        job = dataclasses.replace(job, routing="dropped")
+    elif {"synthetic_data", "routing_unstated"} <= flags:
+        job = dataclasses.replace(job, routing="forced")
     found = list(space.layouts(job, system, fixed))
     if not found:
         raise Skip(f"no layout: {space.why_none(job, system, fixed).text}"[:90])
@@ -88,10 +96,10 @@ def case(row: Any, library: Library) -> Case:
     except MissingFact as fact:
         raise Skip(fact.message) from None
     every = joined(parts, [len(np.atleast_1d(layout.tp)) for layout in found])
-    room = system.accelerator.memory / system.accelerator.dies
-    fits = np.asarray(every.memory.total) <= room
+    room = capacity(system, physical=True)
+    fits = np.asarray(every.memory.low) <= room
     if not fits.any():
-        fits = np.asarray(every.memory.total) <= np.min(every.memory.total) * 1.0001
+        fits = np.asarray(every.memory.total) <= np.min(every.memory.total) * 1.5
     return Case(training.figure(row, job.arch.moe), job, system, every, fits)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.train.frameworks import Traits, traits
 
 if TYPE_CHECKING:
     from tonnage.model import Architecture
@@ -26,7 +27,8 @@ class TrainJob:
     precision: one of `PRECISIONS`; task: pretrain, sft or lora (frozen weights: no weight gradient, no optimizer but
     for the adapters); framework: its name, if known; date: when the software is from (None: the newest known).
 
-    routing: `learned` (a trained router: experts are unevenly loaded) or `forced` (benchmarks that balance by force);
+    routing: `learned` (a trained router: experts are unevenly loaded), `forced` (benchmarks that balance by force) or
+    `dropped` (tokens over an expert's capacity are dropped and shapes are fixed);
     moe_overlap: the framework hides expert all-to-all behind another micro-batch's compute in schedules other than
     DualPipe; sequence_parallel: norms and residuals are divided by tp too; shard_group: ranks over which ZeRO shards
     (HSDP, MiCS); None: all data-parallel ranks; tp_overlap: tensor-parallel collectives run under GEMMs (user buffers,
@@ -53,7 +55,7 @@ class TrainJob:
         problems = [
             *_choice("precision", self.precision, PRECISIONS),
             *_choice("task", self.task, TASKS),
-            *_choice("routing", self.routing, ("learned", "forced")),
+            *_choice("routing", self.routing, ("learned", "forced", "dropped")),
             *(
                 Problem(f"expected a whole number of at least 1, got {value}", path=name)
                 for name, value in (("seq", self.seq), ("global_batch", self.global_batch))
@@ -98,8 +100,12 @@ class TrainJob:
 
     @property
     def hides_experts(self) -> bool:
-        """Whether expert all-to-all runs behind another micro-batch's compute (Megatron-Core: 2025-05 and later)."""
-        return self.moe_overlap if self.moe_overlap is not None else False
+        """Whether expert all-to-all runs behind another micro-batch's compute where chunks are interleaved.
+
+        Megatron-Core's `overlap-moe-expert-parallel-comm`: 2025-06 and later; stacks tuned for one run: DeepSeek-V3,
+        MegaScale-MoE (arXiv 2505.11432).
+        """
+        return self.moe_overlap if self.moe_overlap is not None else self.traits.tuned or self.year >= 2025.5
 
     @property
     def hides_tensor(self) -> bool:
@@ -109,7 +115,22 @@ class TrainJob:
     @property
     def fuses(self) -> bool:
         """Whether element-wise operators are fused."""
-        return self.compiled if self.compiled is not None else True
+        return self.compiled if self.compiled is not None else self.traits.fused
+
+    @property
+    def traits(self) -> Traits:
+        """What its framework does."""
+        return traits(self.framework)
+
+    @property
+    def generation(self) -> int:
+        """Attention kernels: 0 for the newest chips, 1 FlashAttention 2, 2 the first FlashAttention and its Triton kin.
+
+        FlashAttention 2 is of July 2023 (arXiv 2307.08691); vendors' kernels for Hopper are of 2024 (arXiv 2407.08608).
+        """
+        if self.year < 2023.9:
+            return 2 if self.year < 2023.6 or self.traits.kernels == "generic" else 1
+        return 1 if self.traits.kernels == "generic" else 0
 
     @property
     def newest(self) -> float:
@@ -119,6 +140,8 @@ class TrainJob:
     @property
     def year(self) -> float:
         """Software date as a decimal year; the newest known when none is given."""
+        if self.date is None and self.traits.usual is not None:
+            return self.traits.usual
         when = self.date or NEWEST
         return when.year + (when.timetuple().tm_yday - 1) / 365.25
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
+from tonnage.model.ffn import Moe
 from tonnage.system import Accelerator, System, collective_time, per_die
 from tonnage.train import grid
 from tonnage.train.job import TrainJob
@@ -23,6 +24,8 @@ Numbers = Any
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
+BUCKET = 40e6
+"""Parameters in one data-parallel collective (Megatron-LM's default bucket)."""
 REFERENCE_WATTS = 400.0 / 312e12
 """Watts for each FLOP/s of an A100 SXM, which keeps its clock under dense BF16 load."""
 
@@ -49,12 +52,21 @@ class Pieces:
     optimizer: Numbers
     scarcity: Numbers
     age: Numbers
+    tuned: Numbers
     lora: Numbers
     learned: Numbers
     moe_overlap: Numbers
     tp_overlap: Numbers
     compiled: Numbers
     rescore: Numbers
+    narrow: Numbers
+    foreign: Numbers
+    held_experts: Numbers
+    generation: Numbers
+    hopper: Numbers
+    again: Numbers
+    sharded: Numbers
+    buckets: Numbers
     memory: Memory
 
 
@@ -94,6 +106,9 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         layer_scatter=layer_scatter,
         send=_send(job, chip, layouts),
         optimizer=_update(job, chip, layouts, work),
+        sharded=shards(job, layouts)[0],
+        held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
+        buckets=-(-(-(-work.depth // layouts.pp) * (work.dense + work.experts)) // BUCKET),
         memory=held,
         **switches(job, chip),
     )
@@ -197,18 +212,29 @@ def _update(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork) -
     return (2 * ADAM + GRADIENT + WEIGHT) * (dense + experts) / chip.bandwidth
 
 
+def expert_count(job: TrainJob) -> int:
+    """Routed experts of the widest layer; 0 for a dense model."""
+    return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
+
+
 def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
     """What depends on the job and the chip alone, as numbers."""
     rate = max(chip.rates.get("bf16", 0.0), chip.rates.get("fp16", 0.0))
     watts = REFERENCE_WATTS if chip.power is None else chip.power / rate
-    age = max(job.newest - job.year, 0.0)
+    age = 0.0 if job.traits.tuned else max(job.newest - job.year, 0.0)
     return {
         "scarcity": min(watts / REFERENCE_WATTS, 1.0),
         "age": age,
+        "tuned": float(job.traits.tuned),
         "lora": float(job.task == "lora"),
         "learned": float(job.routing == "learned" and job.arch.moe),
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
+        "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
+        "generation": float(job.generation),
+        "foreign": float(not chip.vendor.lower().startswith("nvidia")),
+        "hopper": float("fp8" in chip.rates),
+        "again": job.traits.selective,
     }

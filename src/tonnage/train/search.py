@@ -37,9 +37,14 @@ class Evaluation:
     fits: Any
 
 
-def capacity(system: System) -> float:
-    """Bytes of one rank."""
-    return system.accelerator.memory / system.accelerator.dies
+BINARY = 2**30 / 1e9 * 0.995
+"""Bytes that can be used over the datasheet's: memory is sold in binary units (an H100 of 80 GB reports 81,559 MiB, 85.5e9
+bytes, an H200 of 141 GB 143,771 MiB), and the driver keeps half a per cent."""
+
+
+def capacity(system: System, *, physical: bool = False) -> float:
+    """Bytes of one rank: the datasheet's, which plans keep to, or what is really there, which a run may have used."""
+    return system.accelerator.memory / system.accelerator.dies * (BINARY if physical else 1.0)
 
 
 def evaluate(job: TrainJob, system: System, layouts: Layout, stack: Stack | None = None) -> Evaluation:
@@ -61,9 +66,11 @@ class _Found:
     seconds: float
 
 
-def _search(job: TrainJob, system: System, fixed: Mapping[str, int]) -> _Found:
+def _search(
+    job: TrainJob, system: System, fixed: Mapping[str, int], stack: Stack | None = None, *, physical: bool = False
+) -> _Found:
     start = time.perf_counter()
-    room, stack = capacity(system), fitted()[0]
+    room, stack = capacity(system, physical=physical), stack or fitted()[0]
     best: list[tuple[float, float, Layout]] = []
     smallest: tuple[float, Layout] | None = None
     candidates = feasible = 0
@@ -109,24 +116,28 @@ def plan(
     return replace(made, search=search, alternatives=_alternatives(job, system, found.layouts))
 
 
-def predict(job: TrainJob, system: System, fixed: Mapping[str, int] | None = None) -> TrainPlan:
+def predict(
+    job: TrainJob, system: System, fixed: Mapping[str, int] | None = None, *, stack: Stack | None = None
+) -> TrainPlan:
     """The prediction for a run of which `fixed` is known: the best feasible setting of the rest.
 
     Where nothing fits by our count although it ran, the layout that needs least memory is taken; the outcome says so.
     """
     fixed = dict(fixed or {})
-    found = _search(job, system, fixed)
+    found = _search(job, system, fixed, stack, physical=True)
     if found.layouts:
-        return describe(job, system, found.layouts[0][2])
+        return replace(describe(job, system, found.layouts[0][2], stack=stack), outcome=FEASIBLE)
     if found.smallest is None:
         return replace(_refused(job, system, fixed, found), search=Search(found.candidates, 0, found.seconds))
     bind = _too_large(system, found.smallest[0])
-    return replace(describe(job, system, found.smallest[1]), outcome=infeasible(bind))
+    return replace(describe(job, system, found.smallest[1], stack=stack), outcome=infeasible(bind))
 
 
-def describe(job: TrainJob, system: System, layout: Layout, *, price: float | None = None) -> TrainPlan:
+def describe(
+    job: TrainJob, system: System, layout: Layout, *, price: float | None = None, stack: Stack | None = None
+) -> TrainPlan:
     """Everything about one layout; feasible when its memory fits."""
-    found = evaluate(job, system, layout)
+    found = evaluate(job, system, layout, stack)
     seconds, held = float(found.step_time[0]), found.memory.at(0)
     sure = doubt(job, system, layout)
     rate = job.tokens_per_step / seconds / system.count

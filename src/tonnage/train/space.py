@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from tonnage.errors import Bind
 from tonnage.layout import Layout
-from tonnage.model.ffn import Moe
 from tonnage.system import System
 from tonnage.train import schedule
 from tonnage.train.job import TrainJob
+from tonnage.train.pieces import expert_count
 
 Ints = NDArray[np.int64]
 
@@ -49,11 +49,6 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str
     if fixed.get("vpp", 1) > 1 and "schedule" not in fixed:
         tried["schedule"] = [schedule.INTERLEAVED]
     return {name: np.unique(np.asarray(values, dtype=np.int64)) for name, values in tried.items()}
-
-
-def expert_count(job: TrainJob) -> int:
-    """Routed experts of the widest layer; 0 for a dense model."""
-    return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
 
 
 def _heads(job: TrainJob) -> int:

@@ -92,14 +92,22 @@ def assemble(p: Pieces, s: Stack) -> Times:
 
 def _factors(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
     """(slowdown of what computes, slowdown by age of the software)."""
-    clock = np.asarray(p.scarcity) ** -s.power
-    return clock, 1.0 + s.age * np.minimum(p.age, 4.0)
+    clock = np.asarray(p.scarcity) ** -s.power * (1 + p.foreign * (s.foreign - 1))
+    return clock, 1.0 + s.age * np.minimum(p.age, 6.0)
+
+
+def _kernel(p: Pieces, s: Stack) -> Numbers:
+    """Slowdown of attention by the generation of its kernels: generic ones miss Hopper's matrix unit."""
+    generic = 1 + (s.generic - 1) * p.hopper
+    return np.select([p.generation >= 2, p.generation >= 1], [generic * s.first, generic], 1.0)
 
 
 def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
     """(gemm forward, backward, weight gradient; experts likewise) [s]."""
     clock, age = _factors(p, s)
-    dense, routed = s.gemm * clock * age, s.expert * clock * age * (1 + p.learned * (s.imbalance - 1))
+    narrow = 1 + p.narrow * (s.narrow - 1)
+    dense = s.gemm * clock * age * narrow
+    routed = s.expert * clock * age * narrow * (1 + p.learned * (s.imbalance - 1))
     frozen = 1 - p.lora
     weight, expert_weight = dense * w.gemm_weight * frozen, routed * w.expert_weight * frozen
     return (
@@ -116,33 +124,41 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     w = p.work.layer
     clock, age = _factors(p, s)
     gemm, gemm_back, weight, expert, expert_back, expert_weight = _products(w, p, s)
-    core, core_back = s.core * clock * age * w.core, s.core_back * clock * age * w.core_back
+    kernel = _kernel(p, s) * clock * age * (1 + s.cut_core * (1 - 1 / p.layout.cp))
+    core, core_back = s.core * kernel * w.core, s.core_back * kernel * w.core_back
+    young = np.exp(s.sparse_age * np.minimum(p.age, 2.0))
+    shuffle, shuffle_back = s.shuffle * young * w.shuffle, s.shuffle * young * w.shuffle_back
+    loops = s.sparse * young * w.sparse * p.held_experts * (1 - p.tuned)
     spread = s.memory * np.where(p.compiled > 0, 1.0, s.unfused)
     light, light_back = spread * w.memory, spread * w.memory_back
     full, some = p.layout.recompute == 2, p.layout.recompute == 1
-    partly = light + p.rescore * core + s.gemm * clock * age * w.up
-    again = np.where(full, gemm + expert + core + light, np.where(some, partly, 0.0))
+    partly = light + shuffle + p.rescore * core + s.gemm * clock * age * w.up + p.again * (gemm + expert)
+    again = np.where(full, gemm + expert + core + light + shuffle, np.where(some, partly, 0.0))
     tensor = np.where(p.tp_overlap > 0, s.tensor_hidden, s.tensor) * p.work.tensor
     rounds = np.where(full, 3.0, 2.0)
-    launch = s.launch * w.kernels * (3 + full)
+    host = (s.launch * w.kernels + loops) * (3 + full)
     context = s.context * p.work.context * (rounds + 1)
     compute = gemm + gemm_back + expert + expert_back + core + core_back + light + light_back + again
-    wire = s.expert_wire * p.work.expert * rounds
-    hidden = (p.moe_overlap > 0) | (p.layout.schedule == schedule.DUALPIPE)
-    wire = np.where(hidden, np.maximum(wire - s.window * compute, s.leak * wire), wire)
+    compute = compute + shuffle + shuffle_back
+    wire = s.expert_wire * young * p.work.expert * rounds
+    hidden = (p.moe_overlap > 0) & (p.layout.schedule == schedule.INTERLEAVED)
+    hidden = hidden | (p.layout.schedule == schedule.DUALPIPE)
+    wire = np.where(hidden, _shown(wire, s.window * compute, s.leak), wire)
     parts = {
         "gemm": gemm + gemm_back,
         "experts": expert + expert_back,
         "attention": core + core_back,
-        "element_wise": light + light_back,
+        "element_wise": light + light_back + shuffle + shuffle_back,
         "recompute": again,
         "tensor_parallel": rounds * tensor,
         "expert_parallel": wire,
         "context_parallel": context,
-        "launch": launch,
     }
-    total = sum(parts.values())
-    forward = gemm + expert + core + light + tensor + wire / rounds + context / (rounds + 1) + launch / 3
+    busy = sum(parts.values())
+    launch = np.maximum(host - busy, 0.0)
+    parts["launch"] = launch
+    total = busy + launch
+    forward = gemm + expert + core + light + shuffle + tensor + wire / rounds + context / (rounds + 1) + launch / 3
     return _Layer(parts, total, forward, weight + expert_weight)
 
 
@@ -150,8 +166,17 @@ def _head(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
     """(forward and backward, forward) seconds of the head, the loss and multi-token prediction."""
     gemm, gemm_back, _, expert, expert_back, _ = _products(p.work.head, p, s)
     w = p.work.head
-    forward = gemm + expert + s.core * w.core + s.memory * w.memory
-    return forward + gemm_back + expert_back + s.core_back * w.core_back + s.memory * w.memory_back, forward
+    light, light_back = (
+        s.memory * w.memory + s.shuffle * w.shuffle,
+        s.memory * w.memory_back + s.shuffle * w.shuffle_back,
+    )
+    forward = gemm + expert + s.core * w.core + light
+    return forward + gemm_back + expert_back + s.core_back * w.core_back + light_back, forward
+
+
+def _shown(wire: Numbers, window: Numbers, leak: float) -> Numbers:
+    """What shows of a transfer that runs behind `window` of compute: what is longer, and the slowdown of the rest."""
+    return np.maximum(wire - window, 0.0) + leak * np.minimum(wire, window)
 
 
 def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers, slow: Numbers) -> Numbers:
@@ -163,9 +188,12 @@ def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers
     """
     share = 1.0 / np.maximum(layers, 1)
     backward = slow - forward
-    scatter = np.maximum(p.scatter - s.window * backward, p.scatter * share)
-    gather = np.maximum(p.gather - s.window * forward, p.gather * share)
-    ahead = np.maximum(p.layer_gather - s.window * layer.forward, 0.0)
-    back = np.maximum(p.layer_gather + p.layer_scatter - s.window * (layer.total - layer.forward), 0.0)
+    steps = s.ring * p.sharded * (p.sharded > 1)
+    whole_scatter, whole_gather = p.scatter + p.buckets * steps, p.gather + p.buckets * steps
+    scatter = np.maximum(whole_scatter - s.window * backward, whole_scatter * share)
+    gather = np.maximum(whole_gather - s.window * forward, whole_gather * share)
+    ahead = _shown(p.layer_gather + steps, s.window * layer.forward, s.shard_leak)
+    both = p.layer_gather + p.layer_scatter + 2 * steps
+    back = _shown(both, s.window * (layer.total - layer.forward), s.shard_leak)
     sharded = p.micro_batches * (layers * (ahead + back) + p.layer_gather + p.layer_scatter)
     return np.where(p.layout.zero == 3, sharded, scatter + gather)

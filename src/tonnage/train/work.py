@@ -31,7 +31,8 @@ class Passes:
     """Seconds of a set of operators in one micro-batch on one rank, by class.
 
     gemm, expert: matrix products (dense; of routed experts): forward, input gradient, weight gradient; core: attention
-    and scans, forward and backward; memory: element-wise work and look-ups; kernels: launches forward; up: MLA's
+    and scans, forward and backward; memory: element-wise work and look-ups; shuffle: the same of routed
+    experts (permuting, activation, combining); sparse: layers with routed experts; kernels: launches forward; up: MLA's
     up-projections forward, which are in `gemm` too.
     """
 
@@ -45,6 +46,9 @@ class Passes:
     core_back: Numbers = 0.0
     memory: Numbers = 0.0
     memory_back: Numbers = 0.0
+    shuffle: Numbers = 0.0
+    shuffle_back: Numbers = 0.0
+    sparse: Numbers = 0.0
     kernels: Numbers = 0.0
     up: Numbers = 0.0
 
@@ -98,7 +102,7 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
         expert=(wires["ep"] + wires["etp"]) / depth,
         context=wires["cp"] / depth,
         saved=_saved(job, decoder, layout, depth),
-        head_saved=2.0 * sum(op.saved * op.count for op in ends),
+        head_saved=_head_saved(job, ends),
         peak=_peak(job, decoder),
         dense=_held(op for op in decoder if op.part != "experts") / depth,
         experts=_held(op for op in decoder if op.part == "experts") / depth,
@@ -114,7 +118,7 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
     for op in local:
         if op.part == "other" and op.kind == "lookup":
             continue
-        name = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "core"}.get(op.kind, "memory")
+        name = CLASS.get(op.kind, "shuffle" if op.part == "experts" else "memory")
         if op.kind == "attention" and not job.flash:
             forward, *gradients = _materialised(op, job, chip, precision)
         else:
@@ -125,6 +129,8 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         for key, seconds in zip(keys, gradients, strict=True):
             sums[key] = sums[key] + op.count * seconds
         sums["kernels"] = sums["kernels"] + op.count
+        if op.part == "router" and op.name == "router":
+            sums["sparse"] = sums["sparse"] + op.count
         if op.name in UP:
             sums["up"] = sums["up"] + op.count * forward
     return Passes(**sums)
@@ -160,6 +166,8 @@ def _tied(arch: Architecture, layout: Layout) -> Numbers:
     return arch.vocab * arch.hidden / np.asarray(layout.tp, dtype=float) if arch.tied else 0.0
 
 
+CLASS = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "core"}
+"""Class of an operator by its kind; the rest is element-wise."""
 UP = ("q_b", "kv_b")
 """MLA's projections from the latents: cheap to repeat for what they make (arXiv 2412.19437, section 3.2.3)."""
 
@@ -173,7 +181,7 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
     `layernorm`, `moe_act`, `mla_up_proj`). Attention that is not fused keeps 5 bytes for each score unless repeated
     (arXiv 2205.05198, section 4.1). Full keeps the layer's input.
     """
-    low = 1.0 if job.compute in ("fp8", "fp4") else 2.0
+    low = 1.0 if job.compute in ("fp8", "fp4") and job.traits.narrow_saved else 2.0
     latent = any(op.name in UP for op in decoder)
     every: Numbers = 0.0
     light: Numbers = 0.0
@@ -188,6 +196,7 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
         elif "activation" in op.name:
             size = size * low / 2.0
         light = light + size
+    light = light * (1.0 - 0.8 * job.traits.selective)
     scores: Numbers = 0.0
     if not job.flash:
         core = [op for op in decoder if op.kind == "attention"]
@@ -195,6 +204,12 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
     cut = np.asarray(layout.cp, dtype=float) * (layout.tp if job.sequence_parallel else 1)
     full = 2.0 * np.asarray(layout.mbs, dtype=float) * job.seq * job.arch.hidden / cut
     return every + scores, light, full
+
+
+def _head_saved(job: TrainJob, ends: Sequence[Operator]) -> Numbers:
+    """Bytes of the head, the loss and multi-token prediction; logits by what the framework's loss keeps of each."""
+    sizes = [op.saved * op.count * (job.traits.loss_bytes / 2.0 if op.name == "logits" else 2.0) for op in ends]
+    return sum(sizes, start=0.0)
 
 
 def _after_norm(op: Operator, hidden: int) -> bool:
