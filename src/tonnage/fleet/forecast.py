@@ -8,7 +8,7 @@ together with all others, at the end of the move of demand too. Projects follow 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,12 +33,21 @@ class Speed:
     factor: Floats
 
     def of(self, accelerators: Floats) -> Floats:
-        """Tokens/s of a run [d]; below the smallest size that fits it is 0. A pause runs at 1 s per s."""
-        if not self.sizes.size:
+        """Tokens/s of a run [d]. A pause runs at 1 s per s. Below a quarter of the smallest size that was planned there
+        is no run; from there up to it the speed per accelerator is that of the smallest size.
+        """
+        if self.kind == "pause":
             return np.ones_like(accelerators)
-        inside = np.clip(accelerators, self.sizes[0], None)
-        each = np.exp(np.interp(np.log(inside), np.log(self.sizes), np.log(np.maximum(self.rate, 1e-300))))
-        return np.where(accelerators >= self.sizes[0], each * accelerators * self.factor, 0.0)
+        if not self.sizes.size:
+            return np.zeros_like(accelerators)
+        inside = np.maximum(accelerators, self.sizes[0])
+        each = np.exp(np.interp(np.log(inside), np.log(self.sizes), np.log(self.rate)))
+        return np.where(accelerators >= self.least, each * accelerators * self.factor, 0.0)
+
+    @property
+    def least(self) -> float:
+        """Fewest accelerators that a run is started on."""
+        return float(self.sizes[0]) / 4 if self.sizes.size else 0.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,37 @@ def forecast(
     run = _Run(world, services, projects, record)
     for period in range(world.periods):
         run.step(period)
+        if not record and run.done.all():
+            break
     return run.result()
+
+
+def needs(services: tuple[Demand, ...], projects: tuple[Project, ...], now: Floats, launch: Sequence[Floats]) -> Floats:
+    """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d].
+
+    After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
+    """
+    rows = []
+    for service in services:
+        own = demand(service.base, service.growth, now)
+        rows.append(np.zeros_like(own) if service.from_launch else own)
+    for project, at in zip(projects, launch, strict=True):
+        if project.service is None:
+            continue
+        launched = now >= at
+        one = services[project.service]
+        if one.from_launch:
+            rows[project.service] = np.where(launched, demand(one.base, one.growth, now), rows[project.service])
+        if project.taken_from is None:
+            continue
+        since = np.where(launched, now - np.where(np.isfinite(at), at, 0.0), 0.0)
+        ramp = np.where(launched, np.clip(since / np.maximum(project.within, 1.0), 0.0, 1.0), 0.0)
+        moved = rows[project.taken_from] * project.takes_over * ramp
+        rows[project.taken_from] = rows[project.taken_from] - moved
+        rows[project.service] = rows[project.service] + moved * (1 + project.surge)
+    if not rows:
+        return np.zeros((now.size, 0))
+    return np.stack(rows, axis=1) * np.stack([service.peak for service in services], axis=1)
 
 
 class _Run:
@@ -189,6 +228,7 @@ class _Run:
     def step(self, period: int) -> None:
         """All draws, one period."""
         begin = period * PERIOD
+        self._skip(period)
         capacity = self.world.available[:, period]
         need = self._need(np.full(self.world.draws, begin + PERIOD / 2), self.launch)
         used, short = share(capacity, need, self.rate, self.world.price, self._training_lots())
@@ -201,29 +241,22 @@ class _Run:
             self._keep(before, used, need, short, held)
         self._launch(period)
 
-    def _need(self, now: Floats, launch: list[Floats]) -> Floats:
-        """Capacity wanted by each service at a time [d] (peak included), requests/s [d, m], with launches as given."""
-        rows = []
-        for service in self.services:
-            own = demand(service.base, service.growth, now)
-            rows.append(np.zeros_like(own) if service.from_launch else own)
-        for project, at in zip(self.projects, launch, strict=True):
-            if project.service is None:
-                continue
-            launched = now >= at
-            if self.services[project.service].from_launch:
-                one = self.services[project.service]
-                rows[project.service] = np.where(launched, demand(one.base, one.growth, now), rows[project.service])
-            if project.taken_from is None:
-                continue
-            since = np.where(launched, now - np.where(np.isfinite(at), at, 0.0), 0.0)
-            ramp = np.where(launched, np.clip(since / np.maximum(project.within, 1.0), 0.0, 1.0), 0.0)
-            moved = rows[project.taken_from] * project.takes_over * ramp
-            rows[project.taken_from] = rows[project.taken_from] - moved
-            rows[project.service] = rows[project.service] + moved * (1 + project.surge)
-        need = np.stack(rows, axis=1) if rows else np.zeros((self.world.draws, 0))
-        peaks = [service.peak for service in self.services]
-        return need * np.stack(peaks, axis=1) if rows else need
+    def _skip(self, period: int) -> None:
+        """Leave places on which, from now on, there are never enough accelerators for a run."""
+        for k, project in enumerate(self.projects):
+            for a, place in enumerate(project.attempts[:-1]):
+                here = (self.project == k) & (self.attempt == a) & (self.stage == 0) & ~np.isfinite(self.trained[k])
+                if not here.any():
+                    continue
+                ahead = self.world.available[:, period:, place.lots].sum(axis=2).max(axis=1)
+                least = max((speed.least for speed in place.speeds if speed.kind != "pause"), default=0.0)
+                blocked = any(speed.kind != "pause" and not speed.sizes.size for speed in place.speeds)
+                hopeless = here & ((ahead < max(least, 1.0)) | blocked)
+                self.attempt[hopeless] += 1
+                self._enter(hopeless)
+
+    def _need(self, now: Floats, launch: Sequence[Floats]) -> Floats:
+        return needs(self.services, self.projects, now, launch)
 
     def _training_lots(self) -> Bools:
         lots = np.zeros((self.world.draws, len(self.world.lots)), dtype=bool)

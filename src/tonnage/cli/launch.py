@@ -1,0 +1,178 @@
+"""`tonnage launch PROGRAMME.yaml`: whether, when and at what cost a programme launches, and what is in the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from tonnage import units
+from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.report.answer import Answer, Table
+
+if TYPE_CHECKING:
+    from tonnage.fleet.plan import LaunchPlan, Spread
+
+SHOWN = 8
+
+
+def launch(
+    programme: Path,
+    /,
+    *,
+    draws: int = 500,
+    picture: Annotated[Path | None, Parameter(negative="")] = None,
+    common: Common = COMMON,
+) -> int:
+    """Whether, when and at what cost a programme launches: P10, P50, P90; what binds; what moves it; what-ifs.
+
+    Parameters
+    ----------
+    programme: a programme file; `tonnage new` writes one to start from.
+    draws: how many times the uncertain inputs are drawn.
+    picture: write the timeline as SVG to this file; `-o FILE.svg` does the same.
+    """
+    import dataclasses
+
+    from tonnage.fleet import launch as forecast
+    from tonnage.fleet import read_programme
+    from tonnage.report import timeline
+
+    catalog = common.load_catalog()
+    asked = read_programme(programme, common.changes(), catalog, common.date())
+    common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
+    plan = forecast(asked, catalog, common.seed, draws)
+    inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
+    inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
+    result = Result(
+        "launch",
+        inputs,
+        plan.to_json(),
+        answer(plan, str(programme)),
+        plan.outcome,
+        plan.evidence,
+        plan.sources,
+        catalog,
+        {".svg": lambda: timeline.svg(plan)},
+    )
+    if picture is not None:
+        common = dataclasses.replace(common, output=(*common.output, picture))
+    return finish(result, common)
+
+
+def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
+    """A launch in words."""
+    from tonnage.report import timeline
+
+    tables = (_binds(plan), _sensitivity(plan), _what_ifs(plan), _speeds(plan), _refused(plan))
+    return Answer(
+        _sentence(plan),
+        _rows(plan),
+        tuple(table for table in tables if table.rows),
+        timeline.lines(plan),
+        _hints(plan, path),
+        tuple(plan.to_json()["alternatives"]),
+        plan.outcome.feasible,
+    )
+
+
+def _sentence(plan: LaunchPlan) -> str:
+    """The answer in one sentence."""
+    if not plan.outcome.feasible:
+        bind = plan.outcome.binds[0]
+        lift = f" The cheapest change that lifts it: {bind.lift}." if bind.lift else ""
+        return f"No ({plan.outcome.reason}): {bind.text}.{lift}"
+    place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
+    where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
+    early = f"not before {plan.launch.p10} (P10), with 90 % certainty by {plan.launch.p90 or f'a day after {plan.end}'}"
+    cost = f"training costs {units.show_money(plan.cost.p50)}" if plan.cost.p50 else "nothing is trained"
+    return f"Yes: {plan.model} launches by {plan.launch.p50} as likely as not, {early}{where}; {cost}."
+
+
+def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
+    chance = units.show_share(plan.probability)
+    rows = [("launch", f"{_three(plan.launch, str)}; {chance} by {plan.end}")]
+    for name, spread in plan.launches.items():
+        if name != plan.model:
+            rows.append((f"  {name}", _three(spread, str)))
+    rows.append(("cost", f"{_three(plan.cost, units.show_money)} to train until the launch, failures included"))
+    rows.append(("", f"{_three(plan.service_cost, units.show_money)} for all services until then"))
+    rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
+    rows.append(("known", f"rules and records as of {plan.known}; rules applied: {_rules(plan)}"))
+    rows += [("assumed", text) for text in plan.assumptions]
+    rows += [("doubt", text) for text in plan.doubts]
+    return tuple(rows)
+
+
+def _three(spread: Spread, show: Any) -> str:
+    parts = (f"{name.upper()} {'after the horizon' if v is None else show(v)}" for name, v in vars(spread).items())
+    return ", ".join(parts)
+
+
+def _rules(plan: LaunchPlan) -> str:
+    return "; ".join(f"{rule.rule} ({rule.effect})" for rule in plan.rules_applied) or "none that touches a lot"
+
+
+def _binds(plan: LaunchPlan) -> Table:
+    rows = tuple((units.show_number(b.by or 0.0, 2), b.text, b.lift or "") for b in plan.binds[:SHOWN])
+    return Table(
+        "what is in the way (days on the way to the launch, mean of all draws)", ("days", "what", "lifted by"), rows
+    )
+
+
+def _sensitivity(plan: LaunchPlan) -> Table:
+    rows = tuple(
+        (item.name, item.text, f"{item.swing:+.0f} d", units.show_share(item.share))
+        for item in plan.sensitivity[:SHOWN]
+    )
+    note = "swing: between the medians of the upper and lower third of the draws; share: of squared rank correlations"
+    return Table("what moves it most", ("input", "as given", "swing", "share"), rows, note)
+
+
+def _what_ifs(plan: LaunchPlan) -> Table:
+    base = (
+        ("as planned", *_days(plan.launch), "", units.show_share(plan.probability), units.show_money(plan.cost.p50)),
+    )
+    rows = tuple(
+        (
+            item.name,
+            *_days(item.launch),
+            "" if item.shift is None else f"{item.shift:+.0f} d",
+            units.show_share(item.probability),
+            units.show_money(item.cost),
+        )
+        for item in plan.alternatives
+    )
+    header = ("what if", "P10", "P50", "P90", "shift", "by horizon", "training")
+    return Table("what-ifs, on the same draws", header, base + rows)
+
+
+def _days(spread: Spread) -> tuple[str, ...]:
+    return tuple("later" if value is None else str(value) for value in vars(spread).values())
+
+
+def _speeds(plan: LaunchPlan) -> Table:
+    rows = []
+    for speed in plan.throughputs:
+        unit = "requests/s" if speed.use == "serve" else "tokens/s"
+        span = f"{units.show_number(speed.low)} to {units.show_number(speed.high)}"
+        size = f"{speed.accelerators} x {speed.chip}"
+        value = speed.reason or f"{units.show_number(speed.rate)} {unit} ({span})"
+        rows.append((f"{speed.use} {speed.model}", size, value, speed.evidence, speed.layout))
+    header = ("speed", "on", "per accelerator (90 %)", "evidence", "layout")
+    return Table("speeds used, from tonnage train and serve", header, tuple(rows))
+
+
+def _refused(plan: LaunchPlan) -> Table:
+    rows = tuple((item.lot, units.show_share(item.share), str(item.start), item.reason) for item in plan.not_lawful)
+    return Table("not lawful, so not planned on", ("lot", "share of it", "from", "why"), rows)
+
+
+def _hints(plan: LaunchPlan, path: str) -> tuple[str, ...]:
+    best = min((a for a in plan.alternatives if a.shift is not None), key=lambda a: a.shift or 0.0, default=None)
+    hints = []
+    if best is not None and best.shift is not None and best.shift < 0:
+        hints.append(f"the what-if that helps most: {best.name} ({best.shift:+.0f} days)")
+    hints.append(f"tonnage launch {path} -o launch.json -o launch.svg saves the answer and the timeline")
+    return tuple(hints)

@@ -1,0 +1,94 @@
+"""The cheapest change that lifts an infeasible programme, in the base case (every input at its median)."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import numpy as np
+
+from tonnage.fleet.explain import Case, most_demand, solve
+from tonnage.fleet.forecast import Forecast, needs
+from tonnage.fleet.programme import DAY
+from tonnage.fleet.setting import Play, Setting, play
+from tonnage.fleet.uncertain import Floats
+from tonnage.fleet.world import PERIOD
+from tonnage.units import MONTH, show_money, show_number, show_share
+
+FACTORS = (1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
+"""Multiples of a lot that are tried."""
+
+
+def base_case(game: Play, launch: tuple[Floats, ...]) -> Case:
+    """The services of a base case as a linear programme, with the launches given."""
+    world = game.world
+    middles = [np.array([(p + 0.5) * PERIOD]) for p in range(world.periods)]
+    need = np.stack([needs(game.services, game.projects, now, launch)[0] for now in middles], axis=1)
+    rate = np.stack([service.rate[0] for service in game.services]) if game.services else np.zeros((0, len(world.lots)))
+    training = np.zeros(len(world.lots), dtype=bool)
+    return Case(world.available[0], need, rate, world.price[0], training)
+
+
+def lawful(setting: Setting) -> str:
+    """What would make a lot lawful."""
+    lot = setting.programme.lots[0]
+    return f"a licence for {lot.chip} (licence: NAME in the lot {lot.name}), or another chip"
+
+
+def capacity(setting: Setting) -> str | None:
+    """The cheapest enlargement of the lots that serves the demand, and the demand that can be served as it is."""
+    game = play(setting, 0, 0)
+    if not game.services:
+        return None
+    never = tuple(np.full(1, np.inf) for _ in game.projects)
+    case = base_case(game, never)
+    found = solve(case, elastic=True)
+    served = f"serve at most {show_share(most_demand(case))} of it with this fleet"
+    if not found.feasible:
+        return f"{served}; no lot of the fleet can serve it within its service level"
+    added = [(name, extra) for name, extra in zip(game.world.lots, found.extra, strict=True) if extra > 0.5]
+    if not added:
+        return None
+    price = np.nan_to_num(case.price, nan=0.0)
+    monthly = float((found.extra * price).sum() * MONTH)
+    listed = ", ".join(f"{show_number(np.ceil(extra))} more of {name}" for name, extra in added)
+    return f"{listed} for the whole time, {show_money(monthly)} a month; or {served}"
+
+
+def launch(setting: Setting) -> str | None:
+    """The cheapest enlargement of one lot with which the base case launches, or else a later horizon."""
+    game = play(setting, 0, 0)
+    found: list[tuple[float, str]] = []
+    for column, name in enumerate(game.world.lots):
+        factor = next((f for f in FACTORS if _launches(_enlarged(game, column, f).run(), setting)), None)
+        if factor is None:
+            continue
+        added = (factor - 1) * float(game.world.available[0, :, column].max())
+        price = float(np.nan_to_num(game.world.price[0, column], nan=0.0))
+        cost = added * price * MONTH
+        found.append((cost, f"{show_number(added)} more of {name} ({factor:g} times), {show_money(cost)} a month"))
+    if found:
+        return min(found)[1]
+    return _later(setting)
+
+
+def _launches(result: Forecast, setting: Setting) -> bool:
+    return bool(result.launch[-1][0] <= setting.programme.days * DAY)
+
+
+def _enlarged(game: Play, column: int, factor: float) -> Play:
+    available = game.world.available.copy()
+    available[:, :, column] *= factor
+    return replace(game, world=replace(game.world, available=available))
+
+
+def _later(setting: Setting) -> str | None:
+    """The launch of the base case when the horizon is far."""
+    programme = setting.programme
+    far = replace(programme, end=programme.start + datetime.timedelta(days=3650))
+    result = play(replace(setting, programme=far), 0, 0).run()
+    at = float(result.launch[-1][0])
+    if not np.isfinite(at):
+        return None
+    day = programme.start + datetime.timedelta(days=int(np.ceil(at / DAY)))
+    return f"a horizon to {day}, by which it launches in the base case"

@@ -1,0 +1,129 @@
+"""What-ifs: the same programme with one thing changed, on the same draws.
+
+They are made from what the programme holds: each rule that keeps a lot away, each lot doubled, each further place tried
+first, each demand held flat, rounds and failures taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from tonnage.fleet.law import Calendar
+from tonnage.fleet.programme import Lot, Model, Programme, Training
+from tonnage.fleet.uncertain import point
+
+MOST = 16
+"""Most what-ifs that are played."""
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A changed programme. key: stable name (`without:us_2025...`); name: in words; lifts: words of the causes of delay
+    that it acts on.
+    """
+
+    key: str
+    name: str
+    programme: Programme
+    lifts: tuple[str, ...] = ()
+
+
+def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> tuple[WhatIf, ...]:
+    """Every what-if of a programme. titles: of rules, by id."""
+    made = [
+        *_rules(programme, calendars, titles),
+        *(_doubled(programme, lot) for lot in programme.lots if not calendars[lot.name].never),
+        *_elsewhere(programme, calendars),
+        *_flat(programme),
+        *_ready(programme),
+        *_good(programme),
+    ]
+    return tuple(made[:MOST])
+
+
+def _rules(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> Iterable[WhatIf]:
+    """Without the rule that first turns each lot away."""
+    first: dict[str, list[Lot]] = {}
+    for lot in programme.lots:
+        for ruling in calendars[lot.name].refusals[:1]:
+            for rule in ruling.rules[:1]:
+                first.setdefault(rule, []).append(lot)
+    for rule, lots in first.items():
+        names = ", ".join(dict.fromkeys(lot.chip for lot in lots))
+        without = replace(programme.rules, without=(*programme.rules.without, rule))
+        lifts = ("serve", *(f"on {lot.name}" for lot in lots), *(f"of {lot.name}" for lot in lots))
+        title = f"without the rule on {names}: {titles.get(rule, rule)}"
+        yield WhatIf(f"without:{rule}", title, replace(programme, rules=without), lifts)
+
+
+def _doubled(programme: Programme, lot: Lot) -> WhatIf:
+    more = replace(lot, count=lot.count.scaled(2.0))
+    lots = tuple(more if other.name == lot.name else other for other in programme.lots)
+    name = f"twice the {lot.name} ({lot.chip})"
+    return WhatIf(f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"))
+
+
+def _with_model(programme: Programme, new: Model) -> Programme:
+    return replace(programme, models=tuple(new if model.name == new.name else model for model in programme.models))
+
+
+def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[WhatIf]:
+    """Each trained model on each of its further places from the start; lots of the fleet that it does not try too."""
+    for model in programme.coming:
+        if model.training is None:
+            continue
+        for name, lots in _alternatives(programme, model.training, calendars):
+            first = model.training.places[0][0]
+            rest = tuple(place for place in model.training.places if place[0] != name)
+            training = replace(model.training, places=((name, lots), *rest))
+            changed = _with_model(programme, replace(model, training=training))
+            title = f"{model.name} trains on {name} from the start"
+            lifts = (f"of {first}", f"attempt on {first}", f"on {first}")
+            yield WhatIf(f"train:{model.name}:{name}", title, changed, lifts)
+
+
+def _alternatives(
+    programme: Programme, training: Training, calendars: Mapping[str, Calendar]
+) -> Iterable[tuple[str, tuple[str, ...]]]:
+    tried = {lot for _, lots in training.places for lot in lots}
+    yield from training.places[1:]
+    for lot in programme.lots:
+        if lot.name not in tried and not calendars[lot.name].never:
+            yield lot.name, (lot.name,)
+
+
+def _flat(programme: Programme) -> Iterable[WhatIf]:
+    for model in programme.models:
+        if model.service is None or model.service.growth.median == 0 or model.after:
+            continue
+        names = {model.name, *(other.name for other in programme.models if other.after == model.name)}
+        models = tuple(
+            replace(other, service=replace(other.service, growth=point(0.0)))
+            if other.name in names and other.service
+            else other
+            for other in programme.models
+        )
+        lifts = ("serve", "pretrain", "rl on")
+        yield WhatIf(f"flat:{model.name}", f"{model.name} demand held flat", replace(programme, models=models), lifts)
+
+
+def _ready(programme: Programme) -> Iterable[WhatIf]:
+    if any(model.training for model in programme.coming):
+        sure = dict.fromkeys((lot.name for lot in programme.lots), point(1.0, "100 %"))
+        sure |= dict.fromkeys((lot.chip for lot in programme.lots), point(1.0, "100 %"))
+        sure |= {name: point(1.0, "100 %") for model in programme.coming for name in _place_names(model)}
+        yield WhatIf("ready", "every run completes, on plan", replace(programme, readiness=sure), ("attempt", "failed"))
+
+
+def _place_names(model: Model) -> tuple[str, ...]:
+    return tuple(name for name, _ in model.training.places) if model.training else ()
+
+
+def _good(programme: Programme) -> Iterable[WhatIf]:
+    changed = programme
+    for model in programme.coming:
+        if model.rounds.median > 0:
+            changed = _with_model(changed, replace(model, rounds=point(0.0)))
+    if changed is not programme:
+        yield WhatIf("good", "good enough at once", changed, ("rounds",))
