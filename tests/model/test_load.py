@@ -48,6 +48,33 @@ def test_published_precision(name: str, linear: str, experts: str) -> None:
     assert (load(name).precision, load(name).expert_precision) == (linear, experts)
 
 
+@pytest.mark.parametrize(
+    ("section", "format_name"),
+    [
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"quant_method": "awq", "bits": 4}, "w4a16"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}}},
+            },
+            "w4a16",
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}},
+            },
+            "fp8",
+        ),
+    ],
+)
+def test_quantised_configurations(section: dict[str, Any], format_name: str) -> None:
+    assert build(LLAMA | {"quantization_config": section}, name="x").precision == format_name
+
+
 def test_layers_keep_their_order() -> None:
     arch = load("deepseek-v3")
     assert arch.depth == 61

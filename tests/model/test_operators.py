@@ -92,6 +92,13 @@ def test_llama_405b_costs_six_flop_a_parameter_and_attention() -> None:
     assert flop_per_token(arch, float(seq), training=True) * seq == pytest.approx(formula, rel=1e-6)
 
 
+def test_deepseek_v3_costs_what_is_published() -> None:
+    """250 GFLOP a token at 4,096 tokens in training, 260 with multi-token prediction (Megatron-Bridge's summary)."""
+    arch = load("deepseek-v3")
+    assert round(flop_per_token(arch, 4096.0, training=True) / 1e9) == 250
+    assert flop_per_token(arch, 4096.0, training=True, mtp=True) / 1e9 == pytest.approx(260, rel=0.005)
+
+
 def test_deepseek_v3_decode_is_absorbed_and_prefill_expanded() -> None:
     _, decode = forward("deepseek-v3", Load(8.0, 1.0, 4096.0))
     _, prefill = forward("deepseek-v3", Load(1.0, 4096.0, 0.0))

@@ -97,12 +97,11 @@ class Architecture:
 
     name: id (`deepseek-ai/DeepSeek-V3`); title: as people write it; hidden: width of the residual stream; vocab: rows
     of the embedding; blocks: kinds of layers; layers: for each layer in order, its index into `blocks`; tied: the
-    head reads the embedding table; mtp: multi-token-prediction layers, each a `Block` with count; mtp_extra: elements
-    beside that block in each (projection and norms); final_norm: elements of the norm before the head; final_extras:
-    what else is done there; precision, expert_precision: in which the published weights of
-    linear layers and of routed experts are stored; context: longest sequence [tokens]; encoders: parameters of the
-    vision or audio towers by name; embeddings, heads: further elements held there by name; config: the configuration
-    it was read from.
+    head reads the embedding table; mtp: the multi-token-prediction layers as a `Block` with their count; final_norm:
+    elements of the norm before the head; final_extras: what else is done there; head_bias: elements; precision,
+    expert_precision: formats in which the published weights of linear layers and of routed experts are stored; context:
+    longest sequence [tokens]; encoders: parameters of the vision towers by name; embeddings: further tables looked up,
+    by name; config: the configuration it was read from.
     """
 
     name: str

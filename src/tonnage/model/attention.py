@@ -69,54 +69,35 @@ class Gqa:
         return (*self._projections(site), *self._cores(site), *self._output(site))
 
     def _projections(self, site: Site) -> tuple[Operator, ...]:
-        query = self.heads * self.dim
+        hidden, wide = site.hidden, self.heads * self.dim + self.gate
         made = [
-            site.gemm(
-                "q_proj",
-                "attention",
-                query + self.gate,
-                site.hidden,
-                "column",
-                bias=self.bias[0],
-                saved=site.hidden,
-                heads=self.heads,
-            )
+            site.gemm("q_proj", "attention", wide, hidden, "column", bias=self.bias[0], saved=hidden, heads=self.heads)
         ]
         if not self.borrowed:
             width = self.kv_heads * self.dim if self.keys_are_values else self.kv_width
             made.append(
-                site.gemm(
-                    "kv_proj", "attention", width, site.hidden, "kv_heads", bias=self.bias[1], heads=self.kv_heads
-                )
+                site.gemm("kv_proj", "attention", width, hidden, "kv_heads", bias=self.bias[1], heads=self.kv_heads)
             )
-        rotated = query + (0 if self.borrowed else self.kv_heads * self.dim)
-        held = self.norm + (self.heads if self.sinks else 0)
-        made.append(
-            site.pointwise(
-                "rope",
-                "attention",
-                2 * rotated,
-                "heads",
-                weight=held,
-                saved=rotated if self.norm else 0,
-                heads=self.heads,
-            )
-        )
+        made.append(self._rope(site))
         if self.index:
             made.extend(self._index_projections(site, self.index))
         if self.conv[1]:
-            length, channels = self.conv
-            made.append(
-                site.pointwise(
-                    "short_conv",
-                    "attention",
-                    2 * channels,
-                    weight=length * channels,
-                    saved=channels,
-                    flop=2 * length * channels,
-                )
-            )
+            made.append(self._convolution(site))
         return tuple(made)
+
+    def _rope(self, site: Site) -> Operator:
+        """Rotary embedding, with the norm of queries and keys before it; holds sinks too."""
+        rotated = self.heads * self.dim + (0 if self.borrowed else self.kv_heads * self.dim)
+        held = self.norm + (self.heads if self.sinks else 0)
+        saved = rotated if self.norm else 0
+        return site.pointwise("rope", "attention", 2 * rotated, "heads", weight=held, saved=saved, heads=self.heads)
+
+    def _convolution(self, site: Site) -> Operator:
+        length, channels = self.conv
+        held = length * channels
+        return site.pointwise(
+            "short_conv", "attention", 2 * channels, weight=held, saved=channels, flop=2 * length * channels
+        )
 
     def _index_projections(self, site: Site, index: BlockIndex) -> tuple[Operator, ...]:
         width = (index.heads + 1) * index.dim

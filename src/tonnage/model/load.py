@@ -231,8 +231,21 @@ def _precision(outer: Reader, inner: Reader) -> tuple[str, str]:
     if method == "fp8":
         linear = "fp8_block" if section.has("weight_block_size") else "fp8"
         return linear, "mxfp4" if inner.text("expert_dtype") == "fp4" else linear
-    if "nvfp4" in (section.text("quant_algo") + section.text("format")).lower() or method == "modelopt_fp4":
+    algorithm = (section.text("quant_algo") + section.text("format")).lower()
+    if "nvfp4" in algorithm or method == "modelopt_fp4":
         return "nvfp4", "nvfp4"
-    bits = section.whole("bits", default=16)
-    packed = {4: "w4a16", 8: "w8a16"}.get(bits, plain)
+    if algorithm.startswith("fp8"):
+        return "fp8", "fp8"
+    packed = _packed(section, plain)
     return (plain if section.text("modules") == "experts" else packed), packed
+
+
+def _packed(section: Reader, plain: str) -> str:
+    """Format of weights packed by GPTQ, AWQ or compressed-tensors (its first group speaks for all)."""
+    groups = section.section("config_groups")
+    first = groups.section(next(iter(groups.config), "")) if groups else None
+    weights = (first.section("weights") if first else None) or section
+    bits = weights.whole("bits", "num_bits", "w_bit", default=16)
+    if weights.text("type") == "float":
+        return {4: "nvfp4", 8: "fp8"}.get(bits, plain)
+    return {4: "w4a16", 8: "w8a16"}.get(bits, plain)
