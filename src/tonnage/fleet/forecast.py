@@ -8,7 +8,7 @@ together with all others, at the end of the move of demand too. Projects follow 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,17 +24,19 @@ TURNS = 12
 @dataclass(frozen=True)
 class Speed:
     """Training speed of one stage on one place: tokens/s per accelerator at some sizes of the run [k], between which it
-    is interpolated on the logarithm of the size; factor: what the draws think of it [d]. A pause has no sizes.
+    is interpolated on the logarithm of the size; factor: what the draws think of it [d]; least: fewest accelerators
+    that a run is started on. A pause has no sizes.
     """
 
     kind: str
     sizes: Floats
     rate: Floats
     factor: Floats
+    least: float = 1.0
 
     def of(self, accelerators: Floats) -> Floats:
-        """Tokens/s of a run [d]. A pause runs at 1 s per s. Below a quarter of the smallest size that was planned there
-        is no run; from there up to it the speed per accelerator is that of the smallest size.
+        """Tokens/s of a run [d]. A pause runs at 1 s per s. Outside the sizes that were planned, the speed per
+        accelerator is that of the nearest.
         """
         if self.kind == "pause":
             return np.ones_like(accelerators)
@@ -43,11 +45,6 @@ class Speed:
         inside = np.maximum(accelerators, self.sizes[0])
         each = np.exp(np.interp(np.log(inside), np.log(self.sizes), np.log(self.rate)))
         return np.where(accelerators >= self.least, each * accelerators * self.factor, 0.0)
-
-    @property
-    def least(self) -> float:
-        """Fewest accelerators that a run is started on."""
-        return float(self.sizes[0]) / 4 if self.sizes.size else 0.0
 
 
 @dataclass(frozen=True)
@@ -169,13 +166,42 @@ class _Run:
         self.trained = [np.full(d, np.inf) for _ in projects]
         self.launch = [np.full(d, np.inf) for _ in projects]
         self.place = np.full(d, -1.0)
-        self.causes: dict[str, Floats] = {}
         self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
         self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
         self.uses: list[Mapping[tuple[str, str], float]] = []
         self.shares: list[Mapping[str, float]] = []
         self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((d, 0, len(world.lots)))
+        self.pace_of: dict[tuple[int, int], tuple[Floats, Floats, Floats]] = {}
+        self.ahead = {(k, a): self._ahead(place) for k, a, place in self._places()}
+        self.codes, names = self._codes()
+        self.spent = np.zeros((len(names), d))
+        self.names = names
         self._enter(np.ones(d, dtype=bool))
+
+    def _places(self) -> Iterator[tuple[int, int, Attempt]]:
+        for k, project in enumerate(self.projects):
+            for a, place in enumerate(project.attempts):
+                yield k, a, place
+
+    def _ahead(self, place: Attempt) -> Floats:
+        """Most accelerators that a place has from each period on [d, p]."""
+        total = self.world.available[:, :, place.lots].sum(axis=2)
+        return np.maximum.accumulate(total[:, ::-1], axis=1)[:, ::-1]
+
+    def _codes(self) -> tuple[dict[tuple[int, int], int], list[str]]:
+        """Rows of the book of time: each attempt's waiting, failing, stages and rounds; each project's last wait."""
+        rows: dict[tuple[int, int], int] = {}
+        names: list[str] = []
+        for k, a, place in self._places():
+            model = self.projects[k].name
+            rows[k, a] = len(names)
+            names += [f"{model}: waits for chips of {place.name}", f"{model}: failed attempt on {place.name}"]
+            names += [f"{model}: {stage.kind} on {place.name}" for stage in place.speeds]
+            names.append(f"{model}: rounds until good enough")
+        for k, project in enumerate(self.projects):
+            rows[k, -1] = len(names)
+            names.append(f"{project.name}: waits for capacity to serve it")
+        return rows, names
 
     # state
 
@@ -228,10 +254,11 @@ class _Run:
     def step(self, period: int) -> None:
         """All draws, one period."""
         begin = period * PERIOD
+        self.pace_of.clear()
         self._skip(period)
         capacity = self.world.available[:, period]
         need = self._need(np.full(self.world.draws, begin + PERIOD / 2), self.launch)
-        used, short = share(capacity, need, self.rate, self.world.price, self._training_lots())
+        used, short = self._share(capacity, need, self._training_lots())
         self._note_unserved(need, short, begin)
         free = np.maximum(capacity - used.sum(axis=1), 0.0)
         before = (self.project.copy(), self.attempt.copy(), self.stage.copy())
@@ -248,12 +275,22 @@ class _Run:
                 here = (self.project == k) & (self.attempt == a) & (self.stage == 0) & ~np.isfinite(self.trained[k])
                 if not here.any():
                     continue
-                ahead = self.world.available[:, period:, place.lots].sum(axis=2).max(axis=1)
+                ahead = self.ahead[k, a][:, period]
                 least = max((speed.least for speed in place.speeds if speed.kind != "pause"), default=0.0)
                 blocked = any(speed.kind != "pause" and not speed.sizes.size for speed in place.speeds)
                 hopeless = here & ((ahead < max(least, 1.0)) | blocked)
                 self.attempt[hopeless] += 1
                 self._enter(hopeless)
+
+    def _share(self, capacity: Floats, need: Floats, last: Bools) -> tuple[Floats, Floats]:
+        """`share`, for the draws that are not done (all of them when the first is recorded)."""
+        if self.record or not self.done.any():
+            return share(capacity, need, self.rate, self.world.price, last)
+        open_ = np.flatnonzero(~self.done)
+        used, short = np.zeros_like(self.rate), np.zeros_like(need)
+        rows = (capacity[open_], need[open_], self.rate[open_], self.world.price[open_], last[open_])
+        used[open_], short[open_] = share(*rows)
+        return used, short
 
     def _need(self, now: Floats, launch: Sequence[Floats]) -> Floats:
         return needs(self.services, self.projects, now, launch)
@@ -314,44 +351,40 @@ class _Run:
         """Accelerators that each draw's run holds [d, l], its speed in units of its stage per second, and its slip."""
         d = self.world.draws
         lots, speed, slip = np.zeros((d, len(self.world.lots))), np.zeros(d), np.ones(d)
-        for k, project in enumerate(self.projects):
-            for a, place in enumerate(project.attempts):
-                here = (self.project == k) & (self.attempt == a) & ~np.isfinite(self.trained[k])
-                if not here.any():
-                    continue
-                mine = np.where(place.lots[None, :], free, 0.0)
-                total = mine.sum(axis=1)
-                run = np.minimum(total, project.at_most)
-                scale = np.divide(run, total, out=np.zeros(d), where=total > 0)
-                lots = np.where(here[:, None], mine * scale[:, None], lots)
-                slip = np.where(here, place.slip, slip)
-                for s, stage in enumerate(place.speeds):
-                    speed = np.where(here & (self.stage == s), stage.of(run), speed)
-                improving = here & (self.stage == len(place.speeds))
-                speed, slip = np.where(improving, 1.0, speed), np.where(improving, 1.0, slip)
+        for k, a, place in self._places():
+            here = (self.project == k) & (self.attempt == a)
+            if not here.any():
+                continue
+            if (k, a) not in self.pace_of:
+                self.pace_of[k, a] = self._table(self.projects[k], place, free)
+            mine, speeds, slips = self.pace_of[k, a]
+            stage = np.minimum(self.stage, len(place.speeds))
+            lots = np.where(here[:, None], mine, lots)
+            speed = np.where(here, speeds[stage, np.arange(d)], speed)
+            slip = np.where(here & (stage < len(place.speeds)), slips, slip)
         return lots, speed, slip
+
+    def _table(self, project: Project, place: Attempt, free: Floats) -> tuple[Floats, Floats, Floats]:
+        """A place in this period: accelerators held [d, l], speed of each stage and of rounds [s + 1, d], slip [d]."""
+        mine = np.where(place.lots[None, :], free, 0.0)
+        total = mine.sum(axis=1)
+        run = np.minimum(total, project.at_most)
+        scale = np.divide(run, total, out=np.zeros_like(total), where=total > 0)
+        speeds = [*(stage.of(run) for stage in place.speeds), np.ones_like(run)]
+        return mine * scale[:, None], np.stack(speeds), place.slip
 
     def _count(self, spent: Floats, active: Bools, pace: Floats) -> None:
         """Book the time of the active draws under what they spent it on."""
-        for k, project in enumerate(self.projects):
-            for a, place in enumerate(project.attempts):
-                here = active & (self.project == k) & (self.attempt == a)
-                if not here.any():
-                    continue
-                waits = here & (pace <= 0)
-                self._book(f"{project.name}: waits for chips of {place.name}", waits, spent)
-                fails = here & (pace > 0) & ~place.completes
-                self._book(f"{project.name}: failed attempt on {place.name}", fails, spent)
-                for s, stage in enumerate(place.speeds):
-                    on = here & (pace > 0) & place.completes & (self.stage == s)
-                    self._book(f"{project.name}: {stage.kind} on {place.name}", on, spent)
-                rounds = here & place.completes & (self.stage == len(place.speeds))
-                self._book(f"{project.name}: rounds until good enough", rounds, spent)
-
-    def _book(self, cause: str, who: Bools, spent: Floats) -> None:
-        if who.any():
-            total = self.causes.setdefault(cause, np.zeros(self.world.draws))
-            total += np.where(who, spent, 0.0)
+        d = self.world.draws
+        row = np.full(d, -1)
+        for k, a, place in self._places():
+            here = active & (self.project == k) & (self.attempt == a)
+            if not here.any():
+                continue
+            kind = np.where(pace <= 0, 0, np.where(place.completes, 2 + self.stage, 1))
+            row = np.where(here, self.codes[k, a] + kind, row)
+        booked = row >= 0
+        self.spent[row[booked], np.flatnonzero(booked)] += spent[booked]
 
     def _charge(self, used: Floats, held: Floats) -> None:
         price = np.nan_to_num(self.world.price, nan=0.0)
@@ -366,29 +399,32 @@ class _Run:
             if not ready.any():
                 continue
             begin = period * PERIOD
-            able = ready & self._carries(k, project, period)
+            able = self._carries(k, project, period, ready)
             at = np.where(able, np.maximum(self.trained[k], begin), np.inf)
             spent = np.where(able, at, begin + PERIOD) - np.maximum(self.trained[k], begin)
-            self._book(f"{project.name}: waits for capacity to serve it", ready, np.maximum(spent, 0.0))
+            self.spent[self.codes[k, -1]] += np.where(ready, np.maximum(spent, 0.0), 0.0)
             self.launch[k] = np.where(able, at, self.launch[k])
             self.project[able] = k + 1
             self.attempt[able] = 0
             self.stage[able] = 0
             self._enter(able)
 
-    def _carries(self, k: int, project: Project, period: int) -> Bools:
-        """Whether all services fit at the end of the move of demand, if the model launched now [d]."""
-        d = self.world.draws
+    def _carries(self, k: int, project: Project, period: int, ready: Bools) -> Bools:
+        """Those of the draws `ready` in which all services fit at the end of the move of demand, if it launched now."""
         if project.service is None:
-            return np.ones(d, dtype=bool)
+            return ready
         begin = np.maximum(np.where(np.isfinite(self.trained[k]), self.trained[k], 0.0), period * PERIOD)
         end = begin + project.within
         index = np.minimum((end / PERIOD).astype(int), self.world.periods - 1)
-        capacity = self.world.available[np.arange(d), index]
         launch = [at if i != k else begin for i, at in enumerate(self.launch)]
-        need = self._need(end, launch)
-        _, short = share(capacity, need, self.rate, self.world.price, np.zeros_like(capacity, dtype=bool))
-        return np.asarray(short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), TINY))
+        rows = np.flatnonzero(ready)
+        need = self._need(end, launch)[rows]
+        capacity = self.world.available[rows, index[rows]]
+        nowhere_last = np.zeros_like(capacity, dtype=bool)
+        _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)
+        able = ready.copy()
+        able[rows] = short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), TINY)
+        return able
 
     # record of one draw
 
@@ -416,7 +452,7 @@ class _Run:
         return Forecast(
             tuple(self.launch),
             tuple(self.trained),
-            self.causes,
+            self._causes(),
             self.training_cost,
             self.service_cost,
             self.unserved,
@@ -425,3 +461,10 @@ class _Run:
             tuple(self.uses),
             tuple(self.shares),
         )
+
+    def _causes(self) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        for name, spent in zip(self.names, self.spent, strict=True):
+            if spent.any():
+                found[name] = found.get(name, np.zeros_like(spent)) + spent
+        return found

@@ -16,7 +16,7 @@ from tonnage.fleet import law, lift
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.plan import Alternative, Applied, LaunchPlan, Refused, Sensitivity, Spread, Use
 from tonnage.fleet.programme import Programme
-from tonnage.fleet.setting import Play, Setting, only, play, settle
+from tonnage.fleet.setting import Play, Rulings, Setting, only, play, settle
 from tonnage.fleet.throughput import Planned, Planner
 from tonnage.fleet.uncertain import Floats
 from tonnage.fleet.whatif import what_ifs
@@ -57,10 +57,11 @@ def launch(
     began = time.perf_counter()
     book = catalog or catalogues.load()
     speeds = planner or Planned(programme, book)
-    setting = settle(programme, book, speeds)
+    asked: Rulings = {}
+    setting = settle(programme, book, speeds, asked)
     game = play(setting, seed, draws)
     result = game.run()
-    alternatives, lifts = _what_ifs(setting, book, speeds, seed, draws, result)
+    alternatives, lifts = _what_ifs(setting, book, speeds, asked, seed, draws, result)
     plan = _answer(setting, game, result, alternatives, lifts, book)
     return replace(plan, seconds=time.perf_counter() - began)
 
@@ -69,14 +70,14 @@ def launch(
 
 
 def _what_ifs(
-    setting: Setting, catalog: Catalog, planner: Planner, seed: int, draws: int, base: Forecast
+    setting: Setting, catalog: Catalog, planner: Planner, asked: Rulings, seed: int, draws: int, base: Forecast
 ) -> tuple[tuple[Alternative, ...], Mapping[str, tuple[str, ...]]]:
     programme = setting.programme
     made = []
     lifts: dict[str, tuple[str, ...]] = {}
     start = _dates(base.launch[-1], programme)
     for item in what_ifs(programme, setting.calendars, _titles(programme, catalog)):
-        changed = settle(item.programme, catalog, planner)
+        changed = settle(item.programme, catalog, planner, asked)
         found = play(changed, seed, draws).run()
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
@@ -393,11 +394,10 @@ def _rules_applied(setting: Setting, refused: tuple[Refused, ...], catalog: Cata
 def _assumptions(programme: Programme) -> tuple[str, ...]:
     found = [f"{model.name}: {text}" for model in programme.models if model.service for text in model.service.assumed]
     found.append(
-        f"slip on a stack of readiness 0: {programme.slip.text}; a failing run is given up after {programme.give_up.text} of its first stage"
+        f"a run takes {programme.slip.text} times its plan on a stack of readiness 0, its plan on one of 100 %"
     )
-    found.append(
-        "training and rounds hold their accelerators; services come first; several models are trained one after another"
-    )
+    found.append(f"a run that fails is given up after {programme.give_up.text} of its first stage, and nothing is kept")
+    found.append("services come first; rounds hold their accelerators; models are trained one after another")
     return tuple(found)
 
 
@@ -411,9 +411,8 @@ def _doubts(setting: Setting, game: Play) -> tuple[str, ...]:
     unpriced = [lot.name for lot in setting.programme.lots if lot.price is None]
     if unpriced:
         made.append(f"the cost leaves out {', '.join(unpriced)}: no price is known")
-    made.append(
-        "failures of training runs are seldom published, so that readiness is rather too high where few runs are known"
-    )
+    if setting.places:
+        made.append("failed runs are seldom published: readiness is rather too high where few runs are known")
     return tuple(made)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from tonnage.fleet import readiness as ready
 from tonnage.fleet.forecast import Attempt, Demand, Forecast, Project, Speed, forecast
 from tonnage.fleet.law import Calendar, calendar
-from tonnage.fleet.programme import Lot, Model, Programme, Training
+from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.throughput import Planner, round_size
 from tonnage.fleet.throughput import Speed as Planned
 from tonnage.fleet.uncertain import Floats, Uncertain, draw, point
@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog
 
 Date = datetime.date
-SHARES = (0.3, 1.0)
-"""Sizes at which the speed of a run is planned, as shares of the most that a place may hold."""
+LADDER = (2304, 9216, 36864, 147456, 589824)
+"""Sizes at which the speed of a large run is planned: multiples of 256, a factor of four apart."""
+
+SHARES = (0.25, 1.0)
+"""Sizes at which the speed of a run of fewer than `LADDER[0]` is planned, as shares of the most that a place holds."""
+
+
+def run_sizes(most: float) -> tuple[int, ...]:
+    """Sizes that bracket runs of a fifth to the whole of `most` accelerators; 1.25 times the last is near enough."""
+    if most < LADDER[0]:
+        return tuple(sorted({round_size(max(1.0, most * share)) for share in SHARES}))
+    top = next((index for index, size in enumerate(LADDER) if most <= 1.25 * size), len(LADDER) - 1)
+    return tuple(size for size in LADDER[: top + 1] if size >= most / 5)
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,6 @@ class Setting:
     places: Mapping[str, tuple[Place, ...]]
     serving: Mapping[tuple[str, str], Planned]
     training: Mapping[tuple[str, str, int], tuple[Planned, ...]]
-    asked: Mapping[str, Uncertain] = field(default_factory=dict)
 
     @property
     def speeds(self) -> tuple[Planned, ...]:
@@ -59,9 +69,22 @@ class Setting:
         return tuple({(s.use, s.model, s.chip, s.accelerators): s for s in listed}.values())
 
 
-def settle(programme: Programme, catalog: Catalog, planner: Planner) -> Setting:
-    """Ask the law about every lot and the planner about every speed that the programme needs."""
-    calendars = {lot.name: calendar(lot, programme, catalog) for lot in programme.lots}
+Rulings = dict[tuple[Lot, Rules, Date], Calendar]
+
+
+def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Rulings | None = None) -> Setting:
+    """Ask the law about every lot and the planner about every speed that the programme needs.
+
+    asked: calendars that are known already, of lots under rules; new ones are added.
+    """
+    known = {} if asked is None else asked
+    for lot in programme.lots:
+        key = (replace(lot, count=point(0.0)), programme.rules, programme.end)
+        if key not in known:
+            known[key] = calendar(lot, programme, catalog)
+    calendars = {
+        lot.name: known[replace(lot, count=point(0.0)), programme.rules, programme.end] for lot in programme.lots
+    }
     usable = [lot for lot in programme.lots if not calendars[lot.name].never]
     runs = ready.record(catalog, programme.known)
     places: dict[str, tuple[Place, ...]] = {}
@@ -105,10 +128,9 @@ def _stages(
     for index, stage in enumerate(training.stages):
         if stage.kind == "pause":
             continue
-        shares = SHARES if stage.kind != "rl" else SHARES[-1:]
-        sizes = sorted({round_size(max(1.0, place.most * share)) for share in shares})
-        found = tuple(planner.train(model, stage, place.chip, size) for size in reversed(sizes))
-        made[model.name, place.name, index] = tuple(sorted(found, key=lambda speed: speed.accelerators))
+        sizes = run_sizes(place.most)
+        found = tuple(planner.train(model, stage, place.chip, size) for size in sizes)
+        made[model.name, place.name, index] = found
     return made
 
 
@@ -280,6 +302,10 @@ def _attempts(
     return tuple(made)
 
 
+SMALLER = 4.0
+"""A run may be this much smaller than the smallest size that was planned, unless a planned size did not fit."""
+
+
 def _speeds(setting: Setting, model: Model, place: Place, factor: Floats, draws: int) -> tuple[Speed, ...]:
     stages = model.training.stages if model.training else ()
     made = []
@@ -287,8 +313,10 @@ def _speeds(setting: Setting, model: Model, place: Place, factor: Floats, draws:
         if stage.kind == "pause":
             made.append(Speed("pause", np.zeros(0), np.zeros(0), np.ones(draws)))
             continue
-        found = [speed for speed in setting.training[model.name, place.name, index] if speed.rate > 0]
+        planned = setting.training[model.name, place.name, index]
+        found = [speed for speed in planned if speed.rate > 0]
         sizes = np.array([float(speed.accelerators) for speed in found])
         rates = np.array([speed.rate for speed in found])
-        made.append(Speed(stage.kind, sizes, rates, factor))
+        least = sizes[0] / (1 if len(found) < len(planned) else SMALLER) if found else 0.0
+        made.append(Speed(stage.kind, sizes, rates, factor, float(least)))
     return tuple(made)

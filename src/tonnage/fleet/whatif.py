@@ -69,7 +69,7 @@ def _with_model(programme: Programme, new: Model) -> Programme:
 
 
 def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[WhatIf]:
-    """Each trained model on each of its further places from the start; lots of the fleet that it does not try too."""
+    """Each trained model on each of its further places from the start; without such, on other lots of the fleet."""
     for model in programme.coming:
         if model.training is None:
             continue
@@ -88,6 +88,8 @@ def _alternatives(
 ) -> Iterable[tuple[str, tuple[str, ...]]]:
     tried = {lot for _, lots in training.places for lot in lots}
     yield from training.places[1:]
+    if len(training.places) > 1:
+        return
     for lot in programme.lots:
         if lot.name not in tried and not calendars[lot.name].never:
             yield lot.name, (lot.name,)

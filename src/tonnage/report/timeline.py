@@ -198,7 +198,7 @@ COLUMNS = 78
 
 
 def lines(plan: LaunchPlan) -> tuple[str, ...]:
-    """The timeline for a terminal: a row for each lot, a column for each week or more, a letter for what most of it does."""
+    """The timeline for a terminal: a row for each lot, a column for each week or more, a letter for what it does."""
     lots = tuple(dict.fromkeys(use.lot for use in plan.calendar))
     if not lots:
         return ()
