@@ -34,7 +34,7 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str
     domain = min(system.accelerator.domain * system.accelerator.dies, 64)
     layers, experts = job.arch.depth, expert_count(job)
     tried: dict[str, list[int]] = {
-        "tp": [n for n in _divisors(total) if n <= min(domain, 16) and n <= _heads(job)],
+        "tp": [n for n in _divisors(total) if n <= min(domain, 16) and _heads(job) % n == 0],
         "pp": [n for n in _divisors(total) if n <= min(layers, 128)],
         "cp": [n for n in _powers(total, 64) if n == 1 or job.seq // n >= 2048],
         "ep": [n for n in _divisors(experts) if n <= total] if experts else [1],
