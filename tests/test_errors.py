@@ -47,3 +47,4 @@ def test_nearest_finds_close_names_only():
     assert nearest("h2o", ["h20", "b200"]) == "h20"
     assert nearest("H20", ["h20", "b200"]) == "h20"
     assert nearest("zzzz", ["h20", "b200"]) is None
+    assert nearest("colour", ["count", "chip"]) is None

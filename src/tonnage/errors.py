@@ -117,5 +117,5 @@ def infeasible(*binds: Bind) -> Outcome:
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Closest of `names` to `name`, or None when nothing is close."""
     lowered = {candidate.lower(): candidate for candidate in names}
-    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5 if len(name) < 4 else 0.6)
     return lowered[found[0]] if found else None
