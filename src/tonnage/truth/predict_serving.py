@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tonnage import serve
 from tonnage.errors import TonnageError
 from tonnage.serve import Case, Estimate
+from tonnage.serve.tuning import Constants, constants
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings
@@ -51,26 +54,57 @@ def references(rows: Iterable[Row], library: Library) -> list[Anchored]:
 def predict(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> Made:
     """Our predictions of the rows that can be expressed; the others are counted by reason."""
     ready = prepare(rows, library, skipped)
-    found = answers([one.case for one in ready])
-    made = [row for one, answer in zip(ready, found, strict=True) for row in _rows(one, answer, skipped)]
-    return Made(made, [], [], [one for part in ready for one in part.anchored])
+    made = _all(ready, answers([one.case for one in ready]), skipped)
+    by_source = left_out(ready, folds("source"), lambda one: one.case.group)
+    by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name)
+    return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
 
 
-def answers(cases: Sequence[Case]) -> list[serve.Prediction | str]:
+def left_out(ready: Sequence[Ready], kept: Mapping[str, Constants], side: Callable[[Ready], str]) -> list[Prediction]:
+    """Predictions with constants fitted without what `side` names of a case; none if no such fits are kept.
+
+    What was in no fit at all (a new source) is predicted with the constants that come with tonnage.
+    """
+    made: list[Prediction] = []
+    for name in sorted({side(one) for one in ready}) if kept else ():
+        part = [one for one in ready if side(one) == name]
+        made += _all(part, answers([one.case for one in part], kept.get(name)), Counter())
+    return made
+
+
+def folds(kind: str) -> dict[str, Constants]:
+    """Constants of `serve` fitted without each source (`source`) or chip (`chip`); empty where they are not kept."""
+    place = importlib.resources.files("tonnage.serve").joinpath("data/folds.json")
+    if not place.is_file():
+        return {}
+    usual = constants()
+    held = json.loads(place.read_text(encoding="utf-8")).get(kind, {})
+    names = ("shared", "engine", "vendor", "kernels", "spread")
+    return {
+        name: replace(usual, **{part: values[part] for part in names if part in values})
+        for name, values in held.items()
+    }
+
+
+def answers(cases: Sequence[Case], fitted: Constants | None = None) -> list[serve.Prediction | str]:
     """Predictions of many cases at once; where that fails, one by one, the reason in place of those that fail."""
     try:
-        return list(serve.predict(cases))
+        return list(serve.predict(cases, fitted))
     except Exception:  # one malformed row of a foreign file must not cost the others their prediction
-        return [_one(case) for case in cases]
+        return [_one(case, fitted) for case in cases]
 
 
-def _one(case: Case) -> serve.Prediction | str:
+def _one(case: Case, fitted: Constants | None) -> serve.Prediction | str:
     try:
-        return serve.predict([case])[0]
+        return serve.predict([case], fitted)[0]
     except TonnageError as error:
         return error.message[:90]
     except Exception as error:  # the same: the reason is counted and shown
         return f"could not be predicted ({type(error).__name__})"
+
+
+def _all(ready: Sequence[Ready], found: Sequence[serve.Prediction | str], skipped: Counter[str]) -> list[Prediction]:
+    return [row for one, answer in zip(ready, found, strict=True) for row in _rows(one, answer, skipped)]
 
 
 def _rows(ready: Ready, answer: serve.Prediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
