@@ -1,13 +1,13 @@
 """Fit the coefficients of operator and collective times to NVIDIA AIConfigurator's measured tables.
 
-    python scripts/fit_operators.py            fit, print errors with each chip left out, write system/data/efficiency.json
-    python scripts/fit_operators.py --dry      the same without writing
+    python scripts/fit_operators.py          fit, print left-out errors, write system/data/efficiency.json
+    python scripts/fit_operators.py --dry    the same without writing
 
 Needs `aiconfigurator-core==0.12.0` (Apache-2.0, the extra `silicon`) and `pyarrow`, which reads its tables. Inputs: the
 tables of nine chips; for each shape the fastest of the frameworks measured; at most SAMPLE rows of each (chip, number
 format), drawn with a fixed seed. Rows faster than the roofline are rejected, and on chips whose memory is slow beside
-their cache (GDDR) also memory-bound rows whose weights fit in it. Loss: mean over (chip, format) of the mean absolute log
-error, each row cut at CUT so that a bad kernel cannot rule. Search: coordinate by coordinate, golden section.
+their cache (GDDR) also memory-bound rows whose weights fit in it. Loss: mean over (chip, format) of the mean absolute
+log error, each row cut at CUT so that a bad kernel cannot rule. Search: coordinate by coordinate, golden section.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ _ONE |= {
     "backward": 1.0,
     "softmax": 0.0,
 }
-_ONE |= dict.fromkeys(("intermediates", "chunk_floor", "chunk_latency"), 0.0)
+_ONE |= dict.fromkeys(("intermediates", "chunk_floor", "chunk_latency", "blocks_half"), 0.0)
 _ONE |= {f"compute.{kernel}": 1.0 for kernel in ("bf16", "fp8", "fp8_block", "fp4")}
 _KINDS = ("gemm", "grouped_gemm", "attention", "scan", "pointwise", "collective")
 IDEAL = Calibration(dict.fromkeys(_KINDS, _ONE), dict.fromkeys(_KINDS, 0.0), dict.fromkeys(_KINDS, 0.0), "roofline")
@@ -246,15 +246,19 @@ def experts(tables: Tables) -> Iterator[Group]:
 
     found = tables.groups("moe/*/*/moe_perf.parquet", (*columns, "moe_ep_size", "distribution"), label)
     for chip, name, row, seconds in found:
-        if (chip == "a100_sxm" and name != "bf16") or (chip in CACHE and name == "fp8_block"):
-            continue  # formats that the chip has no kernel for: emulated
+        if chip == "a100_sxm" or (chip in CACHE and name == "fp8_block"):
+            continue  # A100: balanced rows up to 7 times slower than skewed ones; GDDR chips: no kernel of their own
         work = expert_layer({key: row[key].astype(float) for key in (*columns[1:], "moe_ep_size")})
         yield Group(chip, name, tables.accelerator(chip), Precision(linear=name), work, seconds)
 
 
-def _busy(row: dict[str, Any], phase: str) -> bool:
+def _uniform(row: dict[str, Any]) -> str:
+    return "fp8_block wide" if row["distribution"] == "uniform" else ""
+
+
+def _busy(row: dict[str, Any]) -> str:
     """Prefill rows long enough to hide an eager launch of 0.4 ms."""
-    return phase == "generation" or row["num_tokens"] * row["topk"] >= 16384 * row["moe_ep_size"]
+    return _uniform(row) if row["num_tokens"] * row["topk"] >= 16384 * row["moe_ep_size"] else ""
 
 
 def wide_experts(tables: Tables) -> Iterator[Group]:
@@ -264,7 +268,7 @@ def wide_experts(tables: Tables) -> Iterator[Group]:
         found = tables.groups(
             f"moe/sglang/*/wideep_{phase}_moe_perf.parquet",
             (*columns, "moe_ep_size", "distribution"),
-            lambda row: "fp8_block wide" if row["distribution"] == "uniform" and _busy(row, phase) else "",
+            _busy if phase == "context" else _uniform,
         )
         for chip, name, row, seconds in found:
             work = expert_layer({key: row[key].astype(float) for key in (*columns[1:], "moe_ep_size")}, all_to_all=True)
@@ -491,7 +495,7 @@ STAGES: dict[str, tuple[Callable[[Tables], Iterator[Group]], tuple[Knob, ...]]] 
         (
             Knob("attention", "compute.bf16", 0.3, 1.0),
             Knob("attention", "softmax", 0.1, 1000.0, log=True),
-            Knob("attention", "ridge", 0.0, 0.5),
+            Knob("attention", "blocks_half", 1.0, 1000.0, log=True),
             Knob("attention", "keys_half", 1.0, 3000.0, log=True),
             Knob("attention", "rows_half", 1.0, 200.0, log=True),
             Knob("attention", "memory", 0.5, 1.0),

@@ -23,6 +23,10 @@ COMPUTE, MEMORY, LAUNCH = 0, 1, 2
 STATE = 4.0
 """Bytes of an element of recurrent state: kept in FP32 (Yang et al. 2024, arXiv 2412.06464)."""
 
+SPLIT = 2048.0
+"""Query rows per KV head below which kernels split the keys over the chip (assumption; decode has up to 300, a chunk of
+a prefill thousands)."""
+
 CHUNK = 64.0
 """Tokens of one chunk of a scan (Yang et al. 2024, arXiv 2406.06484)."""
 
@@ -127,6 +131,11 @@ def operator_times(
     return Times(total, each, np.sqrt(squares) / np.maximum(total, 1e-30))
 
 
+def speed(chip: Accelerator) -> float:
+    """16-bit rate in PFLOP/s: lengths that a pipeline needs to fill grow with it (a fill time at the chip's rate)."""
+    return rate(chip, "bf16").value / 1e15
+
+
 def fraction(chip: Accelerator, kernel: str, c: dict[str, float]) -> float:
     """Largest share of the datasheet rate that a large operator reaches: f / (1 + ridge (rate/bandwidth) / 200).
 
@@ -143,7 +152,7 @@ def gemm_parts(
     """Parts of a GEMM of shape (m, n, k).
 
     e_c = fraction x rows used of padded tiles (m / 64 ceil(m/64): 64 rows are what a Hopper warp group multiplies)
-    x k / (k + depth_half) (filling and draining the pipeline over the depth). floor = launch + k x depth_latency, and
+    x k / (k + depth_half x speed) (filling and draining the pipeline over the depth). floor = launch + k x depth_latency, and
     quantising the input where the multiplication is narrower than the activations.
     """
     m, _, k = shape
@@ -151,7 +160,7 @@ def gemm_parts(
     narrow = peak.runs_in not in ("bf16", "fp16")
     m = np.maximum(m, 1e-9)
     filled = m / (np.ceil(m / c["tile"]) * c["tile"])
-    e_c = fraction(chip, weights.kernel if narrow else "bf16", c) * filled * k / (k + c["depth_half"])
+    e_c = fraction(chip, weights.kernel if narrow else "bf16", c) * filled * k / (k + c["depth_half"] * speed(chip))
     e_c = np.maximum(e_c, 1e-9)
     floor = c["floor"] + (c["quantise_floor"] if narrow else 0.0) + k * c["depth_latency"]
     return Parts(flop / (peak.value * e_c), traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
@@ -202,17 +211,23 @@ def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     """FlashAttention-like core (Dao et al. 2022, arXiv 2205.14135).
 
     compute = (flop + scores x softmax) / (16-bit rate x e_c): each score costs `softmax` FLOP beside the products,
-    which is why FP8 products bring nothing measurable (0.38 of the FP8 rate against 0.78 of BF16's on H100). e_c =
-    fraction x n / (n + keys_half) x rows / (rows + rows_half): n keys seen by a query on average (blocks on the
-    diagonal are half empty, the loop has to fill); rows: query rows that share one KV head, flop / (2 cache_read): a
-    group's heads in decode, unbounded in prefill. FLOP in `precision.attention` other than 16 bit are priced so too.
+    which is why FP8 products bring nothing measurable (0.38 of the FP8 rate against 0.78 of BF16's on H100): every
+    `precision.attention` is priced at 16 bit. e_c is the fraction times
+    n / (n + keys_half x speed): n keys seen by a query on average; blocks on the diagonal are half empty, the loop has to fill;
+    rows / (rows + rows_half): query rows that share one KV head, flop / (2 cache_read): a group's heads in decode,
+    unbounded in prefill;
+    blocks / (blocks + blocks_half): prefill works on blocks of 128 query rows of one head, which must be many; decode
+    splits the keys instead.
     """
     c = fitted.of("attention")
     cached = (operator.cache_read + operator.cache_write) * FORMATS[precision.cache].element
     traffic = cached + operator.stream * precision.activations
     rows = operator.flop / np.maximum(2.0 * np.asarray(operator.cache_read, dtype=float), 1e-9)
     used = rows / (rows + c["rows_half"])
-    e_c = fraction(chip, "bf16", c) * used * operator.n / (operator.n + c["keys_half"])
+    whole = 1.0 - 1.0 / (1.0 + (rows / SPLIT) ** 2)
+    blocks = np.maximum(operator.m * operator.groups / 128.0, 1e-9)
+    e_c = fraction(chip, "bf16", c) * used * operator.n / (operator.n + c["keys_half"] * speed(chip))
+    e_c = e_c / (1.0 + whole * c["blocks_half"] / blocks)
     if operator.name.endswith("dgrad"):
         e_c = e_c * c["backward"]
     scores = operator.flop / np.maximum(operator.k, 1e-9)
