@@ -26,6 +26,9 @@ OUTPUT_LENGTH = 1000.0
 SLIP, GIVE_UP = "1.2 to 3", "uniform(10 %, 100 %)"
 """Assumptions unless the programme sets them: see `readiness`."""
 
+MOST_LOTS, MOST_MODELS, MOST_STAGES, MOST_PLACES = 64, 16, 16, 8
+"""Bounds on a programme, so that no file asks for hours of planning."""
+
 SHORTEST, LONGEST = 7 * units.DAY, 10 * units.YEAR
 
 
@@ -53,6 +56,7 @@ class _Builder:
         self.read = Reader(document)
         self.catalog, self.as_of, self.path = catalog, as_of, path
         self.start, self.place, self.known = datetime.date(2000, 1, 1), "", datetime.date.max
+        self.declared: set[str] = set()
 
     def programme(self) -> p.Programme:
         top = self.read.mapping(self.read.document.value, (), shape.PROGRAMME, "a programme")
@@ -191,6 +195,8 @@ class _Builder:
 
     def _lots(self, value: Any) -> tuple[p.Lot, ...]:
         items = self.read.items(value, ("fleet",), "lots") if value is not None else []
+        items = self._at_most(items, MOST_LOTS, ("fleet",), "lots")
+        self.declared = {str(item.get(key)) for item in items if isinstance(item, Mapping) for key in ("lot", "chip")}
         lots = [lot for index, item in enumerate(items) if (lot := self._lot(item, ("fleet", index)))]
         seen: set[str] = set()
         for index, item in enumerate(items):
@@ -200,17 +206,22 @@ class _Builder:
             seen.add(name)
         return tuple(lots)
 
+    def _at_most(self, items: list[Any], most: int, path: Where, what: str) -> list[Any]:
+        if len(items) > most:
+            self.read.problem(path, f"{len(items)} {what}; at most {most} are taken")
+        return items[:most]
+
     def _lot(self, item: Any, path: Where) -> p.Lot | None:
         read = self.read.mapping(item, path, shape.LOT, "a lot")
         chip = self._chip(read.get("chip"), (*path, "chip"))
-        if not {"lot", "count"} <= read.keys() or chip is None:
-            return None
         start = read.get("from", point(self.start.toordinal()))
         until = read.get("until")
         if until is not None and until.median <= start.median:
             self.read.problem((*path, "until"), "is not after from")
         tenure = read.get("tenure", "rented")
         price, note, sources = self._price(read, item, chip, tenure, path)
+        if not {"lot", "count"} <= read.keys() or chip is None:
+            return None
         kept = {key: read[key] for key in ("over", "acquired", "licence", "spare") if key in read}
         in_hand = "from" not in read and "acquired" not in read
         return p.Lot(
@@ -237,11 +248,11 @@ class _Builder:
             return None
 
     def _price(
-        self, read: dict[str, Any], item: Any, chip: str, tenure: str, path: Where
+        self, read: dict[str, Any], item: Any, chip: str | None, tenure: str, path: Where
     ) -> tuple[Uncertain | None, str, tuple[str, ...]]:
         if "price" in read:
             return read["price"], "programme", ()
-        if item.get("price") is not None:
+        if chip is None or not isinstance(item, Mapping) or item.get("price") is not None:
             return None, "", ()
         for price in self.catalog.price(chip, self.place or None, self.known):
             if price.match == "elsewhere":
@@ -263,6 +274,7 @@ class _Builder:
         if not isinstance(value, Mapping) or not value:
             self.read.problem(("models",), "expected models by name")
             return ()
+        value = {str(name): value[name] for name in self._at_most(list(value), MOST_MODELS, ("models",), "models")}
         read = {name: self.read.mapping(item, ("models", name), shape.MODEL, "a model") for name, item in value.items()}
         after = {name: self._after(name, keys, read) for name, keys in read.items()}
         placed = p.order(after)
@@ -403,7 +415,7 @@ class _Builder:
             return (name,)
         chip = self._chip_name(name)
         found = tuple(lot.name for lot in lots if lot.chip == chip)
-        if not found and lots:
+        if not found and lots and name not in self.declared:
             known = [*(lot.name for lot in lots), *(lot.chip for lot in lots)]
             self.read.problem(path, f'no lot and no chip of the fleet named "{name[:60]}"', nearest(name, known))
         return found
@@ -413,8 +425,9 @@ class _Builder:
             return None
         read = self.read.mapping(value, path, shape.TRAIN, "train")
         items = self.read.items(read["stages"], (*path, "stages"), "stages") if "stages" in read else []
+        items = self._at_most(items, MOST_STAGES, (*path, "stages"), "stages")
         stages = [self._stage(item, (*path, "stages", index)) for index, item in enumerate(items)]
-        names = read.get("try", ())
+        names = tuple(self._at_most(list(read.get("try", ())), MOST_PLACES, (*path, "try"), "places"))
         tried = [(name, self._meant(name, lots, (*path, "try"))) for name in names]
         if not names:
             tried = [

@@ -169,6 +169,7 @@ class _Run:
         self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
         self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
         self.uses: list[Mapping[tuple[str, str], float]] = []
+        self.used_now: dict[tuple[str, str], float] = {}
         self.shares: list[Mapping[str, float]] = []
         self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((d, 0, len(world.lots)))
         self.pace_of: dict[tuple[int, int], tuple[Floats, Floats, Floats]] = {}
@@ -261,11 +262,11 @@ class _Run:
         used, short = self._share(capacity, need, self._training_lots())
         self._note_unserved(need, short, begin)
         free = np.maximum(capacity - used.sum(axis=1), 0.0)
-        before = (self.project.copy(), self.attempt.copy(), self.stage.copy())
+        self.used_now = {}
         held = self._work(free, begin)
         self._charge(used, held)
         if self.record:
-            self._keep(before, used, need, short, held)
+            self._keep(used, need, short)
         self._launch(period)
 
     def _skip(self, period: int) -> None:
@@ -326,7 +327,10 @@ class _Run:
             time = np.where(never, 0.0, time)
             spent = np.where(active, np.minimum(time, left_over), 0.0)
             self._count(spent, active, pace)
-            held += spent[:, None] * np.where((pace > 0)[:, None], lots, 0.0)
+            now = spent[:, None] * np.where((pace > 0)[:, None], lots, 0.0)
+            held += now
+            if self.record and now[0].any():
+                self._note_use(now[0] / PERIOD)
             self.left = self.left - spent * pace
             left_over = left_over - spent
             over = active & (time <= spent + TINY)
@@ -428,24 +432,29 @@ class _Run:
 
     # record of one draw
 
-    def _keep(self, before: tuple[Floats, ...], used: Floats, need: Floats, short: Floats, held: Floats) -> None:
-        uses: dict[tuple[str, str], float] = {}
+    def _keep(self, used: Floats, need: Floats, short: Floats) -> None:
         for column, lot in enumerate(self.world.lots):
             for m, service in enumerate(self.services):
                 if used[0, m, column] > 0.5:
-                    uses[lot, f"serves {service.name}"] = float(used[0, m, column])
-            if held[0, column] > 0:
-                uses[lot, self._activity(*(int(x[0]) for x in before))] = float(held[0, column] / PERIOD)
-        self.uses.append(uses)
+                    self.used_now[lot, f"serves {service.name}"] = float(used[0, m, column])
+        self.uses.append(self.used_now)
         total = need[0].sum()
         self.shares.append({"unserved": float(short[0].sum() / total) if total > 0 else 0.0})
 
-    def _activity(self, k: int, a: int, s: int) -> str:
-        project = self.projects[min(k, len(self.projects) - 1)]
-        place = project.attempts[min(a, len(project.attempts) - 1)]
+    def _note_use(self, held: Floats) -> None:
+        """Book the first draw's run of this moment, in accelerators over the period, before it moves on."""
+        project = self.projects[int(self.project[0])]
+        place = project.attempts[int(self.attempt[0])]
+        stage = int(self.stage[0])
         if not place.completes[0]:
-            return f"trains {project.name} (fails)"
-        return f"trains {project.name}: {place.speeds[s].kind}" if s < len(place.speeds) else f"improves {project.name}"
+            does = f"trains {project.name} (fails)"
+        elif stage < len(place.speeds):
+            does = f"trains {project.name}: {place.speeds[stage].kind}"
+        else:
+            does = f"improves {project.name}"
+        for lot, count in zip(self.world.lots, held, strict=True):
+            if count > 0:
+                self.used_now[lot, does] = self.used_now.get((lot, does), 0.0) + float(count)
 
     def result(self) -> Forecast:
         """The forecast."""
