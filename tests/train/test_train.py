@@ -13,7 +13,7 @@ from tonnage.errors import InputError
 from tonnage.layout import Layout, parse_layout
 from tonnage.model import load
 from tonnage.system import Accelerator, System, accelerator
-from tonnage.train import TrainJob, evaluate, plan
+from tonnage.train import TrainJob, evaluate, plan, predict
 from tonnage.train.goodput import daly, goodput
 
 CATALOG = catalog.load()
@@ -40,9 +40,9 @@ def test_llama_405b_on_16384_h100_fits_and_is_as_fast_as_published() -> None:
 
 def test_llama_405b_on_8192_h100_without_recomputation_fits() -> None:
     fixed = parse_layout("tp8,pp16,dp64,zero2,recompute=none")
-    found = plan(job(*LLAMA), System(chip("h100-sxm"), 8192), fixed)
-    assert found.outcome.feasible, "it ran without recomputation"
-    assert found.tokens_per_second_per_accelerator == pytest.approx(166.7, rel=0.25)
+    assert plan(job(*LLAMA), System(chip("h100-sxm"), 8192), fixed).outcome.feasible, "it ran so"
+    found = predict(job(*LLAMA), System(chip("h100-sxm"), 8192), fixed)
+    assert found.tokens_per_second_per_accelerator == pytest.approx(166.7, rel=0.08)
 
 
 def test_deepseek_v3_on_2048_h800_fits_and_is_as_fast_as_published() -> None:

@@ -110,7 +110,7 @@ class TrainJob:
     @property
     def hides_tensor(self) -> bool:
         """Whether tensor-parallel collectives run under GEMMs (user buffers in Transformer Engine: from 2023-09)."""
-        return self.tp_overlap if self.tp_overlap is not None else self.year >= 2023.6
+        return self.tp_overlap if self.tp_overlap is not None else self.year >= self.traits.tensor
 
     @property
     def fuses(self) -> bool:

@@ -57,6 +57,8 @@ class Pieces:
     learned: Numbers
     moe_overlap: Numbers
     tp_overlap: Numbers
+    hides_gradients: Numbers
+    hides_weights: Numbers
     compiled: Numbers
     rescore: Numbers
     narrow: Numbers
@@ -143,7 +145,9 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     dense, experts, first, last = held
     depth = -(-job.arch.depth // layout.pp)
     ends = np.where(layout.pp == 1, first + last, np.maximum(first, last))
-    wires = gradient_collectives(depth * dense + ends, depth * experts, layout, gradients=GRADIENT, parameters=WEIGHT)
+    wires = gradient_collectives(
+        depth * dense + ends, depth * experts, layout, gradients=job.traits.wire, parameters=WEIGHT
+    )
     zero = 0.0 * np.asarray(layout.tp, dtype=float)
     if job.task == "lora":
         return zero, zero, zero, zero
@@ -185,7 +189,7 @@ def _layer(job: TrainJob, chip: Accelerator, layout: Layout, dense: Numbers, exp
     ):
         wire = replace(weight_gather(held, layout, parameters=WEIGHT), name=name, size=size, stride=stride)
         gather = gather + collective_time(wire, chip)
-        back = replace(wire, kind="reduce_scatter", payload=held * GRADIENT)
+        back = replace(wire, kind="reduce_scatter", payload=held * job.traits.wire)
         scatter = scatter + collective_time(back, chip) + _across(job, chip, back)
     return gather, scatter
 
@@ -230,6 +234,8 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
         "learned": float(job.routing == "learned" and job.arch.moe),
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
+        "hides_gradients": float(job.year >= job.traits.gradients),
+        "hides_weights": float(job.year >= job.traits.weights),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),

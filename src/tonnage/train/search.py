@@ -67,17 +67,26 @@ class _Found:
 
 
 def _search(
-    job: TrainJob, system: System, fixed: Mapping[str, int], stack: Stack | None = None, *, physical: bool = False
+    job: TrainJob,
+    system: System,
+    fixed: Mapping[str, int],
+    stack: Stack | None = None,
+    *,
+    room: float | None = None,
+    least_slack: bool = False,
 ) -> _Found:
+    """One pass over all layouts; `room` [byte] of a rank, the datasheet's by default; least_slack: count the low end
+    of the framework's slack.
+    """
     start = time.perf_counter()
-    room, stack = capacity(system, physical=physical), stack or fitted()[0]
+    room, stack = capacity(system) if room is None else room, stack or fitted()[0]
     best: list[tuple[float, float, Layout]] = []
     smallest: tuple[float, Layout] | None = None
     candidates = feasible = 0
     for chunk in space.layouts(job, system, fixed):
         candidates += np.size(chunk.tp)
         held = pieces.weigh(job, system, chunk)
-        total = held.memory.total
+        total = held.memory.low if least_slack else held.memory.total
         least = int(np.argmin(total))
         if smallest is None or total[least] < smallest[0]:
             smallest = (float(total[least]), chunk.at(least))
@@ -121,16 +130,19 @@ def predict(
 ) -> TrainPlan:
     """The prediction for a run of which `fixed` is known: the best feasible setting of the rest.
 
-    Where nothing fits by our count although it ran, the layout that needs least memory is taken; the outcome says so.
+    What ran may have used all that is physically there, with the least slack. Where nothing fits by that count either,
+    the memory model is wrong about this run: the fastest of the layouts within half as much again as the leanest is
+    taken, and the outcome says that it should not fit.
     """
     fixed = dict(fixed or {})
-    found = _search(job, system, fixed, stack, physical=True)
+    found = _search(job, system, fixed, stack, room=capacity(system, physical=True), least_slack=True)
     if found.layouts:
         return replace(describe(job, system, found.layouts[0][2], stack=stack), outcome=FEASIBLE)
     if found.smallest is None:
         return replace(_refused(job, system, fixed, found), search=Search(found.candidates, 0, found.seconds))
     bind = _too_large(system, found.smallest[0])
-    return replace(describe(job, system, found.smallest[1], stack=stack), outcome=infeasible(bind))
+    again = _search(job, system, fixed, stack, room=1.5 * found.smallest[0], least_slack=True)
+    return replace(describe(job, system, again.layouts[0][2], stack=stack), outcome=infeasible(bind))
 
 
 def describe(

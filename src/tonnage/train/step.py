@@ -96,6 +96,17 @@ def _factors(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
     return clock, 1.0 + s.age * np.minimum(p.age, 6.0)
 
 
+SHARED = 132 / 112
+"""Slowdown of compute that shares the chip with expert all-to-all: 20 of 132 multiprocessors move tokens (DeepSeek-V3,
+arXiv 2412.19437, section 3.2.2)."""
+
+
+def _hidden(p: Pieces) -> Numbers:
+    """Whether expert all-to-all runs behind another micro-batch's compute."""
+    interleaved = (p.moe_overlap > 0) & (p.layout.schedule == schedule.INTERLEAVED)
+    return (p.work.expert > 0) & (interleaved | (p.layout.schedule == schedule.DUALPIPE))
+
+
 def _kernel(p: Pieces, s: Stack) -> Numbers:
     """Slowdown of attention by the generation of its kernels: generic ones miss Hopper's matrix unit."""
     generic = 1 + (s.generic - 1) * p.hopper
@@ -124,8 +135,13 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     w = p.work.layer
     clock, age = _factors(p, s)
     gemm, gemm_back, weight, expert, expert_back, expert_weight = _products(w, p, s)
-    kernel = _kernel(p, s) * clock * age * (1 + s.cut_core * (1 - 1 / p.layout.cp))
-    core, core_back = s.core * kernel * w.core, s.core_back * kernel * w.core_back
+    hidden = _hidden(p)
+    busy = np.where(hidden, SHARED, 1.0)
+    gemm, gemm_back, weight, expert, expert_back, expert_weight = (
+        busy * part for part in (gemm, gemm_back, weight, expert, expert_back, expert_weight)
+    )
+    kernel = busy * _kernel(p, s) * clock * age * (1 + s.cut_core * (1 - 1 / p.layout.cp))
+    core, core_back = s.core * kernel * w.core, s.core * s.core_back * kernel * w.core_back
     young = np.exp(s.sparse_age * np.minimum(p.age, 2.0))
     shuffle, shuffle_back = s.shuffle * young * w.shuffle, s.shuffle * young * w.shuffle_back
     loops = s.sparse * young * w.sparse * p.held_experts * (1 - p.tuned)
@@ -141,8 +157,6 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     compute = gemm + gemm_back + expert + expert_back + core + core_back + light + light_back + again
     compute = compute + shuffle + shuffle_back
     wire = s.expert_wire * young * p.work.expert * rounds
-    hidden = (p.moe_overlap > 0) & (p.layout.schedule == schedule.INTERLEAVED)
-    hidden = hidden | (p.layout.schedule == schedule.DUALPIPE)
     wire = np.where(hidden, _shown(wire, s.window * compute, s.leak), wire)
     parts = {
         "gemm": gemm + gemm_back,
@@ -171,7 +185,7 @@ def _head(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
         s.memory * w.memory_back + s.shuffle * w.shuffle_back,
     )
     forward = gemm + expert + s.core * w.core + light
-    return forward + gemm_back + expert_back + s.core_back * w.core_back + light_back, forward
+    return forward + gemm_back + expert_back + s.core * s.core_back * w.core_back + light_back, forward
 
 
 def _shown(wire: Numbers, window: Numbers, leak: float) -> Numbers:
@@ -190,8 +204,8 @@ def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers
     backward = slow - forward
     steps = s.ring * p.sharded * (p.sharded > 1)
     whole_scatter, whole_gather = p.scatter + p.buckets * steps, p.gather + p.buckets * steps
-    scatter = np.maximum(whole_scatter - s.window * backward, whole_scatter * share)
-    gather = np.maximum(whole_gather - s.window * forward, whole_gather * share)
+    scatter = np.maximum(whole_scatter - p.hides_gradients * s.window * backward, whole_scatter * share)
+    gather = np.maximum(whole_gather - p.hides_weights * s.window * forward, whole_gather * share)
     ahead = _shown(p.layer_gather + steps, s.window * layer.forward, s.shard_leak)
     both = p.layer_gather + p.layer_scatter + 2 * steps
     back = _shown(both, s.window * (layer.total - layer.forward), s.shard_leak)

@@ -91,7 +91,7 @@ class Library:
                     raise
             else:
                 if depth in (None, found.depth):
-                    return found
+                    return replace(found, mtp=None) if model.get("mtp_depth") == 0 else found
             model = {**_known(bundled), **model}
         return from_sizes(model)
 

@@ -25,10 +25,9 @@ _SCHEDULES = {"1f1b": 0, "interleaved-1f1b": 1, "zb": 2, "zb1p": 2, "zero-bubble
 def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[str, int]]:
     """The job, the system and the layout of a row; what its source leaves open is left out of the layout.
 
-    Left open are the micro-batch and recomputation where unstated: the best feasible setting is taken. ZeRO 1 (the
-    distributed optimizer) is meant where no sharding is stated, one virtual stage where neither stages nor interleaving
-    are. Raises Skip with the
-    reason when the row cannot be expressed.
+    Left open are the micro-batch, recomputation and virtual stages where unstated: the best feasible setting is taken.
+    ZeRO 1 (the distributed optimizer) is meant where no sharding is stated; routing that a benchmark on synthetic data
+    leaves unstated is taken as forced. Raises Skip with the reason when the row cannot be expressed.
     """
     seq = required(whole(case, "seq"), "seq")
     count = required(whole(case, "count"), "count")
@@ -43,7 +42,8 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         task=_choice(case, "task", TASKS),
         framework=text(case, "framework"),
         date=software_date(case),
-        routing="forced" if "forced_balanced_routing" in flags(case) else "learned",
+        routing=_routing(flags(case)),
+        moe_overlap=True if text(case, "layout", "comm_overlap") else None,
         sequence_parallel=at(case, "layout", "sequence_parallel") is not False,
         shard_group=whole(case, "layout", "zero_group"),
         tp_overlap=True if True in (at(case, "layout", "async_tp"), at(case, "layout", "mc2")) else None,
@@ -66,11 +66,8 @@ def training_layout(case: Row, ranks: int) -> dict[str, int]:
     if product > ranks or ranks % product or (len(stated) == 4 and product != ranks):
         raise Skip("layout does not multiply out to the count")
     if stated:
-        layout["vpp"] = whole(case, "layout", "vpp") or 1
         layout["zero"] = _zero(case)
-        layout["schedule"] = _schedule(case, layout)
-        if layout["schedule"] == 1 and layout["vpp"] == 1:
-            del layout["vpp"]
+        layout |= _pipeline(case)
     recompute = text(case, "layout", "recompute")
     if recompute in RECOMPUTE:
         layout["recompute"] = RECOMPUTE.index(str(recompute))
@@ -85,11 +82,23 @@ def _zero(case: Row) -> int:
     return 3 if at(case, "layout", "fsdp") is True else 1
 
 
-def _schedule(case: Row, layout: dict[str, int]) -> int:
+def _pipeline(case: Row) -> dict[str, int]:
+    """Virtual stages and schedule, as far as the source says: an absent `vpp` is not known to be one."""
+    virtual = whole(case, "layout", "vpp")
     name = (text(case, "layout", "schedule") or "").lower()
     if name in _SCHEDULES:
-        return _SCHEDULES[name]
-    return 1 if layout["vpp"] > 1 else 0
+        known = {"schedule": _SCHEDULES[name]}
+        if virtual is not None or name != "interleaved-1f1b":
+            known["vpp"] = virtual or 1
+        return known
+    return {} if virtual is None else {"vpp": virtual, "schedule": 1 if virtual > 1 else 0}
+
+
+def _routing(flagged: frozenset[str]) -> str:
+    if "token_drop" in flagged:
+        return "dropped"
+    unstated = {"synthetic_data", "routing_unstated"} <= flagged
+    return "forced" if unstated or "forced_balanced_routing" in flagged else "learned"
 
 
 def _batch(case: Row, seq: int) -> int:
