@@ -25,12 +25,12 @@ import numpy as np
 from scipy.optimize import minimize
 
 from tonnage import catalog
-from tonnage.serve import loop
+from tonnage.layout import Layout
 from tonnage.serve.case import Case
 from tonnage.serve.points import Traffic, combine, decode_point, prefill_point
 from tonnage.serve.predict import figures, grouped, predict, prepare
 from tonnage.serve.step import Parts
-from tonnage.serve.tuning import Constants, Tuning, constants
+from tonnage.serve.tuning import Constants, Tuning, arithmetic, constants, kernels
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, summarise, vote
@@ -41,6 +41,8 @@ OUT = Path(__file__).parents[1] / "src/tonnage/serve/data/tuning.json"
 METRICS = {RATE: 1.0, TPOT: 1.0, INPUT_RATE: 0.3, TTFT: 0.4}
 FIELD = {RATE: "output_rate", TPOT: "tpot", INPUT_RATE: "input_rate", TTFT: "ttft"}
 SMOOTH = 0.05
+
+CROWDING = {"bf16": 0.2, "fp8": 0.3, "fp4": 0.3, "upcast": 1.0}
 
 ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
 
@@ -66,6 +68,8 @@ def knobs() -> tuple[Knob, ...]:
         Knob(("shared", "pointwise"), 1.0, 0.5),
         Knob(("shared", "reduce"), 1.0, 0.4),
         Knob(("shared", "exchange"), 1.0, 0.4),
+        Knob(("shared", "together"), 0.5, 0.3, False, 0.0, 1.0),
+        *(Knob(("crowding", kind), start, 0.5, False, 0.0, 5.0) for kind, start in CROWDING.items()),
         Knob(("shared", "overlap"), 0.4, 0.3, False, 0.0, 0.95),
         Knob(("shared", "kernel"), 3e-7, 1.0),
         Knob(("shared", "acceptance"), 0.7, 0.15, False, 0.3, 0.95),
@@ -74,8 +78,8 @@ def knobs() -> tuple[Knob, ...]:
         knob
         for name in ENGINES
         for knob in (
-            Knob(("engine", name, "host"), 1e-3, 0.7),
-            Knob(("engine", name, "sequence"), 1e-5, 0.7),
+            Knob(("engine", name, "host"), 7e-4, 1.0),
+            Knob(("engine", name, "sequence"), 1e-5, 1.0),
             Knob(("engine", name, "interference"), 1.0, 0.25),
             Knob(("engine", name, "burst"), 2.0, 1.0),
             Knob(("engine", name, "admission"), 0.05, 1.0),
@@ -85,20 +89,23 @@ def knobs() -> tuple[Knob, ...]:
         Knob(("vendor", "AMD"), 1.2, 0.4),
         Knob(("vendor", "Huawei"), 1.5, 0.5),
         Knob(("vendor", "Google"), 1.0, 0.2),
+        Knob(("kernels", "amd.w4a16"), 3.0, 0.5),
+        Knob(("kernels", "amd.cdna3.fp8"), 1.5, 0.4),
     ]
     return (*shared, *engines, *vendors)
 
 
 def build(values: Sequence[float], all_knobs: Sequence[Knob], base: Constants) -> Constants:
     """Constants with these values of the knobs."""
-    shared, vendor = dict(base.shared), {"NVIDIA": 1.0, **base.vendor}
+    held = {"shared": dict(base.shared), "vendor": {"NVIDIA": 1.0, **base.vendor}, "kernels": dict(base.kernels)}
+    held["crowding"] = dict(base.crowding)
     engine = {name: dict(base.engine[name]) for name in ENGINES}
     for knob, value in zip(all_knobs, values, strict=True):
         if knob.place[0] == "engine":
             engine[knob.place[1]][knob.place[2]] = float(value)
         else:
-            (shared if knob.place[0] == "shared" else vendor)[knob.place[1]] = float(value)
-    return replace(base, shared=shared, engine=engine, vendor=vendor)
+            held[knob.place[0]][knob.place[1]] = float(value)
+    return replace(base, engine=engine, **held)
 
 
 def unpack(x: np.ndarray, all_knobs: Sequence[Knob]) -> list[float]:
@@ -117,10 +124,13 @@ class Flat:
     mode: np.ndarray
     engine: np.ndarray
     vendor: np.ndarray
+    immature: np.ndarray
+    arithmetic: np.ndarray
     traffic: Traffic
     unknown_acceptance: np.ndarray
     pp: np.ndarray
     pp_ahead: np.ndarray
+    dp: np.ndarray
     running: np.ndarray
     chunk: np.ndarray
     mixed: np.ndarray
@@ -139,11 +149,11 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
     """Evaluate all cases once; their steps stay as they are while the constants move a little."""
     n = len(cases)
     names = [f.name for f in fields(Parts)]
-    store = {key: np.zeros(n) for key in ("pp", "pp_ahead", "running", "chunk", "mixed", "population", "most", "arrival",
+    store = {key: np.zeros(n) for key in ("pp", "pp_ahead", "dp", "running", "chunk", "mixed", "population", "most", "arrival",
                                            "replicas", "accelerators", "servers", "ttft", "isl", "osl", "hit", "drafts",
                                            "accepted", "context")}  # fmt: skip
     decode, both = ({name: np.zeros(n) for name in names} for _ in range(2))
-    mode, engine, vendor = (np.empty(n, dtype=object) for _ in range(3))
+    mode, engine, vendor, immature, formats = (np.empty(n, dtype=object) for _ in range(5))
     unknown = np.zeros(n, dtype=bool)
     for indices in grouped(cases).values():
         group = prepare([cases[i] for i in indices], fitted)
@@ -157,10 +167,12 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             both[name][at] = getattr(second, name)
         for i, one, case in zip(indices, group.engines, group.cases, strict=True):
             mode[i], engine[i], vendor[i] = case.mode, one.name, case.accelerator.vendor
+            immature[i] = kernels(group.service.die, group.service.precision)
+            formats[i] = arithmetic(group.service.die, group.service.precision)
             unknown[i] = case.drafts != 0 and case.accepted is None and case.acceptance is None
     traffic = Traffic(*(store[key] for key in ("isl", "osl", "hit", "drafts", "accepted", "context")))
     rest = {key: store[key] for key in store if key not in ("isl", "osl", "hit", "drafts", "accepted", "context")}
-    return Flat(mode=mode, engine=engine, vendor=vendor, traffic=traffic, unknown_acceptance=unknown,
+    return Flat(mode=mode, engine=engine, vendor=vendor, immature=immature, arithmetic=formats, traffic=traffic, unknown_acceptance=unknown,
                 decode=Parts(**decode), both=Parts(**both), **rest)  # fmt: skip
 
 
@@ -170,6 +182,7 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
     for key in ("isl", "osl", "hit", "drafts", "accepted", "context"):
         store[key][at] = getattr(traffic, key)
     store["pp"][at] = group.layout.pp
+    store["dp"][at] = group.layout.dp
     store["mixed"][at] = [float(one.mixed) for one in group.engines]
     store["most"][at] = found.most
     store["replicas"][at] = group.replicas
@@ -193,11 +206,14 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
 
 def spread_out(values: Constants, flat: Flat) -> Tuning:
     """The tuning of each case."""
+
     def of(name: str) -> np.ndarray:
         return np.array([values.engine[e][name] for e in flat.engine])
 
     shared = {name: values.shared[name] for name in values.shared if name != "imbalance"}
     device = np.array([values.vendor.get(v, 1.0) for v in flat.vendor])
+    shared["experts"] = shared["experts"] * np.array([values.kernels[k] if k else 1.0 for k in flat.immature])
+    shared["crowding"] = np.array([values.crowding[kind] for kind in flat.arithmetic])
     own = {name: of(name) for name in ("host", "sequence", "interference", "burst", "admission")}
     return Tuning(**shared, **own, device=device, imbalance=values.shared["imbalance"])
 
@@ -210,7 +226,9 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     accepted = np.where(flat.unknown_acceptance, guess, flat.traffic.accepted)
     traffic = replace(flat.traffic, accepted=accepted)
     chunk = np.maximum(flat.chunk, 1.0)
-    point = combine(tuning, traffic, flat.pp, flat.running, chunk, flat.mixed, flat.decode, flat.both)
+    point = combine(
+        tuning, traffic, Layout(pp=flat.pp, dp=flat.dp), flat.running, chunk, flat.mixed, flat.decode, flat.both
+    )
     alone = decode_point(tuning, traffic, flat.running, flat.decode)
     ahead = prefill_point(tuning, traffic, np.maximum(flat.pp_ahead, 1), chunk, flat.both)
     whole = flat.mode == "aggregated"
@@ -222,7 +240,9 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     together = np.where(np.isfinite(flat.arrival), np.minimum(flat.arrival, point.rate), together)
     waits = np.where(np.isfinite(flat.ttft), flat.ttft, 0.0)
     pools = np.minimum(ahead.capacity * flat.servers, flat.population / (waits + steps * alone.step))
-    rate = np.select([whole, flat.mode == "decode", flat.mode == "prefill"], [together, alone.rate, ahead.capacity], pools)
+    rate = np.select(
+        [whole, flat.mode == "decode", flat.mode == "prefill"], [together, alone.rate, ahead.capacity], pools
+    )
     over = flat.population > flat.most
     queued = np.maximum(point.ttft, flat.population / np.maximum(together, 1e-9) - steps * point.step)
     per = rate * flat.replicas / flat.accelerators
@@ -276,12 +296,14 @@ def errors(values: Constants, flat: Flat, aim: Target) -> np.ndarray:
     return out
 
 
-def fit(flat: Flat, aim: Target, keep: np.ndarray, base: Constants, start: np.ndarray | None) -> tuple[Constants, np.ndarray]:
+def fit(
+    flat: Flat, aim: Target, keep: np.ndarray, base: Constants, start: np.ndarray | None
+) -> tuple[Constants, np.ndarray]:
     """Constants that predict the kept figures best."""
     every = knobs()
     weight = np.where(keep, aim.weight, 0.0)
     weight = weight / weight.sum()
-    strength = 0.0015
+    strength = 0.0004
 
     def loss(x: np.ndarray) -> float:
         error = errors(build(unpack(x, every), every, base), flat, aim)
@@ -290,7 +312,7 @@ def fit(flat: Flat, aim: Target, keep: np.ndarray, base: Constants, start: np.nd
 
     x0 = np.zeros(len(every)) if start is None else start
     bounds = [(-3.0, 3.0)] * len(every)
-    found = minimize(loss, x0, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60})
+    found = minimize(loss, x0, method="L-BFGS-B", bounds=bounds, options={"maxiter": 100})
     return build(unpack(found.x, every), every, base), found.x
 
 
@@ -302,7 +324,9 @@ def report(title: str, error: np.ndarray, aim: Target, rows: Sequence[Prediction
         if at.size:
             scored = [rows[i].scaled(rows[i].published * float(np.exp(error[i]))) for i in at]
             s = summarise(scored)
-            parts.append(f"{metric[:9]} {100 * s.median_abs_error:5.1f} / {100 * s.p90_abs_error:5.1f} ({s.bias:+.0%}) n {s.n}")
+            parts.append(
+                f"{metric[:9]} {100 * s.median_abs_error:5.1f} / {100 * s.p90_abs_error:5.1f} ({s.bias:+.0%}) n {s.n}"
+            )
     print(f"{title:28}", " | ".join(parts), flush=True)
 
 
@@ -355,6 +379,8 @@ def write(values: Constants) -> None:
         "shared": {k: round_to(v) for k, v in values.shared.items()},
         "engine": {e: {k: round_to(v) for k, v in c.items()} for e, c in values.engine.items()},
         "vendor": {k: round_to(v) for k, v in values.vendor.items()},
+        "kernels": {k: round_to(v) for k, v in values.kernels.items()},
+        "crowding": {k: round_to(v) for k, v in values.crowding.items()},
         "spread": values.spread,
         "source": "scripts/fit_serve.py on the scored serving and silicon cases",
     }

@@ -98,7 +98,7 @@ def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:
     exchange = tuning.exchange * spent.exchange
     rows = {
         "dense_gemm": tuning.gemm * spent.gemm,
-        "experts": tuning.experts * spent.experts,
+        "experts": tuning.experts * spent.experts + tuning.crowding * spent.arithmetic,
         "attention": tuning.attention * spent.attention,
         "pointwise": tuning.pointwise * spent.pointwise,
         "tensor_parallel_communication": tuning.reduce * spent.reduce,

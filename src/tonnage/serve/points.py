@@ -91,13 +91,14 @@ def prefill_load(traffic: Traffic, chunk: Numbers) -> Load:
 def decode_parts(service: Service, layout: Layout, traffic: Traffic, running: Numbers) -> Parts:
     """A pure decode step; with pipeline stages, of one of the micro-batches that fill them."""
     load = decode_load(traffic, np.asarray(running) / layout.pp)
-    return parts(service, layout, (load,), load.sequences * load.new, mtp=traffic.own_layers)
+    passes = traffic.drafts if traffic.own_layers else None
+    return parts(service, layout, (load,), load.sequences * load.new, passes=passes)
 
 
 def prefill_parts(service: Service, layout: Layout, traffic: Traffic, chunk: Numbers) -> Parts:
     """A pure prefill step."""
     load = prefill_load(traffic, chunk)
-    return parts(service, layout, (load,), load.sequences, mtp=traffic.own_layers)
+    return parts(service, layout, (load,), load.sequences, passes=1.0 if traffic.own_layers else None)
 
 
 def mixed_parts(
@@ -108,7 +109,8 @@ def mixed_parts(
     riding = Load(decode.sequences * np.asarray(mixed, dtype=float), decode.new, decode.context)
     prefill = prefill_load(traffic, chunk)
     logits = riding.sequences * riding.new + prefill.sequences
-    return parts(service, layout, (riding, prefill), logits, mtp=traffic.own_layers)
+    passes = traffic.drafts if traffic.own_layers else None
+    return parts(service, layout, (riding, prefill), logits, passes=passes)
 
 
 def together(
@@ -120,13 +122,13 @@ def together(
     chunk = steady.lump(running, traffic.fresh, traffic.steps, limit)
     decode = decode_parts(service, layout, traffic, running)
     both = mixed_parts(service, layout, traffic, running, chunk, mixed)
-    return combine(service.tuning, traffic, layout.pp, running, chunk, mixed, decode, both)
+    return combine(service.tuning, traffic, layout, running, chunk, mixed, decode, both)
 
 
 def combine(
     tuning: Tuning,
     traffic: Traffic,
-    pp: Numbers,
+    layout: Layout,
     running: Numbers,
     chunk: Numbers,
     mixed: Numbers,
@@ -138,10 +140,11 @@ def combine(
     """
     decode_time = seconds(decode, tuning)
     mixed_time = seconds(both, tuning)
-    stages = np.asarray(pp, dtype=float)
+    stages = np.asarray(layout.pp, dtype=float)
     extra = np.maximum(mixed_time - np.asarray(mixed) * decode_time, 0.0) / stages
     flow = steady.Flow(running, traffic.fresh, traffic.steps, chunk)
-    step = steady.step_time(flow, decode_time, extra, tuning.interference)
+    waits = steady.held_up(steady.busy(flow), layout.dp, tuning.together)
+    step = steady.step_time(flow, decode_time, extra * tuning.interference, waits)
     rate = steady.request_rate(flow, step)
     chunks = np.maximum(1.0, traffic.fresh / chunk)
     own = mixed_time * (1.0 + (chunks - 1.0) / stages)

@@ -29,6 +29,11 @@ DRAFTS = 3.0
 DeepSeek's multi-token prediction set (`--speculative-num-steps 3`)."""
 
 
+OFFLINE = 3000.0
+"""Requests of an offline benchmark where they are not stated: TensorRT-LLM's published tables send 1,500 to 3,000 (its
+performance overview, "number of sequences"), so that a large deployment never runs as many at once as it could."""
+
+
 @dataclass(frozen=True)
 class Group:
     """Cases that share model, chip, formats and mode, as arrays.
@@ -88,7 +93,7 @@ def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
     chip = per_die(first.accelerator)
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
     engines = tuple(engine(case.engine, chip.vendor) for case in cases)
-    tuned = tuning(engines, chip, fitted)
+    tuned = tuning(engines, chip, how.precision, fitted)
     layout, replicas = _layouts([case.pool for case in cases], first)
     ahead = [case.prefill for case in cases]
     second: tuple[Layout | None, Array | None] = (None, None)
@@ -98,7 +103,9 @@ def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
         second = _layouts(pools, first)
         count = count + _array([pool.count for pool in pools])
     service = Service(first.arch, chip, how.precision, tuned)
-    return Group(tuple(cases), service, how, engines, _traffic(cases, float(tuned.acceptance)), layout, replicas, count, *second)
+    return Group(
+        tuple(cases), service, how, engines, _traffic(cases, float(tuned.acceptance)), layout, replicas, count, *second
+    )
 
 
 def default_cache(case: Case) -> str:
@@ -195,12 +202,12 @@ def figures(group: Group) -> Figures:
 
 
 def _population(group: Group, most: Array) -> Array:
-    """Requests in flight per attention replica; saturated: as many as run."""
+    """Requests in flight per attention replica; saturated: as many as run, or as a benchmark sends."""
     given = [case.concurrency for case in group.cases]
     batch = [case.batch for case in group.cases]
     per = group.accelerators / group.replicas
     found = [
-        c / r if c is not None else b * p if b is not None else m
+        c / r if c is not None else b * p if b is not None else min(m, OFFLINE / r)
         for c, b, r, p, m in zip(given, batch, group.replicas, per, most, strict=True)
     ]
     return np.maximum(_array(found), 1e-3)

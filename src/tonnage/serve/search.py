@@ -81,7 +81,7 @@ def setting(job: ServeJob, system: System) -> Setting:
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
     chosen = engine(job.engine, die.vendor)
-    fitted = tuning((chosen,), die)
+    fitted = tuning((chosen,), die, how.precision)
     plain = {name: float(np.ravel(value)[0]) for name, value in fitted.__dict__.items()}
     if job.imbalance is not None:
         plain["imbalance"] = job.imbalance

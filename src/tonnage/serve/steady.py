@@ -42,9 +42,21 @@ def busy(flow: Flow) -> Numbers:
     return flow.running * flow.fresh / (flow.steps * flow.chunk)
 
 
-def step_time(flow: Flow, decode: Numbers, extra: Numbers, interference: Numbers = 1.0) -> Numbers:
-    """Mean time between two tokens of a running request's steps [s]: decode + busy x extra x interference."""
-    return decode + busy(flow) * extra * interference
+def held_up(share: Numbers, replicas: Numbers, together: Numbers) -> Numbers:
+    """Steps in which a replica waits for prefill, its own or that of another replica that it shares experts with.
+
+    Replicas that deal out experts step together, so that a prefill on one holds up all. If they prefilled at random,
+    1 - (1 - share)^replicas of the steps would; a scheduler that lets them prefill at the same time keeps it at
+    `share`. together: 0 the former, 1 the latter.
+    """
+    inside = np.minimum(share, 1.0)
+    random = 1.0 - (1.0 - inside) ** np.asarray(replicas, dtype=float)
+    return share + (1.0 - np.asarray(together)) * np.maximum(random - inside, 0.0)
+
+
+def step_time(flow: Flow, decode: Numbers, extra: Numbers, waits: Numbers) -> Numbers:
+    """Mean time between two steps of a running request [s]: decode + share of steps held up x what prefill adds."""
+    return decode + waits * extra
 
 
 def request_rate(flow: Flow, step: Numbers) -> Numbers:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tonnage.layout import Layout, collectives, pipeline_transfer, shard
-from tonnage.model import Architecture, Load, Operator, Step, operators
+from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.model.operators import Numbers
 from tonnage.serve.tuning import Tuning
-from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time
+from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time, rate
 
 _CLASS = {"gemm": "gemm", "grouped_gemm": "experts", "attention": "attention", "scan": "attention"}
 
@@ -32,7 +32,8 @@ class Parts:
 
     gemm: dense matrices; experts: routed experts; attention: cores and scans; pointwise: norms, activations, look-ups;
     reduce: collectives of tensor parallelism; exchange: dispatch and combine of expert parallelism; pipeline: sends
-    between stages; kernels: how many are launched; sequences: how many the engine's scheduler handles.
+    between stages; kernels: how many are launched; sequences: how many the engine's scheduler handles; arithmetic: of
+    the routed experts at the datasheet rate.
     """
 
     gemm: Numbers = 0.0
@@ -44,18 +45,29 @@ class Parts:
     pipeline: Numbers = 0.0
     kernels: Numbers = 0.0
     sequences: Numbers = 0.0
+    arithmetic: Numbers = 0.0
 
 
-def parts(service: Service, layout: Layout, loads: tuple[Load, ...], logits: Numbers, *, mtp: bool = False) -> Parts:
-    """Price one forward pass of `loads` (as one attention replica sees it) on one rank of `layout`."""
-    whole = operators(service.arch, Step(loads, logits, mtp))
+def parts(
+    service: Service, layout: Layout, loads: tuple[Load, ...], logits: Numbers, *, passes: Numbers | None = None
+) -> Parts:
+    """Price one forward pass of `loads` (as one attention replica sees it) on one rank of `layout`.
+
+    passes: how often the multi-token-prediction layers run in it, one token a sequence each time; None: not at all.
+    """
+    whole = operators(service.arch, Step(loads, logits, passes is not None))
     spent = dict.fromkeys(("gemm", "experts", "attention", "pointwise"), np.asarray(0.0))
-    launched = 0.0
+    launched: Numbers = 0.0
+    arithmetic: Numbers = np.asarray(0.0)
     for operator in shard(whole, layout, sequence_parallel=False, imbalance=service.tuning.imbalance):
         timing = operator_time(operator, service.die, service.precision)
+        count = operator.count if operator.block != MTP or passes is None else operator.count * passes
         name = _CLASS.get(operator.kind, "pointwise")
-        spent[name] = spent[name] + timing.seconds * operator.count
-        launched += operator.count
+        spent[name] = spent[name] + timing.seconds * count
+        launched = launched + count
+        if name == "experts":
+            peak = rate(service.die, service.precision.weights(operator.part).compute).value
+            arithmetic = arithmetic + operator.flop / peak * count
     reduce, exchange = _communication(service, layout, whole)
     tokens = sum(load.sequences * load.new for load in loads)
     return Parts(
@@ -65,6 +77,7 @@ def parts(service: Service, layout: Layout, loads: tuple[Load, ...], logits: Num
         pipeline=_sends(service, layout, tokens),
         kernels=launched,
         sequences=sum(load.sequences for load in loads),
+        arithmetic=arithmetic,
     )
 
 
@@ -109,6 +122,7 @@ def seconds(spent: Parts, tuning: Tuning) -> Numbers:
     compute = (
         tuning.gemm * spent.gemm
         + tuning.experts * spent.experts
+        + tuning.crowding * spent.arithmetic
         + tuning.attention * spent.attention
         + tuning.pointwise * spent.pointwise
         + tuning.reduce * spent.reduce

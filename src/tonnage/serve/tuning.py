@@ -13,18 +13,19 @@ import numpy as np
 
 from tonnage.model.operators import Numbers
 from tonnage.serve.engines import Engine
-from tonnage.system import Accelerator
+from tonnage.system import Accelerator, Precision, format_of, rate
 
 
 @dataclass(frozen=True)
 class Tuning:
     """Constants of an engine on a chip; each may be an array over cases.
 
-    gemm, experts, attention, pointwise, reduce, exchange: time in service over time alone, by class; overlap: share of
+    gemm, experts, attention, pointwise, reduce, exchange: time in service over time alone, by class; crowding: further
+    time of routed experts per second of their arithmetic at the datasheet rate (permutation, uneven experts); overlap: share of
     the shorter of compute and exchange that is hidden; device: time on this vendor's chips and software over what the
     operators say; kernel: seconds per kernel launched; host: seconds per engine step; sequence: seconds per sequence
     and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank over the
-    mean; burst: queue before prefill over that of Poisson
+    mean; together: how far replicas that share experts prefill at the same time; burst: queue before prefill over that of Poisson
     arrivals; admission: seconds from arrival to the scheduler, per request; acceptance: of a drafted token, where it is
     not known.
     """
@@ -35,6 +36,7 @@ class Tuning:
     pointwise: Numbers = 1.0
     reduce: Numbers = 1.0
     exchange: Numbers = 1.0
+    crowding: Numbers = 0.0
     overlap: Numbers = 0.0
     device: Numbers = 1.0
     kernel: Numbers = 0.0
@@ -42,12 +44,25 @@ class Tuning:
     sequence: Numbers = 5e-6
     interference: Numbers = 1.0
     imbalance: Numbers = 1.2
+    together: Numbers = 1.0
     burst: Numbers = 1.0
     admission: Numbers = 0.02
     acceptance: Numbers = 0.85
 
 
-_SHARED = ("gemm", "experts", "attention", "pointwise", "reduce", "exchange", "overlap", "kernel", "imbalance", "acceptance")
+_SHARED = (
+    "gemm",
+    "experts",
+    "attention",
+    "pointwise",
+    "reduce",
+    "exchange",
+    "overlap",
+    "kernel",
+    "imbalance",
+    "together",
+    "acceptance",
+)
 _OF_ENGINE = ("host", "sequence", "interference", "burst", "admission")
 
 
@@ -58,6 +73,8 @@ class Constants:
     shared: Mapping[str, float]
     engine: Mapping[str, Mapping[str, float]]
     vendor: Mapping[str, float]
+    kernels: Mapping[str, float]
+    crowding: Mapping[str, float]
     spread: Mapping[str, Any]
     source: str
 
@@ -67,14 +84,56 @@ def constants() -> Constants:
     """The constants that come with tonnage."""
     text = importlib.resources.files("tonnage.serve").joinpath("data/tuning.json").read_text(encoding="utf-8")
     held = json.loads(text)
-    return Constants(held["shared"], held["engine"], held["vendor"], held["spread"], held["source"])
+    return Constants(
+        held["shared"],
+        held["engine"],
+        held["vendor"],
+        held["kernels"],
+        held["crowding"],
+        held["spread"],
+        held["source"],
+    )
 
 
-def tuning(engines: Sequence[Engine], die: Accelerator, fitted: Constants | None = None) -> Tuning:
+def kernels(die: Accelerator, precision: Precision) -> str | None:
+    """Which kernels of routed experts are known to be immature on this chip, by their name in `Constants.kernels`.
+
+    AMD has no tuned kernels for experts stored in four bits and computed in sixteen, and its CDNA3 chips (those
+    without FP4) another FP8 encoding than the released weights (FNUZ), converted on the way.
+    """
+    if die.vendor != "AMD":
+        return None
+    stored = precision.experts or precision.linear
+    if stored == "w4a16":
+        return "amd.w4a16"
+    return "amd.cdna3.fp8" if stored.startswith("fp8") and "fp4" not in die.rates else None
+
+
+def arithmetic(die: Accelerator, precision: Precision) -> str:
+    """Class of the routed experts' arithmetic, by its name in `Constants.crowding`: the format it runs in, and whether
+    four-bit weights are widened on the way (`upcast`)."""
+    stored = precision.experts or precision.linear
+    runs = rate(die, format_of(stored).compute).runs_in
+    if format_of(stored).element < 0.75 and runs in ("bf16", "fp16"):
+        return "upcast"
+    return {"fp16": "bf16", "int8": "fp8"}.get(runs, runs)
+
+
+def tuning(
+    engines: Sequence[Engine], die: Accelerator, precision: Precision, fitted: Constants | None = None
+) -> Tuning:
     """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
     those of SGLang, a vendor without any the mean of the others' (ROCm's and CANN's are known)."""
     found = fitted or constants()
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
     for name in _OF_ENGINE:
         values[name] = np.array([found.engine.get(one.name, found.engine["sglang"])[name] for one in engines])
-    return replace(Tuning(**values), device=found.vendor.get(die.vendor, 1.0))
+    immature = kernels(die, precision)
+    factor = found.kernels[immature] if immature else 1.0
+    shared = Tuning(**values)
+    return replace(
+        shared,
+        device=found.vendor.get(die.vendor, 1.0),
+        experts=shared.experts * factor,
+        crowding=found.crowding[arithmetic(die, precision)],
+    )
