@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -147,10 +148,10 @@ def _span(value: Any, field: Field) -> Any:
     """A duration [s] or a last day."""
     if isinstance(value, datetime.date):
         return value
-    try:
+    if not isinstance(value, (str, int, float)):
+        raise ValueError(f"expected a duration such as 18 months or a last day, got {_show(value)}")
+    with contextlib.suppress(ValueError):
         return units.parse(value, "time")
-    except (ValueError, TypeError):
-        pass
     try:
         return units.parse_date(str(value))
     except ValueError:
