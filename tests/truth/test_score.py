@@ -44,6 +44,12 @@ def test_each_source_has_one_vote_and_small_ones_share_one() -> None:
     assert summarise(rows).groups == 3 and summarise(rows).n == 50
 
 
+def test_a_single_stray_case_is_not_a_whole_vote() -> None:
+    weights = vote([row("large", 110.0)] * 35 + [row("stray", 200.0)])
+    assert weights[-1] == pytest.approx(0.1 / 1.1)
+    assert vote([row("stray", 200.0)]) == pytest.approx([1.0])
+
+
 def test_inside_a_source_a_cluster_has_one_vote_and_a_configuration_too() -> None:
     many = [row("g", 110.0, cluster=("llama", "h100"))] * 8
     twins = [row("g", 120.0, cluster=("qwen", "h100"), share=2.0)] * 2 + [row("g", 130.0, cluster=("qwen", "h100"))]

@@ -50,7 +50,7 @@ def _levels(board: Board) -> list[Line]:
 
     ascend = "ascend-910b"
     chips = board.null_chip_out
-    here = [row for row in honest if row.tags["chip"] == ascend]
+    here = [row for row in board.rows if row.tags["chip"] == ascend]
     chip_out = [row for row in board.chip_out if row.tags["chip"] == ascend]
     return [
         page.pair(f"{label}, all scored cases", (9, 24), honest, null),
@@ -58,7 +58,12 @@ def _levels(board: Board) -> list[Line]:
         page.pair("chip left out", (12, 28), board.chip_out, chips),
         page.pair(f"dense, {label}", (7, 18), kind(honest, "dense"), kind(null, "dense")),
         page.pair(f"MoE, {label}", (14, 30), kind(honest, "MoE"), kind(null, "MoE")),
-        page.pair("Ascend 910B with other Ascend cases in the fit", (9, 18), here),
+        page.pair(
+            "Ascend 910B with the Ascend cases in the fit",
+            (9, 18),
+            here,
+            [r for r in board.null if r.tags["chip"] == ascend],
+        ),
         page.pair("Ascend 910B with none", (18, 30), chip_out, [r for r in chips if r.tags["chip"] == ascend]),
         page.beats(board),
         page.within(f"90 % intervals cover ({label})", summarise(honest).coverage_90, 85, 95),

@@ -5,7 +5,7 @@ The error of a prediction is exp|ln(predicted / published)| - 1: a factor of two
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -130,17 +130,24 @@ def pooled(rows: Sequence[Prediction]) -> list[str]:
 
 
 def vote(rows: Sequence[Prediction]) -> Floats:
-    """Weight of each row: votes share 1 alike; inside a vote clusters alike; inside a cluster 1 / `share`."""
+    """Weight of each row, summing to 1: votes alike; inside a vote clusters alike; inside a cluster 1 / `share`.
+
+    The pool of small sources has a whole vote from ten rows on, and a tenth of one for each row below that.
+    """
     votes = pooled(rows)
-    members = [(group, *row.cluster) for group, row in zip(votes, rows, strict=True)]
-    inverse = [1 / row.share for row in rows]
-    cluster_total: Counter[tuple[str, ...]] = Counter()
-    for member, weight in zip(members, inverse, strict=True):
-        cluster_total[member] += weight  # type: ignore[assignment]
-    clusters = Counter(member[0] for member in cluster_total)
-    share = 1 / len(clusters) if clusters else 0.0
-    pairs = zip(members, inverse, strict=True)
-    return np.array([share / clusters[member[0]] * weight / cluster_total[member] for member, weight in pairs])
+    members = [(name, *row.cluster) for name, row in zip(votes, rows, strict=True)]
+    inside: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    for member, row in zip(members, rows, strict=True):
+        inside[member] += 1 / row.share
+    clusters = Counter(member[0] for member in inside)
+    whole = {name: min(1.0, size / SMALL) for name, size in Counter(votes).items()}
+    total = sum(whole.values())
+    return np.array(
+        [
+            whole[member[0]] / total / clusters[member[0]] / row.share / inside[member]
+            for member, row in zip(members, rows, strict=True)
+        ]
+    )
 
 
 def quantile(values: Floats, weights: Floats, share: float) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from tonnage.errors import InputError
 from tonnage.serve.case import Case, Pool
+from tonnage.serve.engines import engine
 from tonnage.truth.cases import Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import group, metrics
@@ -45,7 +47,7 @@ def serving_case(case: Row, library: Library) -> Case:
         cache_hit=_share(number(case, "workload", "cache_hit", positive=False) or 0.0, "workload.cache_hit"),
         weights=text(case, "weights"),
         kv=text(case, "kv"),
-        engine=text(case, "engine"),
+        engine=_engine(text(case, "engine")),
         drafts=speculation[0],
         acceptance=speculation[1],
         accepted=speculation[2],
@@ -150,6 +152,15 @@ def _speculation(case: Row) -> tuple[float | None, float | None, float | None]:
     place = ("workload", "speculative")
     acceptance = number(case, *place, "acceptance")
     return number(case, *place, "tokens"), acceptance, number(case, *place, "mean_accepted_length")
+
+
+def _engine(name: str | None) -> str | None:
+    """The engine where its defaults are known; None (the usual one of the chip's vendor) where they are not."""
+    try:
+        engine(name)
+    except InputError:
+        return None
+    return name
 
 
 def _date(case: Row) -> str | None:
