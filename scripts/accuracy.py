@@ -29,8 +29,8 @@ def main() -> None:
     facts = catalog.load()
     library = Library(facts)
     lines = [INTRODUCTION]
-    lines += training_page(accuracy("train", facts), library)
-    lines += serving_page(accuracy("serve", facts), library)
+    lines += training_page(accuracy("train", facts, chips=True), library)
+    lines += serving_page(accuracy("serve", facts, chips=True), library)
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
     print(f"{options.output} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 

@@ -72,8 +72,8 @@ def _sentence(board: Board, summarise: Any) -> str:
     parts = []
     for metric in board.metrics:
         ours, null = summarise(board.of(metric).rows), summarise(board.of(metric).null)
-        parts.append(f"{NAMES[metric]} is off by {_pair(ours)} (null model {_pair(null)})")
-    return f"Half and nine tenths of {len(board.rows)} published figures are within: " + "; ".join(parts) + "."
+        parts.append(f"the {NAMES[metric]} by {_pair(ours)} (null model {_pair(null)})")
+    return f"Over {len(board.rows)} published figures, median / 90th percentile, we miss " + "; ".join(parts) + "."
 
 
 def _pair(found: Summary) -> str:

@@ -80,11 +80,11 @@ class Board:
     def _summary(self) -> dict[str, Any]:
         body = summarise(self.rows).to_json()
         body["null"] = summarise(self.null).to_json() | {"left_out": summarise(self.null_left_out).to_json()}
-        body["null"]["chip_left_out"] = summarise(self.null_chip_out).to_json()
         if self.left_out:
             body["left_out"] = summarise(self.left_out).to_json()
         if self.chip_out:
             body["chip_left_out"] = summarise(self.chip_out).to_json()
+            body["null"]["chip_left_out"] = summarise(self.null_chip_out).to_json()
         better, votes = beaten(*self.fair)
         body["beats_null"] = {"groups": better, "of": votes}
         return body
@@ -141,7 +141,7 @@ def assemble(made: Made, command: str, known: Sequence[Anchored], skipped: Count
         chip_out=tuple(made.chip_out),
         null=tuple(null.in_sample(same, known)),
         null_left_out=tuple(null.left_out(same, known)),
-        null_chip_out=tuple(null.left_out(same, known, by="chip")),
+        null_chip_out=tuple(null.left_out(same, known, by="chip")) if made.chip_out else (),
         anchored=tuple(same),
         skipped=skipped,
     )

@@ -21,11 +21,13 @@ COMMANDS = {"train": ("training",), "serve": ("serving", "silicon")}
 """The bundled cases that each command is held against."""
 
 
-def accuracy(command: str, catalog: Catalog, files: Sequence[Path] = (), everything: bool = False) -> Board:
+def accuracy(
+    command: str, catalog: Catalog, files: Sequence[Path] = (), everything: bool = False, chips: bool = False
+) -> Board:
     """The board of `train` or `serve` over the bundled cases, or over files of the same form.
 
-    everything: also the cases that are not scored (`--all`). The null model is always fitted on the bundled scored
-    cases. Raises InputError for a file that holds no cases at all.
+    everything: also the cases that are not scored (`--all`); chips: also predict each chip left out. The null model is
+    always fitted on the bundled scored cases. Raises InputError for a file that holds no cases at all.
     """
     library = Library(catalog)
     cases, skipped = gather(command, files)
@@ -34,7 +36,7 @@ def accuracy(command: str, catalog: Catalog, files: Sequence[Path] = (), everyth
     chosen, unscored = choose(mine, _why_not(command), everything)
     skipped += unscored
     predictor = predict_training if command == "train" else predict_serving
-    made = predictor.predict(chosen, library, skipped)
+    made = predictor.predict(chosen, library, skipped, chips)
     same = not files and not everything
     known = made.anchored if same else predictor.references(bundled(command), library) if made.rows else []
     return assemble(made, command, known, +skipped)

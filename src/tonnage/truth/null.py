@@ -51,11 +51,15 @@ _WIDER: tuple[Callable[[Key], Key], ...] = (
 
 def fit(cases: Sequence[Anchored]) -> dict[Key, float]:
     """Median level of every cell and of its stand-ins, each source one vote."""
+    return {key: _median(part) for key, part in _members(cases).items()}
+
+
+def _members(cases: Sequence[Anchored]) -> dict[Key, list[Anchored]]:
     members: dict[Key, list[Anchored]] = {}
     for case in cases:
         for wider in _WIDER:
             members.setdefault(wider(cell(case.figure)), []).append(case)
-    return {key: _median(part) for key, part in members.items()}
+    return members
 
 
 def _median(cases: Sequence[Anchored]) -> float:
@@ -85,8 +89,16 @@ def left_out(cases: Sequence[Anchored], known: Sequence[Anchored], by: str = "gr
     def side(figure: Prediction) -> str:
         return figure.group if by == "group" else figure.tags[by]
 
+    members = _members(known)
+    whole = {key: _median(part) for key, part in members.items()}
     rows: list[Prediction] = []
     for name in dict.fromkeys(side(case.figure) for case in cases):
-        constants = fit([case for case in known if side(case.figure) != name])
+        constants = dict(whole)
+        for key, part in members.items():
+            rest = [case for case in part if side(case.figure) != name]
+            if not rest:
+                del constants[key]
+            elif len(rest) < len(part):
+                constants[key] = _median(rest)
         rows += predict([case for case in cases if side(case.figure) == name], constants)
     return rows

@@ -27,8 +27,8 @@ Predictions held against published, measured results. Regenerate with `make accu
 - The error of a figure is exp|ln(predicted / published)| - 1: a factor of two is 100 % either way. A pair `9 / 24 %` is
   the weighted median and the 90th percentile.
 - Each source has one vote, sources under ten figures share one (a tenth of it for each figure if together they are
-  under ten too). Inside a vote each (model, chip, precision) of training and each (model, chip, engine) of serving weighs
-  the same, and inside those each configuration.
+  under ten too). Inside a vote each (model, chip, precision) of training and each (model, chip, engine) of serving
+  weighs the same, and inside those each configuration.
 - *In sample*: constants fitted on all scored cases. *Source left out*: nothing of that source in any fit. *Chip left
   out*: nothing of that chip in any fit, its datasheet only.
 - The *null model* is one constant per (chip, precision class, dense or MoE): achieved FLOP/s for training, achieved

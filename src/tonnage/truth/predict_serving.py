@@ -51,12 +51,12 @@ def references(rows: Iterable[Row], library: Library) -> list[Anchored]:
     return [one for ready in prepare(rows, library, Counter()) for one in ready.anchored]
 
 
-def predict(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> Made:
-    """Our predictions of the rows that can be expressed; the others are counted by reason."""
+def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips: bool = False) -> Made:
+    """Our predictions of the rows that can be expressed; the others are counted by reason. chips: each left out too."""
     ready = prepare(rows, library, skipped)
     made = _all(ready, answers([one.case for one in ready]), skipped)
     by_source = left_out(ready, folds("source"), lambda one: one.case.group)
-    by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name)
+    by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name) if chips else []
     return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
 
 

@@ -49,12 +49,13 @@ def references(rows: Iterable[Row], library: Library) -> list[Anchored]:
     return [ready.anchored for ready in prepare(rows, library, Counter())]
 
 
-def predict(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> Made:
-    """Our predictions of the rows that can be expressed; the others are counted by reason."""
+def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips: bool = False) -> Made:
+    """Our predictions of the rows that can be expressed; the others are counted by reason. chips: each left out too."""
     ready = prepare(rows, library, skipped)
     found = expressed(ready, _planned, skipped)
     made = [_row(one, plan, plan.step_time) for one, plan in found]
-    by_source, by_chip = left_out(found, "folds", "group"), left_out(found, "chip_folds", "chip")
+    by_source = left_out(found, "folds", "group")
+    by_chip = left_out(found, "chip_folds", "chip") if chips else []
     return Made(made, by_source, by_chip, [one.anchored for one in ready])
 
 
