@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import PERIOD, Bools
+from tonnage.fleet.world import Bools
 
-SHORT = 1e6
-"""Price of a missing request/s or accelerator-period of training, above any real cost of a programme [USD]."""
+SHORT = 1e3
+"""How much dearer a missing request/s or accelerator-period of training is than the dearest way to provide it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Solution:
 
     serving [m, l, p], trained [l, p]: accelerators; short: requests/s [m, p]; undone: accelerator-periods of training;
     extra: accelerators added to each lot [l]; value: what one more accelerator in each lot and period saves [p, l],
-    in units of the objective; cost: the objective.
+    and cost: the objective, both in accelerator-periods of the dearest lot.
     """
 
     serving: Floats
@@ -61,8 +61,10 @@ class Solution:
 
 
 def solve(case: Case, *, elastic: bool = False) -> Solution:
-    """Cheapest allocation of a case. `elastic`: lots may be enlarged for the whole time at their price, which answers
-    what the cheapest change is that lifts a shortage.
+    """Cheapest allocation of a case.
+
+    elastic: lots may be enlarged for the whole time at their price, which answers what the cheapest change is that
+    lifts a shortage. Raises RuntimeError if the solver does not end with an optimum.
     """
     shape = _Shape(case)
     model = _columns(case, shape, elastic)
@@ -97,7 +99,7 @@ class _Shape:
 
 def _columns(case: Case, shape: _Shape, elastic: bool) -> _Columns:
     """The programme column by column: serving, training, shortage, undone work, extra accelerators."""
-    price = np.nan_to_num(case.price, nan=0.0) * PERIOD + 1e-6
+    price = _prices(case)
     cost: list[float] = []
     upper: list[float] = []
     starts, rows = [0], list[int]()
@@ -121,16 +123,24 @@ def _columns(case: Case, shape: _Shape, elastic: bool) -> _Columns:
             share = float(np.clip(case.deadline - p, 0.0, 1.0))
             high = np.inf if case.training[lot] and share > 0 else 0.0
             column(float(price[lot]) * share, high, (p * shape.l + lot, 1.0), (shape.work_row, share))
+    slowest = float(case.rate[case.rate > 0].min(initial=1.0)) if case.rate.size else 1.0
+    missing = SHORT * float(price.max()) / min(slowest, 1.0)
     for m in range(shape.m):
         for p in range(shape.p):
-            column(SHORT, np.inf, (shape.demand_row + m * shape.p + p, 1.0))
-    column(SHORT, np.inf, (shape.work_row, 1.0))
+            column(missing, np.inf, (shape.demand_row + m * shape.p + p, 1.0))
+    column(missing, np.inf, (shape.work_row, 1.0))
     for lot in range(shape.l):
         here = [(p * shape.l + lot, -1.0) for p in range(shape.p)]
         column(float(price[lot]) * shape.p, np.inf if elastic else 0.0, *here)
     lower = np.concatenate([np.full(shape.demand_row, -np.inf), case.need.ravel(), [case.work]])
     top = np.concatenate([case.capacity.ravel(), np.full(shape.m * shape.p + 1, np.inf)])
     return _Columns(np.array(cost), np.array(upper), starts, rows, entries, lower, top)
+
+
+def _prices(case: Case) -> Floats:
+    """Prices as multiples of the dearest; what has no price is taken as almost free."""
+    price = np.nan_to_num(case.price, nan=0.0)
+    return np.asarray(np.maximum(price / (price.max() or 1.0), 1e-6))
 
 
 def _run(model: _Columns) -> tuple[Floats, Floats, float]:
@@ -149,6 +159,9 @@ def _run(model: _Columns) -> tuple[Floats, Floats, float]:
     solver.setOptionValue("threads", 1)
     solver.passModel(lp)
     solver.run()
+    status = solver.modelStatusToString(solver.getModelStatus())
+    if status != "Optimal":
+        raise RuntimeError(f"the solver ended with {status}")
     found = solver.getSolution()
     return np.array(found.col_value), np.array(found.row_dual), float(solver.getInfo().objective_function_value)
 

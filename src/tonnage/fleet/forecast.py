@@ -60,7 +60,9 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Project:
-    """A model to come. amounts: of each stage [d]; service, taken_from: rows among the services, or None."""
+    """A model to come. amounts: of each stage [d]; trains: whether it needs training at all (with no attempt it then
+    never launches); service, taken_from: rows among the services, or None.
+    """
 
     name: str
     attempts: tuple[Attempt, ...]
@@ -74,6 +76,7 @@ class Project:
     takes_over: Floats | float = 1.0
     within: Floats | float = 0.0
     surge: Floats | float = 0.0
+    trains: bool = True
 
 
 @dataclass(frozen=True)
@@ -339,11 +342,11 @@ class _Run:
         return held
 
     def _has_attempt(self) -> Bools:
-        """Draws whose present project still has a place to train on; a project without places is ready at once."""
+        """Draws whose present project still has a place to train on; one that needs no training is ready at once."""
         found = np.zeros(self.world.draws, dtype=bool)
         for k, project in enumerate(self.projects):
             here = self.project == k
-            if not project.attempts:
+            if not project.trains:
                 self.trained[k] = np.where(here & ~np.isfinite(self.trained[k]), self._after(k), self.trained[k])
             found |= here & (self.attempt < len(project.attempts))
         return found

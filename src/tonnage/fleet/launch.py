@@ -44,10 +44,12 @@ def launch(
     seed: int = 0,
     draws: int = DRAWS,
     planner: Planner | None = None,
+    what_if: bool = True,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
-    planner: where speeds come from; `tonnage.serve` and `tonnage.train` unless given. Raises InputError for a number of
+    planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
+    are played too. Raises InputError for a number of
     draws that is not from 20 to 5,000.
     """
     from tonnage import catalog as catalogues
@@ -61,7 +63,7 @@ def launch(
     setting = settle(programme, book, speeds, asked)
     game = play(setting, seed, draws)
     result = game.run()
-    alternatives, lifts = _what_ifs(setting, book, speeds, asked, seed, draws, result)
+    alternatives, lifts = _what_ifs(setting, book, speeds, asked, seed, draws, result) if what_if else ((), {})
     plan = _answer(setting, game, result, alternatives, lifts, book)
     return replace(plan, seconds=time.perf_counter() - began)
 

@@ -100,7 +100,25 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             places[model.name] = found
             for place in found:
                 training |= _stages(model, model.training, place, planner)
-    return Setting(programme, calendars, places, serving, training)
+    return _ordered(Setting(programme, calendars, places, serving, training))
+
+
+def _ordered(setting: Setting) -> Setting:
+    """Places of models that name none, put in order: the least time to train, over the probability that it is done."""
+    places = dict(setting.places)
+    for index, model in enumerate(setting.programme.coming):
+        if model.training is None or model.training.chosen or len(places[model.name]) < 2:
+            continue
+        time = {place.name: _alone(setting, model, place, index) for place in places[model.name]}
+        places[model.name] = tuple(sorted(places[model.name], key=lambda place: (time[place.name], place.name)))
+    return replace(setting, places=places)
+
+
+def _alone(setting: Setting, model: Model, place: Place, index: int) -> float:
+    """Expected time to train in the base case, if this were the only place and every run completed after retries."""
+    sure = replace(place, readiness=replace(place.readiness, probability=1.0))
+    trained = play(replace(setting, places={**setting.places, model.name: (sure,)}), 0, 0).run().trained[index][0]
+    return float(trained / max(place.readiness.probability, 1e-9))
 
 
 def _places(
@@ -271,6 +289,7 @@ def _project(
         values[f"{key}.serve.takes_over"] if moves else 1.0,
         values[f"{key}.serve.within"] if service is not None else 0.0,
         values[f"{key}.serve.surge"] if moves else 0.0,
+        model.training is not None,
     )
 
 

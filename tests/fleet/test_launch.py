@@ -1,0 +1,274 @@
+"""The answer of a launch: keys, what-ifs, what binds, what moves it, law, infeasible programmes, back-tests."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import pytest
+
+from tonnage.errors import InputError
+from tonnage.fleet import launch, readiness
+from tonnage.fleet.launch import _ranks, _spearman
+
+DATE = datetime.date
+
+
+@pytest.fixture
+def plan(programme, catalog, planner):
+    def make(text=None, draws=100, seed=0, speeds=planner, as_of=None, what_if=False, **sets):
+        return launch(programme(text or programme.story, as_of=as_of, **sets), catalog, seed, draws, speeds, what_if)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory, catalog):
+    import conftest
+    from tonnage.fleet import read_programme
+
+    path = tmp_path_factory.mktemp("story") / "story.yaml"
+    path.write_text(conftest.STORY)
+    return launch(read_programme(path, {}, catalog), catalog, 0, 300, conftest.Written(**conftest.SPEEDS))
+
+
+def what_if(plan, key):
+    return next(item for item in plan.alternatives if item.key == key)
+
+
+def test_the_answer_has_the_keys_of_the_interface(story):
+    body = json.loads(json.dumps(story.to_json()))
+    assert set(body["launch"]) >= {"p10", "p50", "p90", "probability_by_horizon"}
+    assert DATE.fromisoformat(body["launch"]["p50"])
+    assert set(body["cost"]) >= {"p10", "p50", "p90"}
+    for key in ("binds", "sensitivity", "timeline", "rules_applied", "not_lawful", "alternatives", "throughputs"):
+        assert body[key], key
+    assert body["timeline"][0].keys() == {"lot", "from", "until", "does", "accelerators"}
+    assert story.outcome.feasible and story.launch.p10 < story.launch.p50 < story.launch.p90
+
+
+def test_the_same_seed_gives_the_same_bytes(plan):
+    one, two = (json.dumps(plan(draws=40, what_if=True, horizon="10 months").to_json()) for _ in range(2))
+    assert one == two
+    assert json.dumps(plan(draws=40, seed=1).to_json()) != one
+
+
+def test_what_binds_is_ranked_and_names_its_lift(story):
+    days = [bind.by for bind in story.binds]
+    assert days == sorted(days, reverse=True)
+    waits = next(bind for bind in story.binds if "waits for chips of ascend" in bind.what)
+    assert "trains on own from the start" in waits.lift
+
+
+def test_the_what_ifs_have_their_signs(story):
+    assert what_if(story, "without:us_2025_04_09_h20_letter").shift <= 0
+    assert what_if(story, "twice:ascend").shift < 0
+    assert what_if(story, "train:r2:own").shift < 0
+    assert what_if(story, "flat:r1").shift <= 0
+    assert what_if(story, "ready").shift < 0
+    assert what_if(story, "good").shift < 0
+    assert what_if(story, "flat:r1").probability >= story.probability
+
+
+def test_what_moves_it_is_ranked_with_the_sign_that_it_has(story):
+    names = [item.name for item in story.sensitivity]
+    sizes = [abs(item.correlation) for item in story.sensitivity]
+    assert sizes == sorted(sizes, reverse=True)
+    by_name = {item.name: item for item in story.sensitivity}
+    assert {"models.r2.good_enough.rounds", "fleet.ascend.from"} <= set(names)
+    assert by_name["fleet.ascend.from"].swing > 0
+    assert by_name["speed.train.ascend-910c"].swing < 0
+    assert sum(item.share for item in story.sensitivity) <= 1 + 1e-9
+
+
+def test_an_input_that_is_certain_does_not_move_it(plan):
+    found = plan(models__r2__good_enough__rounds="2")
+    assert "models.r2.good_enough.rounds" not in {item.name for item in found.sensitivity}
+
+
+def test_the_law_is_said_and_kept(story):
+    refused = {item.lot: item for item in story.not_lawful}
+    assert refused["cloud"].rules == ("us_2025_04_09_h20_letter",)
+    assert refused["cloud"].start == DATE(2025, 4, 9)
+    assert 0.7 < refused["cloud"].share < 0.85
+    assert [rule.rule for rule in story.rules_applied] == ["us_2025_04_09_h20_letter"]
+    there = max(use.accelerators for use in story.calendar if use.lot == "cloud")
+    assert there < 0.3 * 20000
+
+
+def test_a_licence_or_a_change_of_the_law_frees_the_lot(plan):
+    assert not plan(fleet__1__licence="BIS D-123").not_lawful
+    assert not plan(rules="with licence h20 from 2025-03-01").not_lawful
+    banned = plan(rules="with ban ascend-910c from 2025-03-01")
+    assert {item.lot for item in banned.not_lawful} == {"cloud", "ascend"}
+
+
+def test_with_the_rules_known_in_february_the_h20_still_come(plan):
+    found = plan(as_of=DATE(2025, 2, 28))
+    assert not found.not_lawful and not found.rules_applied
+    assert found.known == DATE(2025, 2, 28)
+
+
+def test_only_runs_known_on_the_day_count(catalog):
+    def chance(day, chip="ascend-910c"):
+        runs = readiness.record(catalog, day)
+        assert all(run.known_on <= day for run in runs)
+        return readiness.readiness(chip, 12_000, True, runs).probability
+
+    before, after = chance(DATE(2025, 8, 13)), chance(DATE(2025, 8, 14))
+    assert after < before - 0.05
+    assert chance(DATE(2026, 7, 1)) > after
+    assert chance(DATE(2025, 2, 28)) < chance(DATE(2025, 2, 28), "h800-sxm")
+    assert chance(DATE(2020, 1, 1)) == 0.5
+
+
+def test_every_run_of_the_record_has_a_source(catalog):
+    runs = readiness.record(catalog, DATE(2026, 12, 31))
+    assert len(runs) > 20 and all(run.source for run in runs)
+    assert any(not run.completed for run in runs)
+
+
+def test_a_place_that_the_programme_knows_better_is_taken_at_its_word(plan):
+    found = plan(assumptions__readiness="{ascend: 5 %, h800-sxm: 100 %}")
+    assert found.readiness["r2: ascend"].probability == 0.05
+    assert found.trained_on["own"] > 0.9
+
+
+def test_speeds_and_their_evidence_are_in_the_answer(story):
+    found = {(s.use, s.model, s.chip) for s in story.throughputs}
+    assert {("serve", "r1", "h20-96gb"), ("pretrain", "r2", "ascend-910c"), ("rl", "r2", "h800-sxm")} <= found
+    assert all(s.low <= s.rate <= s.high for s in story.throughputs)
+
+
+def test_the_timeline_stays_within_what_is_there(story):
+    for use in story.timeline:
+        there = [c.accelerators for c in story.calendar if c.lot == use.lot and c.start <= use.start < c.end]
+        total = sum(u.accelerators for u in story.timeline if u.lot == use.lot and u.start == use.start)
+        assert there and total <= there[0] * (1 + 1e-6) + 1
+
+
+# infeasible
+
+
+def test_demand_that_no_lot_can_serve_is_infeasible_with_the_cheapest_change(plan):
+    found = plan(models__r1__serve__output_tokens="3T/day", models__r1__serve__input_tokens="11T/day")
+    assert found.outcome.reason == "capacity"
+    bind = found.outcome.binds[0]
+    assert "cannot carry the demand" in bind.text
+    assert "more of" in bind.lift and "a month" in bind.lift and "at most" in bind.lift
+
+
+def test_no_speed_anywhere_is_infeasible_too(plan, written):
+    found = plan(speeds=written())
+    assert found.outcome.reason == "capacity"
+    assert "no lot of the fleet can serve it" in found.outcome.binds[0].lift
+
+
+def test_a_fleet_that_may_not_come_is_infeasible_by_law(plan):
+    text = """
+name: x
+start: 2025-02-28
+horizon: 1 year
+place: CN
+fleet: [{lot: new, chip: b200, count: 4096, price: $4/h, from: 2025-04-01}]
+models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 1T}]}}}
+"""
+    found = plan(text)
+    assert found.outcome.reason == "law" and "licence" in found.outcome.binds[0].lift
+    assert found.not_lawful[0].share == 1
+    assert found.launch.p50 is None and found.probability == 0
+
+
+def test_a_run_too_long_for_the_horizon_is_infeasible_with_what_would_do(plan):
+    found = plan(horizon="2 months")
+    assert not found.outcome.feasible and found.outcome.reason == "training"
+    assert "horizon" in found.outcome.binds[0].lift or "more of" in found.outcome.binds[0].lift
+    assert found.launch.p50 is None
+    assert "p50" in found.to_json()["launch"]["note"]
+
+
+@pytest.mark.parametrize("draws", [0, 19, 5001, -1])
+def test_absurd_numbers_of_draws_are_refused(plan, draws):
+    with pytest.raises(InputError, match="draws"):
+        plan(draws=draws)
+
+
+# programmes of other shapes
+
+
+def test_a_model_that_is_only_trained_launches_when_it_is_trained(plan, written):
+    text = """
+name: alone
+start: 2025-01-06
+horizon: 1 year
+place: US
+fleet: [{lot: own, chip: h100-sxm, count: 1024, tenure: owned, price: $2/h}]
+models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 4T}]}}}
+"""
+    found = plan(text, speeds=written(train={"h100-sxm": 1000.0}), what_if=True)
+    assert found.outcome.feasible
+    assert DATE(2025, 2, 18) < found.launch.p50 < DATE(2025, 4, 30)
+    assert {item.key for item in found.alternatives} >= {"twice:own", "ready"}
+
+
+def test_a_service_without_training_launches_when_the_fleet_carries_it(plan, written):
+    text = """
+name: swap
+start: 2025-01-06
+horizon: 1 year
+place: US
+fleet:
+  - {lot: own, chip: h100-sxm, count: 100, tenure: owned, price: $2/h}
+  - {lot: more, chip: h200, count: 200, price: $3/h, from: 2025-06-02}
+models:
+  a: {model: llama-3.1-8b, serve: {output_tokens: 8.64B/day, osl: 1k, isl: 1k}}
+  b: {model: llama-3.1-70b, after: a, serve: {takes_over: 100 %, within: 1 week}}
+"""
+    speeds = written(
+        serve={("a", "h100-sxm"): 1.5, ("a", "h200-sxm"): 1.5, ("b", "h100-sxm"): 0.5, ("b", "h200-sxm"): 0.6}
+    )
+    speeds.wide = 1.0
+    found = plan(text, speeds=speeds)
+    assert DATE(2025, 5, 20) <= found.launch.p50 <= DATE(2025, 6, 9)
+    assert found.cost.p50 == 0
+
+
+def test_two_models_are_trained_one_after_another(plan):
+    text = """
+name: chain
+start: 2025-01-06
+horizon: 2 years
+place: US
+fleet: [{lot: own, chip: h800, count: 4096, tenure: owned, price: $2/h}]
+models:
+  m1: {model: llama-3.1-8b, train: {stages: [{pretrain: 15T}]}}
+  m2: {model: llama-3.1-70b, after: m1, train: {stages: [{pretrain: 15T}, {sft: 10B}]}}
+"""
+    found = plan(text)
+    assert found.model == "m2"
+    assert found.launches["m1"].p50 < found.launches["m2"].p50
+
+
+def test_a_place_to_train_is_found_when_none_is_named(plan):
+    text = """
+name: free
+start: 2025-02-28
+horizon: 1 year
+place: CN
+fleet:
+  - {lot: cloud, chip: h20, count: 4096, tenure: rented, price: $1/h}
+  - {lot: own, chip: h800, count: 4096, tenure: owned}
+models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 15T}]}}}
+"""
+    found = plan(text)
+    assert found.trained_on["h800-sxm"] > 0.7
+
+
+def test_ranks_and_correlation():
+    import numpy as np
+
+    assert list(_ranks(np.array([3.0, 1.0, 3.0, 2.0]))) == [3.5, 1.0, 3.5, 2.0]
+    x = np.arange(50.0)
+    assert _spearman(x, np.exp(x)) == pytest.approx(1)
+    assert _spearman(x, -x) == pytest.approx(-1)
+    assert _spearman(x, np.ones(50)) == 0
