@@ -203,7 +203,7 @@ _ONE |= {
     "softmax": 0.0,
 }
 _ONE |= dict.fromkeys(("intermediates", "chunk_floor", "chunk_latency", "blocks_half"), 0.0)
-_ONE |= {f"compute.{kernel}": 1.0 for kernel in ("bf16", "fp8", "fp8_block", "fp4")}
+_ONE |= {"compute": 1.0} | {f"compute.{kernel}": 1.0 for kernel in ("bf16", "fp8", "fp8_block", "fp4")}
 _KINDS = ("gemm", "grouped_gemm", "attention", "scan", "pointwise", "collective")
 IDEAL = Calibration(dict.fromkeys(_KINDS, _ONE), dict.fromkeys(_KINDS, 0.0), dict.fromkeys(_KINDS, 0.0), "roofline")
 
@@ -493,7 +493,7 @@ STAGES: dict[str, tuple[Callable[[Tables], Iterator[Group]], tuple[Knob, ...]]] 
     "attention": (
         lambda tables: (*prefills(tables), *decodes(tables)),
         (
-            Knob("attention", "compute.bf16", 0.3, 1.0),
+            Knob("attention", "compute", 0.3, 1.0),
             Knob("attention", "softmax", 0.1, 1000.0, log=True),
             Knob("attention", "blocks_half", 1.0, 1000.0, log=True),
             Knob("attention", "keys_half", 1.0, 3000.0, log=True),
@@ -506,7 +506,7 @@ STAGES: dict[str, tuple[Callable[[Tables], Iterator[Group]], tuple[Knob, ...]]] 
     "scan": (
         scans,
         (
-            Knob("scan", "compute.bf16", 0.02, 1.0, log=True),
+            Knob("scan", "compute", 0.02, 1.0, log=True),
             Knob("scan", "memory", 0.2, 1.0),
             Knob("scan", "intermediates", 0.1, 20.0, log=True),
             Knob("scan", "floor", 5e-7, 1e-4, log=True),

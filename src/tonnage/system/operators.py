@@ -136,32 +136,26 @@ def speed(chip: Accelerator) -> float:
     return rate(chip, "bf16").value / 1e15
 
 
-def fraction(chip: Accelerator, kernel: str, c: dict[str, float]) -> float:
-    """Largest share of the datasheet rate that a large operator reaches: f / (1 + ridge (rate/bandwidth) / 200).
-
-    f: of the kernel class; rate/bandwidth: 16-bit FLOP per byte (A100 153, H100 295, L40S 419): the harder a chip is to
-    feed, the less of its peak it sustains.
-    """
-    ridge = rate(chip, "bf16").value / chip.bandwidth
-    return c[f"compute.{kernel}"] / (1.0 + c["ridge"] * ridge / 200.0)
-
-
 def gemm_parts(
     shape: tuple[Any, Any, Any], flop: Any, traffic: Any, chip: Accelerator, weights: Format, c: dict[str, float]
 ) -> Parts:
     """Parts of a GEMM of shape (m, n, k).
 
-    e_c = fraction x rows used of padded tiles (m / 64 ceil(m/64): 64 rows are what a Hopper warp group multiplies)
-    x k / (k + depth_half x speed) (filling and draining the pipeline over the depth). floor = launch + k x depth_latency, and
-    quantising the input where the multiplication is narrower than the activations.
+    e_c = f x filled / (1 + ridge (rate / bandwidth) / 200 + depth_half x speed / k).
+    f: of the kernel class; filled: rows used of padded tiles, m / 64 ceil(m / 64) (64 rows are what a Hopper warp group
+    multiplies); rate / bandwidth: 16-bit FLOP per byte (A100 153, H100 295, L40S 419): the harder a chip is to feed,
+    the less of its peak it sustains; the last term fills and drains the pipeline over the depth. The losses add up as
+    times, so that a higher rate is never slower. floor = launch + k x depth_latency, and quantising the input where the
+    multiplication is narrower than the activations.
     """
     m, _, k = shape
     peak = rate(chip, weights.compute)
     narrow = peak.runs_in not in ("bf16", "fp16")
     m = np.maximum(m, 1e-9)
     filled = m / (np.ceil(m / c["tile"]) * c["tile"])
-    e_c = fraction(chip, weights.kernel if narrow else "bf16", c) * filled * k / (k + c["depth_half"] * speed(chip))
-    e_c = np.maximum(e_c, 1e-9)
+    ridge = rate(chip, "bf16").value / chip.bandwidth / 200.0
+    lost = 1.0 + c["ridge"] * ridge + c["depth_half"] * speed(chip) / np.maximum(k, 1e-9)
+    e_c = np.maximum(c[f"compute.{weights.kernel if narrow else 'bf16'}"] * filled / lost, 1e-9)
     floor = c["floor"] + (c["quantise_floor"] if narrow else 0.0) + k * c["depth_latency"]
     return Parts(flop / (peak.value * e_c), traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
 
@@ -212,8 +206,8 @@ def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: 
 
     compute = (flop + scores x softmax) / (16-bit rate x e_c): each score costs `softmax` FLOP beside the products,
     which is why FP8 products bring nothing measurable (0.38 of the FP8 rate against 0.78 of BF16's on H100): every
-    `precision.attention` is priced at 16 bit. e_c is the fraction times
-    n / (n + keys_half x speed): n keys seen by a query on average; blocks on the diagonal are half empty, the loop has to fill;
+    `precision.attention` is priced at 16 bit. e_c is `compute` times
+    n / (n + keys_half x speed): n keys seen by a query on average; the loop has to fill, the diagonal is half empty;
     rows / (rows + rows_half): query rows that share one KV head, flop / (2 cache_read): a group's heads in decode,
     unbounded in prefill;
     blocks / (blocks + blocks_half): prefill works on blocks of 128 query rows of one head, which must be many; decode
@@ -226,7 +220,7 @@ def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     used = rows / (rows + c["rows_half"])
     whole = 1.0 - 1.0 / (1.0 + (rows / SPLIT) ** 2)
     blocks = np.maximum(operator.m * operator.groups / 128.0, 1e-9)
-    e_c = fraction(chip, "bf16", c) * used * operator.n / (operator.n + c["keys_half"] * speed(chip))
+    e_c = c["compute"] * used * operator.n / (operator.n + c["keys_half"] * speed(chip))
     e_c = e_c / (1.0 + whole * c["blocks_half"] / blocks)
     if operator.name.endswith("dgrad"):
         e_c = e_c * c["backward"]
@@ -248,7 +242,7 @@ def _scan(operator: Work, chip: Accelerator, precision: Precision, fitted: Calib
     chunked = 1.0 - 1.0 / length
     stream = operator.stream * precision.activations * (1.0 + c["intermediates"] * chunked)
     traffic = (operator.cache_read + operator.cache_write) * STATE + stream
-    compute = operator.flop / (rate(chip, "bf16").value * fraction(chip, "bf16", c))
+    compute = operator.flop / (rate(chip, "bf16").value * c["compute"])
     floor = c["floor"] + chunked * c["chunk_floor"] + length / CHUNK * chunked * c["chunk_latency"]
     parts = Parts(compute, traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
     return _timing(parts, operator, traffic, "scan", chip, fitted)
