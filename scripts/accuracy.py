@@ -6,6 +6,7 @@ python scripts/accuracy.py [-o FILE]
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,17 @@ from tonnage.truth.page_serving import serving_page
 from tonnage.truth.page_training import training_page
 from tonnage.truth.shapes import Library
 
-OUT = Path(__file__).resolve().parents[1] / "docs/accuracy.md"
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "docs/accuracy.md"
+PEER = ROOT / "benchmarks/aiconfigurator.csv"
+
+
+def peer() -> dict[str, tuple[float, float]]:
+    """AIConfigurator's (TPOT, TTFT) of the silicon cases that it was asked (benchmarks/aiconfigurator_silicon.py)."""
+    if not PEER.exists():
+        return {}
+    with PEER.open(newline="", encoding="utf-8") as file:
+        return {row["id"]: (float(row["tpot"]), float(row["ttft"])) for row in csv.DictReader(file)}
 
 
 def main() -> None:
@@ -30,7 +41,7 @@ def main() -> None:
     library = Library(facts)
     lines = [INTRODUCTION]
     lines += training_page(accuracy("train", facts, chips=True), library)
-    lines += serving_page(accuracy("serve", facts, chips=True), library)
+    lines += serving_page(accuracy("serve", facts, chips=True), library, peer())
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
     print(f"{options.output} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 

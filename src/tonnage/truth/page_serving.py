@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tonnage.truth import page, special
-from tonnage.truth.board import Board, Made
+from tonnage.truth.board import Board, Made, shown
 from tonnage.truth.cases import load_cases
 from tonnage.truth.page import Line
 from tonnage.truth.predict_serving import predict
@@ -14,15 +15,16 @@ from tonnage.truth.score import Prediction, summarise
 from tonnage.truth.scored import RATE, TPOT, TTFT
 from tonnage.truth.shapes import Library
 
+Peer = Mapping[str, tuple[float, float]]
 TAGS = (("chip", "chip"), ("family", "family"), ("engine", "engine"), ("mode", "mode"), ("kind", "kind"))
 
 
-def serving_page(board: Board, library: Library) -> list[str]:
-    """Lines of the page."""
+def serving_page(board: Board, library: Library, peer: Peer | None = None) -> list[str]:
+    """Lines of the page; peer: AIConfigurator's (TPOT, TTFT) by case id, where it was run."""
     label = board.label
     cells, wide, cloud = (_extra(ids, library) for ids in (None, special.WIDE_EP, special.CLOUDMATRIX))
     lines = ["## Serving", "", page.votes(board), ""]
-    lines += page.figures_table([*_levels(board), *_tables(board, cells, wide, cloud)])
+    lines += page.figures_table([*_levels(board), *_paired(board, peer or {}), *_tables(board, cells, wide, cloud)])
     for metric in (RATE, TPOT, TTFT):
         part, name = board.of(metric), page.NAMES[metric]
         lines += [f"### {name} by source", "", *page.source_table(part)]
@@ -60,6 +62,21 @@ def _levels(board: Board) -> list[Line]:
         part = board.of(metric)
         covered = summarise(part.fair[0]).coverage_90
         lines.append(page.within(f"90 % intervals cover, {page.NAMES[metric]} ({label})", covered, 85, 95))
+    return lines
+
+
+def _paired(board: Board, peer: Peer) -> list[Line]:
+    """Ours and AIConfigurator's on the cases that it answers; met when ours reach the bar and are better."""
+    lines = []
+    for place, (metric, bar) in enumerate(((TPOT, (11, 35)), (TTFT, (28, 70)))):
+        ours = [row for row in board.of(metric).fair[0] if row.id in peer]
+        theirs = [row.scaled(peer[row.id][place]) for row in ours]
+        if not ours:
+            continue
+        line = page.pair(f"paired with AIConfigurator 0.12, {page.NAMES[metric]}, {board.label}", bar, ours)
+        mine, other = summarise(ours), summarise(theirs)
+        better = (mine.median_abs_error or 0.0) < (other.median_abs_error or 0.0)
+        lines.append(replace(line, null=f"AIC {shown(other)}", met=bool(line.met) and better))
     return lines
 
 
