@@ -19,7 +19,9 @@ class Traits:
     the run that is reported, so that the age of the software says nothing; gradients, weights: year from which the
     reduction of gradients and the gathering of weights run behind compute; tensor: year from which tensor-parallel
     collectives do; wire: bytes of a gradient on the wire; selective: share of matrix products that selective
-    recomputation repeats (torchtitan's default repeats every second one); loss_bytes: bytes alive for each logit (fused
+    recomputation repeats (torchtitan's default repeats every second one); stops: full
+    recomputation stops before a layer's last product, which nothing needs (PyTorch's early stop, from 2.1 on);
+    loss_bytes: bytes alive for each logit (fused
     vocabulary-parallel loss; eager: 16-bit logits, a 32-bit copy, its softmax and its gradient); narrow_saved: inputs
     of 8-bit products are kept in 8 bits; usual: year of the software where a source gives none.
     """
@@ -32,6 +34,7 @@ class Traits:
     tensor: float = 2023.75
     wire: float = 4.0
     selective: float = 0.0
+    stops: bool = False
     loss_bytes: float = 6.0
     narrow_saved: bool = True
     usual: float | None = None
@@ -44,6 +47,7 @@ EAGER = Traits(
     gradients=0.0,
     weights=0.0,
     tensor=NEVER,
+    stops=True,
     loss_bytes=12.0,
     narrow_saved=False,
 )
@@ -67,6 +71,7 @@ KNOWN: tuple[tuple[str, Traits], ...] = (
     ("bridge", NEMO),
     ("nemo", NEMO),
     ("pytorch nvidia", NEMO),
+    ("megatron-core", replace(NEMO, tensor=NEVER)),
     ("mindspeed", Traits(tensor=NEVER)),
     ("modellink", Traits(tensor=NEVER)),
 )

@@ -26,8 +26,8 @@ DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
 BUCKET = 40e6
 """Parameters in one data-parallel collective (Megatron-LM's default bucket)."""
-REFERENCE_WATTS = 400.0 / 312e12
-"""Watts for each FLOP/s of an A100 SXM, which keeps its clock under dense BF16 load."""
+WATTS = {"ampere": 400.0 / 312e12, "hopper": 700.0 / 989e12, "blackwell": 1200.0 / 2500e12}
+"""Watts for each 16-bit FLOP/s of the reference part of a generation: A100 SXM, H100 SXM, GB200."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Pieces:
 
     work: of one layer and of the ends, in one micro-batch; scatter, gather: data-parallel collectives of a step (ZeRO
     0 to 2); layer_gather, layer_scatter: of one layer (ZeRO 3); send: one pipeline transfer; optimizer: update of the
-    rank's shard; micro_batches: of one replica in a step; ranks: of the run; scarcity: watts for each FLOP/s over the
-    A100's, at most 1; age: years that the software is older than the newest; and the job's switches as numbers.
+    rank's shard; micro_batches: of one replica in a step; ranks: of the run; scarcity: watts for each FLOP/s of the
+    chip's generation over the A100's; capped: of the chip over its generation's; age: years that the software is older than the newest; and the job's switches as numbers.
     """
 
     layout: Layout
@@ -51,6 +51,7 @@ class Pieces:
     send: Numbers
     optimizer: Numbers
     scarcity: Numbers
+    capped: Numbers
     age: Numbers
     tuned: Numbers
     lora: Numbers
@@ -67,6 +68,7 @@ class Pieces:
     generation: Numbers
     hopper: Numbers
     again: Numbers
+    stops: Numbers
     sharded: Numbers
     buckets: Numbers
     memory: Memory
@@ -110,7 +112,7 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         optimizer=_update(job, chip, layouts, work),
         sharded=shards(job, layouts)[0],
         held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
-        buckets=-(-(-(-work.depth // layouts.pp) * (work.dense + work.experts)) // BUCKET),
+        buckets=_buckets(job, layouts, work),
         memory=held,
         **switches(job, chip),
     )
@@ -216,6 +218,12 @@ def _update(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork) -
     return (2 * ADAM + GRADIENT + WEIGHT) * (dense + experts) / chip.bandwidth
 
 
+def _buckets(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
+    """Collectives that one reduction of a stage's gradients is cut into: Megatron-LM's max(40M, 1M x dp) parameters."""
+    held = -(-work.depth // layout.pp) * (work.dense + work.experts)
+    return np.ceil(held / np.maximum(BUCKET, 1e6 * layout.dp))
+
+
 def expert_count(job: TrainJob) -> int:
     """Routed experts of the widest layer; 0 for a dense model."""
     return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
@@ -224,10 +232,12 @@ def expert_count(job: TrainJob) -> int:
 def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
     """What depends on the job and the chip alone, as numbers."""
     rate = max(chip.rates.get("bf16", 0.0), chip.rates.get("fp16", 0.0))
-    watts = REFERENCE_WATTS if chip.power is None else chip.power / rate
+    usual = WATTS["blackwell" if "fp4" in chip.rates else "hopper" if "fp8" in chip.rates else "ampere"]
+    watts = usual if chip.power is None else chip.power / rate
     age = 0.0 if job.traits.tuned else max(job.newest - job.year, 0.0)
     return {
-        "scarcity": min(watts / REFERENCE_WATTS, 1.0),
+        "scarcity": usual / WATTS["ampere"],
+        "capped": watts / usual,
         "age": age,
         "tuned": float(job.traits.tuned),
         "lora": float(job.task == "lora"),
@@ -242,5 +252,6 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
         "generation": float(job.generation),
         "foreign": float(not chip.vendor.lower().startswith("nvidia")),
         "hopper": float("fp8" in chip.rates),
+        "stops": float(job.traits.stops),
         "again": job.traits.selective,
     }

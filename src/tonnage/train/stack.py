@@ -27,8 +27,8 @@ class Stack:
     another micro-batch's compute.
     """
 
-    gemm: float = 1.25
-    expert: float = 1.25
+    gemm: float = 1.2
+    expert: float = 1.1
     core: float = 1.0
     core_back: float = 1.0
     memory: float = 1.3
@@ -42,19 +42,21 @@ class Stack:
     window: float = 0.95
     transfer: float = 0.1
     jitter: float = 0.01
-    imbalance: float = 1.15
+    imbalance: float = 1.4
     overhead: float = 0.01
     unfused: float = 1.1
     leak: float = 0.2
     narrow: float = 0.8
     generic: float = 1.75
-    first: float = 1.05
-    ring: float = 1.5e-06
-    shard_leak: float = 0.1
+    first: float = 1.4
+    ring: float = 3e-06
+    shard_leak: float = 0.3
     shuffle: float = 1.5
     sparse: float = 0.00015
     sparse_age: float = 0.1
-    cut_core: float = 0.0
+    cut_core: float = 0.2
+    narrow_expert: float = 0.9
+    foreign_memory: float = 1.3
     foreign: float = 1.0
 
 
@@ -70,13 +72,18 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "expert_wire": (0.3, 1.5),
     "context": (0.2, 2.0),
     "jitter": (0.0, 0.03),
-    "imbalance": (1.0, 1.5),
+    "imbalance": (1.0, 1.8),
     "overhead": (0.0, 0.1),
     "leak": (0.0, 0.6),
     "narrow": (0.5, 1.2),
     "generic": (1.0, 3.0),
     "shuffle": (0.8, 4.0),
     "sparse": (0.0, 0.001),
+    "cut_core": (0.0, 1.0),
+    "narrow_expert": (0.5, 1.5),
+    "ring": (0.0, 3e-05),
+    "shard_leak": (0.0, 1.0),
+    "foreign_memory": (0.7, 4.0),
     "foreign": (0.7, 1.5),
 }
 """Bounds of the constants that are fitted; the others are held at their values above."""

@@ -90,9 +90,19 @@ def assemble(p: Pieces, s: Stack) -> Times:
     return Times(busy + parts["jitter"], parts)
 
 
+CUBE = 1.0 / 3.0
+"""Clock over power of one silicon: dynamic power is frequency x voltage^2, and voltage follows frequency."""
+
+
 def _factors(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
-    """(slowdown of what computes, slowdown by age of the software)."""
-    clock = np.asarray(p.scarcity) ** -s.power * (1 + p.foreign * (s.foreign - 1))
+    """(slowdown of what computes, slowdown by age of the software).
+
+    Dense products draw more than a chip may: its clock falls. Between generations by an exponent of the watts for each
+    FLOP/s that is fitted, inside one by the cube law; never above the clock that the peak rate is stated for.
+    """
+    clock = np.maximum(np.asarray(p.scarcity) ** -s.power * np.asarray(p.capped) ** -CUBE, 1.0) * (
+        1 + p.foreign * (s.foreign - 1)
+    )
     return clock, 1.0 + s.age * np.minimum(p.age, 6.0)
 
 
@@ -118,6 +128,7 @@ def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
     clock, age = _factors(p, s)
     narrow = 1 + p.narrow * (s.narrow - 1)
     dense = s.gemm * clock * age * narrow
+    narrow = 1 + p.narrow * (s.narrow_expert - 1)
     routed = s.expert * clock * age * narrow * (1 + p.learned * (s.imbalance - 1))
     frozen = 1 - p.lora
     weight, expert_weight = dense * w.gemm_weight * frozen, routed * w.expert_weight * frozen
@@ -140,23 +151,27 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     gemm, gemm_back, weight, expert, expert_back, expert_weight = (
         busy * part for part in (gemm, gemm_back, weight, expert, expert_back, expert_weight)
     )
-    kernel = busy * _kernel(p, s) * clock * age * (1 + s.cut_core * (1 - 1 / p.layout.cp))
+    kernel = busy * _kernel(p, s) * clock * age * (1 + s.cut_core * (p.generation > 0) * (1 - 1 / p.layout.cp))
     core, core_back = s.core * kernel * w.core, s.core * s.core_back * kernel * w.core_back
+    triton = s.core * busy * clock * age * (1 + (s.generic - 1) * p.hopper)
+    core, core_back = core + triton * w.scan, core_back + triton * w.scan_back
     young = np.exp(s.sparse_age * np.minimum(p.age, 2.0))
-    shuffle, shuffle_back = s.shuffle * young * w.shuffle, s.shuffle * young * w.shuffle_back
+    uneven = 1 + p.learned * (s.imbalance - 1)
+    shuffle, shuffle_back = s.shuffle * young * uneven * w.shuffle, s.shuffle * young * uneven * w.shuffle_back
     loops = s.sparse * young * w.sparse * p.held_experts * (1 - p.tuned)
-    spread = s.memory * np.where(p.compiled > 0, 1.0, s.unfused)
+    spread = s.memory * (1 + p.foreign * (s.foreign_memory - 1)) * np.where(p.compiled > 0, 1.0, s.unfused)
     light, light_back = spread * w.memory, spread * w.memory_back
     full, some = p.layout.recompute == 2, p.layout.recompute == 1
     partly = light + shuffle + p.rescore * core + s.gemm * clock * age * w.up + p.again * (gemm + expert)
-    again = np.where(full, gemm + expert + core + light + shuffle, np.where(some, partly, 0.0))
+    whole = gemm + expert + core + light + shuffle - p.stops * s.gemm * clock * age * w.tail
+    again = np.where(full, whole, np.where(some, partly, 0.0))
     tensor = np.where(p.tp_overlap > 0, s.tensor_hidden, s.tensor) * p.work.tensor
     rounds = np.where(full, 3.0, 2.0)
     host = (s.launch * w.kernels + loops) * (3 + full)
     context = s.context * p.work.context * (rounds + 1)
     compute = gemm + gemm_back + expert + expert_back + core + core_back + light + light_back + again
     compute = compute + shuffle + shuffle_back
-    wire = s.expert_wire * young * p.work.expert * rounds
+    wire = s.expert_wire * young * uneven * p.work.expert * rounds
     wire = np.where(hidden, _shown(wire, s.window * compute, s.leak), wire)
     parts = {
         "gemm": gemm + gemm_back,

@@ -30,10 +30,10 @@ FORMAT = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp8": "mxfp8", "nvfp4
 class Passes:
     """Seconds of a set of operators in one micro-batch on one rank, by class.
 
-    gemm, expert: matrix products (dense; of routed experts): forward, input gradient, weight gradient; core: attention
-    and scans, forward and backward; memory: element-wise work and look-ups; shuffle: the same of routed
+    gemm, expert: matrix products (dense; of routed experts): forward, input gradient, weight gradient; core: attention,
+    scan: linear attention and state-space scans, forward and backward; memory: element-wise work and look-ups; shuffle: the same of routed
     experts (permuting, activation, combining); sparse: layers with routed experts; kernels: launches forward; up: MLA's
-    up-projections forward, which are in `gemm` too.
+    up-projections forward, tail: the last products of the layers, both in `gemm` or `expert` too.
     """
 
     gemm: Numbers = 0.0
@@ -44,6 +44,8 @@ class Passes:
     expert_weight: Numbers = 0.0
     core: Numbers = 0.0
     core_back: Numbers = 0.0
+    scan: Numbers = 0.0
+    scan_back: Numbers = 0.0
     memory: Numbers = 0.0
     memory_back: Numbers = 0.0
     shuffle: Numbers = 0.0
@@ -51,6 +53,7 @@ class Passes:
     sparse: Numbers = 0.0
     kernels: Numbers = 0.0
     up: Numbers = 0.0
+    tail: Numbers = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         sums["kernels"] = sums["kernels"] + op.count
         if op.part == "router" and op.name == "router":
             sums["sparse"] = sums["sparse"] + op.count
+        if op.name.endswith("down") and op.part in ("ffn", "experts"):
+            sums["tail"] = sums["tail"] + op.count * forward
         if op.name in UP:
             sums["up"] = sums["up"] + op.count * forward
     return Passes(**sums)
@@ -166,7 +171,7 @@ def _tied(arch: Architecture, layout: Layout) -> Numbers:
     return arch.vocab * arch.hidden / np.asarray(layout.tp, dtype=float) if arch.tied else 0.0
 
 
-CLASS = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "core"}
+CLASS = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "scan"}
 """Class of an operator by its kind; the rest is element-wise."""
 UP = ("q_b", "kv_b")
 """MLA's projections from the latents: cheap to repeat for what they make (arXiv 2412.19437, section 3.2.3)."""
