@@ -97,7 +97,7 @@ def _of_experts(
         payload = own * hidden * element * imbalance
         sent = Collective(name, "all_to_all", payload, size, layout.etp, count, copies, domain_limit, forwarding)
         found.append(sent)
-    rows = own * operator.top_k * layout.etp * hidden
+    rows = own * copies * layout.etp * hidden
     etp = np.where(inside, 1, layout.etp)
     found.append(Collective("etp.gather", "all_gather", rows * dispatch, etp, 1, count))
     found.append(Collective("etp.scatter", "reduce_scatter", rows * combine, etp, 1, count))
