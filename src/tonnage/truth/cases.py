@@ -1,6 +1,6 @@
 """Published, measured results: the bundled ones, and any file of the same form.
 
-A case is a dict in the published schema (docs/sources.md): base units, a key that its source does not give is
+A case is a dict in the published schema (docs/cases.md): base units, a key that its source does not give is
 absent. Bundled cases keep the title, address and place of their source.
 """
 
@@ -74,7 +74,7 @@ def read_cases(path: Path) -> CaseFile:
             skipped[str(reason)] += 1
             first.setdefault(str(reason), number)
     if not cases:
-        hint = "one JSON object per line, in the form described in docs/sources.md"
+        hint = "one JSON object per line, in the form described in docs/cases.md"
         raise InputError(Problem("no line of this file is a JSON object: not JSON Lines", where=str(path)), hint=hint)
     return CaseFile(tuple(cases), skipped, first)
 

@@ -1,6 +1,6 @@
 """Which cases are scored, and why the others are not.
 
-The rule is that of the collection (docs/sources.md): training cases of quality `full`, curated, without a flag that
+The rule is that of the collection (docs/cases.md): training cases of quality `full`, curated, without a flag that
 forbids it; serving cases that are expressible, of quality high or medium, without such a flag.
 """
 
