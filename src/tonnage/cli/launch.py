@@ -85,9 +85,10 @@ def _sentence(plan: LaunchPlan) -> str:
         return f"No ({plan.outcome.reason}): {bind.text}.{lift}"
     place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
     where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
-    early = f"not before {plan.launch.p10} (P10), with 90 % certainty by {plan.launch.p90 or f'a day after {plan.end}'}"
+    late = plan.launch.p90 or f"a day after the horizon, {plan.end}"
+    early = f"P10 {plan.launch.p10}, P90 {late}"
     cost = f"training costs {units.show_money(plan.cost.p50)}" if plan.cost.p50 else "nothing is trained"
-    return f"Yes: {plan.model} launches by {plan.launch.p50} as likely as not, {early}{where}; {cost}."
+    return f"Yes: {plan.model} launches by {plan.launch.p50} as likely as not ({early}){where}; {cost}."
 
 
 def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
@@ -126,7 +127,7 @@ def _sensitivity(plan: LaunchPlan) -> Table:
         (item.name, item.text, f"{item.swing:+.0f} d", units.show_share(item.share))
         for item in plan.sensitivity[:SHOWN]
     )
-    note = "swing: between the medians of the upper and lower third of the draws; share: of squared rank correlations"
+    note = "swing: between the means of the upper and lower third of the draws; share: of squared rank correlations"
     return Table("what moves it most", ("input", "as given", "swing", "share"), rows, note)
 
 

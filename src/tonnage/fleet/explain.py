@@ -25,7 +25,7 @@ class Case:
 
     capacity [p, l]; need: requests/s [m, p]; rate: requests/s per accelerator [m, l]; price: [USD/accelerator-s] [l];
     training: lots that may train [l]; work: accelerator-periods of training that have to be done in the first
-    `deadline` periods (a fraction of the last one counts).
+    `deadline` periods (a fraction of the last one counts); grows: lots of which there may be more [l], all if None.
     """
 
     capacity: Floats
@@ -35,6 +35,7 @@ class Case:
     training: Bools
     work: float = 0.0
     deadline: float = 0.0
+    grows: Bools | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def _columns(case: Case, shape: _Shape, elastic: bool) -> _Columns:
     column(missing, np.inf, (shape.work_row, 1.0))
     for lot in range(shape.l):
         here = [(p * shape.l + lot, -1.0) for p in range(shape.p)]
-        column(float(price[lot]) * shape.p, np.inf if elastic else 0.0, *here)
+        grows = elastic and (case.grows is None or bool(case.grows[lot]))
+        column(float(price[lot]) * shape.p, np.inf if grows else 0.0, *here)
     lower = np.concatenate([np.full(shape.demand_row, -np.inf), case.need.ravel(), [case.work]])
     top = np.concatenate([case.capacity.ravel(), np.full(shape.m * shape.p + 1, np.inf)])
     return _Columns(np.array(cost), np.array(upper), starts, rows, entries, lower, top)

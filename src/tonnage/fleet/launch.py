@@ -127,7 +127,7 @@ def _answer(
     programme = setting.programme
     chance = _by_horizon(result, programme)
     causes = _causes(result)
-    binds = _binds(causes, result, alternatives, lifts)
+    binds = _binds(causes, alternatives, lifts, chance)
     shown = int(np.argsort(result.launch[-1], kind="stable")[(game.world.draws - 1) // 2])
     story = only(game, shown).run(record=True)
     coming = programme.coming
@@ -184,9 +184,9 @@ def _causes(result: Forecast) -> dict[str, Floats]:
 
 def _binds(
     causes: Mapping[str, Floats],
-    result: Forecast,
     alternatives: tuple[Alternative, ...],
     lifts: Mapping[str, tuple[str, ...]],
+    chance: float,
 ) -> tuple[Bind, ...]:
     """What stands between the start and the launch, the longest first; `by` in days, averaged over all draws."""
     made = []
@@ -197,16 +197,24 @@ def _binds(
         share = float(np.mean(value > NEGLIGIBLE))
         text = f"{name}: {days:.0f} days on average" if days >= 1 else f"{name}: under a day on average"
         text += f", in {show_share(share)} of the draws" if share < 0.995 else ""
-        made.append(Bind(name, text, days, _lift(name, alternatives, lifts)))
+        made.append(Bind(name, text, days, _lift(name, alternatives, lifts, chance)))
     return tuple(made)
 
 
-def _lift(cause: str, alternatives: tuple[Alternative, ...], lifts: Mapping[str, tuple[str, ...]]) -> str | None:
-    """The what-if that acts on a cause and brings the launch forward most."""
+def _lift(
+    cause: str, alternatives: tuple[Alternative, ...], lifts: Mapping[str, tuple[str, ...]], chance: float
+) -> str | None:
+    """The what-if that acts on a cause and brings the launch forward most, or makes it likelier."""
     words = cause.split(": ", 1)[-1]
-    fit = [a for a in alternatives if a.shift is not None and a.shift < -0.5 and any(w in words for w in lifts[a.key])]
-    best = min(fit, key=lambda item: item.shift or 0.0, default=None)
-    return None if best is None or best.shift is None else f"{best.name}: P50 {-best.shift:.0f} days earlier"
+    fit = [item for item in alternatives if any(word in words for word in lifts[item.key])]
+    sooner = [item for item in fit if item.shift is not None and item.shift < -0.5]
+    if sooner:
+        best = min(sooner, key=lambda item: item.shift or 0.0)
+        return f"{best.name}: P50 {-(best.shift or 0.0):.0f} days earlier"
+    surer = max(fit, key=lambda item: item.probability, default=None)
+    if surer is None or surer.probability < chance + 0.02:
+        return None
+    return f"{surer.name}: {show_share(surer.probability)} instead of {show_share(chance)} by the horizon"
 
 
 def _outcome(setting: Setting, result: Forecast, chance: float, binds: tuple[Bind, ...]) -> Outcome:
@@ -269,7 +277,7 @@ def _sensitivity(game: Play, result: Forecast, programme: Programme) -> tuple[Se
 def _moves(name: str, sample: Floats, day: Floats, programme: Programme) -> Sensitivity:
     values = np.unique(sample)
     low, high = (sample == values[0], sample == values[-1]) if values.size == 2 else _thirds(sample)
-    swing = float(np.median(day[high]) - np.median(day[low]))
+    swing = float(np.mean(day[high]) - np.mean(day[low]))
     return Sensitivity(name, _spearman(sample, day), 0.0, swing, _describe(name, programme))
 
 

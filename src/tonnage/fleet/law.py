@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError
 from tonnage.fleet.programme import Change, Lot, Programme, Rules
+from tonnage.fleet.uncertain import point
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -32,12 +33,13 @@ class Ruling:
 @dataclass(frozen=True)
 class Calendar:
     """Legal status of one lot over time. spans: [first, last) days from the programme's start in which chips of the
-    lot may come; always: nothing ever forbids it.
+    lot may come; always: nothing ever forbids it; more: whether more of its chips may come on every day of the plan.
     """
 
     rulings: tuple[Ruling, ...]
     spans: tuple[tuple[int, int], ...]
     always: bool
+    more: bool = True
 
     @property
     def never(self) -> bool:
@@ -59,7 +61,9 @@ def calendar(lot: Lot, programme: Programme, catalog: Catalog) -> Calendar:
     rules = book(programme.rules, catalog)
     if lot.in_hand:
         ruling = _ruling(lot, programme.start, programme, catalog, rules, delivered=False)
-        return Calendar((ruling,), (), True) if ruling.lawful else Calendar((ruling,), (), False)
+        new = replace(lot, start=point(programme.start.toordinal()), in_hand=False)
+        more = all(later.lawful for later in _timeline(new, programme, catalog, rules))
+        return Calendar((ruling,), (), ruling.lawful, more)
     rulings = _timeline(lot, programme, catalog, rules)
     spans: list[tuple[int, int]] = []
     for index, ruling in enumerate(rulings):
@@ -67,7 +71,8 @@ def calendar(lot: Lot, programme: Programme, catalog: Catalog) -> Calendar:
         end = (rulings[index + 1].start - programme.start).days if index + 1 < len(rulings) else FAR
         if ruling.lawful:
             spans.append((begin, end))
-    return Calendar(rulings, tuple(spans), all(ruling.lawful for ruling in rulings))
+    always = all(ruling.lawful for ruling in rulings)
+    return Calendar(rulings, tuple(spans), always, always)
 
 
 def _timeline(lot: Lot, programme: Programme, catalog: Catalog, rules: RuleBook) -> tuple[Ruling, ...]:

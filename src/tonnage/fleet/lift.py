@@ -12,7 +12,7 @@ from tonnage.fleet.forecast import Forecast, needs
 from tonnage.fleet.programme import DAY
 from tonnage.fleet.setting import Play, Setting, play
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import PERIOD
+from tonnage.fleet.world import PERIOD, Bools
 from tonnage.units import MONTH, show_money, show_number, show_share
 
 FACTORS = (1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
@@ -36,16 +36,16 @@ def lawful(setting: Setting) -> str:
 
 
 def capacity(setting: Setting) -> str | None:
-    """The cheapest enlargement of the lots that serves the demand, and the demand that can be served as it is."""
+    """The cheapest lawful enlargement of the lots that serves the demand, and how much can be served as it is."""
     game = play(setting, 0, 0)
     if not game.services:
         return None
     never = tuple(np.full(1, np.inf) for _ in game.projects)
     case = base_case(game, never)
-    found = solve(case, elastic=True)
+    found = solve(replace(case, grows=_grows(setting)), elastic=True)
     served = f"serve at most {show_share(most_demand(case))} of it with this fleet"
     if not found.feasible:
-        return f"{served}; no lot of the fleet can serve it within its service level"
+        return f"{served}; more of no lot that may lawfully come would serve it within its service level"
     added = [(name, extra) for name, extra in zip(game.world.lots, found.extra, strict=True) if extra > 0.5]
     if not added:
         return None
@@ -55,11 +55,18 @@ def capacity(setting: Setting) -> str | None:
     return f"{listed} for the whole time, {show_money(monthly)} a month; or {served}"
 
 
+def _grows(setting: Setting) -> Bools:
+    return np.array([setting.calendars[lot.name].more for lot in setting.programme.lots])
+
+
 def launch(setting: Setting) -> str | None:
-    """The cheapest enlargement of one lot with which the base case launches, or else a later horizon."""
+    """The cheapest lawful enlargement of one lot with which the base case launches, or else a later horizon."""
     game = play(setting, 0, 0)
     found: list[tuple[float, str]] = []
+    grows = _grows(setting)
     for column, name in enumerate(game.world.lots):
+        if not grows[column]:
+            continue
         factor = next((f for f in FACTORS if _launches(_enlarged(game, column, f).run(), setting)), None)
         if factor is None:
             continue

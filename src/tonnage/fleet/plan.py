@@ -32,9 +32,9 @@ class Sensitivity:
     """How an uncertain quantity moves the launch.
 
     name: dotted; correlation: Spearman's, of the quantity with the day of launch over the draws (a launch after the
-    horizon counts as the last); share: of the explained variance of ranks; swing: days between the medians of the
-    launches in the upper and the lower third of the draws (completed and failed, for readiness); text: what the
-    quantity is.
+    horizon counts as the last); share: of the explained variance of ranks; swing: days between the mean launches in the
+    upper and the lower third of the draws (completed and failed, for readiness; a launch after the horizon counts as a
+    tenth later than it); text: what the quantity is.
     """
 
     name: str

@@ -33,7 +33,11 @@ def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Ma
     """Every what-if of a programme. titles: of rules, by id."""
     made = [
         *_rules(programme, calendars, titles),
-        *(_doubled(programme, lot) for lot in programme.lots if not calendars[lot.name].never),
+        *(
+            _doubled(programme, lot, calendars[lot.name].more)
+            for lot in programme.lots
+            if not calendars[lot.name].never
+        ),
         *_elsewhere(programme, calendars),
         *_flat(programme),
         *_ready(programme),
@@ -57,10 +61,10 @@ def _rules(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapp
         yield WhatIf(f"without:{rule}", title, replace(programme, rules=without), lifts)
 
 
-def _doubled(programme: Programme, lot: Lot) -> WhatIf:
+def _doubled(programme: Programme, lot: Lot, lawful: bool) -> WhatIf:
     more = replace(lot, count=lot.count.scaled(2.0))
     lots = tuple(more if other.name == lot.name else other for other in programme.lots)
-    name = f"twice the {lot.name} ({lot.chip})"
+    name = f"twice the {lot.name} ({lot.chip})" + ("" if lawful else ", which could not lawfully come")
     return WhatIf(f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"))
 
 
