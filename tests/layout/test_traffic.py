@@ -51,7 +51,7 @@ def test_experts_inside_one_tensor_group_need_only_an_all_reduce() -> None:
 
 
 def test_experts_cut_inside_gather_each_copy_once() -> None:
-    """One expert over 2 ranks: what reaches a rank is gathered from both; with ep 1 tokens travel once, not top_k times."""
+    """One expert over 2 ranks: what reaches either goes to both; with ep 1 a token travels once, not top_k times."""
     alone = {c.name: c for c in of("deepseek-v3", Layout(tp=2, etp=2, ep=1), sequence_parallel=True)}
     assert alone["etp.gather"].payload == TOKENS * 7168 * 2
     spread = {c.name: c for c in of("deepseek-v3", Layout(tp=2, etp=2, ep=16, dp=16), sequence_parallel=True)}
