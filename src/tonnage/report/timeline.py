@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import textwrap
 from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
@@ -211,7 +212,7 @@ def lines(plan: LaunchPlan) -> tuple[str, ...]:
         cells = "".join(_cell(plan, lot, every, column, columns) for column in range(columns))
         rows.append(f"  {lot:<{width}}{cells.rstrip()}")
     rows.append(f"  {'launch':<{width}}{_launch_row(plan, columns)}")
-    rows.append("  " + " " * width + _key(every))
+    rows += ["  " + " " * width + line for line in textwrap.wrap(_key(every), 112 - width)]
     return tuple(rows)
 
 
