@@ -101,3 +101,5 @@ def test_json_row_has_the_published_keys() -> None:
     keys = {"id", "group", "metric", "published", "predicted", "low", "high", "error", "evidence", "outcome"}
     assert keys <= set(found)
     assert found["error"] == pytest.approx(0.1)
+    ranged = row("a", 110.0, published_low=90.0, published_high=105.0).to_json()
+    assert ranged["error"] == pytest.approx(0.1) and ranged["error_to_range"] == pytest.approx(110 / 105 - 1)

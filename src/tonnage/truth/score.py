@@ -71,11 +71,12 @@ class Prediction:
         return replace(self, predicted=predicted, low=None, high=None)
 
     def to_json(self) -> dict[str, Any]:
-        """Row of `rows[]`; `error` is predicted/published - 1."""
+        """Row of `rows[]`; `error` is predicted/published - 1; where the source gives a range, also the error to it."""
         row = {name: getattr(self, name) for name in ("id", "group", "metric", "published", "predicted", "low", "high")}
-        row |= {"error": self.predicted / self.target - 1, "evidence": self.evidence, "outcome": self.outcome}
+        row |= {"error": self.predicted / self.published - 1, "evidence": self.evidence, "outcome": self.outcome}
         if self.published_low is not None:
             row |= {"published_low": self.published_low, "published_high": self.published_high}
+            row["error_to_range"] = self.predicted / self.target - 1
         return row | {"chip": self.tags.get("chip"), "kind": self.tags.get("kind")}
 
 
