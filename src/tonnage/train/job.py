@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.train.frameworks import Traits, traits
@@ -82,6 +82,11 @@ class TrainJob:
         """Rate name of what stays in 16 bits."""
         return "fp16" if self.precision == "fp16" else "bf16"
 
+    def _said(self, key: str) -> Any:
+        """What the model's configuration says, in its text part where it has one."""
+        text = self.arch.config.get("text_config")
+        return (text if isinstance(text, dict) else self.arch.config).get(key)
+
     @property
     def flash(self) -> bool:
         """Whether attention is fused: FlashAttention is of May 2022 (arXiv 2205.14135), in frameworks by 2023."""
@@ -95,8 +100,19 @@ class TrainJob:
     @property
     def node_limit(self) -> float:
         """Scale-up domains that one token may visit: node-limited routing by groups (arXiv 2412.19437, 2.1.2)."""
-        groups, kept = self.arch.config.get("n_group") or 1, self.arch.config.get("topk_group") or 1
+        groups, kept = self._said("n_group") or 1, self._said("topk_group") or 1
         return float(kept) if groups > 1 else math.inf
+
+    @property
+    def unevenness(self) -> float:
+        """How unevenly experts are loaded, over a router balanced by an auxiliary loss (1); 0 when forced or dense.
+
+        Balanced without a loss by a bias (`noaux_tc`, DeepSeek-V3 and after): the busiest expert has 0.04 more than the
+        mean instead of 0.5 to 0.7 over a whole batch (arXiv 2408.15664, table 2), somewhat more in one micro-batch.
+        """
+        if self.routing != "learned" or not self.arch.moe:
+            return 0.0
+        return 0.2 if self._said("topk_method") == "noaux_tc" else 1.0
 
     @property
     def hides_experts(self) -> bool:

@@ -110,7 +110,7 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         layer_scatter=layer_scatter,
         send=_send(job, chip, layouts),
         optimizer=_update(job, chip, layouts, work),
-        sharded=shards(job, layouts)[0],
+        sharded=_domains(job, chip, layouts),
         held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
         buckets=_buckets(job, layouts, work),
         memory=held,
@@ -218,6 +218,11 @@ def _update(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork) -
     return (2 * ADAM + GRADIENT + WEIGHT) * (dense + experts) / chip.bandwidth
 
 
+def _domains(job: TrainJob, chip: Accelerator, layout: Layout) -> Numbers:
+    """Scale-up domains that a data-parallel group spans: the hops of its rings that are slow."""
+    return np.ceil(shards(job, layout)[0] * layout.tp / chip.domain)
+
+
 def _buckets(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
     """Collectives that one reduction of a stage's gradients is cut into: Megatron-LM's max(40M, 1M x dp) parameters."""
     held = -(-work.depth // layout.pp) * (work.dense + work.experts)
@@ -241,7 +246,7 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
         "age": age,
         "tuned": float(job.traits.tuned),
         "lora": float(job.task == "lora"),
-        "learned": float(job.routing == "learned" and job.arch.moe),
+        "learned": job.unevenness,
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
         "hides_gradients": float(job.year >= job.traits.gradients),

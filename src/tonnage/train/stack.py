@@ -42,18 +42,18 @@ class Stack:
     window: float = 0.95
     transfer: float = 0.1
     jitter: float = 0.01
-    imbalance: float = 1.4
-    overhead: float = 0.01
+    imbalance: float = 1.45
+    overhead: float = 0.005
     unfused: float = 1.1
     leak: float = 0.2
     narrow: float = 0.8
     generic: float = 1.75
     first: float = 1.4
-    ring: float = 3e-06
+    ring: float = 1e-05
     shard_leak: float = 0.3
     shuffle: float = 1.5
     sparse: float = 0.00015
-    sparse_age: float = 0.1
+    sparse_age: float = 0.3
     cut_core: float = 0.2
     narrow_expert: float = 0.9
     foreign_memory: float = 1.3
@@ -81,9 +81,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "sparse": (0.0, 0.001),
     "cut_core": (0.0, 1.0),
     "narrow_expert": (0.5, 1.5),
-    "ring": (0.0, 3e-05),
+    "ring": (0.0, 1e-4),
     "shard_leak": (0.0, 1.0),
     "foreign_memory": (0.7, 4.0),
+    "sparse_age": (0.0, 1.2),
     "foreign": (0.7, 1.5),
 }
 """Bounds of the constants that are fitted; the others are held at their values above."""
