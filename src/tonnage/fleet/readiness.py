@@ -19,12 +19,9 @@ own trial.
 
 from __future__ import annotations
 
-import csv
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +29,7 @@ import numpy as np
 from tonnage.fleet.uncertain import Floats, Uncertain, uniforms
 
 if TYPE_CHECKING:
-    from tonnage.catalog import Catalog
+    from tonnage.catalog import Catalog, Record
     from tonnage.fleet.programme import Programme
 
 Date = datetime.date
@@ -54,7 +51,7 @@ _VENDOR = {"ascend": "huawei", "mi": "amd", "tpu": "google", "gaudi": "intel", "
 
 @dataclass(frozen=True)
 class Run:
-    """One training run in public. chips: None where unknown; attested: report or press; source: fact id or page."""
+    """One training run in public. chips: None where unknown; attested: report or press; source: fact id."""
 
     name: str
     chip: str
@@ -91,44 +88,31 @@ def vendor(chip: str) -> str:
     return next((name for prefix, name in _VENDOR.items() if chip.startswith(prefix)), "nvidia")
 
 
-@cache
-def _own_record() -> tuple[Run, ...]:
-    text = resources.files("tonnage.fleet").joinpath("data/training_record.csv").read_text("utf-8")
-    return tuple(_row(row) for row in csv.DictReader(text.splitlines()))
-
-
-def _row(row: Mapping[str, str]) -> Run:
-    if not row["title"] or not row["url"]:
-        raise ValueError(f"{row['run']}: a run needs a source")
-    return Run(
-        row["run"],
-        row["chip"],
-        float(row["chips"]) if row["chips"] else None,
-        row["by_maker"] == "yes",
-        row["sparse"] == "yes",
-        row["attested"],
-        Date.fromisoformat(row["known_on"]),
-        row["completed"] == "yes",
-        f"{row['title']} <{row['url']}>",
-    )
-
-
 def record(catalog: Catalog, as_of: Date) -> tuple[Run, ...]:
-    """Every run known on a day: the catalogue's and the bundled list, oldest first."""
-    found = [run for run in _own_record() if run.known_on <= as_of]
-    for item in catalog.training_runs(as_of=as_of):
-        if "completed" not in item or "chip" not in item or item.since is None or "RL" in str(item["model"].text):
-            continue
-        count = item["chips"].number if "chips" in item else None
-        attested = (
-            "report"
-            if item["completed"].kind in ("datasheet", "measured") or item["completed"].mark == "firm"
-            else "press"
-        )
-        fact = item["completed"]
-        name = str(item["model"].text)
-        found.append(Run(name, str(item["chip"].text), count, False, True, attested, item.since, fact.flag, fact.id))
-    return tuple(sorted(found, key=lambda run: (run.known_on, run.name)))
+    """Every run of the catalogue known on a day that says whether it was completed, oldest first. Stages of
+    reinforcement learning alone are left out.
+    """
+    found = [_run(item) for item in catalog.training_runs(as_of=as_of) if {"completed", "chip"} <= item.facts.keys()]
+    kept = [run for run in found if "(RL stage)" not in run.name]
+    return tuple(sorted(kept, key=lambda run: (run.known_on, run.name)))
+
+
+def _run(item: Record) -> Run:
+    """A run; where the record does not say, it was not the chip's maker's, the model was sparse, and it is attested by
+    a report if its facts are firm.
+    """
+    done = item["completed"]
+    return Run(
+        name=item["model"].text if "model" in item else item.id,
+        chip=item["chip"].text,
+        chips=item["chips"].number if "chips" in item else None,
+        by_maker="by_maker" in item and item["by_maker"].flag,
+        sparse="sparse" not in item or item["sparse"].flag,
+        attested=item["attested"].text if "attested" in item else "report" if done.mark == "firm" else "press",
+        known_on=item.since or Date.min,
+        completed=done.flag,
+        source=done.id,
+    )
 
 
 def readiness(chip: str, accelerators: float, sparse: bool, runs: Iterable[Run]) -> Readiness:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
-from tonnage.units import show_number
+from tonnage.units import show_number, show_share
 
 if TYPE_CHECKING:
     from tonnage.fleet.plan import LaunchPlan, Use
@@ -166,6 +166,10 @@ def _marks(plan: LaunchPlan, bottom: float) -> list[str]:
             parts.append(
                 _text(x, bottom + 16, f"{name.upper()} {day}", text_anchor=where, fill="#00734F", font_weight=bold)
             )
+    late = 1 - plan.probability
+    if late > 0.005:
+        words = f"{show_share(late)} later or never"
+        parts.append(_text(WIDTH - RIGHT, bottom - 8, words, text_anchor="end", fill="#5B636D"))
     for day, names in _refusals(plan).items():
         x = _x(plan, day)
         line = f'x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{bottom:.1f}"'
