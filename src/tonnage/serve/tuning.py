@@ -104,9 +104,10 @@ def kernels(die: Accelerator, precision: Precision) -> str | None:
     if die.vendor != "AMD":
         return None
     stored = precision.experts or precision.linear
+    cdna = "cdna4" if "fp4" in die.rates else "cdna3"
     if stored == "w4a16":
-        return "amd.w4a16"
-    return "amd.cdna3.fp8" if stored.startswith("fp8") and "fp4" not in die.rates else None
+        return f"amd.{cdna}.w4a16"
+    return "amd.cdna3.fp8" if stored.startswith("fp8") and cdna == "cdna3" else None
 
 
 def arithmetic(die: Accelerator, precision: Precision) -> str:
