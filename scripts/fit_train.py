@@ -2,8 +2,8 @@
 
     python scripts/fit_train.py [--write] [--rows]
 
-Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source (docs/method.md). Left
-out by source and by chip; the residuals of the first give the intervals. `--write` replaces
+Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source (docs/method.md).
+Left out by source and by chip; the residuals of the first give the intervals. `--write` replaces
 `src/tonnage/train/data/stack.json`.
 """
 
@@ -181,7 +181,8 @@ def report(name: str, log: Any, weights: Any, mask: Any | None = None) -> dict[s
         "bias": float(np.expm1(np.average(log[mask], weights=weight))),
     }
     print(
-        f"{name:44s} n {result['n']:4d}  median {result['median']:6.1%}  p90 {result['p90']:6.1%}  bias {result['bias']:+6.1%}"
+        f"{name:44s} n {result['n']:4d}  median {result['median']:6.1%}  p90 {result['p90']:6.1%}"
+        f"  bias {result['bias']:+6.1%}"
     )
     return result
 
@@ -305,7 +306,7 @@ def record(stack: Stack, found: dict[str, Any], cases: Sequence[Case], log: Any,
 
 
 def spreads(cases: Sequence[Case], log: Any, chips: Any) -> dict[str, float]:
-    """Half-width of the 90 % interval of the log error by regime: the 91st weighted percentile of left-out residuals."""
+    """Half-width of the 90 % interval of the log error by regime: weighted 91st percentile of left-out residuals."""
     moe = np.array([c.job.arch.moe for c in cases])
     weights = score.vote([c.figure for c in cases])
     size = np.abs(log)

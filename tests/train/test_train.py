@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -113,7 +114,7 @@ def test_doubling_replicas_at_a_fixed_batch_each_is_never_faster_per_chip(model:
         layout = Layout(dp=dp, ep=8 if "a3b" in model else 1, zero=0)
         found = evaluate(job(model, 4096, 4 * dp), System(chip("h100-sxm"), dp), layout)
         rates.append(4 * 4096 / float(found.step_time[0]))
-    assert all(later <= earlier * (1 + 1e-9) for earlier, later in zip(rates, rates[1:], strict=False))
+    assert all(later <= earlier * (1 + 1e-9) for earlier, later in itertools.pairwise(rates))
 
 
 def test_one_layout_and_an_array_give_the_same() -> None:

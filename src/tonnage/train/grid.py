@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,21 @@ def flatten(layout: Layout) -> tuple[Layout, tuple[int, ...]]:
     return Layout(**flat), shape
 
 
-def unique(layout: Layout, names: tuple[str, ...]) -> tuple[Layout, NDArray[np.int64]]:
-    """(layout of the distinct combinations of `names`, index of each candidate's combination in it).
+@dataclass(frozen=True)
+class Distinct:
+    """Distinct combinations of some degrees: the layout of one of each, where it stands, and each candidate's."""
+
+    layout: Layout
+    first: NDArray[np.int64]
+    back: NDArray[np.int64]
+
+
+DENSE = 1 << 22
+"""Keys below this are sorted by counting."""
+
+
+def unique(layout: Layout, names: tuple[str, ...]) -> Distinct:
+    """The distinct combinations of `names` among candidates.
 
     Degrees that are not named stand at 1 (recompute, schedule and zero too: do not read them).
     """
@@ -30,8 +43,17 @@ def unique(layout: Layout, names: tuple[str, ...]) -> tuple[Layout, NDArray[np.i
     for name in names:
         values = np.asarray(getattr(layout, name))
         key = key * (int(values.max(initial=0)) + 1) + values
-    _, first, back = np.unique(key, return_index=True, return_inverse=True)
-    return Layout(**{name: np.asarray(getattr(layout, name))[first] for name in names}), back
+    largest = int(key.max(initial=0))
+    if largest < DENSE:
+        place = np.full(largest + 1, -1, dtype=np.int64)
+        place[key] = np.arange(key.size)
+        found = np.flatnonzero(place >= 0)
+        first = place[found]
+        place[found] = np.arange(found.size)
+        back = place[key]
+    else:
+        _, first, back = np.unique(key, return_index=True, return_inverse=True)
+    return Distinct(Layout(**{name: np.asarray(getattr(layout, name))[first] for name in names}), first, back)
 
 
 def take(value: Any, index: NDArray[np.int64]) -> Any:

@@ -6,6 +6,7 @@ activations by schedule and recomputation; DeepSeek-V3 (arXiv 2412.19437, table 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,79 +66,72 @@ class Memory:
 def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Numbers) -> Memory:
     """Bytes on the fullest of the first, second and last stages of each candidate.
 
-    `work` is gathered: one entry a candidate.
+    `work` is gathered: one entry a candidate. States and activations are linear in a stage's layers and ends, so the
+    fullest stage is found from one sum each.
     """
-    lean = np.select([layout.recompute == 0, layout.recompute == 1], [work.saved[0], work.saved[1]], work.saved[2])
+    lean = np.where(layout.recompute == 0, work.saved[0], np.where(layout.recompute == 1, work.saved[1], work.saved[2]))
+    single = np.asarray(layout.pp) == 1
     head = work.last / np.maximum(work.dense + work.experts, 1.0)
     stages = schedule.split(work.depth, layout.pp, np.minimum(head, work.depth), layout.schedule)
-    candidates = [
-        _stage(job, layout, work, lean, layers, holds, schedule.in_flight(*_pipe(layout), micro_batches, number), tail)
-        for layers, number, holds, tail in (
-            (stages.first, 0, work.first + np.where(layout.pp == 1, work.last, 0.0), layout.pp == 1),
-            (stages.middle, 1, 0.0, False),
-            (stages.last, -1, work.last + np.where(layout.pp == 1, work.first, 0.0), True),
-        )
+    ranks, expert_ranks = shards(job, layout)
+    copies = np.where(layout.schedule == schedule.DUALPIPE, 2.0, 1.0)
+    layer = states(job, layout, work.dense, work.experts, ranks, expert_ranks, copies)
+    end = states(job, layout, 1.0, 0.0, ranks, expert_ranks, 1.0)
+    flying = [schedule.in_flight(*_pipe(layout), micro_batches, stage) for stage in (0, 1, -1)]
+    ends = (work.first + single * work.last, 0.0, work.last + single * work.first)
+    tails = (single, 0.0, 1.0)
+    layers = (stages.first, stages.middle, stages.last)
+    totals = [
+        count * (sum(layer) + lean * held) + part * sum(end) + tail * work.head_saved
+        for count, part, held, tail in zip(layers, ends, flying, tails, strict=True)
     ]
-    return _fullest(candidates)
+    count, part, held, tail = (_worst(totals, choice) for choice in (layers, ends, flying, tails))
+    activations = lean * count * held + tail * work.head_saved + (layout.recompute == 2) * work.peak
+    gathered = (layout.zero == 3) * 2.0 * (work.dense + work.experts) * (2 * WEIGHT + GRADIENT)
+    transfer = (layout.pp > 1) * 4.0 * work.saved[2]
+    low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
+    weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))
+    return Memory(weights, gradients, optimizer, activations, gathered + transfer, middle, low, high)
+
+
+def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Numbers:
+    """What belongs to the largest of three totals."""
+    first, second, third = totals
+    return np.where(first >= np.maximum(second, third), choices[0], np.where(second >= third, choices[1], choices[2]))
 
 
 def _pipe(layout: Layout) -> tuple[Numbers, Numbers, Numbers]:
     return layout.schedule, layout.pp, layout.vpp
 
 
-def _stage(
-    job: TrainJob,
-    layout: Layout,
-    work: LayerWork,
-    lean: Numbers,
-    layers: Numbers,
-    ends: Numbers,
-    flying: Numbers,
-    tail: Any,
-) -> tuple[Numbers, ...]:
-    """(weights, gradients, optimizer, activations, buffers) of one stage."""
-    copies = np.where(layout.schedule == schedule.DUALPIPE, 2.0, 1.0)
-    dense, experts = copies * layers * work.dense + ends, copies * layers * work.experts
-    ranks, expert_ranks = shards(job, layout)
-    weights, gradients, optimizer = states(job, layout, dense, experts, ranks * copies, expert_ranks * copies)
-    activations = lean * layers * flying + np.where(tail, work.head_saved, 0.0)
-    activations = activations + np.where(layout.recompute == 2, work.peak, 0.0)
-    gathered = np.where(layout.zero == 3, 2.0 * (work.dense + work.experts) * (2 * WEIGHT + GRADIENT), 0.0)
-    transfer = np.where(layout.pp > 1, 4.0 * work.saved[2], 0.0)
-    return weights, gradients, optimizer, activations, gathered + transfer
-
-
 def shards(job: TrainJob, layout: Layout) -> tuple[Numbers, Numbers]:
     """Ranks over which ZeRO divides the states of dense and of expert parameters."""
     ranks = layout.cp * layout.dp
-    experts = np.maximum(layout.tp * ranks // (layout.ep * layout.etp), 1)
+    experts = np.maximum(np.floor(layout.tp * ranks / (layout.ep * layout.etp)), 1.0)
     if job.shard_group:
         ranks, experts = np.minimum(ranks, job.shard_group), np.minimum(experts, job.shard_group)
     return ranks, experts
 
 
 def states(
-    job: TrainJob, layout: Layout, dense: Numbers, experts: Numbers, ranks: Numbers, expert_ranks: Numbers
+    job: TrainJob,
+    layout: Layout,
+    dense: Numbers,
+    experts: Numbers,
+    ranks: Numbers,
+    expert_ranks: Numbers,
+    copies: Numbers,
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """(weights, gradients, optimizer) bytes of parameters held by a rank.
+    """(weights, gradients, optimizer) bytes of parameters held by a rank, `copies` times over (DualPipe holds two).
 
     ZeRO 1 divides the optimizer, 2 the gradients too, 3 the weights too (and keeps a 32-bit master instead of a 16-bit
     copy: FSDP). LoRA trains about a hundredth of the parameters: its gradients and states are left out.
     """
-    total, parted = dense + experts, dense / ranks + experts / expert_ranks
-    weights = WEIGHT * np.where(layout.zero == 3, parted, total)
+    total, parted = copies * (dense + experts), dense / ranks + experts / expert_ranks
+    full = layout.zero == 3
+    weights = WEIGHT * np.where(full, parted, total)
     if job.task == "lora":
-        return weights, 0.0 * weights, 0.0 * weights
+        return weights, 0.0, 0.0
     gradients = GRADIENT * np.where(layout.zero >= 2, parted, total)
-    optimizer = ADAM * np.where(layout.zero >= 1, parted, total) - np.where(layout.zero == 3, 2.0 * parted, 0.0)
+    optimizer = np.where(layout.zero >= 1, (ADAM - 2.0 * full) * parted, ADAM * total)
     return weights, gradients, optimizer
-
-
-def _fullest(candidates: list[tuple[Numbers, ...]]) -> Memory:
-    stacked = [np.stack(np.broadcast_arrays(*kind)) for kind in zip(*candidates, strict=True)]
-    worst = np.argmax(sum(stacked), axis=0)
-    weights, gradients, optimizer, activations, buffers = (
-        np.take_along_axis(kind, worst[None], axis=0)[0] for kind in stacked
-    )
-    low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
-    return Memory(weights, gradients, optimizer, activations, buffers, middle, low, high)

@@ -34,10 +34,11 @@ WATTS = {"ampere": 400.0 / 312e12, "hopper": 700.0 / 989e12, "blackwell": 1200.0
 class Pieces:
     """Seconds, counts and switches of each candidate.
 
-    work: of one layer and of the ends, in one micro-batch; scatter, gather: data-parallel collectives of a step (ZeRO
-    0 to 2); layer_gather, layer_scatter: of one layer (ZeRO 3); send: one pipeline transfer; optimizer: update of the
+    work: of one layer and of the ends, in one micro-batch; scatter, gather: data-parallel collectives of a step (ZeRO 0
+    to 2); layer_gather, layer_scatter: of one layer (ZeRO 3); send: one pipeline transfer; optimizer: update of the
     rank's shard; micro_batches: of one replica in a step; ranks: of the run; scarcity: watts for each FLOP/s of the
-    chip's generation over the A100's; capped: of the chip over its generation's; age: years that the software is older than the newest; and the job's switches as numbers.
+    chip's generation over the A100's; capped: of the chip over its generation's; age: years that the software is older
+    than the newest; and the job's switches as numbers.
     """
 
     layout: Layout
@@ -85,9 +86,9 @@ class Weighed:
 
 def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
     """Memory of `layouts` (one-dimensional arrays), before anything that only time needs."""
-    small, back = grid.unique(layouts, LAYER)
-    work = gathered(layer_work(job, per_die(system.accelerator), small, 1.0), back)
-    batches = np.maximum(job.global_batch // (layouts.dp * layouts.mbs), 1)
+    few = grid.unique(layouts, LAYER)
+    work = gathered(layer_work(job, per_die(system.accelerator), few.layout, 1.0), few.back)
+    batches = np.maximum(np.floor(job.global_batch / (layouts.dp * layouts.mbs)), 1.0)
     return Weighed(work, batches, memory(job, layouts, work, batches))
 
 
@@ -96,9 +97,11 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
     chip = per_die(system.accelerator)
     weighed = weigh(job, system, layouts)
     work, batches, held = weighed.work, weighed.micro_batches, weighed.memory
-    several, where = grid.unique(layouts, DEGREES)
-    apart = _apart(job, chip, several, _first(work, where))
-    scatter, gather, layer_gather, layer_scatter = (np.broadcast_to(t, np.shape(several.tp))[where] for t in apart)
+    several = grid.unique(layouts, DEGREES)
+    held_by = tuple(grid.take(value, several.first) for value in (work.dense, work.experts, work.first, work.last))
+    apart = _apart(job, chip, several.layout, held_by)
+    shape = np.shape(several.layout.tp)
+    scatter, gather, layer_gather, layer_scatter = (np.broadcast_to(t, shape)[several.back] for t in apart)
     return Pieces(
         layout=layouts,
         work=work,
@@ -132,12 +135,6 @@ def gathered(work: Any, index: NDArray[np.int64]) -> Any:
     return type(work)(**taken)
 
 
-def _first(work: LayerWork, where: NDArray[np.int64]) -> tuple[Numbers, ...]:
-    """Parameters (layer dense, layer experts, first, last) of the first candidate of each combination of degrees."""
-    _, first = np.unique(where, return_index=True)
-    return tuple(grid.take(value, first) for value in (work.dense, work.experts, work.first, work.last))
-
-
 def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers, ...]) -> tuple[Numbers, ...]:
     """(scatter, gather, gather of one layer, scatter of one layer) of data parallelism [s].
 
@@ -145,7 +142,7 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     the groups, all-gather in the group.
     """
     dense, experts, first, last = held
-    depth = -(-job.arch.depth // layout.pp)
+    depth = np.ceil(job.arch.depth / layout.pp)
     ends = np.where(layout.pp == 1, first + last, np.maximum(first, last))
     wires = gradient_collectives(
         depth * dense + ends, depth * experts, layout, gradients=job.traits.wire, parameters=WEIGHT
@@ -210,7 +207,7 @@ def _update(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork) -
     if job.task == "lora":
         return np.zeros(np.shape(layout.tp))
     ranks, expert_ranks = shards(job, layout)
-    depth = -(-work.depth // layout.pp)
+    depth = np.ceil(work.depth / layout.pp)
     ends = np.where(layout.pp == 1, work.first + work.last, np.maximum(work.first, work.last))
     sharded = layout.zero >= 1
     dense = (depth * work.dense + ends) / np.where(sharded, ranks, 1)
@@ -225,7 +222,7 @@ def _domains(job: TrainJob, chip: Accelerator, layout: Layout) -> Numbers:
 
 def _buckets(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
     """Collectives that one reduction of a stage's gradients is cut into: Megatron-LM's max(40M, 1M x dp) parameters."""
-    held = -(-work.depth // layout.pp) * (work.dense + work.experts)
+    held = np.ceil(work.depth / layout.pp) * (work.dense + work.experts)
     return np.ceil(held / np.maximum(BUCKET, 1e6 * layout.dp))
 
 

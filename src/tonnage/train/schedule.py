@@ -38,13 +38,16 @@ def split(layers: Numbers, pp: Numbers, head: Numbers, kind: Numbers = F1B1) -> 
     half on the last stage: the head weighs half as much on twice as many ranks, and both ends give up layers for it.
     """
     dual = np.asarray(kind) == DUALPIPE
-    plain, paired = _split(layers, pp, head), _paired(layers, pp, head)
+    plain = _split(layers, pp, head)
+    if not np.any(dual):
+        return plain
+    paired = _paired(layers, pp, head)
     return Stages(*(np.where(dual, getattr(paired, n), getattr(plain, n)) for n in ("first", "middle", "last")))
 
 
 def _paired(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
     """DualPipe: the ends' layers are even fractions, because the two stages of a rank share them."""
-    q = -(-layers // pp)
+    q = np.ceil(layers / pp)
     ends = np.clip((layers - (pp - 2) * q) / 2, 0, q)
     more = np.clip((layers - (pp - 2) * (q + 1)) / 2, 0, q + 1)
     better = np.maximum(q + 1, more + head / 2) < np.maximum(q, ends + head / 2)
@@ -53,7 +56,7 @@ def _paired(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
 
 
 def _split(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
-    q = -(-layers // pp)
+    q = np.ceil(layers / pp)
     free = q * pp - layers
     given = np.minimum(free, np.ceil(head))
     last = np.maximum(q - given, 0)

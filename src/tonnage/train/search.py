@@ -38,8 +38,8 @@ class Evaluation:
 
 
 BINARY = 2**30 / 1e9 * 0.995
-"""Bytes that can be used over the datasheet's: memory is sold in binary units (an H100 of 80 GB reports 81,559 MiB, 85.5e9
-bytes, an H200 of 141 GB 143,771 MiB), and the driver keeps half a per cent."""
+"""Bytes that can be used over the datasheet's: memory is sold in binary units (an H100 of 80 GB reports 81,559 MiB,
+85.5e9 bytes, an H200 of 141 GB 143,771 MiB), and the driver keeps half a per cent."""
 
 
 def capacity(system: System, *, physical: bool = False) -> float:

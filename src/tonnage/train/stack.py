@@ -14,17 +14,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Stack:
-    """Constants of the step, with the bounds of the fit in `BOUNDS`.
+    """Constants of the step. Those with bounds in `BOUNDS` are fitted, the others are held at their values.
 
-    gemm, expert, core, core_back, memory: time of a class of operators in a whole step over its time alone in a
-    kernel benchmark at full clock; power: exponent by which matrix products slow down where a chip has fewer watts for
-    each FLOP/s than an A100 (clocks fall under load); age: slowdown of the step for each year that the software is
-    older than the newest, saturating; launch: host seconds for each kernel; tensor, expert_wire, context: share of
-    tp, ep and cp collectives that is not hidden (tensor_hidden: where the stack overlaps them with GEMMs); window: share of compute behind which data-parallel collectives
-    hide; transfer: share of pipeline transfers not hidden; jitter: slowdown for each e-fold of ranks; imbalance: rows
-    of the busiest expert rank over the mean under a learned router; overhead: seconds of a step that no class holds;
-    unfused: element-wise time without fused kernels over with; leak: share of expert all-to-all that shows even behind
-    another micro-batch's compute.
+    Time of a class of operators in a step over its time alone in a kernel benchmark: gemm; expert (grouped products of
+    experts); core (attention); core_back (its backward over forward, beyond the FLOP); memory (element-wise); shuffle
+    (permuting, activation and combining of routed experts). narrow, narrow_expert: of products in 8 and 4 bits, over
+    the same in 16. generic: attention kernels of FlashAttention 2's kind on Hopper and after, over the chip's own (1.5
+    to 2.0 in arXiv 2407.08608); first: FlashAttention 1 and Triton's over FlashAttention 2 (1.3 to 2 in arXiv
+    2307.08691). foreign, foreign_memory: products, and element-wise work, of vendors whose kernels were not measured.
+    power: exponent of watts for each FLOP/s between generations. age: slowdown for each year of software age;
+    sparse_age: the same of what only sparse layers have (shuffle, all-to-all, host), as an exponent.
+
+    launch: host seconds for each kernel; sparse: for each local expert of a layer (they show where the chip is quicker
+    than the host). tensor, tensor_hidden: share of tensor-parallel collectives that shows, without and with overlap;
+    expert_wire, context: of ep and cp collectives; cut_core: slowdown of generic attention kernels cut by cp; window:
+    share of compute behind which a collective can hide; leak, shard_leak: share of hidden all-to-all, and of hidden
+    ZeRO-3 transfers, that shows as slower compute; transfer: share of pipeline transfers that shows; ring: seconds for
+    each domain that a data-parallel ring crosses; jitter: slowdown for each e-fold of ranks; imbalance: rows of the
+    busiest expert rank over the mean under a router balanced by a loss (0.5 to 0.7 more in arXiv 2408.15664); overhead:
+    seconds of a step that no class holds; unfused: element-wise time without fused kernels, over with.
     """
 
     gemm: float = 1.2

@@ -31,9 +31,10 @@ class Passes:
     """Seconds of a set of operators in one micro-batch on one rank, by class.
 
     gemm, expert: matrix products (dense; of routed experts): forward, input gradient, weight gradient; core: attention,
-    scan: linear attention and state-space scans, forward and backward; memory: element-wise work and look-ups; shuffle: the same of routed
-    experts (permuting, activation, combining); sparse: layers with routed experts; kernels: launches forward; up: MLA's
-    up-projections forward, tail: the last products of the layers, both in `gemm` or `expert` too.
+    scan: linear attention and state-space scans, memory: element-wise work and look-ups, shuffle: the same of routed
+    experts (permuting, activation, combining), each forward and backward. sparse: layers with routed experts; kernels:
+    launches forward; up: MLA's up-projections forward, tail: the last products of the layers, both in `gemm` or
+    `expert` too.
     """
 
     gemm: Numbers = 0.0
@@ -117,7 +118,7 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
 
 def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precision: Precision, layout: Layout) -> Passes:
     """Seconds by class of local operators, their counts included."""
-    sums = {name: 0.0 * np.asarray(layout.mbs, dtype=float) for name in Passes.__dataclass_fields__}
+    sums: dict[str, Numbers] = dict.fromkeys(Passes.__dataclass_fields__, 0.0)
     for op in local:
         if op.part == "other" and op.kind == "lookup":
             continue
