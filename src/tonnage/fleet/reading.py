@@ -109,12 +109,22 @@ def _quantity(value: Any, field: Field) -> Any:
     return found
 
 
+def _ends(found: Uncertain) -> tuple[float, ...]:
+    """What has to lie within the bounds: points and ends; of a distribution without ends its median, its tails being
+    cut when it is drawn.
+    """
+    if found.kind in ("point", "uniform", "triangular", "choice"):
+        return found.values
+    return (found.median,) if "(" in found.text else found.interval
+
+
 def _bounds(found: Uncertain, field: Field, value: Any) -> None:
-    numbers = found.values if found.kind in ("point", "uniform", "triangular", "choice") else found.interval
-    if min(numbers) < field.low:
+    numbers = _ends(found)
+    slack = 1e-9 * (max(numbers) - min(numbers))
+    if min(numbers) < field.low - slack:
         limit = "negative" if field.low == 0 else f"below {_bound(field.low, field.kind)}"
         raise ValueError(f"{_show(value)} is {limit}")
-    if max(numbers) > field.high:
+    if max(numbers) > field.high + slack:
         raise ValueError(f"{_show(value)} is above {_bound(field.high, field.kind)}, the most that is taken here")
     if field.whole and found.certain and found.values[0] != int(found.values[0]):
         raise ValueError(f"expected a whole number, got {_show(value)}")

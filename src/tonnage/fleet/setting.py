@@ -316,7 +316,7 @@ def _attempts(
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         lots = np.array([lot in place.lots for lot in world.lots])
-        speeds = _speeds(setting, model, place, factors[f"speed.train.{place.chip}"], world.draws)
+        speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
         made.append(Attempt(place.name + again, lots, done, slip, speeds))
     return tuple(made)
 
@@ -325,7 +325,8 @@ SMALLER = 4.0
 """A run may be this much smaller than the smallest size that was planned, unless a planned size did not fit."""
 
 
-def _speeds(setting: Setting, model: Model, place: Place, factor: Floats, draws: int) -> tuple[Speed, ...]:
+def _speeds(setting: Setting, model: Model, place: Place, known: Floats | None, draws: int) -> tuple[Speed, ...]:
+    factor = np.ones(draws) if known is None else known
     stages = model.training.stages if model.training else ()
     made = []
     for index, stage in enumerate(stages):

@@ -58,7 +58,7 @@ def draw_world(programme: Programme, calendars: Mapping[str, Calendar], seed: in
     """Draw a programme's inputs. `draws` = 0 gives the base case: one draw with every input at its median."""
     inputs = programme.inputs()
     if draws:
-        values = {name: draw(quantity, seed, name, draws) for name, quantity in inputs.items()}
+        values = {name: _kept(name, draw(quantity, seed, name, draws)) for name, quantity in inputs.items()}
     else:
         values = {name: np.array([quantity.median]) for name, quantity in inputs.items()}
     periods = max(1, int(np.ceil(programme.days * DAY / PERIOD)))
@@ -72,6 +72,17 @@ def draw_world(programme: Programme, calendars: Mapping[str, Calendar], seed: in
         values,
         seed,
     )
+
+
+_SIGNED, _SHARES = ("from", "until", "acquired", "growth"), ("takes_over", "spare")
+
+
+def _kept(name: str, sample: Floats) -> Floats:
+    """Draws held within what the quantity can be: nothing below none, no share over 1."""
+    last = name.rsplit(".", 1)[-1]
+    if last in _SIGNED:
+        return sample
+    return np.clip(sample, 0.0, 1.0 if last in _SHARES else np.inf)
 
 
 def _lot_available(
