@@ -142,11 +142,14 @@ def gemm_parts(
     """Parts of a GEMM of shape (m, n, k).
 
     e_c = f x filled / (1 + ridge (rate / bandwidth) / 200 + depth_half x speed / k).
-    f: of the kernel class; filled: rows used of padded tiles, m / 64 ceil(m / 64) (64 rows are what a Hopper warp group
-    multiplies); rate / bandwidth: 16-bit FLOP per byte (A100 153, H100 295, L40S 419): the harder a chip is to feed,
-    the less of its peak it sustains; the last term fills and drains the pipeline over the depth. The losses add up as
-    times, so that a higher rate is never slower. floor = launch + k x depth_latency, and quantising the input where the
-    multiplication is narrower than the activations.
+    f: of the kernel class; filled: rows used of padded tiles, m / 16 ceil(m / 16): few rows are multiplied with the
+    operands swapped, so that they are padded to a fragment of 8 or 16 (PTX ISA: mma.m16n8k16; wgmma.m64nNk16 with N
+    from 8), not to the 64 of a warp group. The measured chips cannot tell 16 from 64, since 64 rows are still bound by
+    memory on them (150 FLOP per byte and more); an H20 (37 in 16 bits) can. rate / bandwidth: 16-bit FLOP per byte
+    (A100 153, H100 295, L40S 419): the harder a chip is to feed, the less of its peak it sustains; the last term fills
+    and drains the pipeline over the depth. The losses add up as times, so that a higher rate is never slower.
+    floor = launch + k x depth_latency, and quantising the input where the multiplication is narrower than the
+    activations.
     """
     m, _, k = shape
     peak = rate(chip, weights.compute)
