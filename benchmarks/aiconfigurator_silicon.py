@@ -5,7 +5,8 @@
 PYTHON: of a venv in which `pip install aiconfigurator==0.12.0` was run. The sample takes every aggregated, scored case
 in turn from each (model, chip, engine, weights). `make accuracy` sets both predictions beside each other on the cases
 that AIConfigurator answers. Settings as its own documentation asks: the batch per attention rank, the layout, number
-formats of the release; everything else at its defaults.
+formats of the release (where it has no table for those, the checkpoint's own); everything else at its defaults. What
+is in the file already is not asked again.
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ import json, logging, sys
 logging.disable(logging.CRITICAL)
 from aiconfigurator.cli.api import cli_estimate
 for line in open(sys.argv[1]):
-    row = json.loads(line)
-    try:
-        found = cli_estimate(**row["ask"])
-        print("ANSWER " + json.dumps([row["id"], float(found.tpot) / 1e3, float(found.ttft) / 1e3]), flush=True)
-    except Exception as error:
-        print("ANSWER " + json.dumps([row["id"], None, repr(error)[:120]]), flush=True)
+    row, answer = json.loads(line), None
+    native = {name: value for name, value in row["ask"].items() if "quant" not in name}
+    for ask in (row["ask"], native):
+        try:
+            found = cli_estimate(**ask)
+            answer = [row["id"], float(found.tpot) / 1e3, float(found.ttft) / 1e3]
+            break
+        except Exception as error:
+            answer = [row["id"], None, repr(error)[:120]]
+    print("ANSWER " + json.dumps(answer), flush=True)
 """
 
 
@@ -88,7 +93,8 @@ def main() -> None:
     parser.add_argument("python", type=Path)
     parser.add_argument("--cases", type=int, default=160)
     options = parser.parse_args()
-    chosen = sample(options.cases)
+    kept = list(csv.reader(OUT.open(encoding="utf-8")))[1:] if OUT.exists() else []
+    chosen = [case for case in sample(options.cases) if case["id"] not in {row[0] for row in kept}]
     with tempfile.TemporaryDirectory() as folder:
         script, rows = Path(folder) / "ask.py", Path(folder) / "rows.jsonl"
         script.write_text(ASK, encoding="utf-8")
@@ -99,6 +105,7 @@ def main() -> None:
     with OUT.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "tpot", "ttft"))
+        writer.writerows(kept)
         writer.writerows((name, f"{tpot:.6g}", f"{ttft:.6g}") for name, tpot, ttft in answers if tpot is not None)
     refused = [(name, why) for name, tpot, why in answers if tpot is None]
     print(f"asked {len(chosen)}, answered {len(answers) - len(refused)}", file=sys.stderr)

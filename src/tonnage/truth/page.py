@@ -92,7 +92,8 @@ def within(what: str, value: float | None, low: float, high: float, unit: str = 
 def beats(board: Board) -> Line:
     """In how many sources the median error is below the null model's, both with the source left out where kept."""
     better, votes = beaten(*board.fair)
-    what = f"sources in which we beat the null model's median, {board.label}"
+    metric = f", {NAMES[board.metrics[0]]}" if len(board.metrics) == 1 else ""
+    what = f"sources in which we beat the null model's median{metric}, {board.label}"
     met = better >= 0.8 * votes if votes else None
     return Line(what, "80 %", f"{better} of {votes}" + (f" ({100 * better / votes:.0f} %)" if votes else ""), "", met)
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from tonnage import serve
 from tonnage.errors import TonnageError
@@ -77,11 +77,10 @@ def folds(kind: str) -> dict[str, Constants]:
     place = importlib.resources.files("tonnage.serve").joinpath("data/folds.json")
     if not place.is_file():
         return {}
-    usual = constants()
+    usual, names = constants(), {field.name for field in fields(Constants)}
     held = json.loads(place.read_text(encoding="utf-8")).get(kind, {})
-    names = ("shared", "engine", "vendor", "kernels", "spread")
     return {
-        name: replace(usual, **{part: values[part] for part in names if part in values})
+        name: replace(usual, **{part: value for part, value in values.items() if part in names})
         for name, values in held.items()
     }
 

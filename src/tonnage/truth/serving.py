@@ -51,6 +51,7 @@ def serving_case(case: Row, library: Library) -> Case:
         drafts=speculation[0],
         acceptance=speculation[1],
         accepted=speculation[2],
+        random=_random(case),
         static=text(case, "workload", "arrival") == "static-batch",
         group=group(case),
         date=_date(case),
@@ -161,6 +162,12 @@ def _engine(name: str | None) -> str | None:
     except InputError:
         return None
     return name
+
+
+def _random(case: Row) -> bool:
+    """Whether the prompts are random tokens: lengths are drawn and no data set is named."""
+    drawn = text(case, "workload", "length_distribution") in ("random-ratio", "fixed")
+    return drawn and text(case, "workload", "dataset") is None
 
 
 def _date(case: Row) -> str | None:
