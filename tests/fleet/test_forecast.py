@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tonnage.fleet.allocate import share
+from tonnage.fleet.base import base, earliest
 from tonnage.fleet.explain import Case, most_demand, solve
 from tonnage.fleet.forecast import needs
-from tonnage.fleet.lift import base_case
 from tonnage.fleet.setting import play, run_sizes, settle
 from tonnage.fleet.throughput import round_size
 from tonnage.fleet.world import PERIOD
@@ -148,26 +148,6 @@ def test_a_chip_that_could_never_come_is_not_there(story):
 # the quick rule against the linear programme
 
 
-def earliest(game):
-    """First period in which, by linear programme, training is done and the launch can be carried."""
-    project = game.projects[0]
-    place = next(a for a in project.attempts if a.completes[0])
-    most = game.world.available[0][:, place.lots].sum(axis=1).max()
-    work = 0.0
-    for amount, speed in zip(project.amounts, place.speeds, strict=True):
-        each = speed.of(np.array([most]))[0] / most
-        work += amount[0] * place.slip[0] / each / PERIOD
-    rounds = np.round(project.rounds[0]) * project.each[0] / PERIOD
-    for period in range(game.world.periods):
-        case = base_case(game, (np.array([period * PERIOD]),))
-        case = replace(case, training=place.lots, work=work, deadline=period - rounds)
-        last = int(period + project.within[0] / PERIOD) + 1
-        case = replace(case, need=case.need[:, :last], capacity=case.capacity[:last])
-        if period > rounds and solve(case).feasible:
-            return period
-    return None
-
-
 @pytest.mark.parametrize(
     "sets",
     [
@@ -180,9 +160,16 @@ def earliest(game):
 def test_the_quick_rule_is_within_two_weeks_of_the_linear_programme(story, sets):
     game = play(story(**sets), 0, 0)
     quick = game.run().launch[0][0] / PERIOD
-    exact = earliest(game)
+    exact = earliest(game, quick)
     assert exact is not None
     assert exact - 1 <= quick <= exact + 2
+
+
+def test_a_week_too_early_is_short_of_the_lot_that_trains(story):
+    found = base(story())
+    assert found.launch is not None and abs((found.exact - found.launch).days) <= 14
+    assert next(iter(found.short)) == "ascend"
+    assert sum(found.short.values()) == pytest.approx(1, abs=0.05)
 
 
 @given(st.integers(0, 10_000))

@@ -57,7 +57,7 @@ def test_what_binds_is_ranked_and_names_its_lift(story):
     days = [bind.by for bind in story.binds]
     assert days == sorted(days, reverse=True)
     waits = next(bind for bind in story.binds if "waits for chips of ascend" in bind.what)
-    assert "trains on own from the start" in waits.lift
+    assert "trains on own (h800-sxm) from the start" in waits.lift
 
 
 def test_the_what_ifs_have_their_signs(story):
@@ -272,3 +272,25 @@ def test_ranks_and_correlation():
     assert _spearman(x, np.exp(x)) == pytest.approx(1)
     assert _spearman(x, -x) == pytest.approx(-1)
     assert _spearman(x, np.ones(50)) == 0
+
+
+# back-tests: the same programme begun on later days, each with what was known on its day
+
+
+def test_begun_later_with_what_was_known_then(plan):
+    """2025-02-28: H20 still come, and Ascend looks readier than it did in August, when an attempt had failed."""
+    found = {}
+    for day in ("2025-02-28", "2025-04-16", "2025-08-14"):
+        found[day] = plan(as_of=DATE.fromisoformat(day), start=day, fleet__ascend__from="2025-09-01", horizon="2 years")
+    chances = [found[day].readiness["r2: ascend"].probability for day in found]
+    assert chances[2] < chances[1]
+    assert not found["2025-02-28"].not_lawful
+    assert found["2025-04-16"].not_lawful and found["2025-08-14"].not_lawful
+    assert found["2025-02-28"].launch.p50 <= found["2025-08-14"].launch.p50
+
+
+def test_nothing_of_later_days_is_used(plan):
+    found = plan(as_of=DATE(2025, 2, 28))
+    for place in found.readiness.values():
+        assert all(item.run.known_on <= DATE(2025, 2, 28) for item in place.evidence)
+    assert all("2025-04" not in rule.rule for rule in found.rules_applied)

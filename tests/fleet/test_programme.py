@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from importlib import resources
 
 import pytest
 from hypothesis import given, settings
@@ -241,6 +242,12 @@ def test_whatever_stands_under_a_key_is_read_or_refused(tmp_path_factory, value,
     path.write_text(json.dumps(whole), encoding="utf-8")
     with pytest.raises(InputError):
         read_programme(path)
+
+
+def test_the_file_that_tonnage_new_writes_is_sound(catalog):
+    path = resources.files("tonnage.fleet").joinpath("data/programme.yaml")
+    found = read_programme(str(path), {}, catalog)
+    assert len(found.lots) == 2 and [model.name for model in found.coming] == ["new"]
 
 
 def test_override_keeps_what_it_does_not_touch():

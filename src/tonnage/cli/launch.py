@@ -85,8 +85,7 @@ def _sentence(plan: LaunchPlan) -> str:
         return f"No ({plan.outcome.reason}): {bind.text}.{lift}"
     place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
     where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
-    late = plan.launch.p90 or f"a day after the horizon, {plan.end}"
-    early = f"P10 {plan.launch.p10}, P90 {late}"
+    early = f"P10 {plan.launch.p10}, P90 {plan.launch.p90 or f'after {plan.end}'}"
     cost = f"training costs {units.show_money(plan.cost.p50)}" if plan.cost.p50 else "nothing is trained"
     return f"Yes: {plan.model} launches by {plan.launch.p50} as likely as not ({early}){where}; {cost}."
 
@@ -99,11 +98,26 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
             rows.append((f"  {name}", _three(spread, str)))
     rows.append(("cost", f"{_three(plan.cost, units.show_money)} to train until the launch, failures included"))
     rows.append(("", f"{_three(plan.service_cost, units.show_money)} for all services until then"))
+    rows += _base(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
     rows.append(("known", f"rules and records as of {plan.known}; rules applied: {_rules(plan)}"))
     rows += [("assumed", text) for text in plan.assumptions]
     rows += [("doubt", text) for text in plan.doubts]
     return tuple(rows)
+
+
+def _base(plan: LaunchPlan) -> list[tuple[str, str]]:
+    """The base case in a line: every input at its median, and what a launch a week earlier lacks."""
+    found = plan.base
+    if found is None or found.launch is None:
+        return []
+    text = f"launches {found.launch} with every input at its median and likelier runs completing"
+    if found.exact is not None:
+        text += f"; by linear programme in the week of {found.exact}"
+    if found.short:
+        lots = ", ".join(f"{lot} {units.show_share(share)}" for lot, share in found.short.items())
+        text += f", and a week earlier is short of {lots}"
+    return [("base case", text)]
 
 
 def _three(spread: Spread, show: Any) -> str:

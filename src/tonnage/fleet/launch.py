@@ -13,6 +13,7 @@ import numpy as np
 
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
 from tonnage.fleet import law, lift
+from tonnage.fleet.base import base
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.plan import Alternative, Applied, LaunchPlan, Refused, Sensitivity, Spread, Use
 from tonnage.fleet.programme import Programme
@@ -72,12 +73,12 @@ def launch(
 
 
 def _what_ifs(
-    setting: Setting, catalog: Catalog, planner: Planner, asked: Rulings, seed: int, draws: int, base: Forecast
+    setting: Setting, catalog: Catalog, planner: Planner, asked: Rulings, seed: int, draws: int, planned: Forecast
 ) -> tuple[tuple[Alternative, ...], Mapping[str, tuple[str, ...]]]:
     programme = setting.programme
     made = []
     lifts: dict[str, tuple[str, ...]] = {}
-    start = _dates(base.launch[-1], programme)
+    start = _dates(planned.launch[-1], programme)
     for item in what_ifs(programme, setting.calendars, _titles(programme, catalog)):
         changed = settle(item.programme, catalog, planner, asked)
         found = play(changed, seed, draws).run()
@@ -160,6 +161,7 @@ def _answer(
         draws=game.world.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
+        base=base(setting),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in game.drawn.items()},
         evidence=_evidence(setting),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tonnage.errors import Bind, Outcome
+from tonnage.fleet.base import Base
 from tonnage.fleet.readiness import Readiness
 from tonnage.fleet.throughput import Speed
 
@@ -128,6 +129,7 @@ class LaunchPlan:
     draws: int
     draw: int
     draw_launch: Date | None = None
+    base: Base | None = None
     days: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
     evidence: str = "analytic"
@@ -159,6 +161,7 @@ class LaunchPlan:
             "binds": [{"what": b.what, "by": b.by, "text": b.text, "lift": b.lift} for b in self.binds],
             "causes": self.causes,
             "sensitivity": [vars(item) for item in self.sensitivity],
+            "base_case": _base(self.base),
             "timeline": [_use(use) for use in self.timeline],
             "spans": [_use(use) for use in self.spans],
             "timeline_draw": {"index": self.draw, "launch": _day(self.draw_launch)},
@@ -180,6 +183,12 @@ COVERS = "training of the models to come until the launch: failed attempts, all 
 def _note(plan: LaunchPlan) -> dict[str, str]:
     late = [name for name in ("p10", "p50", "p90") if getattr(plan.launch, name) is None]
     return {"note": f"{', '.join(late)}: not by {plan.end}"} if late else {}
+
+
+def _base(found: Base | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"launch": _day(found.launch), "linear_programme": _day(found.exact), "short_a_week_earlier": found.short}
 
 
 def _day(value: Date | None) -> str | None:

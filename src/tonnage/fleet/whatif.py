@@ -82,7 +82,10 @@ def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Itera
             rest = tuple(place for place in model.training.places if place[0] != name)
             training = replace(model.training, places=((name, lots), *rest))
             changed = _with_model(programme, replace(model, training=training))
-            title = f"{model.name} trains on {name} from the start"
+            chips = ", ".join(
+                dict.fromkeys(lot.chip for lot in programme.lots if lot.name in lots and lot.chip != name)
+            )
+            title = f"{model.name} trains on {name}{f' ({chips})' if chips else ''} from the start"
             lifts = (f"of {first}", f"attempt on {first}", f"on {first}")
             yield WhatIf(f"train:{model.name}:{name}", title, changed, lifts)
 
