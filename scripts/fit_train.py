@@ -164,7 +164,7 @@ def fit(t: Table, weights: Any, names: Sequence[str], start: Stack) -> Stack:
     return build(low + found.x * span, names)
 
 
-RIDGE = 0.05
+RIDGE = 0.08
 """Pull of each constant towards its prior mean, over its bounds; chosen by the error on left-out sources."""
 
 

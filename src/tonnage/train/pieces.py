@@ -251,7 +251,7 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
-        "generation": float(job.generation),
+        "generation": float(job.generation if job.flash else 0),
         "foreign": float(not chip.vendor.lower().startswith("nvidia")),
         "hopper": float("fp8" in chip.rates),
         "stops": float(job.traits.stops),

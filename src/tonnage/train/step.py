@@ -86,7 +86,7 @@ def assemble(p: Pieces, s: Stack) -> Times:
     parts["data_parallel"] = _apart(p, s, layers, layer, forward, slow)
     parts["optimizer"] = s.memory * p.optimizer + s.overhead * np.ones_like(slow)
     busy = sum(parts.values())
-    parts["jitter"] = busy * s.jitter * np.log(p.ranks) * 1.0
+    parts["jitter"] = busy * s.jitter * np.log(p.ranks)
     return Times(busy + parts["jitter"], parts)
 
 
