@@ -96,6 +96,11 @@ def test_more_in_flight_is_more_rate_and_slower_tokens(llama: Case) -> None:
     assert saturated[RATE] > points[-1][RATE]
 
 
+def test_no_more_run_than_the_memory_holds(llama: Case) -> None:
+    asked = ceilings(replace(llama, concurrency=1e6))
+    assert asked == ceilings(replace(llama, concurrency=None))
+
+
 def test_half_of_the_prompt_in_the_cache_halves_its_prefill(llama: Case) -> None:
     assert ceilings(replace(llama, cache_hit=0.5))[TTFT] == pytest.approx(ceilings(llama)[TTFT] / 2)
 

@@ -118,13 +118,19 @@ def _step(case: Case, weights: Weights, formats: Formats, running: float) -> flo
 
 
 def _running(case: Case, weights: Weights, formats: Formats) -> float:
-    """Requests in flight in the deployment: as stated, else as many as the memory holds."""
+    """Requests in flight in the deployment: as stated, but no more than the memory holds."""
     if case.batch is not None:
         return case.batch * case.pool.count
+    most = _most(case, weights, formats)
     if case.concurrency is not None:
-        return max(case.concurrency, SMALLEST_LOAD)
+        return min(max(case.concurrency, SMALLEST_LOAD), most)
     if case.rate is not None:
-        return _arriving(case, weights, formats, case.rate)
+        return min(_arriving(case, weights, formats, case.rate), most)
+    return most
+
+
+def _most(case: Case, weights: Weights, formats: Formats) -> float:
+    """Requests that the memory holds."""
     context = case.context or case.isl + case.osl / 2
     held = weights.dense * _replicas(case.pool, case.accelerator)
     held += weights.experts * _expert_copies(case.pool, case.accelerator)

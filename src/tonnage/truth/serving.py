@@ -165,9 +165,8 @@ def _engine(name: str | None) -> str | None:
 
 
 def _random(case: Row) -> bool:
-    """Whether the prompts are random tokens: lengths are drawn and no data set is named."""
-    drawn = text(case, "workload", "length_distribution") in ("random-ratio", "fixed")
-    return drawn and text(case, "workload", "dataset") is None
+    """Whether the prompts are random tokens: a load generator ran, and no data set is named."""
+    return text(case, "workload", "dataset") is None and text(case, "workload", "arrival") is not None
 
 
 def _date(case: Row) -> str | None:
