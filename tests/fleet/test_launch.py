@@ -294,3 +294,13 @@ def test_nothing_of_later_days_is_used(plan):
     for place in found.readiness.values():
         assert all(item.run.known_on <= DATE(2025, 2, 28) for item in place.evidence)
     assert all("2025-04" not in rule.rule for rule in found.rules_applied)
+
+
+def test_a_launch_in_few_draws_is_unlikely_and_says_what_would_help(plan):
+    from tonnage.cli.launch import answer
+
+    found = plan(horizon="7 months", draws=200)
+    assert 0.1 <= found.probability < 0.5
+    assert found.outcome.feasible and found.launch.p50 is None
+    assert answer(found).sentence.startswith("Unlikely (training): r2 launches by")
+    assert "The cheapest change that lifts it" in answer(found).sentence

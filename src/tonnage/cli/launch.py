@@ -79,10 +79,11 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
 
 def _sentence(plan: LaunchPlan) -> str:
     """The answer in one sentence."""
-    if not plan.outcome.feasible:
+    if not plan.outcome.feasible or plan.launch.p50 is None:
         bind = plan.outcome.binds[0]
         lift = f" The cheapest change that lifts it: {bind.lift}." if bind.lift else ""
-        return f"No ({plan.outcome.reason}): {bind.text}.{lift}"
+        word = "Unlikely" if plan.outcome.feasible else "No"
+        return f"{word} ({bind.what}): {bind.text}.{lift}"
     place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
     where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
     early = f"P10 {plan.launch.p10}, P90 {plan.launch.p90 or f'after {plan.end}'}"

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 Date = datetime.date
 DRAWS = 500
 FEWEST, MOST = 20, 5000
-LIKELY = 0.5
-"""A programme that launches within its horizon with less than this probability is answered as infeasible."""
+LIKELY, POSSIBLE = 0.5, 0.1
+"""Share of draws that launch within the horizon: below the first the answer says what stands against it, below the
+second the programme is infeasible."""
 
 UNSERVED = 0.005
 """Share of the demand before the launch that may find no capacity before that is called a shortage."""
@@ -236,7 +237,8 @@ def _outcome(setting: Setting, result: Forecast, chance: float, binds: tuple[Bin
         return infeasible(Bind("capacity", text, worst, lift.capacity(setting)), *binds)
     if chance >= LIKELY:
         return Outcome("feasible", binds)
-    return infeasible(_late(setting, result, chance), *binds)
+    late = _late(setting, result, chance)
+    return Outcome("feasible", (late, *binds)) if chance >= POSSIBLE else infeasible(late, *binds)
 
 
 def _late(setting: Setting, result: Forecast, chance: float) -> Bind:
