@@ -103,7 +103,7 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
     return LayerWork(
         layer=_scaled(passes(job, decoder, chip, formats, layout), 1.0 / depth),
         head=passes(job, ends, chip, formats, layout),
-        embed=sum((operator_time(op, chip, formats).seconds * op.count for op in embedding), start=0.0),
+        embed=sum((_seconds(op, chip, formats) * op.count for op in embedding), start=0.0),
         tensor=wires["tp"] / depth,
         expert=(wires["ep"] + wires["etp"]) / depth,
         context=wires["cp"] / depth,
@@ -118,6 +118,11 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
     )
 
 
+def _seconds(op: Any, chip: Accelerator, precision: Precision) -> Numbers:
+    """Time of one local operator in one layer [s]."""
+    return operator_time(op, chip, precision).seconds
+
+
 def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precision: Precision, layout: Layout) -> Passes:
     """Seconds by class of local operators, their counts included."""
     sums: dict[str, Numbers] = dict.fromkeys(Passes.__dataclass_fields__, 0.0)
@@ -128,8 +133,8 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         if op.kind == "attention" and not job.flash:
             forward, *gradients = _materialised(op, job, chip, precision)
         else:
-            forward = operator_time(op, chip, precision).seconds
-            gradients = [operator_time(back, chip, precision).seconds for back in backward(op)]
+            forward = _seconds(op, chip, precision)
+            gradients = [_seconds(back, chip, precision) for back in backward(op)]
         sums[name] = sums[name] + op.count * forward
         keys = (f"{name}_input", f"{name}_weight") if len(gradients) == 2 else (f"{name}_back",)
         for key, seconds in zip(keys, gradients, strict=True):
@@ -155,7 +160,7 @@ def _materialised(op: Operator, job: TrainJob, chip: Accelerator, precision: Pre
     products = []
     for depth, width in ((op.k / 2, job.seq), (job.seq, op.k / 2)):
         gemm = Operator("scores", "attention", "gemm", 0, 1, "none", m=float(job.seq), n=width, k=depth, flop=op.flop)
-        products.append(operator_time(gemm, chip, precision).seconds)
+        products.append(_seconds(gemm, chip, precision))
     byte = scores / chip.bandwidth
     return [sum(products) + 13 * byte, 2 * sum(products) + 18 * byte]
 
