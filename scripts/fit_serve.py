@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,13 @@ from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.serve.case import Case
 from tonnage.serve.points import Traffic, combine, decode_point, prefill_point
-from tonnage.serve.predict import figures, grouped, predict, prepare
+from tonnage.serve.predict import figures, grouped, prepare
+from tonnage.serve.spread import regime
 from tonnage.serve.step import Parts
 from tonnage.serve.tuning import Constants, Tuning, arithmetic, constants, kernels
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
-from tonnage.truth.score import Prediction, summarise, vote
+from tonnage.truth.score import Prediction, quantile, summarise, vote
 from tonnage.truth.scored import INPUT_RATE, RATE, TPOT, TTFT
 from tonnage.truth.shapes import Library
 
@@ -88,8 +88,10 @@ def knobs() -> tuple[Knob, ...]:
         )
     ]
     vendors = [
-        Knob(("vendor", "AMD"), 1.05, 0.1),
-        Knob(("vendor", "Huawei"), 1.5, 0.5),
+        Knob(("vendor", "NVIDIA"), 1.0, 0.3),
+        Knob(("vendor", "AMD"), 1.05, 0.2),
+        Knob(("vendor", "Huawei"), 2.0, 0.5),
+        Knob(("vendor", "Huawei.cloudmatrix-infer"), 1.15, 0.2),
         Knob(("vendor", "Google"), 1.0, 0.1),
         Knob(("kernels", "amd.cdna3.w4a16"), 3.0, 1.0),
         Knob(("kernels", "amd.cdna4.w4a16"), 2.0, 1.0),
@@ -100,7 +102,7 @@ def knobs() -> tuple[Knob, ...]:
 
 def build(values: Sequence[float], all_knobs: Sequence[Knob], base: Constants) -> Constants:
     """Constants with these values of the knobs."""
-    held = {"shared": dict(base.shared), "vendor": {"NVIDIA": 1.0, **base.vendor}, "kernels": dict(base.kernels)}
+    held = {"shared": dict(base.shared), "vendor": dict(base.vendor), "kernels": dict(base.kernels)}
     held["crowding"] = dict(base.crowding)
     engine = {name: dict(base.engine[name]) for name in ENGINES}
     for knob, value in zip(all_knobs, values, strict=True):
@@ -108,6 +110,7 @@ def build(values: Sequence[float], all_knobs: Sequence[Knob], base: Constants) -
             engine[knob.place[1]][knob.place[2]] = float(value)
         else:
             held[knob.place[0]][knob.place[1]] = float(value)
+    engine["cloudmatrix-infer"] = dict(engine["vllm-ascend"])
     return replace(base, engine=engine, **held)
 
 
@@ -172,7 +175,7 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             mode[i], engine[i], vendor[i] = case.mode, one.name, case.accelerator.vendor
             immature[i] = kernels(group.service.die, group.service.precision)
             formats[i] = arithmetic(group.service.die, group.service.precision)
-            unknown[i] = case.drafts != 0 and case.accepted is None and case.acceptance is None
+            unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
     traffic = Traffic(*(store[key] for key in ("isl", "osl", "hit", "drafts", "accepted", "context")))
     rest = {key: store[key] for key in store if key not in ("isl", "osl", "hit", "drafts", "accepted", "context")}
     return Flat(mode=mode, engine=engine, vendor=vendor, immature=immature, arithmetic=formats, traffic=traffic, unknown_acceptance=unknown,
@@ -214,7 +217,8 @@ def spread_out(values: Constants, flat: Flat) -> Tuning:
         return np.array([values.engine[e][name] for e in flat.engine])
 
     shared = {name: values.shared[name] for name in values.shared if name != "imbalance"}
-    device = np.array([values.vendor.get(v, 1.0) for v in flat.vendor])
+    pairs = zip(flat.vendor, flat.engine, strict=True)
+    device = np.array([values.vendor.get(f"{v}.{e}", values.vendor.get(v, 1.0)) for v, e in pairs])
     shared["experts"] = shared["experts"] * np.array([values.kernels[k] if k else 1.0 for k in flat.immature])
     shared["crowding"] = np.array([values.crowding[kind] for kind in flat.arithmetic])
     own = {name: of(name) for name in ("host", "sequence", "interference", "burst", "admission")}
@@ -361,6 +365,7 @@ def main() -> None:
     options.add_argument("--dry", action="store_true")
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--no-folds", action="store_true")
+    options.add_argument("--no-chips", action="store_true")
     options.add_argument("--strength", type=float, default=STRENGTH)
     given = options.parse_args()
     globals()["STRENGTH"] = given.strength
@@ -378,17 +383,59 @@ def main() -> None:
     for knob, value in zip(knobs(), unpack(start, knobs()), strict=True):
         print("  ", ".".join(knob.place), f"{value:.4g}", f"(start {knob.start:g})")
     if not given.no_folds:
-        error, _ = left_out(flat, aim, base, folds_of(aim))
+        error, kept = left_out(flat, aim, base, folds_of(aim))
         report("source left out", error, aim, rows)
+        widths = spreads(error, aim, cases, rows)
+        base = replace(base, spread=widths)
+        print(json.dumps(widths, indent=1))
+        sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
+        chips: dict[str, Constants] = {}
+        if not given.no_chips:
+            apart, chips = left_out(flat, aim, base, aim.chip)
+            report("chip left out", apart, aim, rows)
+        if not given.dry:
+            write_folds({"source": sources, "chip": chips}, widths)
         for name in sorted(set(aim.group)):
             report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
     if not given.dry:
         write(base)
 
 
+def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequence[Prediction]) -> dict[str, Any]:
+    """Per metric and regime, the log-spread whose 1.645-fold holds 90 % of the errors, each source one vote."""
+    out: dict[str, Any] = {}
+    for name, metrics in (("rate", (RATE, INPUT_RATE)), ("tpot", (TPOT,)), ("ttft", (TTFT,))):
+        found: dict[str, list[int]] = defaultdict(list)
+        for i in np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)):
+            case = cases[aim.case[i]]
+            drafts = case.drafts is None or (case.drafts > 0 and case.accepted is None)
+            for key in regime(case.accelerator.vendor, case.mode, drafts):
+                found[key].append(i)
+        out[name] = {
+            key: round_to(quantile(np.abs(error[at]), vote([rows[i] for i in at]), 0.9) / 1.645)
+            for key, at in sorted(found.items())
+            if len(at) >= 15 or key == "all"
+        }
+    return out
+
+
+def write_folds(kept: dict[str, dict[str, Constants]], widths: dict[str, Any]) -> None:
+    """Constants of each fold, so that anybody can see what is predicted without a source or a chip."""
+    held = {
+        kind: {name: body(replace(values, spread=widths)) for name, values in found.items()}
+        for kind, found in kept.items()
+    }
+    (OUT.parent / "folds.json").write_text(json.dumps(held) + "\n", encoding="utf-8")
+
+
 def write(values: Constants) -> None:
     """The constants as they are shipped."""
-    held = {
+    OUT.write_text(json.dumps(body(values), indent=1) + "\n", encoding="utf-8")
+
+
+def body(values: Constants) -> dict[str, Any]:
+    """Constants as JSON."""
+    return {
         "shared": {k: round_to(v) for k, v in values.shared.items()},
         "engine": {e: {k: round_to(v) for k, v in c.items()} for e, c in values.engine.items()},
         "vendor": {k: round_to(v) for k, v in values.vendor.items()},
@@ -397,7 +444,6 @@ def write(values: Constants) -> None:
         "spread": values.spread,
         "source": "scripts/fit_serve.py on the scored serving and silicon cases",
     }
-    OUT.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
 
 
 def round_to(value: float) -> float:

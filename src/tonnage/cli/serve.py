@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,7 +15,7 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.serve import Price, ServeJob, ServePlan, Speculation
+    from tonnage.serve import Constants, Price, ServeJob, ServePlan, Speculation
     from tonnage.system import System
 
 
@@ -42,6 +43,7 @@ def serve(
     imbalance: str | None = None,
     price: str | None = None,
     place: Annotated[str | None, Parameter(name="--in")] = None,
+    anchor: Path | None = None,
     common: Common = COMMON,
 ) -> int:
     """The best way to serve a model on these chips under a service level: speed, memory, price.
@@ -69,6 +71,7 @@ def serve(
     imbalance: load of the hottest expert rank over the mean, such as 1.1.
     price: of one accelerator, such as $2.10/h; default the catalogue's best match.
     place: where the price is asked, such as CN.
+    anchor: JSON Lines of points measured on these chips with this model; predictions are brought onto them.
     """
     from dataclasses import replace
 
@@ -113,6 +116,7 @@ def serve(
         system,
         parse_layout(layout) if layout else None,
         parse_layout(prefill_layout, "--prefill-layout") if prefill_layout else None,
+        _anchored(anchor, job, system, catalog) if anchor else None,
     )
     if fact:
         plan = replace(plan, sources=(*plan.sources, fact))
@@ -138,6 +142,7 @@ def serve(
         "imbalance": imbalance,
         "price": price,
         "in": place,
+        "anchor": None if anchor is None else str(anchor),
         "as_of": common.as_of,
     }
     answer = _answer(f"tonnage serve {model} --on {on}", job, system, plan)
@@ -181,6 +186,39 @@ class _Reader:
             self.problems.append(Problem(f'expected something like 1@0.85, got "{text}"', "--speculate"))
             return None
         return Speculation(drafted, share, source="" if acceptance else "arXiv 2412.19437, section 5.4.3")
+
+
+def _anchored(path: Path, job: ServeJob, system: System, catalog: Catalog) -> Constants:
+    """Constants brought onto the points of a file; what a row leaves out is taken from the command."""
+    from tonnage.serve import Measured, anchored
+    from tonnage.truth.cases import Skip, number, read_cases
+    from tonnage.truth.scored import INPUT_RATE, RATE, TPOT
+    from tonnage.truth.serving import serving_case
+    from tonnage.truth.shapes import Library
+
+    usual = {
+        "model": job.arch.name,
+        "chip": system.accelerator.name,
+        "count": system.count,
+        "mode": "aggregated",
+        "engine": job.engine,
+        "weights": job.weights,
+        "kv": job.kv,
+    }
+    points, problems = [], []
+    for line, row in enumerate(read_cases(path).cases, start=1):
+        whole = {key: value for key, value in usual.items() if value is not None} | row
+        whole["workload"] = {"input_len": job.isl, "output_len": job.osl, **dict(row.get("workload") or {})}
+        try:
+            case = serving_case(whole, Library(catalog))
+            figures = [number(whole, "metrics", name) for name in (TPOT, RATE, INPUT_RATE)]
+        except Skip as reason:
+            problems.append(Problem(str(reason), f"{path}:{line}"))
+            continue
+        points.append(Measured(case, figures[0], figures[1], figures[2]))
+    if problems:
+        raise InputError(problems)
+    return anchored(points)
 
 
 def _price(catalog: Catalog, system: System, place: str | None, common: Common) -> tuple[Price | None, str]:

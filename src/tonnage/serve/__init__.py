@@ -1,22 +1,28 @@
 """One service: prefill, decode, batching, disaggregation, service level, frontier, cost."""
 
+from tonnage.serve.anchor import Measured, anchored
 from tonnage.serve.capacity import FitPlan, fit, show_serving
 from tonnage.serve.case import Case, Estimate, Pool, Prediction
 from tonnage.serve.job import ACCEPTANCE, Price, ServeJob, Speculation
 from tonnage.serve.plan import ServePlan, plan
 from tonnage.serve.predict import predict
+from tonnage.serve.tuning import Constants, constants
 
 __all__ = [
     "ACCEPTANCE",
     "Case",
+    "Constants",
     "Estimate",
     "FitPlan",
+    "Measured",
     "Pool",
     "Prediction",
     "Price",
     "ServeJob",
     "ServePlan",
     "Speculation",
+    "anchored",
+    "constants",
     "fit",
     "plan",
     "predict",

@@ -39,6 +39,7 @@ class Case:
     decode where stated; rate: requests per second that arrive, where they come at a rate (Poisson); cache_hit: share
     of input found in the prefix cache; weights, kv: formats, None where not stated; engine; drafts: tokens drafted per
     step (0: no speculation, None: on, number unknown); acceptance: of a drafted token; accepted: mean tokens per step;
+    random: whether prompts are random tokens (drafts of which are accepted less often than those of real text);
     static: whether one batch runs from beginning to end; group: where it comes from, not used to predict; date: of the
     software, `YYYY-MM`.
     """
@@ -63,6 +64,7 @@ class Case:
     drafts: float | None = 0.0
     acceptance: float | None = None
     accepted: float | None = None
+    random: bool = False
     static: bool = False
     group: str = ""
     date: str | None = None

@@ -37,6 +37,7 @@ _VLLM = "https://docs.vllm.ai/en/stable/configuration/engine_args/"
 _SGLANG = "https://docs.sglang.io/advanced_features/server_arguments.html; states: sgl-project/sglang issue 38846"
 _TRTLLM = "https://nvidia.github.io/TensorRT-LLM/llm-api/reference.html"
 _ASCEND = "https://docs.vllm.ai/projects/ascend/en/latest/user_guide/configuration/additional_config.html"
+_CLOUDMATRIX = "Serving Large Language Models on Huawei CloudMatrix384, arXiv 2506.12708; defaults as vLLM Ascend"
 _AMD = "https://github.com/ROCm/ATOM"
 
 ENGINES = {
@@ -46,6 +47,7 @@ ENGINES = {
         Engine("sglang", 0.88, False, 1, 8192, 2048, False, 0.5, 5, 0.9 / 1.9, _SGLANG),
         Engine("trtllm", 0.90, True, 32, 8192, 2048, True, 1.0, 1, None, _TRTLLM),
         Engine("vllm-ascend", 0.90, False, 128, 8192, 1024, True, 0.5, 1, None, _ASCEND),
+        Engine("cloudmatrix-infer", 0.90, False, 128, 8192, 1024, True, 0.5, 1, None, _CLOUDMATRIX),
         Engine("atom", 0.90, False, 16, 16384, 512, False, 0.5, 1, None, _AMD),
     )
 }
@@ -55,7 +57,6 @@ _ALIASES = {
     "vllm-tpu": "vllm",
     "jetstream": "vllm",
     "mindie": "vllm-ascend",
-    "cloudmatrix-infer": "vllm-ascend",
     "deepseek": "sglang",
     "lmdeploy": "trtllm",
     "tensorrt-llm": "trtllm",

@@ -19,6 +19,7 @@ from tonnage.serve.job import ServeJob, check
 from tonnage.serve.loop import poisson_wait
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.spread import Doubt, doubt
+from tonnage.serve.tuning import Constants
 from tonnage.system import System
 from tonnage.units import show_time
 
@@ -89,15 +90,17 @@ def plan(
     system: System,
     fixed: Mapping[str, int] | None = None,
     prefill_fixed: Mapping[str, int] | None = None,
+    fitted: Constants | None = None,
 ) -> ServePlan:
     """The layout, batch and mode with the highest throughput that keeps the limits of `job` on `system`.
 
-    fixed, prefill_fixed: what of the layouts is given. With a rate or a concurrency, the fastest service that carries
+    fixed, prefill_fixed: what of the layouts is given; fitted: constants to use instead of those that come with
+    tonnage, such as `anchored` ones. With a rate or a concurrency, the fastest service that carries
     it. An infeasible plan names what binds, the nearest service level that can be kept, and what would lift it.
     """
     check(job)
     began = time.perf_counter()
-    given = search.setting(job, system)
+    given = search.setting(job, system, fitted)
     grids = _grids(given, fixed, prefill_fixed)
     chosen, grid, candidates, good = _choose(given, grids)
     seconds = time.perf_counter() - began
@@ -190,7 +193,7 @@ def _merit(given: Setting, grid: Grid) -> Any:
 def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[str, float]) -> ServePlan:
     exact = speeds(given, point)
     job, count = given.job, float(given.system.count)
-    sigma = doubt(given.system.accelerator, point.mode, job.speculative is not None)
+    sigma = doubt(given.system.accelerator, point.mode, _guessed(job), given.fitted)
     rate = exact.rate if job.rate is None else min(exact.rate, job.rate)
     output = rate * float(job.osl) / count if point.mode != "prefill" else None
     given_in = rate * float(job.isl) / count if point.mode != "decode" else None
@@ -229,6 +232,11 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
         evidence=sigma.evidence,
         sources=given.system.accelerator.facts,
     )
+
+
+def _guessed(job: ServeJob) -> bool:
+    """Whether drafts are accepted at a rate that nobody measured."""
+    return job.speculative is not None and bool(job.speculative.source)
 
 
 def _bounded(name: str, value: float | None, sigma: float) -> dict[str, Any]:

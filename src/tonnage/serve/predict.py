@@ -14,6 +14,7 @@ from tonnage.layout import Layout
 from tonnage.serve import loop
 from tonnage.serve.case import Case, Estimate, Pool, Prediction
 from tonnage.serve.engines import Engine, engine
+from tonnage.serve.job import ACCEPTANCE
 from tonnage.serve.memory import memory, sequence_bytes
 from tonnage.serve.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.precision import Formats, formats
@@ -73,7 +74,7 @@ def predict(cases: Sequence[Case], fitted: Constants | None = None) -> tuple[Pre
     found: dict[int, Prediction] = {}
     for indices in grouped(cases).values():
         group = prepare([cases[i] for i in indices], fitted)
-        found.update(zip(indices, _predictions(group, figures(group)), strict=True))
+        found.update(zip(indices, _predictions(group, figures(group), fitted), strict=True))
     return tuple(found[i] for i in range(len(cases)))
 
 
@@ -135,7 +136,7 @@ def _accepted(case: Case, drafts: float, usual: float) -> float:
         return 1.0
     if case.accepted is not None:
         return case.accepted
-    a = usual if case.acceptance is None else case.acceptance
+    a = case.acceptance if case.acceptance is not None else usual if case.random else ACCEPTANCE
     return float(sum(a**i for i in range(int(drafts) + 1)))
 
 
@@ -225,9 +226,11 @@ def _aggregated(group: Group) -> Figures:
     if group.cases[0].rate is not None:
         arrival = _array([case.rate or 0.0 for case in group.cases]) / group.replicas
         point = loop.open_loop(evaluate, traffic, arrival, most)
-        return Figures(np.minimum(point.rate, arrival) * group.replicas, point.tpot, point.ttft, point, None, most)
+        served = np.asarray(np.minimum(point.rate, arrival) * group.replicas, dtype=float)
+        return Figures(served, point.tpot, point.ttft, point, None, most)
     point = loop.closed(evaluate, traffic, population, most)
-    ttft = np.where(population > most, loop.queued(point, traffic, population), point.ttft)
+    waits = np.where(population > most, loop.queued(point, traffic, population), point.ttft)
+    ttft = np.asarray(waits, dtype=float)
     return Figures(point.rate * group.replicas, point.tpot, ttft, point, None, most)
 
 
@@ -275,13 +278,13 @@ def _column(value: Any) -> Any:
     return replace(value, **changed)
 
 
-def _predictions(group: Group, found: Figures) -> list[Prediction]:
+def _predictions(group: Group, found: Figures, fitted: Constants | None) -> list[Prediction]:
     traffic = group.traffic
     output = found.rate * traffic.osl / group.accelerators
     given = found.rate * traffic.isl / group.accelerators
     rows = []
     for i, case in enumerate(group.cases):
-        doubt = spread(case)
+        doubt = spread(case, fitted)
         rows.append(
             Prediction(
                 output_rate=None if case.mode == "prefill" else _estimate(output[i], doubt.rate),

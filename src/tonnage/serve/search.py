@@ -18,7 +18,7 @@ from tonnage.serve.memory import Memory, memory, sequence_bytes
 from tonnage.serve.points import Point, Traffic, decode_only, prefill_only, together
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.step import Service
-from tonnage.serve.tuning import tuning
+from tonnage.serve.tuning import Constants, constants, tuning
 from tonnage.system import System, per_die
 
 Array = NDArray[np.float64]
@@ -42,6 +42,7 @@ class Setting:
     traffic: Traffic
     ranks: int
     chunk: float
+    fitted: Constants
 
     @property
     def dies(self) -> int:
@@ -76,16 +77,16 @@ class Grid:
         return replace(self, **pick, layout=self.layout.at(index), ahead=ahead)
 
 
-def setting(job: ServeJob, system: System) -> Setting:
+def setting(job: ServeJob, system: System, fitted: Constants | None = None) -> Setting:
     """Formats, engine and tuning of a job on a system."""
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
     chosen = engine(job.engine, die.vendor)
-    fitted = tuning((chosen,), die, how.precision)
-    plain = {name: float(np.ravel(value)[0]) for name, value in fitted.__dict__.items()}
+    tuned = tuning((chosen,), die, how.precision, fitted)
+    plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
         plain["imbalance"] = job.imbalance
-    service = Service(job.arch, die, how.precision, replace(fitted, **plain))
+    service = Service(job.arch, die, how.precision, replace(tuned, **plain))
     drafts = job.speculative
     traffic = Traffic(
         isl=float(job.isl),
@@ -96,7 +97,8 @@ def setting(job: ServeJob, system: System) -> Setting:
         own_layers=drafts is not None and drafts.method == "mtp",
     )
     ranks = system.count * system.accelerator.dies
-    return Setting(job, system, service, how, chosen, traffic, ranks, float(job.chunk or chosen.chunk))
+    chunk = float(job.chunk or chosen.chunk)
+    return Setting(job, system, service, how, chosen, traffic, ranks, chunk, fitted or constants())
 
 
 def held(given: Setting, layout: Layout, *, decoding: bool = True) -> Memory:
@@ -155,12 +157,14 @@ def aggregated(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
         limit = np.maximum(fits, 1.0)[:, None]
         point = loop.closed(lambda b: evaluate(given, layout, b), given.traffic, population, limit)
         over = population > limit
-        ttft = np.where(over, loop.queued(point, given.traffic, population), point.ttft)
+        ttft = np.asarray(np.where(over, loop.queued(point, given.traffic, population), point.ttft), dtype=float)
     else:
         point = evaluate(given, layout, _batches(given, found, fits))
         ttft = point.ttft
-    running = np.broadcast_to(point.running, point.tpot.shape)
-    return _flat(given, found, "aggregated", running, fits, point.rate * replicas, point.tpot, ttft)
+    running = np.asarray(np.broadcast_to(point.running, point.tpot.shape))
+    return _flat(
+        given, found, "aggregated", running, fits, np.asarray(point.rate * replicas, dtype=float), point.tpot, ttft
+    )
 
 
 def decoding(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
@@ -189,7 +193,7 @@ def prefilling(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
     point = prefill_only(given.service, column(found.layout), given.traffic, chunk)
     replicas = (found.instances * np.asarray(found.layout.dp))[:, None]
     nothing = np.full(point.step.shape, np.nan)
-    running = np.maximum(chunk / given.traffic.fresh, 1.0)
+    running = np.asarray(np.maximum(chunk / given.traffic.fresh, 1.0))
     return _flat(given, found, "prefill", running, fits, point.capacity * replicas, nothing, point.prefill)
 
 

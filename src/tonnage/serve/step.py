@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,8 @@ def parts(
     launched: Numbers = 0.0
     arithmetic: Numbers = np.asarray(0.0)
     for operator in shard(whole, layout, sequence_parallel=False, imbalance=service.tuning.imbalance):
-        timing = operator_time(operator, service.die, service.precision)
+        work: Any = operator
+        timing = operator_time(work, service.die, service.precision)
         count = operator.count if operator.block != MTP or passes is None else operator.count * passes
         name = _CLASS.get(operator.kind, "pointwise")
         spent[name] = spent[name] + timing.seconds * count

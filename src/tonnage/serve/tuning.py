@@ -21,13 +21,13 @@ class Tuning:
     """Constants of an engine on a chip; each may be an array over cases.
 
     gemm, experts, attention, pointwise, reduce, exchange: time in service over time alone, by class; crowding: further
-    time of routed experts per second of their arithmetic at the datasheet rate (permutation, uneven experts); overlap: share of
-    the shorter of compute and exchange that is hidden; device: time on this vendor's chips and software over what the
-    operators say; kernel: seconds per kernel launched; host: seconds per engine step; sequence: seconds per sequence
-    and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank over the
-    mean; together: how far replicas that share experts prefill at the same time; burst: queue before prefill over that of Poisson
-    arrivals; admission: seconds from arrival to the scheduler, per request; acceptance: of a drafted token, where it is
-    not known.
+    time of routed experts per second of their arithmetic at the datasheet rate (permutation, uneven experts); overlap:
+    share of the shorter of compute and exchange that is hidden; device: time on this vendor's chips and software over
+    what the operators say; kernel: seconds per kernel launched; host: seconds per engine step; sequence: seconds per
+    sequence and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank
+    over the mean; together: how far replicas that share experts prefill at the same time; burst: queue before prefill
+    over that of Poisson arrivals; admission: seconds from arrival to the scheduler, per request; acceptance: of a
+    drafted token of random text, which benchmarks without a data set send; that of real text is `job.ACCEPTANCE`.
     """
 
     gemm: Numbers = 1.0
@@ -47,7 +47,7 @@ class Tuning:
     together: Numbers = 1.0
     burst: Numbers = 1.0
     admission: Numbers = 0.02
-    acceptance: Numbers = 0.85
+    acceptance: Numbers = 0.6
 
 
 _SHARED = (
@@ -112,7 +112,8 @@ def kernels(die: Accelerator, precision: Precision) -> str | None:
 
 def arithmetic(die: Accelerator, precision: Precision) -> str:
     """Class of the routed experts' arithmetic, by its name in `Constants.crowding`: the format it runs in, and whether
-    four-bit weights are widened on the way (`upcast`)."""
+    four-bit weights are widened on the way (`upcast`).
+    """
     stored = precision.experts or precision.linear
     runs = rate(die, format_of(stored).compute).runs_in
     if format_of(stored).element < 0.75 and runs in ("bf16", "fp16"):
@@ -124,7 +125,8 @@ def tuning(
     engines: Sequence[Engine], die: Accelerator, precision: Precision, fitted: Constants | None = None
 ) -> Tuning:
     """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
-    those of SGLang, a vendor without any the mean of the others' (ROCm's and CANN's are known)."""
+    those of SGLang, a vendor without any the mean of the others' (ROCm's and CANN's are known).
+    """
     found = fitted or constants()
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
     for name in _OF_ENGINE:
@@ -132,9 +134,10 @@ def tuning(
     immature = kernels(die, precision)
     factor = found.kernels[immature] if immature else 1.0
     shared = Tuning(**values)
+    usual = found.vendor.get(die.vendor, 1.0)
     return replace(
         shared,
-        device=found.vendor.get(die.vendor, 1.0),
+        device=np.array([found.vendor.get(f"{die.vendor}.{one.name}", usual) for one in engines]),
         experts=shared.experts * factor,
         crowding=found.crowding[arithmetic(die, precision)],
     )

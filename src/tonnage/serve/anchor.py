@@ -1,0 +1,65 @@
+"""A user's own measurements as an anchor: one level of time that brings predictions onto them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tonnage.errors import InputError, Problem
+from tonnage.serve.case import Case
+from tonnage.serve.predict import predict
+from tonnage.serve.tuning import Constants, constants
+
+ROUNDS = 3
+LARGEST = 20.0
+"""Factor beyond which a measurement is not of what was described."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of a case: any of tpot, ttft [s], output and input tokens per second per accelerator."""
+
+    case: Case
+    tpot: float | None = None
+    output_rate: float | None = None
+    input_rate: float | None = None
+
+
+def anchored(points: Sequence[Measured], fitted: Constants | None = None) -> Constants:
+    """Constants with device and host times scaled by one factor, so that the median of the measured points is met.
+
+    Most of what a prediction lacks is a level per model, engine and chip, not a shape over load and length; the spread
+    left is that of the rest of a sweep once one to three of its points are known. Raises InputError when nothing was
+    measured, or when the factor is over `LARGEST` either way.
+    """
+    base = fitted or constants()
+    level = 1.0
+    for _ in range(ROUNDS):
+        scaled = _scaled(base, level)
+        found = predict([point.case for point in points], scaled)
+        logs = []
+        for point, guess in zip(points, found, strict=True):
+            for name, sign in (("tpot", 1.0), ("output_rate", -1.0), ("input_rate", -1.0)):
+                value, estimate = getattr(point, name), getattr(guess, name)
+                if value is not None and estimate is not None and estimate.value > 0:
+                    logs.append(sign * np.log(value / estimate.value))
+                    break
+        if not logs:
+            raise InputError(Problem("no point has a tpot or a rate", "--anchor"))
+        level *= float(np.exp(np.median(logs)))
+        if not 1 / LARGEST <= level <= LARGEST:
+            raise InputError(
+                Problem(f"the measured times are {level:.2g} times the predicted ones: another set-up", "--anchor")
+            )
+    return replace(_scaled(base, level), spread=base.spread.get("anchored", base.spread))
+
+
+def _scaled(base: Constants, level: float) -> Constants:
+    engine = {
+        name: {key: value * level if key in ("host", "sequence") else value for key, value in held.items()}
+        for name, held in base.engine.items()
+    }
+    vendor = {name: value * level for name, value in base.vendor.items()}
+    return replace(base, engine=engine, vendor=vendor)
