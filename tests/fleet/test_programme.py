@@ -137,7 +137,7 @@ def test_what_an_override_breaks_is_said_where_it_was_set(programme):
         ("18 months", "200 years", "between a week and ten years"),
         ("18 months", "2025-03-01", "between a week and ten years"),
         ("2025-02-28", "1066-10-14", "1066"),
-        ("place: CN", "place: Atlantis", "code of a country"),
+        ("place: CN", "place: Atlantis", "is not a country"),
         ("fleet:", "fleet: 5\nfleetx:", "list of lots"),
         ("models:", "models: []\nmodelsx:", "models by name"),
         ("after: r1", "after: [r1]", "expected a name"),

@@ -101,10 +101,16 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     rows.append(("", f"{_three(plan.service_cost, units.show_money)} for all services until then"))
     rows += _base(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
-    rows.append(("known", f"rules and records as of {plan.known}; rules applied: {_rules(plan)}"))
+    rows.append(("known", f"prices and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
     rows += [("assumed", text) for text in plan.assumptions]
     rows += [("doubt", text) for text in plan.doubts]
     return tuple(rows)
+
+
+def _seen(plan: LaunchPlan) -> str:
+    if plan.rules_known:
+        return f"rules announced by {plan.rules_known}"
+    return "rules as they came, each from its own day (with hindsight)"
 
 
 def _base(plan: LaunchPlan) -> list[tuple[str, str]]:

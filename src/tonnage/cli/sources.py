@@ -22,13 +22,13 @@ def sources(result: Path, /, *, common: Common = COMMON) -> int:
     known = {fact.id: fact for fact in catalog.facts}
     found = [known[name] for name in wanted if name in known]
     lost = [name for name in wanted if name not in known]
-    records = tuple(
+    records: tuple[dict[str, object], ...] = tuple(
         {"fact": f.id, "value": f.value, "unit": f.unit, "kind": f.kind, "date": str(f.date or ""),
          "source": f.source, "where": f.locator, "note": f.note}
         for f in found
     )  # fmt: skip
     rows = tuple(
-        (r["fact"], _short(f"{r['value']} {r['unit']}", 34), str(r["kind"]), _short(str(r["source"]), 80))
+        (str(r["fact"]), _short(f"{r['value']} {r['unit']}", 34), str(r["kind"]), _short(str(r["source"]), 80))
         for r in records
     )
     same = saved.get("catalog") == catalog.digest

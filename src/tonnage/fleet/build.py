@@ -62,7 +62,7 @@ class _Builder:
         top = self.read.mapping(self.read.document.value, (), shape.PROGRAMME, "a programme")
         self.start = top.get("start", self.start)
         self.place = self._place(top.get("place", ""), ("place",))
-        headquarters = self._place(top.get("headquarters", self.place), ("headquarters",))
+        headquarters = self._place(top["headquarters"], ("headquarters",)) if "headquarters" in top else self.place
         end = self._end(top)
         rules = self._rules(top.get("rules"))
         self.known = self.as_of or rules.known_at or self.start
@@ -85,10 +85,15 @@ class _Builder:
         )
 
     def _place(self, text: str, path: Where) -> str:
-        code = str(text).strip().upper()
-        if code and not (2 <= len(code) <= 3 and code.isalpha()):
-            self.read.problem(path, f'expected the code of a country such as CN, got "{str(text)[:40]}"')
-        return code
+        from tonnage.catalog.rules_data import load_rules
+
+        if not str(text).strip():
+            return ""
+        try:
+            return load_rules().places.code(str(text))
+        except InputError as error:
+            self.read.problem(path, error.problems[0].message, error.problems[0].suggestion)
+            return str(text).strip().upper()[:40]
 
     def _end(self, top: dict[str, Any]) -> datetime.date:
         span = top.get("horizon")

@@ -168,6 +168,7 @@ def _answer(
         evidence=_evidence(setting),
         sources=_sources(setting),
         known=programme.known,
+        rules_known=programme.rules.known_at,
     )
 
 

@@ -135,6 +135,7 @@ class LaunchPlan:
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()
     known: Date = Date.min
+    rules_known: Date | None = None
     seconds: float = 0.0
 
     def at(self, p: float) -> Date | None:
@@ -153,6 +154,7 @@ class LaunchPlan:
             "start": str(self.start),
             "horizon": str(self.end),
             "known": str(self.known),
+            "rules_known": str(self.rules_known) if self.rules_known else None,
             "draws": self.draws,
             "launch": {**self.launch.to_json(), "probability_by_horizon": self.probability, **_note(self)},
             "distribution": [{"p": p / 100, "date": _day(self.at(p / 100))} for p in range(5, 100, 5)],
