@@ -1,13 +1,15 @@
-"""Write the output of every example again: `examples/*.console` and the blocks of the README and the guide.
+"""Write the output of every example again: `examples/`, and the blocks of the README and the guide.
 
-An example is a file whose first line is `$ tonnage ...` and whose other lines are what that command prints. With
-`--check` nothing is written: the exit code says whether all examples still print what they say.
+`examples/NAME.yaml` is a programme; what `tonnage launch` says of it stands in `NAME.out`, its timeline in `NAME.svg`.
+A console example is a file whose first line is `$ tonnage ...` and whose other lines are what that command prints.
+With `--check` nothing is written: the exit code says whether all examples still print what they say.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import sys
@@ -18,6 +20,18 @@ from tonnage.cli import run
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/guide.md")
 BLOCK = re.compile(r"(```console\n)(.*?)(```\n)", re.S)
+
+
+def programmes() -> list[Path]:
+    """Outputs of the example programmes that changed, written again."""
+    changed = []
+    for programme in sorted((ROOT / "examples").glob("*.yaml")):
+        files = [programme.with_suffix(ending) for ending in (".out", ".svg")]
+        old = [file.read_bytes() if file.exists() else b"" for file in files]
+        words = [word for file in files for word in ("-o", str(file))]
+        output(f"tonnage launch examples/{programme.name} {shlex.join(words)}")
+        changed += [file for file, before in zip(files, old, strict=True) if file.read_bytes() != before]
+    return changed
 
 
 def output(command: str) -> str:
@@ -57,8 +71,9 @@ def page(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Regenerate (or with `--check` compare) all examples; a name as argument limits it to files with that name in."""
     check = "--check" in arguments
+    os.chdir(ROOT)
     wanted = [word for word in arguments if not word.startswith("-")]
-    stale = []
+    stale = [] if check or wanted else [path.name for path in programmes()]
     for path in [*sorted((ROOT / "examples").glob("*.console")), *(ROOT / name for name in PAGES)]:
         if wanted and not any(word in str(path) for word in wanted):
             continue

@@ -103,6 +103,7 @@ class Outcome:
 
     @property
     def feasible(self) -> bool:
+        """Whether the plan can be."""
         return self.reason == "feasible"
 
 

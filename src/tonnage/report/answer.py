@@ -92,7 +92,7 @@ def _numeric(cells: list[str]) -> bool:
 
 
 def to_csv(answer: Answer) -> str:
-    """The answer's records as CSV; with none, its rows as label and text. Cells that a spreadsheet would run are quoted."""
+    """The answer's records as CSV; with none, its rows as label and text. No cell runs in a spreadsheet."""
     out = io.StringIO()
     records = answer.records or tuple({"what": label, "value": text} for label, text in answer.rows)
     names = list(dict.fromkeys(name for record in records for name in record))
