@@ -18,7 +18,8 @@ class Traits:
     (FlashAttention 2 and its Triton kin, arXiv 2307.08691, written for Ampere's matrix unit); tuned: made and tuned for
     the run that is reported, so that the age of the software says nothing; gradients, weights: year from which the
     reduction of gradients and the gathering of weights run behind compute; tensor: year from which tensor-parallel
-    collectives do; wire: bytes of a gradient on the wire; selective: share of matrix products that selective
+    collectives do; wire: bytes of a gradient on the wire; turns: ZeRO gives whole
+    parameters to ranks, which broadcast theirs one after the other; selective: share of matrix products that selective
     recomputation repeats (torchtitan's default repeats every second one); stops: full
     recomputation stops before a layer's last product, which nothing needs (PyTorch's early stop, from 2.1 on);
     loss_bytes: bytes alive for each logit (fused
@@ -33,6 +34,7 @@ class Traits:
     weights: float = 2023.75
     tensor: float = 2023.75
     wire: float = 4.0
+    turns: bool = False
     selective: float = 0.0
     stops: bool = False
     loss_bytes: float = 6.0
@@ -63,7 +65,7 @@ KNOWN: tuple[tuple[str, Traits], ...] = (
     ("llm-foundry", replace(EAGER, usual=2023.8)),
     ("fsdp", EAGER),
     ("deepspeed", EAGER),
-    ("internevo", Traits(kernels="generic", gradients=0.0, weights=NEVER, tensor=NEVER)),
+    ("internevo", Traits(kernels="generic", gradients=0.0, weights=NEVER, tensor=NEVER, turns=True)),
     ("hai-llm", OWN),
     ("megascale", OWN),
     ("internal", OWN),

@@ -68,9 +68,11 @@ class Pieces:
     held_experts: Numbers
     generation: Numbers
     hopper: Numbers
+    device: Numbers
     again: Numbers
     stops: Numbers
     sharded: Numbers
+    turns: Numbers
     buckets: Numbers
     memory: Memory
 
@@ -114,6 +116,7 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         send=_send(job, chip, layouts),
         optimizer=_update(job, chip, layouts, work),
         sharded=_domains(job, chip, layouts),
+        turns=shards(job, layouts)[0] * float(job.traits.turns),
         held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
         buckets=_buckets(job, layouts, work),
         memory=held,
@@ -254,6 +257,7 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
         "generation": float(job.generation if job.flash else 0),
         "foreign": float(not chip.vendor.lower().startswith("nvidia")),
         "hopper": float("fp8" in chip.rates),
+        "device": float("fp4" in chip.rates and job.year >= 2026.0),
         "stops": float(job.traits.stops),
         "again": job.traits.selective,
     }

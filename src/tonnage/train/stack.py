@@ -25,14 +25,16 @@ class Stack:
     power: exponent of watts for each FLOP/s between generations. age: slowdown for each year of software age;
     sparse_age: the same of what only sparse layers have (shuffle, all-to-all, host), as an exponent.
 
-    launch: host seconds for each kernel; sparse: for each local expert of a layer (they show where the chip is quicker
-    than the host). tensor, tensor_hidden: share of tensor-parallel collectives that shows, without and with overlap;
+    launch: host seconds for each kernel; sparse: for each local expert of a layer, device: share of that where
+    grouped products take their shapes on the device (Blackwell, from 2026); they show where the chip is quicker than
+    the host. tensor, tensor_hidden: share of tensor-parallel collectives that shows, without and with overlap;
     expert_wire, context: of ep and cp collectives; cut_core: slowdown of generic attention kernels cut by cp; window:
     share of compute behind which a collective can hide; leak, shard_leak: share of hidden all-to-all, and of hidden
     ZeRO-3 transfers, that shows as slower compute; transfer: share of pipeline transfers that shows; ring: seconds for
-    each domain that a data-parallel ring crosses; jitter: slowdown for each e-fold of ranks; imbalance: rows of the
-    busiest expert rank over the mean under a router balanced by a loss (0.5 to 0.7 more in arXiv 2408.15664); overhead:
-    seconds of a step that no class holds; unfused: element-wise time without fused kernels, over with.
+    each domain that a data-parallel ring crosses; turn: seconds of one broadcast over many nodes, where ranks
+    broadcast their weights in turns; jitter: slowdown for each e-fold of ranks; imbalance: rows of the busiest expert
+    rank over the mean under a router balanced by a loss (0.5 to 0.7 more in arXiv 2408.15664); overhead: seconds of a
+    step that no class holds; unfused: element-wise time without fused kernels, over with.
     """
 
     gemm: float = 1.2
@@ -60,11 +62,13 @@ class Stack:
     ring: float = 1e-05
     shard_leak: float = 0.3
     shuffle: float = 1.5
-    sparse: float = 0.00015
+    sparse: float = 0.0002
     sparse_age: float = 0.3
     cut_core: float = 0.2
     narrow_expert: float = 0.9
     foreign_memory: float = 1.3
+    device: float = 0.5
+    turn: float = 1e-3
     foreign: float = 1.0
 
 
@@ -93,6 +97,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "shard_leak": (0.0, 1.0),
     "foreign_memory": (0.7, 4.0),
     "sparse_age": (0.0, 1.2),
+    "device": (0.0, 1.0),
+    "turn": (0.0, 5e-3),
     "foreign": (0.7, 1.5),
 }
 """Bounds of the constants that are fitted; the others are held at their values above."""

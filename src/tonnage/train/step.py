@@ -111,6 +111,10 @@ SHARED = 132 / 112
 arXiv 2412.19437, section 3.2.2)."""
 
 
+PLAIN = 0.5
+"""Kernels of one expert's product in 16 bits over those in 8: the cast and the transpose of its input fall away."""
+
+
 def _hidden(p: Pieces) -> Numbers:
     """Whether expert all-to-all runs behind another micro-batch's compute."""
     interleaved = (p.moe_overlap > 0) & (p.layout.schedule == schedule.INTERLEAVED)
@@ -159,6 +163,7 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     uneven = 1 + p.learned * (s.imbalance - 1)
     shuffle, shuffle_back = s.shuffle * young * uneven * w.shuffle, s.shuffle * young * uneven * w.shuffle_back
     loops = s.sparse * young * w.sparse * p.held_experts * (1 - p.tuned)
+    loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
     spread = s.memory * (1 + p.foreign * (s.foreign_memory - 1)) * np.where(p.compiled > 0, 1.0, s.unfused)
     light, light_back = spread * w.memory, spread * w.memory_back
     full, some = p.layout.recompute == 2, p.layout.recompute == 1
@@ -218,7 +223,7 @@ def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers
     share = 1.0 / np.maximum(layers, 1)
     backward = slow - forward
     steps = s.ring * p.sharded * (p.sharded > 1)
-    whole_scatter, whole_gather = p.scatter + p.buckets * steps, p.gather + p.buckets * steps
+    whole_scatter, whole_gather = p.scatter + p.buckets * steps, p.gather + p.buckets * steps + s.turn * p.turns
     scatter = np.maximum(whole_scatter - p.hides_gradients * s.window * backward, whole_scatter * share)
     gather = np.maximum(whole_gather - p.hides_weights * s.window * forward, whole_gather * share)
     ahead = _shown(p.layer_gather + steps, s.window * layer.forward, s.shard_leak)
