@@ -36,9 +36,12 @@ def accuracy(
 
     Parameters
     ----------
-    what: train or serve.
-    cases: a JSON Lines file of published results instead of the bundled ones; may be repeated.
-    everything: also the cases that are not scored.
+    what
+        train or serve.
+    cases
+        a JSON Lines file of published results instead of the bundled ones; may be repeated.
+    everything
+        also the cases that are not scored.
     """
     from tonnage.truth.evaluate import accuracy as measure
 

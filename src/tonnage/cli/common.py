@@ -30,16 +30,26 @@ class Common:
 
     Parameters
     ----------
-    json: print the result as JSON instead of words.
-    csv: print the result's table as CSV.
-    output: also write to this file; its ending decides: .json, .csv, .txt, .svg.
-    seed: seed of everything drawn at random.
-    set: change one input, KEY=VALUE; may be repeated.
-    catalog: folder of facts of your own, looked at before ours.
-    as_of: use only what was known on this date.
-    quiet: no notes on stderr.
-    verbose: more notes on stderr.
-    color: colour, when stdout is a terminal.
+    json
+        print the result as JSON instead of words.
+    csv
+        print the result's table as CSV.
+    output
+        also write to this file; its ending decides: .json, .csv, .txt, .svg.
+    seed
+        seed of everything drawn at random.
+    set
+        change one input, KEY=VALUE; may be repeated.
+    catalog
+        folder of facts of your own, looked at before ours.
+    as_of
+        use only what was known on this date.
+    quiet
+        no notes on stderr.
+    verbose
+        more notes on stderr.
+    color
+        colour, when stdout is a terminal.
     """
 
     json: bool = False

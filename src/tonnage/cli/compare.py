@@ -17,8 +17,10 @@ def compare(first: Path, second: Path, /, *, common: Common = COMMON) -> int:
 
     Parameters
     ----------
-    first: a result saved with `-o FILE.json`.
-    second: another one.
+    first
+        a result saved with `-o FILE.json`.
+    second
+        another one.
     """
     changes = differences(read_answer(first), read_answer(second))
     inputs = [change for change in changes if change["path"].startswith("inputs")]

@@ -31,14 +31,22 @@ def fit(
 
     Parameters
     ----------
-    model: bundled name, HF id, config.json, folder with one, or an architecture in YAML.
-    on: chips, such as 8xh20.
-    context: tokens of a sequence, for the batch that fits.
-    weights: bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
-    kv: bf16, fp8 or int8 cache.
-    layout: what is fixed, such as tp8; the rest is chosen.
-    engine: vllm, sglang, trtllm, vllm-ascend or atom.
-    memory_share: share of the memory that the engine takes, such as 0.95.
+    model
+        bundled name, HF id, config.json, folder with one, or an architecture in YAML.
+    on
+        chips, such as 8xh20.
+    context
+        tokens of a sequence, for the batch that fits.
+    weights
+        bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
+    kv
+        bf16, fp8 or int8 cache.
+    layout
+        what is fixed, such as tp8; the rest is chosen.
+    engine
+        vllm, sglang, trtllm, vllm-ascend or atom.
+    memory_share
+        share of the memory that the engine takes, such as 0.95.
     """
     from tonnage.layout import parse_layout
     from tonnage.model import load

@@ -29,9 +29,12 @@ def launch(
 
     Parameters
     ----------
-    programme: a programme file; `tonnage new` writes one to start from.
-    draws: how many times the uncertain inputs are drawn.
-    picture: write the timeline as SVG to this file; `-o FILE.svg` does the same.
+    programme
+        a programme file; `tonnage new` writes one to start from.
+    draws
+        how many times the uncertain inputs are drawn.
+    picture
+        write the timeline as SVG to this file; `-o FILE.svg` does the same.
     """
     import dataclasses
 

@@ -15,7 +15,8 @@ def new(file: Path | None = None, /, *, common: Common = COMMON) -> int:
 
     Parameters
     ----------
-    file: where to write it; a file that is already there is never written over.
+    file
+        where to write it; a file that is already there is never written over.
     """
     from tonnage import files
 

@@ -23,7 +23,8 @@ def rerun(result: Path, /, *, common: Common = COMMON) -> int:
 
     Parameters
     ----------
-    result: a result saved with `-o FILE.json`.
+    result
+        a result saved with `-o FILE.json`.
     """
     saved = read_answer(result)
     if saved["command"] not in POSITIONAL:

@@ -23,7 +23,7 @@ def serve(
     model: str,
     /,
     *,
-    on: str,
+    on: Annotated[tuple[str, ...], Parameter(negative="")],
     isl: str = "4k",
     osl: str = "1k",
     ttft: str | None = None,
@@ -50,28 +50,50 @@ def serve(
 
     Parameters
     ----------
-    model: bundled name, HF id, config.json, folder with one, or an architecture in YAML.
-    on: chips, such as 16xh20.
-    isl: input tokens of a request.
-    osl: output tokens of a request.
-    ttft: limit on the mean time to the first token, such as 2s.
-    tpot: limit on the mean time per output token, such as 50ms.
-    rate: requests that arrive, such as 20/s; the fastest service that carries them is chosen.
-    concurrency: requests kept in flight in the whole deployment, instead of a rate.
-    cache_hit: share of the input found in the prefix cache.
-    weights: bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
-    kv: bf16, fp8 or int8 cache.
-    engine: vllm, sglang, trtllm, vllm-ascend or atom.
-    mode: auto, aggregated, disaggregated, prefill or decode.
-    disaggregate: prefill and decode on pools of their own.
-    layout: what is fixed, such as tp1,dp16,ep16; the rest is chosen.
-    prefill_layout: the same for a prefill pool.
-    speculate: tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers.
-    batch: sequences in flight per accelerator, where it is given.
-    imbalance: load of the hottest expert rank over the mean, such as 1.1.
-    price: of one accelerator, such as $2.10/h; default the catalogue's best match.
-    place: where the price is asked, such as CN.
-    anchor: JSON Lines of points measured on these chips with this model; predictions are brought onto them.
+    model
+        bundled name, HF id, config.json, folder with one, or an architecture in YAML.
+    on
+        chips, such as 16xh20; may be repeated for a mixed fleet.
+    isl
+        input tokens of a request.
+    osl
+        output tokens of a request.
+    ttft
+        limit on the mean time to the first token, such as 2s.
+    tpot
+        limit on the mean time per output token, such as 50ms.
+    rate
+        requests that arrive, such as 20/s; the fastest service that carries them is chosen.
+    concurrency
+        requests kept in flight in the whole deployment, instead of a rate.
+    cache_hit
+        share of the input found in the prefix cache.
+    weights
+        bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
+    kv
+        bf16, fp8 or int8 cache.
+    engine
+        vllm, sglang, trtllm, vllm-ascend or atom.
+    mode
+        auto, aggregated, disaggregated, prefill or decode.
+    disaggregate
+        prefill and decode on pools of their own.
+    layout
+        what is fixed, such as tp1,dp16,ep16; the rest is chosen.
+    prefill_layout
+        the same for a prefill pool.
+    speculate
+        tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers.
+    batch
+        sequences in flight per accelerator, where it is given.
+    imbalance
+        load of the hottest expert rank over the mean, such as 1.1.
+    price
+        of one accelerator, such as $2.10/h; default the catalogue's best match.
+    place
+        where the price is asked, such as CN.
+    anchor
+        JSON Lines of points measured on these chips with this model; predictions are brought onto them.
     """
     from dataclasses import replace
 
@@ -81,7 +103,7 @@ def serve(
     from tonnage.system import System, accelerator
 
     read = _Reader([])
-    fleet = read.fleet(on)
+    fleets = [read.fleet(text) for text in on]
     numbers = {
         "isl": read.number(isl, "tokens", "--isl"),
         "osl": read.number(osl, "tokens", "--osl"),
@@ -98,7 +120,8 @@ def serve(
     if read.problems:
         raise InputError(read.problems)
     catalog = common.load_catalog()
-    system = System(accelerator(fleet[1], catalog, common.date()), fleet[0])
+    systems = [System(accelerator(chip, catalog, common.date()), count) for count, chip in fleets]
+    system = systems[0]
     asked = "disaggregated" if disaggregate else mode
     found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, system, place, common)
     job = room.ServeJob(
@@ -111,18 +134,22 @@ def serve(
         price=found,
         **numbers,
     )
-    plan = room.plan(
-        job,
-        system,
-        parse_layout(layout) if layout else None,
-        parse_layout(prefill_layout, "--prefill-layout") if prefill_layout else None,
-        _anchored(anchor, job, system, catalog) if anchor else None,
+    plan = (
+        _mixed(job, systems, catalog, place, common, quoted)
+        if len(systems) > 1
+        else room.plan(
+            job,
+            system,
+            parse_layout(layout) if layout else None,
+            parse_layout(prefill_layout, "--prefill-layout") if prefill_layout else None,
+            _anchored(anchor, job, system, catalog) if anchor else None,
+        )
     )
     if fact:
         plan = replace(plan, sources=(*plan.sources, fact))
     inputs = {
         "model": model,
-        "on": on,
+        "on": list(on),
         "isl": isl,
         "osl": osl,
         "ttft": ttft,
@@ -145,7 +172,8 @@ def serve(
         "anchor": None if anchor is None else str(anchor),
         "as_of": common.as_of,
     }
-    answer = _answer(f"tonnage serve {model} --on {on}", job, system, plan)
+    title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
+    answer = _answer(f"tonnage serve {model} {' '.join(f'--on {text}' for text in on)}", job, title, plan)
     return finish(
         Result("serve", inputs, plan.to_json(), answer, plan.outcome, plan.evidence, plan.sources, catalog), common
     )
@@ -186,6 +214,18 @@ class _Reader:
             self.problems.append(Problem(f'expected something like 1@0.85, got "{text}"', "--speculate"))
             return None
         return Speculation(drafted, share, source="" if acceptance else "arXiv 2412.19437, section 5.4.3")
+
+
+def _mixed(
+    job: ServeJob, systems: list[System], catalog: Catalog, place: str | None, common: Common, quoted: float | None
+) -> ServePlan:
+    """Several fleets under one service, each with its own price."""
+    from dataclasses import replace
+
+    from tonnage.serve import plan_mixed
+
+    jobs = [replace(job, price=job.price if quoted else _price(catalog, one, place, common)[0]) for one in systems]
+    return plan_mixed(jobs, systems)
 
 
 def _anchored(path: Path, job: ServeJob, system: System, catalog: Catalog) -> Constants:
@@ -233,8 +273,7 @@ def _price(catalog: Catalog, system: System, place: str | None, common: Common) 
     return Price(best.value, text, best.low, best.high, best.fact), best.fact
 
 
-def _answer(command: str, job: ServeJob, system: System, plan: ServePlan) -> Answer:
-    title = f"{system.count:,} x {system.accelerator.title}"
+def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
     if not plan.outcome.feasible:
         return _refusal(job, title, plan)
     rows = [
@@ -246,7 +285,7 @@ def _answer(command: str, job: ServeJob, system: System, plan: ServePlan) -> Ans
         ("doubt", _doubt(plan)),
         ("assumed", f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"),
     ]
-    tables = tuple(table for table in (_frontier(plan), _others(plan)) if table.rows)
+    tables = tuple(table for table in (_parts(plan), _frontier(plan), _others(plan)) if table.rows)
     return Answer(
         _sentence(job, title, plan),
         tuple(rows),
@@ -302,8 +341,8 @@ def _speed(plan: ServePlan) -> str:
 
 
 def _cost(job: ServeJob, plan: ServePlan) -> str:
-    if job.price is None:
-        return "unpriced: no price is known; give one with --price"
+    if job.price is None or plan.price is None:
+        return "unpriced: no price is known for all of these chips; give one with --price"
     parts = []
     for name, value in (("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)):
         if value is not None:
@@ -348,6 +387,19 @@ def _frontier(plan: ServePlan) -> Table:
     )
     header = ("tokens/s each", "tokens/s a user", "TTFT", "mode", "layout")
     return Table("throughput against speed per user, limits aside", header, cells)
+
+
+def _parts(plan: ServePlan) -> Table:
+    rows = tuple(
+        (
+            f"{part['count']:,} x {part['chip']}",
+            str(part["does"]),
+            str(part["layout"] or "-"),
+            units.show_number(part["requests_per_second"] or 0.0),
+        )
+        for part in plan.parts
+    )
+    return Table("what each fleet does", ("fleet", "does", "layout", "requests/s it can"), rows)
 
 
 def _others(plan: ServePlan) -> Table:

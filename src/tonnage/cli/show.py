@@ -75,9 +75,11 @@ def show(
 
     Parameters
     ----------
-    what: chips, models, prices, rules, events, supply, demand, servers, runs, releases, api, power, fleets, market,
+    what
+        chips, models, prices, rules, events, supply, demand, servers, runs, releases, api, power, fleets, market,
         cutoffs, sources, or the name of a chip, model, rule, event, record, fact or source.
-    place: the place to look from, such as CN: its prices first, and what is lawful there.
+    place
+        the place to look from, such as CN: its prices first, and what is lawful there.
     """
     from tonnage.catalog.rules import rule_book
 

@@ -14,7 +14,8 @@ def sources(result: Path, /, *, common: Common = COMMON) -> int:
 
     Parameters
     ----------
-    result: a result saved with `-o FILE.json`.
+    result
+        a result saved with `-o FILE.json`.
     """
     saved = read_answer(result)
     catalog = common.load_catalog()

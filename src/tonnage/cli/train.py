@@ -45,18 +45,30 @@ def train(
 
     Parameters
     ----------
-    model: bundled name, config.json, folder with one, or an architecture in YAML.
-    on: chips, such as 2048xh800.
-    tokens: tokens of the whole run, such as 14.8T; without it no days and no cost.
-    seq: tokens in a sequence.
-    global_batch: sequences in a step.
-    precision: bf16, fp16, fp8, mxfp8 or nvfp4.
-    task: pretrain, sft or lora.
-    layout: what is fixed, such as tp8,pp16,dp128; the search chooses the rest.
-    software: date of the training software; default --as-of, else the newest known.
-    routing: learned, or forced (benchmarks that balance experts by force).
-    price: of one accelerator, such as $2.10/h; default the catalogue's best match.
-    place: where the price is asked, such as CN.
+    model
+        bundled name, config.json, folder with one, or an architecture in YAML.
+    on
+        chips, such as 2048xh800.
+    tokens
+        tokens of the whole run, such as 14.8T; without it no days and no cost.
+    seq
+        tokens in a sequence.
+    global_batch
+        sequences in a step.
+    precision
+        bf16, fp16, fp8, mxfp8 or nvfp4.
+    task
+        pretrain, sft or lora.
+    layout
+        what is fixed, such as tp8,pp16,dp128; the search chooses the rest.
+    software
+        date of the training software; default --as-of, else the newest known.
+    routing
+        learned, or forced (benchmarks that balance experts by force).
+    price
+        of one accelerator, such as $2.10/h; default the catalogue's best match.
+    place
+        where the price is asked, such as CN.
     """
     from tonnage import train as room
     from tonnage.layout import parse_layout
