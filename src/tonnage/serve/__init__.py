@@ -4,6 +4,7 @@ from tonnage.serve.anchor import Measured, anchored
 from tonnage.serve.capacity import FitPlan, fit, show_serving
 from tonnage.serve.case import Case, Estimate, Pool, Prediction
 from tonnage.serve.job import ACCEPTANCE, Price, ServeJob, Speculation
+from tonnage.serve.mixed import plan_mixed
 from tonnage.serve.plan import ServePlan, plan
 from tonnage.serve.predict import predict
 from tonnage.serve.tuning import Constants, constants
@@ -25,6 +26,7 @@ __all__ = [
     "constants",
     "fit",
     "plan",
+    "plan_mixed",
     "predict",
     "show_serving",
 ]

@@ -29,7 +29,8 @@ KEPT = 5
 @dataclass(frozen=True)
 class ServePlan:
     """A service as it would run. Times [s]; rates per accelerator over all accelerators of the deployment; memory
-    [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals. Figures that a mode lacks are None.
+    [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals; parts: what each of several fleets does.
+    Figures that a mode lacks are None.
     """
 
     outcome: Outcome
@@ -65,6 +66,7 @@ class ServePlan:
     alternatives: tuple[dict[str, Any], ...]
     search: dict[str, float]
     nearest: dict[str, Any] | None = None
+    parts: tuple[dict[str, Any], ...] = ()
     definitions: tuple[str, ...] = ()
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()
@@ -74,7 +76,7 @@ class ServePlan:
         held = dict(self.__dict__)
         for name in ("outcome", "sources", "evidence"):
             held.pop(name)
-        return held | {name: list(held[name]) for name in ("frontier", "alternatives", "definitions")}
+        return held | {name: list(held[name]) for name in ("frontier", "alternatives", "parts", "definitions")}
 
 
 DEFINITIONS = (

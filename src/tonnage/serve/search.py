@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 BATCHES = np.unique(np.round(np.geomspace(1, 4096, 49))).astype(float)
 """Sequences per attention replica that a search tries; what fits in memory at most is tried besides."""
 
-FULL = 0.9
-"""Most of a prefill pool's capacity that a plan uses: beyond it the queue of Poisson arrivals is over 4.5 services."""
+FULL = (0.5, 0.75, 0.9)
+"""Shares of a prefill pool's capacity that a plan may use: at 0.9 Poisson arrivals wait 4.5 services, at 0.5 half."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,8 @@ def setting(job: ServeJob, system: System, fitted: Constants | None = None) -> S
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
         plain["imbalance"] = job.imbalance
+    if job.concurrency is None:
+        plain["burst"] = 1.0  # independent arrivals; only closed loops come in lumps
     service = Service(job.arch, die, how.precision, replace(tuned, **plain))
     drafts = job.speculative
     traffic = Traffic(
@@ -257,7 +259,8 @@ def disaggregated(
     first, later = _front_prefill(half, prefill_fixed, limits[0]), _front_decode(half, fixed, limits[1])
     if first is None or later is None:
         return None
-    return _pair(given, first, later)
+    made = [_pair(given, first, later, full) for full in FULL]
+    return _joined([grid for grid in made if grid is not None])
 
 
 def _front_prefill(given: Setting, fixed: Mapping[str, int] | None, ttft: float) -> Grid | None:
@@ -298,11 +301,32 @@ def frontier(first: Array, second: Array) -> NDArray[np.int64]:
     return np.asarray(order[second[order] > best])
 
 
-def _pair(given: Setting, first: Grid, later: Grid) -> Grid | None:
+def _joined(grids: list[Grid]) -> Grid | None:
+    """Several sets of paired points as one."""
+    if not grids:
+        return None
+    head = grids[0]
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(grid, name) for grid in grids])
+        for name, value in head.__dict__.items()
+        if isinstance(value, np.ndarray)
+    }
+    tried = sum(grid.candidates for grid in grids)
+    layout = _layouts([grid.layout for grid in grids])
+    ahead = _layouts([grid.ahead for grid in grids if grid.ahead is not None])
+    return replace(head, **arrays, layout=layout, ahead=ahead, candidates=tried)
+
+
+def _layouts(layouts: list[Layout]) -> Layout:
+    names = ("tp", "pp", "dp", "ep", "etp")
+    return Layout(**{name: np.concatenate([getattr(one, name) for one in layouts]) for name in names})
+
+
+def _pair(given: Setting, first: Grid, later: Grid, full: float) -> Grid | None:
     """All pairs, with whole instances: as many decode instances as balance, the rest prefill, both ways of rounding."""
     cost_p = (_ranks(first.layout) / given.dies)[:, None, None]
     cost_d = (_ranks(later.layout) / given.dies)[None, :, None]
-    each_p = (FULL * first.rate / first.instances)[:, None, None]
+    each_p = (full * first.rate / first.instances)[:, None, None]
     each_d = (later.rate / later.instances)[None, :, None]
     ideal = given.system.count / (cost_d + cost_p * each_d / each_p)
     number_d = np.maximum(np.concatenate([np.floor(ideal), np.ceil(ideal)], axis=2), 1.0)
@@ -316,11 +340,11 @@ def _pair(given: Setting, first: Grid, later: Grid) -> Grid | None:
     served = rate[i, j, k]
     share = served / (number_d[i, j, k] * each_d[0, j, 0])
     running = behind.running * share
-    load = served / (number_p[i, j, k] * each_p[i, 0, 0] / FULL)
+    load = served / (number_p[i, j, k] * each_p[i, 0, 0] / full)
     wait = load / (2 * (1 - np.minimum(load, 1 - 1e-9))) * ahead.ttft
     moved = float(sequence_bytes(given.job.arch, given.formats.kv, Layout(), given.traffic.isl))
     send = moved / (given.service.die.nic * np.asarray(ahead.layout.tp))
-    ttft = ahead.ttft + wait * given.service.tuning.burst + given.service.tuning.admission + send + behind.tpot
+    ttft = ahead.ttft + wait + given.service.tuning.admission + send + behind.tpot
     return replace(
         behind,
         mode="disaggregated",
@@ -331,5 +355,5 @@ def _pair(given: Setting, first: Grid, later: Grid) -> Grid | None:
         rate=served,
         ttft=ttft,
         used=np.full(served.shape, float(given.system.count)),
-        candidates=rate.size + first.candidates + later.candidates,
+        candidates=rate.size + (first.candidates + later.candidates if full == FULL[0] else 0),
     )

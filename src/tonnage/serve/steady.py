@@ -74,9 +74,9 @@ def waiting(load: Numbers, service: Numbers, population: Numbers, burst: Numbers
     """Mean time that a request waits for prefill to take it up [s].
 
     load: share of prefill's time in use; service: time of one prefill [s]; population: requests in the loop.
-    M/D/1 (Pollaczek-Khinchine, load / (2 (1 - load)) services), with the number waiting bounded by the population,
-    as arrivals stop when all are in the queue; `burst` scales it for arrivals that come in lumps.
+    M/D/1 (Pollaczek-Khinchine, load / (2 (1 - load)) services), times `burst` for arrivals that come in lumps, such as
+    those of a benchmark that starts all its requests at once; at most half the population, which all waited together.
     """
     bounded = np.minimum(load, 1 - 1e-9)
-    queue = np.minimum(bounded / (2 * (1 - bounded)), population / 2)
-    return burst * queue * service
+    queue = np.minimum(burst * bounded / (2 * (1 - bounded)), population / 2)
+    return queue * service

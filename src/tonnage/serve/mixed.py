@@ -1,0 +1,120 @@
+"""Several kinds of accelerators under one service: each by itself, or one kind for prefill and another for decode."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+from tonnage.errors import Outcome, infeasible
+from tonnage.serve.cost import per_million
+from tonnage.serve.job import ServeJob
+from tonnage.serve.plan import ServePlan, plan
+from tonnage.system import System
+
+
+def plan_mixed(jobs: Sequence[ServeJob], systems: Sequence[System]) -> ServePlan:
+    """The better of: every fleet serves by itself, or one prefills for another (requests per second within the limits).
+
+    jobs: the same job for each of `systems`, with the price of its accelerators. Rates per accelerator are over all
+    accelerators of all fleets; ttft and tpot are those of the slowest part. With prefill on one kind and decode on
+    another, requests per second are the lesser of what the two can do, and the cache goes over the slower NIC. `parts`
+    says what each fleet does.
+    """
+    began = time.perf_counter()
+    alone = [plan(job, system) for job, system in zip(jobs, systems, strict=True)]
+    best = _beside(jobs, systems, alone)
+    for first, second in permutations(range(len(systems)), 2):
+        pair = _split(jobs, systems, first, second)
+        if pair is not None and (best is None or (pair.requests_per_second or 0) > (best.requests_per_second or 0)):
+            best = pair
+    if best is None:
+        worst = [bind for one in alone for bind in one.outcome.binds]
+        return replace(alone[0], outcome=infeasible(*worst) if worst else Outcome("memory"))
+    counted = {"candidates": sum(one.search["candidates"] for one in alone)}
+    counted["feasible"] = sum(one.search["feasible"] for one in alone)
+    return replace(best, search={**counted, "seconds": time.perf_counter() - began})
+
+
+def _beside(jobs: Sequence[ServeJob], systems: Sequence[System], alone: Sequence[ServePlan]) -> ServePlan | None:
+    """All fleets that can keep the limits, side by side; those that cannot stand idle, and are counted."""
+    good = [i for i, one in enumerate(alone) if one.outcome.feasible]
+    if not good:
+        return None
+    lead = max(good, key=lambda i: alone[i].requests_per_second or 0.0)
+    rate = sum(alone[i].requests_per_second or 0.0 for i in good)
+    parts = tuple(_part(systems[i], alone[i], alone[i].mode if i in good else "idle") for i in range(len(systems)))
+    return _joined(jobs, systems, [alone[i] for i in good], alone[lead], rate, parts)
+
+
+def _split(jobs: Sequence[ServeJob], systems: Sequence[System], first: int, second: int) -> ServePlan | None:
+    """Prefill on one kind, decode on the other; None when either cannot keep its limit."""
+    ahead = plan(replace(jobs[first], mode="prefill", tpot=None, rate=None, concurrency=None), systems[first])
+    behind = plan(replace(jobs[second], mode="decode", ttft=None, rate=None, concurrency=None), systems[second])
+    if not (ahead.outcome.feasible and behind.outcome.feasible):
+        return None
+    able, wanted = ahead.requests_per_second or 0.0, behind.requests_per_second or 0.0
+    rate = min(0.9 * able, wanted)
+    lead = replace(behind, mode="disaggregated", ttft=ahead.ttft, ttft_low=ahead.ttft_low, ttft_high=ahead.ttft_high)
+    lead = replace(lead, prefill_layout=ahead.layout, prefill_layout_text=ahead.layout_text)
+    parts = [_part(systems[first], ahead, "prefill"), _part(systems[second], behind, "decode")]
+    parts += [_part(s, behind, "idle") for i, s in enumerate(systems) if i not in (first, second)]
+    return _joined(jobs, systems, [ahead, behind], lead, rate, tuple(parts))
+
+
+def _part(system: System, found: ServePlan, does: str) -> dict[str, Any]:
+    idle = does == "idle"
+    return {
+        "chip": system.accelerator.name,
+        "count": system.count,
+        "does": does,
+        "layout": None if idle else found.layout_text,
+        "requests_per_second": 0.0 if idle else found.requests_per_second,
+        "tpot": None if idle else found.tpot,
+        "ttft": None if idle else found.ttft,
+    }
+
+
+def _joined(
+    jobs: Sequence[ServeJob],
+    systems: Sequence[System],
+    used: Sequence[ServePlan],
+    lead: ServePlan,
+    rate: float,
+    parts: tuple[dict[str, Any], ...],
+) -> ServePlan:
+    """The figures of all fleets together; `lead` gives what belongs to one of them."""
+    count = float(sum(system.count for system in systems))
+    output, given = rate * float(jobs[0].osl) / count, rate * float(jobs[0].isl) / count
+    prices = [job.price for job in jobs]
+    mean = None
+    if all(price is not None for price in prices):
+        bill = sum(p.value * s.count for p, s in zip(prices, systems, strict=True) if p is not None)
+        mean = replace(prices[0], value=bill / count) if prices[0] is not None else None
+    share = lead.breakdown.get("prefill", 0.0)
+    if lead.mode == "disaggregated" and lead.prefill_layout:
+        share = next((part["count"] for part in parts if part["does"] == "prefill"), 0.0) / count or share
+    wide = (lead.output_tokens_per_second_per_accelerator_high or 1.0) / (
+        lead.output_tokens_per_second_per_accelerator or 1.0
+    )
+    slowest = max(used, key=lambda one: one.tpot or 0.0)
+    return replace(
+        lead,
+        accelerators=int(count),
+        used=sum(one.used for one in used),
+        tpot=slowest.tpot,
+        tpot_low=slowest.tpot_low,
+        tpot_high=slowest.tpot_high,
+        requests_per_second=rate,
+        output_tokens_per_second_per_accelerator=output,
+        output_tokens_per_second_per_accelerator_low=output / wide,
+        output_tokens_per_second_per_accelerator_high=output * wide,
+        input_tokens_per_second_per_accelerator=given,
+        cost_per_million_input_tokens=per_million(mean, share, given),
+        cost_per_million_output_tokens=per_million(mean, 1 - share, output),
+        price=None if mean is None else "mean of the fleets",
+        parts=parts,
+        sources=tuple(dict.fromkeys(fact for system in systems for fact in system.accelerator.facts)),
+    )
