@@ -37,6 +37,7 @@ def train(
     layout: str | None = None,
     software: str | None = None,
     routing: str = "learned",
+    framework: str | None = None,
     price: str | None = None,
     place: Annotated[str | None, Parameter(name="--in")] = None,
     common: Common = COMMON,
@@ -65,6 +66,8 @@ def train(
         date of the training software; default --as-of, else the newest known.
     routing
         learned, or forced (benchmarks that balance experts by force).
+    framework
+        such as Megatron-Core, NeMo or torchtitan; default the newest Megatron-like stack.
     price
         of one accelerator, such as $2.10/h; default the catalogue's best match.
     place
@@ -89,6 +92,7 @@ def train(
         task=task,
         date=when,
         routing=routing,
+        framework=framework,
     )
     system = System(accelerator(chip, catalog, common.date()), count)
     found = _price(catalog, system, place, common.date()) if quoted is None else None
@@ -106,6 +110,7 @@ def train(
         "layout": layout,
         "software": software,
         "routing": routing,
+        "framework": framework,
         "price": price,
         "in": place,
         "as_of": common.as_of,

@@ -93,19 +93,19 @@ class TrainPlan:
                 "cost",
             )
         }
-        body["layout"] = layout_json(self.layout)
-        body["layout_text"] = show_layout(self.layout) if self.layout else None
+        body["layout"] = show_layout(self.layout) if self.layout else None
+        body["degrees"] = degrees(self.layout)
         body["memory"] = memory_json(self.memory, self.capacity)
         body |= _goodput_json(self.goodput)
         body["alternatives"] = [_alternative_json(other) for other in self.alternatives]
         body["doubt"] = self.doubt.reason if self.doubt else None
         body["nearest_published"] = self.doubt.nearest if self.doubt else None
-        body["nearest_feasible"] = layout_json(self.nearest_feasible)
+        body["nearest_feasible"] = show_layout(self.nearest_feasible) if self.nearest_feasible else None
         body["search"] = vars(self.search) if self.search else None
         return body
 
 
-def layout_json(layout: Layout | None) -> dict[str, Any] | None:
+def degrees(layout: Layout | None) -> dict[str, Any] | None:
     """Degrees as numbers, recomputation and schedule by name."""
     if layout is None:
         return None
@@ -138,7 +138,8 @@ def _goodput_json(found: Goodput | None) -> dict[str, Any]:
 
 def _alternative_json(other: Alternative) -> dict[str, Any]:
     return {
-        "layout": layout_json(other.layout),
+        "layout": show_layout(other.layout),
+        "degrees": degrees(other.layout),
         "step_time": other.step_time,
         "slower": other.slower,
         "memory": other.memory,
