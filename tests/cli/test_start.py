@@ -56,3 +56,15 @@ def test_a_defect_is_one_line_without_a_traceback(capsys, monkeypatch):
 def test_bad_common_options_are_bad_input(text, capsys):
     assert run(["show", "chips", text]) == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_set_is_another_way_to_write_a_flag(capsys):
+    assert run(["fit", "deepseek-r1", "--on", "16xh20", "--json"]) == 0
+    plain = capsys.readouterr().out
+    assert run(["fit", "deepseek-r1", "--set", "on=16xh20", "--json"]) == 0
+    assert capsys.readouterr().out == plain
+
+
+def test_setting_what_is_no_input_is_bad_input(capsys):
+    assert run(["fit", "deepseek-r1", "--on", "16xh20", "--set", "memroy=1"]) == 2
+    assert "--memroy" in capsys.readouterr().err

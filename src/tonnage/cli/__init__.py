@@ -60,7 +60,8 @@ def run(arguments: list[str]) -> int:
 
     try:
         _check_verb(arguments)
-        code: Any = app()(arguments or ["--help"], exit_on_error=False, print_error=False, help_on_error=False)
+        words = _as_flags(arguments) or ["--help"]
+        code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _usage(error, arguments)
@@ -83,6 +84,26 @@ def _check_verb(arguments: list[str]) -> None:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         problem = Problem(f'no verb named "{arguments[0][:60]}"', suggestion=nearest(arguments[0][:60], VERBS))
         raise InputError(problem, hint="tonnage --help")
+
+
+def _as_flags(arguments: list[str]) -> list[str]:
+    """`--set KEY=VALUE` as `--KEY=VALUE`: every verb but `launch`, whose keys are a programme's, has flags alone."""
+    from tonnage.errors import InputError, Problem
+
+    if arguments[:1] == ["launch"]:
+        return arguments
+    words, rest = [], iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name != "--set":
+            words.append(word)
+            continue
+        pair = value if equals else next(rest, "")
+        key, separator, _ = pair.partition("=")
+        if not (separator and key.replace("_", "-").replace("-", "").isalnum()):
+            raise InputError(Problem(f'expected KEY=VALUE, got "{pair[:60]}"', "--set"))
+        words.append(f"--{key.replace('_', '-')}={pair.partition('=')[2]}")
+    return words
 
 
 def _defect(error: Exception, arguments: list[str]) -> int:

@@ -39,7 +39,7 @@ class Common:
     seed
         seed of everything drawn at random.
     set
-        change one input, KEY=VALUE; may be repeated.
+        change one input, KEY=VALUE: a leaf of the programme (launch), a flag (the others); may be repeated.
     catalog
         folder of facts of your own, looked at before ours.
     as_of
