@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog, Price
     from tonnage.system import System
     from tonnage.train import TrainJob, TrainPlan
+    from tonnage.train.maturity import Dated
 
 T = TypeVar("T")
 
@@ -77,6 +78,7 @@ def train(
     from tonnage.layout import parse_layout
     from tonnage.model import load
     from tonnage.system import System, accelerator
+    from tonnage.train.maturity import history
 
     catalog = common.load_catalog()
     count, chip = _parsed("--on", on, units.parse_fleet)
@@ -116,7 +118,9 @@ def train(
         "as_of": common.as_of,
     }
     answer = _answer(job, system, plan, found, quoted, f"tonnage train {model} --on {on}")
-    body = plan.to_json() | {"price": found.value if found else quoted}
+    dated = () if plan.layout is None else history(job, system, plan.layout)
+    body = plan.to_json() | {"price": found.value if found else quoted, "software": [vars(one) for one in dated]}
+    answer = replace(answer, rows=(*answer.rows, *_software(plan, dated)))
     result = Result("train", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog)
     return finish(result, common)
 
@@ -247,6 +251,13 @@ def _doubt(plan: TrainPlan) -> str:
         if "error" in sure.nearest:
             text += f" (off by {sure.nearest['error']:+.0%} with its source left out)"
     return text
+
+
+def _software(plan: TrainPlan, dated: tuple[Dated, ...]) -> tuple[tuple[str, str], ...]:
+    """How long the same step took with earlier software, as far as the model knows."""
+    slower = [(one.date, one.step_time / plan.step_time - 1) for one in dated]
+    told = [f"{share:+.0%} with that of {date:%Y-%m}" for date, share in slower if share > 0.005]
+    return (("software", ", ".join(told)),) if told else ()
 
 
 def _breakdown(plan: TrainPlan) -> Table:
