@@ -44,7 +44,7 @@ SMOOTH = 0.05
 STRENGTH = 0.004
 SMALL = "small sources"
 
-CROWDING = {"bf16": 0.0, "fp8": 0.0, "fp4": 0.0, "upcast": 0.5}
+CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
 
 ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
 
@@ -71,7 +71,7 @@ def knobs() -> tuple[Knob, ...]:
         Knob(("shared", "reduce"), 1.0, 0.2),
         Knob(("shared", "exchange"), 1.0, 0.2),
         Knob(("shared", "together"), 1.0, 0.2, False, 0.0, 1.0),
-        *(Knob(("crowding", kind), start, 0.3, False, 0.0, 5.0) for kind, start in CROWDING.items()),
+        *(Knob(("crowding", kind), start, sigma, False, 0.0, 5.0) for kind, (start, sigma) in CROWDING.items()),
         Knob(("shared", "overlap"), 0.4, 0.2, False, 0.0, 0.95),
         Knob(("shared", "kernel"), 1e-7, 2e-7, False, 0.0, 5e-6),
         Knob(("shared", "acceptance"), 0.6, 0.1, False, 0.3, 0.95),
@@ -347,13 +347,15 @@ def folds_of(aim: Target) -> np.ndarray:
     return np.array([name if sizes[name] >= 30 else SMALL for name in aim.group], dtype=object)
 
 
-def left_out(flat: Flat, aim: Target, base: Constants, by: np.ndarray) -> tuple[np.ndarray, dict[str, Constants]]:
+def left_out(
+    flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
+) -> tuple[np.ndarray, dict[str, Constants]]:
     """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
     out = np.full(aim.case.size, np.nan)
     folds = {}
     for name in sorted(set(by)):
         held = by == name
-        values, _ = fit(flat, aim, ~held, base, None, 40)
+        values, _ = fit(flat, aim, ~held, base, None, iterations)
         out[held] = errors(values, flat, aim)[held]
         folds[str(name)] = values
     return out, folds
@@ -386,15 +388,18 @@ def main() -> None:
         error, kept = left_out(flat, aim, base, folds_of(aim))
         report("source left out", error, aim, rows)
         widths = spreads(error, aim, cases, rows)
-        base = replace(base, spread=widths)
         print(json.dumps(widths, indent=1))
+        rest, levels = level_known(error, aim, cases)
+        report("anchored, rest of sweep", rest, aim, rows)
+        base = replace(base, spread={**widths, "anchored": spreads(rest, aim, cases, rows)})
+        print("  anchored clusters:", levels)
         sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
         chips: dict[str, Constants] = {}
         if not given.no_chips:
-            apart, chips = left_out(flat, aim, base, aim.chip)
+            apart, chips = left_out(flat, aim, base, aim.chip, 20)
             report("chip left out", apart, aim, rows)
         if not given.dry:
-            write_folds({"source": sources, "chip": chips}, widths)
+            write_folds({"source": sources, "chip": chips}, base.spread)
         for name in sorted(set(aim.group)):
             report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
     if not given.dry:
@@ -417,6 +422,29 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
             if len(at) >= 15 or key == "all"
         }
     return out
+
+
+def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[np.ndarray, int]:
+    """Errors of the rest of each sweep once three of its points are known (the least, the middle and the most loaded).
+
+    A sweep is what one source measured of one model, engine, chip and format; the three give one level, as
+    `tonnage serve --anchor` takes it.
+    """
+    out = np.full(error.size, np.nan)
+    sweeps: dict[Any, list[int]] = defaultdict(list)
+    for i in np.flatnonzero(np.isfinite(error)):
+        case = cases[aim.case[i]]
+        sweeps[aim.group[i], aim.metric[i], case.arch.name, case.engine, case.accelerator.name, case.weights].append(i)
+    used = 0
+    for at in sweeps.values():
+        if len(at) < 5:
+            continue
+        used += 1
+        order = sorted(at, key=lambda i: cases[aim.case[i]].concurrency or 0.0)
+        known = [order[0], order[len(order) // 2], order[-1]]
+        left = [i for i in order if i not in known]
+        out[left] = error[left] - np.median(error[known])
+    return out, used
 
 
 def write_folds(kept: dict[str, dict[str, Constants]], widths: dict[str, Any]) -> None:

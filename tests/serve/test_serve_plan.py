@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tonnage import catalog
 from tonnage.errors import InputError
 from tonnage.model import Architecture, load
-from tonnage.serve import Case, Measured, Pool, Price, ServeJob, Speculation, anchored, plan, predict
+from tonnage.serve import Case, Measured, Pool, Price, ServeJob, Speculation, anchored, plan, plan_mixed, predict
 from tonnage.serve.plan import ServePlan
 from tonnage.system import Accelerator, System, accelerator
 
@@ -50,7 +51,7 @@ def case(**changed: object) -> Case:
 
 
 def test_deepseek_r1_on_eight_h200_is_near_inferencex() -> None:
-    """InferenceX 2026-03-25: R1 FP8 TP8 on H200, SGLang, 1K/1K: 64 in flight 33.0 ms and 234 tokens/s, 4 in flight 10.3."""
+    """InferenceX 2026-03-25, R1 FP8 TP8 on H200, SGLang, 1K/1K: 64 in flight 33.0 ms, 234 tokens/s; 4 in flight 10.3 ms."""
     many, few = predict([case(), case(concurrency=4.0)])
     assert many.tpot is not None and many.output_rate is not None and few.tpot is not None
     assert many.tpot.value == pytest.approx(0.033, rel=0.3)
@@ -60,7 +61,7 @@ def test_deepseek_r1_on_eight_h200_is_near_inferencex() -> None:
 
 
 def test_wide_expert_parallel_prefill_is_near_sglangs_96_h100() -> None:
-    """SGLang 2025-05-05, 4 nodes of H100, EP32, 16,384 tokens a rank: 57,674 input tokens/s a node at 1K, 50,302 at 4K."""
+    """SGLang 2025-05-05, 4 nodes of H100, EP32, 16,384 tokens a rank: 57,674 tokens/s a node at 1K, 50,302 at 4K."""
     pool = Pool(32, tp=1, dp=32, ep=32, etp=1)
     found = [
         predict(
@@ -106,7 +107,7 @@ def test_a_better_chip_is_never_slower(change: str) -> None:
 
 def test_longer_context_is_never_faster() -> None:
     times = [served(isl=isl, concurrency=16.0, layout={"tp": 1}).tpot for isl in (256.0, 1024.0, 4096.0, 16384.0)]
-    assert all(a is not None and b is not None and a <= b for a, b in zip(times, times[1:], strict=False))
+    assert all(a is not None and b is not None and a <= b for a, b in itertools.pairwise(times))
 
 
 def test_more_in_flight_is_more_throughput_until_memory_binds() -> None:
@@ -155,6 +156,16 @@ def test_two_pools_use_what_they_say() -> None:
 def test_thousands_of_chips_are_copies_of_one_replica() -> None:
     small, large = served(R1, H20, 1024, isl=4096.0, tpot=0.05), served(R1, H20, 8192, isl=4096.0, tpot=0.05)
     assert rate(large) == pytest.approx(rate(small), rel=0.1)
+
+
+def test_a_mixed_fleet_serves_at_least_what_its_best_part_does() -> None:
+    fleets = [System(H20, 32), System(H200, 16)]
+    job = ServeJob(R1, 4096.0, 1024.0, tpot=0.05)
+    both = plan_mixed([job, job], fleets)
+    alone = [plan(job, fleet).requests_per_second or 0.0 for fleet in fleets]
+    assert both.outcome.feasible and both.accelerators == 48
+    assert (both.requests_per_second or 0.0) >= max(alone)
+    assert [part["count"] for part in both.parts] and sum(part["count"] for part in both.parts) == 48
 
 
 def test_an_impossible_limit_names_itself_and_the_nearest() -> None:

@@ -23,7 +23,7 @@ from tonnage.system import System, per_die
 
 Array = NDArray[np.float64]
 
-BATCHES = np.unique(np.round(np.geomspace(1, 4096, 49))).astype(float)
+BATCHES = np.unique(np.round(np.geomspace(1, 4096, 81))).astype(float)
 """Sequences per attention replica that a search tries; what fits in memory at most is tried besides."""
 
 FULL = (0.5, 0.75, 0.9)
