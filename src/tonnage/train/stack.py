@@ -53,7 +53,7 @@ class Stack:
     transfer: float = 0.1
     jitter: float = 0.01
     imbalance: float = 1.45
-    overhead: float = 0.005
+    overhead: float = 0.01
     unfused: float = 1.1
     leak: float = 0.2
     narrow: float = 0.8

@@ -161,7 +161,8 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     core, core_back = core + triton * w.scan, core_back + triton * w.scan_back
     young = np.exp(s.sparse_age * np.minimum(p.age, 2.0))
     uneven = 1 + p.learned * (s.imbalance - 1)
-    shuffle, shuffle_back = s.shuffle * young * uneven * w.shuffle, s.shuffle * young * uneven * w.shuffle_back
+    rough = s.shuffle * young * uneven * (1 + p.foreign * (s.foreign_memory - 1))
+    shuffle, shuffle_back = rough * w.shuffle, rough * w.shuffle_back
     loops = s.sparse * young * w.sparse * p.held_experts * (1 - p.tuned)
     loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
     spread = s.memory * (1 + p.foreign * (s.foreign_memory - 1)) * np.where(p.compiled > 0, 1.0, s.unfused)
