@@ -81,6 +81,18 @@ def test_llama_405b_scales_as_published() -> None:
     assert ratio == pytest.approx(0.93, abs=0.04)
 
 
+def test_memory_of_torchtitan_runs_where_the_micro_batch_is_known() -> None:
+    rows = [row for row in cases().values() if row.get("memory_per_accelerator") and row.get("micro_batch")]
+    rows = [row for row in rows if row.get("curated") and row["group"] == "torchtitan"]
+    off = []
+    for row in rows:
+        held = predicted(row["id"])[0].memory
+        assert held is not None
+        off.append(abs(held.total / row["memory_per_accelerator"] - 1))
+    assert len(off) >= 10
+    assert np.median(off) < 0.08
+
+
 def test_the_share_of_each_mechanism_of_deepseek_v3_is_shown() -> None:
     plan, _ = predicted("deepseek-v3-2048h800")
     shares = {name: value / plan.step_time for name, value in plan.breakdown.items()}

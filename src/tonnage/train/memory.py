@@ -24,9 +24,10 @@ WEIGHT, GRADIENT, ADAM = 2.0, 4.0, 12.0
 
 CONTEXT = (0.8e9, 1.5e9, 3.0e9)
 """Bytes of driver context, library workspaces and communicator buffers: low, middle, high. Assumption."""
-FRAGMENTATION = (0.0, 0.03, 0.08)
-"""Share of activations lost to the allocator: low, middle, high. Assumption; caching allocators with expandable
-segments are near the low end."""
+FRAGMENTATION = (0.0, 0.08, 0.16)
+"""Share of activations that the allocator holds beside what lives: low, middle, high. Assumption; the reserved memory
+that torchtitan prints is up to a sixth over what is counted here, allocators with expandable segments are near the low
+end."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     """Bytes on the fullest of the first, second and last stages of each candidate.
 
     `work` is gathered: one entry a candidate. States and activations are linear in a stage's layers and ends, so the
-    fullest stage is found from one sum each.
+    fullest stage is found from one sum each. ZeRO-3 keeps two gathered layers and their gradients alive; in a pipeline
+    a whole stage, gathered once a step (torchtitan's default, or each micro-batch would gather again).
     """
     lean = np.where(layout.recompute == 0, work.saved[0], np.where(layout.recompute == 1, work.saved[1], work.saved[2]))
     single = np.asarray(layout.pp) == 1
@@ -87,7 +89,8 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     ]
     count, part, held, tail = (_worst(totals, choice) for choice in (layers, ends, flying, tails))
     activations = lean * count * held + tail * work.head_saved + (layout.recompute == 2) * work.peak
-    gathered = (layout.zero == 3) * 2.0 * (work.dense + work.experts) * (2 * WEIGHT + GRADIENT)
+    alive = np.where(single, 2.0 * (2 * WEIGHT + GRADIENT), count * (WEIGHT + GRADIENT))
+    gathered = (layout.zero == 3) * (work.dense + work.experts) * alive
     transfer = (layout.pp > 1) * 4.0 * work.saved[2]
     low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
     weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))

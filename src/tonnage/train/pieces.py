@@ -157,7 +157,7 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     scatter = sum((seconds[n] for n in seconds if not n.endswith("all_gather")), start=zero)
     scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.name.endswith("scatter")), start=zero)
     gather = sum((seconds[n] for n in seconds if n.endswith("all_gather")), start=zero)
-    full = np.asarray(layout.zero) == 3
+    full = (np.asarray(layout.zero) == 3) & (np.asarray(layout.pp) == 1)
     one, other = _layer(job, chip, layout, dense, experts)
     return np.where(full, 0, scatter), np.where(full, 0, gather), np.where(full, one, 0), np.where(full, other, 0)
 

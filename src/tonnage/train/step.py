@@ -219,7 +219,8 @@ def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers
 
     ZeRO 0 to 2: gradients are reduced behind the backward pass of the last micro-batch, weights gathered behind the
     forward pass of the first; one layer's share can never hide. ZeRO 3: each layer's gather runs behind the layer
-    before it, forward and backward, its scatter behind the layer after it, in every micro-batch.
+    before it, forward and backward, its scatter behind the layer after it, in every micro-batch; in a pipeline once a
+    step, as ZeRO 0 to 2.
     """
     share = 1.0 / np.maximum(layers, 1)
     backward = slow - forward
@@ -231,4 +232,4 @@ def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers
     both = p.layer_gather + p.layer_scatter + 2 * steps
     back = _shown(both, s.window * (layer.total - layer.forward), s.shard_leak)
     sharded = p.micro_batches * (layers * (ahead + back) + p.layer_gather + p.layer_scatter)
-    return np.where(p.layout.zero == 3, sharded, scatter + gather)
+    return np.where((p.layout.zero == 3) & (p.layout.pp == 1), sharded, scatter + gather)
