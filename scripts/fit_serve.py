@@ -41,7 +41,7 @@ OUT = Path(__file__).parents[1] / "src/tonnage/serve/data/tuning.json"
 METRICS = {RATE: 1.0, TPOT: 1.0, INPUT_RATE: 0.3, TTFT: 0.4}
 FIELD = {RATE: "output_rate", TPOT: "tpot", INPUT_RATE: "input_rate", TTFT: "ttft"}
 SMOOTH = 0.05
-STRENGTH = 0.004
+STRENGTH = 0.002
 SMALL = "small sources"
 
 CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
@@ -93,8 +93,8 @@ def knobs() -> tuple[Knob, ...]:
         Knob(("vendor", "Huawei"), 2.0, 0.5),
         Knob(("vendor", "Huawei.cloudmatrix-infer"), 1.15, 0.2),
         Knob(("vendor", "Google"), 1.0, 0.1),
-        Knob(("kernels", "amd.cdna3.w4a16"), 3.0, 1.0),
-        Knob(("kernels", "amd.cdna4.w4a16"), 2.0, 1.0),
+        Knob(("kernels", "amd.cdna3.w4a16"), 3.0, 0.6),
+        Knob(("kernels", "amd.cdna4.w4a16"), 3.0, 0.6),
         Knob(("kernels", "amd.cdna3.fp8"), 1.5, 0.5),
     ]
     return (*shared, *engines, *vendors)
@@ -427,14 +427,15 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
 def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[np.ndarray, int]:
     """Errors of the rest of each sweep once three of its points are known (the least, the middle and the most loaded).
 
-    A sweep is what one source measured of one model, engine, chip and format; the three give one level, as
+    A sweep is what one source measured of one model, engine, chip, format and mode; the three give one level, as
     `tonnage serve --anchor` takes it.
     """
     out = np.full(error.size, np.nan)
     sweeps: dict[Any, list[int]] = defaultdict(list)
     for i in np.flatnonzero(np.isfinite(error)):
         case = cases[aim.case[i]]
-        sweeps[aim.group[i], aim.metric[i], case.arch.name, case.engine, case.accelerator.name, case.weights].append(i)
+        run = (case.arch.name, case.engine, case.accelerator.name, case.weights, case.mode, case.drafts == 0)
+        sweeps[aim.group[i], aim.metric[i], *run].append(i)
     used = 0
     for at in sweeps.values():
         if len(at) < 5:

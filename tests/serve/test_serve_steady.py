@@ -37,9 +37,10 @@ def test_accepted_tokens_are_a_geometric_sum() -> None:
     assert Speculation(2, 0.0).accepted == pytest.approx(1.0)
 
 
-def test_poisson_wait_is_that_of_md1() -> None:
-    assert loop.poisson_wait(0.5, 1.0, 1.0) == pytest.approx(0.5)
-    assert loop.poisson_wait(0.0, 1.0, 1.0) == 0.0
+def test_waiting_is_that_of_md1_and_never_more_than_half_the_population() -> None:
+    assert steady.waiting(0.5, 1.0, 1e9, 1.0) == pytest.approx(0.5)
+    assert steady.waiting(0.0, 1.0, 1e9, 1.0) == 0.0
+    assert steady.waiting(0.999, 2.0, 10.0, 30.0) == pytest.approx(10.0)
 
 
 def test_crossing_interpolates() -> None:

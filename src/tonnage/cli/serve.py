@@ -95,88 +95,52 @@ def serve(
     anchor
         JSON Lines of points measured on these chips with this model; predictions are brought onto them.
     """
+    inputs = {name: value for name, value in locals().items() if name != "common"}
+    inputs |= {"on": list(on), "anchor": None if anchor is None else str(anchor), "as_of": common.as_of}
+    inputs["in"] = inputs.pop("place")
+    read = _Reader([])
+    asked = read.job(inputs)
+    fleets = [read.fleet(text) for text in on]
+    quoted = read.optional(price, "price", "--price")
+    layouts = [read.layout(layout, "--layout"), read.layout(prefill_layout, "--prefill-layout")]
+    if read.problems:
+        raise InputError(read.problems)
+    return _serve(model, asked, fleets, quoted, layouts, inputs, common)
+
+
+def _serve(
+    model: str,
+    asked: dict[str, Any],
+    fleets: list[tuple[int, str]],
+    quoted: float | None,
+    layouts: list[dict[str, int] | None],
+    inputs: dict[str, Any],
+    common: Common,
+) -> int:
+    """Plan what was read, and print it."""
     from dataclasses import replace
 
     from tonnage import serve as room
-    from tonnage.layout import parse_layout
     from tonnage.model import load
     from tonnage.system import System, accelerator
 
-    read = _Reader([])
-    fleets = [read.fleet(text) for text in on]
-    numbers = {
-        "isl": read.number(isl, "tokens", "--isl"),
-        "osl": read.number(osl, "tokens", "--osl"),
-        "ttft": read.optional(ttft, "time", "--ttft"),
-        "tpot": read.optional(tpot, "time", "--tpot"),
-        "rate": read.optional(rate, "rate", "--rate"),
-        "concurrency": read.optional(concurrency, "count", "--concurrency"),
-        "cache_hit": read.number(cache_hit, "share", "--cache-hit"),
-        "batch": read.optional(batch, "number", "--batch"),
-        "imbalance": read.optional(imbalance, "number", "--imbalance"),
-    }
-    quoted = read.optional(price, "price", "--price")
-    drafts = read.speculation(speculate)
-    if read.problems:
-        raise InputError(read.problems)
     catalog = common.load_catalog()
+    place = inputs["in"]
     systems = [System(accelerator(chip, catalog, common.date()), count) for count, chip in fleets]
-    system = systems[0]
-    asked = "disaggregated" if disaggregate else mode
-    found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, system, place, common)
-    job = room.ServeJob(
-        arch=load(model, catalog),
-        weights=weights,
-        kv=kv,
-        engine=engine,
-        mode=asked,
-        speculative=drafts,
-        price=found,
-        **numbers,
-    )
-    plan = (
-        _mixed(job, systems, catalog, place, common, quoted)
-        if len(systems) > 1
-        else room.plan(
-            job,
-            system,
-            parse_layout(layout) if layout else None,
-            parse_layout(prefill_layout, "--prefill-layout") if prefill_layout else None,
-            _anchored(anchor, job, system, catalog) if anchor else None,
-        )
-    )
+    found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, systems[0], place, common)
+    job = room.ServeJob(arch=load(model, catalog), price=found, **asked)
+    if len(systems) > 1:
+        plan = _mixed(job, systems, catalog, place, common, quoted)
+    else:
+        fitted = _anchored(Path(inputs["anchor"]), job, systems[0], catalog) if inputs["anchor"] else None
+        plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted)
     if fact:
         plan = replace(plan, sources=(*plan.sources, fact))
-    inputs = {
-        "model": model,
-        "on": list(on),
-        "isl": isl,
-        "osl": osl,
-        "ttft": ttft,
-        "tpot": tpot,
-        "rate": rate,
-        "concurrency": concurrency,
-        "cache_hit": cache_hit,
-        "weights": weights,
-        "kv": kv,
-        "engine": engine,
-        "mode": mode,
-        "disaggregate": disaggregate,
-        "layout": layout,
-        "prefill_layout": prefill_layout,
-        "speculate": speculate,
-        "batch": batch,
-        "imbalance": imbalance,
-        "price": price,
-        "in": place,
-        "anchor": None if anchor is None else str(anchor),
-        "as_of": common.as_of,
-    }
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
-    answer = _answer(f"tonnage serve {model} {' '.join(f'--on {text}' for text in on)}", job, title, plan)
-    return finish(
-        Result("serve", inputs, plan.to_json(), answer, plan.outcome, plan.evidence, plan.sources, catalog), common
-    )
+    command = f"tonnage serve {model} {' '.join(f'--on {text}' for text in inputs['on'])}"
+    answer = _answer(command, job, title, plan)
+    body = plan.to_json()
+    return finish(Result("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog), common)
 
 
 @dataclass(frozen=True)
@@ -194,6 +158,29 @@ class _Reader:
 
     def optional(self, text: str | None, kind: str, flag: str) -> Any:
         return None if text is None else self.number(text, kind, flag)
+
+    def job(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Fields of the job, but for the model and the price."""
+        kinds = {"ttft": "time", "tpot": "time", "rate": "rate", "concurrency": "count", "batch": "number"}
+        kinds |= {"imbalance": "number"}
+        fields = {name: self.optional(inputs[name], kind, f"--{name}") for name, kind in kinds.items()}
+        fields |= {name: self.number(inputs[name], "tokens", f"--{name}") for name in ("isl", "osl")}
+        fields["cache_hit"] = self.number(inputs["cache_hit"], "share", "--cache-hit")
+        fields["speculative"] = self.speculation(inputs["speculate"])
+        fields["mode"] = "disaggregated" if inputs["disaggregate"] else inputs["mode"]
+        return fields | {name: inputs[name] for name in ("weights", "kv", "engine")}
+
+    def layout(self, text: str | None, flag: str) -> dict[str, int] | None:
+        """A layout's fields, or None."""
+        from tonnage.layout import parse_layout
+
+        if text is None:
+            return None
+        try:
+            return parse_layout(text, flag)
+        except InputError as error:
+            self.problems.extend(error.problems)
+            return None
 
     def fleet(self, text: str) -> tuple[int, str]:
         try:

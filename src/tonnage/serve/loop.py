@@ -54,12 +54,6 @@ def queued(point: Point, traffic: Traffic, population: Numbers) -> Numbers:
     return np.maximum(point.ttft, population / point.rate - decode)
 
 
-def poisson_wait(arrival: Numbers, capacity: Numbers, service: Numbers) -> Numbers:
-    """Mean wait of Poisson arrivals for a server of that capacity: M/D/1, load / (2 (1 - load)) x service [s]."""
-    load = np.minimum(arrival / capacity, 1 - 1e-9)
-    return load / (2 * (1 - load)) * service
-
-
 def apart(
     decode: Callable[[Numbers], Point],
     prefill: PrefillPoint,

@@ -16,7 +16,6 @@ from tonnage.serve.answer import Speeds, breakdown, describe, memory_of, speeds
 from tonnage.serve.capacity import fit, show_serving
 from tonnage.serve.cost import per_million
 from tonnage.serve.job import ServeJob, check
-from tonnage.serve.loop import poisson_wait
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.spread import Doubt, doubt
 from tonnage.serve.tuning import Constants
@@ -127,7 +126,7 @@ def _grids(
         made.append(search.prefilling(given, fixed))
     if job.mode == "decode":
         made.append(search.decoding(given, fixed))
-    return tuple(_at_rate(given, grid) for grid in made if grid is not None)
+    return tuple(grid for grid in made if grid is not None)
 
 
 def _two_pools(
@@ -143,16 +142,6 @@ def _two_pools(
         if required:
             raise
         return None
-
-
-def _at_rate(given: Setting, grid: Grid) -> Grid:
-    """With an arrival rate: waiting of Poisson arrivals for what each point can carry (see `poisson_wait`)."""
-    rate = given.job.rate
-    if rate is None or grid.mode == "decode":
-        return grid
-    service = np.where(np.isnan(grid.ttft), 0.0, grid.ttft)
-    wait = poisson_wait(rate, grid.rate, service)
-    return replace(grid, ttft=np.where(grid.rate >= rate, grid.ttft + wait * 0.0, grid.ttft))
 
 
 def feasible(given: Setting, grid: Grid) -> Any:
