@@ -20,7 +20,7 @@ from tonnage.serve.points import Point, PrefillPoint, Traffic, decode_only, pref
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.spread import spread
 from tonnage.serve.step import Service
-from tonnage.serve.tuning import Constants, tuning
+from tonnage.serve.tuning import Constants, independent, tuning
 from tonnage.system import per_die
 
 Array = NDArray[np.float64]
@@ -103,7 +103,8 @@ def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
         pools = [pool for pool in ahead if pool is not None]
         second = _layouts(pools, first)
         count = count + _array([pool.count for pool in pools])
-    service = Service(first.arch, chip, how.precision, tuned)
+    alone = first.rate is not None and first.mode == "aggregated"
+    service = Service(first.arch, chip, how.precision, independent(tuned) if alone else tuned)
     return Group(
         tuple(cases), service, how, engines, _traffic(cases, float(tuned.acceptance)), layout, replicas, count, *second
     )

@@ -18,7 +18,7 @@ from tonnage.serve.memory import Memory, memory, sequence_bytes
 from tonnage.serve.points import Point, Traffic, decode_only, prefill_only, together
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.step import Service
-from tonnage.serve.tuning import Constants, constants, tuning
+from tonnage.serve.tuning import Constants, constants, independent, tuning
 from tonnage.system import System, per_die
 
 Array = NDArray[np.float64]
@@ -86,9 +86,8 @@ def setting(job: ServeJob, system: System, fitted: Constants | None = None) -> S
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
         plain["imbalance"] = job.imbalance
-    if job.concurrency is None:
-        plain["burst"] = 1.0  # independent arrivals; only closed loops come in lumps
-    service = Service(job.arch, die, how.precision, replace(tuned, **plain))
+    fixed = replace(tuned, **plain)
+    service = Service(job.arch, die, how.precision, fixed if job.concurrency is not None else independent(fixed))
     drafts = job.speculative
     traffic = Traffic(
         isl=float(job.isl),

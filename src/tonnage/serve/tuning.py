@@ -66,6 +66,18 @@ _SHARED = (
 _OF_ENGINE = ("host", "sequence", "interference", "burst", "admission")
 
 
+ADMISSION = 0.01
+"""Seconds that HTTP, tokeniser and scheduler take of a request that arrives alone. An assumption, 3 to 30 ms:
+TensorRT-LLM's online tables of 2024 leave about as much beside the prefill of Llama-3.1-8B."""
+
+
+def independent(tuned: Tuning) -> Tuning:
+    """The tuning for requests that arrive by themselves (Poisson): `burst` and `admission` are fitted on closed loops,
+    which start and return in lumps.
+    """
+    return replace(tuned, burst=1.0, admission=ADMISSION)
+
+
 @dataclass(frozen=True)
 class Constants:
     """The fitted constants: shared by all; by engine; by vendor; and the log-spread of what they leave unexplained."""
