@@ -46,6 +46,10 @@ SMALL = "small sources"
 
 CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
 
+REQUEST = ("isl", "osl", "hit", "drafts", "accepted", "context")
+LOADS = ("pp", "pp_ahead", "dp", "running", "chunk", "mixed", "population", "most", "arrival", "replicas")
+LOADS = (*LOADS, "accelerators", "servers", "ttft")
+
 ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
 
 
@@ -155,9 +159,7 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
     """Evaluate all cases once; their steps stay as they are while the constants move a little."""
     n = len(cases)
     names = [f.name for f in fields(Parts)]
-    store = {key: np.zeros(n) for key in ("pp", "pp_ahead", "dp", "running", "chunk", "mixed", "population", "most", "arrival",
-                                           "replicas", "accelerators", "servers", "ttft", "isl", "osl", "hit", "drafts",
-                                           "accepted", "context")}  # fmt: skip
+    store = {key: np.zeros(n) for key in (*LOADS, *REQUEST)}
     decode, both = ({name: np.zeros(n) for name in names} for _ in range(2))
     mode, engine, vendor, immature, formats = (np.empty(n, dtype=object) for _ in range(5))
     unknown = np.zeros(n, dtype=bool)
@@ -176,16 +178,17 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             immature[i] = kernels(group.service.die, group.service.precision)
             formats[i] = arithmetic(group.service.die, group.service.precision)
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
-    traffic = Traffic(*(store[key] for key in ("isl", "osl", "hit", "drafts", "accepted", "context")))
-    rest = {key: store[key] for key in store if key not in ("isl", "osl", "hit", "drafts", "accepted", "context")}
-    return Flat(mode=mode, engine=engine, vendor=vendor, immature=immature, arithmetic=formats, traffic=traffic, unknown_acceptance=unknown,
-                decode=Parts(**decode), both=Parts(**both), **rest)  # fmt: skip
+    traffic = Traffic(*(store[key] for key in REQUEST))
+    names_of = {"mode": mode, "engine": engine, "vendor": vendor, "immature": immature, "arithmetic": formats}
+    steps = {"decode": Parts(**decode), "both": Parts(**both)}
+    rest = {key: store[key] for key in LOADS}
+    return Flat(**names_of, traffic=traffic, unknown_acceptance=unknown, **steps, **rest)
 
 
 def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) -> None:
     """The arrays of one group into those of all."""
     traffic, point = group.traffic, found.decode
-    for key in ("isl", "osl", "hit", "drafts", "accepted", "context"):
+    for key in REQUEST:
         store[key][at] = getattr(traffic, key)
     store["pp"][at] = group.layout.pp
     store["dp"][at] = group.layout.dp
