@@ -8,8 +8,9 @@ from tonnage import catalog
 from tonnage.model import load
 from tonnage.system import System, accelerator
 from tonnage.train import TrainJob, plan
-from tonnage.train.stages import mixed, rl_round
+from tonnage.train.stages import rl_round
 from tonnage.train.switch import Move, switch
+from tonnage.train.unlike import mixed
 
 CATALOG = catalog.load()
 JOB = TrainJob(load("llama-3.1-8b", CATALOG), 4096, 1024, 1e12)

@@ -1,19 +1,24 @@
 """One training run: memory, schedule, step time, search, goodput, cost."""
 
+from tonnage.train.anchor import Level, Measured, level, leveled
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import Memory
 from tonnage.train.result import Alternative, Search, TrainPlan
 from tonnage.train.search import Evaluation, describe, evaluate, plan, predict
 from tonnage.train.stack import Stack
-from tonnage.train.stages import Mixed, Round, mixed, rl_round
+from tonnage.train.stages import Round, rl_round
 from tonnage.train.switch import Move, Switch, switch
+from tonnage.train.unlike import Mixed, Part, mixed, show_parts, whole
 
 __all__ = [
     "Alternative",
     "Evaluation",
+    "Level",
+    "Measured",
     "Memory",
     "Mixed",
     "Move",
+    "Part",
     "Round",
     "Search",
     "Stack",
@@ -22,9 +27,13 @@ __all__ = [
     "TrainPlan",
     "describe",
     "evaluate",
+    "level",
+    "leveled",
     "mixed",
     "plan",
     "predict",
     "rl_round",
+    "show_parts",
     "switch",
+    "whole",
 ]

@@ -5,6 +5,7 @@ References: Young 1974; Daly 2006 (doi 10.1016/j.future.2004.11.016); the failur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,11 +82,23 @@ def goodput(system: System) -> Goodput:
     Daly's sqrt(2 w M) - w, and of the time (1 - (R + d/2)/M) / (1 + w/d) is useful: each interruption costs the
     recovery R and half a checkpoint distance d on average.
     """
-    found = failures(system)
-    middle = _share(found.rate * system.count, WRITE[1], RECOVERY[1])
-    best = _share(found.low * system.count, WRITE[0], RECOVERY[0])
-    worst = _share(found.high * system.count, WRITE[2], RECOVERY[2])
-    mtbf = 1.0 / (found.rate * system.count)
+    return _effective(failures(system), system.count)
+
+
+def together(systems: Sequence[System]) -> Goodput:
+    """The same for one run over several systems: an interruption of one stops all, so their rates add."""
+    found = [(failures(system), system.count) for system in systems]
+    count = sum(size for _, size in found)
+    low, rate, high = (sum(getattr(f, name) * size for f, size in found) / count for name in ("low", "rate", "high"))
+    source = "; ".join(dict.fromkeys(record.source for record, _ in found))
+    return _effective(Failures(rate, low, high, source), count)
+
+
+def _effective(found: Failures, count: int) -> Goodput:
+    middle = _share(found.rate * count, WRITE[1], RECOVERY[1])
+    best = _share(found.low * count, WRITE[0], RECOVERY[0])
+    worst = _share(found.high * count, WRITE[2], RECOVERY[2])
+    mtbf = 1.0 / (found.rate * count)
     return Goodput(middle, worst, best, daly(mtbf, WRITE[1]), mtbf, found)
 
 

@@ -40,7 +40,7 @@ class Switch:
     lost: steps since the last checkpoint; check: tokens trained twice. break_even_tokens: to be trained after the move
     until both choices are level, None when the new system is not faster; break_even: the same in seconds from the move
     on; saved: seconds saved over the rest of the run (negative: lost); cost: USD for idle accelerators of the new
-    system, None when unpriced.
+    system, None when unpriced; stay, move: seconds to the end of the run without and with the move, pause included.
     """
 
     checkpoint: float
@@ -54,6 +54,8 @@ class Switch:
     break_even: float | None
     saved: float
     cost: float | None
+    stay: float
+    move: float
 
     @property
     def worth(self) -> bool:
@@ -95,6 +97,8 @@ def switch(
         break_even=None if level is None else level / before,
         saved=remaining * gain - pause,
         cost=None if price is None else price * pause * new[0].count,
+        stay=remaining / before,
+        move=pause + remaining / after,
     )
 
 
