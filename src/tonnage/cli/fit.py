@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, Result, finish
 from tonnage.errors import InputError, Problem
-from tonnage.report.answer import Answer, Table
+from tonnage.report.answer import Answer, Table, show_held
 
 if TYPE_CHECKING:
     from tonnage.serve import FitPlan
@@ -112,7 +112,7 @@ def _answer(model: str, on: str, system: System, plan: FitPlan) -> Answer:
     )
     rows = [
         ("layout", f"{plan.layout_text}; {plan.engine} defaults"),
-        ("memory", f"{units.show_memory(held['total'])} of {units.show_memory(held['capacity'])} each: {per}"),
+        ("memory", f"{show_held(held)} each: {per}"),
         (
             "cache",
             f"{plan.kv_bytes_per_token:,.0f} bytes a token; {units.show_tokens(plan.cached_tokens)} tokens in all",

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, Result, finish
 from tonnage.errors import InputError, Problem
-from tonnage.report.answer import Answer, Table
+from tonnage.report.answer import Answer, Table, show_held
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -304,10 +304,10 @@ def _layout(plan: ServePlan) -> str:
 def _memory(plan: ServePlan) -> str:
     held = plan.memory
     parts = ", ".join(f"{n.replace('_', ' ')} {units.show_memory(v)}" for n, v in held.items() if n not in _SUMS)
-    return f"{units.show_memory(held['total'])} of {units.show_memory(held['capacity'])} each: {parts}"
+    return f"{show_held(held)} each: {parts}"
 
 
-_SUMS = ("total", "capacity")
+_SUMS = ("total", "capacity", "reported")
 
 
 def _speed(plan: ServePlan) -> str:

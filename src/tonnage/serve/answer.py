@@ -89,7 +89,7 @@ def memory_of(given: Setting, point: Grid) -> dict[str, float]:
         "buffers": float(np.ravel(room.buffers)[0]),
     }
     rows["total"] = sum(rows.values())
-    rows["capacity"] = room.capacity
+    rows |= {"capacity": room.labelled, "reported": room.capacity}
     return {name: value * given.dies for name, value in rows.items()}
 
 

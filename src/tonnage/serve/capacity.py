@@ -140,7 +140,8 @@ def _plan(
         "activations": activations * dies,
         "buffers": float(held.buffers) * dies,
         "total": (weights + activations + float(held.buffers) + max(pool, 0.0)) * dies,
-        "capacity": held.capacity * dies,
+        "capacity": held.labelled * dies,
+        "reported": held.capacity * dies,
     }
     outcome = FEASIBLE if longest >= 1 else infeasible(_lack(arch, system, how, figures, -pool * dies))
     fits = outcome.feasible
@@ -199,9 +200,9 @@ def _lack(arch: Architecture, system: System, how: Formats, figures: Mapping[str
     title = system.accelerator.title
     text = (
         f"{arch.title} in {how.weights} needs {show_memory(figures['total'])} on each {title}, "
-        f"{show_memory(max(lacking, 0.0))} more than an engine may use of {show_memory(figures['capacity'])}"
+        f"{show_memory(max(lacking, 0.0))} more than an engine may use of {show_memory(figures['reported'])}"
     )
-    room = figures["capacity"] * 0.9 - figures["buffers"] - figures["activations"]
+    room = figures["reported"] * 0.9 - figures["buffers"] - figures["activations"]
     chips = math.ceil(system.count * figures["weights"] * 1.05 / max(room, 1.0)) if room > 0 else 0
     ways = []
     if chips > system.count:

@@ -46,6 +46,11 @@ class Memory:
     capacity: float
 
     @property
+    def labelled(self) -> float:
+        """Memory on the data sheet [byte]; `capacity` is what drivers report."""
+        return self.capacity / REPORTED
+
+    @property
     def sequences(self) -> Numbers:
         """Sequences that fit at once on one attention replica; 0 or less when the weights alone do not fit."""
         if self.state_share is None:

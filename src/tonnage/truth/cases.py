@@ -27,7 +27,7 @@ MAX_ROWS = 200_000
 MAX_DEPTH = 12
 
 
-class Skip(Exception):  # noqa: N818 - a value of control flow, not an error of the user's
+class Skip(Exception):  # a value of control flow, not an error of the user's
     """A case that cannot be used; its text is the reason, the same for all cases of that kind."""
 
 
