@@ -244,6 +244,7 @@ wall-clock times longer, never shorter.
 
 {table(("what", "bar", "tonnage", "peer", "ratio"), peers)}"""
     options.output.write_text(page, encoding="utf-8")
+    print(page)
     print(options.output, file=sys.stderr)
 
 

@@ -31,8 +31,16 @@ def peer() -> dict[str, tuple[float, float]]:
         return {row["id"]: (float(row["tpot"]), float(row["ttft"])) for row in csv.DictReader(file)}
 
 
+def bars(lines: list[str], heading: str) -> list[str]:
+    """The lines under a heading down to the next one: the figures beside their bars."""
+    text = "\n".join(lines).split("\n")
+    start = text.index(heading)
+    end = next(i for i in range(start + 1, len(text)) if text[i].startswith("#"))
+    return text[start:end]
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the page, and print the figures beside their bars."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=OUT)
     options = parser.parse_args()
@@ -43,6 +51,7 @@ def main() -> None:
     lines += training_page(accuracy("train", facts, chips=True), library)
     lines += serving_page(accuracy("serve", facts, chips=True), library, peer())
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
+    print("\n".join([*bars(lines, "## Training"), *bars(lines, "## Serving")]))
     print(f"{options.output} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 
 
