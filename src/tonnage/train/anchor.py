@@ -50,12 +50,12 @@ class Level:
 def level(job: TrainJob, system: System, runs: Sequence[Measured]) -> Level:
     """The level of the runs most like this one.
 
-    Those of the same model on the same chip count; where there is none, those on the chip that are dense or mixtures as
-    it is; else all on the chip. Each is predicted as `predict` does, what is open set to the best. The spread is that of
-    published runs around others of their model and chip (`scatter`), or of these runs around their level if that is
-    wider. Raises `InputError` when no run is on the chip, or when the level is over `LARGEST` either way.
+    Those of the same model, chip and precision count; where there is none, those on the chip that are dense or mixtures
+    as it is; else all on the chip. Each is predicted as `predict` does, what is open set to the best. The spread is
+    that of published runs around others as like (`scatter`), or of these runs around their level if that is wider.
+    Raises `InputError` when no run is on the chip, or when the level is over `LARGEST` either way.
     """
-    chosen, like = _like(job, system, runs)
+    chosen, like, keys = _like(job, system, runs)
     if not chosen:
         raise InputError(Problem(f"no run of this file is on {system.accelerator.name}", "--anchor"))
     logs = [math.log(run.rate / _predicted(run)) for run in chosen]
@@ -64,15 +64,26 @@ def level(job: TrainJob, system: System, runs: Sequence[Measured]) -> Level:
         text = f"the measured rates are {math.exp(middle):.2g} times the predicted ones: another set-up"
         raise InputError(Problem(text, "--anchor"))
     own = 1.645 * float(np.std(logs, ddof=1)) if len(logs) > 2 else 0.0
-    return Level(math.exp(middle), max(scatter(job.arch.moe), own, NARROWEST), len(chosen), len(runs), like)
+    return Level(math.exp(middle), max(scatter(job.arch.moe, keys), own, NARROWEST), len(chosen), len(runs), like)
 
 
-def _like(job: TrainJob, system: System, runs: Sequence[Measured]) -> tuple[list[Measured], str]:
+SAME = ("chip", "params", "precision")
+"""What published runs must share to be as like each other as runs of one model on one chip."""
+
+
+def _like(job: TrainJob, system: System, runs: Sequence[Measured]) -> tuple[list[Measured], str, tuple[str, ...]]:
+    """(the runs that count, in what they are like, what published runs as like share)."""
     here = [run for run in runs if run.system.accelerator.name == system.accelerator.name]
-    same = [run for run in here if run.job.arch.name == job.arch.name]
     kind = [run for run in here if run.job.arch.moe == job.arch.moe]
-    choices = ((same, "of this model on this chip"), (kind, "of this kind on this chip"), (here, "on this chip"))
-    return next(((found, words) for found, words in choices if found), ([], ""))
+    same = [run for run in kind if run.job.arch.name == job.arch.name and run.job.compute == job.compute]
+    for found, words, keys in (
+        (same, "of this model on this chip", SAME),
+        (kind, "of this kind on this chip", SAME[:1]),
+        (here, "on this chip", SAME[:1]),
+    ):
+        if found:
+            return found, words, keys
+    return [], "", SAME
 
 
 def _predicted(run: Measured) -> float:
@@ -82,16 +93,16 @@ def _predicted(run: Measured) -> float:
     return rate
 
 
-def scatter(moe: bool) -> float:
-    """Half-width of the 90 % interval of published runs around the median of the others of their model and chip.
+def scatter(moe: bool, keys: tuple[str, ...] = SAME) -> float:
+    """Half-width of the 90 % interval of published runs around the median of the others that share `keys`.
 
-    From the residuals of runs whose source was left out of the fit: what is left of them once the level of a model on a
-    chip is known. One vote for each (model, chip).
+    From the residuals of runs whose source was left out of the fit: what is left of them once the level of the others
+    is known. One vote for each combination of keys.
     """
     held: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for run in fitted()[1].get("runs", []):
         if run["moe"] == moe:
-            held[(run["chip"], run["params"])].append(math.log1p(run["error"]))
+            held[tuple(run[key] for key in keys)].append(math.log1p(run["error"]))
     values, votes = [], []
     for logs in held.values():
         if len(logs) > 1:
