@@ -15,7 +15,7 @@ from tonnage.report.answer import Answer, Table, show_held
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.serve import Constants, Price, ServeJob, ServePlan, Speculation
+    from tonnage.serve import Constants, Power, Price, ServeJob, ServePlan, Speculation
     from tonnage.system import System
 
 
@@ -42,6 +42,8 @@ def serve(
     batch: str | None = None,
     imbalance: str | None = None,
     price: str | None = None,
+    price_list: str | None = None,
+    power_share: str | None = None,
     place: Annotated[str | None, Parameter(name="--in")] = None,
     anchor: Path | None = None,
     common: Common = COMMON,
@@ -90,6 +92,12 @@ def serve(
         load of the hottest expert rank over the mean, such as 1.1.
     price
         of one accelerator, such as $2.10/h; default the catalogue's best match.
+    price_list
+        what the tokens are sold at, for the margin of a day: a model of the catalogue, such as deepseek-r1, or the
+        list of a day, such as deepseek-v3@2025-03-01.
+    power_share
+        share of its rated power that an accelerator draws, such as 0.8; if not given, all that is provisioned for it
+        where that is known, else its whole rating.
     place
         where the price is asked, such as CN.
     anchor
@@ -102,17 +110,18 @@ def serve(
     asked = read.job(inputs)
     fleets = [read.fleet(text) for text in on]
     quoted = read.optional(price, "price", "--price")
+    drawn = None if power_share is None else read.share(power_share, "--power-share")
     layouts = [read.layout(layout, "--layout"), read.layout(prefill_layout, "--prefill-layout")]
     if read.problems:
         raise InputError(read.problems)
-    return _serve(model, asked, fleets, quoted, layouts, inputs, common)
+    return _serve(model, asked, fleets, (quoted, drawn), layouts, inputs, common)
 
 
 def _serve(
     model: str,
     asked: dict[str, Any],
     fleets: list[tuple[int, str]],
-    quoted: float | None,
+    given: tuple[float | None, float | None],
     layouts: list[dict[str, int] | None],
     inputs: dict[str, Any],
     common: Common,
@@ -125,17 +134,20 @@ def _serve(
     from tonnage.system import System, accelerator
 
     catalog = common.load_catalog()
-    place = inputs["in"]
+    place, (quoted, drawn) = inputs["in"], given
     systems = [System(accelerator(chip, catalog, common.date()), count) for count, chip in fleets]
     found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, systems[0], place, common)
-    job = room.ServeJob(arch=load(model, catalog), price=found, **asked)
+    listed = room.price_list(inputs["price_list"], catalog, common.date()) if inputs["price_list"] else None
+    powers = [_power(catalog, one, drawn, common) for one in systems]
+    job = room.ServeJob(arch=load(model, catalog), price=found, power=powers[0], price_list=listed, **asked)
     if len(systems) > 1:
-        plan = _mixed(job, systems, catalog, place, common, quoted)
+        jobs = [replace(job, power=power) for power in powers]
+        plan = _mixed(jobs, systems, catalog, place, common, quoted)
     else:
         fitted = _anchored(Path(inputs["anchor"]), job, systems[0], catalog) if inputs["anchor"] else None
         plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted)
-    if fact:
-        plan = replace(plan, sources=(*plan.sources, fact))
+    more = [fact, *(power.source for power in powers if power is not None)]
+    plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
     command = f"tonnage serve {model} {' '.join(f'--on {text}' for text in inputs['on'])}"
     answer = _answer(command, job, title, plan)
@@ -158,6 +170,13 @@ class _Reader:
 
     def optional(self, text: str | None, kind: str, flag: str) -> Any:
         return None if text is None else self.number(text, kind, flag)
+
+    def share(self, text: str, flag: str) -> float:
+        """A share above 0 and at most 1."""
+        value = float(self.number(text, "share", flag))
+        if not 0 < value <= 1:
+            self.problems.append(Problem(f"expected a share above 0 and at most 1, got {value:g}", flag))
+        return value
 
     def job(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Fields of the job, but for the model and the price."""
@@ -204,14 +223,21 @@ class _Reader:
 
 
 def _mixed(
-    job: ServeJob, systems: list[System], catalog: Catalog, place: str | None, common: Common, quoted: float | None
+    jobs: list[ServeJob],
+    systems: list[System],
+    catalog: Catalog,
+    place: str | None,
+    common: Common,
+    quoted: float | None,
 ) -> ServePlan:
     """Several fleets under one service, each with its own price."""
     from dataclasses import replace
 
     from tonnage.serve import plan_mixed
 
-    jobs = [replace(job, price=job.price if quoted else _price(catalog, one, place, common)[0]) for one in systems]
+    if not quoted:
+        prices = [_price(catalog, one, place, common)[0] for one in systems]
+        jobs = [replace(job, price=price) for job, price in zip(jobs, prices, strict=True)]
     return plan_mixed(jobs, systems)
 
 
@@ -260,6 +286,23 @@ def _price(catalog: Catalog, system: System, place: str | None, common: Common) 
     return Price(best.value, text, best.low, best.high, best.fact), best.fact
 
 
+def _power(catalog: Catalog, system: System, share: float | None, common: Common) -> Power | None:
+    """What one accelerator draws: all that is provisioned for it, or a share of its rating; None if not known."""
+    from tonnage.serve import Power
+
+    facts = catalog.facts_of(system.accelerator.name, common.date())
+    rated, whole = facts.get("power"), facts.get("all_in_power")
+    if whole is not None and share is None:
+        return Power(whole.number, f"all-in, {units.show_number(whole.number)} W, {whole.source}", whole.id)
+    watts = rated.number if rated is not None else system.accelerator.power
+    if watts is None:
+        return None
+    part = 1.0 if share is None else share
+    return Power(
+        watts * part, f"{part:.0%} of the rated {units.show_number(watts)} W", "" if rated is None else rated.id
+    )
+
+
 def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
     if not plan.outcome.feasible:
         return _refusal(job, title, plan)
@@ -268,6 +311,7 @@ def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
         ("memory", _memory(plan)),
         ("speed", _speed(plan)),
         ("cost", _cost(job, plan)),
+        *_day(plan),
         ("bound by", _bound(plan)),
         ("doubt", _doubt(plan)),
         ("assumed", f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"),
@@ -331,10 +375,28 @@ def _cost(job: ServeJob, plan: ServePlan) -> str:
     if job.price is None or plan.price is None:
         return "unpriced: no price is known for all of these chips; give one with --price"
     parts = []
-    for name, value in (("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)):
+    named = [("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)]
+    if plan.cost_per_million_cached_tokens is not None:
+        named[:1] = [("fresh", plan.cost_per_million_fresh_tokens), ("cached", plan.cost_per_million_cached_tokens)]
+    for name, value in named:
         if value is not None:
             parts.append(f"${units.show_number(value)} per M {name} tokens")
     return f"{', '.join(parts)} at {units.show_price(job.price.value)} ({job.price.basis})"
+
+
+def _day(plan: ServePlan) -> list[tuple[str, str]]:
+    """Revenue, cost and margin of a day, and energy, where a price list is asked for."""
+    if plan.day is None:
+        return []
+    held = plan.day
+    text = f"${units.show_number(held['revenue_per_day'])} at list prices ({held['price_list']})"
+    if held["margin"] is not None:
+        text += f", ${units.show_number(held['cost_per_day'])} of accelerators: margin {held['margin']:.0%} of revenue"
+    rows = [("a day", text)]
+    if plan.energy_per_million_output_tokens is not None:
+        kwh = units.show_number(plan.energy_per_million_output_tokens / 3.6e6)
+        rows.append(("energy", f"{kwh} kWh per M output tokens ({plan.power})"))
+    return rows
 
 
 def _bound(plan: ServePlan) -> str:

@@ -3,7 +3,8 @@
 from tonnage.serve.anchor import Measured, anchored
 from tonnage.serve.capacity import FitPlan, fit, show_serving
 from tonnage.serve.case import Case, Estimate, Pool, Prediction
-from tonnage.serve.job import ACCEPTANCE, Price, ServeJob, Speculation
+from tonnage.serve.cost import Margin, margin, price_list, revenue
+from tonnage.serve.job import ACCEPTANCE, Power, Price, PriceList, ServeJob, Speculation
 from tonnage.serve.mixed import plan_mixed
 from tonnage.serve.plan import ServePlan, plan
 from tonnage.serve.predict import predict
@@ -15,18 +16,24 @@ __all__ = [
     "Constants",
     "Estimate",
     "FitPlan",
+    "Margin",
     "Measured",
     "Pool",
+    "Power",
     "Prediction",
     "Price",
+    "PriceList",
     "ServeJob",
     "ServePlan",
     "Speculation",
     "anchored",
     "constants",
     "fit",
+    "margin",
     "plan",
     "plan_mixed",
     "predict",
+    "price_list",
+    "revenue",
     "show_serving",
 ]

@@ -49,6 +49,28 @@ class Price:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What an accelerator draws [W], and what that figure is of: the chip at a share of its rating, or all that is
+    provisioned for it (server, network, cooling).
+    """
+
+    value: float
+    basis: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """What an API charges for input found in the cache, other input, and output [USD/token]; facts: their ids."""
+
+    cached: float
+    fresh: float
+    output: float
+    basis: str
+    facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ServeJob:
     """One service.
 
@@ -60,7 +82,7 @@ class ServeJob:
     `prefill` or `decode`; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; memory_share: as in `Engine`; price: what an
-    accelerator costs.
+    accelerator costs; power: what it draws; price_list: what the tokens are sold at.
     """
 
     arch: Architecture
@@ -81,6 +103,8 @@ class ServeJob:
     chunk: int | None = None
     memory_share: float | None = None
     price: Price | None = None
+    power: Power | None = None
+    price_list: PriceList | None = None
 
 
 def check(job: ServeJob) -> None:

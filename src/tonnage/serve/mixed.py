@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
-from typing import Any
+from typing import Any, TypeVar
 
 from tonnage.errors import Outcome, infeasible
-from tonnage.serve.cost import per_million
-from tonnage.serve.job import ServeJob
+from tonnage.serve.cost import day, input_costs, per_million
+from tonnage.serve.job import Power, Price, ServeJob
 from tonnage.serve.plan import ServePlan, plan
+from tonnage.serve.points import Traffic
 from tonnage.system import System
 
 
@@ -88,17 +89,14 @@ def _joined(
     """The figures of all fleets together; `lead` gives what belongs to one of them."""
     count = float(sum(system.count for system in systems))
     output, given = rate * float(jobs[0].osl) / count, rate * float(jobs[0].isl) / count
-    prices = [job.price for job in jobs]
-    mean = None
-    if all(price is not None for price in prices):
-        bill = sum(p.value * s.count for p, s in zip(prices, systems, strict=True) if p is not None)
-        mean = replace(prices[0], value=bill / count) if prices[0] is not None else None
+    mean, drawn = _mean([job.price for job in jobs], systems), _mean([job.power for job in jobs], systems)
     share = lead.breakdown.get("prefill", 0.0)
     if lead.mode == "disaggregated" and lead.prefill_layout:
         share = next((part["count"] for part in parts if part["does"] == "prefill"), 0.0) / count or share
     wide = (lead.output_tokens_per_second_per_accelerator_high or 1.0) / (
         lead.output_tokens_per_second_per_accelerator or 1.0
     )
+    listed = jobs[0].price_list.facts if jobs[0].price_list else ()
     slowest = max(used, key=lambda one: one.tpot or 0.0)
     return replace(
         lead,
@@ -115,6 +113,53 @@ def _joined(
         cost_per_million_input_tokens=per_million(mean, share, given),
         cost_per_million_output_tokens=per_million(mean, 1 - share, output),
         price=None if mean is None else "mean of the fleets",
+        **_money(jobs[0], used, mean, drawn, share, rate, count),
         parts=parts,
-        sources=tuple(dict.fromkeys(fact for system in systems for fact in system.accelerator.facts)),
+        sources=tuple(dict.fromkeys(fact for system in systems for fact in (*system.accelerator.facts, *listed))),
     )
+
+
+Each = TypeVar("Each", Price, Power)
+
+
+def _mean(values: Sequence[Each | None], systems: Sequence[System]) -> Each | None:
+    """Mean over all accelerators; None when one of them is not known."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return None
+    total = sum(value.value * system.count for value, system in zip(known, systems, strict=True))
+    return replace(known[0], value=total / sum(system.count for system in systems))
+
+
+def _money(
+    job: ServeJob,
+    used: Sequence[ServePlan],
+    price: Price | None,
+    power: Power | None,
+    share: float,
+    rate: float,
+    count: float,
+) -> dict[str, Any]:
+    """Cost of fresh and cached input, energy, and a day at a price list, of all fleets together."""
+    isl, hit = float(job.isl), float(job.cache_hit)
+    given, output = rate * isl / count, rate * float(job.osl) / count
+    fresh_cost, cached_cost = input_costs(price, share, given, hit, _cached(used, hit))
+    traffic = Traffic(isl=job.isl, osl=job.osl, hit=job.cache_hit)
+    sold = day(job.price_list, price, count, rate, traffic)
+    return {
+        "cost_per_million_fresh_tokens": fresh_cost,
+        "cost_per_million_cached_tokens": cached_cost,
+        "energy_per_million_input_tokens": per_million(power, share, given),
+        "energy_per_million_output_tokens": per_million(power, 1 - share, output),
+        "power": None if power is None else "mean of the fleets",
+        "day": None if sold is None else sold.to_json(),
+    }
+
+
+def _cached(used: Sequence[ServePlan], hit: float) -> float | None:
+    """Share of prefill's time that cached tokens cost, of the first fleet that prefills."""
+    for one in used:
+        cached, whole = one.cost_per_million_cached_tokens, one.cost_per_million_input_tokens
+        if cached is not None and whole:
+            return cached * hit / whole
+    return None

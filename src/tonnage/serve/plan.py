@@ -14,7 +14,7 @@ from tonnage.layout import Layout
 from tonnage.serve import search
 from tonnage.serve.answer import Speeds, breakdown, describe, memory_of, speeds
 from tonnage.serve.capacity import fit, show_serving
-from tonnage.serve.cost import per_million
+from tonnage.serve.cost import cached_share, day, input_costs, per_million
 from tonnage.serve.job import ServeJob, check
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.spread import Doubt, doubt
@@ -29,7 +29,7 @@ KEPT = 5
 class ServePlan:
     """A service as it would run. Times [s]; rates per accelerator over all accelerators of the deployment; memory
     [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals; parts: what each of several fleets does.
-    Figures that a mode lacks are None.
+    Energy [J]; day: revenue, cost and margin of a day at a price list. Figures that a mode lacks are None.
     """
 
     outcome: Outcome
@@ -64,6 +64,12 @@ class ServePlan:
     frontier: tuple[dict[str, Any], ...]
     alternatives: tuple[dict[str, Any], ...]
     search: dict[str, float]
+    cost_per_million_fresh_tokens: float | None = None
+    cost_per_million_cached_tokens: float | None = None
+    energy_per_million_input_tokens: float | None = None
+    energy_per_million_output_tokens: float | None = None
+    power: str | None = None
+    day: dict[str, Any] | None = None
     nearest: dict[str, Any] | None = None
     parts: tuple[dict[str, Any], ...] = ()
     definitions: tuple[str, ...] = ()
@@ -83,6 +89,9 @@ DEFINITIONS = (
     "tpot: mean time per output token of a request after its first",
     "per accelerator: over all accelerators of the deployment, prefill pool and idle ones included",
     "cost: price of all accelerators, split between input and output by the time spent on prefill and decode",
+    "cached tokens: cost what attention over them adds to the prefill of fresh ones; keeping them is not priced",
+    "energy: power of all accelerators [J], split in the same way",
+    "day: every token of a day billed at the price list, against the price of all accelerators for a day",
 )
 
 
@@ -216,13 +225,35 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
         cost_per_million_input_tokens=per_million(job.price, prefill_share, given_in or 0.0),
         cost_per_million_output_tokens=per_million(job.price, 1 - prefill_share, output or 0.0),
         price=None if job.price is None else job.price.basis,
+        **_money(given, point, rate, given_in, output, prefill_share),
         frontier=_frontier(given, grids),
         alternatives=_alternatives(given, grids, point),
         search=counted,
         definitions=DEFINITIONS,
         evidence=sigma.evidence,
-        sources=given.system.accelerator.facts,
+        sources=(*given.system.accelerator.facts, *(job.price_list.facts if job.price_list else ())),
     )
+
+
+def _money(
+    given: Setting, point: Grid, rate: float, given_in: float | None, output: float | None, share: float
+) -> dict[str, Any]:
+    """Cost of fresh and of cached input, energy, and a day at a price list."""
+    job, traffic = given.job, given.traffic
+    cached = None
+    if given_in is not None:
+        cached = cached_share(given.service, point.ahead or point.layout, traffic, given.chunk)
+    fresh_cost, cached_cost = input_costs(job.price, share, given_in, float(traffic.hit), cached)
+    whole = point.mode in ("aggregated", "disaggregated")
+    sold = day(job.price_list, job.price, float(given.system.count), rate if whole else None, traffic)
+    return {
+        "cost_per_million_fresh_tokens": fresh_cost,
+        "cost_per_million_cached_tokens": cached_cost,
+        "energy_per_million_input_tokens": per_million(job.power, share, given_in or 0.0),
+        "energy_per_million_output_tokens": per_million(job.power, 1 - share, output or 0.0),
+        "power": None if job.power is None else job.power.basis,
+        "day": None if sold is None else sold.to_json(),
+    }
 
 
 def _guessed(job: ServeJob) -> bool:
