@@ -10,7 +10,7 @@ from tonnage.system import System, accelerator
 from tonnage.train import TrainJob, plan
 from tonnage.train.stages import rl_round
 from tonnage.train.switch import Move, switch
-from tonnage.train.unlike import mixed
+from tonnage.train.unlike import groups
 
 CATALOG = catalog.load()
 JOB = TrainJob(load("llama-3.1-8b", CATALOG), 4096, 1024, 1e12)
@@ -50,9 +50,9 @@ def test_a_stale_split_round_takes_the_slower_half_and_a_colocated_one_the_sum()
 
 
 def test_like_systems_share_a_batch_evenly_and_a_mixed_fleet_beats_its_best_part() -> None:
-    even = mixed(JOB, (H100, H100))
+    even = groups(JOB, (H100, H100))
     assert even.batches == (512, 512)
-    both = mixed(JOB, (H100, H800))
+    both = groups(JOB, (H100, H800))
     assert sum(both.batches) == JOB.global_batch
     assert both.batches[1] > both.batches[0]
     assert both.tokens_per_second > both.alone

@@ -36,6 +36,8 @@ def result(job: TrainJob, asked: Asked, catalog: Catalog) -> Result:
         "parts": parts,
         "way": found.way,
         "between": found.between,
+        "why": found.why or None,
+        "other": found.other,
         "gain": found.gain,
         "alone": found.alone,
     }
@@ -48,16 +50,18 @@ def _parts(job: TrainJob, found: Mixed, prices: Sequence[float | None], whole: T
     made = []
     for part, price in zip(found.parts, prices, strict=False):
         plan = part.plan.to_json()
+        share = part.batch / job.global_batch if found.way == "groups" else part.layers / job.arch.depth
         bill = None if price is None or whole.wall_time is None else price * whole.wall_time * part.system.count
         made.append(
             {
                 "chip": part.system.accelerator.name,
                 "count": part.system.count,
                 "global_batch": part.batch,
-                "share": part.batch / job.global_batch if found.way == "groups" else part.layers / job.arch.depth,
+                "share": share,
                 "layers": part.layers,
+                "place": part.place,
                 "step_time": part.step_time,
-                "tokens_per_second_per_accelerator": part.batch * job.seq / found.step_time / part.system.count,
+                "tokens_per_second_per_accelerator": share * found.tokens_per_second / part.system.count,
                 "price": price,
                 "cost": bill,
                 **{name: plan[name] for name in ("layout", "degrees", "memory", "breakdown", "mfu")},
@@ -79,6 +83,7 @@ def _answer(job: TrainJob, asked: Asked, found: Mixed, whole: TrainPlan, parts: 
     title = " + ".join(f"{part.system.count:,} {part.system.accelerator.title}" for part in found.parts)
     told = [
         ("split", _split(job, found)),
+        *((("why", found.why),) if found.why else ()),
         ("memory", "fullest part: " + rows.memory(whole)),
         ("speed", f"{rows.speed(whole)}; {units.show_tokens(found.tokens_per_second)} tokens/s in all"),
         ("gain", _gain(found)),
@@ -111,8 +116,9 @@ def _sentence(job: TrainJob, title: str, whole: TrainPlan) -> str:
 
 def _split(job: TrainJob, found: Mixed) -> str:
     if found.way == "stages":
-        shares = ", ".join(f"{part.layers} layers on {part.system.accelerator.name}" for part in found.parts)
-        return f"pipeline stages: {shares}"
+        order = sorted(found.parts, key=lambda part: part.place)
+        shares = ", ".join(f"{part.layers} layers on {part.system.accelerator.name}" for part in order)
+        return f"pipeline stages in this order: {shares}"
     shares = ", ".join(f"{part.batch:,} on {part.system.accelerator.name}" for part in found.parts)
     return f"data-parallel groups: of {job.global_batch:,} sequences {shares}"
 

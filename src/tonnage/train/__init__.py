@@ -8,7 +8,7 @@ from tonnage.train.search import Evaluation, describe, evaluate, plan, predict
 from tonnage.train.stack import Stack
 from tonnage.train.stages import Round, rl_round
 from tonnage.train.switch import Move, Switch, switch
-from tonnage.train.unlike import Mixed, Part, mixed, show_parts, whole
+from tonnage.train.unlike import Mixed, Part, groups, mixed, show_parts, whole
 
 __all__ = [
     "Alternative",
@@ -27,6 +27,7 @@ __all__ = [
     "TrainPlan",
     "describe",
     "evaluate",
+    "groups",
     "level",
     "leveled",
     "mixed",

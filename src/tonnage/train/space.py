@@ -29,7 +29,12 @@ def ranks(system: System) -> int:
 
 
 def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str, Ints]:
-    """Values of each degree worth trying; a fixed one alone."""
+    """Values of each degree worth trying; a fixed one alone.
+
+    ZB1P (zero bubble) is taken when it is asked for (`schedule=zb`) and not searched: no published run validates it, so
+    it would have to win by its doubt of 10 %, and interleaving or DualPipe leave less bubble than that to win; in a
+    prediction of a run whose schedule is not stated it would be taken for what hardly anyone ran.
+    """
     total = ranks(system)
     domain = min(system.accelerator.domain * system.accelerator.dies, 64)
     layers, experts = job.arch.depth, expert_count(job)

@@ -13,13 +13,17 @@ from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.layout import show_layout
 from tonnage.model.counts import flop_per_token, params
 from tonnage.system import System
+from tonnage.train.across import Stage, Staged, staged
+from tonnage.train.doubt import doubt
 from tonnage.train.goodput import together
 from tonnage.train.job import TrainJob
 from tonnage.train.result import Search, TrainPlan
-from tonnage.train.search import plan
+from tonnage.train.search import describe, plan
 from tonnage.units import HOUR
 
 Fixed = Sequence[Mapping[str, int]]
+UNPROVEN = 0.10
+"""Added log-doubt of a run on unlike chips, which hardly any published run validates; as of a schedule without runs."""
 EVIDENCE = ("interpolated", "extrapolated", "analytic")
 
 
@@ -28,7 +32,8 @@ class Part:
     """What one system does in a mixed run.
 
     plan: its layout, memory and time with its share; batch: sequences of each step that it takes; layers: decoder
-    layers that it holds; step_time: its own part of a step [s], without waiting for the others.
+    layers that it holds; step_time: its own part of a step [s], without waiting for the others; place: in the pipeline
+    of stages, 0 in groups.
     """
 
     system: System
@@ -36,6 +41,7 @@ class Part:
     batch: int
     layers: int
     step_time: float
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Mixed:
     way: `groups` (each holds the model and takes sequences of each batch) or `stages` (each holds layers and takes
     every sequence); step_time: of all together [s]; between: seconds of it for what crosses from part to part;
     tokens_per_second: of all together; alone: of the best system alone with the whole batch, NaN where none can;
-    binds: why it cannot be, then the figures are NaN; tried: plans made.
+    binds: why it cannot be, then the figures are NaN; tried: plans made; why: what the other way loses by, or why it
+    cannot be; other: its tokens per second, None where it cannot be.
     """
 
     way: str
@@ -56,6 +63,8 @@ class Mixed:
     alone: float
     binds: tuple[Bind, ...] = ()
     tried: int = 0
+    why: str = ""
+    other: float | None = None
 
     @property
     def plans(self) -> tuple[TrainPlan, ...]:
@@ -78,6 +87,55 @@ GRAINS = (1, 16, 64, 256, 1024)
 
 
 def mixed(job: TrainJob, systems: Sequence[System], fixed: Fixed | None = None) -> Mixed:
+    """The faster of data-parallel groups (`groups`) and one pipeline over all systems (`across.staged`), and why.
+
+    Where neither can be, `binds` are those of the groups.
+    """
+    wanted = fixed or [{}] * len(systems)
+    apart = groups(job, systems, wanted)
+    found = staged(job, systems, wanted)
+    if found is None:
+        none = "no pipeline over all of them fits" if apart.parts else ""
+        return replace(apart, why=none)
+    joint = _pipeline(job, found, apart)
+    if not apart.parts:
+        return replace(joint, why=f"groups cannot be: {apart.binds[0].text}")
+    if joint.step_time < apart.step_time:
+        return replace(joint, why=_why(joint, apart), other=apart.tokens_per_second)
+    return replace(apart, why=_why(apart, joint), other=joint.tokens_per_second)
+
+
+NAMES = {"groups": "data-parallel groups", "stages": "pipeline stages"}
+
+
+def _why(better: Mixed, other: Mixed) -> str:
+    """What the way not taken loses by."""
+    slower = other.step_time / better.step_time - 1
+    slowest = max(other.parts, key=lambda part: part.step_time)
+    cost = {name: _breakdown(other).get(name, 0.0) for name in ("bubble", "waiting", "between_parts")}
+    shares = ", ".join(
+        f"{name.replace('_', ' ')} {value / other.step_time:.1%}" for name, value in cost.items() if value > 0
+    )
+    share = f"{slowest.batch:,} sequences" if other.way == "groups" else f"{slowest.layers} layers"
+    held = f"held up by {slowest.system.accelerator.name} with {share}"
+    return f"{NAMES[other.way]} are {slower:.1%} slower: {held}; {shares}"
+
+
+def _pipeline(job: TrainJob, found: Staged, apart: Mixed) -> Mixed:
+    """A pipeline as a `Mixed`: each part's plan is of its layers alone."""
+    parts = tuple(_part(job, found.parts[place], place) for place in found.places)
+    rate = job.tokens_per_step / found.step_time
+    return Mixed("stages", parts, found.step_time, found.between, rate, apart.alone, (), apart.tried)
+
+
+def _part(job: TrainJob, stage: Stage, place: int) -> Part:
+    plan_ = describe(stage.job, stage.system, stage.layout)
+    plan_ = replace(plan_, outcome=FEASIBLE, memory=stage.memory, doubt=doubt(job, stage.system, stage.layout))
+    batches = job.global_batch / (int(stage.layout.dp) * int(stage.layout.mbs))
+    return Part(stage.system, plan_, job.global_batch, stage.layers, batches * stage.slow, place)
+
+
+def groups(job: TrainJob, systems: Sequence[System], fixed: Fixed | None = None) -> Mixed:
     """Data-parallel groups on unlike systems: a batch split in proportion to speed; each keeps its own layout.
 
     Every system is planned alone with the whole batch; their rates give the first split, the rates at that split the
@@ -197,7 +255,9 @@ def whole(job: TrainJob, found: Mixed, prices: Sequence[float | None], seconds: 
     systems, plans = [p.system for p in found.parts], found.plans
     count = sum(s.count for s in systems)
     sure = max((p.doubt for p in plans if p.doubt), key=lambda d: (d.spread, EVIDENCE.index(d.evidence)))
-    sure = replace(sure, evidence=max((p.evidence for p in plans), key=EVIDENCE.index))
+    reason = f"{sure.reason}; hardly any published run on unlike chips validates how they work together"
+    evidence = max((p.evidence for p in plans), key=EVIDENCE.index)
+    sure = replace(sure, evidence=evidence, spread=math.hypot(sure.spread, UNPROVEN), reason=reason)
     shrink, useful = math.exp(sure.spread), together(systems)
     rate = found.tokens_per_second / count
     mean = _per_token(job) * rate
