@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -67,10 +67,11 @@ def fit(
     context: float | None = None,
     engine_name: str | None = None,
     memory_share: float | None = None,
+    chunk: int | None = None,
 ) -> FitPlan:
     """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
 
-    max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
+    chunk: new tokens in a step at most, the engine's default where None. max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
@@ -78,6 +79,8 @@ def fit(
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
     asked = float(context or CONTEXT)
+    if chunk is not None:
+        chosen = replace(chosen, chunk=chunk)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
     return _plan(arch, system, how, chosen, found, held, best, asked)
