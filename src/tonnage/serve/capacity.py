@@ -71,7 +71,8 @@ def fit(
 ) -> FitPlan:
     """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
 
-    chunk: new tokens in a step at most, the engine's default where None. max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
+    chunk: new tokens in a step at most, the engine's default where None.
+    max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
