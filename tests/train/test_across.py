@@ -51,13 +51,14 @@ def test_the_step_by_hand() -> None:
 
 def test_a_thin_wire_between_parts_is_slower() -> None:
     thin = replace(H800, accelerator=replace(H800.accelerator, nic=1e9))
-    fast, slow = staged(JOB, (H100, H800), ({}, {})), staged(JOB, (H100, thin), ({}, {}))
+    same = {"dp": 32, "mbs": 1}
+    fast, slow = staged(JOB, (H100, H800), (same, same)), staged(JOB, (H100, thin), (same, same))
     assert fast is not None and slow is not None
     assert slow.between > fast.between and slow.step_time > fast.step_time
 
 
 def test_layers_are_whole_follow_speed_and_all_parts_fit() -> None:
-    found = staged(JOB, (H20, H100), ({}, {}))
+    found = staged(JOB, (H100, H20), ({"dp": 16, "mbs": 1}, {}))
     assert found is not None
     assert sum(part.layers for part in found.parts) == 32
     held = {part.system.accelerator.name: part.layers for part in found.parts}

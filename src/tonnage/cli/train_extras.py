@@ -224,6 +224,8 @@ def moved(
     new = system(asked.move.fleet, catalog, asked)
     (old_price, _), (new_price, facts) = paid(catalog, system_, asked), paid(catalog, new, asked)
     there = room.plan(job, new, price=new_price)
+    if level is not None and new.accelerator.name == system_.accelerator.name:
+        there = room.leveled(there, level)
     if not there.outcome.feasible:
         text = there.outcome.binds[0].text
         body = {"to": asked.inputs["move_to"], "outcome": there.outcome.reason, "bind": text}
@@ -337,7 +339,6 @@ def rounds(
 ) -> Extra | None:
     """A stage of GRPO-like training: one update for each batch of responses."""
     from tonnage import train as room
-    from tonnage.train.goodput import together
 
     want = asked.rollout
     if want is None:
@@ -355,31 +356,47 @@ def rounds(
             body = {"outcome": made.outcome.reason, "bind": text}
             return Extra(body, (("rl", text),), f"Its stage of reinforcement learning cannot be: {text}.", ())
     found, ends = _round(update, system_, trained, pool, served, want)
+    stage = _stage(job, found, (system_,) if want.fleet is None else (system_, pool), want, asked, catalog)
+    wall = stage.body["wall_time"]
+    body = (
+        vars(found)
+        | stage.body
+        | {
+            "total_low": ends[0],
+            "total_high": ends[1],
+            "wall_time_low": wall * ends[0] / found.total,
+            "wall_time_high": wall * ends[1] / found.total,
+            "update_layout": trained.to_json()["layout"],
+            "rollout_layout": served.layout_text,
+            "rollout_engine": served.engine,
+            "rollout_tokens_per_second_per_accelerator": served.output_tokens_per_second_per_accelerator,
+            "rollout_chip": pool.accelerator.name,
+            "rollout_count": pool.count,
+        }
+    )
+    rows = _round_rows(found, body, want, job)
+    return Extra(body, rows, stage.sentence, (*stage.sources, *served.sources))
+
+
+def _stage(
+    job: TrainJob, found: Round, pools: tuple[System, ...], want: RolloutAsked, asked: Asked, catalog: Catalog
+) -> Extra:
+    """All rounds of the stage: how many, how long with the goodput of all pools, what they cost."""
+    from tonnage.train.goodput import together
+
     many = want.tokens / (job.global_batch * want.length)
-    useful = together((system_,) if want.fleet is None else (system_, pool)).value
-    stage = many * found.total / useful
-    (own, facts), (other, more) = paid(catalog, system_, asked), paid(catalog, pool, asked)
-    bills = [_bill(stage, system_, own)] + ([] if want.fleet is None else [_bill(stage, pool, other)])
-    cost = None if any(bill is None for bill in bills) else sum(bill or 0.0 for bill in bills)
-    body = vars(found) | {
+    wall = many * found.total / together(pools).value
+    prices = [paid(catalog, one, asked) for one in pools]
+    bills = [_bill(wall, one, value) for one, (value, _) in zip(pools, prices, strict=True)]
+    body = {
         "rounds": many,
-        "total_low": ends[0],
-        "total_high": ends[1],
-        "wall_time": stage,
-        "wall_time_low": stage * ends[0] / found.total,
-        "wall_time_high": stage * ends[1] / found.total,
-        "cost": cost,
-        "pools": "colocated" if want.fleet is None else "split, one round stale" if want.stale else "split, in turns",
-        "update_layout": trained.to_json()["layout"],
-        "rollout_layout": served.layout_text,
-        "rollout_engine": served.engine,
-        "rollout_tokens_per_second_per_accelerator": served.output_tokens_per_second_per_accelerator,
-        "rollout_chip": pool.accelerator.name,
-        "rollout_count": pool.count,
+        "wall_time": wall,
+        "cost": None if any(bill is None for bill in bills) else sum(bill or 0.0 for bill in bills),
+        "pools": "colocated" if len(pools) == 1 else "split, one round stale" if want.stale else "split, in turns",
     }
-    said = f"{units.show_tokens(want.tokens)} rollout tokens take {units.show_time(stage)}, {many:,.0f} rounds of "
-    said += f"{units.show_time(found.total)}."
-    return Extra(body, _round_rows(found, body, want, job), said, (*facts, *more, *served.sources))
+    said = f"{units.show_tokens(want.tokens)} rollout tokens take {units.show_time(wall)}, {many:,.0f} rounds of "
+    facts = tuple(fact for _, known in prices for fact in known)
+    return Extra(body, (), f"{said}{units.show_time(found.total)}.", facts)
 
 
 def _served(job: TrainJob, pool: System, want: RolloutAsked) -> ServePlan:
