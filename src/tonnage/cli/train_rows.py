@@ -34,6 +34,8 @@ def answer(job: TrainJob, system: System, plan: TrainPlan, price: Price | None, 
         ("bound by", bound(plan)),
         ("doubt", doubt(plan)),
     ]
+    if fallback := _fallback(job, system):
+        rows.append(("assumed", fallback))
     if not plan.outcome.feasible and plan.outcome.binds[0].lift:
         rows.insert(1, ("nearest", str(plan.outcome.binds[0].lift)))
     tables = (breakdown(plan), *((_alternatives(plan),) if plan.alternatives else ()))
@@ -41,6 +43,13 @@ def answer(job: TrainJob, system: System, plan: TrainPlan, price: Price | None, 
     hints = (f"{command} --layout {plan.layout}  pins this layout; --json has every number",)
     sentence = _sentence(job, system, plan)
     return Answer(sentence, tuple(rows), tables, hints=hints, records=records, feasible=plan.outcome.feasible)
+
+
+def _fallback(job: TrainJob, system: System) -> str:
+    """What a chip without the precision asked for multiplies in instead."""
+    from tonnage.system import format_of, rate
+
+    return rate(system.accelerator, format_of(job.precision).compute).note
 
 
 def _sentence(job: TrainJob, system: System, plan: TrainPlan) -> str:
