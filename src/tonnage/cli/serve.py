@@ -101,7 +101,8 @@ def serve(
     place
         where the price is asked, such as CN.
     anchor
-        JSON Lines of points measured on these chips with this model; predictions are brought onto them.
+        points measured on these chips with this model: what `vllm bench serve` or `sglang.bench_serving` wrote, CSV, or
+        JSON Lines as in docs/cases.md; predictions are brought onto them.
     """
     inputs = {name: value for name, value in locals().items() if name != "common"}
     inputs |= {"on": list(on), "anchor": None if anchor is None else str(anchor), "as_of": common.as_of}
@@ -112,6 +113,9 @@ def serve(
     quoted = read.optional(price, "price", "--price")
     drawn = None if power_share is None else read.share(power_share, "--power-share")
     layouts = [read.layout(layout, "--layout"), read.layout(prefill_layout, "--prefill-layout")]
+    for given, flag in ((layout, "--layout"), (prefill_layout, "--prefill-layout")):
+        if given is not None and len(on) > 1:
+            read.problems.append(Problem("cannot be given for several --on: each has a layout of its own", flag))
     if read.problems:
         raise InputError(read.problems)
     return _serve(model, asked, fleets, (quoted, drawn), layouts, inputs, common)
@@ -130,6 +134,7 @@ def _serve(
     from dataclasses import replace
 
     from tonnage import serve as room
+    from tonnage.cli.serve_anchor import anchors
     from tonnage.model import load
     from tonnage.system import System, accelerator
 
@@ -140,18 +145,22 @@ def _serve(
     listed = room.price_list(inputs["price_list"], catalog, common.date()) if inputs["price_list"] else None
     powers = [_power(catalog, one, drawn, common) for one in systems]
     job = room.ServeJob(arch=load(model, catalog), price=found, power=powers[0], price_list=listed, **asked)
+    found_at = anchors(Path(inputs["anchor"]), job, systems, layouts[0], catalog) if inputs["anchor"] else ()
+    fitted = [each.constants for each in found_at] or [None] * len(systems)
     if len(systems) > 1:
         jobs = [replace(job, power=power) for power in powers]
-        plan = _mixed(jobs, systems, catalog, place, common, quoted)
+        plan = _mixed(jobs, systems, catalog, place, common, quoted, fitted)
     else:
-        fitted = _anchored(Path(inputs["anchor"]), job, systems[0], catalog) if inputs["anchor"] else None
-        plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted)
+        plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted[0])
     more = [fact, *(power.source for power in powers if power is not None)]
     plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
     command = f"tonnage serve {model} {' '.join(f'--on {text}' for text in inputs['on'])}"
     answer = _answer(command, job, title, plan)
     body = plan.to_json()
+    if found_at:
+        rows = *answer.rows, ("anchored", "; ".join(each.text for each in found_at))
+        answer, body["anchored"] = replace(answer, rows=rows), [each.to_json() for each in found_at]
     return finish(Result("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog), common)
 
 
@@ -229,6 +238,7 @@ def _mixed(
     place: str | None,
     common: Common,
     quoted: float | None,
+    fitted: list[Constants | None],
 ) -> ServePlan:
     """Several fleets under one service, each with its own price."""
     from dataclasses import replace
@@ -238,40 +248,7 @@ def _mixed(
     if not quoted:
         prices = [_price(catalog, one, place, common)[0] for one in systems]
         jobs = [replace(job, price=price) for job, price in zip(jobs, prices, strict=True)]
-    return plan_mixed(jobs, systems)
-
-
-def _anchored(path: Path, job: ServeJob, system: System, catalog: Catalog) -> Constants:
-    """Constants brought onto the points of a file; what a row leaves out is taken from the command."""
-    from tonnage.serve import Measured, anchored
-    from tonnage.truth.cases import Skip, number, read_cases
-    from tonnage.truth.scored import INPUT_RATE, RATE, TPOT
-    from tonnage.truth.serving import serving_case
-    from tonnage.truth.shapes import Library
-
-    usual = {
-        "model": job.arch.name,
-        "chip": system.accelerator.name,
-        "count": system.count,
-        "mode": "aggregated",
-        "engine": job.engine,
-        "weights": job.weights,
-        "kv": job.kv,
-    }
-    points, problems = [], []
-    for line, row in enumerate(read_cases(path).cases, start=1):
-        whole = {key: value for key, value in usual.items() if value is not None} | row
-        whole["workload"] = {"input_len": job.isl, "output_len": job.osl, **dict(row.get("workload") or {})}
-        try:
-            case = serving_case(whole, Library(catalog))
-            figures = [number(whole, "metrics", name) for name in (TPOT, RATE, INPUT_RATE)]
-        except Skip as reason:
-            problems.append(Problem(str(reason), f"{path}:{line}"))
-            continue
-        points.append(Measured(case, figures[0], figures[1], figures[2]))
-    if problems:
-        raise InputError(problems)
-    return anchored(points)
+    return plan_mixed(jobs, systems, fitted)
 
 
 def _price(catalog: Catalog, system: System, place: str | None, common: Common) -> tuple[Price | None, str]:

@@ -19,12 +19,15 @@ LARGEST = 20.0
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of a case: any of tpot, ttft [s], output and input tokens per second per accelerator."""
+    """What was measured of a case: tpot [s], output and input tokens per second per accelerator, ttft [s]. The first of
+    them that is known sets the level: ttft last, for much of it is waiting.
+    """
 
     case: Case
     tpot: float | None = None
     output_rate: float | None = None
     input_rate: float | None = None
+    ttft: float | None = None
 
 
 def anchored(points: Sequence[Measured], fitted: Constants | None = None) -> Constants:
@@ -35,25 +38,32 @@ def anchored(points: Sequence[Measured], fitted: Constants | None = None) -> Con
     measured, or when the factor is over `LARGEST` either way.
     """
     base = fitted or constants()
-    level = 1.0
+    factor = 1.0
     for _ in range(ROUNDS):
-        scaled = _scaled(base, level)
+        scaled = _scaled(base, factor)
         found = predict([point.case for point in points], scaled)
         logs = []
         for point, guess in zip(points, found, strict=True):
-            for name, sign in (("tpot", 1.0), ("output_rate", -1.0), ("input_rate", -1.0)):
+            for name, sign in (("tpot", 1.0), ("output_rate", -1.0), ("input_rate", -1.0), ("ttft", 1.0)):
                 value, estimate = getattr(point, name), getattr(guess, name)
                 if value is not None and estimate is not None and estimate.value > 0:
                     logs.append(sign * np.log(value / estimate.value))
                     break
         if not logs:
-            raise InputError(Problem("no point has a tpot or a rate", "--anchor"))
-        level *= float(np.exp(np.median(logs)))
-        if not 1 / LARGEST <= level <= LARGEST:
+            raise InputError(Problem("no point has a tpot, a rate or a ttft that can be predicted", "--anchor"))
+        factor *= float(np.exp(np.median(logs)))
+        if not 1 / LARGEST <= factor <= LARGEST:
             raise InputError(
-                Problem(f"the measured times are {level:.2g} times the predicted ones: another set-up", "--anchor")
+                Problem(f"the measured times are {factor:.2g} times the predicted ones: another set-up", "--anchor")
             )
-    return replace(_scaled(base, level), spread=base.spread.get("anchored", base.spread))
+    return replace(_scaled(base, factor), spread=base.spread.get("anchored", base.spread))
+
+
+def level(found: Constants, fitted: Constants | None = None) -> float:
+    """Factor by which `anchored` constants make everything slower than `fitted` ones."""
+    base = fitted or constants()
+    name = next(iter(base.vendor))
+    return found.vendor[name] / base.vendor[name]
 
 
 def _scaled(base: Constants, level: float) -> Constants:

@@ -13,22 +13,27 @@ from tonnage.serve.cost import day, input_costs, per_million
 from tonnage.serve.job import Power, Price, ServeJob
 from tonnage.serve.plan import ServePlan, plan
 from tonnage.serve.points import Traffic
+from tonnage.serve.tuning import Constants
 from tonnage.system import System
 
 
-def plan_mixed(jobs: Sequence[ServeJob], systems: Sequence[System]) -> ServePlan:
+def plan_mixed(
+    jobs: Sequence[ServeJob], systems: Sequence[System], fitted: Sequence[Constants | None] | None = None
+) -> ServePlan:
     """The better of: every fleet serves by itself, or one prefills for another (requests per second within the limits).
 
-    jobs: the same job for each of `systems`, with the price of its accelerators. Rates per accelerator are over all
+    jobs: the same job for each of `systems`, with the price of its accelerators; fitted: as in `plan`, of each.
+    Rates per accelerator are over all
     accelerators of all fleets; ttft and tpot are those of the slowest part. With prefill on one kind and decode on
     another, requests per second are the lesser of what the two can do, and the cache goes over the slower NIC. `parts`
     says what each fleet does.
     """
     began = time.perf_counter()
-    alone = [plan(job, system) for job, system in zip(jobs, systems, strict=True)]
+    levels = list(fitted or [None] * len(systems))
+    alone = [plan(job, system, fitted=own) for job, system, own in zip(jobs, systems, levels, strict=True)]
     best = _beside(jobs, systems, alone)
     for first, second in permutations(range(len(systems)), 2):
-        pair = _split(jobs, systems, first, second)
+        pair = _split(jobs, systems, levels, first, second)
         if pair is not None and (best is None or (pair.requests_per_second or 0) > (best.requests_per_second or 0)):
             best = pair
     if best is None:
@@ -50,10 +55,18 @@ def _beside(jobs: Sequence[ServeJob], systems: Sequence[System], alone: Sequence
     return _joined(jobs, systems, [alone[i] for i in good], alone[lead], rate, parts)
 
 
-def _split(jobs: Sequence[ServeJob], systems: Sequence[System], first: int, second: int) -> ServePlan | None:
+def _split(
+    jobs: Sequence[ServeJob],
+    systems: Sequence[System],
+    levels: Sequence[Constants | None],
+    first: int,
+    second: int,
+) -> ServePlan | None:
     """Prefill on one kind, decode on the other; None when either cannot keep its limit."""
-    ahead = plan(replace(jobs[first], mode="prefill", tpot=None, rate=None, concurrency=None), systems[first])
-    behind = plan(replace(jobs[second], mode="decode", ttft=None, rate=None, concurrency=None), systems[second])
+    prefill = replace(jobs[first], mode="prefill", tpot=None, rate=None, concurrency=None)
+    decode = replace(jobs[second], mode="decode", ttft=None, rate=None, concurrency=None)
+    ahead = plan(prefill, systems[first], fitted=levels[first])
+    behind = plan(decode, systems[second], fitted=levels[second])
     if not (ahead.outcome.feasible and behind.outcome.feasible):
         return None
     able, wanted = ahead.requests_per_second or 0.0, behind.requests_per_second or 0.0
