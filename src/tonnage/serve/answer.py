@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Speeds:
 def describe(layout: Layout, instances: float) -> dict[str, int]:
     """A layout as numbers, with how many instances there are."""
     held = {name: int(getattr(layout, name)) for name in ("tp", "pp", "dp", "ep", "etp")}
+    if int(layout.cp) > 1:
+        held["cp"] = int(layout.cp)
     return held | {"replicas": int(instances)}
 
 
@@ -46,7 +48,7 @@ def speeds(given: Setting, point: Grid) -> Speeds:
     replicas = float(point.instances) * float(point.layout.dp)
     running = float(point.running)
     if point.mode == "prefill":
-        chunk = min(given.chunk, running * float(given.traffic.fresh))
+        chunk = min(given.chunk * float(np.asarray(point.layout.cp)), running * float(given.traffic.fresh))
         alone = prefill_only(given.service, point.layout, given.traffic, chunk)
         rate = float(alone.capacity) * replicas
         return Speeds(rate, None, float(alone.prefill), None, mine, 1.0, None, alone.spent, 1.0)
@@ -79,7 +81,7 @@ def speeds(given: Setting, point: Grid) -> Speeds:
 
 def memory_of(given: Setting, point: Grid) -> dict[str, float]:
     """Memory per accelerator with the sequences that run [byte]."""
-    room = held(given, point.layout, decoding=point.mode != "prefill")
+    room = held(given, replace(point.layout, cp=1), decoding=point.mode != "prefill")
     running = float(point.running)
     used = float(np.ravel(room.sequence)[0]) * running
     rows = {

@@ -18,6 +18,9 @@ LARGEST = 384
 
 STAGES = (1, 2, 4, 8)
 
+CONTEXTS = (2, 4, 8, 16)
+"""Ranks that share one prompt in a pool that prefills, where nothing else is fast enough."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -50,31 +53,58 @@ def experts(arch: Architecture) -> int:
     return int(max((o.groups for o in operators(arch, one) if o.kind == "grouped_gemm"), default=0))
 
 
-def candidates(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int] | None = None) -> Candidates:
+def candidates(
+    arch: Architecture,
+    die: Accelerator,
+    ranks: int,
+    fixed: Mapping[str, int] | None = None,
+    contexts: tuple[int, ...] = (1,),
+) -> Candidates:
     """Every layout that divides the model on at most `ranks` ranks, with what `fixed` fixes.
 
     tp: powers of two inside the scale-up domain, up to the attention heads; pp: 1, 2, 4, 8; mixtures of experts: one
     tensor-parallel group with its experts cut (etp = tp) or dealt out (ep = tp), or attention replicas side by side
-    over which the experts are dealt out (ep = tp x dp). Raises InputError when nothing fits `fixed`.
+    over which the experts are dealt out (ep = tp x dp). contexts: ranks that may share one prompt (cp), over which
+    experts are dealt out too. Raises InputError when nothing fits `fixed`.
     """
     fixed = dict(fixed or {})
-    many = experts(arch)
-    rows = {
-        row
-        for tp in _tensor(arch, die, ranks, fixed)
-        for pp in _pipeline(arch, ranks // tp, fixed)
-        for row in (_mixture(tp, pp, many, ranks, fixed) if many else [(tp, pp, 1, 1, 1)])
-    }
-    rows = {row for row in rows if _agrees(row, fixed, many) and row[0] * row[1] * row[2] <= ranks}
+    rows = {row for cp in contexts for row in _rows(arch, die, ranks, fixed, cp)}
     if not rows:
         wanted = ",".join(f"{name}{value}" for name, value in fixed.items())
         raise InputError(Problem(f'no layout of this model on {ranks} ranks agrees with "{wanted}"', "--layout"))
     ordered = np.array(sorted(rows), dtype=np.int64)
-    tp, pp, dp, ep, etp = ordered.T
-    copies = np.floor(ranks / (tp * pp * dp)).astype(float)
+    tp, pp, dp, ep, etp, cp = ordered.T
+    copies = np.floor(ranks / (tp * pp * dp * cp)).astype(float)
     if "dp" in fixed:
         copies = np.minimum(copies, np.maximum(fixed["dp"] / dp, 1.0))
-    return Candidates(Layout(tp=tp, pp=pp, dp=dp, ep=ep, etp=etp), copies)
+    return Candidates(Layout(tp=tp, pp=pp, dp=dp, ep=ep, etp=etp, cp=cp), copies)
+
+
+Row = tuple[int, int, int, int, int]
+
+
+def _rows(
+    arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int], cp: int
+) -> set[tuple[int, int, int, int, int, int]]:
+    """(tp, pp, dp, ep, etp, cp) of every layout in which `cp` ranks share a prompt."""
+    many, each = experts(arch), ranks // cp
+    own, dealt = {name: value for name, value in fixed.items() if name != "cp"}, fixed.get("ep", 1)
+    if each < 1 or fixed.get("cp", cp) != cp or (dealt > 1 and dealt % cp):
+        return set()
+    if dealt > 1:
+        own["ep"] = dealt // cp
+    rows: set[Row] = {
+        row
+        for tp in _tensor(arch, die, each, own)
+        for pp in _pipeline(arch, each // tp, own)
+        for row in (_mixture(tp, pp, many, each, own) if many else [(tp, pp, 1, 1, 1)])
+    }
+    rows = {row for row in rows if _agrees(row, own, many) and row[0] * row[1] * row[2] <= each}
+    if cp == 1 or not many:
+        return {(*row, cp) for row in rows}
+    spread = {(tp, pp, dp, ep * cp, etp, cp) for tp, pp, dp, ep, etp in rows if etp == 1 and ep * cp <= many}
+    alike = {(*row, cp) for row in rows if row[3] == 1 and "ep" not in fixed}
+    return {row for row in spread | alike if row[3] == dealt or dealt == 1}
 
 
 def _tensor(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[int]:
@@ -90,7 +120,7 @@ def _pipeline(arch: Architecture, left: int, fixed: Mapping[str, int]) -> list[i
     return [pp for pp in STAGES if pp <= min(max(left, 1), arch.depth)]
 
 
-def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) -> list[tuple[int, int, int, int, int]]:
+def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) -> list[Row]:
     most = min(ranks // (tp * pp), max(min(many, LARGEST) // tp, 1))
     wide = {1 << i for i in range(most.bit_length()) if 1 << i <= most}
     wide |= {most} if most < 64 else {size // tp for size in (72, 144, 320) if size // tp <= most}
@@ -106,7 +136,7 @@ def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) 
     return rows
 
 
-def _agrees(row: tuple[int, int, int, int, int], fixed: Mapping[str, int], many: int) -> bool:
+def _agrees(row: Row, fixed: Mapping[str, int], many: int) -> bool:
     named = dict(zip(("tp", "pp", "dp", "ep", "etp"), row, strict=True))
     wanted = {name: value for name, value in fixed.items() if name in ("tp", "pp", "ep", "etp")}
     if not many:

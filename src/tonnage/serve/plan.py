@@ -132,7 +132,7 @@ def _grids(
     if apart and job.concurrency is None and job.batch is None:
         made.append(_two_pools(given, fixed, prefill_fixed, limits, required=job.mode == "disaggregated"))
     if job.mode == "prefill":
-        made.append(search.prefilling(given, fixed))
+        made.append(search.prefilling(given, fixed, limits[0]))
     if job.mode == "decode":
         made.append(search.decoding(given, fixed))
     return tuple(grid for grid in made if grid is not None)
@@ -242,7 +242,8 @@ def _money(
     job, traffic = given.job, given.traffic
     cached = None
     if given_in is not None:
-        cached = cached_share(given.service, point.ahead or point.layout, traffic, given.chunk)
+        layout = point.ahead or point.layout
+        cached = cached_share(given.service, layout, traffic, given.chunk * float(np.asarray(layout.cp)))
     fresh_cost, cached_cost = input_costs(job.price, share, given_in, float(traffic.hit), cached)
     whole = point.mode in ("aggregated", "disaggregated")
     sold = day(job.price_list, job.price, float(given.system.count), rate if whole else None, traffic)
@@ -387,6 +388,7 @@ def _reasons(
 
 def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
     job = given.job
+    fixed = {name: value for name, value in (fixed or {}).items() if name != "cp"}
     fitted = fit(job.arch, given.system, job.weights, job.kv, fixed, context=float(job.isl) + float(job.osl))
     if not fitted.outcome.feasible:
         return fitted.outcome

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
+from tonnage.model import Load, Step, operators
 from tonnage.serve import loop
-from tonnage.serve.candidates import Candidates, candidates
+from tonnage.serve.candidates import CONTEXTS, Candidates, candidates
 from tonnage.serve.engines import Engine, engine
 from tonnage.serve.job import ServeJob
 from tonnage.serve.memory import Memory, memory, sequence_bytes
@@ -183,14 +185,43 @@ def decoding(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
     return _flat(given, found, "decode", running, fits, point.rate * replicas, point.tpot, nothing)
 
 
-def prefilling(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
-    """All layouts of a pool that only prefills, at steps of one prompt and of the engine's largest."""
-    found = candidates(given.job.arch, given.service.die, given.ranks, fixed)
-    room = held(given, found.layout, decoding=False)
+def prefilling(given: Setting, fixed: Mapping[str, int] | None, ttft: float = np.inf) -> Grid:
+    """All layouts of a pool that only prefills, at steps of one prompt and of the engine's largest.
+
+    Where none of them keeps `ttft`, and where `fixed` says so, the ranks of a replica share prompts (context
+    parallelism): tokens are cut over cp, keys and values gathered.
+    """
+    asked = (fixed or {}).get("cp")
+    grid = _prefilling(given, fixed, (asked or 1,))
+    if asked is not None or _quickest(grid) <= ttft or not shares_prompts(given):
+        return grid
+    try:
+        wide = _prefilling(given, fixed, CONTEXTS)
+    except InputError:
+        return grid
+    return wide if _quickest(wide) < _quickest(grid) else grid
+
+
+def _quickest(grid: Grid) -> float:
+    """Lowest time to the first token of a layout that fits."""
+    return float(np.min(np.where(grid.most >= 1, grid.ttft, np.inf), initial=np.inf))
+
+
+def shares_prompts(given: Setting) -> bool:
+    """Whether context parallelism is priced for this model: attention is, the hand-over of recurrent states is not."""
+    one = Step((Load(1.0, 1.0),), 1.0)
+    return not any(operator.kind == "scan" for operator in operators(given.job.arch, one))
+
+
+def _prefilling(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...]) -> Grid:
+    if contexts != (1,) and not shares_prompts(given):
+        raise InputError(Problem("context parallelism is not priced for models with recurrent layers", "--layout"))
+    found = candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts)
+    room = held(given, replace(found.layout, cp=1), decoding=False)
     fits = np.broadcast_to(np.floor(np.asarray(room.sequences, dtype=float)), found.instances.shape)
     found, fits = _keep(found, fits)
-    one = min(given.chunk, float(given.traffic.fresh))
-    chunk = np.broadcast_to(np.array([one, given.chunk]), (found.size, 2))
+    largest = given.chunk * np.broadcast_to(np.asarray(found.layout.cp, dtype=float), found.instances.shape)
+    chunk = np.stack([np.minimum(largest, float(given.traffic.fresh)), largest], axis=1)
     point = prefill_only(given.service, column(found.layout), given.traffic, chunk)
     replicas = (found.instances * np.asarray(found.layout.dp))[:, None]
     nothing = np.full(point.step.shape, np.nan)
@@ -238,7 +269,7 @@ def _flat(
 
 def _arrays(found: Candidates) -> dict[str, Any]:
     shape = found.instances.shape
-    return {name: np.broadcast_to(getattr(found.layout, name), shape) for name in ("tp", "pp", "dp", "ep", "etp")}
+    return {name: np.broadcast_to(getattr(found.layout, name), shape) for name in ("tp", "pp", "dp", "ep", "etp", "cp")}
 
 
 def disaggregated(
@@ -263,7 +294,7 @@ def disaggregated(
 
 
 def _front_prefill(given: Setting, fixed: Mapping[str, int] | None, ttft: float) -> Grid | None:
-    grid = prefilling(replace(given, job=replace(given.job, concurrency=None)), fixed)
+    grid = prefilling(replace(given, job=replace(given.job, concurrency=None)), fixed, ttft)
     good = np.flatnonzero((grid.most >= 1) & (grid.ttft <= ttft))
     if not good.size:
         return None
@@ -317,7 +348,7 @@ def _joined(grids: list[Grid]) -> Grid | None:
 
 
 def _layouts(layouts: list[Layout]) -> Layout:
-    names = ("tp", "pp", "dp", "ep", "etp")
+    names = ("tp", "pp", "dp", "ep", "etp", "cp")
     return Layout(**{name: np.concatenate([getattr(one, name) for one in layouts]) for name in names})
 
 
