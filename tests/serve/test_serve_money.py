@@ -161,6 +161,9 @@ def test_the_command_says_what_a_day_brings(capsys: pytest.CaptureFixture[str]) 
     assert run([*words, "--price-list", "deepseek-r1"]) == 0
     text = capsys.readouterr().out
     assert "cached tokens" in text and "a day" in text and "kWh" in text
+    assert run([*words, "--power-share", "0.5"]) == 0
+    text = capsys.readouterr().out
+    assert "a day" not in text and "50% of the rated 700 W" in text
 
 
 def test_wrong_power_share_and_list_are_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

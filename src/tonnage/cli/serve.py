@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, Result, finish
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table, show_held
@@ -155,9 +157,11 @@ def _serve(
     more = [fact, *(power.source for power in powers if power is not None)]
     plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
-    command = f"tonnage serve {model} {' '.join(f'--on {text}' for text in inputs['on'])}"
+    command = command_line(serve, inputs, without=("layout", "prefill_layout", "disaggregate"))
     answer = _answer(command, job, title, plan)
     body = plan.to_json()
+    if inputs["power_share"] and plan.day is None:
+        answer = replace(answer, rows=(*answer.rows, *_energy(plan)))
     if found_at:
         rows = *answer.rows, ("anchored", "; ".join(each.text for each in found_at))
         answer, body["anchored"] = replace(answer, rows=rows), [each.to_json() for each in found_at]
@@ -298,7 +302,7 @@ def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
         _sentence(job, title, plan),
         tuple(rows),
         tables,
-        hints=(f"{command} --layout {_flag(plan)}  pins this layout; --json has every number",),
+        hints=(f"{command} {_flags(plan)}  pins this layout; --json has every number",) if plan.layout else (),
         records=plan.frontier,
     )
 
@@ -369,11 +373,15 @@ def _day(plan: ServePlan) -> list[tuple[str, str]]:
     text = f"${units.show_number(held['revenue_per_day'])} at list prices ({held['price_list']})"
     if held["margin"] is not None:
         text += f", ${units.show_number(held['cost_per_day'])} of accelerators: margin {held['margin']:.0%} of revenue"
-    rows = [("a day", text)]
-    if plan.energy_per_million_output_tokens is not None:
-        kwh = units.show_number(plan.energy_per_million_output_tokens / 3.6e6)
-        rows.append(("energy", f"{kwh} kWh per M output tokens ({plan.power})"))
-    return rows
+    return [("a day", text), *_energy(plan)]
+
+
+def _energy(plan: ServePlan) -> list[tuple[str, str]]:
+    """Energy of a million output tokens, where the power is known."""
+    if plan.energy_per_million_output_tokens is None:
+        return []
+    kwh = units.show_number(plan.energy_per_million_output_tokens / 3.6e6)
+    return [("energy", f"{kwh} kWh per M output tokens ({plan.power})")]
 
 
 def _bound(plan: ServePlan) -> str:
@@ -393,8 +401,15 @@ def _doubt(plan: ServePlan) -> str:
     return f"{', '.join(parts)} (90 %); {plan.evidence}"
 
 
-def _flag(plan: ServePlan) -> str:
-    own = plan.layout or {}
+def _flags(plan: ServePlan) -> str:
+    """The flags that pin what was chosen: the layout, that of a prefill pool, and that there is one."""
+    pinned = f"--layout {_flag(plan.layout or {})}"
+    if plan.prefill_layout is None:
+        return pinned
+    return f"--disaggregate {pinned} --prefill-layout {_flag(plan.prefill_layout)}"
+
+
+def _flag(own: Mapping[str, Any]) -> str:
     parts = [f"{name}{value}" for name, value in own.items() if name != "replicas" and (value != 1 or name == "tp")]
     return ",".join(parts)
 
