@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from tonnage import units
-from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, Result, finish
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table, show_held
@@ -157,7 +155,7 @@ def _serve(
     more = [fact, *(power.source for power in powers if power is not None)]
     plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
-    command = command_line(serve, inputs, without=("layout", "prefill_layout", "disaggregate"))
+    command = f"tonnage serve {model} {' '.join(f'--on {text}' for text in inputs['on'])}"
     answer = _answer(command, job, title, plan)
     body = plan.to_json()
     if inputs["power_share"] and plan.day is None:
@@ -302,7 +300,7 @@ def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
         _sentence(job, title, plan),
         tuple(rows),
         tables,
-        hints=(f"{command} {_flags(plan)}  pins this layout; --json has every number",) if plan.layout else (),
+        hints=(f"{command} --layout {_flag(plan)}  pins this layout; --json has every number",),
         records=plan.frontier,
     )
 
@@ -401,15 +399,8 @@ def _doubt(plan: ServePlan) -> str:
     return f"{', '.join(parts)} (90 %); {plan.evidence}"
 
 
-def _flags(plan: ServePlan) -> str:
-    """The flags that pin what was chosen: the layout, that of a prefill pool, and that there is one."""
-    pinned = f"--layout {_flag(plan.layout or {})}"
-    if plan.prefill_layout is None:
-        return pinned
-    return f"--disaggregate {pinned} --prefill-layout {_flag(plan.prefill_layout)}"
-
-
-def _flag(own: Mapping[str, Any]) -> str:
+def _flag(plan: ServePlan) -> str:
+    own = plan.layout or {}
     parts = [f"{name}{value}" for name, value in own.items() if name != "replicas" and (value != 1 or name == "tp")]
     return ",".join(parts)
 
