@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tonnage import catalog
 from tonnage.catalog import load
 from tonnage.catalog.tables import COLUMNS, Reader
 from tonnage.errors import InputError
@@ -88,6 +89,8 @@ def test_a_chip_described_in_yaml(tmp_path: Path) -> None:
         ("memory: 64 GB", "memry: 64 GB", "no such key"),
         ("bf16:", "bf61:", "no such precision"),
         ("domain: 8", "domain: -8", "more than nothing"),
+        ("domain: 8", "domain: 8.5", "whole number"),
+        ("memory: 64 GB", "memory: 1e30 GB", "is not between"),
         ("released: 2026-03", "released: soon", "not a date"),
         ("datacentre: true", "datacentre: perhaps", "true or false"),
         ("rates: {bf16: 280 to 320 TFLOP/s, fp8: 600 TFLOP/s}", "rates: fast", "expected precisions"),
@@ -119,6 +122,58 @@ def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
     places = [problem.where.rsplit("chips.csv:", 1)[-1] for problem in error.value.problems]
     assert places == ["2:4", "3:4", "4:3", "5:7", "6:9", "7:11", "8:1", "9:1"]
     assert error.value.problems[3].suggestion == "quote"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("bandwidth,0,TB/s,,", "2:3  h20-96gb bandwidth: must be more than nothing"),
+        ("bandwidth,-4,TB/s,,", "2:3"),
+        ("bandwidth,4,TB/s,0,5", "2:5"),
+        ("bandwidth,4,TB/s,3,1e9", "2:6"),
+        ("bandwidth,4,GB,,", "2:4"),
+        ("nic,0,Gbit/s,,", "2:3"),
+        ("link,0,GB/s,,", "2:3"),
+        ("domain,0,count,,", "2:3"),
+        ("domain,8.5,count,,", "8.5 is not a whole number"),
+        ("memory,1e30,GB,,", "2:3"),
+        ("rates.bf16,1e300,TFLOP/s,,", "2:3"),
+        ("rates.bf16,1e-300,TFLOP/s,,", "2:3"),
+        ("power,2000,kW,,", "2:3"),
+        ("released,soon,text,,", "2:4"),
+        ("memroy,96,GB,,", '2:2  h20-96gb memroy: a chip has no attribute "memroy"   did you mean "memory"?'),
+        ("rates.bf61,96,TFLOP/s,,", 'did you mean "rates.bf16"?'),
+    ],
+)
+def test_a_chip_that_cannot_be_is_refused(tmp_path: Path, row: str, expected: str) -> None:
+    rows = f"{HEADER}\nh20-96gb,{row},quote,,,,measured,\n"
+    with pytest.raises(InputError) as error:
+        load(folder(tmp_path, sources_csv=SOURCES, chips_csv=rows))
+    assert len(error.value.problems) == 1
+    assert f"chips.csv:{expected}" in str(error.value) or (expected[1] != ":" and expected in str(error.value))
+
+
+def test_a_price_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    rents = [f"h20-96gb,price.rental,{value},USD/h,,,quote,,,,press," for value in ("-1", "1e30", "0.9")]
+    with pytest.raises(InputError) as error:
+        load(folder(tmp_path, sources_csv=SOURCES, prices_csv="\n".join([HEADER, *rents])))
+    assert [problem.where.rsplit("csv:", 1)[-1] for problem in error.value.problems] == ["2:3", "3:3"]
+
+
+def test_a_bad_date_is_shown_beside_the_other_mistake_of_its_row(tmp_path: Path) -> None:
+    rows = f"{HEADER}\nh20-96gb,memory,0,GB,,,quote,,soon,later,measured,\nh20-96gb,nic,0,Gbit/s,,,quote,,,x,press,\n"
+    with pytest.raises(InputError) as error:
+        load(folder(tmp_path, sources_csv=SOURCES, chips_csv=rows))
+    places = [problem.where.rsplit("chips.csv:", 1)[-1] for problem in error.value.problems]
+    assert places == ["2:3", "2:9", "2:10", "3:3", "3:10"]
+
+
+def test_our_own_tables_keep_to_the_bounds_of_a_user(tmp_path: Path) -> None:
+    data = Path(catalog.__file__).parent / "data"
+    texts = {name: (data / name).read_text(encoding="utf-8") for name in ("sources.csv", "chips.csv", "prices.csv")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert load(tmp_path).chips() == load().chips()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 from tonnage import files, units
 from tonnage.catalog.catalog import TABLES, Catalog
 from tonnage.catalog.facts import KINDS, Fact, Source
+from tonnage.catalog.limits import PRECISIONS, limit_of
 from tonnage.catalog.loading import digest
 from tonnage.catalog.names import normal
 from tonnage.catalog.tables import Reader
@@ -34,7 +35,6 @@ QUANTITIES = {
 TEXTS = ("title", "vendor", "designed_in", "memory_type", "link_name", "process", "note", "status")
 FLAGS = ("datacentre", "china_oriented")
 KEYS = (*TEXTS, *FLAGS, *QUANTITIES, "chip", "rates", "released", "source", "kind", "price", "place", "purchase")
-PRECISIONS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4", "int4")
 
 _loaded: dict[str, Catalog] = {}
 
@@ -80,7 +80,7 @@ def _build(contents: Mapping[Path, str], base: Catalog, total: str) -> Catalog:
     added: dict[str, tuple[Fact, ...]] = {}
     for path, text in contents.items():
         if path.suffix == ".csv" and path.name != "sources.csv":
-            added[path.stem] = reader.read_facts(text, str(path))
+            added[path.stem] = reader.read_facts(text, str(path), path.stem)
     for path, text in contents.items():
         if path.suffix in (".yaml", ".yml"):
             for table, facts in _Described(path, text, reader).tables().items():
@@ -183,6 +183,10 @@ class _Described:
             ends = [_parse(part, kind) for part in _ends(value)]
             if min(ends) <= 0:
                 raise ValueError("must be more than nothing")
+            limit = limit_of("prices" if attribute.startswith("price.") else "chips", attribute, "")
+            for end in ends:
+                if limit:
+                    limit.check(end)
             low, high = (ends[0], ends[-1]) if len(ends) > 1 else (None, None)
             unit = {"area": "mm2", "length": "nm"}.get(kind) or units.base_unit(kind)
             middle = sum(ends) / len(ends)

@@ -8,7 +8,8 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tonnage.catalog.facts import KINDS, Fact, Source, convert, number
+from tonnage.catalog.facts import KINDS, UNITS, Fact, Source, convert, number
+from tonnage.catalog.limits import UnknownAttribute, limit_of
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.units import parse_date
 
@@ -32,6 +33,8 @@ MORE = ("about", "place", "tenure", "until", "period", "disclosed", "mark")
 """Columns that a table may add."""
 
 SOURCE_COLUMNS = ("key", "title", "url", "via", "licence", "known")
+
+_DATES = ("retrieved", "date", "until", "disclosed")
 
 CELL, ROWS = 4_000, 100_000
 """Longest cell [characters] and most rows that are read."""
@@ -59,17 +62,44 @@ class Reader:
             except (TypeError, ValueError) as error:
                 self._problem(str(error), name, line, 1, cells["key"])
 
-    def read_facts(self, text: str, name: str) -> tuple[Fact, ...]:
-        """Rows of a table of facts. Rows with a problem are left out and the problem is kept."""
+    def read_facts(self, text: str, name: str, table: str = "") -> tuple[Fact, ...]:
+        """Rows of a table of facts. Rows with a problem are left out and each of their problems is kept.
+
+        table: what the rows are of; a user's own chips and prices are held against the bounds of `limits`.
+        """
         found = []
-        for line, cells in self._rows(text, name, COLUMNS, (*COLUMNS, *MORE)):
+        for row, cells in self._rows(text, name, COLUMNS, (*COLUMNS, *MORE)):
             try:
-                found.append(self._fact(cells))
-            except _CellError as bad:
-                column = 1 + list(cells).index(bad.column) if bad.column in cells else 1
-                where = f"{cells['entity']} {cells['attribute']}".strip()
-                self._problem(bad.message, name, line, column, where, bad.suggestion)
+                found.append(self._bounded(cells, table))
+            except _CellError:
+                self._bad_row(cells, table, name, row)
         return tuple(found)
+
+    def _bounded(self, cells: Mapping[str, str], table: str) -> Fact:
+        fact = self._fact(cells)
+        if self.own and table:
+            _within(cells, fact, table)
+        return fact
+
+    def _bad_row(self, cells: Mapping[str, str], table: str, name: str, row: int) -> None:
+        """Keeps what is wrong with a row: every date that is none, and the first other thing."""
+        order = list(cells)
+        for bad in sorted(self._wrong(cells, table), key=lambda bad: order.index(bad.column)):
+            path = f"{cells['entity']} {cells['attribute']}".strip()
+            self._problem(bad.message, name, row, 1 + order.index(bad.column), path, bad.suggestion)
+
+    def _wrong(self, cells: Mapping[str, str], table: str) -> Iterator[_CellError]:
+        undated = dict(cells)
+        for column in [column for column in _DATES if column in cells]:
+            try:
+                self._day(cells, column)
+            except _CellError as bad:
+                undated[column] = ""
+                yield bad
+        try:
+            self._bounded(undated, table)
+        except _CellError as bad:
+            yield bad
 
     def raise_problems(self) -> None:
         """InputError with every problem found so far, if there is one."""
@@ -202,6 +232,22 @@ def _guilty(cells: Mapping[str, str]) -> str:
     if not cells["entity"] or not cells["attribute"]:
         return "entity" if not cells["entity"] else "attribute"
     return "value" if cells["kind"] in KINDS else "kind"
+
+
+def _within(cells: Mapping[str, str], fact: Fact, table: str) -> None:
+    """Raises _CellError when a fact has an attribute, a unit or a size that its table does not allow."""
+    try:
+        limit = limit_of(table, fact.attribute, fact.unit)
+    except UnknownAttribute as error:
+        raise _CellError("attribute", str(error), error.suggestion) from None
+    if limit is None:
+        return
+    if fact.unit != limit.unit:
+        wanted = ", ".join(unit for unit, (_, base) in UNITS.items() if base == limit.unit) or limit.unit
+        raise _CellError("unit", f'{fact.attribute} is not in "{cells["unit"][:20]}"; units: {wanted}')
+    for column, value in (("value", fact.value), ("low", fact.low), ("high", fact.high)):
+        if value is not None:
+            _cell(column, limit.check, value)
 
 
 def _cell(column: str, read: Any, *arguments: Any) -> Any:
