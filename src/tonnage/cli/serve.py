@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.cli.reading import place_problem
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table, show_held
 
@@ -116,6 +119,7 @@ def serve(
     for given, flag in ((layout, "--layout"), (prefill_layout, "--prefill-layout")):
         if given is not None and len(on) > 1:
             read.problems.append(Problem("cannot be given for several --on: each has a layout of its own", flag))
+    read.problems.extend(problem for problem in [place_problem(place)] if problem)
     if read.problems:
         raise InputError(read.problems)
     return _serve(model, asked, fleets, (quoted, drawn), layouts, inputs, common)
@@ -155,7 +159,7 @@ def _serve(
     more = [fact, *(power.source for power in powers if power is not None)]
     plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
-    command = f"tonnage serve {model} {' '.join(f'--on {text}' for text in inputs['on'])}"
+    command = command_line(serve, inputs, without=("layout", "prefill_layout", "disaggregate"))
     answer = _answer(command, job, title, plan)
     body = plan.to_json()
     if inputs["power_share"] and plan.day is None:
@@ -207,7 +211,10 @@ class _Reader:
         if text is None:
             return None
         try:
-            return parse_layout(text, flag)
+            read = parse_layout(text, flag)
+            unfit = sorted(read.keys() - {"tp", "pp", "dp", "ep", "etp", "cp"})
+            self.problems.extend(Problem(f"{name} has no meaning in serving", flag, name) for name in unfit)
+            return read
         except InputError as error:
             self.problems.extend(error.problems)
             return None
@@ -300,7 +307,7 @@ def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
         _sentence(job, title, plan),
         tuple(rows),
         tables,
-        hints=(f"{command} --layout {_flag(plan)}  pins this layout; --json has every number",),
+        hints=(f"{command} {_flags(plan)}  pins this layout; --json has every number",) if plan.layout else (),
         records=plan.frontier,
     )
 
@@ -399,8 +406,15 @@ def _doubt(plan: ServePlan) -> str:
     return f"{', '.join(parts)} (90 %); {plan.evidence}"
 
 
-def _flag(plan: ServePlan) -> str:
-    own = plan.layout or {}
+def _flags(plan: ServePlan) -> str:
+    """The flags that pin what was chosen: the layout, that of a prefill pool, and that there is one."""
+    pinned = f"--layout {_flag(plan.layout or {})}"
+    if plan.prefill_layout is None:
+        return pinned
+    return f"--disaggregate {pinned} --prefill-layout {_flag(plan.prefill_layout)}"
+
+
+def _flag(own: Mapping[str, Any]) -> str:
     parts = [f"{name}{value}" for name, value in own.items() if name != "replicas" and (value != 1 or name == "tp")]
     return ",".join(parts)
 

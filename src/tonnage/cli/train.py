@@ -12,7 +12,8 @@ from cyclopts import Parameter
 
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, Result, finish
-from tonnage.errors import InputError, Problem
+from tonnage.cli.reading import place_problem
+from tonnage.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
     from tonnage.cli.train_extras import Asked
@@ -137,6 +138,7 @@ def _train(inputs: dict[str, Any], on: tuple[str, ...], common: Common) -> int:
         read.problems += [
             Problem("goes with one --on", flag) for flag, given in asked.single().items() if given is not None
         ]
+    read.problems += [problem for problem in (place_problem(inputs["in"]), _framework(inputs["framework"])) if problem]
     if read.problems:
         raise InputError(read.problems)
     catalog = common.load_catalog()
@@ -192,6 +194,17 @@ def _fields(read: Reader, inputs: dict[str, Any], common: Common) -> dict[str, A
         "date": when or common.date(),
         **{name: inputs[name] for name in ("precision", "task", "routing", "framework")},
     }
+
+
+def _framework(name: str | None) -> Problem | None:
+    from tonnage.train import frameworks
+
+    if name is None or frameworks.known(name):
+        return None
+    known = frameworks.names()
+    return Problem(
+        f'"{name[:40]}" is not known; known are {", ".join(known)}', "--framework", suggestion=nearest(name, known)
+    )
 
 
 def _job(model: str, fields: dict[str, Any], catalog: Any) -> TrainJob:

@@ -60,10 +60,11 @@ class Asked:
 
     @property
     def command(self) -> str:
-        """The command without what is optional, for hints."""
-        on = self.inputs["on"]
-        fleets = " ".join(f"--on {text}" for text in ([on] if isinstance(on, str) else on))
-        return f"tonnage train {self.inputs['model']} {fleets}"
+        """The command without its layout, for hints."""
+        from tonnage.cli.again import command_line
+        from tonnage.cli.train import train
+
+        return command_line(train, self.inputs, without=("layout",))
 
     def single(self) -> dict[str, Any]:
         """What only a run on one kind of accelerators can be asked."""

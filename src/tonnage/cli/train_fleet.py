@@ -108,7 +108,7 @@ _COLUMNS = ("chip", "count", "layout", "global_batch", "share", "layers", "step_
 def _sentence(job: TrainJob, title: str, whole: TrainPlan) -> str:
     rate = units.show_number(whole.tokens_per_second_per_accelerator)
     text = f"{job.arch.title} on {title}: {units.show_time(whole.step_time)} a step, {rate} tokens/s per accelerator, "
-    text += f"{whole.mfu:.1%} MFU"
+    text += rows.mfu(job, whole)
     if whole.wall_time is not None and job.tokens is not None:
         text += f"; {units.show_tokens(job.tokens)} tokens take {units.show_time(whole.wall_time)}"
     return text + "."

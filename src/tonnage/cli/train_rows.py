@@ -40,7 +40,8 @@ def answer(job: TrainJob, system: System, plan: TrainPlan, price: Price | None, 
         rows.insert(1, ("nearest", str(plan.outcome.binds[0].lift)))
     tables = (breakdown(plan), *((_alternatives(plan),) if plan.alternatives else ()))
     records = tuple({"kind": name, "seconds": value} for name, value in plan.breakdown.items())
-    hints = (f"{command} --layout {plan.layout}  pins this layout; --json has every number",)
+    pin = f"{command} --layout {plan.layout}  pins this layout; --json has every number"
+    hints = (pin,) if plan.outcome.feasible else ()
     sentence = _sentence(job, system, plan)
     return Answer(sentence, tuple(rows), tables, hints=hints, records=records, feasible=plan.outcome.feasible)
 
@@ -57,10 +58,17 @@ def _sentence(job: TrainJob, system: System, plan: TrainPlan) -> str:
     if not plan.outcome.feasible:
         return f"{what} does not work as asked: {plan.outcome.binds[0].text}."
     rate = units.show_number(plan.tokens_per_second_per_accelerator)
-    text = f"{what}: {units.show_time(plan.step_time)} a step, {rate} tokens/s per accelerator, {plan.mfu:.1%} MFU"
+    text = f"{what}: {units.show_time(plan.step_time)} a step, {rate} tokens/s per accelerator, {mfu(job, plan)}"
     if plan.wall_time is not None and job.tokens is not None:
         text += f"; {units.show_tokens(job.tokens)} tokens take {units.show_time(plan.wall_time)}"
     return text + "."
+
+
+def mfu(job: TrainJob, plan: TrainPlan) -> str:
+    """`40.5% MFU`; below 16 bits with the peak that is meant, and what it is of the 16-bit peak."""
+    if job.precision == job.sixteen:
+        return f"{plan.mfu:.1%} MFU"
+    return f"{plan.mfu:.1%} MFU ({job.precision} peak; {plan.mfu_16bit:.1%} of the 16-bit peak)"
 
 
 def _searched(plan: TrainPlan) -> str:
@@ -80,6 +88,7 @@ def memory(plan: TrainPlan) -> str:
     span = f"{units.show_memory(held.low)} to {units.show_memory(held.high)}"
     return (
         f"{units.show_memory(held.total)} of {units.show_memory(plan.capacity)} on the fullest rank ({span}): {parts}"
+        + ("; the upper end of that does not fit" if held.high > plan.capacity else "")
     )
 
 

@@ -95,9 +95,9 @@ def _numeric(cells: list[str]) -> bool:
 
 
 def show_held(memory: Mapping[str, float]) -> str:
-    """`90.1 GB of 96 GB (drivers report 102 GB)`, from a service's `memory`."""
+    """`90.1 GB of 96 GB (drivers report about 102 GB)`, from a service's `memory`."""
     total, label, reported = (units.show_memory(memory[name]) for name in ("total", "capacity", "reported"))
-    return f"{total} of {label} (drivers report {reported})"
+    return f"{total} of {label} (drivers report about {reported})"
 
 
 def to_csv(answer: Answer) -> str:

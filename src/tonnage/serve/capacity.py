@@ -84,7 +84,34 @@ def fit(
         chosen = replace(chosen, chunk=chunk)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
-    return _plan(arch, system, how, chosen, found, held, best, asked)
+    plan = _plan(arch, system, how, chosen, found, held, best, asked)
+    if plan.outcome.feasible:
+        return plan
+    count = None if fixed else _fewest(arch, system, how, chosen, asked, memory_share)
+    return replace(plan, outcome=infeasible(_lifted(plan.outcome.binds[0], system, count)))
+
+
+def _fewest(
+    arch: Architecture, system: System, how: Formats, chosen: Engine, context: float, share: float | None
+) -> int | None:
+    """The fewest accelerators, more than there are, on which one token fits: counts up to two domains, then domains."""
+    die, domain = per_die(system.accelerator), max(int(system.accelerator.domain), 1)
+    counts = [n for n in range(1, 2 * min(domain, 32) + 1) if n > system.count]
+    counts += [n * domain for n in range(1, 129) if n * domain > max(system.count, 2 * min(domain, 32))]
+    for count in counts:
+        found = candidates(arch, die, count * system.accelerator.dies, None)
+        held = _held(arch, die, how, found, chosen, context, share)
+        best = _best(arch, how, found, held)
+        pool = float(np.broadcast_to(held.pool, found.instances.shape)[best])
+        if pool > 0 and _longest(arch, how, found.layout.at(best), chosen, pool) >= 1:
+            return count
+    return None
+
+
+def _lifted(bind: Bind, system: System, count: int | None) -> Bind:
+    """What is missing, with the fewest accelerators that hold it before other ways."""
+    ways = [f"{count:,} x {system.accelerator.title}"] if count else []
+    return replace(bind, lift=" or ".join([*ways, *([bind.lift] if bind.lift else [])]) or "a chip with more memory")
 
 
 def _held(
@@ -200,21 +227,17 @@ def _cache(arch: Architecture, how: Formats, context: float) -> tuple[dict[str, 
 
 
 def _lack(arch: Architecture, system: System, how: Formats, figures: Mapping[str, float], lacking: float) -> Bind:
-    """What is missing, and the cheapest of: more chips, a narrower format."""
+    """What is missing, and a narrower format that would do."""
     title = system.accelerator.title
     text = (
         f"{arch.title} in {how.weights} needs {show_memory(figures['total'])} on each {title}, "
-        f"{show_memory(max(lacking, 0.0))} more than an engine may use of {show_memory(figures['reported'])}"
+        f"{show_memory(max(lacking, 0.0))} more than an engine may use"
     )
     room = figures["reported"] * 0.9 - figures["buffers"] - figures["activations"]
-    chips = math.ceil(system.count * figures["weights"] * 1.05 / max(room, 1.0)) if room > 0 else 0
-    ways = []
-    if chips > system.count:
-        ways.append(f"{chips} x {title}")
     narrower = {"bf16": "fp8", "fp16": "fp8", "fp8": "w4a16", "int8": "w4a16"}.get(how.weights)
     if narrower and figures["weights"] / (2 if narrower == "fp8" else 1.9) < room:
-        ways.append(f"--weights {narrower}")
-    return Bind("memory", text, max(lacking, 0.0), " or ".join(ways) or "a chip with more memory")
+        return Bind("memory", text, max(lacking, 0.0), f"--weights {narrower}")
+    return Bind("memory", text, max(lacking, 0.0))
 
 
 def _fields(layout: Layout, instances: float) -> dict[str, int]:

@@ -410,7 +410,7 @@ def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | No
         text = f"at most {best:.3g} requests/s can be served here, {wanted:g} are asked for"
         return None if best >= wanted else Bind(name, text, wanted / best)
     best = float(known.min())
-    text = f"the lowest {name} here is {show_time(best)}, {show_time(wanted)} is asked for"
+    text = f"the lowest {name} found here is {show_time(best)}, {show_time(wanted)} is asked for"
     return None if best <= wanted else Bind(name, text, best / wanted)
 
 
@@ -447,7 +447,7 @@ def _lift(given: Setting, near: dict[str, Any] | None) -> str | None:
             chips = int(np.ceil(given.system.count * job.rate / near["requests_per_second"]))
             return f"{chips} x {given.system.accelerator.title}, or --rate {near['requests_per_second']:.3g}/s"
         flags.append(f"--rate {job.rate:g}/s")
-    return "the nearest that can be kept is " + " ".join(flags)
+    return " ".join(flags) + ", the nearest found that can be kept"
 
 
 __all__ = ["DEFINITIONS", "Doubt", "Layout", "ServePlan", "Speeds", "plan"]

@@ -138,6 +138,7 @@ def leveled(found: TrainPlan, to: Level) -> TrainPlan:
         tokens_per_second_per_accelerator=found.tokens_per_second_per_accelerator * to.ratio,
         model_flops_per_second_per_accelerator=found.model_flops_per_second_per_accelerator * to.ratio,
         mfu=found.mfu * to.ratio,
+        mfu_16bit=found.mfu_16bit * to.ratio,
         breakdown={name: value / to.ratio for name, value in found.breakdown.items()},
         wall_time=wall,
         wall_time_low=None if wall is None else wall / shrink * ends[0],

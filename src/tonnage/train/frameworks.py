@@ -82,9 +82,19 @@ KNOWN: tuple[tuple[str, Traits], ...] = (
 DEFAULT = NEMO
 
 
+def known(framework: str) -> bool:
+    """Whether a name has a word that traits are known by."""
+    return any(word in framework.lower() for word in names())
+
+
+def names() -> tuple[str, ...]:
+    """Words that frameworks are known by."""
+    return (*(word for word, _ in KNOWN), "megatron")
+
+
 def traits(framework: str | None) -> Traits:
     """Traits of a framework by its name; Megatron's own where a name has none of the words, the newest without one."""
     if framework is None:
         return DEFAULT
     name = framework.lower()
-    return next((known for word, known in KNOWN if word in name), Traits())
+    return next((found for word, found in KNOWN if word in name), Traits())

@@ -47,6 +47,7 @@ class TrainPlan:
     tokens_per_second_per_accelerator: float = float("nan")
     model_flops_per_second_per_accelerator: float = float("nan")
     mfu: float = float("nan")
+    mfu_16bit: float = float("nan")
     memory: Memory | None = None
     capacity: float = float("nan")
     breakdown: dict[str, float] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class TrainPlan:
                 "tokens_per_second_per_accelerator",
                 "model_flops_per_second_per_accelerator",
                 "mfu",
+                "mfu_16bit",
                 "breakdown",
                 "wall_time",
                 "wall_time_low",

@@ -12,7 +12,8 @@ import numpy as np
 from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
-from tonnage.system import System
+from tonnage.system import Accelerator, System, format_of
+from tonnage.system import rate as datasheet_rate
 from tonnage.train import grid, pieces, space, step
 from tonnage.train.doubt import UNPROVEN, doubt
 from tonnage.train.goodput import goodput
@@ -45,6 +46,11 @@ BINARY = 2**30 / 1e9 * 0.995
 def capacity(system: System, *, physical: bool = False) -> float:
     """Bytes of one rank: the datasheet's, which plans keep to, or what is really there, which a run may have used."""
     return system.accelerator.memory / system.accelerator.dies * (BINARY if physical else 1.0)
+
+
+def peak(job: TrainJob, accelerator: Accelerator) -> float:
+    """Datasheet rate of the precision that the linear layers run in [FLOP/s]: the denominator of `mfu`."""
+    return datasheet_rate(accelerator, format_of(job.precision).compute).value
 
 
 def evaluate(job: TrainJob, system: System, layouts: Layout, stack: Stack | None = None) -> Evaluation:
@@ -155,7 +161,6 @@ def describe(
     rate = job.tokens_per_step / seconds / system.count
     useful = goodput(system)
     flop = float(flop_per_token(job.arch, job.seq)) * (2.0 if job.task == "lora" else 3.0)
-    sixteen = max(system.accelerator.rates.get("bf16", 0.0), system.accelerator.rates.get("fp16", 0.0))
     run = _run(job, system, seconds, useful.value, price)
     outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, held.total))
     shrink = float(np.exp(sure.spread))
@@ -167,7 +172,8 @@ def describe(
         step_time_high=seconds * shrink,
         tokens_per_second_per_accelerator=rate,
         model_flops_per_second_per_accelerator=rate * flop,
-        mfu=rate * flop / sixteen,
+        mfu=rate * flop / peak(job, system.accelerator),
+        mfu_16bit=rate * flop / peak(replace(job, precision=job.sixteen), system.accelerator),
         memory=held,
         capacity=capacity(system),
         breakdown={name: float(np.broadcast_to(part, (1,))[0]) for name, part in found.parts.items()},

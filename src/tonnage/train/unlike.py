@@ -18,7 +18,7 @@ from tonnage.train.doubt import doubt
 from tonnage.train.goodput import together
 from tonnage.train.job import TrainJob
 from tonnage.train.result import Search, TrainPlan
-from tonnage.train.search import describe, plan
+from tonnage.train.search import describe, peak, plan
 from tonnage.units import HOUR
 
 Fixed = Sequence[Mapping[str, int]]
@@ -262,7 +262,8 @@ def whole(job: TrainJob, found: Mixed, prices: Sequence[float | None], seconds: 
     rate = found.tokens_per_second / count
     mean = _per_token(job) * rate
     fullest = max(plans, key=lambda p: (p.memory.total if p.memory else 0.0) / p.capacity)
-    peak = sum(s.count * max(s.accelerator.rates.get(n, 0.0) for n in ("bf16", "fp16")) for s in systems)
+    sixteen = replace(job, precision=job.sixteen)
+    peaks = [sum(s.count * peak(one, s.accelerator) for s in systems) for one in (job, sixteen)]
     wall = None if job.tokens is None else job.tokens / found.tokens_per_second / useful.value
     return TrainPlan(
         outcome=FEASIBLE,
@@ -272,7 +273,8 @@ def whole(job: TrainJob, found: Mixed, prices: Sequence[float | None], seconds: 
         step_time_high=found.step_time * shrink,
         tokens_per_second_per_accelerator=rate,
         model_flops_per_second_per_accelerator=mean,
-        mfu=mean * count / peak,
+        mfu=mean * count / peaks[0],
+        mfu_16bit=mean * count / peaks[1],
         memory=fullest.memory,
         capacity=fullest.capacity,
         breakdown=_breakdown(found),

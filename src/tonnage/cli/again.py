@@ -1,0 +1,26 @@
+"""The command line that asks a question again, for hints."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+RENAMED = {"in": "place"}
+
+
+def command_line(verb: Callable[..., int], inputs: Mapping[str, Any], without: tuple[str, ...] = ()) -> str:
+    """`tonnage VERB ...` with every input that is not its default, but for `without`."""
+    known = inspect.signature(verb).parameters
+    words = ["tonnage", verb.__name__]
+    for name, value in inputs.items():
+        parameter = known.get(RENAMED.get(name, name))
+        if name in without or value in (None, False, "", (), []):
+            continue
+        if parameter is not None and parameter.kind is parameter.POSITIONAL_ONLY:
+            words.append(str(value))
+        elif parameter is None or value != parameter.default:
+            for item in value if isinstance(value, (list, tuple)) else [value]:
+                words += ["--" + name.replace("_", "-"), *([] if item is True else [str(item)])]
+    return shlex.join(words)
