@@ -327,8 +327,13 @@ def _layout(plan: ServePlan) -> str:
     )
     if plan.prefill_layout_text is None:
         where = {"prefill": "prefill only", "decode": "decode only"}.get(plan.mode, "prefill and decode together")
-        return f"{plan.layout_text}; {where} ({tried})"
-    return f"prefill {plan.prefill_layout_text}, decode {plan.layout_text} ({tried})"
+        return f"{plan.layout_text}; {where} ({tried}){_idle(plan)}"
+    return f"prefill {plan.prefill_layout_text}, decode {plan.layout_text} ({tried}){_idle(plan)}"
+
+
+def _idle(plan: ServePlan) -> str:
+    idle = round(plan.accelerators - plan.used)
+    return f"; {idle:,} of {plan.accelerators:,} accelerators stand idle" if idle else ""
 
 
 def _memory(plan: ServePlan) -> str:

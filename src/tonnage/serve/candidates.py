@@ -108,10 +108,14 @@ def _rows(
 
 
 def _tensor(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[int]:
+    """Degrees that divide the attention heads, as vLLM and SGLang demand."""
+    many = heads(arch)
     if "tp" in fixed:
+        if many % fixed["tp"]:
+            raise InputError(Problem(f"tp{fixed['tp']} does not divide the {many} attention heads", "--layout"))
         return [fixed["tp"]]
-    most = min(die.domain, ranks, heads(arch), 64)
-    return [1 << i for i in range(most.bit_length()) if 1 << i <= most]
+    most = min(die.domain, ranks, many, 64)
+    return [1 << i for i in range(most.bit_length()) if 1 << i <= most and many % (1 << i) == 0]
 
 
 def _pipeline(arch: Architecture, left: int, fixed: Mapping[str, int]) -> list[int]:
