@@ -106,7 +106,7 @@ def goodput(plan: TrainPlan) -> str:
         return "unknown"
     every = f"an interruption every {units.show_time(found.mtbf)}"
     return f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%}): {every}, a checkpoint every " + (
-        f"{units.show_time(found.interval)}; {found.failures.source}"
+        f"{units.show_time(found.interval)}, {found.spares:,} spares beside it; {found.failures.source}"
     )
 
 

@@ -46,15 +46,17 @@ RECOVERY = (6 * MINUTE, 12 * MINUTE, 30 * MINUTE)
 Llama 3 report minutes with automation; Alibaba C4 (arXiv 2406.04594) far more without. Assumption."""
 WRITE = (5.0, 20.0, 60.0)
 """Time that a checkpoint stops training: low, middle, high [s]. Asynchronous writes; assumption."""
-SPARES = 0.02
-"""Accelerators kept idle to replace failed ones, over those in the run. Assumption; Cui SC'25 (arXiv 2503.11901)
-recommends 5 % over-provisioning for one cluster."""
+REPAIR = 2 * DAY
+"""Time until a server that was taken out is back. Assumption, 90 % interval 0.5 to 7 days."""
+SERVER = 8
+"""Accelerators that leave together when one fails, where a scale-up domain is no smaller."""
 
 
 @dataclass(frozen=True)
 class Goodput:
     """Effective training time. value: share of wall time (low, high: 90 % interval); interval: seconds between
-    checkpoints; mtbf: mean seconds between interruptions of the whole run; failures: what it rests on.
+    checkpoints; mtbf: mean seconds between interruptions of the whole run; spares: accelerators to keep beside the run;
+    failures: what it rests on.
     """
 
     value: float
@@ -63,6 +65,7 @@ class Goodput:
     interval: float
     mtbf: float
     failures: Failures
+    spares: int = 0
 
 
 def failures(system: System) -> Failures:
@@ -82,7 +85,7 @@ def goodput(system: System) -> Goodput:
     Daly's sqrt(2 w M) - w, and of the time (1 - (R + d/2)/M) / (1 + w/d) is useful: each interruption costs the
     recovery R and half a checkpoint distance d on average.
     """
-    return _effective(failures(system), system.count)
+    return _effective(failures(system), system.count, min(system.accelerator.domain, SERVER))
 
 
 def together(systems: Sequence[System]) -> Goodput:
@@ -91,15 +94,26 @@ def together(systems: Sequence[System]) -> Goodput:
     count = sum(size for _, size in found)
     low, rate, high = (sum(getattr(f, name) * size for f, size in found) / count for name in ("low", "rate", "high"))
     source = "; ".join(dict.fromkeys(record.source for record, _ in found))
-    return _effective(Failures(rate, low, high, source), count)
+    return _effective(Failures(rate, low, high, source), count, SERVER)
 
 
-def _effective(found: Failures, count: int) -> Goodput:
+def spares(rate: float, count: int, server: int) -> int:
+    """Accelerators to keep beside a run so that 19 times in 20 a failed server is replaced at once.
+
+    Servers in repair follow a Poisson distribution of mean L = rate x count x REPAIR (an M/G/infinity queue); its 95th
+    percentile is about L + 1.645 sqrt(L). Cui SC'25 (arXiv 2503.11901) found 5 % necessary in one cluster. They are not
+    in the cost of the run.
+    """
+    mean = rate * count * REPAIR
+    return server * int(np.ceil(mean + 1.645 * np.sqrt(mean)))
+
+
+def _effective(found: Failures, count: int, server: int) -> Goodput:
     middle = _share(found.rate * count, WRITE[1], RECOVERY[1])
     best = _share(found.low * count, WRITE[0], RECOVERY[0])
     worst = _share(found.high * count, WRITE[2], RECOVERY[2])
     mtbf = 1.0 / (found.rate * count)
-    return Goodput(middle, worst, best, daly(mtbf, WRITE[1]), mtbf, found)
+    return Goodput(middle, worst, best, daly(mtbf, WRITE[1]), mtbf, found, spares(found.rate, count, server))
 
 
 def daly(mtbf: float, write: float) -> float:

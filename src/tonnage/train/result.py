@@ -134,6 +134,7 @@ def _goodput_json(found: Goodput | None) -> dict[str, Any]:
         "goodput_high": found.high,
         "checkpoint_interval": found.interval,
         "mean_time_between_failures": found.mtbf,
+        "spares": found.spares,
         "failure_rate_source": found.failures.source,
     }
 
