@@ -6,7 +6,7 @@ from tonnage.train.goodput import LLAMA, REPAIR, spares
 
 
 def test_spares_of_the_llama_run_by_hand() -> None:
-    """16,384 H100 at 0.47 interruptions per 1,000 accelerator-days: 15.4 servers in repair, 15.4 + 1.645 x 3.9 -> 22."""
+    """16,384 H100, 0.47 interruptions per 1,000 accelerator-days: 15.4 servers in repair; 15.4 + 1.645 x 3.9 -> 22."""
     assert LLAMA.rate * 16384 * REPAIR == pytest.approx(15.4, rel=0.01)
     assert spares(LLAMA.rate, 16384, 8) == 22 * 8
 
