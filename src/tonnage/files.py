@@ -361,20 +361,54 @@ def _below(item: Any) -> Iterator[Any]:
 
 def write(path: str | Path, data: str | bytes) -> None:
     """Write a file atomically: a temporary one in the same folder, fsync, rename. Devices and folders are refused."""
-    target = Path(path)
-    content = data.encode() if isinstance(data, str) else data
-    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.tmp")
+    write_all([(path, data)])
+
+
+def write_all(contents: Sequence[tuple[str | Path, str | bytes]]) -> None:
+    """Write files, all or none: every one to a temporary beside its target first, then each renamed."""
+    ready: list[tuple[Path, Path]] = []
     try:
-        if target.exists() and not target.is_file():
-            raise InputError(Problem("is not a file that can be replaced", where=_short(str(path))))
-        with open(temporary, "xb") as file:  # noqa: PTH123
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        for path, data in contents:
+            with _told(path):
+                temporary = Path(path).with_name(f".{Path(path).name[:100]}.{os.getpid()}.{len(ready)}.tmp")
+                ready.append((temporary, Path(path)))
+                _write_temporary(*ready[-1], data.encode() if isinstance(data, str) else data)
+        for temporary, target in ready:
+            with _told(target):
+                temporary.replace(target)
+    finally:
+        for temporary, _ in ready:
+            with contextlib.suppress(OSError, ValueError):
+                temporary.unlink(missing_ok=True)
+
+
+def _write_temporary(temporary: Path, target: Path, content: bytes) -> None:
+    check_target(target)
+    with open(temporary, "xb") as file:  # noqa: PTH123
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """What the system refuses, as an InputError that names the path and the reason."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise InputError(Problem(f"cannot be written: {reason}", where=_short(str(path)))) from None
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            temporary.unlink(missing_ok=True)
+
+
+def check_target(path: str | Path) -> None:
+    """Raises InputError when a file could not be written there: no such folder, no right to, not a file."""
+    with _told(path):
+        target = Path(path)
+        if target.exists() and not target.is_file():
+            raise InputError(Problem("is not a file that can be replaced", where=_short(str(path))))
+        folder = target.parent
+        if not folder.is_dir():
+            message = f'cannot be written: there is no folder "{_short(str(folder))}"'
+            raise InputError(Problem(message, where=_short(str(path))))
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(Problem("cannot be written: permission denied", where=_short(str(path))))

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tonnage import cli
+from tonnage import cli, files
 from tonnage.cli import VERBS, run
+from tonnage.errors import InputError
 
 HEAVY = {"numpy", "pydantic", "ruamel", "highspy", "torch", "pandas", "scipy"}
 
@@ -68,3 +70,71 @@ def test_set_is_another_way_to_write_a_flag(capsys):
 def test_setting_what_is_no_input_is_bad_input(capsys):
     assert run(["fit", "deepseek-r1", "--on", "16xh20", "--set", "memroy=1"]) == 2
     assert "--memroy" in capsys.readouterr().err
+
+
+def test_an_unexpected_word_is_named(capsys):
+    assert run(["show", "chips", "extra"]) == 2
+    assert 'error: "extra" is not expected here' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["show", "chips", "--json", "--csv"], ["schema", "--csv"]])
+def test_formats_that_cannot_be_printed_are_refused(words, capsys):
+    assert run(words) == 2
+    assert "--csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", ["b.foo", "absent/b.json", "folder.json"])
+def test_of_several_files_all_are_written_or_none(tmp_path, capsys, bad):
+    (tmp_path / "folder.json").mkdir()
+    good = tmp_path / "a.json"
+    assert run(["show", "h20", "-o", str(good), "-o", str(tmp_path / bad)]) == 2
+    captured = capsys.readouterr()
+    assert str(tmp_path / bad) in captured.err
+    assert captured.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.json"]
+
+
+def test_a_file_that_fails_while_written_leaves_none(tmp_path, monkeypatch):
+    def full(number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match=r"b\.txt cannot be written: no space"):
+        files.write_all([(tmp_path / "b.txt", "x"), (tmp_path / "a.txt", "x")])
+    assert list(tmp_path.iterdir()) == []
+
+
+def started(words, **more):
+    code = f"from tonnage.cli import main; main({words!r})"
+    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False, **more)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["show", "chips"], ["--help"], ["schema"]])
+def test_a_full_disk_behind_stdout_is_one_line(words):
+    with Path("/dev/full").open("w") as full:
+        done = started(words, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "standard output" in done.stderr
+
+
+def test_a_closed_stdout_is_one_line():
+    code = f"exec >&-; exec {sys.executable} -m tonnage.cli show chips"
+    done = subprocess.run(["sh", "-c", code], stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: standard output is closed\n")
+
+
+@pytest.mark.parametrize("place", ["import", "verb"])
+def test_an_interrupt_is_one_line(place, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    if place == "import":
+        monkeypatch.setattr(cli, "_answered", interrupt)
+    else:
+        monkeypatch.setattr("tonnage.cli.show._lists", interrupt)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["show", "chips"])
+    assert left.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted; nothing was written\n"

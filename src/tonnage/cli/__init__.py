@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False
+"""As in `typing`, which is not imported here: an interrupt before `main` runs could not be answered in one line."""
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from cyclopts import App, CycloptsError
 
     from tonnage.errors import TonnageError
@@ -39,6 +43,7 @@ def app() -> App:
         version=__version__,
         help_format="plaintext",
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     for verb, summary in VERBS.items():
         root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary)
@@ -47,13 +52,37 @@ def app() -> App:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs one command and exits with 0 (feasible), 1 (infeasible), 2 (bad input), 3 (fact missing)."""
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    before, sys.unraisablehook = sys.unraisablehook, _unraisable
+    try:
+        code = run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        code = _interrupted()
+    finally:
+        sys.unraisablehook = before
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command; returns the exit code instead of leaving."""
-    import os
+    if sys.stdout is None:
+        _tell("error: standard output is closed")
+        return 2
+    try:
+        return _answered(arguments)
+    except KeyboardInterrupt:
+        return _interrupted()
+    except BrokenPipeError:
+        _silence()
+        return 0
+    except OSError as error:
+        if {"-v", "--verbose"} & set(arguments):
+            raise
+        _silence()
+        _tell(f"error: {error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
+        return 2
 
+
+def _answered(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from tonnage.errors import TonnageError
@@ -67,15 +96,45 @@ def run(arguments: list[str]) -> int:
         return _usage(error, arguments)
     except TonnageError as error:
         return _report(error)
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError:
+        raise
     except Exception as error:
         return _defect(error, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    _tell("error: interrupted; nothing was written")
+    return 130
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """An interrupt that Python would report and forget, as in the midst of an import, ends the command as well."""
+    import os
+
+    if what.exc_type is KeyboardInterrupt:
+        os._exit(_interrupted())
+    sys.__unraisablehook__(what)
+
+
+def _silence() -> None:
+    """Sends what is still to be printed nowhere, so that leaving does not fail on it again."""
+    import contextlib
+    import os
+
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(*lines: str) -> None:
+    """Lines on stderr; lost when it is closed or full."""
+    import contextlib
+
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print("\n".join(lines), file=sys.stderr)
 
 
 def _check_verb(arguments: list[str]) -> None:
@@ -110,8 +169,10 @@ def _defect(error: Exception, arguments: list[str]) -> int:
     """An exception that nobody meant: one line, and the traceback only with -v."""
     if {"-v", "--verbose"} & set(arguments):
         raise error
-    print(f"error: a defect in tonnage: {type(error).__name__}: {error}", file=sys.stderr)
-    print("hint: the same command with -v prints the traceback; please report it", file=sys.stderr)
+    _tell(
+        f"error: a defect in tonnage: {type(error).__name__}: {error}",
+        "hint: the same command with -v prints the traceback; please report it",
+    )
     return 70
 
 
@@ -125,13 +186,19 @@ def _report(error: TonnageError) -> int:
         lines = [f"error: {error.message}"]
     if error.hint:
         lines.append(f"hint: {error.hint}")
-    print("\n".join(lines), file=sys.stderr)
+    if any(problem.where == "standard output" for problem in problems):
+        _silence()
+    _tell(*lines)
     return error.exit_code
 
 
 def _usage(error: CycloptsError, arguments: list[str]) -> int:
+    from cyclopts import UnusedCliTokensError
+
     verb = next((word for word in arguments if word in VERBS), None)
     text = " ".join(str(error).split())
-    print(f"error: {text}", file=sys.stderr)
-    print(f"hint: tonnage {verb + ' ' if verb else ''}--help", file=sys.stderr)
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        words = ", ".join(f'"{word[:60]}"' for word in error.unused_tokens[:5])
+        text = f"{words} {'is' if len(error.unused_tokens) == 1 else 'are'} not expected here"
+    _tell(f"error: {text}", f"hint: tonnage {verb + ' ' if verb else ''}--help")
     return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog
 
 SCHEMA = "tonnage/1"
+ENDINGS = (".json", ".csv", ".txt", ".out", ".md")
+"""Endings of the files that any result can be written to."""
 
 
 @Parameter(name="*", group="Everywhere")
@@ -63,6 +66,21 @@ class Common:
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
     color: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuses, before anything is computed, two formats at once and files that could not be written."""
+        from tonnage import files
+
+        problems = (
+            [Problem("--json and --csv cannot both be printed; write one with -o")] if self.json and self.csv else []
+        )
+        for path in self.output:
+            try:
+                files.check_target(path)
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(problems)
+
     def date(self) -> datetime.date | None:
         """The date of `--as-of`, or None."""
         if self.as_of is None:
@@ -89,6 +107,19 @@ class Common:
     def note(self, text: str) -> None:
         """Talk, on stderr, unless `-q`."""
         if not self.quiet:
+            tell(text)
+
+    def place(self, text: str, flag: str = "--in") -> str:
+        """Code of the place that a flag names (`china` -> `CN`). Raises InputError with the nearest name."""
+        from tonnage.catalog.rules_data import load_rules
+
+        return load_rules().places.code(text, flag)
+
+
+def tell(text: str) -> None:
+    """A line on stderr; lost without a word when nobody can hear it."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
             print(text, file=sys.stderr)
 
 
@@ -116,20 +147,52 @@ class Result:
 
 
 def finish(result: Result, common: Common) -> int:
-    """Print a result as asked for, write the files asked for, and return the exit code (0 feasible, 1 infeasible)."""
-    written = [_contents(path, result, common) for path in common.output]
+    """Print a result as asked for, write the files asked for, and return the exit code (0 feasible, 1 infeasible).
+
+    Every file is made before the first is written, and written before anything is printed: all of them or none.
+    """
+    from tonnage import files
+
+    check_outputs(common, tuple(result.pictures))
+    files.write_all([(path, _contents(path, result, common)) for path in common.output])
     if common.json:
         text = to_json(result, common)
     elif common.csv:
         text = to_csv(result.answer)
     else:
         text = render(result.answer, saved=tuple(str(path) for path in common.output), color=_color(common))
-    from tonnage import files
-
-    for path, data in zip(common.output, written, strict=True):
-        files.write(path, data)
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    put(text)
     return 0 if result.outcome.feasible else 1
+
+
+def check_outputs(common: Common, pictures: Iterable[str] = ()) -> None:
+    """Raises InputError for every `-o` whose ending cannot be written; a verb calls it before it computes.
+
+    pictures: endings that the verb can draw besides (`.svg`). Folders and rights are checked when `Common` is made.
+    """
+    endings = (*ENDINGS, *pictures)
+    listed = ", ".join(ending for ending in endings if ending not in (".out", ".md"))
+    problems = [
+        Problem(f'cannot write "{path.suffix or path.name}" files here; endings: {listed}', f"--output {path}")
+        for path in common.output
+        if path.suffix.lower() not in endings
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def put(text: str) -> None:
+    """Print a result. Raises InputError when standard output is closed or full."""
+    if sys.stdout is None:
+        raise InputError(Problem("is closed", "standard output"))
+    try:
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(Problem(f"cannot be written: {reason}", "standard output")) from None
 
 
 def envelope(result: Result, common: Common) -> dict[str, Any]:
@@ -178,13 +241,10 @@ def _contents(path: Path, result: Result, common: Common) -> str:
         return to_json(result, common)
     if ending == ".csv":
         return to_csv(result.answer)
-    if ending in (".txt", ".out", ".md"):
-        return render(result.answer, color=False)
     if ending in result.pictures:
         return result.pictures[ending]()
-    endings = ", ".join([".json", ".csv", ".txt", *result.pictures])
-    raise InputError(Problem(f'cannot write "{ending or path.name}" files here; endings: {endings}', "--output"))
+    return render(result.answer, color=False)
 
 
 def _color(common: Common) -> bool:
-    return common.color and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    return common.color and sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ

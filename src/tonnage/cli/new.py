@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import resources
 from pathlib import Path
 
-from tonnage.cli.common import COMMON, Common
+from tonnage.cli.common import COMMON, Common, put
 from tonnage.errors import InputError, Problem
 
 
@@ -25,10 +24,10 @@ def new(file: Path | None = None, /, *, common: Common = COMMON) -> int:
     taken = [path for path in targets if path.exists()]
     if taken:
         raise InputError([Problem("is already there; choose another name", str(path)) for path in taken])
+    files.write_all([(path, text) for path in targets])
     for path in targets:
-        files.write(path, text)
         common.note(f"saved: {path}")
         common.note(f"hint: tonnage launch {path}")
     if not targets:
-        sys.stdout.write(text)
+        put(text)
     return 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 
-from tonnage.cli.common import COMMON, Common
+from tonnage.cli.common import COMMON, Common, put
+from tonnage.errors import InputError, Problem
 
 
 def schema(*, common: Common = COMMON) -> int:
@@ -13,8 +13,9 @@ def schema(*, common: Common = COMMON) -> int:
     from tonnage import files
     from tonnage.fleet import programme_schema
 
+    if common.csv:
+        raise InputError(Problem("a schema is no table; it is printed as JSON", "--csv"))
     text = json.dumps(programme_schema(), indent=2, ensure_ascii=False) + "\n"
-    for path in common.output:
-        files.write(path, text)
-    sys.stdout.write(text)
+    files.write_all([(path, text) for path in common.output])
+    put(text)
     return 0

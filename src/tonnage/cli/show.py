@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.cli.common import COMMON, Common, Result, check_outputs, finish
 from tonnage.errors import AmbiguousName, InputError, MissingFact, Problem, nearest
 from tonnage.report.answer import Answer, Table
 
@@ -81,9 +81,8 @@ def show(
     place
         the place to look from, such as CN: its prices first, and what is lawful there.
     """
-    from tonnage.catalog.rules import rule_book
-
-    code = rule_book().data.places.code(place, "--in") if place else None
+    check_outputs(common)
+    code = common.place(place) if place else None
     asked = Asked(what.strip(), common.load_catalog(), common.date(), code)
     lists = _lists()
     shown = lists[what.lower()](asked) if what.lower() in lists else _one(asked)
