@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 
@@ -304,3 +305,64 @@ def test_a_launch_in_few_draws_is_unlikely_and_says_what_would_help(plan):
     assert found.outcome.feasible and found.launch.p50 is None
     assert answer(found).sentence.startswith("Unlikely (training): r2 launches by")
     assert "The cheapest change that lifts it" in answer(found).sentence
+
+
+# what a cost, a what-if and a service level may not say
+
+
+def test_a_lot_without_a_price_makes_the_cost_unknown_not_nothing(plan):
+    from tonnage.cli.launch import answer
+
+    found = plan(what_if=True, place="US", fleet__1__count="10", fleet__2__count="10")
+    cost = json.loads(json.dumps(found.to_json()))["cost"]
+    assert (cost["p10"], cost["p50"], cost["p90"]) == (None, None, None) and cost["reason"] == "no price for own"
+    assert cost["service"]["p50"] is None and "own" in cost["service"]["reason"]
+    costs = [item.cost for item in found.alternatives]
+    assert None in costs and 0 not in costs
+    words = answer(found)
+    assert "unknown (no price for own)" in dict(words.rows)["cost"]
+    assert "'$0'" not in str(words.tables) and "nothing is trained" not in words.sentence
+
+
+def test_a_lot_that_could_not_lawfully_come_lifts_nothing(story):
+    unlawful = [item for item in story.alternatives if not item.lawful]
+    assert unlawful and all("could not lawfully come" in item.name for item in unlawful)
+    assert not any("could not lawfully come" in (bind.lift or "") for bind in story.binds)
+
+
+def test_the_headline_names_a_place_that_would_be_much_sooner(story):
+    from tonnage.cli.launch import _sentence
+
+    other = what_if(story, "train:r2:own")
+    assert f"with own first it would be {other.launch.p50}" in _sentence(story)
+
+
+def test_a_service_level_out_of_reach_is_said_with_the_nearest(plan, written):
+    class Slow(written):
+        def serve(self, model, chip, most):
+            speed = super().serve(model, chip, most)
+            detail = {"limit": "tpot", "by": 90.0 if chip == "h800-sxm" else 120.0, "lift": "the nearest is --tpot 9ms"}
+            return dataclasses.replace(speed, detail=detail)
+
+    found = plan(speeds=Slow(train={"h800-sxm": 900.0, "ascend-910c": 600.0}))
+    bind = found.outcome.binds[0]
+    assert found.outcome.reason == "tpot" and "the service level of r1" in bind.text
+    assert bind.lift == "the nearest is tpot 9ms, on h800-sxm"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--draws", "0"], "from 20 to 5,000"),
+        (["--picture", "x.png"], "--picture"),
+        (["-o", "x.xlsx"], ".xlsx"),
+        (["-o", "nowhere/x.json"], "nowhere"),
+        (["--picture", "nowhere/x.svg"], "nowhere"),
+    ],
+)
+def test_what_is_asked_for_is_checked_before_anything_is_planned(words, said, monkeypatch, capsys):
+    from tonnage.cli import run
+
+    monkeypatch.setattr("tonnage.fleet.read_programme", lambda *_: pytest.fail("planned"))
+    assert run(["launch", "examples/r2.yaml", *words]) == 2
+    assert said in capsys.readouterr().err

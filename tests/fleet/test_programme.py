@@ -61,7 +61,7 @@ EXPECTED = [
     ("15:75", "models.r1.serve.output_tokens", "not a token rate", None),
     ("15:81", "models.r1.serve.tpott", "unknown key", "tpot"),
     ("17:56", "models.r2.model", "expertz", "experts"),
-    ("18:12", "models.r2.after", "no model", "r2"),
+    ("18:12", "models.r2.after", "no model", "r1"),
     ("19:54", "models.r2.train.stages[1].rll", "no stage named", "rl"),
     ("19:67", "models.r2.train.stages[2].rl", "amount", None),
     ("19:77", "models.r2.train.try", "ascendd", "ascend-910c"),
@@ -256,3 +256,16 @@ def test_override_keeps_what_it_does_not_touch():
     assert changed.value == {"a": {"b": [1, "5 to 6"], "c": 3, "d": {"x": 1}}}
     assert changed.place(("a", "c")) == document.place(("a", "c"))
     assert changed.place(("a", "b", 1)) == "--set a.b.1"
+
+
+def test_a_chip_in_hand_before_its_release_is_refused(programme):
+    found = problems(programme, programme.story, start="2020-01-01")
+    assert any("h800-sxm was released on 20" in problem.message for problem in found)
+    assert not any("h20" in problem.message for problem in found)
+    with pytest.raises(InputError, match="was not known on 2020-01-01"):
+        programme(as_of=datetime.date(2020, 1, 1))
+
+
+def test_an_override_that_names_no_lot_names_those_there_are(programme):
+    with pytest.raises(InputError, match="0 to 2, or own, cloud, ascend"):
+        programme(fleet__nope__count="3")

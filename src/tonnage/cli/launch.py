@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from tonnage import units
-from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.cli.common import COMMON, Common, Result, check_outputs, finish
+from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.fleet.plan import LaunchPlan, Spread
 
 SHOWN = 8
+SOONER = 14
+"""Days by which another first place has to be sooner to be named in the headline."""
 
 
 def launch(
@@ -40,8 +43,14 @@ def launch(
 
     from tonnage.fleet import launch as forecast
     from tonnage.fleet import read_programme
+    from tonnage.fleet.launch import check_draws
     from tonnage.report import timeline
 
+    check_draws(draws)
+    if picture is not None:
+        _check_picture(picture)
+        common = dataclasses.replace(common, output=(*common.output, picture))
+    check_outputs(common, (".svg",))
     catalog = common.load_catalog()
     asked = read_programme(programme, common.changes(), catalog, common.date())
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
@@ -59,9 +68,13 @@ def launch(
         catalog,
         {".svg": lambda: timeline.svg(plan)},
     )
-    if picture is not None:
-        common = dataclasses.replace(common, output=(*common.output, picture))
     return finish(result, common)
+
+
+def _check_picture(path: Path) -> None:
+    """Raise InputError for a picture with another ending than .svg."""
+    if path.suffix.lower() != ".svg":
+        raise InputError(Problem(f'a picture is written as .svg, not "{path.suffix or path.name}"', "--picture"))
 
 
 def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
@@ -90,8 +103,31 @@ def _sentence(plan: LaunchPlan) -> str:
     place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
     where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
     early = f"P10 {plan.launch.p10}, P90 {plan.launch.p90 or f'after {plan.end}'}"
-    cost = f"training costs {units.show_money(plan.cost.p50)}" if plan.cost.p50 else "nothing is trained"
-    return f"Yes: {plan.model} launches by {plan.launch.p50} as likely as not ({early}){where}; {cost}."
+    when = f"{plan.model} launches by {plan.launch.p50} as likely as not ({early}){where}{_other(plan)}"
+    return f"Yes: {when}; {_cost(plan)}."
+
+
+def _other(plan: LaunchPlan) -> str:
+    """The place that would be much sooner if it were tried first, if there is one."""
+    start = f"train:{plan.model}:"
+    other = [item for item in plan.alternatives if item.key.startswith(start) and (item.shift or 0) < -SOONER]
+    best = min(other, key=lambda item: item.shift or 0.0, default=None)
+    return f"; with {best.key.removeprefix(start)} first it would be {best.launch.p50}" if best else ""
+
+
+def _no_price(lots: tuple[str, ...]) -> str:
+    """Why a cost is not known."""
+    from tonnage.fleet import plan
+
+    return plan.no_price(lots)
+
+
+def _cost(plan: LaunchPlan) -> str:
+    if not plan.trained_on:
+        return "nothing is trained"
+    if plan.cost.p50 is None:
+        return f"training cost unknown ({_no_price(plan.unpriced_training)})"
+    return f"training costs {units.show_money(plan.cost.p50)}"
 
 
 def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
@@ -100,8 +136,9 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     for name, spread in plan.launches.items():
         if name != plan.model:
             rows.append((f"  {name}", _three(spread, str)))
-    rows.append(("cost", f"{_three(plan.cost, units.show_money)} to train until the launch, failures included"))
-    rows.append(("", f"{_three(plan.service_cost, units.show_money)} for all services until then"))
+    training, service = _money(plan.cost, plan.unpriced_training), _money(plan.service_cost, plan.unpriced_service)
+    rows.append(("cost", f"{training} to train until the launch, failures included"))
+    rows.append(("", f"{service} for all services until then"))
     rows += _base(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
     rows.append(("known", f"prices and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
@@ -135,6 +172,14 @@ def _three(spread: Spread, show: Any) -> str:
     return ", ".join(parts)
 
 
+def _money(spread: Spread, unpriced: tuple[str, ...]) -> str:
+    return f"unknown ({_no_price(unpriced)})" if unpriced else _three(spread, units.show_money)
+
+
+def _price(cost: float | None) -> str:
+    return "unpriced" if cost is None else units.show_money(cost)
+
+
 def _rules(plan: LaunchPlan) -> str:
     return "; ".join(f"{rule.rule} ({rule.effect})" for rule in plan.rules_applied) or "none that touches a lot"
 
@@ -156,16 +201,14 @@ def _sensitivity(plan: LaunchPlan) -> Table:
 
 
 def _what_ifs(plan: LaunchPlan) -> Table:
-    base = (
-        ("as planned", *_days(plan.launch), "", units.show_share(plan.probability), units.show_money(plan.cost.p50)),
-    )
+    base = (("as planned", *_days(plan.launch), "", units.show_share(plan.probability), _price(plan.cost.p50)),)
     rows = tuple(
         (
             item.name,
             *_days(item.launch),
             "" if item.shift is None else f"{item.shift:+.0f} d",
             units.show_share(item.probability),
-            units.show_money(item.cost),
+            _price(item.cost),
         )
         for item in plan.alternatives
     )
@@ -184,8 +227,9 @@ def _speeds(plan: LaunchPlan) -> Table:
         span = f"{units.show_number(speed.low)} to {units.show_number(speed.high)}"
         size = f"{speed.accelerators} x {speed.chip}"
         value = speed.reason or f"{units.show_number(speed.rate)} {unit} ({span})"
-        rows.append((f"{speed.use} {speed.model}", size, value, speed.evidence, speed.layout))
-    header = ("speed", "on", "per accelerator (90 %)", "evidence", "layout")
+        engine = speed.detail.get("engine", "")
+        rows.append((f"{speed.use} {speed.model}", size, value, speed.evidence, engine, speed.layout))
+    header = ("speed", "on", "per accelerator (90 %)", "evidence", "engine", "layout")
     return Table("speeds used, from tonnage train and serve", header, tuple(rows))
 
 
@@ -195,7 +239,9 @@ def _refused(plan: LaunchPlan) -> Table:
 
 
 def _hints(plan: LaunchPlan, path: str) -> tuple[str, ...]:
-    best = min((a for a in plan.alternatives if a.shift is not None), key=lambda a: a.shift or 0.0, default=None)
+    best = min(
+        (a for a in plan.alternatives if a.lawful and a.shift is not None), key=lambda a: a.shift or 0.0, default=None
+    )
     hints = []
     if best is not None and best.shift is not None and best.shift < 0:
         hints.append(f"the what-if that helps most: {best.name} ({best.shift:+.0f} days)")

@@ -56,6 +56,7 @@ class _Builder:
         self.read = Reader(document)
         self.catalog, self.as_of, self.path = catalog, as_of, path
         self.start, self.place, self.known = datetime.date(2000, 1, 1), "", datetime.date.max
+        self.dated = True
         self.declared: set[str] = set()
 
     def programme(self) -> p.Programme:
@@ -66,6 +67,7 @@ class _Builder:
         end = self._end(top)
         rules = self._rules(top.get("rules"))
         self.known = self.as_of or rules.known_at or self.start
+        self.dated = self.known != self.start or "start" in top
         assumptions = self._assumptions(top.get("assumptions", {}))
         lots = self._lots(top.get("fleet"))
         models = self._models(top.get("models"), lots)
@@ -220,6 +222,7 @@ class _Builder:
         read = self.read.mapping(item, path, shape.LOT, "a lot")
         chip = self._chip(read.get("chip"), (*path, "chip"))
         start = read.get("from", point(self.start.toordinal()))
+        self._released(chip, read.get("acquired", read.get("from")), (*path, "chip"))
         until = read.get("until")
         if until is not None and until.median <= start.median:
             self.read.problem((*path, "until"), "is not after from")
@@ -251,6 +254,16 @@ class _Builder:
         except InputError as error:
             self._pass_on(error, path)
             return None
+
+    def _released(self, chip: str | None, came: Uncertain | None, path: Where) -> None:
+        """Refuse a chip that was not known on the day of knowledge, unless its lot comes after its release."""
+        if chip is None or not self.dated or chip in self.catalog.chips(self.known):
+            return
+        released = self.catalog.fact(chip, "released").day if "released" in self.catalog.facts_of(chip) else None
+        if came is not None and released is not None and came.median >= released.toordinal():
+            return
+        when = f"was released on {released}" if released else "has no release date"
+        self.read.problem(path, f"{chip} {when}, and was not known on {self.known}: it cannot be in hand")
 
     def _price(
         self, read: dict[str, Any], item: Any, chip: str | None, tenure: str, path: Where
@@ -293,7 +306,8 @@ class _Builder:
         before = keys.get("after")
         if before is not None and before not in read:
             message = f'no model "{before}" in this programme'
-            self.read.problem(("models", name, "after"), message, nearest(before, read))
+            others = [other for other in read if other != name]
+            self.read.problem(("models", name, "after"), message, nearest(before, others))
             return None
         return before
 

@@ -98,7 +98,8 @@ class Forecast:
     """What came out, per draw.
 
     launch: [s] from the start, infinite when it does not happen, for each project [d]; trained: likewise; causes: [s]
-    of the way to the last launch by cause [d]; training_cost, service_cost: [USD] up to the launch [d]; unserved:
+    of the way to the last launch by cause [d]; training_cost, service_cost: [USD] up to the launch, NaN where a lot
+    without a price was used [d]; unpriced: those lots, of training and of service; unserved:
     worst share of the demand before the launch that found no capacity [d], first at unserved_at [s]; place: index of
     the attempt that trained the last project; uses: accelerators by period, lot and activity of the first draw, if
     recorded.
@@ -114,6 +115,7 @@ class Forecast:
     place: Floats
     uses: tuple[Mapping[tuple[str, str], float], ...] = ()
     shares: tuple[Mapping[str, float], ...] = field(default=())
+    unpriced: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def forecast(
@@ -170,6 +172,7 @@ class _Run:
         self.launch = [np.full(d, np.inf) for _ in projects]
         self.place = np.full(d, -1.0)
         self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
+        self.unpriced = np.zeros((2, len(world.lots)), dtype=bool)
         self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
         self.uses: list[Mapping[tuple[str, str], float]] = []
         self.used_now: dict[tuple[str, str], float] = {}
@@ -394,10 +397,12 @@ class _Run:
         self.spent[row[booked], np.flatnonzero(booked)] += spent[booked]
 
     def _charge(self, used: Floats, held: Floats) -> None:
-        price = np.nan_to_num(self.world.price, nan=0.0)
+        served = used.sum(axis=1) * PERIOD
         open_ = ~self.done
-        self.training_cost += np.where(open_, (held * price).sum(axis=1), 0.0)
-        self.service_cost += np.where(open_, (used.sum(axis=1) * price).sum(axis=1) * PERIOD, 0.0)
+        self.training_cost += np.where(open_, _paid(held, self.world.price), 0.0)
+        self.service_cost += np.where(open_, _paid(served, self.world.price), 0.0)
+        for row, seconds in enumerate((held, served)):
+            self.unpriced[row] |= (open_[:, None] & (seconds > 0) & np.isnan(self.world.price)).any(axis=0)
 
     def _launch(self, period: int) -> None:
         """Launch the trained models of draws whose fleet can carry them from now to the end of the move."""
@@ -472,7 +477,11 @@ class _Run:
             self.place,
             tuple(self.uses),
             tuple(self.shares),
+            (self._lots(self.unpriced[0]), self._lots(self.unpriced[1])),
         )
+
+    def _lots(self, which: Bools) -> tuple[str, ...]:
+        return tuple(lot for lot, chosen in zip(self.world.lots, which, strict=True) if chosen)
 
     def _causes(self) -> dict[str, Floats]:
         found: dict[str, Floats] = {}
@@ -480,3 +489,8 @@ class _Run:
             if spent.any():
                 found[name] = found.get(name, np.zeros_like(spent)) + spent
         return found
+
+
+def _paid(seconds: Floats, price: Floats) -> Floats:
+    """[USD] for accelerator-seconds of each lot [d, l]; NaN where a lot that is used has no price."""
+    return np.asarray(np.where(seconds > 0, seconds * price, 0.0).sum(axis=1))

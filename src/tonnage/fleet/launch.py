@@ -51,13 +51,11 @@ def launch(
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
-    are played too. Raises InputError for a number of
-    draws that is not from 20 to 5,000.
+    are played too. Raises InputError for a number of draws that is not from 20 to 5,000.
     """
     from tonnage import catalog as catalogues
 
-    if not FEWEST <= draws <= MOST:
-        raise InputError(Problem(f"expected from {FEWEST} to {MOST:,} draws, got {draws}", "--draws"))
+    check_draws(draws)
     began = time.perf_counter()
     book = catalog or catalogues.load()
     speeds = planner or Planned(programme, book)
@@ -68,6 +66,12 @@ def launch(
     alternatives, lifts = _what_ifs(setting, book, speeds, asked, seed, draws, result) if what_if else ((), {})
     plan = _answer(setting, game, result, alternatives, lifts, book)
     return replace(plan, seconds=time.perf_counter() - began)
+
+
+def check_draws(draws: int) -> None:
+    """Raise InputError for a number of draws that is not taken."""
+    if not FEWEST <= draws <= MOST:
+        raise InputError(Problem(f"expected from {FEWEST} to {MOST:,} draws, got {draws}", "--draws"))
 
 
 # what-ifs
@@ -85,8 +89,8 @@ def _what_ifs(
         found = play(changed, seed, draws).run()
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
-        cost = float(np.median(found.training_cost))
-        made.append(Alternative(item.key, item.name, when, _by_horizon(found, programme), shift, cost))
+        cost = _costs(found.training_cost).p50
+        made.append(Alternative(item.key, item.name, when, _by_horizon(found, programme), shift, cost, item.lawful))
         lifts[item.key] = item.lifts
     return tuple(made), lifts
 
@@ -169,10 +173,14 @@ def _answer(
         sources=_sources(setting),
         known=programme.known,
         rules_known=programme.rules.known_at,
+        unpriced_training=result.unpriced[0],
+        unpriced_service=result.unpriced[1],
     )
 
 
 def _costs(values: Floats) -> Spread:
+    if np.isnan(values).any():
+        return Spread(None, None, None)
     return Spread(*(_rank(values, p) for p in (0.1, 0.5, 0.9)))
 
 
@@ -208,9 +216,9 @@ def _binds(
 def _lift(
     cause: str, alternatives: tuple[Alternative, ...], lifts: Mapping[str, tuple[str, ...]], chance: float
 ) -> str | None:
-    """The what-if that acts on a cause and brings the launch forward most, or makes it likelier."""
+    """The lawful what-if that acts on a cause and brings the launch forward most, or makes it likelier."""
     words = cause.split(": ", 1)[-1]
-    fit = [item for item in alternatives if any(word in words for word in lifts[item.key])]
+    fit = [item for item in alternatives if item.lawful and any(word in words for word in lifts[item.key])]
     sooner = [item for item in fit if item.shift is not None and item.shift < -0.5]
     if sooner:
         best = min(sooner, key=lambda item: item.shift or 0.0)
@@ -222,12 +230,17 @@ def _lift(
 
 
 def _outcome(setting: Setting, result: Forecast, chance: float, binds: tuple[Bind, ...]) -> Outcome:
-    """Feasible, or why not: no lawful lot, demand that the fleet cannot serve, or no launch within the horizon."""
+    """Feasible, or why not: no lawful lot, a service level out of reach, demand that the fleet cannot serve, or no
+    launch within the horizon.
+    """
     programme = setting.programme
     if all(found.never for found in setting.calendars.values()):
         rules = dict.fromkeys(rule for found in setting.calendars.values() for rule in found.rulings[0].rules)
         text = f"no lot of the fleet may be planned on: {', '.join(rules)}"
         return infeasible(Bind("law", text, lift=lift.lawful(setting)))
+    unkept = lift.unkept(setting)
+    if unkept is not None and chance < POSSIBLE:
+        return infeasible(unkept, *binds)
     short = float(np.mean(result.unserved > UNSERVED))
     if short >= LIKELY:
         worst = _rank(result.unserved, 0.5)
@@ -423,9 +436,6 @@ def _doubts(setting: Setting, game: Play) -> tuple[str, ...]:
         if speed.sigma:
             factor = float(np.exp(1.645 * speed.sigma))
             made.append(f"predicted speeds are right within a factor {factor:.1f} (90 %), {speed.evidence}")
-    unpriced = [lot.name for lot in setting.programme.lots if lot.price is None]
-    if unpriced:
-        made.append(f"the cost leaves out {', '.join(unpriced)}: no price is known")
     if setting.places:
         made.append("failed runs are seldom published: readiness is rather too high where few runs are known")
     return tuple(made)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tonnage.errors import Bind
 from tonnage.fleet.explain import Case, most_demand, solve
 from tonnage.fleet.forecast import Forecast, needs
 from tonnage.fleet.programme import DAY
@@ -35,6 +36,20 @@ def lawful(setting: Setting) -> str:
     return f"a licence for {lot.chip} (licence: NAME in the lot {lot.name}), or another chip"
 
 
+def unkept(setting: Setting) -> Bind | None:
+    """The first service level that no chip of the lawful fleet keeps, and the nearest that one can; None if all are."""
+    for model in setting.programme.models:
+        speeds = [speed for (name, _), speed in setting.serving.items() if name == model.name]
+        missed = [speed for speed in speeds if speed.detail.get("limit")]
+        if not missed or any(speed.rate > 0 for speed in speeds):
+            continue
+        best = min(missed, key=lambda speed: speed.detail["by"] or np.inf)
+        text = f"no chip of the fleet keeps the service level of {model.name}; the nearest, {best.reason}"
+        near = (best.detail["lift"] or "").replace("--", "")
+        return Bind(best.detail["limit"], text, best.detail["by"], f"{near}, on {best.chip}" if near else None)
+    return None
+
+
 def capacity(setting: Setting) -> str | None:
     """The cheapest lawful enlargement of the lots that serves the demand, and how much can be served as it is."""
     game = play(setting, 0, 0)
@@ -49,10 +64,13 @@ def capacity(setting: Setting) -> str | None:
     added = [(name, extra) for name, extra in zip(game.world.lots, found.extra, strict=True) if extra > 0.5]
     if not added:
         return None
-    price = np.nan_to_num(case.price, nan=0.0)
-    monthly = float((found.extra * price).sum() * MONTH)
+    monthly = float(np.where(found.extra > 0.5, found.extra * case.price, 0.0).sum() * MONTH)
     listed = ", ".join(f"{show_number(np.ceil(extra))} more of {name}" for name, extra in added)
-    return f"{listed} for the whole time, {show_money(monthly)} a month; or {served}"
+    return f"{listed} for the whole time, {_monthly(monthly)}; or {served}"
+
+
+def _monthly(cost: float) -> str:
+    return "unpriced" if np.isnan(cost) else f"{show_money(cost)} a month"
 
 
 def _grows(setting: Setting) -> Bools:
@@ -71,9 +89,9 @@ def launch(setting: Setting) -> str | None:
         if factor is None:
             continue
         added = (factor - 1) * float(game.world.available[0, :, column].max())
-        price = float(np.nan_to_num(game.world.price[0, column], nan=0.0))
-        cost = added * price * MONTH
-        found.append((cost, f"{show_number(added)} more of {name} ({factor:g} times), {show_money(cost)} a month"))
+        cost = added * float(game.world.price[0, column]) * MONTH
+        text = f"{show_number(added)} more of {name} ({factor:g} times), {_monthly(cost)}"
+        found.append((np.inf if np.isnan(cost) else cost, text))
     if found:
         return min(found)[1]
     return _later(setting)

@@ -48,7 +48,8 @@ class Sensitivity:
 @dataclass(frozen=True)
 class Alternative:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
-    ends first in one of the two.
+    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; lawful: whether the
+    change is one that may lawfully be made.
     """
 
     key: str
@@ -56,7 +57,8 @@ class Alternative:
     launch: Spread
     probability: float
     shift: float | None
-    cost: float
+    cost: float | None
+    lawful: bool = True
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class LaunchPlan:
 
     launch: of the last model to come; launches: of each; probability: of a launch within the horizon; cost: [USD] of
     the training of the models to come up to the launch, attempts that fail and rounds included; service_cost: [USD] of
-    all services up to the launch; causes: mean days on the way to the launch by cause; trained_on: share of draws by
+    all services up to the launch (both None throughout when a lot that they use has no price: unpriced_training,
+    unpriced_service); causes: mean days on the way to the launch by cause; trained_on: share of draws by
     place; draw: index of the draw that timeline (by period and lot), spans (the same, joined) and calendar (what is
     there) show, the one at P50; days: launch of every draw, days from the start, infinite where there is none.
     """
@@ -137,6 +140,8 @@ class LaunchPlan:
     known: Date = Date.min
     rules_known: Date | None = None
     seconds: float = 0.0
+    unpriced_training: tuple[str, ...] = ()
+    unpriced_service: tuple[str, ...] = ()
 
     def at(self, p: float) -> Date | None:
         """The day by which a share p of the draws has launched; None after the horizon."""
@@ -159,7 +164,11 @@ class LaunchPlan:
             "launch": {**self.launch.to_json(), "probability_by_horizon": self.probability, **_note(self)},
             "distribution": [{"p": p / 100, "date": _day(self.at(p / 100))} for p in range(5, 100, 5)],
             "launches": {name: spread.to_json() for name, spread in self.launches.items()},
-            "cost": {**self.cost.to_json(), "service": self.service_cost.to_json(), "covers": COVERS},
+            "cost": {
+                **_cost(self.cost, self.unpriced_training),
+                "service": _cost(self.service_cost, self.unpriced_service),
+                "covers": COVERS,
+            },
             "binds": [{"what": b.what, "by": b.by, "text": b.text, "lift": b.lift} for b in self.binds],
             "causes": self.causes,
             "sensitivity": [vars(item) for item in self.sensitivity],
@@ -180,6 +189,15 @@ class LaunchPlan:
 
 
 COVERS = "training of the models to come until the launch: failed attempts, all stages and rounds; service apart"
+
+
+def no_price(lots: tuple[str, ...]) -> str:
+    """Why a cost is not known."""
+    return f"no price for {', '.join(lots)}"
+
+
+def _cost(spread: Spread, unpriced: tuple[str, ...]) -> dict[str, Any]:
+    return {**spread.to_json(), **({"reason": no_price(unpriced)} if unpriced else {})}
 
 
 def _note(plan: LaunchPlan) -> dict[str, str]:
@@ -204,7 +222,7 @@ def _use(use: Use) -> dict[str, Any]:
 
 def _alternative(item: Alternative) -> dict[str, Any]:
     body = {"key": item.key, "name": item.name, **item.launch.to_json(), "shift_days": item.shift}
-    return {**body, "probability_by_horizon": item.probability, "cost_p50": item.cost}
+    return {**body, "probability_by_horizon": item.probability, "cost_p50": item.cost, "lawful": item.lawful}
 
 
 def _readiness(found: Readiness) -> dict[str, Any]:

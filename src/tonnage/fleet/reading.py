@@ -245,9 +245,9 @@ def _index(items: Sequence[Node], step: str) -> int:
     if step in names:
         return names.index(step)
     known: Iterable[str] = (*(name for name in names if name), *map(str, range(len(items))))
-    raise InputError(
-        Problem(f'no item "{step[:60]}" here; items are 0 to {len(items) - 1}', suggestion=nearest(step, known))
-    )
+    named = ", ".join(name for name in names if name)
+    there = f"0 to {len(items) - 1}" + (f", or {named}" if named else "")
+    raise InputError(Problem(f'no item "{step[:60]}" here; items are {there}', suggestion=nearest(step, known)))
 
 
 def _label(item: Node) -> str:

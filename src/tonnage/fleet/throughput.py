@@ -8,7 +8,7 @@ model, chip and size, and kept.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tonnage.fleet.programme import Model, Programme, Stage
@@ -196,6 +196,7 @@ class Planned:
             "update_tokens_per_second": update.rate,
             "isl": isl,
             "osl": osl,
+            "engine": rollout.detail.get("engine", ""),
         }
         layout = f"rollouts {rollout.layout}; updates {update.layout}"
         sources = (*rollout.sources, *update.sources)
@@ -210,10 +211,17 @@ def _why(outcome: Any) -> str:
     return str(outcome.binds[0].text if outcome.binds else outcome.reason)
 
 
+def _missed(outcome: Any) -> dict[str, Any]:
+    """The limit of a service level that is not kept, by which factor, and the nearest that is."""
+    bind = next((bind for bind in outcome.binds if bind.what in ("tpot", "ttft")), None)
+    return {"limit": bind.what, "by": bind.by, "lift": bind.lift} if bind else {}
+
+
 def _served(use: str, model: str, chip: str, size: int, found: Any) -> Speed:
     """A service plan as a speed: requests/s per accelerator."""
     if not found.outcome.feasible or not found.requests_per_second or found.requests_per_second <= 0:
-        return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
+        speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
+        return replace(speed, detail=_missed(found.outcome))
     rate = found.requests_per_second / found.accelerators
     tokens = found.output_tokens_per_second_per_accelerator
     ends = (
@@ -227,6 +235,7 @@ def _served(use: str, model: str, chip: str, size: int, found: Any) -> Speed:
         "output_tokens_per_second": tokens,
         "input_tokens_per_second": found.input_tokens_per_second_per_accelerator,
         "mode": found.mode,
+        "engine": found.engine,
     }
     ahead = f" + prefill {found.prefill_layout_text}" if found.prefill_layout_text else ""
     layout = f"{found.layout_text}{ahead}"

@@ -20,13 +20,14 @@ MOST = 16
 @dataclass(frozen=True)
 class WhatIf:
     """A changed programme. key: stable name (`without:us_2025...`); name: in words; lifts: words of the causes of delay
-    that it acts on.
+    that it acts on; lawful: whether it may lawfully be done.
     """
 
     key: str
     name: str
     programme: Programme
     lifts: tuple[str, ...] = ()
+    lawful: bool = True
 
 
 def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> tuple[WhatIf, ...]:
@@ -65,7 +66,7 @@ def _doubled(programme: Programme, lot: Lot, lawful: bool) -> WhatIf:
     more = replace(lot, count=lot.count.scaled(2.0))
     lots = tuple(more if other.name == lot.name else other for other in programme.lots)
     name = f"twice the {lot.name} ({lot.chip})" + ("" if lawful else ", which could not lawfully come")
-    return WhatIf(f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"))
+    return WhatIf(f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"), lawful)
 
 
 def _with_model(programme: Programme, new: Model) -> Programme:
