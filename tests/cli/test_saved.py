@@ -20,6 +20,20 @@ def test_differences_are_ranked_by_their_ratio():
     assert found[0]["ratio"] == pytest.approx(4)
 
 
+def test_headlines_come_first_and_entries_of_lists_last():
+    first = {"frontier": [{"ttft": 1.0}], "search": {"found": 1}, "cost": 1.0, "tpot": 1.0, "memory": {"total": 1.0}}
+    second = {"frontier": [{"ttft": 9.0}], "search": {"found": 5}, "cost": 3.0, "tpot": 1.1, "memory": {"total": 2.0}}
+    found = [row["path"] for row in differences(first, second)]
+    assert found == ["tpot", "memory.total", "cost", "search.found", "frontier[0].ttft"]
+
+
+def test_answers_of_two_commands_are_compared_with_a_warning(tmp_path, capsys):
+    for name, command in (("a.json", "fit"), ("b.json", "serve")):
+        (tmp_path / name).write_text(json.dumps({"schema": "tonnage/1", "command": command, "inputs": {}}))
+    assert run(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 0
+    assert capsys.readouterr().out.startswith("These answer two different commands, fit and serve:")
+
+
 def test_a_saved_answer_says_how_it_was_asked():
     saved = {
         "command": "serve",
@@ -48,6 +62,8 @@ def test_an_answer_can_be_saved_traced_compared_and_asked_again(tmp_path, capsys
     assert body["facts"]
     assert not body["lost"]
     assert all(fact["source"] for fact in body["facts"])
+    assert run(["sources", str(first)]) == 0
+    assert "96 GB" in capsys.readouterr().out
     assert run(["compare", str(first), str(second)]) == 0
     assert "memory.capacity" in capsys.readouterr().out
     assert run(["rerun", str(first), "--json"]) == 0
