@@ -153,6 +153,12 @@ def test_a_chip_that_cannot_be_is_refused(tmp_path: Path, row: str, expected: st
     assert f"chips.csv:{expected}" in str(error.value) or (expected[1] != ":" and expected in str(error.value))
 
 
+def test_a_fact_of_a_chip_is_bounded_in_any_table(tmp_path: Path) -> None:
+    rows = f"{HEADER}\nh20-96gb,bandwidth,0,TB/s,,,quote,,,,measured,\n"
+    with pytest.raises(InputError, match="more than nothing"):
+        load(folder(tmp_path, sources_csv=SOURCES, servers_csv=rows))
+
+
 def test_a_price_that_cannot_be_is_refused(tmp_path: Path) -> None:
     rents = [f"h20-96gb,price.rental,{value},USD/h,,,quote,,,,press," for value in ("-1", "1e30", "0.9")]
     with pytest.raises(InputError) as error:
@@ -170,9 +176,8 @@ def test_a_bad_date_is_shown_beside_the_other_mistake_of_its_row(tmp_path: Path)
 
 def test_our_own_tables_keep_to_the_bounds_of_a_user(tmp_path: Path) -> None:
     data = Path(catalog.__file__).parent / "data"
-    texts = {name: (data / name).read_text(encoding="utf-8") for name in ("sources.csv", "chips.csv", "prices.csv")}
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    for path in data.glob("*.csv"):
+        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     assert load(tmp_path).chips() == load().chips()
 
 

@@ -77,7 +77,13 @@ def price_limit(attribute: str, unit: str) -> Limit:
 
 
 def limit_of(table: str, attribute: str, unit: str) -> Limit | None:
-    """Limit of an attribute in a table; None where a table's facts are not bounded."""
+    """Limit of an attribute in a table; None where it is not bounded.
+
+    A number that chips have is bounded in every table: facts are looked up by entity, whatever table they stand in.
+    """
     if table == "chips":
         return chip_limit(attribute)
-    return price_limit(attribute, unit) if table == "prices" else None
+    if table == "prices":
+        return price_limit(attribute, unit)
+    found = CHIP.get(attribute)
+    return found if found and found.low else None

@@ -113,7 +113,10 @@ class Common:
         """Code of the place that a flag names (`china` -> `CN`). Raises InputError with the nearest name."""
         from tonnage.catalog.rules_data import load_rules
 
-        return load_rules().places.code(text, flag)
+        try:
+            return load_rules().places.code(text)
+        except InputError as error:
+            raise InputError([Problem(p.message, flag, suggestion=p.suggestion) for p in error.problems]) from None
 
 
 def tell(text: str) -> None:
