@@ -138,3 +138,20 @@ def test_an_interrupt_is_one_line(place, capsys, monkeypatch):
         cli.main(["show", "chips"])
     assert left.value.code == 130
     assert capsys.readouterr().err == "error: interrupted; nothing was written\n"
+
+
+@pytest.mark.parametrize("verb", ["serve", "train"])
+def test_a_place_is_read_by_name_and_one_that_is_none_is_listed_with_the_rest(verb, capsys):
+    assert run([verb, "llama-3.1-8b", "--on", "8xh800", "--in", "china", "--json"]) == 0
+    assert '"in": "CN"' in capsys.readouterr().out
+    assert run([verb, "llama-3.1-8b", "--on", "8xh800", "--in", "XX", "--price", "cheap"]) == 2
+    text = capsys.readouterr().err
+    assert "--in" in text
+    assert "--price" in text
+
+
+def test_one_token_asked_for_has_no_time_per_token(capsys):
+    assert run(["serve", "llama-3.1-8b", "--on", "8xh800", "--osl", "1"]) == 0
+    first = capsys.readouterr().out.split("\n\n")[0]
+    assert "to the one token asked for" in " ".join(first.split())
+    assert "per token" not in first

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tonnage.errors import InputError, Problem
 
+if TYPE_CHECKING:
+    from tonnage.cli.common import Common
 
-def place_problem(text: str | None) -> Problem | None:
-    """What is wrong with `--in`; None when it is a country or not given."""
-    from tonnage.catalog.rules_data import load_rules
 
+def place_of(text: str | None, common: Common, problems: list[Problem]) -> str | None:
+    """The code of the country that `--in` names, or None; what is wrong with it is added to `problems`."""
     if text is None:
         return None
     try:
-        load_rules().places.code(text)
+        return common.place(text)
     except InputError as error:
-        first = error.problems[0]
-        return Problem(first.message, "--in", suggestion=first.suggestion)
-    return None
+        problems.extend(error.problems)
+        return None

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from tonnage import units
 from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, Result, finish
-from tonnage.cli.reading import place_problem
+from tonnage.cli.reading import place_of
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table, show_held
 
@@ -119,7 +119,7 @@ def serve(
     for given, flag in ((layout, "--layout"), (prefill_layout, "--prefill-layout")):
         if given is not None and len(on) > 1:
             read.problems.append(Problem("cannot be given for several --on: each has a layout of its own", flag))
-    read.problems.extend(problem for problem in [place_problem(place)] if problem)
+    inputs["in"] = place_of(place, common, read.problems)
     if read.problems:
         raise InputError(read.problems)
     return _serve(model, asked, fleets, (quoted, drawn), layouts, inputs, common)
@@ -317,8 +317,10 @@ def _sentence(job: ServeJob, title: str, plan: ServePlan) -> str:
     if plan.mode == "prefill":
         rate = units.show_number(plan.input_tokens_per_second_per_accelerator or 0.0)
         return f"{what}, prefill only: {rate} input tokens/s per accelerator."
-    requests = units.show_number(plan.requests_per_second or 0.0)
-    return f"{what} at {requests} requests/s and {units.show_time(plan.tpot or 0.0)} per token."
+    what = f"{what} at {units.show_number(plan.requests_per_second or 0.0)} requests/s"
+    if job.osl < 2:  # nothing follows the first token
+        return f"{what} and {units.show_time(plan.ttft or 0.0)} to the one token asked for."
+    return f"{what} and {units.show_time(plan.tpot or 0.0)} per token."
 
 
 def _layout(plan: ServePlan) -> str:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, Result, finish
-from tonnage.cli.reading import place_problem
+from tonnage.cli.reading import place_of
 from tonnage.errors import InputError, Problem, nearest
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def _train(inputs: dict[str, Any], on: tuple[str, ...], common: Common) -> int:
     from tonnage.cli import train_fleet, train_rows
 
     read = Reader([])
+    inputs["in"] = place_of(inputs["in"], common, read.problems)
     asked = extras.Asked(
         inputs=inputs,
         fleets=tuple(read.fleet(text, "--on") for text in on),
@@ -138,7 +139,7 @@ def _train(inputs: dict[str, Any], on: tuple[str, ...], common: Common) -> int:
         read.problems += [
             Problem("goes with one --on", flag) for flag, given in asked.single().items() if given is not None
         ]
-    read.problems += [problem for problem in (place_problem(inputs["in"]), _framework(inputs["framework"])) if problem]
+    read.problems += [problem for problem in (_framework(inputs["framework"]),) if problem]
     if read.problems:
         raise InputError(read.problems)
     catalog = common.load_catalog()
