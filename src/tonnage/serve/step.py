@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,13 +50,22 @@ class Parts:
 
 
 def parts(
-    service: Service, layout: Layout, loads: tuple[Load, ...], logits: Numbers, *, passes: Numbers | None = None
+    service: Service,
+    layout: Layout,
+    loads: tuple[Load, ...],
+    logits: Numbers,
+    *,
+    passes: Numbers | None = None,
+    only: Callable[[Operator], bool] | None = None,
 ) -> Parts:
     """Price one forward pass of `loads` (as one attention replica sees it) on one rank of `layout`.
 
     passes: how often the multi-token-prediction layers run in it, one token a sequence each time; None: not at all.
+    only: which operators run here, where a rank does not have all of a layer (`afd`); None: all.
     """
-    whole = operators(service.arch, Step(loads, logits, passes is not None))
+    whole: Sequence[Operator] = operators(service.arch, Step(loads, logits, passes is not None))
+    if only is not None:
+        whole = [operator for operator in whole if only(operator)]
     spent = dict.fromkeys(("gemm", "experts", "attention", "pointwise"), np.asarray(0.0))
     launched: Numbers = 0.0
     arithmetic: Numbers = np.asarray(0.0)
