@@ -95,7 +95,7 @@ def _rows(
         own["ep"] = dealt // cp
     rows: set[Row] = {
         row
-        for tp in _tensor(arch, die, each, own)
+        for tp in tensor_degrees(arch, die, each, own)
         for pp in _pipeline(arch, each // tp, own)
         for row in (_mixture(tp, pp, many, each, own) if many else [(tp, pp, 1, 1, 1)])
     }
@@ -107,7 +107,7 @@ def _rows(
     return {row for row in spread | alike if row[3] == dealt or dealt == 1}
 
 
-def _tensor(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[int]:
+def tensor_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[int]:
     """Degrees that divide the attention heads, as vLLM and SGLang demand."""
     many = heads(arch)
     if "tp" in fixed:

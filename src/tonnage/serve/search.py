@@ -45,6 +45,8 @@ class Setting:
     ranks: int
     chunk: float
     fitted: Constants
+    partner: Setting | None = None
+    """The same job on the chips of the FFN ranks, where these are another kind (`afd`)."""
 
     @property
     def dies(self) -> int:
@@ -56,7 +58,9 @@ class Setting:
 class Grid:
     """Operating points on (candidate, batch), flattened: what each would do with the whole system.
 
-    rate: requests/s of the whole deployment; used: accelerators in it; ok: whether it fits in memory.
+    layout: of the ranks that decode (of the attention ranks, where FFN ranks are apart), or prefill in a pool of its
+    own; ahead: of a prefill pool beside; running, most: sequences per attention replica; rate: requests/s of the whole
+    deployment; used: accelerators in it; ffn, micro_batches: of FFN ranks that are apart (`afd`).
     """
 
     mode: str
@@ -71,12 +75,20 @@ class Grid:
     ttft: Array
     used: Array
     candidates: int
+    ffn: Layout | None = None
+    micro_batches: Array | None = None
 
-    def at(self, index: int) -> Grid:
-        """One point."""
-        pick = {name: value[index] for name, value in self.__dict__.items() if isinstance(value, np.ndarray)}
-        ahead = None if self.ahead is None else self.ahead.at(index)
-        return replace(self, **pick, layout=self.layout.at(index), ahead=ahead)
+    def at(self, index: Any) -> Grid:
+        """One point, or those of an array of indices."""
+        pick: dict[str, Any] = {n: v[index] for n, v in self.__dict__.items() if isinstance(v, np.ndarray)}
+        layouts: dict[str, Any] = {n: v.at(index) for n, v in self.__dict__.items() if isinstance(v, Layout)}
+        return replace(self, **pick, **layouts)
+
+    @property
+    def ranks(self) -> Array:
+        """Ranks of one instance that decode or prefill, FFN ranks included; those of a prefill pool beside are not."""
+        own = np.asarray(self.layout.ranks, dtype=float)
+        return own if self.ffn is None else own + np.asarray(self.ffn.ranks, dtype=float)
 
 
 def setting(job: ServeJob, system: System, fitted: Constants | None = None) -> Setting:
@@ -298,9 +310,9 @@ def _front_prefill(given: Setting, fixed: Mapping[str, int] | None, ttft: float)
     good = np.flatnonzero((grid.most >= 1) & (grid.ttft <= ttft))
     if not good.size:
         return None
-    each = (grid.rate / grid.instances / _ranks(grid.layout))[good]
+    each = (grid.rate / grid.instances / grid.ranks)[good]
     order = good[np.argsort(-each)]
-    return _select(grid, order[:12])
+    return grid.at(order[:12])
 
 
 def _front_decode(given: Setting, fixed: Mapping[str, int] | None, tpot: float) -> Grid | None:
@@ -308,20 +320,10 @@ def _front_decode(given: Setting, fixed: Mapping[str, int] | None, tpot: float) 
     good = np.flatnonzero((grid.most >= 1) & (grid.tpot <= tpot))
     if not good.size:
         return None
-    each = (grid.rate / grid.instances / _ranks(grid.layout))[good]
+    each = (grid.rate / grid.instances / grid.ranks)[good]
     small = np.argsort(-each)[:60]
     edge = frontier(each, 1.0 / grid.tpot[good])
-    return _select(grid, good[np.unique(np.concatenate([small, edge]))])
-
-
-def _ranks(layout: Layout) -> Array:
-    return np.asarray(layout.ranks, dtype=float)
-
-
-def _select(grid: Grid, index: NDArray[np.int64]) -> Grid:
-    pick: dict[str, Any] = {n: value[index] for n, value in grid.__dict__.items() if isinstance(value, np.ndarray)}
-    layout = Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[index]) for n, v in grid.layout.__dict__.items()})
-    return replace(grid, **pick, layout=layout)
+    return grid.at(good[np.unique(np.concatenate([small, edge]))])
 
 
 def frontier(first: Array, second: Array) -> NDArray[np.int64]:
@@ -341,10 +343,12 @@ def _joined(grids: list[Grid]) -> Grid | None:
         for name, value in head.__dict__.items()
         if isinstance(value, np.ndarray)
     }
-    tried = sum(grid.candidates for grid in grids)
-    layout = _layouts([grid.layout for grid in grids])
-    ahead = _layouts([grid.ahead for grid in grids if grid.ahead is not None])
-    return replace(head, **arrays, layout=layout, ahead=ahead, candidates=tried)
+    layouts: dict[str, Any] = {
+        name: _layouts([getattr(grid, name) for grid in grids])
+        for name, value in head.__dict__.items()
+        if isinstance(value, Layout)
+    }
+    return replace(head, **arrays, **layouts, candidates=sum(grid.candidates for grid in grids))
 
 
 def _layouts(layouts: list[Layout]) -> Layout:
@@ -354,8 +358,8 @@ def _layouts(layouts: list[Layout]) -> Layout:
 
 def _pair(given: Setting, first: Grid, later: Grid, full: float) -> Grid | None:
     """All pairs, with whole instances: as many decode instances as balance, the rest prefill, both ways of rounding."""
-    cost_p = (_ranks(first.layout) / given.dies)[:, None, None]
-    cost_d = (_ranks(later.layout) / given.dies)[None, :, None]
+    cost_p = (first.ranks / given.dies)[:, None, None]
+    cost_d = (later.ranks / given.dies)[None, :, None]
     each_p = (full * first.rate / first.instances)[:, None, None]
     each_d = (later.rate / later.instances)[None, :, None]
     ideal = given.system.count / (cost_d + cost_p * each_d / each_p)
@@ -366,7 +370,7 @@ def _pair(given: Setting, first: Grid, later: Grid, full: float) -> Grid | None:
     if not good.size:
         return None
     i, j, k = np.unravel_index(good, rate.shape)
-    ahead, behind = _select(first, i), _select(later, j)
+    ahead, behind = first.at(i), later.at(j)
     served = rate[i, j, k]
     share = served / (number_d[i, j, k] * each_d[0, j, 0])
     running = behind.running * share

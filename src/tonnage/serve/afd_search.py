@@ -1,0 +1,268 @@
+"""Every way to give attention and FFN ranks of their own, in one broadcast: units, cuts, micro-batches, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.errors import InputError, Problem
+from tonnage.layout import Layout
+from tonnage.serve.afd import (
+    BACK,
+    THERE,
+    AfdPoint,
+    Sides,
+    Turn,
+    alone,
+    attention_parts,
+    ffn_parts,
+    point,
+    side_weights,
+    turn,
+    wire,
+)
+from tonnage.serve.candidates import LARGEST, experts, tensor_degrees
+from tonnage.serve.memory import Memory, activation_bytes
+from tonnage.serve.search import BATCHES, Grid, Setting, held
+
+Array = NDArray[np.float64]
+
+MICRO_BATCHES = (1, 2, 3, 4)
+"""Micro-batches in turns: 1 is none; 2 where the wire costs nothing, 3 up to Tc = max(Ta, Tf) / 2, 4 up to Tc = max(Ta,
+Tf) (`afd.point`); engines that exist take 2 (vLLM's AFD plugin) and 3 (Step-3)."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """Candidates, flat: sides of one unit, and how many units there are."""
+
+    sides: Sides
+    units: Array
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return int(self.units.size)
+
+
+def decoding(
+    given: Setting,
+    fixed: Mapping[str, int] | None = None,
+    ffn_fixed: Mapping[str, int] | None = None,
+    micro_batches: int | None = None,
+) -> Grid:
+    """All units, micro-batches and batches of a pool that decodes with attention and FFN apart.
+
+    given.partner: the chips of the FFN ranks where they are another kind. Raises InputError when nothing agrees with
+    what is fixed.
+    """
+    found = units(given, dict(fixed or {}), dict(ffn_fixed or {}))
+    room = attention_room(given, found.sides.attention)
+    most = np.floor(np.minimum(np.asarray(room.sequences, dtype=float), given.engine.running))
+    turns = np.asarray([micro_batches] if micro_batches else MICRO_BATCHES, dtype=float)
+    if given.job.batch is not None or given.job.concurrency is not None:
+        pick = np.repeat(np.arange(found.size), turns.size)
+        found, most, turns = _at(found, pick), most[pick], np.tile(turns, found.size)[:, None, None]
+        micro = _asked(given, found, most)[:, None] / turns[:, :, 0]
+    else:
+        micro = _micro(most)
+    columns = Sides(_wide(found.sides.attention), _wide(found.sides.ffn))
+    feed = given.partner or given
+    once = _turn(given, columns, micro)
+    done = point(given.service, given.traffic, _deep(once), micro[..., None], turns)
+    fits = ffn_room(feed, columns, given.traffic, np.asarray(done.running)) >= 0
+    return _flat(given, found, done, np.where(fits, most[:, None, None], 0.0), turns)
+
+
+def attention_room(given: Setting, layout: Layout) -> Memory:
+    """Memory of an attention rank: as a rank that serves alone, without the weights of the FFN."""
+    whole = Layout(tp=layout.tp, dp=layout.dp, ep=1, etp=layout.tp)
+    room = held(given, whole)
+    how, mtp = given.formats.precision, given.traffic.own_layers
+    own = side_weights(given.job.arch, how, layout, ffn=False, mtp=mtp)
+    share = np.asarray(room.usable) / room.capacity if given.engine.share_of_free else 1.0
+    return replace(room, weights=own, pool=room.pool + (room.weights - own) * share)
+
+
+def ffn_room(given: Setting, sides: Sides, traffic: Any, running: Array) -> Any:
+    """Bytes that an FFN rank has left with `running` sequences of each attention replica in flight."""
+    whole = held(given, Layout(tp=1), decoding=False)
+    mtp = given.traffic.own_layers
+    own = side_weights(given.job.arch, given.formats.precision, sides.ffn, ffn=True, mtp=mtp)
+    layout = Sides(_wide(sides.attention), _wide(sides.ffn))
+    tokens = running * (1.0 + traffic.drafts) * layout.attention.dp / np.asarray(layout.ffn.dp, dtype=float)
+    used = np.asarray(own)[..., None] + activation_bytes(given.job.arch, layout.ffn, tokens) + whole.buffers
+    return np.asarray(whole.usable) - used
+
+
+def one(given: Setting, chosen: Grid) -> tuple[Turn, AfdPoint]:
+    """A chosen point evaluated by itself: the same numbers that the search saw."""
+    assert chosen.ffn is not None and chosen.micro_batches is not None
+    feed, m = given.partner or given, float(chosen.micro_batches)
+    micro = float(chosen.running) / m
+    once = turn(given.service, feed.service, Sides(chosen.layout, chosen.ffn), given.traffic, micro)
+    return once, point(given.service, given.traffic, once, micro, m)
+
+
+def ffn_memory(given: Setting, chosen: Grid) -> dict[str, float]:
+    """Memory of an accelerator with FFN ranks [byte]."""
+    assert chosen.ffn is not None
+    feed = given.partner or given
+    sides = Sides(chosen.layout, chosen.ffn)
+    how, mtp = feed.formats.precision, given.traffic.own_layers
+    weights = float(side_weights(feed.job.arch, how, chosen.ffn, ffn=True, mtp=mtp))
+    room = held(feed, Layout(tp=1), decoding=False)
+    left = float(np.ravel(ffn_room(feed, sides, given.traffic, np.asarray([float(chosen.running)])))[0])
+    buffers = float(room.buffers)
+    activations = float(room.usable) - left - weights - buffers
+    rows = {"weights": weights, "kv_cache": 0.0, "activations": activations, "buffers": buffers}
+    rows["total"] = sum(rows.values())
+    rows |= {"capacity": room.labelled, "reported": room.capacity}
+    return {name: value * feed.dies for name, value in rows.items()}
+
+
+def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> Units:
+    """Every unit on the ranks there are.
+
+    Units are the whole fleet and its halves; FFN ranks powers of two, multiples of eight, and 72, 144, 320; attention
+    ranks what is left, in groups of tp; experts dealt out (ep), or each cut over tp (etp), or both.
+    """
+    rows = sorted({row for unit in _fleets(given, ffn_fixed) for row in _rows(given, unit, fixed, ffn_fixed)})
+    if not rows:
+        wanted = ",".join(f"{name}{value}" for name, value in (fixed | ffn_fixed).items()) or "attention and FFN apart"
+        message = f'no unit of attention and FFN ranks of this model on {given.ranks} ranks agrees with "{wanted}"'
+        raise InputError(Problem(message, "--layout"))
+    tp, dp, cut, group, ep, etp, copies = np.array(rows, dtype=np.int64).T
+    attention = Layout(tp=tp, dp=dp, ep=np.ones_like(tp), etp=tp, pp=np.ones_like(tp))
+    ffn = Layout(tp=cut, dp=group, ep=ep, etp=etp, pp=np.ones_like(tp))
+    return Units(Sides(attention, ffn), copies.astype(float))
+
+
+def _fleets(given: Setting, ffn_fixed: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
+    """(attention ranks, FFN ranks, units)."""
+    whole = given.ranks
+    copies = [1 << i for i in range((whole // 2).bit_length())] if whole > 1 else []
+    asked = {ffn_fixed["tp"] * ffn_fixed["dp"]} if {"tp", "dp"} <= ffn_fixed.keys() else set()
+    asked |= {ffn_fixed["ep"] * ffn_fixed.get("etp", 1)} if "ep" in ffn_fixed else set()
+    for many in copies:
+        unit = whole // many
+        if given.partner is not None:
+            behind = given.partner.ranks // many
+            yield from ((min(unit, LARGEST), ranks, many) for ranks in _ffn_ranks(behind + 1) | asked if ranks <= behind)
+        elif unit <= LARGEST:
+            yield from ((unit - ranks, ranks, many) for ranks in _ffn_ranks(unit) | asked if ranks < unit)
+
+
+def _ffn_ranks(below: int) -> set[int]:
+    """Numbers of FFN ranks to try, below so many."""
+    step = 8 * max(1, below // 128)
+    powers = {1 << i for i in range(below.bit_length())}
+    return {n for n in powers | set(range(8, below, step)) | {72, 144, 320} | {below - 1} if 0 < n < min(below, LARGEST)}
+
+
+def _rows(
+    given: Setting, unit: tuple[int, int, int], fixed: dict[str, int], ffn_fixed: dict[str, int]
+) -> Iterator[tuple[int, ...]]:
+    """(tp, dp, ffn tp, ffn dp, ep, etp, units) of a unit."""
+    front, behind, copies = unit
+    named = ("tp", "dp", "ep", "etp")
+    for tp in tensor_degrees(given.job.arch, given.service.die, front, fixed):
+        dp = min(fixed.get("dp", front // tp), front // tp)
+        for row in _cuts(given, behind):
+            agrees = all(ffn_fixed.get(name, value) == value for name, value in zip(named, row, strict=True))
+            if dp >= 1 and fixed.get("dp", dp) == dp and agrees:
+                yield (tp, dp, *row, copies)
+
+
+def _cuts(given: Setting, ranks: int) -> Iterator[tuple[int, int, int, int]]:
+    """(tp, dp, ep, etp) of so many FFN ranks."""
+    feed = given.partner or given
+    many = experts(given.job.arch)
+    for tp in (1, 2, 4, 8):
+        if ranks % tp == 0 and tp <= feed.service.die.domain:
+            groups = ranks // tp
+            if not many:
+                yield tp, groups, 1, 1
+            elif groups <= many:
+                yield tp, groups, groups, tp
+
+
+def _at(found: Units, index: NDArray[np.int64]) -> Units:
+    return Units(Sides(found.sides.attention.at(index), found.sides.ffn.at(index)), found.units[index])
+
+
+def _wide(layout: Layout) -> Layout:
+    """With one more axis; what is one number stays one."""
+    return Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[..., None]) for n, v in layout.__dict__.items()})
+
+
+def _deep(once: Turn) -> Turn:
+    """With one more axis, for micro-batches."""
+    times: dict[str, Any] = {name: np.asarray(getattr(once, name))[..., None] for name in ("attention", "ffn", "there", "back")}
+    return replace(once, **times)
+
+
+def _micro(most: Array) -> Array:
+    """(candidate, size): sequences of a micro-batch: the grid, and what fills the memory in so many turns."""
+    full = np.maximum(most[:, None] / np.asarray(MICRO_BATCHES, dtype=float), 1e-3)
+    grid = np.broadcast_to(BATCHES, (most.size, BATCHES.size))
+    return np.concatenate([np.minimum(grid, np.maximum(most, 1.0)[:, None]), full], axis=1)
+
+
+def _asked(given: Setting, found: Units, most: Array) -> Array:
+    """Sequences of an attention replica where a batch per accelerator, or a concurrency, is given."""
+    job = given.job
+    replicas = found.units * found.sides.attention.dp
+    if job.batch is not None:
+        accelerators = np.asarray(found.sides.attention.ranks) / given.dies
+        accelerators = accelerators + np.asarray(found.sides.ffn.ranks) / (given.partner or given).dies
+        return np.asarray(job.batch * accelerators * found.units / replicas)
+    return np.asarray(np.minimum((job.concurrency or 1.0) / replicas, np.maximum(most, 1.0)))
+
+
+def _turn(given: Setting, sides: Sides, micro: Array) -> Turn:
+    """`turn`, with the attention side computed once for rows that do not differ in it."""
+    feed = given.partner or given
+    tp = np.broadcast_to(np.asarray(sides.attention.tp), (micro.shape[0], 1))
+    _, first, again = np.unique(np.concatenate([tp, micro], axis=1), axis=0, return_index=True, return_inverse=True)
+    spent = attention_parts(given.service, sides.attention.at(first), given.traffic, micro[first])
+    shape = micro[first].shape
+    seconds = np.broadcast_to(np.asarray(alone(spent, given.service.tuning)), shape)[again.ravel()]
+    fed = ffn_parts(feed.service, sides, given.traffic, micro)
+    sent = [wire(given.service, feed.service, sides, given.traffic, micro, element) for element in (THERE, BACK)]
+    return Turn(seconds, alone(fed, feed.service.tuning), sent[0], sent[1], spent, fed)
+
+
+def _flat(given: Setting, found: Units, done: AfdPoint, most: Array, turns: Array) -> Grid:
+    shape = np.broadcast_shapes(np.shape(done.rate), most.shape, np.shape(turns))
+
+    def spread(value: Any) -> Array:
+        return np.ravel(np.broadcast_to(value, shape)).astype(float)
+
+    def layouts(layout: Layout) -> Layout:
+        fields = {n: np.asarray(v)[:, None, None] for n, v in layout.__dict__.items() if np.ndim(v)}
+        return Layout(**{name: spread(value).astype(np.int64) for name, value in fields.items()})
+
+    copies = found.units[:, None, None]
+    replicas = copies * np.asarray(found.sides.attention.dp)[:, None, None]
+    count = given.system.count + (given.partner.system.count if given.partner else 0)
+    return Grid(
+        mode="afd",
+        layout=layouts(found.sides.attention),
+        instances=spread(copies),
+        ahead=None,
+        ahead_instances=np.zeros(int(np.prod(shape))),
+        running=spread(done.running),
+        most=spread(most),
+        rate=spread(done.rate * replicas),
+        tpot=spread(done.tpot),
+        ttft=np.full(int(np.prod(shape)), np.nan),
+        used=np.full(int(np.prod(shape)), float(count)),
+        candidates=int(np.prod(shape)),
+        ffn=layouts(found.sides.ffn),
+        micro_batches=spread(turns),
+    )
