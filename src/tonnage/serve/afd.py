@@ -23,7 +23,7 @@ from tonnage.serve.tuning import Tuning
 from tonnage.system import Collective, Precision, collective_time
 
 THERE, BACK = 1.0 + 4 / 128, 2.0
-"""Bytes of an element on the wire: FP8 with a scale for each 128 to the FFN, BF16 back (Step-3 section 4; as DeepEP)."""
+"""Bytes of an element on the wire: FP8 with a scale for each 128 to the FFN, BF16 back, as dispatch and combine."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,10 @@ def visits(arch: Architecture, traffic: Traffic) -> list[tuple[Numbers, float]]:
 def wire(attend: Service, feed: Service, sides: Sides, traffic: Traffic, micro: Numbers, element: float) -> Numbers:
     """Seconds on the wire in one direction, all layers.
 
-    An attention rank sends its share of its replica's tokens, an FFN rank receives its share of all tokens; a token of k
-    copies goes to D (1 - (1 - 1/D)^k) of the FFN side's D scale-up domains through the NICs, once each, and is passed on
-    over the links inside to every rank that holds one of its experts. Where a unit lies inside one domain, links carry
-    all. The slowest of the three counts. The way back is the same with partial sums added inside a domain first.
+    An attention rank sends its share of its replica's tokens, an FFN rank receives its share of all tokens; a token of
+    k copies goes to D (1 - (1 - 1/D)^k) of the FFN side's D scale-up domains through the NICs, once each, and is passed
+    on over the links inside to every rank that holds one of its experts. Where a unit lies inside one domain, links
+    carry all. The slowest of the three counts. The way back is the same, partial sums added inside a domain first.
     """
     domain = feed.die.domain * feed.die.dies
     ranks = np.asarray(sides.ffn.ranks, dtype=float)
@@ -210,9 +210,7 @@ def point(service: Service, traffic: Traffic, once: Turn, micro: Numbers, micro_
     return AfdPoint(running, step, tpot, rate, shares[0], shares[1], shares[2])
 
 
-def side_weights(
-    arch: Architecture, precision: Precision, layout: Layout, *, ffn: bool, mtp: bool = False
-) -> Numbers:
+def side_weights(arch: Architecture, precision: Precision, layout: Layout, *, ffn: bool, mtp: bool = False) -> Numbers:
     """Weights that one rank of a side holds [byte]."""
     step = Step((Load(1.0, 1.0, 1.0),), 1.0, mtp)
     local = shard([o for o in operators(arch, step) if on_ffn(o) == ffn], layout, sequence_parallel=False)

@@ -84,8 +84,7 @@ def attention_room(given: Setting, layout: Layout) -> Memory:
     room = held(given, whole)
     how, mtp = given.formats.precision, given.traffic.own_layers
     own = side_weights(given.job.arch, how, layout, ffn=False, mtp=mtp)
-    share = np.asarray(room.usable) / room.capacity if given.engine.share_of_free else 1.0
-    return replace(room, weights=own, pool=room.pool + (room.weights - own) * share)
+    return replace(room, weights=own, pool=room.pool + (room.weights - own))
 
 
 def ffn_room(given: Setting, sides: Sides, traffic: Any, running: Array) -> Any:
@@ -152,7 +151,9 @@ def _fleets(given: Setting, ffn_fixed: Mapping[str, int]) -> Iterator[tuple[int,
         unit = whole // many
         if given.partner is not None:
             behind = given.partner.ranks // many
-            yield from ((min(unit, LARGEST), ranks, many) for ranks in _ffn_ranks(behind + 1) | asked if ranks <= behind)
+            yield from (
+                (min(unit, LARGEST), ranks, many) for ranks in _ffn_ranks(behind + 1) | asked if ranks <= behind
+            )
         elif unit <= LARGEST:
             yield from ((unit - ranks, ranks, many) for ranks in _ffn_ranks(unit) | asked if ranks < unit)
 
@@ -161,7 +162,9 @@ def _ffn_ranks(below: int) -> set[int]:
     """Numbers of FFN ranks to try, below so many."""
     step = 8 * max(1, below // 128)
     powers = {1 << i for i in range(below.bit_length())}
-    return {n for n in powers | set(range(8, below, step)) | {72, 144, 320} | {below - 1} if 0 < n < min(below, LARGEST)}
+    return {
+        n for n in powers | set(range(8, below, step)) | {72, 144, 320} | {below - 1} if 0 < n < min(below, LARGEST)
+    }
 
 
 def _rows(
@@ -202,7 +205,9 @@ def _wide(layout: Layout) -> Layout:
 
 def _deep(once: Turn) -> Turn:
     """With one more axis, for micro-batches."""
-    times: dict[str, Any] = {name: np.asarray(getattr(once, name))[..., None] for name in ("attention", "ffn", "there", "back")}
+    times: dict[str, Any] = {
+        name: np.asarray(getattr(once, name))[..., None] for name in ("attention", "ffn", "there", "back")
+    }
     return replace(once, **times)
 
 

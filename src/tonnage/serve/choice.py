@@ -1,0 +1,100 @@
+"""Which of all operating points is chosen, and which are shown beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tonnage.serve import search
+from tonnage.serve.capacity import show_serving
+from tonnage.serve.search import Grid, Setting
+
+KEPT = 5
+
+
+def feasible(given: Setting, grid: Grid) -> Any:
+    """Which points fit in memory and keep every limit."""
+    job = given.job
+    good = grid.most >= 1
+    good = good & (grid.running <= grid.most + 1e-9)
+    if job.tpot is not None and grid.mode != "prefill":
+        good = good & (grid.tpot <= job.tpot)
+    if job.ttft is not None and grid.mode != "decode":
+        good = good & (grid.ttft <= job.ttft)
+    if job.rate is not None:
+        good = good & (grid.rate >= job.rate)
+    return good & np.isfinite(grid.rate)
+
+
+def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | None, int, int]:
+    """(index, grid) of the best point over all modes; how many were tried, how many kept the limits."""
+    best: tuple[float, int | None, Grid | None] = (-np.inf, None, None)
+    tried = good = 0
+    for grid in grids:
+        fine = feasible(given, grid)
+        tried, good = tried + grid.candidates, good + int(fine.sum())
+        if fine.any():
+            merit = np.where(fine, merit_of(given, grid), -np.inf)
+            index = int(np.argmax(merit))
+            if merit[index] > best[0]:
+                best = (float(merit[index]), index, grid)
+    return best[1], best[2], tried, good
+
+
+def merit_of(given: Setting, grid: Grid) -> Any:
+    """What is maximised: throughput; with a rate to carry, speed per user (of equals, the smaller instance)."""
+    small = 1e-9 * np.asarray(grid.layout.ranks, dtype=float)
+    if given.job.rate is not None and grid.mode != "prefill":
+        return -grid.tpot - small
+    return grid.rate * (1 - small)
+
+
+def row_of(given: Setting, point: Grid) -> dict[str, Any]:
+    """One point in a table: layout, batch, speed."""
+    job, count = given.job, float(given.system.count)
+    ahead = None if point.ahead is None else show_serving(point.ahead, float(point.ahead_instances))
+    return {
+        "mode": point.mode,
+        "layout": show_serving(point.layout, float(point.instances)),
+        "prefill_layout": ahead,
+        "running_per_replica": float(point.running),
+        "tpot": float(point.tpot),
+        "ttft": float(point.ttft),
+        "requests_per_second": float(point.rate),
+        "output_tokens_per_second_per_accelerator": float(point.rate * float(job.osl) / count),
+        "tokens_per_second_per_user": float(1.0 / point.tpot),
+    }
+
+
+def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any], ...]:
+    """Points that fit in memory and that no other beats in both throughput and speed per user; at most 40."""
+    rows: list[tuple[float, float, Grid, int]] = []
+    for grid in grids:
+        if grid.mode == "prefill":
+            continue
+        fits = np.flatnonzero((grid.most >= 1) & (grid.running <= grid.most + 1e-9) & np.isfinite(grid.rate))
+        edge = fits[search.frontier(grid.rate[fits], 1.0 / grid.tpot[fits])] if fits.size else fits
+        rows += [(float(grid.rate[i]), float(1.0 / grid.tpot[i]), grid, int(i)) for i in edge]
+    if not rows:
+        return ()
+    rates, users = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    edge = search.frontier(rates, users)
+    step = max(1, -(-len(edge) // 40))
+    return tuple(row_of(given, rows[i][2].at(rows[i][3])) for i in edge[::step])
+
+
+def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple[dict[str, Any], ...]:
+    """The best point of each other layout that keeps the limits, best first."""
+    found: dict[str, tuple[float, Grid, int]] = {}
+    for grid in grids:
+        fine = np.flatnonzero(feasible(given, grid))
+        merit = merit_of(given, grid)
+        for i in fine[np.argsort(-merit[fine])][:200]:
+            point = grid.at(int(i))
+            name = f"{grid.mode} {show_serving(point.layout, 1)} {point.ahead and show_serving(point.ahead, 1)}"
+            if name not in found or merit[i] > found[name][0]:
+                found[name] = (float(merit[i]), grid, int(i))
+    mine = f"{chosen.mode} {show_serving(chosen.layout, 1)} {chosen.ahead and show_serving(chosen.ahead, 1)}"
+    best = sorted((row for name, row in found.items() if name != mine), key=lambda row: -row[0])
+    return tuple(row_of(given, grid.at(i)) for _, grid, i in best[:KEPT])

@@ -1,0 +1,148 @@
+"""A service that cannot be: what binds, the nearest service level that can be kept, and what would lift it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tonnage.errors import Bind, Outcome, infeasible
+from tonnage.serve.capacity import fit
+from tonnage.serve.choice import frontier_of, row_of
+from tonnage.serve.result import DEFINITIONS, ServePlan
+from tonnage.serve.search import Grid, Setting
+from tonnage.serve.spread import doubt
+from tonnage.units import show_time
+
+
+def refused(
+    given: Setting, grids: tuple[Grid, ...], counted: dict[str, float], fixed: Mapping[str, int] | None
+) -> ServePlan:
+    """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
+    outcome, near = _reasons(given, grids, fixed)
+    empty: dict[str, Any] = dict.fromkeys(
+        (
+            "ttft",
+            "ttft_low",
+            "ttft_high",
+            "tpot",
+            "tpot_low",
+            "tpot_high",
+            "output_tokens_per_second_per_accelerator",
+            "output_tokens_per_second_per_accelerator_low",
+            "output_tokens_per_second_per_accelerator_high",
+            "input_tokens_per_second_per_accelerator",
+            "requests_per_second",
+            "batch_per_accelerator",
+            "cost_per_million_input_tokens",
+            "cost_per_million_output_tokens",
+        )
+    )
+    return ServePlan(
+        outcome=outcome,
+        mode=given.job.mode,
+        layout=None,
+        layout_text="",
+        prefill_layout=None,
+        prefill_layout_text=None,
+        weights=given.formats.weights,
+        kv=given.formats.kv,
+        why=given.formats.why,
+        engine=given.engine.name,
+        accelerators=given.system.count,
+        used=0.0,
+        memory={},
+        breakdown={},
+        price=None,
+        frontier=frontier_of(given, grids),
+        alternatives=(),
+        search=counted,
+        nearest=near,
+        definitions=DEFINITIONS,
+        evidence=doubt(given.system.accelerator, "aggregated", False).evidence,
+        sources=given.system.accelerator.facts,
+        **empty,
+    )
+
+
+def _reasons(
+    given: Setting, grids: tuple[Grid, ...], fixed: Mapping[str, int] | None
+) -> tuple[Outcome, dict[str, Any] | None]:
+    job = given.job
+    fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
+    if not any(mask.any() for _, mask in fits):
+        return _no_memory(given, fixed), None
+    binds = [bind for bind in (_limit(given, fits, name) for name in ("tpot", "ttft", "rate")) if bind is not None]
+    point = _nearest(given, fits)
+    near = None if point is None else row_of(given, point)
+    if not binds:
+        text = "each limit alone can be kept, all at once cannot"
+        binds = [Bind("tpot" if job.tpot else "ttft", text, None, _lift(given, near))]
+    binds[0] = replace(binds[0], lift=_lift(given, near))
+    return infeasible(*binds), near
+
+
+def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
+    job = given.job
+    fixed = {name: value for name, value in (fixed or {}).items() if name != "cp"}
+    fitted = fit(job.arch, given.system, job.weights, job.kv, fixed, context=float(job.isl) + float(job.osl))
+    if not fitted.outcome.feasible:
+        return fitted.outcome
+    text = f"a sequence of {float(job.isl) + float(job.osl):,.0f} tokens does not fit in the cache: at most "
+    return infeasible(Bind("memory", text + f"{fitted.max_context:,} do", None, "more chips, or --kv fp8"))
+
+
+def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | None:
+    """A limit that no point keeps, by itself; None when some point does."""
+    wanted = getattr(given.job, name)
+    if wanted is None:
+        return None
+    values = [getattr(grid, name)[mask] for grid, mask in fits if mask.any()]
+    known = np.concatenate([value[np.isfinite(value)] for value in values]) if values else np.array([])
+    if not known.size:
+        return None
+    if name == "rate":
+        best = float(known.max())
+        text = f"at most {best:.3g} requests/s can be served here, {wanted:g} are asked for"
+        return None if best >= wanted else Bind(name, text, wanted / best)
+    best = float(known.min())
+    text = f"the lowest {name} found here is {show_time(best)}, {show_time(wanted)} is asked for"
+    return None if best <= wanted else Bind(name, text, best / wanted)
+
+
+def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
+    """The point whose worst limit is exceeded by the smallest factor."""
+    job = given.job
+    best: tuple[float, Grid | None] = (np.inf, None)
+    for grid, mask in fits:
+        excess = np.ones(grid.rate.shape)
+        for name, wanted in (("tpot", job.tpot), ("ttft", job.ttft)):
+            if wanted is not None:
+                value = getattr(grid, name)
+                excess = np.maximum(excess, np.where(np.isfinite(value), value / wanted, 1.0))
+        if job.rate is not None:
+            excess = np.maximum(excess, job.rate / np.maximum(grid.rate, 1e-12))
+        excess = np.where(mask, excess, np.inf)
+        index = int(np.argmin(excess))
+        if excess[index] < best[0]:
+            best = (float(excess[index]), grid.at(index))
+    return best[1]
+
+
+def _lift(given: Setting, near: dict[str, Any] | None) -> str | None:
+    """The nearest service level that can be kept, as flags."""
+    if near is None:
+        return None
+    job, flags = given.job, []
+    if job.tpot is not None:
+        flags.append(f"--tpot {show_time(max(near['tpot'], job.tpot) * 1.01).replace(' ', '')}")
+    if job.ttft is not None:
+        flags.append(f"--ttft {show_time(max(near['ttft'], job.ttft) * 1.01).replace(' ', '')}")
+    if job.rate is not None:
+        if near["requests_per_second"] < job.rate:
+            chips = int(np.ceil(given.system.count * job.rate / near["requests_per_second"]))
+            return f"{chips} x {given.system.accelerator.title}, or --rate {near['requests_per_second']:.3g}/s"
+        flags.append(f"--rate {job.rate:g}/s")
+    return " ".join(flags) + ", the nearest found that can be kept"
