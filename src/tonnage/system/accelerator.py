@@ -5,12 +5,23 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tonnage.errors import MissingFact
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
+
+
+class Measurements(Protocol):
+    """What was measured on a chip; see `measured.Measured`. source: who measured what, in words."""
+
+    @property
+    def source(self) -> str:
+        """Who measured what."""
+
+    def factor(self, work: Any, precision: Any = None) -> tuple[Any, Any]:
+        """(measured over modelled time of an operator or collective, share of it that is measured: 0 to 1)."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,7 @@ class Accelerator:
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
     direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
     low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
+    measured: operators and collectives measured on one die of this chip, None where the cost models speak alone.
 
     link and nic are NaN where no source gives them: a layout that needs them costs infinite time, and one that cannot
     do without raises `MissingFact` (`collective_time`).
@@ -41,6 +53,7 @@ class Accelerator:
     facts: tuple[str, ...] = ()
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
+    measured: Measurements | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -98,10 +98,12 @@ def collective_time(
     fused: inference kernels that reduce small buffers inside the domain in one or two shots without a library call.
     Inside and across run one after the other for reductions; an all-to-all pipelines them (the slower counts). Across
     domains a reduction takes log2(domains) latencies (a tree; assumption), an all-to-all one. Congestion of the
-    network is neglected: fat trees of one rail per rank.
+    network is neglected: fat trees of one rail per rank. A chip with measurements of its own is priced by them where
+    they reach (`measured.Measured`), unless `fitted` is given, which is then used alone.
     Raises `MissingFact` when every candidate needs a link whose bandwidth no source gives; where only some do, theirs
     is infinite.
     """
+    measured = accelerator.measured if fitted is None else None
     fitted = fitted or calibration()
     inside_bytes, across_bytes = wire_bytes(collective, accelerator)
     inside, domains = reach(collective, accelerator)
@@ -119,7 +121,20 @@ def collective_time(
     total = np.maximum(local, remote) if collective.kind == "all_to_all" else local + remote
     if collective.kind == "all_to_all" and collective.forwarding:
         total = np.where(total > 0, total + c["forward_latency"], 0.0)
+    if measured is not None:
+        factor, share = measured.factor(collective)
+        total = np.where(share > 0, np.maximum(total * factor, least_time(collective, accelerator)), total)
     return _known(total, accelerator)
+
+
+def least_time(collective: Collective, accelerator: Accelerator) -> Any:
+    """The least time that a collective can take [s]: its bytes at the links' full rate, no latency.
+
+    A switch that adds (NVLink SHARP) halves what a reduction sends; an unknown link costs nothing here.
+    """
+    inside, across = wire_bytes(collective, accelerator)
+    share = 0.5 if collective.kind == "all_reduce" else 1.0
+    return share * np.fmax(np.fmax(inside / accelerator.link, across / accelerator.nic), 0.0)
 
 
 def _protocols(sent: Any, link: float, fraction: float, c: dict[str, float]) -> Any:

@@ -8,7 +8,7 @@ function. Coefficients are fitted by `scripts/fit_operators.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,7 +53,8 @@ class Work(Protocol):
 @dataclass(frozen=True)
 class Timing:
     """Time of one operator in one layer. seconds [s]; bound: COMPUTE, MEMORY or LAUNCH; sigma: spread of the log error;
-    flop, traffic: what was priced [FLOP, byte]; kind: class of the cost model.
+    flop, traffic: what was priced [FLOP, byte]; kind: class of the cost model; measured: share of the time that rests
+    on measurements of this chip (0: the model alone; 1: inside the shapes measured).
     """
 
     seconds: Any
@@ -62,6 +63,7 @@ class Timing:
     kind: str
     flop: Any
     traffic: Any
+    measured: Any = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,27 @@ def operator_time(
     precision: Precision | None = None,
     fitted: Calibration | None = None,
 ) -> Timing:
-    """Time of one local operator in one layer; broadcasts over the operator's arrays."""
-    precision, fitted = precision or Precision(), fitted or calibration()
-    if operator.kind == "gemm":
-        return _gemm(operator, accelerator, precision, fitted)
-    if operator.kind == "grouped_gemm":
-        return _grouped_gemm(operator, accelerator, precision, fitted)
-    if operator.kind == "attention":
-        return _attention(operator, accelerator, precision, fitted)
-    if operator.kind == "scan":
-        return _scan(operator, accelerator, precision, fitted)
-    return _pointwise(operator, accelerator, precision, fitted)
+    """Time of one local operator in one layer; broadcasts over the operator's arrays.
+
+    A chip with measurements of its own is priced by them where they reach (`measured.Measured`), unless `fitted` is
+    given, which is then used alone.
+    """
+    precision = precision or Precision()
+    price = _PRICED.get(operator.kind, _pointwise)
+    timing = price(operator, accelerator, precision, fitted or calibration())
+    if accelerator.measured is None or fitted is not None:
+        return timing
+    return _as_measured(timing, operator, accelerator, precision)
+
+
+def _as_measured(timing: Timing, operator: Work, chip: Accelerator, precision: Precision) -> Timing:
+    """The modelled time times measured over modelled, but never faster than the datasheet's roofline."""
+    assert chip.measured is not None
+    factor, share = chip.measured.factor(operator, precision)
+    compute = precision.attention if operator.kind == "attention" else precision.weights(operator.part).compute
+    least = np.maximum(operator.flop / rate(chip, compute).value, timing.traffic / chip.bandwidth)
+    seconds = np.where(share > 0, np.maximum(timing.seconds * factor, least), timing.seconds)
+    return replace(timing, seconds=seconds[()], measured=share)
 
 
 def operator_times(
@@ -258,3 +270,6 @@ def _pointwise(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     traffic = weights + (operator.stream + operator.cache_read + operator.cache_write) * precision.activations
     parts = Parts(np.zeros_like(traffic), traffic / (chip.bandwidth * c["memory"]), c["floor"], 1.0)
     return _timing(parts, operator, traffic, "pointwise", chip, fitted)
+
+
+_PRICED = {"gemm": _gemm, "grouped_gemm": _grouped_gemm, "attention": _attention, "scan": _scan}
