@@ -7,9 +7,19 @@ import pytest
 from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.model import load, params
+from tonnage.model.compressed import Compressed
 from tonnage.serve import fit
 from tonnage.serve.engines import ENGINES
-from tonnage.serve.memory import RUNTIME, memory, sequence_bytes, weight_bytes
+from tonnage.serve.memory import (
+    CONTEXT,
+    FORWARD,
+    Memory,
+    decode_memory,
+    memory,
+    sequence_bytes,
+    static_share,
+    weight_bytes,
+)
 from tonnage.serve.precision import formats
 from tonnage.system import Precision, System, accelerator, per_die
 
@@ -54,13 +64,85 @@ def test_experts_dealt_out_leave_attention_on_every_replica() -> None:
     assert dealt > experts / 16
 
 
-def test_an_engine_that_shares_what_is_free_leaves_less_than_the_free_memory() -> None:
+def test_each_engine_leaves_room_by_its_own_rule() -> None:
     arch = load("meta-llama/Llama-3.1-8B", CATALOG)
     die = per_die(accelerator("h100-sxm", CATALOG))
-    free = memory(arch, die, Precision(), Layout(), ENGINES["trtllm"], context=4096, tokens=8192)
-    whole = memory(arch, die, Precision(), Layout(), ENGINES["vllm"], context=4096, tokens=8192)
-    assert free.pool == pytest.approx(0.9 * (free.capacity - free.weights - free.activations - RUNTIME))
-    assert whole.pool == pytest.approx(0.9 * whole.capacity - whole.weights - whole.activations - RUNTIME)
+
+    def room(name: str) -> Memory:
+        return memory(arch, die, Precision(), Layout(), ENGINES[name], context=4096, tokens=8192.0, share=0.9)
+
+    vllm, sglang, trtllm = room("vllm"), room("sglang"), room("trtllm")
+    whole = vllm.capacity
+    assert vllm.pool == pytest.approx(0.9 * whole - vllm.weights - vllm.activations - FORWARD[0])
+    assert sglang.pool == pytest.approx(0.9 * (whole - CONTEXT) - sglang.weights)
+    kept = trtllm.weights + trtllm.activations + CONTEXT + FORWARD[0]
+    assert trtllm.pool == pytest.approx(0.9 * (whole - kept))
+
+
+def test_the_trial_step_of_vllm_is_a_forward_pass_or_sampling_whichever_is_more() -> None:
+    """8,192 tokens x 110.6 kB, but 1,024 sequences x 128,256 logits x 22 bytes are more; 256 of them are less."""
+    arch = load("meta-llama/Llama-3.1-8B", CATALOG)
+    large = memory(
+        arch,
+        per_die(accelerator("h100-sxm", CATALOG)),
+        Precision(),
+        Layout(),
+        ENGINES["vllm"],
+        context=4096,
+        tokens=8192,
+    )
+    small = memory(
+        arch,
+        per_die(accelerator("rtx-4090", CATALOG)),
+        Precision(),
+        Layout(),
+        ENGINES["vllm"],
+        context=4096,
+        tokens=8192,
+    )
+    assert large.activations == 1024 * 128_256 * 22
+    assert small.activations == 8192 * 2 * (3 * 14_336 + 3 * 4096)
+
+
+def test_sglang_takes_the_share_of_its_formula() -> None:
+    """80 GB: 512 + 8,192 x 1.5 + 1,024 + 2 x 512 MiB on 8 ranks; decode alone is at the floor of 10 GiB."""
+    size = 81_559 * 2.0**20
+    step = float(static_share(Layout(tp=8), size, 8192.0))
+    assert step == pytest.approx(1 - (512 + 12_288 + 1024 + 1024) / 81_559)
+    assert float(static_share(Layout(tp=8), size, 256.0)) == pytest.approx(1 - 10_240 / 81_559)
+
+
+def test_a_pool_that_only_decodes_keeps_no_room_for_a_chunk() -> None:
+    arch = load("deepseek-r1", CATALOG)
+    die = per_die(accelerator("h800", CATALOG))
+    how, wide = Precision(linear="fp8_block"), Layout(tp=1, dp=144, ep=144)
+    both = memory(arch, die, how, wide, ENGINES["sglang"], context=4989, tokens=8192)
+    alone = decode_memory(arch, die, how, wide, ENGINES["sglang"], context=4989, drafts=1)
+    assert alone.pool > both.pool
+    assert alone.activations < both.activations / 4
+
+
+def test_an_8_bit_cache_of_sparse_latents_keeps_scales_and_rotary_parts() -> None:
+    """SGLang allocates 43.67 GB for 975,424 tokens of DeepSeek-V3.2: 788 bytes in each of 61 layers; FlashMLA's 656 and
+    132 of the indexer (github.com/sgl-project/sglang/pull/11309). Dense latents have one scale a tensor."""
+    arch = load("deepseek-ai/DeepSeek-V3.2", CATALOG)
+    one = sequence_bytes(arch, "fp8", Layout(), 1.0)
+    assert one == 61 * (512 + 4 * 4 + 64 * 2 + 128 + 4)
+    assert one * 975_424 / 2**30 == pytest.approx(43.67, abs=0.01)
+    assert sequence_bytes(arch, "bf16", Layout(), 1.0) == 61 * (576 * 2 + 132)
+    assert sequence_bytes(load("deepseek-r1", CATALOG), "fp8", Layout(), 1.0) == 61 * 576
+
+
+def test_an_8_bit_entry_of_deepseek_v4_is_584_bytes() -> None:
+    """448 in FP8 with 7 scales of one byte, padded to 8, and 64 in BF16 (SGLang `pool_configurator.py`)."""
+    arch = load("deepseek-ai/DeepSeek-V4-Flash", CATALOG)
+    near, far = (sequence_bytes(arch, "fp8", Layout(), context) for context in (128 * 1024.0, 128 * 1025.0))
+    kinds = [block.mixer for block in arch.blocks]
+    counts = {mixer.ratio: 0 for mixer in kinds if isinstance(mixer, Compressed)}
+    for block in arch.blocks:
+        if isinstance(block.mixer, Compressed):
+            counts[block.mixer.ratio] += block.count
+    assert far - near == counts[4] * 32 * (584 + 132) + counts[128] * 584
 
 
 def test_kv_capacity_of_llama_8b_on_an_rtx_4090_is_what_vllm_allows() -> None:

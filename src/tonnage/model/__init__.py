@@ -6,6 +6,7 @@ from tonnage.model.architecture import Architecture, Block, Extra, operators
 from tonnage.model.counts import (
     CacheRow,
     Params,
+    cache_bytes,
     cache_elements,
     cache_table,
     flop_per_token,
@@ -30,6 +31,7 @@ __all__ = [
     "Step",
     "build",
     "bundled_names",
+    "cache_bytes",
     "cache_elements",
     "cache_table",
     "derive",

@@ -23,6 +23,9 @@ class Mixer(Protocol):
     def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens on one of `tp` ranks."""
 
+    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+        """Bytes of that cache, scales included, where an element takes `element` bytes."""
+
     def state(self, tp: Numbers = 1) -> Numbers:
         """Elements of recurrent state of a sequence on one of `tp` ranks."""
 

@@ -194,6 +194,10 @@ class Gqa:
         scanned = context * float(self.index.dim) if self.index else 0.0
         return self.kept(context) * per_token + scanned
 
+    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+        """Bytes of the cache: 8-bit keys and values share one scale a tensor, which takes no room worth counting."""
+        return self.cache(context, tp) * element
+
     def state(self, tp: Numbers = 1) -> Numbers:
         """The last inputs of short convolutions, if there are any."""
         return float(max(self.conv[0] - 1, 0) * self.conv[1])

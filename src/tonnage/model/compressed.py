@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tonnage.model.latent import Indexer
+from tonnage.model.latent import BF16, Indexer, scaled
 from tonnage.model.operators import Load, Numbers, Operator
 from tonnage.model.site import Site, capped_pairs
 
@@ -176,6 +176,22 @@ class Compressed:
         if self.ratio:
             width = self.dim + (self.indexer.dim if self.indexer else 0)
             kept = kept + np.floor_divide(context, self.ratio) * float(width)
+        return kept * np.ones_like(tp, dtype=float)
+
+    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+        """Bytes of the cache.
+
+        In 8 bits an entry is FlashMLA's for DeepSeek-V4: what has no rotary part in FP8 with a one-byte scale for each
+        64 elements (7, padded to 8), the rotary part in BF16, 584 bytes (SGLang's `pool_configurator.py`; vLLM pads a
+        page to a multiple of 576). Index keys are FP8 with an FP32 scale for each 128.
+        """
+        entry = float(self.dim * element)
+        if element < BF16:
+            entry = self.dim + self.rope * (BF16 - 1) + 8.0 * np.ceil((self.dim - self.rope) / 512)
+        kept = np.minimum(context, float(self.window)) * entry
+        if self.ratio:
+            index = scaled(self.indexer.dim) if self.indexer else 0.0
+            kept = kept + np.floor_divide(context, self.ratio) * (entry + index)
         return kept * np.ones_like(tp, dtype=float)
 
     def state(self, tp: Numbers = 1) -> Numbers:

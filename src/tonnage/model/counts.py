@@ -68,6 +68,18 @@ def cache_elements(arch: Architecture, context: Numbers, tp: Numbers = 1) -> Num
     return sum(kept, start=context * 0.0) + state_elements(arch, tp)
 
 
+def cache_bytes(arch: Architecture, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    """Bytes that one sequence of `context` tokens keeps in the cache of one of `tp` ranks, scales included.
+
+    element: bytes of an element of the format asked for; recurrent state is not included. What a layer keeps in other
+    formats than the one asked for (rotary parts, index keys) is told by its mixer. Array arguments broadcast.
+    """
+    kept = [
+        block.count * block.mixer.cache_bytes(context, element, tp) for block in arch.blocks if block.mixer is not None
+    ]
+    return sum(kept, start=context * 0.0)
+
+
 def state_elements(arch: Architecture, tp: Numbers = 1) -> Numbers:
     """Elements of recurrent state (convolutions included) that one sequence keeps on one of `tp` ranks."""
     return sum((block.count * block.mixer.state(tp) for block in arch.blocks if block.mixer is not None), start=0.0)
@@ -83,18 +95,27 @@ def kv_per_token(arch: Architecture) -> float:
 
 @dataclass(frozen=True)
 class CacheRow:
-    """The cache of one layer kind: its name, layers, elements per layer of KV at a context, and of state."""
+    """The cache of one layer kind: its name, layers, elements per layer of KV at a context, and of state, and the bytes
+    of that KV.
+    """
 
     kind: str
     layers: int
     kv: float
     state: float
+    kv_bytes: float
 
 
-def cache_table(arch: Architecture, context: float) -> tuple[CacheRow, ...]:
-    """The cache by layer kind at a context length."""
+def cache_table(arch: Architecture, context: float, element: float = 2.0) -> tuple[CacheRow, ...]:
+    """The cache by layer kind at a context length, where an element of the cache takes `element` bytes."""
     return tuple(
-        CacheRow(block.mixer.kind, block.count, float(block.mixer.cache(context)), float(block.mixer.state()))
+        CacheRow(
+            block.mixer.kind,
+            block.count,
+            float(block.mixer.cache(context)),
+            float(block.mixer.state()),
+            float(block.mixer.cache_bytes(context, element)),
+        )
         for block in arch.blocks
         if block.mixer is not None
     )

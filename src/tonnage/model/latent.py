@@ -9,6 +9,14 @@ import numpy as np
 from tonnage.model.operators import Load, Numbers, Operator
 from tonnage.model.site import Site, capped_pairs, causal_pairs, core
 
+BF16 = 2.0
+"""Bytes of an element in 16 bits."""
+
+
+def scaled(elements: float) -> float:
+    """Bytes of `elements` in FP8 with one FP32 scale for each 128 (FlashMLA's and DeepGEMM's cache layouts)."""
+    return elements * (1 + 4 / 128)
+
 
 @dataclass(frozen=True)
 class Indexer:
@@ -220,6 +228,21 @@ class Mla:
         width = self.kv_lora + self.rope
         if self.indexer and not self.indexer.shared:
             width += self.indexer.dim
+        return context * float(width) * np.ones_like(tp, dtype=float)
+
+    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+        """Bytes of the cache: without an indexer every element alike (8 bit: one scale a tensor).
+
+        With one, the layouts that FlashMLA's sparse kernels read (its README, "FP8 KV cache"; vLLM's
+        `flashmla_sparse.py`, SGLang's `calculate_mla_kv_cache_dim`): in 8 bits the latent with an FP32 scale for each
+        128 elements and the rotary part in BF16, 656 bytes at DeepSeek-V3.2's sizes; index keys always in FP8 with an
+        FP32 scale for each 128, 132 bytes.
+        """
+        width = (self.kv_lora + self.rope) * element
+        if self.indexer:
+            if element < BF16:
+                width = scaled(self.kv_lora) + self.rope * BF16
+            width += 0.0 if self.indexer.shared else scaled(self.indexer.dim)
         return context * float(width) * np.ones_like(tp, dtype=float)
 
     def state(self, tp: Numbers = 1) -> Numbers:

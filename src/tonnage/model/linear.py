@@ -148,6 +148,10 @@ class Recurrent:
         """Nothing grows with the context."""
         return context * 0.0
 
+    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+        """Nothing grows with the context."""
+        return context * 0.0
+
     def state(self, tp: Numbers = 1) -> Numbers:
         """Elements of state and of the convolution's last inputs on one of `tp` ranks."""
         return self._state() * share(self.heads, tp) / self.heads

@@ -11,7 +11,7 @@ import numpy as np
 
 from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
 from tonnage.layout import Layout, show_layout
-from tonnage.model import Architecture, cache_table, kv_per_token, params
+from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.serve.candidates import Candidates, candidates
 from tonnage.serve.engines import Engine, engine
 from tonnage.serve.memory import STATE_ELEMENT, Memory, memory, sequence_bytes
@@ -158,6 +158,7 @@ def _plan(
     pool = float(np.broadcast_to(held.pool, found.instances.shape)[best])
     weights = float(np.broadcast_to(held.weights, found.instances.shape)[best])
     activations = float(np.broadcast_to(held.activations, found.instances.shape)[best])
+    buffers = float(np.broadcast_to(held.buffers, found.instances.shape)[best])
     counted = params(arch)
     instances = float(found.instances[best])
     one = float(sequence_bytes(arch, how.kv, layout, context, chosen.block))
@@ -169,8 +170,8 @@ def _plan(
         "weights": weights * dies,
         "kv_cache": max(pool, 0.0) * dies,
         "activations": activations * dies,
-        "buffers": float(held.buffers) * dies,
-        "total": (weights + activations + float(held.buffers) + max(pool, 0.0)) * dies,
+        "buffers": buffers * dies,
+        "total": (weights + activations + buffers + max(pool, 0.0)) * dies,
         "capacity": held.labelled * dies,
         "reported": held.capacity * dies,
     }
@@ -190,7 +191,7 @@ def _plan(
         max_batch=int(math.floor(per_rank) * layout.dp * instances) if fits else 0,
         context=context,
         cached_tokens=max(pool, 0.0) / float(_token_bytes(arch, how, layout)) * float(layout.dp) * instances,
-        kv_bytes_per_token=kv_per_token(arch) * format_of(how.kv).element or token,
+        kv_bytes_per_token=_spread(arch, how) or token,
         cache=_cache(arch, how, context),
         params=counted.total,
         mtp_params=counted.mtp,
@@ -198,6 +199,11 @@ def _plan(
         accelerators=system.count,
         sources=(*system.accelerator.facts,),
     )
+
+
+def _spread(arch: Architecture, how: Formats) -> float:
+    """Bytes that one more token adds while no window is full, the mean over the first 128 (compressed entries)."""
+    return float(cache_bytes(arch, 128.0, format_of(how.kv).element)) / 128.0
 
 
 def _longest(arch: Architecture, how: Formats, layout: Layout, chosen: Engine, pool: float) -> int:
@@ -219,10 +225,10 @@ def _cache(arch: Architecture, how: Formats, context: float) -> tuple[dict[str, 
         {
             "kind": row.kind,
             "layers": row.layers,
-            "kv_bytes": row.kv * row.layers * element,
+            "kv_bytes": row.kv_bytes * row.layers,
             "state_bytes": row.state * row.layers * STATE_ELEMENT,
         }
-        for row in cache_table(arch, context)
+        for row in cache_table(arch, context, element)
     )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tonnage.layout import Layout, shard
-from tonnage.model import Architecture, Load, Operator, Step, cache_elements, operators, state_elements
-from tonnage.model.operators import EMBEDDING, HEAD, Numbers
+from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Step, cache_bytes, operators, state_elements
+from tonnage.model.operators import Numbers
 from tonnage.serve.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of
 
@@ -16,23 +16,43 @@ STATE_ELEMENT = 4.0
 """Bytes of an element of recurrent state: engines keep it in FP32 (vLLM `mamba_ssm_cache_dtype`, default of the
 Qwen3-Next and Nemotron-H configurations)."""
 
-RUNTIME = 2.5e9
-"""Bytes of context, kernels, communication buffers and captured graphs on one rank. An assumption: vLLM logs 0.5 to 1.5
-GB outside its pool and 0.5 to 3 GB of graphs; 90 % interval 1 to 5 GB."""
+VISIBLE = 1.0635
+"""Memory that a program finds on a chip (`cudaMemGetInfo`) over the figure on the label, where the catalogue has no
+`memory_visible` of it: 79.18 GiB of an 80 GB H100, 139.8 of a 141 GB H200, 178.35 of a 180 GB B200 give 1.063 to 1.065;
+labels count in GiB what they print as GB, less what firmware and driver keep. 24 GB cards have 1.052, MI300X 1.072."""
 
-REPORTED = 1.066
-"""Memory that drivers report over the figure on the label, which counts in GiB what it prints as GB, less what
-firmware keeps: 81,559 MiB of an 80 GB H100, 97,871 of a 96 GB H20, 143,771 of a 141 GB H200, 183,359 of a 180 GB B200,
-65,536 of a 64 GB die of a 910C (nvidia-smi and npu-smi listings in public issue reports). Ratios 1.064 to 1.074."""
+CONTEXT = 0.65e9
+"""Bytes of the driver's context and loaded kernels on a rank before anything is loaded: 78.57 of 79.18 GiB are free
+(vLLM 0.11 on an H100, llm-d-benchmark `config_explorer/empirical-vllm-memory-results.md`). Interval 0.4 to 0.9 GB."""
+
+JOINED = 1.0e9
+"""The same for what ranks that work together set up before weights are loaded: 77.64 instead of 78.57 GiB free (same
+source, two H100). Interval 0.6 to 1.5 GB."""
+
+FORWARD = (0.14e9, 0.45e9)
+"""Bytes that a trial step takes outside of PyTorch's allocator on a rank alone, and beyond that on one of several: 0.13
+and 0.55 GiB (same source; 0.05 to 0.25 in vLLM 0.7 logs)."""
+
+LARGE, DEFAULT_SEQUENCES = 70 * 2.0**30, 256.0
+"""vLLM's default `max_num_seqs` is 1,024 on chips of 70 GiB and more, but for the A100, and 256 on others
+(`EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
+
+RAISED = 0.05
+"""Share of a chip's memory up to which a cache is widened, as far as a step allows, where SGLang's formula leaves less:
+its message is then to raise `--mem-fraction-static`. An assumption, 0.03 to 0.1: DeepSeek-R1 on 8 H20 of 96 GB, which
+the formula does not start, is served at shares of 0.9 to 0.95."""
+
+MIB, BF16 = 2.0**20, 2.0
 
 
 @dataclass(frozen=True)
 class Memory:
     """Bytes on one rank, per what they are for; may be arrays.
 
-    pool: what the engine leaves for the cache; sequence: cache of one sequence at the context it is planned for, state
-    included; state: recurrent state of one sequence, all copies that the engine keeps; state_share: share of the pool
-    set aside for states; usable: what the engine takes of `capacity` at most.
+    activations: peak of a step; pool: what the engine leaves for the cache; sequence: cache of one sequence at the
+    context it is planned for, state included; state: recurrent state of one sequence, all copies that the engine keeps;
+    state_share: share of the pool set aside for states; usable: what the engine takes of `capacity` at most; capacity:
+    what a program finds on the chip; labelled: what its data sheet says.
     """
 
     weights: Numbers
@@ -44,11 +64,7 @@ class Memory:
     state_share: float | None
     usable: Numbers
     capacity: float
-
-    @property
-    def labelled(self) -> float:
-        """Memory on the data sheet [byte]; `capacity` is what drivers report."""
-        return self.capacity / REPORTED
+    labelled: float
 
     @property
     def sequences(self) -> Numbers:
@@ -96,32 +112,77 @@ def sequence_bytes(
     """
     rounded = np.ceil(np.asarray(context, dtype=float) / block) * block
     state = state_elements(arch, layout.tp)
-    tokens = cache_elements(arch, rounded, layout.tp) - state
+    kept = cache_bytes(arch, rounded, format_of(kv).element, layout.tp)
     extra = 1 + arch.mtp.count / arch.depth if mtp and arch.mtp is not None else 1.0
     share = np.ceil(arch.depth / np.asarray(layout.pp, dtype=float)) / arch.depth
-    return (tokens * extra * format_of(kv).element + state * STATE_ELEMENT) * share
+    return (kept * extra + state * STATE_ELEMENT) * share
 
 
 def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbers:
     """Peak of activations when a step has `tokens` new tokens on a replica [byte].
 
-    The residual stream twice (also that of the replicas whose tokens meet in the same experts), and input and output
-    of the widest operator, in BF16; one layer at a time is alive.
-    Against vLLM's profile of Llama-3.1-8B with 8,192 tokens (about 1.2 GB) it is low by a factor below two, and small
-    beside weights and cache.
+    Input and output of the widest operator, and three times the residual stream (the residual, what the operator was
+    given, what the layer has made so far), in BF16; one layer at a time is alive. Llama-3.1-8B takes 109.8 kB a token
+    in vLLM's profile (20,000 against 29,000 tokens, github.com/vllm-project/vllm/issues/10517); this says 110.6.
+    Tokens of other replicas that meet in this rank's experts come with their streams: at most those of top_k replicas,
+    as a token visits no more ranks than experts (all-to-all dispatch).
     """
     one = np.asarray(1.0)
     local = shard(operators(arch, Step((Load(one, one),), one)), layout, sequence_parallel=False)
     widest: Numbers = np.asarray(0.0)
+    visits = 1.0
     for operator in local:
         if operator.block != HEAD:
-            widest = np.maximum(widest, _moved(operator))
-    gathered = np.maximum(np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp), 1.0) - 1.0
-    return 2.0 * tokens * (widest + 2 * arch.hidden * (1.0 + gathered))
+            widest = np.maximum(widest, operator.stream)
+    for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+        if operator.kind == "grouped_gemm":
+            visits = max(visits, float(operator.top_k))
+    replicas = np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp)
+    gathered = np.clip(replicas, 1.0, visits) - 1.0
+    return BF16 * tokens * (widest + arch.hidden * (3.0 + 2.0 * gathered))
 
 
-def _moved(operator: Operator) -> Numbers:
-    return operator.stream
+def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacity: float, tokens: Numbers) -> Numbers:
+    """Peak of sampling in an engine's trial step [byte]: for as many sequences as it may run, every logit at once."""
+    large = capacity >= LARGE and "a100" not in die.name
+    sequences = engine.running if large else np.minimum(engine.running, DEFAULT_SEQUENCES)
+    return engine.sampled * np.minimum(sequences, tokens) * arch.vocab
+
+
+def static_share(layout: Layout, capacity: float, tokens: Numbers) -> Numbers:
+    """Share of the memory that SGLang takes for weights and cache unless told.
+
+    `(memory - reserved) / memory`, in MiB: 512, 1.5 a token of a step (at least 2,048, at most the chunk it takes on a
+    chip of this size), 1,024 for each 8 ranks, 2 a sequence of the largest captured graph, and not less than 10,240 on
+    chips of over 60 GiB (`arg_groups/memory_hook.py`, SGLang 0.5.23; `server_args.py` before). What it adds for
+    attention in data parallel, in hundreds of GiB for wide layouts, is left out: such deployments set the share.
+    """
+    size = capacity / MIB
+    step = np.clip(tokens, 2048.0, _size(capacity)[0])
+    reserved = 1.5 * step + _apart(layout, capacity)
+    return 1 - np.where(size > 60 * 1024, np.maximum(reserved, 10 * 1024), reserved) / size
+
+
+def _apart(layout: Layout, capacity: float) -> Numbers:
+    """What SGLang's formula reserves beside the step [MiB]."""
+    ranks = np.minimum(np.asarray(layout.tp) * layout.dp, 8) * np.asarray(layout.pp)
+    return 512 + 1024 * ranks / 8 + 2 * np.where(ranks < 4, *_size(capacity)[1:])
+
+
+def _size(capacity: float) -> tuple[float, float, float]:
+    return next((chunk, few, many) for below, chunk, few, many in _SIZES if capacity / MIB < below)
+
+
+_SIZES = (
+    (20 * 1024, 2048, 8, 8),
+    (35 * 1024, 4096, 48, 160),
+    (60 * 1024, 4096, 32, 160),
+    (90 * 1024, 8192, 256, 512),
+    (160 * 1024, 8192, 256, 512),
+    (np.inf, 16384, 512, 512),
+)
+"""Of SGLang, below a size of memory [MiB]: tokens of a chunk, sequences of the largest graph on fewer than 4 ranks, on
+more."""
 
 
 def memory(
@@ -134,18 +195,57 @@ def memory(
     context: Numbers,
     tokens: Numbers,
     mtp: bool = False,
-    share: float | None = None,
+    share: Numbers | None = None,
 ) -> Memory:
-    """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step."""
-    capacity = die.memory * REPORTED
-    usable = capacity * (engine.memory_share if share is None else share)
+    """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step.
+
+    What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step.
+    Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial step).
+    """
+    capacity = die.memory * VISIBLE
     weights = weight_bytes(arch, precision, layout, mtp=mtp)
-    activations = activation_bytes(arch, layout, tokens)
-    fixed = weights + activations + RUNTIME
-    pool = (capacity - fixed) * (usable / capacity) if engine.share_of_free else usable - fixed
+    peak = np.maximum(
+        activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, capacity, np.asarray(tokens))
+    )
+    several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
+    before, inside = CONTEXT + JOINED * several, FORWARD[0] + FORWARD[1] * several
+    buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
+    taken = engine.memory_share if share is None else share
+    if taken is None:
+        usable = (capacity - before) * static_share(layout, capacity, tokens)
+        most = capacity - before - peak - _apart(layout, capacity) * MIB
+        usable = np.maximum(usable, np.minimum(most, weights + RAISED * capacity))
+    else:
+        usable = (capacity - before if engine.room == "reserved" else capacity) * taken
+    pool = usable - weights
+    if engine.room == "profiled":
+        pool = pool - peak - buffers
+    elif engine.room == "free":
+        pool = (capacity - buffers - weights - peak) * taken
     held = sequence_bytes(arch, precision.cache, layout, context, engine.block, mtp=mtp)
     state = sequence_bytes(arch, precision.cache, layout, np.asarray(0.0))
     held = held + state * (engine.states - 1)
     share_of = engine.state_share
-    buffers = np.asarray(RUNTIME)
-    return Memory(weights, activations, buffers, pool, held, state * engine.states, share_of, usable, capacity)
+    return Memory(weights, peak, buffers, pool, held, state * engine.states, share_of, usable, capacity, die.memory)
+
+
+def decode_memory(
+    arch: Architecture,
+    die: Accelerator,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    *,
+    context: Numbers,
+    drafts: Numbers = 0.0,
+    mtp: bool = False,
+    share: Numbers | None = None,
+) -> Memory:
+    """Memory of one rank of a pool that only decodes: a step has the sequences that fit x (1 + drafts) new tokens.
+
+    drafts: tokens drafted for a sequence in a step.
+    """
+    still = memory(arch, die, precision, layout, engine, context=context, tokens=0.0, mtp=mtp, share=share)
+    running = np.clip(still.sequences, 0.0, engine.running)
+    tokens = running * (1.0 + np.asarray(drafts))
+    return memory(arch, die, precision, layout, engine, context=context, tokens=tokens, mtp=mtp, share=share)

@@ -15,7 +15,7 @@ from tonnage.serve import loop
 from tonnage.serve.case import Case, Estimate, Pool, Prediction
 from tonnage.serve.engines import Engine, engine
 from tonnage.serve.job import ACCEPTANCE
-from tonnage.serve.memory import memory, sequence_bytes
+from tonnage.serve.memory import decode_memory, memory, sequence_bytes
 from tonnage.serve.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.spread import spread
@@ -173,21 +173,17 @@ def _limit(group: Group) -> Array:
 
 def _most(group: Group) -> Array:
     """Sequences that an attention replica holds at once: by memory, and by the engine's own limit."""
-    traffic = group.traffic
+    traffic, service = group.traffic, group.service
+    alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
     for kind in {one.name: one for one in group.engines}.values():
         here = np.array([one.name == kind.name for one in group.engines])
         context = traffic.isl + kind.reserved * traffic.osl
-        held = memory(
-            group.service.arch,
-            group.service.die,
-            group.service.precision,
-            group.layout,
-            kind,
-            context=context,
-            tokens=float(kind.chunk),
-            mtp=traffic.own_layers,
-        )
+        rank = (service.arch, service.die, service.precision, group.layout, kind)
+        if alone:
+            held = decode_memory(*rank, context=context, drafts=traffic.drafts, mtp=traffic.own_layers)
+        else:
+            held = memory(*rank, context=context, tokens=float(kind.chunk), mtp=traffic.own_layers)
         most = np.minimum(held.sequences, kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
     return np.maximum(found, 1.0)
