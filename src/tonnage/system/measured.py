@@ -217,12 +217,15 @@ def kind_of(key: str) -> str:
     return key.split(".")[0]
 
 
-def grids(samples: Iterable[Samples], accelerator: Accelerator) -> dict[str, Grid]:
-    """Measurements of a chip as corrections of the cost models; what cannot be is left out."""
+def grids(samples: Iterable[Samples], accelerator: Accelerator, believed: bool = False) -> dict[str, Grid]:
+    """Measurements of a chip as corrections of the cost models, by key of `Place`.
+
+    What cannot be is left out, unless `believed`: checked already.
+    """
     chip = replace(accelerator, measured=None)
     points: dict[str, list[tuple[tuple[Any, ...], Any]]] = defaultdict(list)
     for found in samples:
-        kept = possible(found, chip)
+        kept = found if believed else possible(found, chip)
         for place, log in () if kept is None else ratios(kept, chip):
             points[place.key].append((place.shape, log))
     return {key: _joined(key, held) for key, held in points.items()}

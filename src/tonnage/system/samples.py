@@ -27,6 +27,10 @@ TRUSTED = 0.5
 """Share of possible rows below which the others are not believed either."""
 
 
+FEWEST = 15
+"""Rows below which a table of somebody else's is not worth a correction."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """Work as the cost models read it (`operators.Work`); every number may be an array over rows."""
@@ -97,18 +101,16 @@ def _pick(item: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def possible(samples: Samples, accelerator: Accelerator) -> Samples | None:
-    """The rows that a chip can have done; None where most cannot be, or fewer than 15 are left.
+    """The rows of a table that a chip can have done; None where most cannot be, or fewer than FEWEST are left.
 
-    Rejected are times that are no positive number, those under the roofline, and multiplications whose weights were
-    read from a large cache.
+    Rejected are times under the roofline, and multiplications whose weights were read from a large cache.
     """
-    with np.errstate(invalid="ignore"):
-        fine = np.isfinite(samples.seconds) & (samples.seconds > SLACK * samples.ideal(accelerator))
+    fine = samples.seconds > SLACK * samples.ideal(accelerator)
     first = samples.work[0]
     cache = CACHE.get(accelerator.name, 0.0)
     if isinstance(first, Sample) and first.kind == "gemm" and cache:
         fine &= ~((first.weight * 2 < cache) & (first.m < 256))
-    if fine.mean() < TRUSTED or fine.sum() < 15:
+    if fine.mean() < TRUSTED or fine.sum() < FEWEST:
         return None
     return samples.rows(fine)
 
