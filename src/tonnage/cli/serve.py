@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +12,8 @@ from tonnage import units
 from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, Result, finish
 from tonnage.cli.reading import place_of
+from tonnage.cli.serve_answer import PINNED, answer_of, energy
 from tonnage.errors import InputError, Problem
-from tonnage.report.answer import Answer, Table, show_held
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -39,8 +38,11 @@ def serve(
     engine: str | None = None,
     mode: str = "auto",
     disaggregate: Annotated[bool, Parameter(negative="")] = False,
+    afd: Annotated[bool, Parameter(negative="")] = False,
     layout: str | None = None,
     prefill_layout: str | None = None,
+    ffn_layout: str | None = None,
+    micro_batches: str | None = None,
     speculate: str | None = None,
     batch: str | None = None,
     imbalance: str | None = None,
@@ -80,13 +82,20 @@ def serve(
     engine
         vllm, sglang, trtllm, vllm-ascend or atom.
     mode
-        auto, aggregated, disaggregated, prefill or decode.
+        auto, aggregated, disaggregated, prefill, decode, or afd: decode with attention and FFN on ranks of their own.
     disaggregate
         prefill and decode on pools of their own.
+    afd
+        attention and FFN of what decodes on ranks of their own: as `--mode afd`; with --disaggregate beside a prefill
+        pool. Two --on give the two sides different chips, whichever way round is better.
     layout
-        what is fixed, such as tp1,dp16,ep16; the rest is chosen.
+        what is fixed, such as tp1,dp16,ep16; the rest is chosen. With --afd of the attention ranks.
     prefill_layout
         the same for a prefill pool.
+    ffn_layout
+        the same for the FFN ranks of --afd, such as ep16.
+    micro_batches
+        batches that take turns between attention and FFN ranks, such as 3; chosen if not given.
     speculate
         tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers.
     batch
@@ -115,8 +124,11 @@ def serve(
     fleets = [read.fleet(text) for text in on]
     quoted = read.optional(price, "price", "--price")
     drawn = None if power_share is None else read.share(power_share, "--power-share")
-    layouts = [read.layout(layout, "--layout"), read.layout(prefill_layout, "--prefill-layout")]
-    for given, flag in ((layout, "--layout"), (prefill_layout, "--prefill-layout")):
+    named = ((layout, "--layout"), (prefill_layout, "--prefill-layout"), (ffn_layout, "--ffn-layout"))
+    layouts = [read.layout(given, flag) for given, flag in named]
+    if ffn_layout is not None and not (afd or mode == "afd"):
+        read.problems.append(Problem("needs attention and FFN apart (--afd)", "--ffn-layout"))
+    for given, flag in named:
         if given is not None and len(on) > 1:
             read.problems.append(Problem("cannot be given for several --on: each has a layout of its own", flag))
     inputs["in"] = place_of(place, common, read.problems)
@@ -155,15 +167,15 @@ def _serve(
         jobs = [replace(job, power=power) for power in powers]
         plan = _mixed(jobs, systems, catalog, place, common, quoted, fitted)
     else:
-        plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted[0])
+        plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted[0], ffn_fixed=layouts[2])
     more = [fact, *(power.source for power in powers if power is not None)]
     plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
     title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
-    command = command_line(serve, inputs, without=("layout", "prefill_layout", "disaggregate"))
-    answer = _answer(command, job, title, plan)
+    command = command_line(serve, inputs, without=PINNED)
+    answer = answer_of(command, job, title, plan)
     body = plan.to_json()
     if inputs["power_share"] and plan.day is None:
-        answer = replace(answer, rows=(*answer.rows, *_energy(plan)))
+        answer = replace(answer, rows=(*answer.rows, *energy(plan)))
     if found_at:
         rows = *answer.rows, ("anchored", "; ".join(each.text for each in found_at))
         answer, body["anchored"] = replace(answer, rows=rows), [each.to_json() for each in found_at]
@@ -201,8 +213,19 @@ class _Reader:
         fields |= {name: self.number(inputs[name], "tokens", f"--{name}") for name in ("isl", "osl")}
         fields["cache_hit"] = self.number(inputs["cache_hit"], "share", "--cache-hit")
         fields["speculative"] = self.speculation(inputs["speculate"])
-        fields["mode"] = "disaggregated" if inputs["disaggregate"] else inputs["mode"]
+        fields |= self.mode(inputs)
+        turns = self.optional(inputs["micro_batches"], "count", "--micro-batches")
+        fields["micro_batches"] = None if turns is None else int(turns)
         return fields | {name: inputs[name] for name in ("weights", "kv", "engine")}
+
+    def mode(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """How prefill, attention and FFN are put together, from --mode, --disaggregate and --afd."""
+        mode, apart = inputs["mode"], bool(inputs["afd"]) or inputs["mode"] == "afd"
+        if inputs["disaggregate"]:
+            mode = "disaggregated"
+        elif apart and mode in ("auto", "decode"):
+            mode = "afd"
+        return {"mode": mode, "afd": apart and mode != "afd"}
 
     def layout(self, text: str | None, flag: str) -> dict[str, int] | None:
         """A layout's fields, or None."""
@@ -287,199 +310,3 @@ def _power(catalog: Catalog, system: System, share: float | None, common: Common
     return Power(
         watts * part, f"{part:.0%} of the rated {units.show_number(watts)} W", "" if rated is None else rated.id
     )
-
-
-def _answer(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
-    if not plan.outcome.feasible:
-        return _refusal(job, title, plan)
-    rows = [
-        ("layout", _layout(plan)),
-        ("memory", _memory(plan)),
-        ("speed", _speed(plan)),
-        ("cost", _cost(job, plan)),
-        *_day(plan),
-        ("bound by", _bound(plan)),
-        ("doubt", _doubt(plan)),
-        ("assumed", f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"),
-    ]
-    tables = tuple(table for table in (_parts(plan), _frontier(plan), _others(plan)) if table.rows)
-    return Answer(
-        _sentence(job, title, plan),
-        tuple(rows),
-        tables,
-        hints=(f"{command} {_flags(plan)}  pins this layout; --json has every number",) if plan.layout else (),
-        records=plan.frontier,
-    )
-
-
-def _sentence(job: ServeJob, title: str, plan: ServePlan) -> str:
-    what = f"Yes: {title} serve {job.arch.title} ({plan.weights})"
-    if plan.mode == "prefill":
-        rate = units.show_number(plan.input_tokens_per_second_per_accelerator or 0.0)
-        return f"{what}, prefill only: {rate} input tokens/s per accelerator."
-    what = f"{what} at {units.show_number(plan.requests_per_second or 0.0)} requests/s"
-    if job.osl < 2:  # nothing follows the first token
-        return f"{what} and {units.show_time(plan.ttft or 0.0)} to the one token asked for."
-    return f"{what} and {units.show_time(plan.tpot or 0.0)} per token."
-
-
-def _layout(plan: ServePlan) -> str:
-    tried = (
-        f"best of {int(plan.search['candidates']):,} points, {int(plan.search['feasible']):,} of which keep the limits"
-    )
-    if plan.prefill_layout_text is None:
-        where = {"prefill": "prefill only", "decode": "decode only"}.get(plan.mode, "prefill and decode together")
-        return f"{plan.layout_text}; {where} ({tried}){_idle(plan)}"
-    return f"prefill {plan.prefill_layout_text}, decode {plan.layout_text} ({tried}){_idle(plan)}"
-
-
-def _idle(plan: ServePlan) -> str:
-    idle = round(plan.accelerators - plan.used)
-    return f"; {idle:,} of {plan.accelerators:,} accelerators stand idle" if idle else ""
-
-
-def _memory(plan: ServePlan) -> str:
-    held = plan.memory
-    parts = ", ".join(f"{n.replace('_', ' ')} {units.show_memory(v)}" for n, v in held.items() if n not in _SUMS)
-    return f"{show_held(held)} each: {parts}"
-
-
-_SUMS = ("total", "capacity", "reported")
-
-
-def _speed(plan: ServePlan) -> str:
-    parts = []
-    if plan.ttft is not None:
-        parts.append(f"TTFT {units.show_time(plan.ttft)}")
-    if plan.tpot is not None:
-        parts.append(f"TPOT {units.show_time(plan.tpot)}")
-    for name, value in (
-        ("input", plan.input_tokens_per_second_per_accelerator),
-        ("output", plan.output_tokens_per_second_per_accelerator),
-    ):
-        if value is not None:
-            parts.append(f"{units.show_number(value)} {name} tokens/s per accelerator")
-    if plan.batch_per_accelerator is not None:
-        parts.append(f"{units.show_number(plan.batch_per_accelerator)} sequences per accelerator")
-    return ", ".join(parts)
-
-
-def _cost(job: ServeJob, plan: ServePlan) -> str:
-    if job.price is None or plan.price is None:
-        return "unpriced: no price is known for all of these chips; give one with --price"
-    parts = []
-    named = [("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)]
-    if plan.cost_per_million_cached_tokens is not None:
-        named[:1] = [("fresh", plan.cost_per_million_fresh_tokens), ("cached", plan.cost_per_million_cached_tokens)]
-    for name, value in named:
-        if value is not None:
-            parts.append(f"${units.show_number(value)} per M {name} tokens")
-    return f"{', '.join(parts)} at {units.show_price(job.price.value)} ({job.price.basis})"
-
-
-def _day(plan: ServePlan) -> list[tuple[str, str]]:
-    """Revenue, cost and margin of a day, and energy, where a price list is asked for."""
-    if plan.day is None:
-        return []
-    held = plan.day
-    text = f"${units.show_number(held['revenue_per_day'])} at list prices ({held['price_list']})"
-    if held["margin"] is not None:
-        text += f", ${units.show_number(held['cost_per_day'])} of accelerators: margin {held['margin']:.0%} of revenue"
-    return [("a day", text), *_energy(plan)]
-
-
-def _energy(plan: ServePlan) -> list[tuple[str, str]]:
-    """Energy of a million output tokens, where the power is known."""
-    if plan.energy_per_million_output_tokens is None:
-        return []
-    kwh = units.show_number(plan.energy_per_million_output_tokens / 3.6e6)
-    return [("energy", f"{kwh} kWh per M output tokens ({plan.power})")]
-
-
-def _bound(plan: ServePlan) -> str:
-    largest = sorted(plan.breakdown.items(), key=lambda item: -item[1])[:4]
-    return ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in largest) + " of a mean step"
-
-
-def _doubt(plan: ServePlan) -> str:
-    parts = []
-    for name in ("tpot", "ttft"):
-        low, high = getattr(plan, f"{name}_low"), getattr(plan, f"{name}_high")
-        if low is not None:
-            parts.append(f"{name.upper()} {units.show_time(low)} to {units.show_time(high)}")
-    low, high = plan.output_tokens_per_second_per_accelerator_low, plan.output_tokens_per_second_per_accelerator_high
-    if low is not None and high is not None:
-        parts.append(f"output {units.show_number(low)} to {units.show_number(high)} tokens/s")
-    return f"{', '.join(parts)} (90 %); {plan.evidence}"
-
-
-def _flags(plan: ServePlan) -> str:
-    """The flags that pin what was chosen: the layout, that of a prefill pool, and that there is one."""
-    pinned = f"--layout {_flag(plan.layout or {})}"
-    if plan.prefill_layout is None:
-        return pinned
-    return f"--disaggregate {pinned} --prefill-layout {_flag(plan.prefill_layout)}"
-
-
-def _flag(own: Mapping[str, Any]) -> str:
-    parts = [f"{name}{value}" for name, value in own.items() if name != "replicas" and (value != 1 or name == "tp")]
-    return ",".join(parts)
-
-
-def _frontier(plan: ServePlan) -> Table:
-    rows = plan.frontier[:: max(1, len(plan.frontier) // 8)]
-    cells = tuple(
-        (
-            units.show_number(row["output_tokens_per_second_per_accelerator"]),
-            units.show_number(row["tokens_per_second_per_user"]),
-            units.show_time(row["ttft"]) if row["ttft"] == row["ttft"] else "-",
-            str(row["mode"]),
-            str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"]),
-        )
-        for row in rows
-    )
-    header = ("tokens/s each", "tokens/s a user", "TTFT", "mode", "layout")
-    return Table("throughput against speed per user, limits aside", header, cells)
-
-
-def _parts(plan: ServePlan) -> Table:
-    rows = tuple(
-        (
-            f"{part['count']:,} x {part['chip']}",
-            str(part["does"]),
-            str(part["layout"] or "-"),
-            units.show_number(part["requests_per_second"] or 0.0),
-        )
-        for part in plan.parts
-    )
-    return Table("what each fleet does", ("fleet", "does", "layout", "requests/s it can"), rows)
-
-
-def _others(plan: ServePlan) -> Table:
-    cells = tuple(
-        (
-            units.show_number(row["requests_per_second"]),
-            units.show_time(row["tpot"]) if row["tpot"] == row["tpot"] else "-",
-            units.show_time(row["ttft"]) if row["ttft"] == row["ttft"] else "-",
-            str(row["mode"]),
-            str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"]),
-        )
-        for row in plan.alternatives
-    )
-    return Table("next best", ("requests/s", "TPOT", "TTFT", "mode", "layout"), cells)
-
-
-def _refusal(job: ServeJob, title: str, plan: ServePlan) -> Answer:
-    bind = plan.outcome.binds[0]
-    rows = [("bound by", f"{one.what}: {one.text}") for one in plan.outcome.binds]
-    if bind.lift:
-        rows.append(("lifted by", bind.lift))
-    if plan.nearest:
-        near = plan.nearest
-        text = f"TPOT {units.show_time(near['tpot'])}, TTFT {units.show_time(near['ttft'])}"
-        rows.append(
-            ("nearest", f"{text}, {units.show_number(near['requests_per_second'])} requests/s on {near['layout']}")
-        )
-    sentence = f"No: {job.arch.title} on {title} does not keep what is asked: {bind.text}."
-    tables = (_frontier(plan),) if plan.frontier else ()
-    return Answer(sentence, tuple(rows), tables, feasible=False)

@@ -127,71 +127,88 @@ def ffn_memory(given: Setting, chosen: Grid) -> dict[str, float]:
 def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> Units:
     """Every unit on the ranks there are.
 
-    Units are the whole fleet and its halves; FFN ranks powers of two, multiples of eight, and 72, 144, 320; attention
-    ranks what is left, in groups of tp; experts dealt out (ep), or each cut over tp (etp), or both.
+    Units are the whole fleet, its halves, powers of two and multiples of eight; FFN ranks powers of two, multiples of
+    eight, and 72, 144, 320; attention ranks what is left, in groups of tp; experts dealt out (ep), or each cut over tp
+    (etp), or both.
     """
-    rows = sorted({row for unit in _fleets(given, ffn_fixed) for row in _rows(given, unit, fixed, ffn_fixed)})
+    arch, feed = given.job.arch, given.partner or given
+    tensor, many = tensor_degrees(arch, given.service.die, given.ranks, fixed), experts(arch)
+    rows = sorted(
+        {
+            (tp, dp, *cut, copies)
+            for front, behind, copies in _fleets(given, fixed, ffn_fixed)
+            for cut in _cuts(behind, many, feed.service.die.domain, ffn_fixed)
+            for tp, dp in _replicas(tensor, front, fixed)
+        }
+    )
     if not rows:
         wanted = ",".join(f"{name}{value}" for name, value in (fixed | ffn_fixed).items()) or "attention and FFN apart"
         message = f'no unit of attention and FFN ranks of this model on {given.ranks} ranks agrees with "{wanted}"'
         raise InputError(Problem(message, "--layout"))
     tp, dp, cut, group, ep, etp, copies = np.array(rows, dtype=np.int64).T
-    attention = Layout(tp=tp, dp=dp, ep=np.ones_like(tp), etp=tp, pp=np.ones_like(tp))
-    ffn = Layout(tp=cut, dp=group, ep=ep, etp=etp, pp=np.ones_like(tp))
+    one = np.ones_like(tp)
+    attention = Layout(tp=tp, dp=dp, ep=one, etp=one, pp=one, cp=one)
+    ffn = Layout(tp=cut, dp=group, ep=ep, etp=etp, pp=one, cp=one)
     return Units(Sides(attention, ffn), copies.astype(float))
 
 
-def _fleets(given: Setting, ffn_fixed: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
+def _fleets(given: Setting, fixed: Mapping[str, int], ffn_fixed: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
     """(attention ranks, FFN ranks, units)."""
     whole = given.ranks
-    copies = [1 << i for i in range((whole // 2).bit_length())] if whole > 1 else []
-    asked = {ffn_fixed["tp"] * ffn_fixed["dp"]} if {"tp", "dp"} <= ffn_fixed.keys() else set()
-    asked |= {ffn_fixed["ep"] * ffn_fixed.get("etp", 1)} if "ep" in ffn_fixed else set()
-    for many in copies:
-        unit = whole // many
+    asked = _asked_ranks(ffn_fixed)
+    front = {fixed.get("tp", 1) * fixed["dp"]} if "dp" in fixed else set()
+    if given.partner is None:
+        front = {ranks + behind for ranks in front for behind in asked}
+    for unit in sorted(_units(whole) | {size for size in front if size <= whole}):
+        many = whole // unit
         if given.partner is not None:
             behind = given.partner.ranks // many
-            yield from (
-                (min(unit, LARGEST), ranks, many) for ranks in _ffn_ranks(behind + 1) | asked if ranks <= behind
-            )
-        elif unit <= LARGEST:
+            sizes = {ranks for ranks in _ffn_ranks(behind + 1) | asked if ranks <= behind}
+            yield from ((unit, ranks, many) for ranks in sizes)
+        else:
             yield from ((unit - ranks, ranks, many) for ranks in _ffn_ranks(unit) | asked if ranks < unit)
+
+
+def _asked_ranks(fixed: Mapping[str, int]) -> set[int]:
+    """FFN ranks that a layout names, where it names all that they follow from."""
+    if "ep" in fixed:
+        return {fixed["ep"] * fixed.get("etp", 1)}
+    return {fixed.get("tp", 1) * fixed["dp"]} if "dp" in fixed else set()
+
+
+def _units(whole: int) -> set[int]:
+    """Numbers of ranks of one unit to try (of its attention ranks, where FFN ranks are of another kind)."""
+    step = 8 * max(1, whole // 64)
+    halves = {whole >> i for i in range(whole.bit_length())}
+    every = halves | {1 << i for i in range(whole.bit_length())} | set(range(8, whole, step))
+    return {size for size in every if 0 < size <= min(whole, LARGEST)}
 
 
 def _ffn_ranks(below: int) -> set[int]:
     """Numbers of FFN ranks to try, below so many."""
-    step = 8 * max(1, below // 128)
+    step = 8 * max(1, below // 64)
     powers = {1 << i for i in range(below.bit_length())}
-    return {
-        n for n in powers | set(range(8, below, step)) | {72, 144, 320} | {below - 1} if 0 < n < min(below, LARGEST)
-    }
+    every = powers | set(range(8, below, step)) | {72, 144, 320} | {below - 1}
+    return {ranks for ranks in every if 0 < ranks < min(below, LARGEST)}
 
 
-def _rows(
-    given: Setting, unit: tuple[int, int, int], fixed: dict[str, int], ffn_fixed: dict[str, int]
-) -> Iterator[tuple[int, ...]]:
-    """(tp, dp, ffn tp, ffn dp, ep, etp, units) of a unit."""
-    front, behind, copies = unit
-    named = ("tp", "dp", "ep", "etp")
-    for tp in tensor_degrees(given.job.arch, given.service.die, front, fixed):
-        dp = min(fixed.get("dp", front // tp), front // tp)
-        for row in _cuts(given, behind):
-            agrees = all(ffn_fixed.get(name, value) == value for name, value in zip(named, row, strict=True))
-            if dp >= 1 and fixed.get("dp", dp) == dp and agrees:
-                yield (tp, dp, *row, copies)
+def _replicas(tensor: list[int], ranks: int, fixed: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+    """(tp, dp) of so many attention ranks."""
+    for tp in tensor:
+        dp = fixed.get("dp", ranks // tp)
+        if 1 <= dp <= ranks // tp:
+            yield tp, dp
 
 
-def _cuts(given: Setting, ranks: int) -> Iterator[tuple[int, int, int, int]]:
-    """(tp, dp, ep, etp) of so many FFN ranks."""
-    feed = given.partner or given
-    many = experts(given.job.arch)
+def _cuts(ranks: int, many: int, domain: int, fixed: Mapping[str, int]) -> Iterator[tuple[int, int, int, int]]:
+    """(tp, dp, ep, etp) of so many FFN ranks of a model with `many` routed experts a layer."""
     for tp in (1, 2, 4, 8):
-        if ranks % tp == 0 and tp <= feed.service.die.domain:
-            groups = ranks // tp
-            if not many:
-                yield tp, groups, 1, 1
-            elif groups <= many:
-                yield tp, groups, groups, tp
+        groups = ranks // tp
+        if ranks % tp or tp > domain or groups > (many or groups):
+            continue
+        row = (tp, groups, groups, tp) if many else (tp, groups, 1, 1)
+        if all(fixed.get(name, value) == value for name, value in zip(("tp", "dp", "ep", "etp"), row, strict=True)):
+            yield row
 
 
 def _at(found: Units, index: NDArray[np.int64]) -> Units:
@@ -214,7 +231,8 @@ def _deep(once: Turn) -> Turn:
 def _micro(most: Array) -> Array:
     """(candidate, size): sequences of a micro-batch: the grid, and what fills the memory in so many turns."""
     full = np.maximum(most[:, None] / np.asarray(MICRO_BATCHES, dtype=float), 1e-3)
-    grid = np.broadcast_to(BATCHES, (most.size, BATCHES.size))
+    tried = BATCHES[::2]
+    grid = np.broadcast_to(tried, (most.size, tried.size))
     return np.concatenate([np.minimum(grid, np.maximum(most, 1.0)[:, None]), full], axis=1)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from tonnage.layout import Layout
 from tonnage.model.operators import Numbers
+from tonnage.serve import afd_search
+from tonnage.serve.afd import AfdPoint, Turn
 from tonnage.serve.points import decode_only, prefill_only
 from tonnage.serve.search import Grid, Setting, evaluate, held
 from tonnage.serve.step import Parts
@@ -20,7 +22,7 @@ class Speeds:
 
     rate: requests/s of the deployment; batch: sequences per accelerator that decode; used: accelerators at work;
     prefill_share: of all accelerators' time; decode, mixed: what steps without and with prefill are spent on; weight:
-    steps with prefill per decode step.
+    steps with prefill per decode step; turn, apart: of attention and FFN on ranks of their own.
     """
 
     rate: float
@@ -32,6 +34,8 @@ class Speeds:
     decode: Parts | None
     mixed: Parts | None
     weight: float
+    turn: Turn | None = None
+    apart: AfdPoint | None = None
 
 
 def describe(layout: Layout, instances: float) -> dict[str, int]:
@@ -44,7 +48,7 @@ def describe(layout: Layout, instances: float) -> dict[str, int]:
 
 def speeds(given: Setting, point: Grid) -> Speeds:
     """The point evaluated by itself: the same number that the search saw."""
-    mine = float(np.asarray(point.layout.ranks, dtype=float)) / given.dies * float(point.instances)
+    mine = _used(given, point)
     replicas = float(point.instances) * float(point.layout.dp)
     running = float(point.running)
     if point.mode == "prefill":
@@ -56,13 +60,21 @@ def speeds(given: Setting, point: Grid) -> Speeds:
     if point.mode == "decode":
         found = decode_only(given.service, point.layout, given.traffic, running)
         return Speeds(float(found.rate) * replicas, float(found.tpot), None, batch, mine, 0.0, found.decode, None, 0.0)
+    if point.mode == "afd":
+        turn, apart = afd_search.one(given, point)
+        rate = _number(apart.rate) * replicas
+        return Speeds(rate, _number(apart.tpot), None, batch, mine, 0.0, None, None, 0.0, turn, apart)
     if point.mode == "disaggregated":
         assert point.ahead is not None
         ahead = float(np.asarray(point.ahead.ranks, dtype=float)) / given.dies * float(point.ahead_instances)
-        found = decode_only(given.service, point.layout, given.traffic, running)
         every = running * replicas / max(mine + ahead, 1e-9)
         share = ahead / (mine + ahead)
         rate, ttft = float(point.rate), float(point.ttft)
+        if point.ffn is not None:
+            turn, apart = afd_search.one(given, point)
+            tpot = _number(apart.tpot)
+            return Speeds(rate, tpot, ttft, every, mine + ahead, share, None, None, 0.0, turn, apart)
+        found = decode_only(given.service, point.layout, given.traffic, running)
         return Speeds(rate, float(found.tpot), ttft, every, mine + ahead, share, found.decode, None, 0.0)
     found = evaluate(given, point.layout, running)
     share = 1.0 - float(found.decode_time / found.step)
@@ -79,9 +91,24 @@ def speeds(given: Setting, point: Grid) -> Speeds:
     )
 
 
+def _number(value: Numbers) -> float:
+    return float(np.ravel(value)[0])
+
+
+def _used(given: Setting, point: Grid) -> float:
+    """Accelerators of all instances that decode, or prefill where there is no other pool."""
+    ranks = float(np.asarray(point.layout.ranks, dtype=float)) / given.dies
+    if point.ffn is not None:
+        ranks += float(np.asarray(point.ffn.ranks, dtype=float)) / (given.partner or given).dies
+    return ranks * float(point.instances)
+
+
 def memory_of(given: Setting, point: Grid) -> dict[str, float]:
     """Memory per accelerator with the sequences that run [byte]."""
-    room = held(given, replace(point.layout, cp=1), decoding=point.mode != "prefill")
+    if point.ffn is None:
+        room = held(given, replace(point.layout, cp=1), decoding=point.mode != "prefill")
+    else:
+        room = afd_search.attention_room(given, point.layout)
     running = float(point.running)
     used = float(np.ravel(room.sequence)[0]) * running
     rows = {
@@ -117,6 +144,8 @@ def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:
 def breakdown(given: Setting, found: Speeds) -> dict[str, float]:
     """Shares of a mean step: decode by class, and what prefill adds."""
     tuning = given.service.tuning
+    if found.turn is not None and found.apart is not None:
+        return _apart(given, found.turn, found.apart)
     spent = found.decode if found.decode is not None else found.mixed
     if spent is None:
         return {}
@@ -126,3 +155,21 @@ def breakdown(given: Setting, found: Speeds) -> dict[str, float]:
         rows["prefill"] = sum(rows.values()) * share / (1 - share)
     total = sum(rows.values())
     return {name: value / total for name, value in rows.items() if value > 0}
+
+
+def _apart(given: Setting, turn: Turn, found: AfdPoint) -> dict[str, float]:
+    """Shares of a step with attention and FFN apart, of what holds it up: the side or wire that is always busy, or all
+    in a row where a single micro-batch takes as long as all.
+    """
+    tuning = given.service.tuning
+    host = _number(tuning.host + tuning.sequence * found.running)
+    held = {"attention_ranks": turn.attention, "ffn_ranks": turn.ffn, "wire": np.maximum(turn.there, turn.back)}
+    device = _number(found.step) - host
+    rows = {name: _number(value) for name, value in held.items()}
+    busiest = max(rows, key=lambda name: rows[name])
+    if _number(turn.serial) < device * (1 - 1e-9):
+        rows = {busiest: device}
+    else:
+        rows["wire"] = _number(turn.there + turn.back)
+    rows["engine_host"] = host
+    return {name: value / sum(rows.values()) for name, value in rows.items() if value > 0}

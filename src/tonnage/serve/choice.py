@@ -52,11 +52,11 @@ def merit_of(given: Setting, grid: Grid) -> Any:
 
 def row_of(given: Setting, point: Grid) -> dict[str, Any]:
     """One point in a table: layout, batch, speed."""
-    job, count = given.job, float(given.system.count)
+    job, count = given.job, float(given.accelerators)
     ahead = None if point.ahead is None else show_serving(point.ahead, float(point.ahead_instances))
     return {
         "mode": point.mode,
-        "layout": show_serving(point.layout, float(point.instances)),
+        "layout": show_point(point),
         "prefill_layout": ahead,
         "running_per_replica": float(point.running),
         "tpot": float(point.tpot),
@@ -65,6 +65,23 @@ def row_of(given: Setting, point: Grid) -> dict[str, Any]:
         "output_tokens_per_second_per_accelerator": float(point.rate * float(job.osl) / count),
         "tokens_per_second_per_user": float(1.0 / point.tpot),
     }
+
+
+def show_point(point: Grid) -> str:
+    """The layout of the ranks that decode: `tp1,dp16`, or `tp1,dp16 + FFN tp1,ep16,dp16, 3 micro-batches`."""
+    instances = float(point.instances)
+    if point.ffn is None or point.micro_batches is None:
+        return show_serving(point.layout, instances)
+    m = int(point.micro_batches)
+    turns = f"{m} micro-batch" + ("es" if m > 1 else "")
+    own, ffn = show_serving(point.layout, instances), show_serving(point.ffn, instances)
+    return f"attention {own} + FFN {ffn}, {turns}"
+
+
+def _name(point: Grid) -> str:
+    """What tells one layout from another, whatever its batch."""
+    sides = [show_serving(layout, 1) if layout else "" for layout in (point.layout, point.ffn, point.ahead)]
+    return " ".join([point.mode, *sides])
 
 
 def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any], ...]:
@@ -92,9 +109,8 @@ def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple
         merit = merit_of(given, grid)
         for i in fine[np.argsort(-merit[fine])][:200]:
             point = grid.at(int(i))
-            name = f"{grid.mode} {show_serving(point.layout, 1)} {point.ahead and show_serving(point.ahead, 1)}"
+            name = _name(point)
             if name not in found or merit[i] > found[name][0]:
                 found[name] = (float(merit[i]), grid, int(i))
-    mine = f"{chosen.mode} {show_serving(chosen.layout, 1)} {chosen.ahead and show_serving(chosen.ahead, 1)}"
-    best = sorted((row for name, row in found.items() if name != mine), key=lambda row: -row[0])
+    best = sorted((row for name, row in found.items() if name != _name(chosen)), key=lambda row: -row[0])
     return tuple(row_of(given, grid.at(i)) for _, grid, i in best[:KEPT])

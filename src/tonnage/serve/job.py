@@ -11,7 +11,7 @@ from tonnage.model.operators import Numbers
 if TYPE_CHECKING:
     from tonnage.model import Architecture
 
-MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode")
+MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ class ServeJob:
     concurrency: requests kept in flight in the whole deployment (closed loop); cache_hit: share of the input found in
     the prefix cache; weights, kv: number formats, the release's own where None; engine: whose overheads and
     defaults; mode: `auto` (the better of together and apart), `aggregated`, `disaggregated`, or one pool alone,
-    `prefill` or `decode`; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
+    `prefill`, `decode` or `afd` (a pool that decodes with attention and FFN on ranks of their own); afd: whether the
+    decode pool of a disaggregated service is such a pool; micro_batches: how many take turns in it, searched where
+    None; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; memory_share: as in `Engine`; price: what an
     accelerator costs; power: what it draws; price_list: what the tokens are sold at.
@@ -97,6 +99,8 @@ class ServeJob:
     engine: str | None = None
     concurrency: float | None = None
     mode: str = "auto"
+    afd: bool = False
+    micro_batches: int | None = None
     speculative: Speculation | None = None
     imbalance: float | None = None
     batch: float | None = None
@@ -105,6 +109,11 @@ class ServeJob:
     price: Price | None = None
     power: Power | None = None
     price_list: PriceList | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether attention and FFN of the decoding ranks are apart."""
+        return self.afd or self.mode == "afd"
 
 
 def check(job: ServeJob) -> None:
@@ -122,6 +131,14 @@ def check(job: ServeJob) -> None:
         problems.append(Problem(f"expected at least 1, got {job.concurrency:g}", "--concurrency"))
     if job.rate is not None and job.concurrency is not None:
         problems.append(Problem("give either a rate or a concurrency, not both", "--rate"))
+    if job.afd and job.mode not in ("disaggregated", "afd"):
+        problems.append(Problem(f"attention and FFN apart are for decode, not for mode {job.mode}", "--afd"))
+    if job.mode in ("decode", "afd") and job.ttft is not None:
+        problems.append(Problem("decode alone has no first token to wait for; add --disaggregate", "--ttft"))
+    if job.mode == "prefill" and job.tpot is not None:
+        problems.append(Problem("prefill alone has no time per output token", "--tpot"))
+    if job.micro_batches is not None and not (job.apart and 1 <= job.micro_batches <= 16):
+        problems.append(Problem("expected 1 to 16, with attention and FFN apart (--afd)", "--micro-batches"))
     if not 0 <= float(job.cache_hit) < 1:
         problems.append(Problem(f"expected a share from 0 to below 1, got {float(job.cache_hit):g}", "--cache-hit"))
     if problems:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any, TypeVar
 
-from tonnage.errors import Outcome, infeasible
+from tonnage.errors import InputError, Outcome, Problem, infeasible
 from tonnage.serve.cost import day, input_costs, per_million
 from tonnage.serve.job import Power, Price, ServeJob
 from tonnage.serve.plan import ServePlan, plan
@@ -30,6 +30,8 @@ def plan_mixed(
     """
     began = time.perf_counter()
     levels = list(fitted or [None] * len(systems))
+    if jobs[0].apart:
+        return _attention_and_ffn(jobs, systems, levels)
     alone = [plan(job, system, fitted=own) for job, system, own in zip(jobs, systems, levels, strict=True)]
     best = _beside(jobs, systems, alone)
     for first, second in permutations(range(len(systems)), 2):
@@ -42,6 +44,26 @@ def plan_mixed(
     counted = {"candidates": sum(one.search["candidates"] for one in alone)}
     counted["feasible"] = sum(one.search["feasible"] for one in alone)
     return replace(best, search={**counted, "seconds": time.perf_counter() - began})
+
+
+def _attention_and_ffn(
+    jobs: Sequence[ServeJob], systems: Sequence[System], levels: Sequence[Constants | None]
+) -> ServePlan:
+    """Attention on one kind and FFN on the other, whichever way round is better."""
+    if len(systems) != 2 or jobs[0].mode != "afd":
+        message = "attention and FFN apart are priced for two kinds of accelerators that decode"
+        raise InputError(Problem(message, "--afd"))
+    found = []
+    for first, second in ((0, 1), (1, 0)):
+        one = plan(jobs[first], systems[first], fitted=levels[first], ffn=systems[second])
+        parts = [_part(systems[first], one, "attention"), _part(systems[second], one, "FFN")]
+        parts[1]["layout"] = one.ffn_layout_text
+        if not one.outcome.feasible:
+            found.append(one)
+            continue
+        mean = _joined(jobs, systems, [one], one, one.requests_per_second or 0.0, tuple(parts))
+        found.append(replace(mean, input_tokens_per_second_per_accelerator=None, cost_per_million_input_tokens=None))
+    return max(found, key=lambda one: (one.outcome.feasible, one.requests_per_second or 0.0))
 
 
 def _beside(jobs: Sequence[ServeJob], systems: Sequence[System], alone: Sequence[ServePlan]) -> ServePlan | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tonnage.errors import FEASIBLE, InputError
 from tonnage.layout import Layout
-from tonnage.serve import search
+from tonnage.serve import afd_search, search
 from tonnage.serve.answer import Speeds, breakdown, describe, memory_of, speeds
 from tonnage.serve.capacity import show_serving
 from tonnage.serve.choice import alternatives, choose, frontier_of
@@ -30,17 +31,23 @@ def plan(
     fixed: Mapping[str, int] | None = None,
     prefill_fixed: Mapping[str, int] | None = None,
     fitted: Constants | None = None,
+    *,
+    ffn: System | None = None,
+    ffn_fixed: Mapping[str, int] | None = None,
 ) -> ServePlan:
     """The layout, batch and mode with the highest throughput that keeps the limits of `job` on `system`.
 
-    fixed, prefill_fixed: what of the layouts is given; fitted: constants to use instead of those that come with
-    tonnage, such as `anchored` ones. With a rate or a concurrency, the fastest service that carries
-    it. An infeasible plan names what binds, the nearest service level that can be kept, and what would lift it.
+    fixed, prefill_fixed, ffn_fixed: what of the layouts is given; ffn: the accelerators that hold the FFN, where
+    attention and FFN are apart and on two kinds (`system` then has the attention); fitted: constants to use instead of
+    those that come with tonnage, such as `anchored` ones. With a rate or a concurrency, the fastest service that
+    carries it. An infeasible plan names what binds, the nearest service level that can be kept, and what would lift it.
     """
     check(job)
     began = time.perf_counter()
     given = search.setting(job, system, fitted)
-    grids = _grids(given, fixed, prefill_fixed)
+    if ffn is not None:
+        given = replace(given, partner=search.setting(job, ffn, fitted))
+    grids = _grids(given, fixed, prefill_fixed, ffn_fixed)
     chosen, grid, candidates, good = choose(given, grids)
     seconds = time.perf_counter() - began
     counted = {"candidates": candidates, "feasible": good, "seconds": seconds}
@@ -50,18 +57,28 @@ def plan(
 
 
 def _grids(
-    given: Setting, fixed: Mapping[str, int] | None, prefill_fixed: Mapping[str, int] | None
+    given: Setting,
+    fixed: Mapping[str, int] | None,
+    prefill_fixed: Mapping[str, int] | None,
+    ffn_fixed: Mapping[str, int] | None = None,
 ) -> tuple[Grid, ...]:
     job = given.job
     limits = (job.ttft or np.inf, job.tpot or np.inf)
+
+    def units(asked: Setting, layout: Mapping[str, int] | None) -> Grid:
+        return afd_search.decoding(asked, layout, ffn_fixed, job.micro_batches)
+
     made: list[Grid | None] = []
     if job.mode in ("auto", "aggregated") and not prefill_fixed:
         made.append(search.aggregated(given, fixed))
     apart = job.mode == "disaggregated" or prefill_fixed or (job.mode == "auto" and not fixed)
     if apart and job.concurrency is None and job.batch is None:
-        made.append(_two_pools(given, fixed, prefill_fixed, limits, required=job.mode == "disaggregated"))
+        required, decode = job.mode == "disaggregated", units if job.apart else None
+        made.append(_two_pools(given, fixed, prefill_fixed, limits, decode, required=required))
     if job.mode == "prefill":
         made.append(search.prefilling(given, fixed, limits[0]))
+    if job.mode == "afd":
+        made.append(units(given, fixed))
     if job.mode == "decode":
         made.append(search.decoding(given, fixed))
     return tuple(grid for grid in made if grid is not None)
@@ -72,10 +89,12 @@ def _two_pools(
     fixed: Mapping[str, int] | None,
     prefill_fixed: Mapping[str, int] | None,
     limits: tuple[float, float],
+    decode: Callable[[Setting, Mapping[str, int] | None], Grid] | None,
+    *,
     required: bool,
 ) -> Grid | None:
     try:
-        return search.disaggregated(given, fixed, prefill_fixed, limits)
+        return search.disaggregated(given, fixed, prefill_fixed, limits, decode)
     except InputError:
         if required:
             raise
@@ -84,11 +103,11 @@ def _two_pools(
 
 def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[str, float]) -> ServePlan:
     exact = speeds(given, point)
-    job, count = given.job, float(given.system.count)
-    sigma = doubt(given.system.accelerator, point.mode, _guessed(job), given.fitted)
+    job, count = given.job, float(given.accelerators)
+    sigma = _doubt(given, point)
     rate = exact.rate if job.rate is None else min(exact.rate, job.rate)
     output = rate * float(job.osl) / count if point.mode != "prefill" else None
-    given_in = rate * float(job.isl) / count if point.mode != "decode" else None
+    given_in = rate * float(job.isl) / count if point.mode not in ("decode", "afd") else None
     prefill_share = exact.prefill_share
     wide = float(np.exp(1.645 * sigma.rate))
     return ServePlan(
@@ -96,13 +115,14 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
         mode=point.mode,
         layout=describe(point.layout, float(point.instances)),
         layout_text=show_serving(point.layout, float(point.instances)),
+        **_ffn_side(given, point, exact),
         prefill_layout=None if point.ahead is None else describe(point.ahead, float(point.ahead_instances)),
         prefill_layout_text=None if point.ahead is None else show_serving(point.ahead, float(point.ahead_instances)),
         weights=given.formats.weights,
         kv=given.formats.kv,
         why=given.formats.why,
         engine=given.engine.name,
-        accelerators=given.system.count,
+        accelerators=given.accelerators,
         used=exact.used,
         **_bounded("ttft", exact.ttft, sigma.ttft),
         **_bounded("tpot", exact.tpot, sigma.tpot),
@@ -138,7 +158,7 @@ def _money(
         cached = cached_share(given.service, layout, traffic, given.chunk * float(np.asarray(layout.cp)))
     fresh_cost, cached_cost = input_costs(job.price, share, given_in, float(traffic.hit), cached)
     whole = point.mode in ("aggregated", "disaggregated")
-    sold = day(job.price_list, job.price, float(given.system.count), rate if whole else None, traffic)
+    sold = day(job.price_list, job.price, float(given.accelerators), rate if whole else None, traffic)
     return {
         "cost_per_million_fresh_tokens": fresh_cost,
         "cost_per_million_cached_tokens": cached_cost,
@@ -146,6 +166,31 @@ def _money(
         "energy_per_million_output_tokens": per_million(job.power, 1 - share, output or 0.0),
         "power": None if job.power is None else job.power.basis,
         "day": None if sold is None else sold.to_json(),
+    }
+
+
+def _doubt(given: Setting, point: Grid) -> Doubt:
+    """The doubt of the point. No published run with attention and FFN apart entered a fit: analytic, half as wide again
+    as the same chips serving otherwise, as for chips of a vendor without any.
+    """
+    sigma = doubt(given.system.accelerator, point.mode, _guessed(given.job), given.fitted)
+    if point.ffn is None:
+        return sigma
+    return Doubt(1.5 * sigma.rate, 1.5 * sigma.tpot, 1.5 * sigma.ttft, "analytic")
+
+
+def _ffn_side(given: Setting, point: Grid, exact: Speeds) -> dict[str, Any]:
+    """Layout and memory of FFN ranks that are apart, and which share of a step each side works."""
+    if point.ffn is None or point.micro_batches is None or exact.apart is None:
+        return {}
+    found = exact.apart
+    busy = {"attention": found.busy_attention, "ffn": found.busy_ffn, "wire": found.busy_wire}
+    return {
+        "ffn_layout": describe(point.ffn, float(point.instances)),
+        "ffn_layout_text": show_serving(point.ffn, float(point.instances)),
+        "micro_batches": int(point.micro_batches),
+        "ffn_memory": afd_search.ffn_memory(given, point),
+        "busy": {name: float(np.ravel(value)[0]) for name, value in busy.items()},
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,11 @@ class Setting:
     def dies(self) -> int:
         """Ranks in one accelerator."""
         return self.system.accelerator.dies
+
+    @property
+    def accelerators(self) -> int:
+        """All accelerators of the deployment."""
+        return self.system.count + (self.partner.system.count if self.partner else 0)
 
 
 @dataclass(frozen=True)
@@ -289,16 +294,21 @@ def disaggregated(
     fixed: Mapping[str, int] | None,
     prefill_fixed: Mapping[str, int] | None,
     limits: tuple[float, float],
+    decode: Callable[[Setting, Mapping[str, int] | None], Grid] | None = None,
 ) -> Grid | None:
     """Pairs of a prefill and a decode layout, with instances of each in balance; None where two pools do not fit.
 
     Of each pool's layouts only the best few are paired: prefill by requests per accelerator under the limit on ttft,
-    decode points on the frontier of requests per accelerator and tpot.
+    decode points on the frontier of requests per accelerator and tpot. decode: the pool that decodes, `decoding` where
+    None.
     """
     if given.system.count < 2:
         return None
     half = replace(given, ranks=given.ranks - given.dies)
-    first, later = _front_prefill(half, prefill_fixed, limits[0]), _front_decode(half, fixed, limits[1])
+    first, later = (
+        _front_prefill(half, prefill_fixed, limits[0]),
+        _front_decode(half, fixed, limits[1], decode or decoding),
+    )
     if first is None or later is None:
         return None
     made = [_pair(given, first, later, full) for full in FULL]
@@ -315,8 +325,13 @@ def _front_prefill(given: Setting, fixed: Mapping[str, int] | None, ttft: float)
     return grid.at(order[:12])
 
 
-def _front_decode(given: Setting, fixed: Mapping[str, int] | None, tpot: float) -> Grid | None:
-    grid = decoding(replace(given, job=replace(given.job, concurrency=None)), fixed)
+def _front_decode(
+    given: Setting,
+    fixed: Mapping[str, int] | None,
+    tpot: float,
+    decode: Callable[[Setting, Mapping[str, int] | None], Grid],
+) -> Grid | None:
+    grid = decode(replace(given, job=replace(given.job, concurrency=None)), fixed)
     good = np.flatnonzero((grid.most >= 1) & (grid.tpot <= tpot))
     if not good.size:
         return None

@@ -1,0 +1,250 @@
+"""What `tonnage serve` says: a sentence, then layout, memory, speed, cost, what binds, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tonnage import units
+from tonnage.report.answer import Answer, Table, show_held
+
+if TYPE_CHECKING:
+    from tonnage.serve import ServeJob, ServePlan
+
+
+def answer_of(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
+    """The answer to `command`; title: of all accelerators."""
+    if not plan.outcome.feasible:
+        return _refusal(job, title, plan)
+    rows = [
+        ("layout", _layout(plan)),
+        ("memory", _memory(plan)),
+        ("speed", _speed(plan)),
+        ("cost", _cost(job, plan)),
+        *_day(plan),
+        ("bound by", _bound(plan)),
+        ("doubt", _doubt(plan)),
+        ("assumed", f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"),
+    ]
+    tables = tuple(table for table in (_parts(plan), _frontier(plan), _others(plan)) if table.rows)
+    return Answer(
+        _sentence(job, title, plan),
+        tuple(rows),
+        tables,
+        hints=(f"{command} {_flags(plan)}  pins this layout; --json has every number",) if plan.layout else (),
+        records=plan.frontier,
+    )
+
+
+PINNED = ("layout", "prefill_layout", "ffn_layout", "micro_batches", "disaggregate", "afd", "mode")
+"""Flags that a hint writes as they were chosen."""
+
+
+def _sentence(job: ServeJob, title: str, plan: ServePlan) -> str:
+    what = f"Yes: {title} serve {job.arch.title} ({plan.weights})"
+    if plan.mode == "prefill":
+        rate = units.show_number(plan.input_tokens_per_second_per_accelerator or 0.0)
+        return f"{what}, prefill only: {rate} input tokens/s per accelerator."
+    if plan.ffn_layout is not None:
+        alone = "" if plan.prefill_layout else ", decode only"
+        what = f"{what}{alone}, attention and FFN apart,"
+    elif plan.mode == "decode":
+        what = f"{what}, decode only,"
+    what = f"{what} at {units.show_number(plan.requests_per_second or 0.0)} requests/s"
+    if job.osl < 2:  # nothing follows the first token
+        return f"{what} and {units.show_time(plan.ttft or 0.0)} to the one token asked for."
+    return f"{what} and {units.show_time(plan.tpot or 0.0)} per token."
+
+
+def _layout(plan: ServePlan) -> str:
+    tried = (
+        f"best of {int(plan.search['candidates']):,} points, {int(plan.search['feasible']):,} of which keep the limits"
+    )
+    if plan.prefill_layout_text is None:
+        where = {"prefill": "prefill only", "decode": "decode only"}.get(plan.mode, "prefill and decode together")
+        if plan.ffn_layout is not None:
+            return f"{_decode(plan)}; decode only ({tried}){_idle(plan)}"
+        return f"{plan.layout_text}; {where} ({tried}){_idle(plan)}"
+    return f"prefill {plan.prefill_layout_text}, decode {_decode(plan)} ({tried}){_idle(plan)}"
+
+
+def _decode(plan: ServePlan) -> str:
+    """The layout of what decodes, in words."""
+    if plan.ffn_layout is None:
+        return plan.layout_text
+    turns = f"{plan.micro_batches} micro-batch" + ("es" if (plan.micro_batches or 1) > 1 else "")
+    return f"attention {plan.layout_text}, FFN {plan.ffn_layout_text}, {turns} in turns"
+
+
+def _idle(plan: ServePlan) -> str:
+    idle = round(plan.accelerators - plan.used)
+    return f"; {idle:,} of {plan.accelerators:,} accelerators stand idle" if idle else ""
+
+
+def _memory(plan: ServePlan) -> str:
+    if plan.ffn_memory is None:
+        return _held(plan.memory)
+    return f"attention ranks {_held(plan.memory)}; FFN ranks {_held(plan.ffn_memory)}"
+
+
+def _held(held: Mapping[str, float]) -> str:
+    parts = ", ".join(f"{n.replace('_', ' ')} {units.show_memory(v)}" for n, v in held.items() if n not in _SUMS and v)
+    return f"{show_held(held)} each: {parts}"
+
+
+_SUMS = ("total", "capacity", "reported")
+
+
+def _speed(plan: ServePlan) -> str:
+    parts = []
+    if plan.ttft is not None:
+        parts.append(f"TTFT {units.show_time(plan.ttft)}")
+    if plan.tpot is not None:
+        parts.append(f"TPOT {units.show_time(plan.tpot)}")
+    for name, value in (
+        ("input", plan.input_tokens_per_second_per_accelerator),
+        ("output", plan.output_tokens_per_second_per_accelerator),
+    ):
+        if value is not None:
+            parts.append(f"{units.show_number(value)} {name} tokens/s per accelerator")
+    if plan.batch_per_accelerator is not None:
+        parts.append(f"{units.show_number(plan.batch_per_accelerator)} sequences per accelerator")
+    return ", ".join(parts)
+
+
+def _cost(job: ServeJob, plan: ServePlan) -> str:
+    if job.price is None or plan.price is None:
+        return "unpriced: no price is known for all of these chips; give one with --price"
+    parts = []
+    named = [("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)]
+    if plan.cost_per_million_cached_tokens is not None:
+        named[:1] = [("fresh", plan.cost_per_million_fresh_tokens), ("cached", plan.cost_per_million_cached_tokens)]
+    for name, value in named:
+        if value is not None:
+            parts.append(f"${units.show_number(value)} per M {name} tokens")
+    return f"{', '.join(parts)} at {units.show_price(job.price.value)} ({job.price.basis})"
+
+
+def _day(plan: ServePlan) -> list[tuple[str, str]]:
+    """Revenue, cost and margin of a day, and energy, where a price list is asked for."""
+    if plan.day is None:
+        return []
+    held = plan.day
+    text = f"${units.show_number(held['revenue_per_day'])} at list prices ({held['price_list']})"
+    if held["margin"] is not None:
+        text += f", ${units.show_number(held['cost_per_day'])} of accelerators: margin {held['margin']:.0%} of revenue"
+    return [("a day", text), *energy(plan)]
+
+
+def energy(plan: ServePlan) -> list[tuple[str, str]]:
+    """Energy of a million output tokens, where the power is known."""
+    if plan.energy_per_million_output_tokens is None:
+        return []
+    kwh = units.show_number(plan.energy_per_million_output_tokens / 3.6e6)
+    return [("energy", f"{kwh} kWh per M output tokens ({plan.power})")]
+
+
+def _bound(plan: ServePlan) -> str:
+    largest = sorted(plan.breakdown.items(), key=lambda item: -item[1])[:4]
+    if plan.busy is not None:
+        shares = ", ".join(f"{_SIDES[name]} {value:.0%}" for name, value in plan.busy.items())
+        return f"{_held_up(plan)}; at work: {shares} of a step"
+    return ", ".join(f"{name.replace('_', ' ')} {value:.0%}" for name, value in largest) + " of a mean step"
+
+
+_SIDES = {"attention": "attention ranks", "ffn": "FFN ranks", "wire": "wire"}
+
+
+def _held_up(plan: ServePlan) -> str:
+    """What sets the length of a step with attention and FFN apart."""
+    names = {"attention_ranks": "attention ranks", "ffn_ranks": "FFN ranks", "wire": "the wire between them"}
+    found = [names[name] for name in plan.breakdown if name in names]
+    return f"{found[0]}, always busy" if len(found) == 1 else "one micro-batch through all in a row"
+
+
+def _doubt(plan: ServePlan) -> str:
+    parts = []
+    for name in ("tpot", "ttft"):
+        low, high = getattr(plan, f"{name}_low"), getattr(plan, f"{name}_high")
+        if low is not None:
+            parts.append(f"{name.upper()} {units.show_time(low)} to {units.show_time(high)}")
+    low, high = plan.output_tokens_per_second_per_accelerator_low, plan.output_tokens_per_second_per_accelerator_high
+    if low is not None and high is not None:
+        parts.append(f"output {units.show_number(low)} to {units.show_number(high)} tokens/s")
+    return f"{', '.join(parts)} (90 %); {plan.evidence}"
+
+
+def _flags(plan: ServePlan) -> str:
+    """The flags that pin what was chosen: every pool there is, and its layout."""
+    words = [f"--layout {_flag(plan.layout or {})}"]
+    if plan.ffn_layout is not None:
+        words = ["--afd", *words, f"--ffn-layout {_flag(plan.ffn_layout)}", f"--micro-batches {plan.micro_batches}"]
+    if plan.prefill_layout is not None:
+        words = ["--disaggregate", *words, f"--prefill-layout {_flag(plan.prefill_layout)}"]
+    if plan.mode in ("prefill", "decode"):
+        words = [f"--mode {plan.mode}", *words]
+    return " ".join(words)
+
+
+def _flag(own: Mapping[str, Any]) -> str:
+    parts = [f"{name}{value}" for name, value in own.items() if name != "replicas" and (value != 1 or name == "tp")]
+    return ",".join(parts)
+
+
+def _frontier(plan: ServePlan) -> Table:
+    rows = plan.frontier[:: max(1, len(plan.frontier) // 8)]
+    cells = tuple(
+        (
+            units.show_number(row["output_tokens_per_second_per_accelerator"]),
+            units.show_number(row["tokens_per_second_per_user"]),
+            units.show_time(row["ttft"]) if row["ttft"] == row["ttft"] else "-",
+            str(row["mode"]),
+            str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"]),
+        )
+        for row in rows
+    )
+    header = ("tokens/s each", "tokens/s a user", "TTFT", "mode", "layout")
+    return Table("throughput against speed per user, limits aside", header, cells)
+
+
+def _parts(plan: ServePlan) -> Table:
+    rows = tuple(
+        (
+            f"{part['count']:,} x {part['chip']}",
+            str(part["does"]),
+            str(part["layout"] or "-"),
+            units.show_number(part["requests_per_second"] or 0.0),
+        )
+        for part in plan.parts
+    )
+    return Table("what each fleet does", ("fleet", "does", "layout", "requests/s it can"), rows)
+
+
+def _others(plan: ServePlan) -> Table:
+    cells = tuple(
+        (
+            units.show_number(row["requests_per_second"]),
+            units.show_time(row["tpot"]) if row["tpot"] == row["tpot"] else "-",
+            units.show_time(row["ttft"]) if row["ttft"] == row["ttft"] else "-",
+            str(row["mode"]),
+            str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"]),
+        )
+        for row in plan.alternatives
+    )
+    return Table("next best", ("requests/s", "TPOT", "TTFT", "mode", "layout"), cells)
+
+
+def _refusal(job: ServeJob, title: str, plan: ServePlan) -> Answer:
+    bind = plan.outcome.binds[0]
+    rows = [("bound by", f"{one.what}: {one.text}") for one in plan.outcome.binds]
+    if bind.lift:
+        rows.append(("lifted by", bind.lift))
+    if plan.nearest:
+        near = plan.nearest
+        text = f"TPOT {units.show_time(near['tpot'])}, TTFT {units.show_time(near['ttft'])}"
+        rows.append(
+            ("nearest", f"{text}, {units.show_number(near['requests_per_second'])} requests/s on {near['layout']}")
+        )
+    sentence = f"No: {job.arch.title} on {title} does not keep what is asked: {bind.text}."
+    tables = (_frontier(plan),) if plan.frontier else ()
+    return Answer(sentence, tuple(rows), tables, feasible=False)
