@@ -38,7 +38,7 @@ _POWER = Limit("W", 1e-3, 1e6)
 
 CHIP = {
     **{f"rates.{precision}": Limit("FLOP/s", 1e6, 1e20) for precision in PRECISIONS},
-    "memory": Limit("byte", 1e6, 1e15),
+    **dict.fromkeys(("memory", "memory_visible"), Limit("byte", 1e6, 1e15)),
     **dict.fromkeys(("bandwidth", "link", "nic"), _SPEED),
     **dict.fromkeys(("power", "all_in_power"), _POWER),
     **dict.fromkeys(("domain", "dies", "silicon_dies"), _COUNT),

@@ -202,7 +202,7 @@ def memory(
     What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step.
     Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial step).
     """
-    capacity = die.memory * VISIBLE
+    capacity = die.visible or die.memory * VISIBLE
     weights = weight_bytes(arch, precision, layout, mtp=mtp)
     peak = np.maximum(
         activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, capacity, np.asarray(tokens))

@@ -33,6 +33,7 @@ class Accelerator:
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
     direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
     low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
+    visible: memory that a program finds on it [byte], None where nobody has said.
     measured: operators and collectives measured on one die of this chip, None where the cost models speak alone.
 
     link and nic are NaN where no source gives them: a layout that needs them costs infinite time, and one that cannot
@@ -53,6 +54,7 @@ class Accelerator:
     facts: tuple[str, ...] = ()
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
+    visible: float | None = None
     measured: Measurements | None = field(default=None, repr=False, compare=False)
 
 
@@ -65,7 +67,7 @@ class System:
 
 
 _NEEDED = ("memory", "bandwidth")
-_NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies")
+_NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies", "memory_visible")
 
 
 def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None) -> Accelerator:
@@ -114,6 +116,7 @@ def _assemble(
         domain=int(values.get("domain", 1)),
         nic=values.get("nic", math.nan),
         power=values.get("power"),
+        visible=values.get("memory_visible"),
         dies=int(values.get("dies", 1)),
         facts=ids,
         low=low,
@@ -137,6 +140,7 @@ def per_die(accelerator: Accelerator) -> Accelerator:
         link=accelerator.link / dies,
         nic=accelerator.nic / dies,
         power=None if accelerator.power is None else accelerator.power / dies,
+        visible=None if accelerator.visible is None else accelerator.visible / dies,
         domain=accelerator.domain * dies,
         dies=1,
         low={name: value if name == "domain" else value / dies for name, value in accelerator.low.items()},
