@@ -26,7 +26,6 @@ SLACK = 0.98
 TRUSTED = 0.5
 """Share of possible rows below which the others are not believed either."""
 
-
 FEWEST = 15
 """Rows below which a table of somebody else's is not worth a correction."""
 

@@ -377,17 +377,15 @@ _TABLES: dict[str, tuple[Callable[[Silicon], Iterator[Samples]], ...]] = {
 }
 
 
-def silicon(accelerator: Accelerator, root: Path | None = None) -> Measured:
-    """What the package measured on a chip, read table by table when it is first needed.
+def silicon(accelerator: Accelerator, root: Path | None = None) -> Measured | None:
+    """What the package measured on a chip, read table by table when it is first needed; None for a chip it lacks.
 
     root: its folder `systems`, the installed package's where None. Raises InputError where the package is missing or
-    another version, and for a chip that it did not measure.
+    another version.
     """
-    named = {chip: system for system, chip in CHIPS.items()}
-    system = named.get(accelerator.name)
+    system = {chip: system for system, chip in CHIPS.items()}.get(accelerator.name)
     if system is None:
-        known = ", ".join(sorted(named))
-        raise InputError(Problem(f"{PACKAGE} {VERSION} has no tables of {accelerator.name}; it has {known}"))
+        return None
     tables = Silicon(root or installed(), system)
 
     @functools.cache

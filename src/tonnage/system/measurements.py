@@ -1,0 +1,71 @@
+"""Which measurements a chip is priced by: the installed tables (`silicon`), files of one's own, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tonnage.errors import InputError, Problem
+from tonnage.system.accelerator import Accelerator, Measurements
+from tonnage.system.qualified import qualified, read_qualified
+from tonnage.system.silicon import CHIPS, PACKAGE, VERSION, silicon
+
+SILICON = "silicon"
+"""The name by which the installed tables are asked for."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Several measurements of one chip: each later one speaks where those before it do not."""
+
+    parts: tuple[Measurements, ...]
+
+    @property
+    def source(self) -> str:
+        """All of them."""
+        return "; ".join(part.source for part in self.parts)
+
+    def factor(self, work: Any, precision: Any = None) -> tuple[Any, Any]:
+        """As `Measurements.factor`."""
+        log: Any = 0.0
+        share: Any = 0.0
+        for part in self.parts:
+            factor, more = part.factor(work, precision)
+            log = log + (1.0 - share) * np.log(factor)
+            share = share + (1.0 - share) * more
+        return np.exp(log), share
+
+
+def with_measurements(chips: Sequence[Accelerator], given: Sequence[str]) -> tuple[Accelerator, ...]:
+    """The chips with the measurements that were asked for: `silicon`, or the path of a file; the first counts most.
+
+    Chips that a source does not know stay as they are. Raises InputError for a source that knows none of them, for a
+    file that is wrong, and where the tables are not installed.
+    """
+    parts: list[list[Measurements]] = [[] for _ in chips]
+    for name in dict.fromkeys(given):
+        found = [silicon(chip) for chip in chips] if name == SILICON else _file(Path(name), chips)
+        if all(one is None for one in found):
+            raise InputError(_none(name, chips))
+        for held, one in zip(parts, found, strict=True):
+            held += [] if one is None else [one]
+    return tuple(
+        replace(chip, measured=Layers(tuple(held))) if held else chip for chip, held in zip(chips, parts, strict=True)
+    )
+
+
+def _file(path: Path, chips: Sequence[Accelerator]) -> list[Measurements | None]:
+    rows = read_qualified(path)
+    return [qualified(rows, chip) for chip in chips]
+
+
+def _none(name: str, chips: Sequence[Accelerator]) -> Problem:
+    asked = ", ".join(dict.fromkeys(chip.name for chip in chips))
+    if name == SILICON:
+        return Problem(f"{PACKAGE} {VERSION} has no tables of {asked}; it has {', '.join(sorted(CHIPS.values()))}")
+    held = sorted({row.chip for row in read_qualified(Path(name))})
+    return Problem(f"holds no measurement of {asked}; it has {', '.join(held[:20])}", name)
