@@ -28,7 +28,7 @@ run, for padding the work would be faster."""
 LARGEST_FACTOR = 20.0
 """Measured over modelled time beyond which a row is not believed, either way."""
 
-EXACT, FINE, COARSE = 0.125, 0.25, 1.0
+EACH, EXACT, FINE, COARSE = 1 / 64, 0.125, 0.25, 0.5
 """Octaves that fall on one node of an axis."""
 
 FAR, SAME = 2.0, 0.25
@@ -48,8 +48,8 @@ class Axis:
 
 
 AXES: dict[str, tuple[Axis, ...]] = {
-    "gemm": (Axis(FINE), Axis(EXACT), Axis(EXACT)),
-    "grouped_gemm": (Axis(COARSE), Axis(COARSE), Axis(COARSE), Axis(COARSE)),
+    "gemm": (Axis(EACH), Axis(EXACT), Axis(EXACT)),
+    "grouped_gemm": (Axis(COARSE), Axis(COARSE), Axis(EXACT), Axis(EXACT)),
     "prefill": (Axis(COARSE), Axis(FINE), Axis(EXACT, SAME)),
     "decode": (Axis(COARSE), Axis(FINE), Axis(COARSE), Axis(EXACT, SAME)),
     "all_reduce": (Axis(FINE), Axis(EXACT)),
