@@ -65,23 +65,26 @@ def fit(
     fixed: Mapping[str, int] | None = None,
     *,
     context: float | None = None,
-    engine_name: str | None = None,
+    engine_name: str | Engine | None = None,
     memory_share: float | None = None,
     chunk: int | None = None,
+    running: int | None = None,
 ) -> FitPlan:
     """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
 
-    chunk: new tokens in a step at most, the engine's default where None.
+    engine_name: its name, or the engine itself with other settings. chunk: new tokens in a step at most; running:
+    sequences in a step at most, which the trial step of some engines samples all at once; defaults where None.
     max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
-    chosen = engine(engine_name, die.vendor)
+    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.vendor)
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
     asked = float(context or CONTEXT)
-    if chunk is not None:
-        chosen = replace(chosen, chunk=chunk)
+    chosen = replace(chosen, chunk=chunk or chosen.chunk)
+    if running is not None:
+        chosen = replace(chosen, running=running, few=None)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
     plan = _plan(arch, system, how, chosen, found, held, best, asked)

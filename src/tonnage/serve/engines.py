@@ -20,6 +20,9 @@ UNSORTED = 22.0
 """The same where top-k and top-p are one kernel (vLLM 0.16 and later, `v1/sample/ops/topk_topp_sampler.py`): logits in
 16 and 32 bits, scaled logits, probabilities, noise and their quotient, 2 + 5 x 4 bytes."""
 
+LOGITS = 4.0
+"""The same in TensorRT-LLM's trial: logits in 32 bits."""
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -29,17 +32,19 @@ class Engine:
     step (SGLang); room: what it leaves for the cache: `profiled`, that share less weights and the peak of a trial step
     (vLLM), `reserved`, that share less weights, the trial step being part of the rest (SGLang), `free`, a share of what
     a trial step leaves free (TensorRT-LLM); sampled: bytes for each sequence and vocabulary entry that sampling takes
-    in that trial; block: tokens in a KV block; chunk: new tokens in one step at most; running: sequences running at
-    once at most, per attention replica; mixed: whether prefill chunks ride in decode steps; reserved: share of the
-    output for which cache is kept free from the start (1: a started request is never evicted); states: recurrent states
-    kept for one running sequence of a hybrid model; state_share: share of the cache's memory set aside for them, None
-    where both share one pool; source: where the defaults are documented.
+    in that trial; few: sequences that it samples there on chips of less than 70 GiB and the A100, where nothing else is
+    asked for (vLLM; None: as many as may run); block: tokens in a KV block; chunk: new tokens in one step at most;
+    running: sequences running at once at most, per attention replica; mixed: whether prefill chunks ride in decode
+    steps; reserved: share of the output for which cache is kept free from the start (1: a started request is never
+    evicted); states: recurrent states kept for one running sequence of a hybrid model; state_share: share of the
+    cache's memory set aside for them, None where both share one pool; source: where the defaults are documented.
     """
 
     name: str
     memory_share: float | None
     room: Room
     sampled: float
+    few: int | None
     block: int
     chunk: int
     running: int
@@ -65,12 +70,12 @@ _AMD = "https://github.com/ROCm/ATOM"
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("vllm", 0.90, "profiled", UNSORTED, 16, 8192, 1024, True, 0.5, 1, None, _VLLM),
-        Engine("sglang", None, "reserved", 0.0, 1, 8192, 2048, False, 0.5, 5, 0.9 / 1.9, _SGLANG),
-        Engine("trtllm", 0.90, "free", 0.0, 32, 8192, 2048, True, 1.0, 1, None, _TRTLLM),
-        Engine("vllm-ascend", 0.90, "profiled", SORTED, 128, 8192, 1024, True, 0.5, 1, None, _ASCEND),
-        Engine("cloudmatrix-infer", 0.90, "profiled", 0.0, 128, 8192, 1024, True, 0.5, 1, None, _CLOUDMATRIX),
-        Engine("atom", 0.90, "profiled", UNSORTED, 16, 16384, 512, False, 0.5, 1, None, _AMD),
+        Engine("vllm", 0.90, "profiled", UNSORTED, 256, 16, 8192, 1024, True, 0.5, 1, None, _VLLM),
+        Engine("sglang", None, "reserved", 0.0, None, 1, 8192, 2048, False, 0.5, 5, 0.9 / 1.9, _SGLANG),
+        Engine("trtllm", 0.90, "free", LOGITS, None, 32, 8192, 2048, True, 1.0, 1, None, _TRTLLM),
+        Engine("vllm-ascend", 0.90, "profiled", SORTED, 256, 128, 8192, 1024, True, 0.5, 1, None, _ASCEND),
+        Engine("cloudmatrix-infer", 0.90, "profiled", 0.0, None, 128, 8192, 1024, True, 0.5, 1, None, _CLOUDMATRIX),
+        Engine("atom", 0.90, "profiled", UNSORTED, None, 16, 16384, 512, False, 0.5, 1, None, _AMD),
     )
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tonnage.layout import Layout, shard
-from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Step, cache_bytes, operators, state_elements
+from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, cache_bytes, operators, state_elements
 from tonnage.model.operators import Numbers
 from tonnage.serve.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of
@@ -33,8 +33,8 @@ FORWARD = (0.14e9, 0.45e9)
 """Bytes that a trial step takes outside of PyTorch's allocator on a rank alone, and beyond that on one of several: 0.13
 and 0.55 GiB (same source; 0.05 to 0.25 in vLLM 0.7 logs)."""
 
-LARGE, DEFAULT_SEQUENCES = 70 * 2.0**30, 256.0
-"""vLLM's default `max_num_seqs` is 1,024 on chips of 70 GiB and more, but for the A100, and 256 on others
+LARGE = 70 * 2.0**30
+"""Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100
 (`EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
 
 RAISED = 0.05
@@ -93,6 +93,7 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     layers: Numbers = np.asarray(0.0)
     for operator in local:
         held = operator.weight * operator.count * precision.weights(operator.part).element
+        held = held * _padding(operator, precision.weights(operator.part).name)
         if operator.block in ends:
             ends[operator.block] = ends[operator.block] + held
         else:
@@ -101,6 +102,18 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     share = np.ceil(arch.depth / pp) / arch.depth
     both = ends[EMBEDDING] + ends[HEAD]
     return layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
+
+
+def _padding(operator: Operator, form: str) -> Numbers:
+    """How much larger experts in MXFP4 are held: kernels want the model's width in multiples of 256.
+
+    gpt-oss, 2,880 wide: 13.47 and 64.38 GiB where its checkpoints have 12.81 and 60.71 (vLLM 0.11 on an H100; in 0.19
+    `fused_moe/oracle/mxfp4.py` rounds the width of an expert up as well for some kernels, another 2 to 7 %).
+    """
+    if form != "mxfp4" or operator.kind != "grouped_gemm":
+        return 1.0
+    width = operator.n if operator.name == "expert_down" else operator.k
+    return np.ceil(np.asarray(width) / 256.0) * 256.0 / width
 
 
 def sequence_bytes(
@@ -145,7 +158,7 @@ def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Num
 def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacity: float, tokens: Numbers) -> Numbers:
     """Peak of sampling in an engine's trial step [byte]: for as many sequences as it may run, every logit at once."""
     large = capacity >= LARGE and "a100" not in die.name
-    sequences = engine.running if large else np.minimum(engine.running, DEFAULT_SEQUENCES)
+    sequences = engine.running if large or engine.few is None else engine.few
     return engine.sampled * np.minimum(sequences, tokens) * arch.vocab
 
 
