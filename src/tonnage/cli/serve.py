@@ -51,6 +51,7 @@ def serve(
     power_share: str | None = None,
     place: Annotated[str | None, Parameter(name="--in")] = None,
     anchor: Path | None = None,
+    measured: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     common: Common = COMMON,
 ) -> int:
     """The best way to serve a model on these chips under a service level: speed, memory, price.
@@ -115,9 +116,13 @@ def serve(
     anchor
         points measured on these chips with this model: what `vllm bench serve` or `sglang.bench_serving` wrote, CSV, or
         JSON Lines as in docs/cases.md; predictions are brought onto them.
+    measured
+        price operators by what was measured on the chip: silicon, the tables of the extra of that name, or a file in
+        JSON Lines as in docs/method.md; may be repeated, the first counts most.
     """
     inputs = {name: value for name, value in locals().items() if name != "common"}
     inputs |= {"on": list(on), "anchor": None if anchor is None else str(anchor), "as_of": common.as_of}
+    inputs["measured"] = list(measured)
     inputs["in"] = inputs.pop("place")
     read = _Reader([])
     asked = read.job(inputs)
@@ -150,6 +155,7 @@ def _serve(
     from dataclasses import replace
 
     from tonnage import serve as room
+    from tonnage.cli import serve_measured
     from tonnage.cli.serve_anchor import anchors
     from tonnage.model import load
     from tonnage.system import System, accelerator
@@ -157,6 +163,7 @@ def _serve(
     catalog = common.load_catalog()
     place, (quoted, drawn) = inputs["in"], given
     systems = [System(accelerator(chip, catalog, common.date()), count) for count, chip in fleets]
+    systems = serve_measured.measured(systems, inputs["measured"])
     found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, systems[0], place, common)
     listed = room.price_list(inputs["price_list"], catalog, common.date()) if inputs["price_list"] else None
     powers = [_power(catalog, one, drawn, common) for one in systems]
@@ -179,6 +186,7 @@ def _serve(
     if found_at:
         rows = *answer.rows, ("anchored", "; ".join(each.text for each in found_at))
         answer, body["anchored"] = replace(answer, rows=rows), [each.to_json() for each in found_at]
+    answer = serve_measured.told(answer, body, systems)
     return finish(Result("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog), common)
 
 

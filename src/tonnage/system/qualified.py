@@ -178,7 +178,7 @@ def qualified(rows: tuple[Row, ...], accelerator: Accelerator) -> Measured | Non
     def of(kind: str) -> dict[str, Any]:
         return {key: held for key, held in found.items() if kind_of(key) == kind}
 
-    return Measured(f"measured on {chip.name}: {source}", chip, of)
+    return Measured(f"{chip.name} by {source}", chip, of)
 
 
 def _samples(rows: list[Row]) -> Samples:

@@ -45,6 +45,9 @@ CHIPS = {
 }
 """Systems of the package -> chips of the catalogue."""
 
+ENGINES = ("sglang", "trtllm", "vllm")
+"""Engines whose operators were measured."""
+
 GDDR = ("l40s", "rtx_pro_6000_server")
 
 IMPOSSIBLE = ("data/a100_sxm/attention/trtllm/1.0.0/generation",)
@@ -64,10 +67,13 @@ Label = Callable[[Columns], Any]
 
 @dataclass(frozen=True)
 class Silicon:
-    """The tables of one system. root: the package's folder `systems`; system: its name there."""
+    """The tables of one system. root: the package's folder `systems`; system: its name there; engine: whose tables,
+    all frameworks' where empty.
+    """
 
     root: Path
     system: str
+    engine: str = ""
 
     def rows(self, pattern: str, columns: tuple[str, ...], value: str = "latency", unit: float = 1e-3) -> Columns:
         """Columns and `seconds` of every row of the tables that match, where the time is a positive number."""
@@ -82,6 +88,8 @@ class Silicon:
     def files(self, pattern: str) -> list[Path]:
         """Tables that match and are believed, in the order of their names."""
         found = sorted((self.root / "data" / self.system).glob(pattern))
+        others = set(ENGINES) - {self.engine} if self.engine else set()
+        found = [file for file in found if file.parent.parent.name not in others]
         return [file for file in found if not any(part in file.as_posix() for part in IMPOSSIBLE)]
 
     def labelled(self, pattern: str, columns: tuple[str, ...], label: Label) -> Iterator[tuple[str, Columns]]:
@@ -377,7 +385,7 @@ _TABLES: dict[str, tuple[Callable[[Silicon], Iterator[Samples]], ...]] = {
 }
 
 
-def silicon(accelerator: Accelerator, root: Path | None = None) -> Measured | None:
+def silicon(accelerator: Accelerator, root: Path | None = None, engine: str = "") -> Measured | None:
     """What the package measured on a chip, read table by table when it is first needed; None for a chip it lacks.
 
     root: its folder `systems`, the installed package's where None. Raises InputError where the package is missing or
@@ -386,7 +394,7 @@ def silicon(accelerator: Accelerator, root: Path | None = None) -> Measured | No
     system = {chip: system for system, chip in CHIPS.items()}.get(accelerator.name)
     if system is None:
         return None
-    tables = Silicon(root or installed(), system)
+    tables = Silicon(root or installed(), system, engine)
 
     @functools.cache
     def read(kind: str) -> dict[str, Grid]:
