@@ -165,15 +165,19 @@ def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacit
 def static_share(layout: Layout, capacity: float, tokens: Numbers) -> Numbers:
     """Share of the memory that SGLang takes for weights and cache unless told.
 
-    `(memory - reserved) / memory`, in MiB: 512, 1.5 a token of a step (at least 2,048, at most the chunk it takes on a
-    chip of this size), 1,024 for each 8 ranks, 2 a sequence of the largest captured graph, and not less than 10,240 on
-    chips of over 60 GiB (`arg_groups/memory_hook.py`, SGLang 0.5.23; `server_args.py` before). What it adds for
-    attention in data parallel, in hundreds of GiB for wide layouts, is left out: such deployments set the share.
+    `(memory - reserved) / memory`, in MiB: 512, 1.5 a token of a step (at least 2,048; see `usual_chunk`), 1,024 for
+    each 8 ranks, 2 a sequence of the largest captured graph, and not less than 10,240 on chips of over 60 GiB
+    (`arg_groups/memory_hook.py`, SGLang 0.5.23; `server_args.py` before). What it adds for attention in data parallel,
+    in hundreds of GiB for wide layouts, is left out: such deployments set the share.
     """
     size = capacity / MIB
-    step = np.clip(tokens, 2048.0, _size(capacity)[0])
-    reserved = 1.5 * step + _apart(layout, capacity)
+    reserved = 1.5 * np.maximum(tokens, 2048.0) + _apart(layout, capacity)
     return 1 - np.where(size > 60 * 1024, np.maximum(reserved, 10 * 1024), reserved) / size
+
+
+def usual_chunk(tokens: Numbers, engine: Engine, capacity: float) -> Numbers:
+    """Tokens of a step, where they are the engine's default as SGLang sets it on a chip of this size."""
+    return np.where(np.asarray(tokens) == engine.chunk, np.minimum(tokens, _size(capacity)[0]), tokens)
 
 
 def _apart(layout: Layout, capacity: float) -> Numbers:
@@ -225,7 +229,7 @@ def memory(
     buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
     taken = engine.memory_share if share is None else share
     if taken is None:
-        usable = (capacity - before) * static_share(layout, capacity, tokens)
+        usable = (capacity - before) * static_share(layout, capacity, usual_chunk(tokens, engine, capacity))
         most = capacity - before - peak - _apart(layout, capacity) * MIB
         usable = np.maximum(usable, np.minimum(most, weights + RAISED * capacity))
     else:
