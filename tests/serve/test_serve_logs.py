@@ -1,9 +1,10 @@
 """Room for the cache against what engines print when they start.
 
 `kv_logs.csv` holds one logged capacity a row: model, chip, layout, the settings that the log states (engine defaults of
-its version and chip where it does not: `max_num_batched_tokens` and `max_num_seqs`), what was printed, and why a row is
-off. sampler: `sorted` for vLLM until 0.15, `one` for the kernel since; visible_gib: the total that the log prints;
-outlier: the log lacks a setting that matters, or the version's rule was another. Sources by short name in `SOURCES`.
+its version and chip where it does not: `max_num_batched_tokens` and `max_num_seqs`), what was printed (tokens, GiB on a
+rank, or sequences of 32,768 tokens), and why a row is off. sampler: `sorted` for vLLM until 0.15, `one` for the kernel
+since; visible_gib: the total that the log prints; outlier: the log lacks a setting that matters, or the version's rule
+was another. Sources by short name in `SOURCES`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ SOURCES = {
     "vllm-13074": "github.com/vllm-project/vllm/issues/13074, vLLM 0.7.2, 2025-02-10",
     "vllm-2031": "github.com/vllm-project/vllm/pull/2031, 2023-12-12",
     "vllm-51041": "github.com/vllm-project/vllm/issues/51041, vLLM 0.26, 2026-08-04",
+    "vllm-40691": "github.com/vllm-project/vllm/issues/40691, vLLM 0.19.0, 2026-04-23",
     "llmservingsim": "github.com/casys-kaist/LLMServingSim (MIT), vLLM 0.19.0, 2026-08-20",
     "myoceane": "myoceane.fr/index.php/ai-vllm-a100-gemma-4, vLLM 0.19.0, 2026-04-18",
     "insomnia": "a public note on compute environments (hardware of Slurm runs Y, Z, ZS), 2026-05-03",
@@ -89,8 +91,11 @@ def ratio(row: dict[str, str], folder: Path) -> float:
         memory_share=float(row["share"]),
         chunk=int(row["tokens"]),
         running=int(row["sequences"]),
+        context=32768,
     )
-    got = found.memory["kv_cache"] / 2**30 if row["unit"] == "GiB" else found.cached_tokens
+    room = found.memory["kv_cache"]
+    one = sum(kind["kv_bytes"] + kind["state_bytes"] for kind in found.cache)
+    got = {"tokens": found.cached_tokens, "GiB": room / 2**30, "x 32768": room / one}[row["unit"]]
     return got / float(row["printed"])
 
 
