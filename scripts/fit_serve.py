@@ -26,11 +26,11 @@ from scipy.optimize import minimize
 from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.serve.case import Case
-from tonnage.serve.points import Traffic, combine, decode_point, prefill_point
+from tonnage.serve.points import Traffic, Wave, combine, decode_point, prefill_point
 from tonnage.serve.predict import figures, grouped, prepare
 from tonnage.serve.spread import regime
 from tonnage.serve.step import Parts
-from tonnage.serve.tuning import Constants, Tuning, arithmetic, constants, kernels
+from tonnage.serve.tuning import ADMISSION, Constants, Tuning, arithmetic, constants, kernels
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -48,7 +48,15 @@ CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": 
 
 REQUEST = ("isl", "osl", "hit", "drafts", "accepted", "context")
 LOADS = ("pp", "pp_ahead", "dp", "running", "chunk", "mixed", "population", "most", "arrival", "replicas")
-LOADS = (*LOADS, "accelerators", "servers", "ttft")
+LOADS = (*LOADS, "accelerators", "servers", "ttft", "limit", "wave", "rounds", "equal")
+
+WAITS = ("polls", "admission")
+"""Constants of an engine that only a first token feels (polls: also how full a step with prefill is)."""
+
+POLLS = {"sglang": 10.0}
+"""Where the search for the steps that a request waits for a look of the scheduler starts: half of the 10 to 30 between
+two looks that InferenceX's recipes for SGLang set (`--scheduler-recv-interval`); two elsewhere, where one step is
+scheduled while another runs."""
 
 ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
 
@@ -87,8 +95,8 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "host"), 5e-4, 0.5),
             Knob(("engine", name, "sequence"), 6e-6, 0.5),
             Knob(("engine", name, "interference"), 1.0, 0.1),
-            Knob(("engine", name, "burst"), 4.0, 2.0),
-            Knob(("engine", name, "admission"), 0.1, 1.5),
+            Knob(("engine", name, "polls"), POLLS.get(name, 2.0), 1.0),
+            Knob(("engine", name, "admission"), 0.02, 1.0),
         )
     ]
     vendors = [
@@ -146,6 +154,7 @@ class Flat:
     mixed: np.ndarray
     decode: Parts
     both: Parts
+    first: Parts
     population: np.ndarray
     most: np.ndarray
     arrival: np.ndarray
@@ -153,6 +162,10 @@ class Flat:
     accelerators: np.ndarray
     servers: np.ndarray
     ttft: np.ndarray
+    limit: np.ndarray
+    wave: np.ndarray
+    rounds: np.ndarray
+    equal: np.ndarray
 
 
 def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
@@ -160,7 +173,7 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
     n = len(cases)
     names = [f.name for f in fields(Parts)]
     store = {key: np.zeros(n) for key in (*LOADS, *REQUEST)}
-    decode, both = ({name: np.zeros(n) for name in names} for _ in range(2))
+    decode, both, wave = ({name: np.zeros(n) for name in names} for _ in range(3))
     mode, engine, vendor, immature, formats = (np.empty(n, dtype=object) for _ in range(5))
     unknown = np.zeros(n, dtype=bool)
     for indices in grouped(cases).values():
@@ -173,6 +186,8 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             second = found.prefill.spent if found.prefill else found.decode.mixed
             decode[name][at] = getattr(first, name)
             both[name][at] = getattr(second, name)
+            if found.decode is not None and found.decode.wave is not None:
+                wave[name][at] = getattr(found.decode.wave.spent, name)
         for i, one, case in zip(indices, group.engines, group.cases, strict=True):
             mode[i], engine[i], vendor[i] = case.mode, one.name, case.accelerator.vendor
             immature[i] = kernels(group.service.die, group.service.precision)
@@ -180,7 +195,7 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
     traffic = Traffic(*(store[key] for key in REQUEST))
     names_of = {"mode": mode, "engine": engine, "vendor": vendor, "immature": immature, "arithmetic": formats}
-    steps = {"decode": Parts(**decode), "both": Parts(**both)}
+    steps = {"decode": Parts(**decode), "both": Parts(**both), "first": Parts(**wave)}
     rest = {key: store[key] for key in LOADS}
     return Flat(**names_of, traffic=traffic, unknown_acceptance=unknown, **steps, **rest)
 
@@ -197,6 +212,11 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
     store["replicas"][at] = group.replicas
     store["accelerators"][at] = group.accelerators
     store["ttft"][at] = found.ttft
+    store["limit"][at] = [float(one.chunk) for one in group.engines]
+    store["rounds"][at] = traffic.rounds
+    store["equal"][at] = traffic.equal
+    if point is not None and point.wave is not None:
+        store["wave"][at] = point.wave.tokens
     population = [
         (c.concurrency / r if c.concurrency is not None else np.inf)
         for c, r in zip(group.cases, group.replicas, strict=True)
@@ -224,7 +244,9 @@ def spread_out(values: Constants, flat: Flat) -> Tuning:
     device = np.array([values.vendor.get(f"{v}.{e}", values.vendor.get(v, 1.0)) for v, e in pairs])
     shared["experts"] = shared["experts"] * np.array([values.kernels[k] if k else 1.0 for k in flat.immature])
     shared["crowding"] = np.array([values.crowding[kind] for kind in flat.arithmetic])
-    own = {name: of(name) for name in ("host", "sequence", "interference", "burst", "admission")}
+    own = {name: of(name) for name in ("host", "sequence", "interference", *WAITS)}
+    alone = np.isfinite(flat.arrival)
+    own["polls"], own["admission"] = np.where(alone, 0.0, own["polls"]), np.where(alone, ADMISSION, own["admission"])
     return Tuning(**shared, **own, device=device, imbalance=values.shared["imbalance"])
 
 
@@ -234,11 +256,11 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     a, k = values.shared["acceptance"], flat.traffic.drafts
     guess = (1 - a ** (k + 1)) / (1 - a)
     accepted = np.where(flat.unknown_acceptance, guess, flat.traffic.accepted)
-    traffic = replace(flat.traffic, accepted=accepted)
+    traffic = replace(flat.traffic, accepted=accepted, rounds=flat.rounds, equal=flat.equal)
     chunk = np.maximum(flat.chunk, 1.0)
-    point = combine(
-        tuning, traffic, Layout(pp=flat.pp, dp=flat.dp), flat.running, chunk, flat.mixed, flat.decode, flat.both
-    )
+    layout, limit = Layout(pp=flat.pp, dp=flat.dp), np.maximum(flat.limit, 1.0)
+    wave = Wave(np.maximum(flat.wave, 1.0), flat.first)
+    point = combine(tuning, traffic, layout, flat.running, chunk, flat.mixed, flat.decode, flat.both, limit, wave)
     alone = decode_point(tuning, traffic, flat.running, flat.decode)
     ahead = prefill_point(tuning, traffic, np.maximum(flat.pp_ahead, 1), chunk, flat.both)
     whole = flat.mode == "aggregated"
@@ -253,7 +275,7 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     rate = np.select(
         [whole, flat.mode == "decode", flat.mode == "prefill"], [together, alone.rate, ahead.capacity], pools
     )
-    over = flat.population > flat.most
+    over = (flat.population > flat.most) & np.isfinite(flat.population)
     queued = np.maximum(point.ttft, flat.population / np.maximum(together, 1e-9) - steps * point.step)
     per = rate * flat.replicas / flat.accelerators
     return {
@@ -312,7 +334,7 @@ def fit(
     """Constants that predict the kept figures best: those of speed first, then those that only a first token feels."""
     every = knobs()
     x = np.zeros(len(every)) if start is None else start.copy()
-    waits = np.array([knob.place[-1] in ("burst", "admission") for knob in every])
+    waits = np.array([knob.place[-1] in WAITS for knob in every])
     for free, figures_ in ((~waits, aim.metric != TTFT), (waits, aim.metric == TTFT)):
         weight = np.where(keep & figures_, aim.weight, 0.0)
         weight = weight / weight.sum()

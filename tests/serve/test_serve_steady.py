@@ -1,14 +1,23 @@
-"""Balances of continuous batching, and loops that must close."""
+"""Balances of continuous batching, waits for a first token, and loops that must close."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tonnage.serve import loop, steady
+from tonnage import catalog
+from tonnage.serve import loop, predict, steady
+from tonnage.serve.case import Case, Pool
 from tonnage.serve.job import Speculation
+from tonnage.serve.points import Point, Traffic, together
+from tonnage.serve.predict import prepare
+from tonnage.truth.shapes import Library
 
 some = st.floats(1.0, 1e4)
 
@@ -37,13 +46,113 @@ def test_accepted_tokens_are_a_geometric_sum() -> None:
     assert Speculation(2, 0.0).accepted == pytest.approx(1.0)
 
 
-def test_waiting_is_that_of_md1_and_never_more_than_half_the_population() -> None:
-    assert steady.waiting(0.5, 1.0, 1e9, 1.0) == pytest.approx(0.5)
-    assert steady.waiting(0.0, 1.0, 1e9, 1.0) == 0.0
-    assert steady.waiting(0.999, 2.0, 10.0, 30.0) == pytest.approx(10.0)
+def test_waiting_is_that_of_md1_and_never_more_than_half_the_others() -> None:
+    assert steady.waiting(0.5, 1.0, 1e9) == pytest.approx(0.5)
+    assert steady.waiting(0.0, 1.0, 1e9) == 0.0
+    assert steady.waiting(0.999, 2.0, 11.0) == pytest.approx(10.0)
+    assert steady.waiting(0.999, 2.0, 1.0) == 0.0
+
+
+def test_mean_lump_is_that_of_poisson_arrivals_that_are_not_none() -> None:
+    """Drawn at random: 30 run, 100 steps each, looked for every five steps."""
+    draws = np.random.default_rng(1).poisson(30 / 100 * 5, 400_000)
+    assert steady.lump(30.0, 1.0, 100.0, 1e9, polls=2.0) == pytest.approx(draws[draws > 0].mean(), rel=0.01)
+    assert steady.lump(1.0, 700.0, 1e6, 8192.0) == pytest.approx(700.0)
+    assert steady.lump(1e4, 700.0, 10.0, 8192.0) == 8192.0
+
+
+@given(prompts=st.integers(1, 200), per_step=st.integers(1, 16))
+def test_a_wave_of_whole_prompts_passes_as_counted(prompts: int, per_step: int) -> None:
+    """Prompts in order, so many a step: the mean step in which they end, to half a step."""
+    counted = np.mean([-(-i // per_step) for i in range(1, prompts + 1)])
+    assert steady.passes(prompts * 100.0, 100.0, per_step * 100.0) == pytest.approx(counted, abs=0.5)
+
+
+def test_a_run_mixes_its_first_wave_and_the_rest() -> None:
+    assert steady.first_tokens(10.0, 1.0, 10.0, 0.0) == pytest.approx(0.1 * 10 + 0.9 * 1)
+    assert steady.first_tokens(10.0, 1.0, 10.0, 1.0) == 10.0
+    assert steady.first_tokens(10.0, 1.0, np.inf, 0.0) == 1.0
 
 
 def test_crossing_interpolates() -> None:
     ratio = (2.0 * loop.SHARES)[None, :]
     assert loop._crossing(ratio)[0] == pytest.approx(0.5)
     assert loop._crossing(np.zeros((1, loop.SHARES.size)))[0] == 1.0
+
+
+@cache
+def _case(engine: str = "vllm", **changes: Any) -> Case:
+    library = Library(catalog.load())
+    arch, chip = library.model("meta-llama/Llama-3.1-8B"), library.chip("h100-sxm")
+    made = Case(
+        "one", arch, chip, "aggregated", Pool(1), 1000.0, 500.0, concurrency=16.0, weights="bf16", engine=engine
+    )
+    return replace(made, **changes)
+
+
+def _point(case: Case, running: Any, bandwidth: float = 1.0) -> Point:
+    chip = replace(case.accelerator, bandwidth=case.accelerator.bandwidth * bandwidth)
+    group = prepare([replace(case, accelerator=chip)])
+    kind = group.engines[0]
+    return together(
+        group.service, group.layout, Traffic(case.isl, case.osl), running, float(kind.chunk), float(kind.mixed)
+    )
+
+
+def _ttft(**changes: Any) -> float:
+    found = predict([_case(**changes)])[0].ttft
+    assert found is not None
+    return found.value
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+def test_first_tokens_come_later_under_load_and_percentiles_in_order(engine: str) -> None:
+    point = _point(_case(engine), np.geomspace(1, 300, 12))
+    assert np.all(np.diff(point.ttft) > 0)
+    half, most, nearly = (point.first_token(share) for share in (0.5, 0.9, 0.99))
+    assert np.all(half <= most)
+    assert np.all(most <= nearly)
+    assert np.all(half <= point.ttft * 1.0001)
+
+
+@given(more=st.floats(1.05, 4.0))
+@settings(deadline=None, max_examples=10)
+def test_more_bandwidth_is_never_slower(more: float) -> None:
+    running = np.geomspace(1, 300, 6)
+    point, better = _point(_case(), running), _point(_case(), running, more)
+    assert np.all(np.asarray(better.ttft) <= np.asarray(point.ttft) * (1 + 1e-9))
+    assert np.all(np.asarray(better.tpot) < np.asarray(point.tpot))
+
+
+def test_a_single_request_waits_for_nobody() -> None:
+    point = _point(_case(), np.array([1.0]))
+    assert point.queue[0] == 0.0
+    assert _ttft(concurrency=1.0) == pytest.approx(_ttft(concurrency=1.0, requests=1e6))
+
+
+def test_a_longer_run_dilutes_its_start() -> None:
+    short, usual, long = (_ttft(concurrency=64.0, requests=64.0 * rounds) for rounds in (1, 10, 1000))
+    assert short > usual > long
+    assert usual == pytest.approx(_ttft(concurrency=64.0))
+
+
+def test_answers_of_one_length_keep_the_wave_where_prefill_stops_decoding() -> None:
+    """SGLang's do; where chunks ride in decode steps, requests taken up in different steps stay apart."""
+    assert _ttft(engine="sglang", concurrency=64.0, equal=True) > 2 * _ttft(engine="sglang", concurrency=64.0)
+    assert _ttft(engine="vllm", concurrency=64.0, equal=True) == _ttft(engine="vllm", concurrency=64.0)
+
+
+@settings(deadline=None, max_examples=10)
+@given(share=st.floats(0.02, 0.97))
+def test_open_loop_serves_what_arrives(share: float) -> None:
+    """Up to saturation: what leaves is what comes, at any load."""
+
+    def evaluate(running: Any) -> Point:
+        return _point(_case(), running)
+
+    most = np.array([200.0])
+    arrival = share * np.asarray(evaluate(most).rate)
+    point = loop.open_loop(evaluate, Traffic(1000.0, 500.0), arrival, most)
+    assert np.asarray(point.rate) == pytest.approx(arrival, rel=0.01)
+    over = loop.open_loop(evaluate, Traffic(1000.0, 500.0), 10 * arrival / share, most)
+    assert float(np.asarray(over.running)[0]) == pytest.approx(200.0)

@@ -40,7 +40,8 @@ class Case:
     of input found in the prefix cache; weights, kv: formats, None where not stated; engine; drafts: tokens drafted per
     step (0: no speculation, None: on, number unknown); acceptance: of a drafted token; accepted: mean tokens per step;
     random: whether prompts are random tokens (drafts of which are accepted less often than those of real text);
-    static: whether one batch runs from beginning to end; group: where it comes from, not used to predict; date: of the
+    static: whether one batch runs from beginning to end; requests: how many are sent in all, None where not stated;
+    equal: whether all answers are of one length; group: where it comes from, not used to predict; date: of the
     software, `YYYY-MM`.
     """
 
@@ -66,6 +67,8 @@ class Case:
     accepted: float | None = None
     random: bool = False
     static: bool = False
+    requests: float | None = None
+    equal: bool = False
     group: str = ""
     date: str | None = None
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from tonnage.model.operators import Numbers
 from tonnage.serve.points import Point, PrefillPoint, Traffic
-from tonnage.serve.steady import waiting
+from tonnage.serve.steady import first_tokens, passes, waiting
 
 ROUNDS = 3
+HALVINGS = 16
+"""Bisections of how many run, in logarithms: from a range of a million down to 0.02 %."""
 SHARES = np.array([1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.12, 0.06, 0.02])
 """Shares of the requests in flight that may be decoding, at which a two-pool loop is evaluated."""
 
@@ -34,15 +36,15 @@ def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: N
 def open_loop(evaluate: Callable[[Numbers], Point], traffic: Traffic, arrival: Numbers, most: Numbers) -> Point:
     """The point at which a replica serves `arrival` requests per second, or as many as it can with `most` running.
 
-    Little's law: running = arrival x decode time; the fixed point is approached from an idle replica, each step
-    halfway in logarithms, since near saturation decode time grows with what runs.
+    What leaves grows with what runs, so the point is found by bisection between none and `most`.
     """
-    running = np.asarray(np.minimum(1.0, most) + 0.0 * arrival)
-    for _ in range(2 * ROUNDS):
-        point = evaluate(np.minimum(running, most))
-        wanted = np.minimum(np.maximum(arrival * traffic.steps * point.step, 1e-3), most)
-        running = np.sqrt(np.maximum(running, 1e-3) * wanted)
-    return evaluate(np.minimum(wanted, most))
+    high = np.asarray(most + 0.0 * arrival, dtype=float)
+    low = np.minimum(1e-3, high)
+    for _ in range(HALVINGS):
+        middle = np.sqrt(low * high)
+        enough = evaluate(middle).rate >= arrival
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return evaluate(high)
 
 
 def queued(point: Point, traffic: Traffic, population: Numbers) -> Numbers:
@@ -62,12 +64,13 @@ def apart(
     most: Numbers,
     servers: Numbers,
     transfer: Numbers,
-    burst: Numbers,
+    admission: Numbers = 0.0,
 ) -> tuple[Point, Numbers, Numbers]:
     """Two pools with `population` requests in flight per decode replica: (decode point, requests/s, ttft).
 
-    servers: prefill replicas per decode replica; most: sequences that a decode replica holds. All are evaluated on
-    `SHARES` of the population; where running + rate x ttft equals the population is found by interpolation.
+    servers: prefill replicas per decode replica; most: sequences that a decode replica holds; transfer, admission: of a
+    request, between the pools and before them [s]. All are evaluated on `SHARES` of the population; where running +
+    rate x ttft equals the population is found by interpolation.
     """
     grid = np.asarray(population, dtype=float)[..., None] * SHARES
     running = np.minimum(grid, np.asarray(most, dtype=float)[..., None])
@@ -77,8 +80,12 @@ def apart(
     capacity = (prefill.capacity * servers)[..., None]
     load = rate / capacity
     own = prefill.prefill[..., None]
-    wait = waiting(load, own, np.asarray(population)[..., None] / np.asarray(servers)[..., None], burst)
-    first = wait + own + np.asarray(transfer)[..., None] + point.step
+    clients = np.asarray(population, dtype=float) / servers
+    wait = waiting(load, own, clients[..., None])
+    begin = prefill.step * passes(clients * traffic.fresh, traffic.fresh, prefill.chunk)
+    rounds = np.broadcast_to(traffic.rounds, np.shape(population))[..., None]
+    first = first_tokens(np.maximum(begin[..., None], own), wait + own, rounds, 0.0)
+    first = first + np.asarray(transfer + np.asarray(admission))[..., None] + point.step
     over = np.maximum(load - 0.999, 0.0)
     total = running + rate * first + over * 1e6 * grid
     share = _crossing(total / np.asarray(population, dtype=float)[..., None])

@@ -18,7 +18,9 @@ from tonnage.serve.tuning import Tuning
 class Traffic:
     """What a mean request is. isl, osl: tokens in and out; hit: share of the input in the prefix cache; drafts: tokens
     drafted per decode step; accepted: tokens gained per decode step; context: mean context of decode where it is known;
-    own_layers: whether drafts come from the model's own multi-token-prediction layers.
+    own_layers: whether drafts come from the model's own multi-token-prediction layers. How requests come: rounds: how
+    often each client of a closed loop asks (infinite: a service, whose start does not count); equal: 1 where all
+    answers are of one length, 0 where lengths differ.
     """
 
     isl: Numbers
@@ -28,6 +30,8 @@ class Traffic:
     accepted: Numbers = 1.0
     context: Numbers | None = None
     own_layers: bool = False
+    rounds: Numbers = np.inf
+    equal: Numbers = 0.0
 
     @property
     def fresh(self) -> Numbers:
@@ -46,13 +50,23 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class Wave:
+    """All prompts of a closed loop at once: their tokens, and what the fullest step of their prefill is spent on."""
+
+    tokens: Numbers
+    spent: Parts
+
+
+@dataclass(frozen=True)
 class Point:
     """Speed of one attention replica (arrays).
 
     running: sequences decoding; step: mean time between steps [s]; tpot: per output token [s]; prefill: time of one
     request's prefill, without waiting [s]; wait: before it starts [s]; rate: requests/s; busy: steps with prefill per
     decode step; load: share of time that prefill takes; chunk: prefill tokens in a step that has any; decode, mixed:
-    what steps without and with prefill are spent on; decode_time, mixed_time: their times [s].
+    what steps without and with prefill are spent on; decode_time, mixed_time: their times [s]; wave: the start of a
+    run; queue: mean wait for the prompts of others, part of `wait` [s]; look: time between two looks of the scheduler
+    for new requests [s].
     """
 
     running: Numbers
@@ -68,11 +82,24 @@ class Point:
     mixed: Parts
     decode_time: Numbers
     mixed_time: Numbers
+    wave: Wave | None = None
+    queue: Numbers = 0.0
+    look: Numbers = 0.0
 
     @property
     def ttft(self) -> Numbers:
         """Time to the first token [s]."""
         return self.wait + self.prefill
+
+    def first_token(self, share: float) -> Numbers:
+        """Time to the first token that `share` of the requests of a service do not exceed [s].
+
+        A request comes at any time between two looks of the scheduler; `load` of them queue, for a time with an
+        exponential tail (Kingman's heavy-traffic limit). The two quantiles are added, as if both were late at once.
+        """
+        load = np.minimum(np.maximum(self.load, 1e-9), 1.0)
+        tail = self.queue / load * np.maximum(np.log(load / (1.0 - share)), 0.0)
+        return self.ttft - self.queue + tail + (share - 0.5) * self.look
 
 
 def decode_load(traffic: Traffic, running: Numbers) -> Load:
@@ -114,15 +141,27 @@ def mixed_parts(
 
 
 def together(
-    service: Service, layout: Layout, traffic: Traffic, running: Numbers, limit: Numbers, mixed: Numbers
+    service: Service,
+    layout: Layout,
+    traffic: Traffic,
+    running: Numbers,
+    limit: Numbers,
+    mixed: Numbers,
+    clients: Numbers | None = None,
 ) -> Point:
     """Prefill and decode on the same ranks; limit: prefill tokens in a step at most; mixed: whether chunks of prefill
-    ride in decode steps (vLLM, TensorRT-LLM) or have steps of their own (SGLang).
+    ride in decode steps (vLLM, TensorRT-LLM) or have steps of their own (SGLang); clients: how many begin at once,
+    where a run's start counts.
     """
-    chunk = steady.lump(running, traffic.fresh, traffic.steps, limit)
+    chunk = steady.lump(running, traffic.fresh, traffic.steps, limit, service.tuning.polls)
     decode = decode_parts(service, layout, traffic, running)
     both = mixed_parts(service, layout, traffic, running, chunk, mixed)
-    return combine(service.tuning, traffic, layout, running, chunk, mixed, decode, both)
+    wave = None
+    if clients is not None:
+        tokens = np.maximum(clients, 1.0) * traffic.fresh
+        all_at_once = mixed_parts(service, layout, traffic, running, np.minimum(limit, tokens), mixed)
+        wave = Wave(tokens, all_at_once)
+    return combine(service.tuning, traffic, layout, running, chunk, mixed, decode, both, limit, wave)
 
 
 def combine(
@@ -134,6 +173,8 @@ def combine(
     mixed: Numbers,
     decode: Parts,
     both: Parts,
+    limit: Numbers | None = None,
+    wave: Wave | None = None,
 ) -> Point:
     """The operating point from its two kinds of step. Stages of a pipeline work on micro-batches at the same time, so
     a prefill step holds the others up for its share of one stage only.
@@ -146,16 +187,25 @@ def combine(
     waits = steady.held_up(steady.busy(flow), layout.dp, tuning.together)
     step = steady.step_time(flow, decode_time, extra * tuning.interference, waits)
     rate = steady.request_rate(flow, step)
-    chunks = np.maximum(1.0, traffic.fresh / chunk)
-    own = mixed_time * (1.0 + (chunks - 1.0) / stages)
     load = rate * (traffic.fresh / chunk) * extra
-    queue = steady.waiting(load, own, running, tuning.burst)
+    full = chunk if limit is None else limit
+    look = (1.0 + 2.0 * np.asarray(tuning.polls)) * step
+    others = np.minimum(steady.arrivals(running, traffic.steps, tuning.polls), np.maximum(running - 1.0, 0.0))
+    batch = steady.Batch(traffic.fresh, full, chunk, mixed_time, extra * stages, stages)
+    own = steady.prefill_time(batch, traffic.fresh)
+    queue = steady.waiting(load, own, running)
+    ttft = steady.prefill_time(batch, (1.0 + others) * traffic.fresh) + queue
+    if wave is not None:
+        steps = steady.passes(wave.tokens, traffic.fresh, full)
+        first = steady.through(steps, seconds(wave.spent, tuning), stages)
+        lockstep = np.asarray(traffic.equal) * (1.0 - np.asarray(mixed))
+        ttft = steady.first_tokens(first, ttft, traffic.rounds, lockstep)
     return Point(
         running=running,
         step=step,
         tpot=step / traffic.accepted,
         prefill=own,
-        wait=queue + step / 2.0 + tuning.admission,
+        wait=np.maximum(ttft - own, 0.0) + look / 2.0 + tuning.admission,
         rate=rate,
         busy=steady.busy(flow),
         load=load,
@@ -164,6 +214,9 @@ def combine(
         mixed=both,
         decode_time=decode_time,
         mixed_time=mixed_time,
+        wave=wave,
+        queue=queue,
+        look=look,
     )
 
 
@@ -192,7 +245,7 @@ def prefill_point(tuning: Tuning, traffic: Traffic, pp: Numbers, chunk: Numbers,
     stages = np.asarray(pp, dtype=float)
     chunks = np.maximum(1.0, traffic.fresh / chunk)
     return PrefillPoint(
-        chunk, step, step * (1.0 + (chunks - 1.0) / stages), chunk / traffic.fresh / (step / stages), spent
+        chunk, step, steady.through(chunks, step, stages), chunk / traffic.fresh / (step / stages), spent
     )
 
 

@@ -30,6 +30,10 @@ DRAFTS = 3.0
 DeepSeek's multi-token prediction set (`--speculative-num-steps 3`)."""
 
 
+ROUNDS = 10.0
+"""How often each client of a closed-loop benchmark asks where that is not stated: InferenceX sends ten prompts a client
+(`--num-prompts $((CONC * 10))`)."""
+
 OFFLINE = 3000.0
 """Requests of an offline benchmark where they are not stated: TensorRT-LLM's published tables send 1,500 to 3,000 (its
 performance overview, "number of sequences"), so that a large deployment never runs as many at once as it could."""
@@ -129,7 +133,18 @@ def _traffic(cases: Sequence[Case], usual: float) -> Traffic:
     isl, osl = _array([case.isl for case in cases]), _array([max(case.osl, 1.0) for case in cases])
     known = _array([np.nan if case.context is None else case.context for case in cases])
     context = np.where(np.isnan(known), isl + osl / 2, known)
-    return Traffic(isl, osl, _array([case.cache_hit for case in cases]), drafts, accepted, context, own)
+    hit = _array([case.cache_hit for case in cases])
+    equal = _array([float(case.equal) for case in cases])
+    return Traffic(isl, osl, hit, drafts, accepted, context, own, _array([_rounds(case) for case in cases]), equal)
+
+
+def _rounds(case: Case) -> float:
+    """How often each client of a closed loop asks; requests that arrive by themselves never all begin at once."""
+    if case.rate is not None:
+        return float("inf")
+    if case.requests is None or case.concurrency is None:
+        return ROUNDS
+    return max(case.requests / case.concurrency, 1.0)
 
 
 def _accepted(case: Case, drafts: float, usual: float) -> float:
@@ -216,13 +231,15 @@ def _aggregated(group: Group) -> Figures:
     population = _population(group, most)
     mixed = _array([float(one.mixed) for one in group.engines])
     limit = _limit(group)
+    clients = None if group.cases[0].rate is not None else np.minimum(population, most)
 
     def evaluate(running: Any) -> Point:
-        return together(group.service, group.layout, traffic, running, limit, mixed)
+        return together(group.service, group.layout, traffic, running, limit, mixed, clients)
 
     if group.cases[0].rate is not None:
         arrival = _array([case.rate or 0.0 for case in group.cases]) / group.replicas
-        point = loop.open_loop(evaluate, traffic, arrival, most)
+        sent = _array([case.requests or np.inf for case in group.cases]) / group.replicas
+        point = loop.open_loop(evaluate, traffic, arrival, np.minimum(most, np.maximum(sent / 2.0, 1.0)))
         served = np.asarray(np.minimum(point.rate, arrival) * group.replicas, dtype=float)
         return Figures(served, point.tpot, point.ttft, point, None, most)
     point = loop.closed(evaluate, traffic, population, most)
@@ -264,8 +281,9 @@ def _disaggregated(group: Group) -> Figures:
         return decode_only(wide, _column(group.layout), _column(traffic), running)
 
     servers = group.ahead_replicas / group.replicas
-    burst = np.broadcast_to(service.tuning.burst, population.shape)[:, None]
-    point, rate, ttft = loop.apart(evaluate, prefill, traffic, population, most, servers, transfer, burst)
+    point, rate, ttft = loop.apart(
+        evaluate, prefill, traffic, population, most, servers, transfer, service.tuning.admission
+    )
     return Figures(rate * group.replicas, point.tpot, ttft, point, prefill, most)
 
 

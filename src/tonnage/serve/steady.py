@@ -30,11 +30,20 @@ class Flow:
     chunk: Numbers
 
 
-def lump(running: Numbers, fresh: Numbers, steps: Numbers, limit: Numbers) -> Numbers:
-    """Prefill tokens in a step that has any [token]: one prompt, or what arrives in a step if that is more, at most
-    the engine's limit.
+def lump(running: Numbers, fresh: Numbers, steps: Numbers, limit: Numbers, polls: Numbers = 0.0) -> Numbers:
+    """Prefill tokens in a step that has any [token], at most the engine's limit.
+
+    Requests return at random steps, running / steps of them in each (Poisson), and the scheduler takes up what came in
+    the 2 x polls + 1 steps since it last looked: of a lump that is not empty, the mean is m / (1 - exp(-m)).
     """
-    return np.minimum(limit, np.maximum(fresh, running * fresh / steps))
+    mean = arrivals(running, steps, polls)
+    most = np.maximum(np.asarray(running, dtype=float), 1.0)
+    return np.minimum(limit, fresh * np.minimum(mean / -np.expm1(-mean), most))
+
+
+def arrivals(running: Numbers, steps: Numbers, polls: Numbers) -> Numbers:
+    """Requests that come between two looks of the scheduler, 2 x polls + 1 steps apart on average."""
+    return np.maximum(running / steps * (1.0 + 2.0 * np.asarray(polls)), 1e-9)
 
 
 def busy(flow: Flow) -> Numbers:
@@ -64,19 +73,57 @@ def request_rate(flow: Flow, step: Numbers) -> Numbers:
     return flow.running / (flow.steps * step)
 
 
-def prefill_time(flow: Flow, decode: Numbers, extra: Numbers) -> Numbers:
-    """Time from the start of a request's prefill to its first token [s]: its chunks, each a step with prefill."""
-    chunks = np.maximum(1.0, flow.fresh / flow.chunk)
-    return chunks * (decode + extra)
+def passes(tokens: Numbers, fresh: Numbers, limit: Numbers) -> Numbers:
+    """Steps with prefill until the mean request of a lump of `tokens` has its first token.
+
+    Prompts are taken up in order, `limit` tokens a step: the mean is halfway between the first prompt, which takes
+    `own` steps of its own, and the last.
+    """
+    own = np.maximum(fresh / limit, 1.0)
+    return np.maximum(own, (tokens / limit + own) / 2.0)
 
 
-def waiting(load: Numbers, service: Numbers, population: Numbers, burst: Numbers) -> Numbers:
-    """Mean time that a request waits for prefill to take it up [s].
+@dataclass(frozen=True)
+class Batch:
+    """How prompts are prefilled: fresh: tokens of one; limit: tokens in a step at most; chunk: tokens in the step that
+    was priced; time: how long it takes [s]; extra: its part that grows with its tokens [s]; stages: of the pipeline.
+    """
 
-    load: share of prefill's time in use; service: time of one prefill [s]; population: requests in the loop.
-    M/D/1 (Pollaczek-Khinchine, load / (2 (1 - load)) services), times `burst` for arrivals that come in lumps, such as
-    those of a benchmark that starts all its requests at once; at most half the population, which all waited together.
+    fresh: Numbers
+    limit: Numbers
+    chunk: Numbers
+    time: Numbers
+    extra: Numbers
+    stages: Numbers
+
+
+def prefill_time(batch: Batch, tokens: Numbers) -> Numbers:
+    """Time from the start of a lump of `tokens` to the first token of its mean request [s]."""
+    each = batch.time + batch.extra * (np.minimum(tokens, batch.limit) / batch.chunk - 1.0)
+    return through(passes(tokens, batch.fresh, batch.limit), each, batch.stages)
+
+
+def through(steps: Numbers, each: Numbers, stages: Numbers) -> Numbers:
+    """Time of so many steps one after the other [s]; stages of a pipeline work on different ones at once."""
+    return each * (1.0 + (steps - 1.0) / stages)
+
+
+def waiting(load: Numbers, service: Numbers, population: Numbers) -> Numbers:
+    """Mean time that a request waits for prompts before its own [s].
+
+    load: share of time that prefill takes; service: time of one prefill [s]; population: requests in the loop. M/D/1
+    (Pollaczek-Khinchine, load / (2 (1 - load)) services); at most half of the others, which all wait together.
     """
     bounded = np.minimum(load, 1 - 1e-9)
-    queue = np.minimum(burst * bounded / (2 * (1 - bounded)), population / 2)
-    return queue * service
+    others = np.maximum(np.asarray(population, dtype=float) - 1.0, 0.0)
+    return np.minimum(bounded / (2 * (1 - bounded)), others / 2) * service
+
+
+def first_tokens(wave: Numbers, after: Numbers, rounds: Numbers, lockstep: Numbers) -> Numbers:
+    """Mean time to a first token [s] over a run in which every client asks `rounds` times.
+
+    wave: of the first round, in which all ask at once; after: in the others, when they return one by one. lockstep: 1
+    where they never part: answers are equally long and prefill stops decoding, so that all end in the same step.
+    """
+    share = np.where(np.asarray(lockstep) > 0, 1.0, 1.0 / np.maximum(rounds, 1.0))
+    return share * wave + (1.0 - share) * after

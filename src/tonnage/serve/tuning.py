@@ -25,9 +25,10 @@ class Tuning:
     share of the shorter of compute and exchange that is hidden; device: time on this vendor's chips and software over
     what the operators say; kernel: seconds per kernel launched; host: seconds per engine step; sequence: seconds per
     sequence and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank
-    over the mean; together: how far replicas that share experts prefill at the same time; burst: queue before prefill
-    over that of Poisson arrivals; admission: seconds from arrival to the scheduler, per request; acceptance: of a
-    drafted token of random text, which benchmarks without a data set send; that of real text is `job.ACCEPTANCE`.
+    over the mean; together: how far replicas that share experts prefill at the same time; polls: steps that a request
+    waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
+    the scheduler, per request; acceptance: of a drafted token of random text, which benchmarks without a data set
+    send; that of real text is `job.ACCEPTANCE`.
     """
 
     gemm: Numbers = 1.0
@@ -45,7 +46,7 @@ class Tuning:
     interference: Numbers = 1.0
     imbalance: Numbers = 1.2
     together: Numbers = 1.0
-    burst: Numbers = 1.0
+    polls: Numbers = 1.0
     admission: Numbers = 0.02
     acceptance: Numbers = 0.6
 
@@ -63,19 +64,19 @@ _SHARED = (
     "together",
     "acceptance",
 )
-_OF_ENGINE = ("host", "sequence", "interference", "burst", "admission")
+_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission")
 
 
 ADMISSION = 0.01
-"""Seconds that HTTP, tokeniser and scheduler take of a request that arrives alone. An assumption, 3 to 30 ms:
+"""Seconds that a load generator inside the engine's process takes of a request. An assumption, 3 to 30 ms:
 TensorRT-LLM's online tables of 2024 leave about as much beside the prefill of Llama-3.1-8B."""
 
 
 def independent(tuned: Tuning) -> Tuning:
-    """The tuning for requests that arrive by themselves (Poisson): `burst` and `admission` are fitted on closed loops,
-    which start and return in lumps.
+    """The tuning for requests that arrive by themselves (Poisson): such runs (TensorRT-LLM's `gptManagerBenchmark`,
+    MLPerf's LoadGen) feed the engine inside its process, without the server, and it looks at every step.
     """
-    return replace(tuned, burst=1.0, admission=ADMISSION)
+    return replace(tuned, polls=0.0, admission=ADMISSION)
 
 
 @dataclass(frozen=True)

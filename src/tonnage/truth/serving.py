@@ -52,6 +52,8 @@ def serving_case(case: Row, library: Library) -> Case:
         acceptance=speculation[1],
         accepted=speculation[2],
         random=_random(case),
+        requests=number(case, "workload", "num_requests"),
+        equal=text(case, "workload", "length_distribution") == "fixed",
         static=text(case, "workload", "arrival") == "static-batch",
         group=group(case),
         date=_date(case),
