@@ -115,11 +115,20 @@ def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
 
 
 def default_cache(case: Case) -> str:
-    """Format of the cache where it is not stated: FP8 for 8- and 4-bit releases on NVIDIA's chips with TensorRT-LLM,
-    whose quantised checkpoints say so; BF16 otherwise.
+    """Format of the cache where it is not stated: FP8 beside 8- and 4-bit floating-point weights where the recipes that
+    are published for an engine on a chip say so, BF16 otherwise.
+
+    They do for TensorRT-LLM and ATOM, for chips with FP4 arithmetic and for AMD's; not for vLLM and SGLang on Hopper,
+    nor for four-bit weights that are widened on the way (launch scripts of InferenceX, `benchmarks/`, at 843c625).
     """
-    narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8")
-    return "fp8" if narrow and case.engine == "trtllm" else "bf16"
+    chip = case.accelerator
+    four = "fp4" in chip.rates
+    narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8") or (case.weights == "mxfp4" and four)
+    usual = case.engine in ("trtllm", "atom") or four or chip.vendor == "AMD"
+    return "fp8" if narrow and usual and case.engine in _TUNED else "bf16"
+
+
+_TUNED = ("trtllm", "atom", "vllm", "sglang")
 
 
 def _array(values: Sequence[float]) -> Array:
