@@ -29,7 +29,7 @@ FP8 = Precision(linear="fp8")
 
 def times(work: Any, precision: Precision = FP8, factor: Any = 1.0) -> Samples:
     """Measurements that took `factor` times what the model says."""
-    whole = Samples("fused", precision, (work,), np.zeros(1))
+    whole = Samples("x", precision, (work,), np.zeros(1), fused=True)
     return replace(whole, seconds=whole.predicted(H20, calibration()) * factor)
 
 
@@ -279,7 +279,7 @@ def test_the_first_source_counts_and_the_others_fill_in(tmp_path: Path) -> None:
         class One:
             source = "one"
 
-            def factor(self, work: Any, precision: Any = None) -> tuple[Any, Any]:
+            def factor(self, work: Any, precision: Any = None, *, fused: bool = False) -> tuple[Any, Any]:
                 return factor**share, share
 
         return One()  # type: ignore[return-value]

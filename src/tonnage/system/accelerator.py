@@ -20,7 +20,7 @@ class Measurements(Protocol):
     def source(self) -> str:
         """Who measured what."""
 
-    def factor(self, work: Any, precision: Any = None) -> tuple[Any, Any]:
+    def factor(self, work: Any, precision: Any = None, *, fused: bool = False) -> tuple[Any, Any]:
         """(measured over modelled time of an operator or collective, share of it that is measured: 0 to 1)."""
 
 

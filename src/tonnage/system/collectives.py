@@ -122,7 +122,7 @@ def collective_time(
     if collective.kind == "all_to_all" and collective.forwarding:
         total = np.where(total > 0, total + c["forward_latency"], 0.0)
     if measured is not None:
-        factor, share = measured.factor(collective)
+        factor, share = measured.factor(collective, fused=fused)
         total = np.where(share > 0, np.maximum(total * factor, least_time(collective, accelerator)), total)
     return _known(total, accelerator)
 

@@ -72,10 +72,10 @@ class Place:
     here: Any = True
 
 
-def places(work: Any, precision: Precision, accelerator: Accelerator) -> tuple[Place, ...]:
+def places(work: Any, precision: Precision, accelerator: Accelerator, fused: bool = False) -> tuple[Place, ...]:
     """Where an operator or collective is looked up; nothing for what is never measured."""
     if isinstance(work, Collective):
-        return _of_collective(work, accelerator)
+        return _of_collective(work, accelerator, fused)
     if work.kind == "gemm":
         return (Place(f"gemm.{_format(precision, work.part)}", (work.m, work.n, work.k)),)
     if work.kind == "grouped_gemm":
@@ -104,10 +104,11 @@ def _of_attention(work: Work, precision: Precision) -> tuple[Place, ...]:
     )
 
 
-def _of_collective(work: Collective, accelerator: Accelerator) -> tuple[Place, ...]:
+def _of_collective(work: Collective, accelerator: Accelerator, fused: bool) -> tuple[Place, ...]:
     _, domains = reach(work, accelerator)
     if work.kind == "all_reduce":
-        return (Place("all_reduce", (work.payload, work.size), domains == 1),)
+        key = "all_reduce.fused" if fused else "all_reduce.library"
+        return (Place(key, (work.payload, work.size), domains == 1),)
     if work.kind == "all_to_all":
         mode = "forwarded" if work.forwarding else "direct"
         return (Place(f"all_to_all.{mode}", (work.payload, work.size, work.copies)),)
@@ -199,11 +200,11 @@ class Measured:
     chip: Accelerator
     grids: Callable[[str], Mapping[str, Grid]]
 
-    def factor(self, work: Any, precision: Precision | None = None) -> tuple[Any, Any]:
+    def factor(self, work: Any, precision: Precision | None = None, *, fused: bool = False) -> tuple[Any, Any]:
         """(measured over modelled time, share of it that rests on measured shapes); 1 and 0 far from all of them."""
         log: Any = 0.0
         share: Any = 0.0
-        for place in places(work, precision or Precision(), self.chip):
+        for place in places(work, precision or Precision(), self.chip, fused):
             held = self.grids(kind_of(place.key)).get(place.key)
             if held is not None:
                 ratio, seen = held.at(place.shape)
@@ -241,7 +242,7 @@ def ratios(samples: Samples, chip: Accelerator) -> list[tuple[Place, Any]]:
     log = np.log(samples.seconds / samples.predicted(chip, calibration()))
     found = []
     for work in samples.work:
-        for place in places(work, samples.precision, chip):
+        for place in places(work, samples.precision, chip, samples.fused):
             fine = np.broadcast_to(place.here, log.shape) & (np.abs(log) < np.log(LARGEST_FACTOR))
             shape = tuple(np.broadcast_to(values, log.shape)[fine] for values in place.shape)
             if not fine.any():

@@ -29,12 +29,12 @@ class Layers:
         """All of them."""
         return "; ".join(part.source for part in self.parts)
 
-    def factor(self, work: Any, precision: Any = None) -> tuple[Any, Any]:
+    def factor(self, work: Any, precision: Any = None, *, fused: bool = False) -> tuple[Any, Any]:
         """As `Measurements.factor`."""
         log: Any = 0.0
         share: Any = 0.0
         for part in self.parts:
-            factor, more = part.factor(work, precision)
+            factor, more = part.factor(work, precision, fused=fused)
             log = log + (1.0 - share) * np.log(factor)
             share = share + (1.0 - share) * more
         return np.exp(log), share

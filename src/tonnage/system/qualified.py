@@ -185,8 +185,8 @@ def _samples(rows: list[Row]) -> Samples:
     kind = KINDS[rows[0].operator]
     columns = np.array([row.shape for row in rows], dtype=float).T
     work = kind.make(*columns)
-    label = "fused" if rows[0].operator == "all_reduce" else rows[0].operator
-    return Samples(label, kind.precision(rows[0].format), (work,), np.array([row.seconds for row in rows]))
+    name, seconds = rows[0].operator, np.array([row.seconds for row in rows])
+    return Samples(name, kind.precision(rows[0].format), (work,), seconds, fused=name == "all_reduce")
 
 
 def _checked(samples: Samples, rows: list[Row], chip: Accelerator) -> list[Problem]:

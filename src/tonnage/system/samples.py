@@ -55,7 +55,8 @@ class Samples:
     """Rows of like measurements on one chip.
 
     label: what they are, for people; precision: formats; work: operators or collectives whose times add up; seconds:
-    measured [s], one a row; source: who measured, with which software.
+    measured [s], one a row; source: who measured, with which software; fused: whether collectives are the engines' own
+    kernels (`collective_time`).
     """
 
     label: str
@@ -63,14 +64,14 @@ class Samples:
     work: tuple[Any, ...]
     seconds: Any
     source: str = ""
+    fused: bool = False
 
     def predicted(self, accelerator: Accelerator, fitted: Calibration) -> Any:
         """What the cost models say of each row [s]."""
-        fused = self.label.startswith("fused")
         total: Any = 0.0
         for item in self.work:
             if isinstance(item, Collective):
-                total = total + collective_time(item, accelerator, fitted, fused=fused)
+                total = total + collective_time(item, accelerator, fitted, fused=self.fused)
             else:
                 total = total + operator_time(item, accelerator, self.precision, fitted).seconds
         return total

@@ -22,7 +22,7 @@ import numpy as np
 
 from tonnage.errors import InputError, Problem
 from tonnage.system.accelerator import Accelerator
-from tonnage.system.collectives import Collective
+from tonnage.system.collectives import Collective, Kind
 from tonnage.system.measured import Grid, Measured, grids, kind_of
 from tonnage.system.precision import Precision
 from tonnage.system.samples import Samples, decode, expert_layer, gemm, pointwise, prefill, scan
@@ -327,6 +327,19 @@ def elementwise(tables: Silicon) -> Iterator[Samples]:
         yield Samples(name, Precision(), (pointwise(1.5 * rows["m"].astype(float) * rows["k"]),), rows["seconds"])
 
 
+_NCCL, _OWN = "comm/nccl/*/nccl_perf.parquet", "comm/*/*/custom_allreduce_perf.parquet"
+_MESSAGE = ("op_name", "nccl_dtype", "num_gpus", "message_size")
+
+
+def _library(rows: Columns) -> Any:
+    kinds = {"all_reduce": "all_reduce", "alltoall": "all_to_all"}
+    return _named(rows["op_name"], kinds, rows["nccl_dtype"] == "half")
+
+
+def _own(rows: Columns) -> Any:
+    return np.full(len(rows["num_gpus"]), "fused")
+
+
 def exchanges(tables: Silicon) -> Iterator[Samples]:
     """NCCL inside one scale-up domain, and the engines' own reductions (`fused`).
 
@@ -334,24 +347,29 @@ def exchanges(tables: Silicon) -> Iterator[Samples]:
     """
     if tables.system in GDDR:
         return
-
-    def label(rows: Columns) -> Any:
-        return _named(
-            rows["op_name"], {"all_reduce": "all_reduce", "alltoall": "all_to_all"}, rows["nccl_dtype"] == "half"
-        )
-
-    columns = ("op_name", "nccl_dtype", "num_gpus", "message_size")
-    for name, rows in tables.labelled("comm/nccl/*/nccl_perf.parquet", columns, label):
-        ranks, elements = _numbers(rows, columns[2:])
+    for name, rows in tables.labelled(_NCCL, _MESSAGE, _library):
         kind: Any = name
-        work = Collective(name, kind, elements * 2.0, ranks, forwarding=False)
-        yield Samples(name, Precision(), (work,), rows["seconds"])
-    pattern = "comm/*/*/custom_allreduce_perf.parquet"
-    for _, rows in tables.labelled(pattern, columns[2:], lambda rows: np.full(len(rows["num_gpus"]), "fused")):
-        ranks, elements = _numbers(rows, columns[2:])
-        yield Samples(
-            "fused", Precision(), (Collective("fused", "all_reduce", elements * 2.0, ranks),), rows["seconds"]
-        )
+        yield Samples(name, Precision(), (_message(rows, kind),), rows["seconds"])
+    for _, rows in tables.labelled(_OWN, _MESSAGE[2:], _own):
+        yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), rows["seconds"], fused=True)
+
+
+def reductions(tables: Silicon) -> Iterator[Samples]:
+    """All-reduce of an engine, which takes its own kernels or NCCL, whichever is faster; and NCCL alone."""
+    if tables.system in GDDR:
+        return
+    parts = [rows for name, rows in tables.labelled(_NCCL, _MESSAGE, _library) if name == "all_reduce"]
+    for rows in parts:
+        yield Samples("all_reduce", Precision(), (_message(rows, "all_reduce"),), rows["seconds"])
+    parts += [rows for _, rows in tables.labelled(_OWN, _MESSAGE[2:], _own)]
+    if parts:
+        rows = fastest({name: np.concatenate([part[name] for part in parts]) for name in (*_MESSAGE[2:], "seconds")})
+        yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), rows["seconds"], fused=True)
+
+
+def _message(rows: Columns, kind: Kind) -> Collective:
+    ranks, elements = _numbers(rows, _MESSAGE[2:])
+    return Collective(kind, kind, elements * 2.0, ranks, forwarding=False)
 
 
 def networks(tables: Silicon) -> Iterator[Samples]:
@@ -380,7 +398,7 @@ _TABLES: dict[str, tuple[Callable[[Silicon], Iterator[Samples]], ...]] = {
     "grouped_gemm": (experts, wide_experts),
     "prefill": (functools.partial(prefills, sizes=SIZES, least=1),),
     "decode": (functools.partial(decodes, sizes=SIZES, least=1),),
-    "all_reduce": (exchanges,),
+    "all_reduce": (reductions,),
     "all_to_all": (networks, exchanges),
 }
 
