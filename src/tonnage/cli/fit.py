@@ -24,6 +24,7 @@ def fit(
     kv: str | None = None,
     layout: str | None = None,
     engine: str | None = None,
+    chunk: str | None = None,
     memory_share: str | None = None,
     common: Common = COMMON,
 ) -> int:
@@ -45,6 +46,8 @@ def fit(
         what is fixed, such as tp8; the rest is chosen.
     engine
         vllm, sglang, trtllm, vllm-ascend or atom.
+    chunk
+        new tokens in a step at most, such as 16k; the engine's default if not given.
     memory_share
         share of the memory that the engine takes, such as 0.95.
     """
@@ -61,6 +64,9 @@ def fit(
     except ValueError as error:
         problems.append(Problem(str(error), "--on"))
     tokens = _number(context, "tokens", "--context", problems)
+    step = None if chunk is None else _number(chunk, "tokens", "--chunk", problems)
+    if step is not None and not 16 <= step <= 1e7:
+        problems.append(Problem(f"expected 16 to 1e7 tokens, got {step:g}", "--chunk"))
     share = None if memory_share is None else _number(memory_share, "share", "--memory-share", problems)
     if share is not None and not 0 < share <= 1:
         problems.append(Problem(f"expected a share above 0 and at most 1, got {share:g}", "--memory-share"))
@@ -71,7 +77,15 @@ def fit(
     system = System(accelerator(chip, catalog, common.date()), count)
     fixed = parse_layout(layout) if layout else None
     plan = room(
-        load(model, catalog), system, weights, kv, fixed, context=tokens, engine_name=engine, memory_share=share
+        load(model, catalog),
+        system,
+        weights,
+        kv,
+        fixed,
+        context=tokens,
+        engine_name=engine,
+        memory_share=share,
+        chunk=None if step is None else int(step),
     )
     inputs = {
         "model": model,
@@ -81,6 +95,7 @@ def fit(
         "kv": kv,
         "layout": layout,
         "engine": engine,
+        "chunk": chunk,
         "memory_share": memory_share,
         "as_of": common.as_of,
     }

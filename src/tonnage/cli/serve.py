@@ -41,6 +41,7 @@ def serve(
     afd: Annotated[bool, Parameter(negative="")] = False,
     layout: str | None = None,
     prefill_layout: str | None = None,
+    chunk: str | None = None,
     ffn_layout: str | None = None,
     micro_batches: str | None = None,
     speculate: str | None = None,
@@ -93,6 +94,8 @@ def serve(
         what is fixed, such as tp1,dp16,ep16; the rest is chosen. With --afd of the attention ranks.
     prefill_layout
         the same for a prefill pool.
+    chunk
+        new tokens per step and attention replica at most, such as 16k; chosen if not given.
     ffn_layout
         the same for the FFN ranks of --afd, such as ep16.
     micro_batches
@@ -223,8 +226,19 @@ class _Reader:
         fields["speculative"] = self.speculation(inputs["speculate"])
         fields |= self.mode(inputs)
         turns = self.optional(inputs["micro_batches"], "count", "--micro-batches")
+        fields["chunk"] = self.chunk(inputs["chunk"])
+        fields["thorough"] = True
         fields["micro_batches"] = None if turns is None else int(turns)
         return fields | {name: inputs[name] for name in ("weights", "kv", "engine")}
+
+    def chunk(self, text: str | None) -> int | None:
+        """Tokens of a step, from 16."""
+        if text is None:
+            return None
+        tokens = self.number(text, "tokens", "--chunk")
+        if not 16 <= tokens <= 1e7:
+            self.problems.append(Problem(f"expected 16 to 1e7 tokens, got {tokens:g}", "--chunk"))
+        return int(tokens)
 
     def mode(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """How prefill, attention and FFN are put together, from --mode, --disaggregate and --afd."""

@@ -36,7 +36,7 @@ def answer_of(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answe
     )
 
 
-PINNED = ("layout", "prefill_layout", "ffn_layout", "micro_batches", "disaggregate", "afd", "mode")
+PINNED = ("chunk", "layout", "prefill_layout", "ffn_layout", "micro_batches", "disaggregate", "afd", "mode")
 """Flags that a hint writes as they were chosen."""
 
 
@@ -181,6 +181,8 @@ def _flags(plan: ServePlan) -> str:
         words = ["--afd", *words, f"--ffn-layout {_flag(plan.ffn_layout)}", f"--micro-batches {plan.micro_batches}"]
     if plan.prefill_layout is not None:
         words = ["--disaggregate", *words, f"--prefill-layout {_flag(plan.prefill_layout)}"]
+    if plan.chunk is not None:
+        words.append(f"--chunk {plan.chunk}")
     if plan.mode in ("prefill", "decode"):
         words = [f"--mode {plan.mode}", *words]
     return " ".join(words)

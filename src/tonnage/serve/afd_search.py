@@ -27,7 +27,7 @@ from tonnage.serve.afd import (
 )
 from tonnage.serve.candidates import LARGEST, experts, tensor_degrees
 from tonnage.serve.memory import Memory, activation_bytes
-from tonnage.serve.search import BATCHES, Grid, Setting, held
+from tonnage.serve.search import BATCHES, FINE, Grid, Setting, held
 
 Array = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def decoding(
         found, most, turns = _at(found, pick), most[pick], np.tile(turns, found.size)[:, None, None]
         micro = _asked(given, found, most)[:, None] / turns[:, :, 0]
     else:
-        micro = _micro(most)
+        micro = _micro(most, given.job.thorough)
     columns = Sides(_wide(found.sides.attention), _wide(found.sides.ffn))
     feed = given.partner or given
     once = _turn(given, columns, micro)
@@ -79,12 +79,16 @@ def decoding(
 
 
 def attention_room(given: Setting, layout: Layout) -> Memory:
-    """Memory of an attention rank: as a rank that serves alone, without the weights of the FFN."""
+    """Memory of an attention rank: as a rank that decodes alone, without the weights of the FFN."""
     whole = Layout(tp=layout.tp, dp=layout.dp, ep=1, etp=layout.tp)
-    room = held(given, whole)
     how, mtp = given.formats.precision, given.traffic.own_layers
     own = side_weights(given.job.arch, how, layout, ffn=False, mtp=mtp)
-    return replace(room, weights=own, pool=room.pool + (room.weights - own))
+    tokens: Any = 0.0
+    for _ in range(2):
+        room = held(given, whole, tokens=tokens)
+        room = replace(room, weights=own, pool=room.pool + (room.weights - own))
+        tokens = np.clip(room.sequences, 0.0, given.engine.running) * (1.0 + np.asarray(given.traffic.drafts))
+    return room
 
 
 def ffn_room(given: Setting, sides: Sides, traffic: Any, running: Array) -> Any:
@@ -228,10 +232,10 @@ def _deep(once: Turn) -> Turn:
     return replace(once, **times)
 
 
-def _micro(most: Array) -> Array:
+def _micro(most: Array, thorough: bool) -> Array:
     """(candidate, size): sequences of a micro-batch: the grid, and what fills the memory in so many turns."""
     full = np.maximum(most[:, None] / np.asarray(MICRO_BATCHES, dtype=float), 1e-3)
-    tried = BATCHES[::2]
+    tried = FINE[::2] if thorough else BATCHES[::2]
     grid = np.broadcast_to(tried, (most.size, tried.size))
     return np.concatenate([np.minimum(grid, np.maximum(most, 1.0)[:, None]), full], axis=1)
 

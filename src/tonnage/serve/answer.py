@@ -10,8 +10,9 @@ from tonnage.layout import Layout
 from tonnage.model.operators import Numbers
 from tonnage.serve import afd_search
 from tonnage.serve.afd import AfdPoint, Turn
+from tonnage.serve.memory import Memory
 from tonnage.serve.points import decode_only, prefill_only
-from tonnage.serve.search import Grid, Setting, evaluate, held
+from tonnage.serve.search import Grid, Setting, decoding_room, evaluate, held
 from tonnage.serve.step import Parts
 from tonnage.serve.tuning import Tuning
 
@@ -51,8 +52,9 @@ def speeds(given: Setting, point: Grid) -> Speeds:
     mine = _used(given, point)
     replicas = float(point.instances) * float(point.layout.dp)
     running = float(point.running)
+    limit = given.chunk if point.chunk is None else float(point.chunk)
     if point.mode == "prefill":
-        chunk = min(given.chunk * float(np.asarray(point.layout.cp)), running * float(given.traffic.fresh))
+        chunk = min(limit * float(np.asarray(point.layout.cp)), running * float(given.traffic.fresh))
         alone = prefill_only(given.service, point.layout, given.traffic, chunk)
         rate = float(alone.capacity) * replicas
         return Speeds(rate, None, float(alone.prefill), None, mine, 1.0, None, alone.spent, 1.0)
@@ -76,7 +78,7 @@ def speeds(given: Setting, point: Grid) -> Speeds:
             return Speeds(rate, tpot, ttft, every, mine + ahead, share, None, None, 0.0, turn, apart)
         found = decode_only(given.service, point.layout, given.traffic, running)
         return Speeds(rate, float(found.tpot), ttft, every, mine + ahead, share, found.decode, None, 0.0)
-    found = evaluate(given, point.layout, running)
+    found = evaluate(given, point.layout, running, limit)
     share = 1.0 - float(found.decode_time / found.step)
     return Speeds(
         float(found.rate) * replicas,
@@ -105,10 +107,7 @@ def _used(given: Setting, point: Grid) -> float:
 
 def memory_of(given: Setting, point: Grid) -> dict[str, float]:
     """Memory per accelerator with the sequences that run [byte]."""
-    if point.ffn is None:
-        room = held(given, replace(point.layout, cp=1), decoding=point.mode != "prefill")
-    else:
-        room = afd_search.attention_room(given, point.layout)
+    room = _room(given, point)
     running = float(point.running)
     used = float(np.ravel(room.sequence)[0]) * running
     rows = {
@@ -120,6 +119,16 @@ def memory_of(given: Setting, point: Grid) -> dict[str, float]:
     rows["total"] = sum(rows.values())
     rows |= {"capacity": room.labelled, "reported": room.capacity}
     return {name: value * given.dies for name, value in rows.items()}
+
+
+def _room(given: Setting, point: Grid) -> Memory:
+    """Memory of a rank that decodes, or prefills where that is all it does."""
+    if point.ffn is not None:
+        return afd_search.attention_room(given, point.layout)
+    if point.mode in ("decode", "disaggregated"):
+        return decoding_room(given, point.layout)
+    chunk = given.chunk if point.chunk is None else float(point.chunk)
+    return held(given, replace(point.layout, cp=1), decoding=point.mode != "prefill", tokens=chunk)
 
 
 def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:

@@ -11,6 +11,14 @@ from tonnage.serve.capacity import show_serving
 from tonnage.serve.search import Grid, Setting
 
 KEPT = 5
+"""Next best layouts that are shown."""
+
+LOOKED = 2000
+"""Of the points of a mode, best first, those that they are looked for among."""
+
+USUAL = 0.02
+"""By how much a setting other than the engine's default has to be better to be chosen: what it brings is less certain
+than that, and a default needs no flag (an assumption; half the smallest step of a batch grid)."""
 
 
 def feasible(given: Setting, grid: Grid) -> Any:
@@ -27,13 +35,15 @@ def feasible(given: Setting, grid: Grid) -> Any:
     return good & np.isfinite(grid.rate)
 
 
-def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | None, int, int]:
-    """(index, grid) of the best point over all modes; how many were tried, how many kept the limits."""
+def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | None, dict[str, int], int]:
+    """(index, grid) of the best point over all modes; how many were tried by kind, how many kept the limits."""
     best: tuple[float, int | None, Grid | None] = (-np.inf, None, None)
-    tried = good = 0
+    tried: dict[str, int] = {}
+    good = 0
     for grid in grids:
         fine = feasible(given, grid)
-        tried, good = tried + grid.candidates, good + int(fine.sum())
+        tried |= grid.kinds or {grid.mode: grid.candidates}
+        good += int(fine.sum()) if grid.keeping is None else grid.keeping
         if fine.any():
             merit = np.where(fine, merit_of(given, grid), -np.inf)
             index = int(np.argmax(merit))
@@ -43,10 +53,14 @@ def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | 
 
 
 def merit_of(given: Setting, grid: Grid) -> Any:
-    """What is maximised: throughput; with a rate to carry, speed per user (of equals, the smaller instance)."""
+    """What is maximised: throughput; with a rate to carry, speed per user. Of equals the smaller instance; a chunk that
+    the engine has to be told must win by `USUAL`.
+    """
     small = 1e-9 * np.asarray(grid.layout.ranks, dtype=float)
+    if grid.chunk is not None:
+        small = small + np.where(grid.chunk == given.chunk, 0.0, USUAL)
     if given.job.rate is not None and grid.mode != "prefill":
-        return -grid.tpot - small
+        return -grid.tpot * (1 + small)
     return grid.rate * (1 - small)
 
 
@@ -78,12 +92,6 @@ def show_point(point: Grid) -> str:
     return f"attention {own} + FFN {ffn}, {turns}"
 
 
-def _name(point: Grid) -> str:
-    """What tells one layout from another, whatever its batch."""
-    sides = [show_serving(layout, 1) if layout else "" for layout in (point.layout, point.ffn, point.ahead)]
-    return " ".join([point.mode, *sides])
-
-
 def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any], ...]:
     """Points that fit in memory and that no other beats in both throughput and speed per user; at most 40."""
     rows: list[tuple[float, float, Grid, int]] = []
@@ -103,14 +111,22 @@ def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any]
 
 def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple[dict[str, Any], ...]:
     """The best point of each other layout that keeps the limits, best first."""
-    found: dict[str, tuple[float, Grid, int]] = {}
+    rows: list[tuple[float, Grid]] = []
     for grid in grids:
         fine = np.flatnonzero(feasible(given, grid))
+        if not fine.size:
+            continue
         merit = merit_of(given, grid)
-        for i in fine[np.argsort(-merit[fine])][:200]:
-            point = grid.at(int(i))
-            name = _name(point)
-            if name not in found or merit[i] > found[name][0]:
-                found[name] = (float(merit[i]), grid, int(i))
-    best = sorted((row for name, row in found.items() if name != _name(chosen)), key=lambda row: -row[0])
-    return tuple(row_of(given, grid.at(i)) for _, grid, i in best[:KEPT])
+        best = fine[np.argsort(-merit[fine], kind="stable")[:LOOKED]]
+        _, first = np.unique(_cut(grid)[best], axis=0, return_index=True)
+        rows += [(float(merit[i]), grid.at(int(i))) for i in best[np.sort(first)[: KEPT + 1]]]
+    mine = (chosen.mode, *_cut(chosen).ravel())
+    others = [row for row in rows if (row[1].mode, *_cut(row[1]).ravel()) != mine]
+    return tuple(row_of(given, point) for _, point in sorted(others, key=lambda row: -row[0])[:KEPT])
+
+
+def _cut(grid: Grid) -> Any:
+    """(point, degree): what tells one layout from another, whatever its batch."""
+    layouts = [layout for layout in (grid.layout, grid.ffn, grid.ahead) if layout is not None]
+    degrees = [getattr(layout, name) for layout in layouts for name in ("tp", "pp", "dp", "ep", "etp", "cp")]
+    return np.stack(np.broadcast_arrays(*[np.asarray(each) for each in degrees]), axis=-1)

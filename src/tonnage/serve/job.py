@@ -83,7 +83,8 @@ class ServeJob:
     decode pool of a disaggregated service is such a pool; micro_batches: how many take turns in it, searched where
     None; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
-    and attention replica at most, the engine's default where None; memory_share: as in `Engine`; price: what an
+    and attention replica at most, the engine's default where None; thorough: whether other chunks are tried too, more
+    batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; price: what an
     accelerator costs; power: what it draws; price_list: what the tokens are sold at.
     """
 
@@ -105,6 +106,7 @@ class ServeJob:
     imbalance: float | None = None
     batch: float | None = None
     chunk: int | None = None
+    thorough: bool = False
     memory_share: float | None = None
     price: Price | None = None
     power: Power | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from tonnage.serve.capacity import show_serving
 from tonnage.serve.choice import alternatives, choose, frontier_of
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
 from tonnage.serve.job import ServeJob, check
+from tonnage.serve.pairs import Pool, disaggregated
 from tonnage.serve.refusal import refused
 from tonnage.serve.result import DEFINITIONS, ServePlan
 from tonnage.serve.search import Grid, Setting
@@ -48,9 +49,9 @@ def plan(
     if ffn is not None:
         given = replace(given, partner=search.setting(job, ffn, fitted))
     grids = _grids(given, fixed, prefill_fixed, ffn_fixed)
-    chosen, grid, candidates, good = choose(given, grids)
-    seconds = time.perf_counter() - began
-    counted = {"candidates": candidates, "feasible": good, "seconds": seconds}
+    chosen, grid, tried, good = choose(given, grids)
+    counted: dict[str, Any] = {"candidates": sum(tried.values()), "feasible": good, "kinds": tried}
+    counted["seconds"] = time.perf_counter() - began
     if chosen is None or grid is None:
         return refused(given, grids, counted, fixed)
     return _answer(given, grids, grid.at(chosen), counted)
@@ -73,7 +74,7 @@ def _grids(
         made.append(search.aggregated(given, fixed))
     apart = job.mode == "disaggregated" or prefill_fixed or (job.mode == "auto" and not fixed)
     if apart and job.concurrency is None and job.batch is None:
-        required, decode = job.mode == "disaggregated", units if job.apart else None
+        required, decode = job.mode == "disaggregated", units if job.apart else search.decoding
         made.append(_two_pools(given, fixed, prefill_fixed, limits, decode, required=required))
     if job.mode == "prefill":
         made.append(search.prefilling(given, fixed, limits[0]))
@@ -89,19 +90,19 @@ def _two_pools(
     fixed: Mapping[str, int] | None,
     prefill_fixed: Mapping[str, int] | None,
     limits: tuple[float, float],
-    decode: Callable[[Setting, Mapping[str, int] | None], Grid] | None,
+    decode: Pool,
     *,
     required: bool,
 ) -> Grid | None:
     try:
-        return search.disaggregated(given, fixed, prefill_fixed, limits, decode)
+        return disaggregated(given, fixed, prefill_fixed, limits, decode)
     except InputError:
         if required:
             raise
         return None
 
 
-def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[str, float]) -> ServePlan:
+def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[str, Any]) -> ServePlan:
     exact = speeds(given, point)
     job, count = given.job, float(given.accelerators)
     sigma = _doubt(given, point)
@@ -131,6 +132,7 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
         output_tokens_per_second_per_accelerator_high=None if output is None else output * wide,
         input_tokens_per_second_per_accelerator=given_in,
         requests_per_second=rate,
+        chunk=None if point.mode in ("decode", "afd") else int(_chunk(given, point)),
         batch_per_accelerator=exact.batch,
         memory=memory_of(given, point),
         breakdown=breakdown(given, exact),
@@ -155,7 +157,7 @@ def _money(
     cached = None
     if given_in is not None:
         layout = point.ahead or point.layout
-        cached = cached_share(given.service, layout, traffic, given.chunk * float(np.asarray(layout.cp)))
+        cached = cached_share(given.service, layout, traffic, _chunk(given, point) * float(np.asarray(layout.cp)))
     fresh_cost, cached_cost = input_costs(job.price, share, given_in, float(traffic.hit), cached)
     whole = point.mode in ("aggregated", "disaggregated")
     sold = day(job.price_list, job.price, float(given.accelerators), rate if whole else None, traffic)
@@ -192,6 +194,10 @@ def _ffn_side(given: Setting, point: Grid, exact: Speeds) -> dict[str, Any]:
         "ffn_memory": afd_search.ffn_memory(given, point),
         "busy": {name: float(np.ravel(value)[0]) for name, value in busy.items()},
     }
+
+
+def _chunk(given: Setting, point: Grid) -> float:
+    return given.chunk if point.chunk is None else float(point.chunk)
 
 
 def _guessed(job: ServeJob) -> bool:

@@ -18,7 +18,7 @@ from tonnage.units import show_time
 
 
 def refused(
-    given: Setting, grids: tuple[Grid, ...], counted: dict[str, float], fixed: Mapping[str, int] | None
+    given: Setting, grids: tuple[Grid, ...], counted: dict[str, Any], fixed: Mapping[str, int] | None
 ) -> ServePlan:
     """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
     outcome, near = _reasons(given, grids, fixed)

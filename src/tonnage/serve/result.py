@@ -14,7 +14,8 @@ class ServePlan:
     [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals; parts: what each of several fleets does.
     Energy [J]; day: revenue, cost and margin of a day at a price list. Figures that a mode lacks are None.
     With attention and FFN apart `layout` and `memory` are those of the attention ranks, ffn_layout and ffn_memory of
-    the FFN ranks, and busy says which share of a step each side and the wire work.
+    the FFN ranks, and busy says which share of a step each side and the wire work. chunk: new tokens per step and
+    replica at most, of the ranks that prefill.
     """
 
     outcome: Outcome
@@ -48,7 +49,7 @@ class ServePlan:
     price: str | None
     frontier: tuple[dict[str, Any], ...]
     alternatives: tuple[dict[str, Any], ...]
-    search: dict[str, float]
+    search: dict[str, Any]
     cost_per_million_fresh_tokens: float | None = None
     cost_per_million_cached_tokens: float | None = None
     energy_per_million_input_tokens: float | None = None
@@ -62,6 +63,7 @@ class ServePlan:
     micro_batches: int | None = None
     ffn_memory: dict[str, float] | None = None
     busy: dict[str, float] | None = None
+    chunk: int | None = None
     definitions: tuple[str, ...] = ()
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from tonnage.serve import loop
 from tonnage.serve.candidates import CONTEXTS, Candidates, candidates
 from tonnage.serve.engines import Engine, engine
 from tonnage.serve.job import ServeJob
-from tonnage.serve.memory import Memory, memory, sequence_bytes
+from tonnage.serve.memory import Memory, decode_memory, memory
 from tonnage.serve.points import Point, Traffic, decode_only, prefill_only, together
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.step import Service
@@ -28,8 +28,11 @@ Array = NDArray[np.float64]
 BATCHES = np.unique(np.round(np.geomspace(1, 4096, 81))).astype(float)
 """Sequences per attention replica that a search tries; what fits in memory at most is tried besides."""
 
-FULL = (0.5, 0.75, 0.9)
-"""Shares of a prefill pool's capacity that a plan may use: at 0.9 Poisson arrivals wait 4.5 services, at 0.5 half."""
+FINE = np.unique(np.round(np.geomspace(1, 4096, 161))).astype(float)
+"""The same of a thorough search."""
+
+CHUNKS = (2048.0, 4096.0, 8192.0, 16384.0, 32768.0)
+"""New tokens per step and attention replica that a thorough search tries, beside the engine's default."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Grid:
 
     layout: of the ranks that decode (of the attention ranks, where FFN ranks are apart), or prefill in a pool of its
     own; ahead: of a prefill pool beside; running, most: sequences per attention replica; rate: requests/s of the whole
-    deployment; used: accelerators in it; ffn, micro_batches: of FFN ranks that are apart (`afd`).
+    deployment; used: accelerators in it; ffn, micro_batches: of FFN ranks that are apart (`afd`); chunk: new tokens per
+    step and replica at most, of the ranks that prefill. candidates: points tried, `kinds` says of which kind; keeping:
+    how many of them keep the limits, where not all of them are held here.
     """
 
     mode: str
@@ -82,6 +87,9 @@ class Grid:
     candidates: int
     ffn: Layout | None = None
     micro_batches: Array | None = None
+    chunk: Array | None = None
+    keeping: int | None = None
+    kinds: Mapping[str, int] | None = None
 
     def at(self, index: Any) -> Grid:
         """One point, or those of an array of indices."""
@@ -121,8 +129,10 @@ def setting(job: ServeJob, system: System, fitted: Constants | None = None) -> S
     return Setting(job, system, service, how, chosen, traffic, ranks, chunk, fitted or constants())
 
 
-def held(given: Setting, layout: Layout, *, decoding: bool = True) -> Memory:
-    """Memory of one rank; a pool that only prefills keeps a prompt's cache until it is sent."""
+def held(given: Setting, layout: Layout, *, decoding: bool = True, tokens: Any = None) -> Memory:
+    """Memory of one rank; a pool that only prefills keeps a prompt's cache until it is sent. tokens: in a step at most,
+    the engine's chunk where None.
+    """
     job = given.job
     later = given.engine.reserved * given.traffic.osl if decoding else 0.0
     return memory(
@@ -132,16 +142,39 @@ def held(given: Setting, layout: Layout, *, decoding: bool = True) -> Memory:
         layout,
         given.engine,
         context=given.traffic.isl + later,
-        tokens=given.chunk,
+        tokens=given.chunk if tokens is None else tokens,
         mtp=given.traffic.own_layers,
         share=job.memory_share,
     )
 
 
-def most(given: Setting, layout: Layout) -> Array:
+def most(given: Setting, layout: Layout, room: Memory) -> Array:
     """Sequences that run at once on an attention replica: by memory, and by the engine's limit."""
-    fits = np.floor(np.asarray(held(given, layout).sequences, dtype=float))
+    fits = np.floor(np.asarray(room.sequences, dtype=float))
     return np.asarray(np.minimum(fits, given.engine.running * np.asarray(layout.pp)))
+
+
+def decoding_room(given: Setting, layout: Layout) -> Memory:
+    """Memory of one rank of a pool that only decodes: it keeps no room for the tokens of a prompt."""
+    traffic = given.traffic
+    return decode_memory(
+        given.job.arch,
+        given.service.die,
+        given.formats.precision,
+        layout,
+        given.engine,
+        context=traffic.isl + given.engine.reserved * traffic.osl,
+        drafts=traffic.drafts,
+        mtp=traffic.own_layers,
+        share=given.job.memory_share,
+    )
+
+
+def chunks(given: Setting) -> Array:
+    """New tokens per step and replica to try: the one given, or the engine's default; `CHUNKS` if thorough."""
+    if given.job.chunk is not None or given.job.concurrency is not None or not given.job.thorough:
+        return np.array([given.chunk])
+    return np.unique([given.chunk, *CHUNKS])
 
 
 def column(layout: Layout) -> Layout:
@@ -150,56 +183,57 @@ def column(layout: Layout) -> Layout:
 
 
 def _batches(given: Setting, found: Candidates, fits: Array) -> Array:
-    """(candidate, batch): the grid up to what fits, and what fits; or the batch that the job gives."""
+    """(candidate, batch): the grid, and what fits (of each column of `fits`); or the batch that the job gives."""
     job = given.job
     if job.batch is not None:
         accelerators = found.ranks / given.dies
         return np.asarray(job.batch * accelerators / np.asarray(found.layout.dp))[:, None]
-    grid = np.broadcast_to(BATCHES, (found.size, BATCHES.size))
-    return np.concatenate([np.minimum(grid, np.maximum(fits, 1.0)[:, None]), np.maximum(fits, 1.0)[:, None]], axis=1)
+    grid = FINE if job.thorough else BATCHES
+    return np.concatenate([np.broadcast_to(grid, (found.size, grid.size)), np.maximum(fits, 1.0)], axis=1)
 
 
-def evaluate(given: Setting, layout: Layout, running: Any) -> Point:
-    """One replica with prefill and decode together, at so many running sequences."""
-    mixed = float(given.engine.mixed)
-    return together(given.service, layout, given.traffic, running, given.chunk, mixed)
+def evaluate(given: Setting, layout: Layout, running: Any, chunk: Any = None) -> Point:
+    """One replica with prefill and decode together, at so many running sequences; chunk: `given.chunk` where None."""
+    limit, mixed = given.chunk if chunk is None else chunk, float(given.engine.mixed)
+    return together(given.service, layout, given.traffic, running, limit, mixed)
 
 
 def aggregated(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
-    """All layouts and batches with prefill and decode on the same ranks."""
+    """All layouts, chunks and batches with prefill and decode on the same ranks."""
     found = candidates(given.job.arch, given.service.die, given.ranks, fixed)
-    fits = most(given, found.layout)
+    limits = chunks(given)
+    layouts = column(found.layout)
+    fits = most(given, layouts, held(given, layouts, tokens=limits))
+    fits = np.broadcast_to(fits, (found.size, limits.size))
     found, fits = _keep(found, fits)
-    replicas = (found.instances * np.asarray(found.layout.dp))[:, None]
-    layout = column(found.layout)
+    replicas = (found.instances * np.asarray(found.layout.dp))[:, None, None]
+    layout, limit, room = column(column(found.layout)), limits[:, None], fits[:, :, None]
     if given.job.concurrency is not None:
-        population = np.maximum(given.job.concurrency / replicas, 1e-9)
-        limit = np.maximum(fits, 1.0)[:, None]
-        point = loop.closed(lambda b: evaluate(given, layout, b), given.traffic, population, limit)
-        over = population > limit
+        population, high = np.maximum(given.job.concurrency / replicas, 1e-9), np.maximum(room, 1.0)
+        point = loop.closed(lambda b: evaluate(given, layout, b), given.traffic, population, high)
+        over = population > high
         ttft = np.asarray(np.where(over, loop.queued(point, given.traffic, population), point.ttft), dtype=float)
     else:
-        point = evaluate(given, layout, _batches(given, found, fits))
-        ttft = point.ttft
-    running = np.asarray(np.broadcast_to(point.running, point.tpot.shape))
-    return _flat(
-        given, found, "aggregated", running, fits, np.asarray(point.rate * replicas, dtype=float), point.tpot, ttft
-    )
+        point = evaluate(given, layout, _batches(given, found, fits)[:, None, :], limit)
+        ttft = np.asarray(point.ttft, dtype=float)
+    rate = np.asarray(point.rate * replicas, dtype=float)
+    return flat(found, "aggregated", given, point.running, room, rate, point.tpot, ttft, limit)
 
 
 def decoding(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
     """All layouts and batches of a pool that only decodes."""
     found = candidates(given.job.arch, given.service.die, given.ranks, fixed)
-    fits = most(given, found.layout)
+    fits = most(given, found.layout, decoding_room(given, found.layout))
+    fits = np.broadcast_to(fits, found.instances.shape)[:, None]
     found, fits = _keep(found, fits)
     replicas = (found.instances * np.asarray(found.layout.dp))[:, None]
     if given.job.concurrency is not None:
-        running = np.minimum(given.job.concurrency / replicas, np.maximum(fits, 1.0)[:, None])
+        running = np.minimum(given.job.concurrency / replicas, np.maximum(fits, 1.0))
     else:
         running = _batches(given, found, fits)
     point = decode_only(given.service, column(found.layout), given.traffic, running)
-    nothing = np.full(point.tpot.shape, np.nan)
-    return _flat(given, found, "decode", running, fits, point.rate * replicas, point.tpot, nothing)
+    rate = np.asarray(point.rate * replicas, dtype=float)
+    return flat(found, "decode", given, running, fits, rate, point.tpot, np.asarray(np.nan), np.asarray(given.chunk))
 
 
 def prefilling(given: Setting, fixed: Mapping[str, int] | None, ttft: float = np.inf) -> Grid:
@@ -234,21 +268,25 @@ def _prefilling(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple
     if contexts != (1,) and not shares_prompts(given):
         raise InputError(Problem("context parallelism is not priced for models with recurrent layers", "--layout"))
     found = candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts)
-    room = held(given, replace(found.layout, cp=1), decoding=False)
-    fits = np.broadcast_to(np.floor(np.asarray(room.sequences, dtype=float)), found.instances.shape)
+    limits, fresh = chunks(given), float(given.traffic.fresh)
+    room = held(given, column(replace(found.layout, cp=1)), decoding=False, tokens=limits)
+    fits = np.broadcast_to(np.floor(np.asarray(room.sequences, dtype=float)), (found.size, limits.size))
     found, fits = _keep(found, fits)
-    largest = given.chunk * np.broadcast_to(np.asarray(found.layout.cp, dtype=float), found.instances.shape)
-    chunk = np.stack([np.minimum(largest, float(given.traffic.fresh)), largest], axis=1)
-    point = prefill_only(given.service, column(found.layout), given.traffic, chunk)
-    replicas = (found.instances * np.asarray(found.layout.dp))[:, None]
-    nothing = np.full(point.step.shape, np.nan)
-    running = np.asarray(np.maximum(chunk / given.traffic.fresh, 1.0))
-    return _flat(given, found, "prefill", running, fits, point.capacity * replicas, nothing, point.prefill)
+    shared = np.broadcast_to(np.asarray(found.layout.cp, dtype=float), found.instances.shape)[:, None]
+    largest = limits * shared
+    least = np.minimum((largest < fresh).sum(axis=1), limits.size - 1)[:, None]
+    tokens = np.concatenate([largest, np.minimum(fresh, np.take_along_axis(largest, least, 1))], axis=1)
+    fits = np.concatenate([fits, np.take_along_axis(fits, least, 1)], axis=1)
+    limit = np.concatenate([np.broadcast_to(limits, largest.shape), limits[least]], axis=1)
+    point = prefill_only(given.service, column(found.layout), given.traffic, tokens)
+    rate = np.asarray(point.capacity * (found.instances * np.asarray(found.layout.dp))[:, None], dtype=float)
+    running = np.maximum(tokens / fresh, 1.0)
+    return flat(found, "prefill", given, running, fits, rate, np.asarray(np.nan), point.prefill, limit)
 
 
 def _keep(found: Candidates, fits: Array) -> tuple[Candidates, Array]:
-    """Candidates that fit in memory; all of them when none does, so that there is something to explain."""
-    good = fits >= 1
+    """Candidates that fit in memory somehow; all of them when none does, so that there is something to explain."""
+    good = (fits >= 1).any(axis=1)
     if good.all() or not good.any():
         return found, fits
     index = np.flatnonzero(good)
@@ -256,31 +294,41 @@ def _keep(found: Candidates, fits: Array) -> tuple[Candidates, Array]:
     return Candidates(layout, found.instances[index]), fits[index]
 
 
-def _flat(
-    given: Setting, found: Candidates, mode: str, running: Array, fits: Array, rate: Array, tpot: Array, ttft: Array
+def flat(
+    found: Candidates,
+    mode: str,
+    given: Setting,
+    running: Any,
+    fits: Array,
+    rate: Array,
+    tpot: Any,
+    ttft: Array,
+    chunk: Array,
 ) -> Grid:
-    shape = np.broadcast_shapes(running.shape, tpot.shape, rate.shape)
+    """Points of (candidate, ...) as a flat grid."""
+    shape = rate.shape
 
     def spread(value: Any) -> Array:
         return np.ravel(np.broadcast_to(value, shape)).astype(float)
 
-    fields = {name: spread(np.asarray(value)[..., None]) for name, value in _arrays(found).items()}
-    layout = Layout(**{name: value.astype(np.int64) for name, value in fields.items()})
-    used = np.full(shape, float(given.system.count))
-    instances = spread(found.instances[:, None])
+    def rows(value: Any) -> Array:
+        return spread(np.reshape(value, (-1, *[1] * (len(shape) - 1))))
+
+    layout = Layout(**{name: rows(value).astype(np.int64) for name, value in _arrays(found).items()})
     return Grid(
-        mode,
-        layout,
-        instances,
-        None,
-        np.zeros(instances.shape),
-        spread(running),
-        spread(fits[:, None]),
-        spread(rate),
-        spread(tpot),
-        spread(ttft),
-        spread(used),
-        int(np.prod(shape)),
+        mode=mode,
+        layout=layout,
+        instances=rows(found.instances),
+        ahead=None,
+        ahead_instances=np.zeros(rate.size),
+        running=spread(running),
+        most=spread(fits),
+        rate=spread(rate),
+        tpot=spread(tpot),
+        ttft=spread(ttft),
+        used=np.full(rate.size, float(given.system.count)),
+        candidates=rate.size,
+        chunk=spread(chunk),
     )
 
 
@@ -289,120 +337,8 @@ def _arrays(found: Candidates) -> dict[str, Any]:
     return {name: np.broadcast_to(getattr(found.layout, name), shape) for name in ("tp", "pp", "dp", "ep", "etp", "cp")}
 
 
-def disaggregated(
-    given: Setting,
-    fixed: Mapping[str, int] | None,
-    prefill_fixed: Mapping[str, int] | None,
-    limits: tuple[float, float],
-    decode: Callable[[Setting, Mapping[str, int] | None], Grid] | None = None,
-) -> Grid | None:
-    """Pairs of a prefill and a decode layout, with instances of each in balance; None where two pools do not fit.
-
-    Of each pool's layouts only the best few are paired: prefill by requests per accelerator under the limit on ttft,
-    decode points on the frontier of requests per accelerator and tpot. decode: the pool that decodes, `decoding` where
-    None.
-    """
-    if given.system.count < 2:
-        return None
-    half = replace(given, ranks=given.ranks - given.dies)
-    first, later = (
-        _front_prefill(half, prefill_fixed, limits[0]),
-        _front_decode(half, fixed, limits[1], decode or decoding),
-    )
-    if first is None or later is None:
-        return None
-    made = [_pair(given, first, later, full) for full in FULL]
-    return _joined([grid for grid in made if grid is not None])
-
-
-def _front_prefill(given: Setting, fixed: Mapping[str, int] | None, ttft: float) -> Grid | None:
-    grid = prefilling(replace(given, job=replace(given.job, concurrency=None)), fixed, ttft)
-    good = np.flatnonzero((grid.most >= 1) & (grid.ttft <= ttft))
-    if not good.size:
-        return None
-    each = (grid.rate / grid.instances / grid.ranks)[good]
-    order = good[np.argsort(-each)]
-    return grid.at(order[:12])
-
-
-def _front_decode(
-    given: Setting,
-    fixed: Mapping[str, int] | None,
-    tpot: float,
-    decode: Callable[[Setting, Mapping[str, int] | None], Grid],
-) -> Grid | None:
-    grid = decode(replace(given, job=replace(given.job, concurrency=None)), fixed)
-    good = np.flatnonzero((grid.most >= 1) & (grid.tpot <= tpot))
-    if not good.size:
-        return None
-    each = (grid.rate / grid.instances / grid.ranks)[good]
-    small = np.argsort(-each)[:60]
-    edge = frontier(each, 1.0 / grid.tpot[good])
-    return grid.at(good[np.unique(np.concatenate([small, edge]))])
-
-
 def frontier(first: Array, second: Array) -> NDArray[np.int64]:
     """Indices of the points that no other beats in both (larger is better), by falling `first`."""
     order = np.lexsort((-second, -first))
     best = np.maximum.accumulate(np.concatenate([[-np.inf], second[order][:-1]]))
     return np.asarray(order[second[order] > best])
-
-
-def _joined(grids: list[Grid]) -> Grid | None:
-    """Several sets of paired points as one."""
-    if not grids:
-        return None
-    head = grids[0]
-    arrays: dict[str, Any] = {
-        name: np.concatenate([getattr(grid, name) for grid in grids])
-        for name, value in head.__dict__.items()
-        if isinstance(value, np.ndarray)
-    }
-    layouts: dict[str, Any] = {
-        name: _layouts([getattr(grid, name) for grid in grids])
-        for name, value in head.__dict__.items()
-        if isinstance(value, Layout)
-    }
-    return replace(head, **arrays, **layouts, candidates=sum(grid.candidates for grid in grids))
-
-
-def _layouts(layouts: list[Layout]) -> Layout:
-    names = ("tp", "pp", "dp", "ep", "etp", "cp")
-    return Layout(**{name: np.concatenate([getattr(one, name) for one in layouts]) for name in names})
-
-
-def _pair(given: Setting, first: Grid, later: Grid, full: float) -> Grid | None:
-    """All pairs, with whole instances: as many decode instances as balance, the rest prefill, both ways of rounding."""
-    cost_p = (first.ranks / given.dies)[:, None, None]
-    cost_d = (later.ranks / given.dies)[None, :, None]
-    each_p = (full * first.rate / first.instances)[:, None, None]
-    each_d = (later.rate / later.instances)[None, :, None]
-    ideal = given.system.count / (cost_d + cost_p * each_d / each_p)
-    number_d = np.maximum(np.concatenate([np.floor(ideal), np.ceil(ideal)], axis=2), 1.0)
-    number_p = np.floor((given.system.count - number_d * cost_d) / cost_p)
-    rate = np.minimum(number_p * each_p, number_d * each_d)
-    good = np.flatnonzero(np.ravel(rate) > 0)
-    if not good.size:
-        return None
-    i, j, k = np.unravel_index(good, rate.shape)
-    ahead, behind = first.at(i), later.at(j)
-    served = rate[i, j, k]
-    share = served / (number_d[i, j, k] * each_d[0, j, 0])
-    running = behind.running * share
-    load = served / (number_p[i, j, k] * each_p[i, 0, 0] / full)
-    wait = load / (2 * (1 - np.minimum(load, 1 - 1e-9))) * ahead.ttft
-    moved = float(sequence_bytes(given.job.arch, given.formats.kv, Layout(), given.traffic.isl))
-    send = moved / (given.service.die.nic * np.asarray(ahead.layout.tp))
-    ttft = ahead.ttft + wait + given.service.tuning.admission + send + behind.tpot
-    return replace(
-        behind,
-        mode="disaggregated",
-        ahead=ahead.layout,
-        ahead_instances=number_p[i, j, k],
-        instances=number_d[i, j, k],
-        running=running,
-        rate=served,
-        ttft=ttft,
-        used=np.full(served.shape, float(given.system.count)),
-        candidates=rate.size + (first.candidates + later.candidates if full == FULL[0] else 0),
-    )
