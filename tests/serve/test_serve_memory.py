@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tonnage import catalog
@@ -13,6 +15,7 @@ from tonnage.serve.engines import ENGINES
 from tonnage.serve.memory import (
     CONTEXT,
     FORWARD,
+    VISIBLE,
     Memory,
     decode_memory,
     memory,
@@ -102,6 +105,16 @@ def test_the_trial_step_of_vllm_is_a_forward_pass_or_sampling_whichever_is_more(
     )
     assert large.activations == 1024 * 128_256 * 22
     assert small.activations == 8192 * 2 * (3 * 14_336 + 3 * 4096)
+
+
+def test_what_a_program_finds_is_near_what_the_label_says() -> None:
+    """GiB printed as GB make 1.074 at most; the fallback lies inside of what was printed."""
+    known = [accelerator(name, CATALOG) for name in ("h100-sxm", "h200-sxm", "b200-sxm", "mi355x", "rtx-4090")]
+    shares = [(chip.visible or 0.0) / chip.memory for chip in known]
+    assert all(1.0 < share <= 2**30 / 1e9 for share in shares)
+    assert min(shares) < VISIBLE < max(shares)
+    pair = per_die(replace(known[0], dies=2))
+    assert pair.visible == (known[0].visible or 0.0) / 2
 
 
 def test_sglang_takes_the_share_of_its_formula() -> None:
