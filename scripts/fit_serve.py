@@ -96,7 +96,7 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "sequence"), 6e-6, 0.5),
             Knob(("engine", name, "interference"), 1.0, 0.1),
             Knob(("engine", name, "polls"), POLLS.get(name, 2.0), 1.0),
-            Knob(("engine", name, "admission"), 0.02, 1.0),
+            Knob(("engine", name, "admission"), 0.02, 0.5),
         )
     ]
     vendors = [
