@@ -45,7 +45,7 @@ def shapes(step: float = 1.0) -> tuple[Any, Any, Any]:
 
 def carrying(*held: Samples) -> Accelerator:
     found = room.grids(held, H20, believed=True)
-    return replace(H20, measured=room.Measured("here", H20, lambda kind: found))
+    return replace(H20, measured=room.Measured("here", H20, found.get))
 
 
 @pytest.fixture(scope="module")
@@ -294,3 +294,11 @@ def test_the_model_stays_untouched_without_measurements() -> None:
     fitted: Callable[[], Calibration] = calibration
     work = made.gemm(256.0, 4096.0, 1024.0)
     assert operator_time(work, H20, FP8).seconds == operator_time(work, H20, FP8, fitted()).seconds
+
+
+def test_the_form_that_the_method_shows_is_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/method.md").read_text(encoding="utf-8")
+    block = text.split("**A file of one's own**")[1].split("```json\n")[1].split("```")[0]
+    rows = read_qualified(lines(tmp_path, block))
+    assert {each.operator for each in rows} == {"gemm", "grouped_gemm", "decode", "all_reduce"}
+    assert qualified(rows, H20) is not None

@@ -111,8 +111,8 @@ def test_a_missing_or_another_package_is_said(monkeypatch: pytest.MonkeyPatch) -
     ("m", "n", "k", "milliseconds"), [(1.0, 4096.0, 7168.0, 0.0150), (1024.0, 4096.0, 7168.0, 0.0620)]
 )
 def test_a_row_of_the_package_comes_back(m: float, n: float, k: float, milliseconds: float) -> None:
-    """Rows of H200, TensorRT-LLM 1.3.0rc20, FP8 in blocks. Another framework may be faster; 1025 rows, which need a wave
-    more, share the node of 1024.
+    """Rows of H200, TensorRT-LLM 1.3.0rc20, FP8 in blocks. Another framework may be faster; 1025 rows, which need
+    a wave more, share the node of 1024.
     """
     chip = accelerator("h200-sxm", catalog.load())
     held = silicon.silicon(chip)

@@ -7,7 +7,7 @@ shape), and beyond the shapes measured it falls to nothing: what is left is the 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -192,20 +192,20 @@ def _nodes(x: Any, axis: Axis) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements of one chip. source: whose; grids: class of operator (`gemm` ...) -> grids by key of `Place`, read
-    when they are first asked for.
+    """Measurements of one chip. source: whose; grids: the grid of a key of `Place`, None where there is none; it may be
+    made when it is first asked for.
     """
 
     source: str
     chip: Accelerator
-    grids: Callable[[str], Mapping[str, Grid]]
+    grids: Callable[[str], Grid | None]
 
     def factor(self, work: Any, precision: Precision | None = None, *, fused: bool = False) -> tuple[Any, Any]:
         """(measured over modelled time, share of it that rests on measured shapes); 1 and 0 far from all of them."""
         log: Any = 0.0
         share: Any = 0.0
         for place in places(work, precision or Precision(), self.chip, fused):
-            held = self.grids(kind_of(place.key)).get(place.key)
+            held = self.grids(place.key)
             if held is not None:
                 ratio, seen = held.at(place.shape)
                 log = log + np.where(place.here, ratio, 0.0)
@@ -216,6 +216,12 @@ class Measured:
 def kind_of(key: str) -> str:
     """Class of operator of a key."""
     return key.split(".")[0]
+
+
+def keys(samples: Samples, accelerator: Accelerator) -> set[str]:
+    """Keys of the tables to which samples may belong."""
+    found = (places(work, samples.precision, accelerator, samples.fused) for work in samples.work)
+    return {place.key for each in found for place in each}
 
 
 def grids(samples: Iterable[Samples], accelerator: Accelerator, believed: bool = False) -> dict[str, Grid]:

@@ -18,7 +18,7 @@ from tonnage import files
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.collectives import Collective
-from tonnage.system.measured import Measured, grids, kind_of
+from tonnage.system.measured import Measured, grids
 from tonnage.system.precision import FORMATS, Precision
 from tonnage.system.samples import SLACK, Samples, decode, gemm, grouped, prefill
 
@@ -174,11 +174,7 @@ def qualified(rows: tuple[Row, ...], accelerator: Accelerator) -> Measured | Non
         raise InputError(problems[:MAX_SHOWN])
     found = grids(samples, chip, believed=True)
     source = "; ".join(sorted({row.software for row in own}))[:200]
-
-    def of(kind: str) -> dict[str, Any]:
-        return {key: held for key, held in found.items() if kind_of(key) == kind}
-
-    return Measured(f"{chip.name} by {source}", chip, of)
+    return Measured(f"{chip.name} by {source}", chip, found.get)
 
 
 def _samples(rows: list[Row]) -> Samples:

@@ -23,7 +23,7 @@ import numpy as np
 from tonnage.errors import InputError, Problem
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.collectives import Collective, Kind
-from tonnage.system.measured import Grid, Measured, grids, kind_of
+from tonnage.system.measured import Grid, Measured, grids, keys, kind_of
 from tonnage.system.precision import Precision
 from tonnage.system.samples import Samples, decode, expert_layer, gemm, pointwise, prefill, scan
 
@@ -101,7 +101,8 @@ class Silicon:
             return
         names = label(rows)
         for name in sorted(set(names.tolist()) - {""}):
-            yield str(name), fastest({column: values[names == name] for column, values in rows.items()})
+            here = np.flatnonzero(names == name)
+            yield str(name), fastest({column: values[here] for column, values in rows.items()})
 
 
 def installed() -> Path:
@@ -414,9 +415,15 @@ def silicon(accelerator: Accelerator, root: Path | None = None, engine: str = ""
         return None
     tables = Silicon(root or installed(), system, engine)
 
-    @functools.cache
-    def read(kind: str) -> dict[str, Grid]:
-        found = itertools.chain.from_iterable(each(tables) for each in _TABLES[kind])
-        return {key: held for key, held in grids(found, accelerator).items() if kind_of(key) == kind}
+    chip = replace(accelerator, measured=None)
 
-    return Measured(f"{PACKAGE} {VERSION}, {system} (NVIDIA, Apache-2.0)", replace(accelerator, measured=None), read)
+    @functools.cache
+    def read(kind: str) -> tuple[Samples, ...]:
+        return tuple(itertools.chain.from_iterable(each(tables) for each in _TABLES[kind]))
+
+    @functools.cache
+    def grid(key: str) -> Grid | None:
+        found = [samples for samples in read(kind_of(key)) if key in keys(samples, chip)]
+        return grids(found, chip).get(key)
+
+    return Measured(f"{PACKAGE} {VERSION}, {system} (NVIDIA, Apache-2.0)", chip, grid)
