@@ -401,8 +401,8 @@ _TABLES: dict[str, tuple[Callable[[Silicon], Iterator[Samples]], ...]] = {
     "all_reduce": (reductions,),
     "all_to_all": (networks, exchanges),
 }
-"""What corrects the model. Not the expert tables: they time whole layers with routing and permutation, 20 to 70 % longer
-than the model at one or two rows an expert, and services are predicted worse with them (docs/lab.md)."""
+"""What corrects the model. Not the expert tables: they time whole layers with routing and permutation, 20 to 70 %
+longer than the model at one or two rows an expert, and services are predicted worse with them (docs/lab.md)."""
 
 
 def silicon(accelerator: Accelerator, root: Path | None = None, engine: str = "") -> Measured | None:
