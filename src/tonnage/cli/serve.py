@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +13,12 @@ from tonnage import units
 from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, Result, finish
 from tonnage.cli.reading import place_of
-from tonnage.cli.serve_answer import PINNED, answer_of, energy
+from tonnage.cli.serve_answer import PINNED, answer_of, brief, energy
 from tonnage.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.serve import Constants, Power, Price, ServeJob, ServePlan, Speculation
+    from tonnage.serve import Constants, Power, Price, PriceList, ServeJob, ServePlan, Speculation
     from tonnage.system import System
 
 
@@ -49,6 +50,7 @@ def serve(
     imbalance: str | None = None,
     price: str | None = None,
     price_list: str | None = None,
+    exchange_rate: str | None = None,
     power_share: str | None = None,
     place: Annotated[str | None, Parameter(name="--in")] = None,
     anchor: Path | None = None,
@@ -70,9 +72,11 @@ def serve(
     ttft
         limit on the mean time to the first token, such as 2s.
     tpot
-        limit on the mean time per output token, such as 50ms.
+        limit on the mean time per output token, such as 50ms; `none` for no limit. 50ms, or the nearest that these
+        chips can keep, if nothing says how fast (no --rate, --concurrency or --batch).
     rate
-        requests that arrive, such as 20/s; the fastest service that carries them is chosen.
+        requests that arrive, such as 20/s; the fastest service that carries them is chosen, and the fewest of these
+        chips that would do are said.
     concurrency
         requests kept in flight in the whole deployment, instead of a rate.
     cache_hit
@@ -110,7 +114,9 @@ def serve(
         of one accelerator, such as $2.10/h; default the catalogue's best match.
     price_list
         what the tokens are sold at, for the margin of a day: a model of the catalogue, such as deepseek-r1, or the
-        list of a day, such as deepseek-v3@2025-03-01.
+        list of a day, such as deepseek-v3@2025-03-01. Lists in CNY alone are taken at --exchange-rate.
+    exchange_rate
+        CNY of one USD, such as 7.1; the catalogue's if not given.
     power_share
         share of its rated power that an accelerator draws, such as 0.8; if not given, all that is provisioned for it
         where that is known, else its whole rating.
@@ -168,22 +174,25 @@ def _serve(
     systems = [System(accelerator(chip, catalog, common.date()), count) for count, chip in fleets]
     systems = serve_measured.measured(systems, inputs["measured"])
     found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, systems[0], place, common)
-    listed = room.price_list(inputs["price_list"], catalog, common.date()) if inputs["price_list"] else None
+    listed = _listed(inputs, catalog, common)
     powers = [_power(catalog, one, drawn, common) for one in systems]
     job = room.ServeJob(arch=load(model, catalog), price=found, power=powers[0], price_list=listed, **asked)
     found_at = anchors(Path(inputs["anchor"]), job, systems, layouts[0], catalog) if inputs["anchor"] else ()
     fitted = [each.constants for each in found_at] or [None] * len(systems)
-    if len(systems) > 1:
-        jobs = [replace(job, power=power) for power in powers]
-        plan = _mixed(jobs, systems, catalog, place, common, quoted, fitted)
-    else:
-        plan = room.plan(job, systems[0], layouts[0], layouts[1], fitted[0], ffn_fixed=layouts[2])
+
+    def planned(asked_job: ServeJob) -> ServePlan:
+        if len(systems) == 1:
+            return room.plan(asked_job, systems[0], layouts[0], layouts[1], fitted[0], ffn_fixed=layouts[2])
+        jobs = [replace(asked_job, power=power) for power in powers]
+        return _mixed(jobs, systems, catalog, place, common, quoted, fitted)
+
+    plan, job, assumed = _usable(job, planned) if inputs["tpot"] is None else (planned(job), job, None)
     more = [fact, *(power.source for power in powers if power is not None)]
     plan = replace(plan, sources=tuple(dict.fromkeys((*plan.sources, *(each for each in more if each)))))
-    title = " + ".join(f"{one.count:,} x {one.accelerator.title}" for one in systems)
+    title = " + ".join(f"{one.count:,} x {brief(one.accelerator.title)}" for one in systems)
     command = command_line(serve, inputs, without=PINNED)
-    answer = answer_of(command, job, title, plan)
-    body = plan.to_json()
+    answer = answer_of(command, job, title, plan, assumed)
+    body = plan.to_json() | {"assumed_tpot": None if assumed is None else job.tpot}
     if inputs["power_share"] and plan.day is None:
         answer = replace(answer, rows=(*answer.rows, *energy(plan)))
     if found_at:
@@ -191,6 +200,43 @@ def _serve(
         answer, body["anchored"] = replace(answer, rows=rows), [each.to_json() for each in found_at]
     answer = serve_measured.told(answer, body, systems)
     return finish(Result("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog), common)
+
+
+USABLE = 0.05
+"""Seconds per output token that are asked for where nobody says how fast: 20 tokens/s, what DeepSeek served a user on
+its published day (20 to 22 tokens/s, 2025-02-27)."""
+
+
+def _usable(job: ServeJob, planned: Callable[[ServeJob], ServePlan]) -> tuple[ServePlan, ServeJob, str | None]:
+    """A plan at a speed that people can use, where nothing says how fast: (plan, job as planned, what was assumed).
+
+    Where these chips cannot keep `USABLE`, the nearest that they can.
+    """
+    from dataclasses import replace
+
+    free = job.rate is None and job.concurrency is None and job.batch is None
+    if not free or job.mode == "prefill" or job.osl < 2:
+        return planned(job), job, None
+    asked = replace(job, tpot=USABLE)
+    plan = planned(asked)
+    if plan.outcome.feasible or plan.outcome.reason == "memory":
+        return plan, asked, f"{units.show_time(USABLE)} per token, for no --tpot is given"
+    if plan.nearest is not None and plan.nearest["tpot"] > USABLE:
+        asked = replace(job, tpot=plan.nearest["tpot"] * 1.01)
+        nearer = planned(asked)
+        if nearer.outcome.feasible:
+            return nearer, asked, f"{units.show_time(asked.tpot or 0.0)} per token: these do not keep the usual 50 ms"
+    return planned(job), job, None
+
+
+def _listed(inputs: dict[str, Any], catalog: Catalog, common: Common) -> PriceList | None:
+    """The list of prices that is asked for."""
+    from tonnage.serve import price_list
+
+    if inputs["price_list"] is None:
+        return None
+    rate = None if inputs["exchange_rate"] is None else units.parse(inputs["exchange_rate"], "number")
+    return price_list(inputs["price_list"], catalog, common.date(), exchange=rate)
 
 
 @dataclass(frozen=True)
@@ -220,7 +266,10 @@ class _Reader:
         """Fields of the job, but for the model and the price."""
         kinds = {"ttft": "time", "tpot": "time", "rate": "rate", "concurrency": "count", "batch": "number"}
         kinds |= {"imbalance": "number"}
-        fields = {name: self.optional(inputs[name], kind, f"--{name}") for name, kind in kinds.items()}
+        given = inputs | ({"tpot": None} if inputs["tpot"] == "none" else {})
+        fields = {name: self.optional(given[name], kind, f"--{name}") for name, kind in kinds.items()}
+        if not 1 <= (self.optional(inputs["exchange_rate"], "number", "--exchange-rate") or 7.0) <= 100:
+            self.problems.append(Problem("expected 1 to 100 CNY of one USD", "--exchange-rate"))
         fields |= {name: self.number(inputs[name], "tokens", f"--{name}") for name in ("isl", "osl")}
         fields["cache_hit"] = self.number(inputs["cache_hit"], "share", "--cache-hit")
         fields["speculative"] = self.speculation(inputs["speculate"])

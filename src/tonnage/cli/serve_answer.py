@@ -12,26 +12,35 @@ if TYPE_CHECKING:
     from tonnage.serve import ServeJob, ServePlan
 
 
-def answer_of(command: str, job: ServeJob, title: str, plan: ServePlan) -> Answer:
-    """The answer to `command`; title: of all accelerators."""
+def brief(title: str) -> str:
+    """A chip's title without what stands in brackets."""
+    return title.partition(" (")[0]
+
+
+def answer_of(command: str, job: ServeJob, title: str, plan: ServePlan, assumed: str | None = None) -> Answer:
+    """The answer to `command`; title: of all accelerators; assumed: what was asked for where nothing was."""
     if not plan.outcome.feasible:
         return _refusal(job, title, plan)
     rows = [
-        ("layout", _layout(plan)),
-        ("memory", _memory(plan)),
+        ("layout", _lead(plan) + _layout(plan)),
+        ("memory", _lead(plan) + _memory(plan)),
         ("speed", _speed(plan)),
+        *_fewest(job, title, plan),
         ("cost", _cost(job, plan)),
         *_day(plan),
-        ("bound by", _bound(plan)),
+        ("bound by", _lead(plan) + _bound(plan)),
         ("doubt", _doubt(plan)),
-        ("assumed", f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"),
+        ("assumed", _assumed(plan, assumed)),
+        *_ends(job, plan, assumed),
+        *_variants(plan),
+        *_launch(plan),
     ]
     tables = tuple(table for table in (_parts(plan), _frontier(plan), _others(plan)) if table.rows)
     return Answer(
         _sentence(job, title, plan),
         tuple(rows),
         tables,
-        hints=(f"{command} {_flags(plan)}  pins this layout; --json has every number",) if plan.layout else (),
+        hints=_hints(command, plan),
         records=plan.frontier,
     )
 
@@ -41,7 +50,11 @@ PINNED = ("chunk", "layout", "prefill_layout", "ffn_layout", "micro_batches", "d
 
 
 def _sentence(job: ServeJob, title: str, plan: ServePlan) -> str:
-    what = f"Yes: {title} serve {job.arch.title} ({plan.weights})"
+    verb = "serves" if title.startswith("1 x ") and not plan.parts else "serve"
+    what = f"Yes: {title} {verb} {job.arch.title} ({_weights(plan)})"
+    if plan.parts and plan.tpot is not None:
+        rate, slow = units.show_number(plan.requests_per_second or 0.0), units.show_time(plan.tpot)
+        return f"{what} at {rate} requests/s in all and at most {slow} per token: {_together(plan)}."
     if plan.mode == "prefill":
         rate = units.show_number(plan.input_tokens_per_second_per_accelerator or 0.0)
         return f"{what}, prefill only: {rate} input tokens/s per accelerator."
@@ -54,6 +67,96 @@ def _sentence(job: ServeJob, title: str, plan: ServePlan) -> str:
     if job.osl < 2:  # nothing follows the first token
         return f"{what} and {units.show_time(plan.ttft or 0.0)} to the one token asked for."
     return f"{what} and {units.show_time(plan.tpot or 0.0)} per token."
+
+
+def _weights(plan: ServePlan) -> str:
+    """Formats of the weights, of each fleet that works where they differ."""
+    busy = [part for part in plan.parts if part["does"] != "idle"]
+    if len({part["weights"] for part in busy}) < 2:
+        return plan.weights
+    return ", ".join(f"{part['weights']} on {brief(part['title'])}" for part in busy)
+
+
+def _together(plan: ServePlan) -> str:
+    """What each of several fleets does, in a clause."""
+    does = {"prefill": "prefill", "decode": "decode", "attention": "have the attention", "FFN": "have the FFN"}
+    clauses = []
+    for part in plan.parts:
+        who, verb = f"{brief(part['title'])}", does.get(part["does"])
+        if part["does"] == "idle":
+            clauses.append(f"{who} stand idle, for they do not keep the limits or do not help")
+        elif verb is not None:
+            clauses.append(f"{who} {verb}")
+        else:
+            clauses.append(f"{who} serve {units.show_number(part['requests_per_second'] or 0.0)}/s by themselves")
+    return ", ".join(clauses)
+
+
+def _hints(command: str, plan: ServePlan) -> tuple[str, ...]:
+    if plan.layout is None or plan.parts:
+        return ("--json has every number",)
+    return (f"{command} {_flags(plan)}  pins this layout; --json has every number",)
+
+
+def _lead(plan: ServePlan) -> str:
+    """Whose figures follow, where several fleets serve."""
+    busy = [part for part in plan.parts if part["does"] not in ("idle", "prefill", "FFN")]
+    if not busy:
+        return ""
+    best = max(busy, key=lambda part: part["requests_per_second"] or 0.0)
+    return f"{brief(best['title'])}: "
+
+
+def _assumed(plan: ServePlan, assumed: str | None) -> str:
+    text = f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"
+    if plan.parts:
+        text = f"{_lead(plan)}{text}"
+    return text if assumed is None else f"{assumed} (--tpot none: no limit); {text}"
+
+
+def _fewest(job: ServeJob, title: str, plan: ServePlan) -> list[tuple[str, str]]:
+    """The fewest accelerators that carry a rate."""
+    if plan.fewest is None or job.rate is None:
+        return []
+    chip = title.partition(" x ")[2]
+    return [("fewest", f"{plan.fewest:,} x {chip} carry {units.show_number(job.rate)} requests/s within the limits")]
+
+
+def _ends(job: ServeJob, plan: ServePlan, assumed: str | None) -> list[tuple[str, str]]:
+    """Both ends of the frontier, where nobody said how fast."""
+    if assumed is None or len(plan.frontier) < 2 or plan.parts:
+        return []
+    most, fast = plan.frontier[0], plan.frontier[-1]
+    text = "; ".join(
+        f"{what} {units.show_time(row['tpot'])} per token at "
+        f"{units.show_number(row['output_tokens_per_second_per_accelerator'])} tokens/s per accelerator ({_where(row)})"
+        for what, row in (("most tokens:", most), ("fastest per user:", fast))
+    )
+    return [("extremes", text)]
+
+
+def _where(row: Mapping[str, Any]) -> str:
+    return str(row["prefill_layout"] + " + " if row["prefill_layout"] else "") + str(row["layout"])
+
+
+def _variants(plan: ServePlan) -> list[tuple[str, str]]:
+    """What was left open, and what it would bring."""
+    parts = [
+        f"{row['change']}: {units.show_number(row['requests_per_second'])} requests/s"
+        + (f" at {units.show_time(row['tpot'])} per token" if row["tpot"] else "")
+        for row in plan.variants
+    ]
+    return [("with", "; ".join(parts))] if parts else []
+
+
+def _launch(plan: ServePlan) -> list[tuple[str, str]]:
+    """What each kind of instance has to be told."""
+    rows = []
+    for row in plan.launch:
+        where = f"{row['chip']} " if "chip" in row else ""
+        many = f" x {row['count']}" if row["count"] > 1 else ""
+        rows.append(("launch", f"{where}{row['role']}{many}, {row['engine']}: {row['flags'] or row['why']}"))
+    return rows
 
 
 def _layout(plan: ServePlan) -> str:
@@ -176,12 +279,14 @@ def _doubt(plan: ServePlan) -> str:
 
 def _flags(plan: ServePlan) -> str:
     """The flags that pin what was chosen: every pool there is, and its layout."""
+    from tonnage.serve.engines import engine
+
     words = [f"--layout {_flag(plan.layout or {})}"]
     if plan.ffn_layout is not None:
         words = ["--afd", *words, f"--ffn-layout {_flag(plan.ffn_layout)}", f"--micro-batches {plan.micro_batches}"]
     if plan.prefill_layout is not None:
         words = ["--disaggregate", *words, f"--prefill-layout {_flag(plan.prefill_layout)}"]
-    if plan.chunk is not None:
+    if plan.chunk is not None and plan.chunk != engine(plan.engine).chunk:
         words.append(f"--chunk {plan.chunk}")
     if plan.mode in ("prefill", "decode"):
         words = [f"--mode {plan.mode}", *words]
@@ -194,7 +299,7 @@ def _flag(own: Mapping[str, Any]) -> str:
 
 
 def _frontier(plan: ServePlan) -> Table:
-    rows = plan.frontier[:: max(1, len(plan.frontier) // 8)]
+    rows = [*plan.frontier[: -1 : max(1, len(plan.frontier) // 8)], *plan.frontier[-1:]]
     cells = tuple(
         (
             units.show_number(row["output_tokens_per_second_per_accelerator"]),
@@ -206,20 +311,29 @@ def _frontier(plan: ServePlan) -> Table:
         for row in rows
     )
     header = ("tokens/s each", "tokens/s a user", "TTFT", "mode", "layout")
-    return Table("throughput against speed per user, limits aside", header, cells)
+    whose = _lead(plan).removesuffix(": ")
+    title = "throughput against speed per user, limits aside" + (f", of {whose}" if whose else "")
+    return Table(title, header, cells)
 
 
 def _parts(plan: ServePlan) -> Table:
     rows = tuple(
         (
             f"{part['count']:,} x {part['chip']}",
-            str(part["does"]),
-            str(part["layout"] or "-"),
+            "by itself" if part["does"] in ("aggregated", "disaggregated") else str(part["does"]),
+            str(f"{part['prefill_layout']} + " if part["prefill_layout"] else "") + str(part["layout"] or "-"),
             units.show_number(part["requests_per_second"] or 0.0),
+            units.show_time(part["tpot"]) if part["tpot"] else "-",
+            _dollars(part["cost_per_million_output_tokens"]),
         )
         for part in plan.parts
     )
-    return Table("what each fleet does", ("fleet", "does", "layout", "requests/s it can"), rows)
+    header = ("fleet", "does", "layout", "requests/s it can", "TPOT", "$ per M output")
+    return Table("what each fleet does", header, rows)
+
+
+def _dollars(value: float | None) -> str:
+    return "-" if value is None else f"${units.show_number(value)}"
 
 
 def _others(plan: ServePlan) -> Table:
@@ -238,15 +352,17 @@ def _others(plan: ServePlan) -> Table:
 
 def _refusal(job: ServeJob, title: str, plan: ServePlan) -> Answer:
     bind = plan.outcome.binds[0]
-    rows = [("bound by", f"{one.what}: {one.text}") for one in plan.outcome.binds]
-    if bind.lift:
-        rows.append(("lifted by", bind.lift))
+    rows = [("also", f"{one.what}: {one.text}") for one in plan.outcome.binds[1:]]
+    rows += [("what would do", one.lift) for one in plan.outcome.binds if one.lift]
     if plan.nearest:
-        near = plan.nearest
-        text = f"TPOT {units.show_time(near['tpot'])}, TTFT {units.show_time(near['ttft'])}"
-        rows.append(
-            ("nearest", f"{text}, {units.show_number(near['requests_per_second'])} requests/s on {near['layout']}")
-        )
-    sentence = f"No: {job.arch.title} on {title} does not keep what is asked: {bind.text}."
+        rows.append(("nearest", _near(plan.nearest)))
+    sentence = f"No: {title} cannot serve {job.arch.title} as asked: {bind.text}."
     tables = (_frontier(plan),) if plan.frontier else ()
     return Answer(sentence, tuple(rows), tables, feasible=False)
+
+
+def _near(row: Mapping[str, Any]) -> str:
+    """The nearest service level that can be kept."""
+    known = [name for name in ("tpot", "ttft") if row[name] is not None and row[name] == row[name]]
+    times = [f"{name.upper()} {units.show_time(row[name])}" for name in known]
+    return f"{', '.join(times)}, {units.show_number(row['requests_per_second'])} requests/s on {_where(row)}"

@@ -55,11 +55,14 @@ def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False) 
         lines += ["", *answer.picture]
     if answer.hints or saved:
         lines.append("")
-    lines += [
-        line for hint in answer.hints for line in textwrap.wrap(f"hint: {hint}", WIDTH, subsequent_indent="      ")
-    ]
+    lines += [line for hint in answer.hints for line in _wrap(f"hint: {hint}", WIDTH, "      ")]
     lines += [f"saved: {path}" for path in saved]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Lines that break between words, never inside a flag."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _paint(text: str, good: bool, color: bool) -> str:
@@ -70,7 +73,7 @@ def _rows(rows: tuple[tuple[str, str], ...]) -> list[str]:
     width = max(len(label) for label, _ in rows) + 2
     lines: list[str] = []
     for label, text in rows:
-        wrapped = textwrap.wrap(text, WIDTH - width - 2) or [""]
+        wrapped = _wrap(text, WIDTH - width - 2) or [""]
         lines.append(f"  {label:<{width}}{wrapped[0]}")
         lines += [" " * (width + 2) + line for line in wrapped[1:]]
     return lines

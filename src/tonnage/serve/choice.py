@@ -16,6 +16,10 @@ KEPT = 5
 LOOKED = 2000
 """Of the points of a mode, best first, those that they are looked for among."""
 
+NEARLY = 0.95
+"""Share of the best throughput that is taken as equal where the wait for the first token is not limited: the shortest
+such wait is chosen. Less than any prediction here is certain of."""
+
 USUAL = 0.02
 """By how much a setting other than the engine's default has to be better to be chosen: what it brings is less certain
 than that, and a default needs no flag (an assumption; half the smallest step of a batch grid)."""
@@ -48,8 +52,17 @@ def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | 
             merit = np.where(fine, merit_of(given, grid), -np.inf)
             index = int(np.argmax(merit))
             if merit[index] > best[0]:
-                best = (float(merit[index]), index, grid)
+                best = (float(merit[index]), _soonest(given, grid, merit, index), grid)
     return best[1], best[2], tried, good
+
+
+def _soonest(given: Setting, grid: Grid, merit: Any, index: int) -> int:
+    """Of two pools where no limit on ttft is asked for: of nearly the best throughputs the one with the lowest ttft. A
+    pool that prefills serves a little more with long queues and large batches of prompts, which nobody would run.
+    """
+    if grid.mode != "disaggregated" or given.job.ttft is not None or given.job.rate is not None:
+        return index
+    return int(np.argmin(np.where(merit >= NEARLY * merit[index], grid.ttft, np.inf)))
 
 
 def merit_of(given: Setting, grid: Grid) -> Any:
@@ -105,8 +118,9 @@ def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any]
         return ()
     rates, users = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     edge = search.frontier(rates, users)
-    step = max(1, -(-len(edge) // 40))
-    return tuple(row_of(given, rows[i][2].at(rows[i][3])) for i in edge[::step])
+    step = max(1, -(-len(edge) // 39))
+    shown = [*edge[:-1:step], edge[-1]]
+    return tuple(row_of(given, rows[i][2].at(rows[i][3])) for i in shown)
 
 
 def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple[dict[str, Any], ...]:

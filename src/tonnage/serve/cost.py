@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tonnage.errors import InputError, Problem, nearest
+from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.layout import Layout
 from tonnage.serve.job import Power, Price, PriceList
 from tonnage.serve.points import Traffic, prefill_only
@@ -106,26 +106,55 @@ def day(
 
 
 def price_list(
-    name: str, catalog: Catalog, as_of: datetime.date | None = None, flag: str = "--price-list"
+    name: str,
+    catalog: Catalog,
+    as_of: datetime.date | None = None,
+    flag: str = "--price-list",
+    exchange: float | None = None,
 ) -> PriceList:
     """The catalogue's list of prices of a model behind an API: the latest known on `as_of`, or on DATE of `NAME@DATE`.
 
-    name: a model (`deepseek-r1`), or the id of a list (`api-deepseek-r1-2025-01-20`). Raises InputError when no list in
-    USD is known, with the nearest name.
+    name: a model (`deepseek-r1`), or the id of a list (`api-deepseek-r1-2025-01-20`). Lists in CNY alone are taken at
+    `exchange` CNY/USD, the catalogue's rate where None; of prices by the hour the lower are. Raises InputError when no
+    whole list is known, with the nearest name.
     """
     asked, _, text = name.partition("@")
     day = _date(text, flag) if text else as_of
     key = _plain(asked)
-    known = [record for record in catalog.api_prices(None, day) if all(part in record for part in _LISTED)]
+    known = [record for record in catalog.api_prices(None, day) if _parts(record)]
     found = [record for record in known if key in _names(record)]
     if not found:
         every = {each for record in known for each in (record.id, *(about.lower() for about in record.about))}
-        message = f'no list of prices in USD for "{asked[:60]}"' + (f" on {day}" if day else "")
+        message = f'no whole list of prices of "{asked[:60]}"' + (f" on {day}" if day else "")
         raise InputError(Problem(message, flag, suggestion=nearest(asked[:60].lower(), every)))
-    best = max(found, key=lambda record: record.date or datetime.date.min)
-    hit, miss, output = (best[part] for part in _LISTED)
-    basis = f"{best.about[0]}, from {best.date}, {best.first.source}"
-    return PriceList(hit.number, miss.number, output.number, basis, (hit.id, miss.id, output.id))
+    best = max(found, key=lambda record: (record.date or datetime.date.min, _LISTED[0] in record))
+    hit, miss, output = (best[part] for part in _parts(best))
+    basis, ids = f"{best.about[0]}, from {best.date}, {best.first.source}", (hit.id, miss.id, output.id)
+    if _LISTED[0] in best:
+        return PriceList(hit.number, miss.number, output.number, basis, ids)
+    rate, fact = _exchange(catalog, day, exchange)
+    basis += ", off-peak hours" if hit.attribute.endswith("offpeak") else ""
+    basis += f", CNY at {rate:g} to the USD"
+    return PriceList(hit.number / rate, miss.number / rate, output.number / rate, basis, (*ids, *fact))
+
+
+def _parts(record: Record) -> tuple[str, ...]:
+    """Attributes of a whole list: in USD, else in CNY, else of off-peak hours; none where one of the three is missing."""
+    for suffix in ("", ".cny", ".cny.offpeak"):
+        named = tuple(part + suffix for part in _LISTED)
+        if all(part in record for part in named):
+            return named
+    return ()
+
+
+def _exchange(catalog: Catalog, day: datetime.date | None, given: float | None) -> tuple[float, tuple[str, ...]]:
+    """(CNY of one USD, id of its fact)."""
+    if given is not None:
+        return given, ()
+    fact = catalog.facts_of("cny", day).get("exchange")
+    if fact is None:
+        raise MissingFact("cny", "exchange", hint="give the rate with --exchange-rate")
+    return fact.number, (fact.id,)
 
 
 def _date(text: str, flag: str) -> datetime.date:

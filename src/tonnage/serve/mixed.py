@@ -104,12 +104,16 @@ def _part(system: System, found: ServePlan, does: str) -> dict[str, Any]:
     idle = does == "idle"
     return {
         "chip": system.accelerator.name,
+        "title": system.accelerator.title,
         "count": system.count,
         "does": does,
         "layout": None if idle else found.layout_text,
+        "prefill_layout": None if idle or does != "disaggregated" else found.prefill_layout_text,
+        "weights": found.weights,
         "requests_per_second": 0.0 if idle else found.requests_per_second,
         "tpot": None if idle else found.tpot,
         "ttft": None if idle else found.ttft,
+        "cost_per_million_output_tokens": None if idle else found.cost_per_million_output_tokens,
     }
 
 
@@ -132,6 +136,7 @@ def _joined(
         lead.output_tokens_per_second_per_accelerator or 1.0
     )
     listed = jobs[0].price_list.facts if jobs[0].price_list else ()
+    launch = [{"chip": part["chip"], **row} for part, one in _working(parts, used) for row in one.launch]
     slowest = max(used, key=lambda one: one.tpot or 0.0)
     return replace(
         lead,
@@ -150,8 +155,17 @@ def _joined(
         price=None if mean is None else "mean of the fleets",
         **_money(jobs[0], used, mean, drawn, share, rate, count),
         parts=parts,
+        launch=tuple(launch),
+        variants=(),
+        fewest=None,
         sources=tuple(dict.fromkeys(fact for system in systems for fact in (*system.accelerator.facts, *listed))),
     )
+
+
+def _working(parts: Sequence[dict[str, Any]], used: Sequence[ServePlan]) -> list[tuple[dict[str, Any], ServePlan]]:
+    """Fleets that work, each with its plan."""
+    busy = [part for part in parts if part["does"] != "idle"]
+    return list(zip(busy, used, strict=False)) if len(used) > 1 else [(busy[0], used[0])]
 
 
 Each = TypeVar("Each", Price, Power)

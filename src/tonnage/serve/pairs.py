@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
+from tonnage.serve.choice import NEARLY
 from tonnage.serve.memory import sequence_bytes
 from tonnage.serve.search import Grid, Setting, decoding, frontier, prefilling
 
@@ -158,6 +159,9 @@ def _best(given: Setting, later: Grid, found: Pairs, fine: NDArray[np.bool_]) ->
     least = np.maximum(found.ttft / (given.job.ttft or np.inf), (given.job.rate or 0.0) / found.rate)
     edges = [_edge(found, later, np.arange(merit.size)), np.array([int(np.argmin(least))])]
     edges.append(_edge(found, later, np.flatnonzero(fine)))
+    if fine.any() and given.job.rate is None:
+        nearly = np.where(merit >= NEARLY * merit.max(), found.ttft, np.inf)
+        edges.append(np.array([int(np.argmin(nearly))]))
     index = np.unique(np.concatenate([best, *edges]))
     return Pairs(**{name: getattr(found, name)[index] for name in Pairs.__annotations__})
 

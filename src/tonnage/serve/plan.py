@@ -13,10 +13,12 @@ from tonnage.errors import FEASIBLE, InputError
 from tonnage.layout import Layout
 from tonnage.serve import afd_search, search
 from tonnage.serve.answer import Speeds, breakdown, describe, memory_of, speeds
+from tonnage.serve.around import fewest, variants
 from tonnage.serve.capacity import show_serving
 from tonnage.serve.choice import alternatives, choose, frontier_of
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
 from tonnage.serve.job import ServeJob, check
+from tonnage.serve.launch import settings
 from tonnage.serve.pairs import Pool, disaggregated
 from tonnage.serve.refusal import refused
 from tonnage.serve.result import DEFINITIONS, ServePlan
@@ -52,9 +54,17 @@ def plan(
     chosen, grid, tried, good = choose(given, grids)
     counted: dict[str, Any] = {"candidates": sum(tried.values()), "feasible": good, "kinds": tried}
     counted["seconds"] = time.perf_counter() - began
+
+    def again(other: Setting) -> tuple[Grid, ...]:
+        return _grids(other, fixed, prefill_fixed, ffn_fixed)
+
+    free = ffn is None and not fixed
+    around, refuse = job.thorough and free, chosen is None or grid is None
+    few = fewest(given, again) if free and (around or refuse) else None
     if chosen is None or grid is None:
-        return refused(given, grids, counted, fixed)
-    return _answer(given, grids, grid.at(chosen), counted)
+        return replace(refused(given, grids, counted, fixed, few), fewest=few)
+    found = _answer(given, grids, grid.at(chosen), counted)
+    return replace(found, fewest=few, variants=variants(given, grid.at(chosen), again) if around else ())
 
 
 def _grids(
@@ -140,6 +150,7 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
         cost_per_million_output_tokens=per_million(job.price, 1 - prefill_share, output or 0.0),
         price=None if job.price is None else job.price.basis,
         **_money(given, point, rate, given_in, output, prefill_share),
+        launch=settings(given, point),
         frontier=frontier_of(given, grids),
         alternatives=alternatives(given, grids, point),
         search=counted,

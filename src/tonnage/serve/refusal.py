@@ -18,10 +18,14 @@ from tonnage.units import show_time
 
 
 def refused(
-    given: Setting, grids: tuple[Grid, ...], counted: dict[str, Any], fixed: Mapping[str, int] | None
+    given: Setting,
+    grids: tuple[Grid, ...],
+    counted: dict[str, Any],
+    fixed: Mapping[str, int] | None,
+    few: int | None = None,
 ) -> ServePlan:
     """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
-    outcome, near = _reasons(given, grids, fixed)
+    outcome, near = _reasons(given, grids, fixed, few)
     empty: dict[str, Any] = dict.fromkeys(
         (
             "ttft",
@@ -68,7 +72,7 @@ def refused(
 
 
 def _reasons(
-    given: Setting, grids: tuple[Grid, ...], fixed: Mapping[str, int] | None
+    given: Setting, grids: tuple[Grid, ...], fixed: Mapping[str, int] | None, few: int | None
 ) -> tuple[Outcome, dict[str, Any] | None]:
     job = given.job
     fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
@@ -79,8 +83,8 @@ def _reasons(
     near = None if point is None else row_of(given, point)
     if not binds:
         text = "each limit alone can be kept, all at once cannot"
-        binds = [Bind("tpot" if job.tpot else "ttft", text, None, _lift(given, near))]
-    binds[0] = replace(binds[0], lift=_lift(given, near))
+        binds = [Bind("tpot" if job.tpot else "ttft", text, None, None)]
+    binds[0] = replace(binds[0], lift=_lift(given, near, few))
     return infeasible(*binds), near
 
 
@@ -104,12 +108,23 @@ def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | No
     if not known.size:
         return None
     if name == "rate":
-        best = float(known.max())
-        text = f"at most {best:.3g} requests/s can be served here, {wanted:g} are asked for"
+        kept = [rate for rate in (_within(given, grid, mask) for grid, mask in fits) if rate > 0]
+        best, inside = (max(kept), " within the other limits") if kept else (float(known.max()), "")
+        text = f"at most {best:.3g} requests/s can be served here{inside}, {wanted:g} are asked for"
         return None if best >= wanted else Bind(name, text, wanted / best)
     best = float(known.min())
-    text = f"the lowest {name} found here is {show_time(best)}, {show_time(wanted)} is asked for"
+    text = f"the lowest {name.upper()} found here is {show_time(best)}, {show_time(wanted)} is asked for"
     return None if best <= wanted else Bind(name, text, best / wanted)
+
+
+def _within(given: Setting, grid: Grid, mask: Any) -> float:
+    """Most requests/s of points that keep the limits on time."""
+    good = mask
+    for name in ("tpot", "ttft"):
+        wanted, value = getattr(given.job, name), getattr(grid, name)
+        if wanted is not None:
+            good = good & ~(value > wanted)
+    return float(np.max(np.where(good & np.isfinite(grid.rate), grid.rate, 0.0), initial=0.0))
 
 
 def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
@@ -131,8 +146,11 @@ def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
     return best[1]
 
 
-def _lift(given: Setting, near: dict[str, Any] | None) -> str | None:
-    """The nearest service level that can be kept, as flags."""
+def _lift(given: Setting, near: dict[str, Any] | None, few: int | None) -> str | None:
+    """More accelerators, or the nearest service level that can be kept, as flags."""
+    title, asked = given.system.accelerator.title.partition(" (")[0], given.job.rate
+    if few is not None and asked is not None:
+        return f"{few:,} x {title}, the fewest found that carry {asked:g} requests/s within the limits"
     if near is None:
         return None
     job, flags = given.job, []
@@ -142,7 +160,7 @@ def _lift(given: Setting, near: dict[str, Any] | None) -> str | None:
         flags.append(f"--ttft {show_time(max(near['ttft'], job.ttft) * 1.01).replace(' ', '')}")
     if job.rate is not None:
         if near["requests_per_second"] < job.rate:
-            chips = int(np.ceil(given.system.count * job.rate / near["requests_per_second"]))
-            return f"{chips} x {given.system.accelerator.title}, or --rate {near['requests_per_second']:.3g}/s"
-        flags.append(f"--rate {job.rate:g}/s")
+            flags.append(f"--rate {near['requests_per_second']:.3g}/s")
+        else:
+            flags.append(f"--rate {job.rate:g}/s")
     return " ".join(flags) + ", the nearest found that can be kept"

@@ -15,7 +15,9 @@ class ServePlan:
     Energy [J]; day: revenue, cost and margin of a day at a price list. Figures that a mode lacks are None.
     With attention and FFN apart `layout` and `memory` are those of the attention ranks, ffn_layout and ffn_memory of
     the FFN ranks, and busy says which share of a step each side and the wire work. chunk: new tokens per step and
-    replica at most, of the ranks that prefill.
+    replica at most, of the ranks that prefill; launch: what each kind of engine instance has to be told (`launch`);
+    variants: what a narrower cache or drafts would bring, where these were left open; fewest: accelerators that carry a
+    given rate.
     """
 
     outcome: Outcome
@@ -64,6 +66,9 @@ class ServePlan:
     ffn_memory: dict[str, float] | None = None
     busy: dict[str, float] | None = None
     chunk: int | None = None
+    launch: tuple[dict[str, Any], ...] = ()
+    variants: tuple[dict[str, Any], ...] = ()
+    fewest: int | None = None
     definitions: tuple[str, ...] = ()
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()
@@ -73,7 +78,10 @@ class ServePlan:
         held = dict(self.__dict__)
         for name in ("outcome", "sources", "evidence"):
             held.pop(name)
-        return held | {name: list(held[name]) for name in ("frontier", "alternatives", "parts", "definitions")}
+        return held | {
+            name: list(held[name])
+            for name in ("frontier", "alternatives", "parts", "launch", "variants", "definitions")
+        }
 
 
 DEFINITIONS = (

@@ -1,0 +1,81 @@
+"""Questions around a plan: how few accelerators carry a load, and what formats and drafts left open would bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tonnage.serve import search
+from tonnage.serve.choice import choose
+from tonnage.serve.job import ACCEPTANCE, ServeJob, Speculation
+from tonnage.serve.search import Grid, Setting
+from tonnage.system import System
+
+Grids = Callable[[Setting], tuple[Grid, ...]]
+
+TRIES = 8
+"""Numbers of accelerators that are tried at most for the fewest."""
+
+
+def best_of(job: ServeJob, given: Setting, count: int, grids: Grids) -> Grid | None:
+    """The best point for `job` on `count` accelerators; None when no point keeps its limits."""
+    setting = search.setting(job, System(given.system.accelerator, count), given.fitted)
+    index, grid, _, _ = choose(setting, grids(setting))
+    return None if index is None or grid is None else grid.at(index)
+
+
+def fewest(given: Setting, grids: Grids) -> int | None:
+    """The fewest accelerators of this kind that carry the rate within the other limits; None where none was found.
+
+    From the requests/s of those there are, in proportion; then up until enough, and down while enough. More are taken
+    to carry no less.
+    """
+    job, wanted = replace(given.job, rate=None, thorough=False), given.job.rate or 0.0
+    now = best_of(job, given, given.system.count, grids) if wanted > 0 else None
+    if now is None:
+        return None
+
+    def carries(count: int) -> bool:
+        found = best_of(job, given, count, grids)
+        return found is not None and float(found.rate) >= wanted
+
+    count, tries = max(int(np.ceil(given.system.count * wanted / float(now.rate))), 1), 0
+    while not carries(count):
+        count, tries = int(np.ceil(count * 1.1)) + 1, tries + 1
+        if tries > TRIES:
+            return None
+    step = max(count // 8, 1)
+    while tries < TRIES and step >= 1:
+        tries += 1
+        if count > step and carries(count - step):
+            count -= step
+        else:
+            step //= 2
+    return count
+
+
+def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[dict[str, Any], ...]:
+    """What the same service would do with a narrower cache, and with drafts of the model's own layers, where the job
+    leaves these open: flag, requests/s, tpot. They are shown, never chosen: the one changes what users get, the other
+    rests on an acceptance that nobody measured here.
+    """
+    job = given.job
+    narrow = "int8" if given.service.die.vendor == "Huawei" else "fp8"
+    mode = chosen.mode if chosen.mode in ("aggregated", "disaggregated") else job.mode
+    same = replace(job, mode=mode, chunk=None if chosen.chunk is None else int(chosen.chunk))
+    changes: list[tuple[str, ServeJob]] = []
+    if job.kv is None and given.formats.kv == "bf16":
+        changes.append((f"--kv {narrow}", replace(same, kv=narrow)))
+    if job.speculative is None and job.arch.mtp is not None and job.mode != "prefill":
+        drafts = Speculation(1, ACCEPTANCE, source="arXiv 2412.19437, section 5.4.3")
+        changes.append((f"--speculate 1@{ACCEPTANCE:g}", replace(same, speculative=drafts)))
+    rows = []
+    for flag, changed in changes:
+        found = best_of(changed, given, given.system.count, grids)
+        if found is not None:
+            tpot = None if np.isnan(found.tpot) else float(found.tpot)
+            rows.append({"change": flag, "requests_per_second": float(found.rate), "tpot": tpot})
+    return tuple(rows)

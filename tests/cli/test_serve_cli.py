@@ -1,0 +1,97 @@
+"""`tonnage serve` and `fit` as people call them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tonnage import cli
+
+
+def run(capsys: pytest.CaptureFixture[str], text: str) -> tuple[int, str]:
+    code = cli.run(text.split())
+    return code, capsys.readouterr().out
+
+
+def asked(capsys: pytest.CaptureFixture[str], text: str) -> dict[str, Any]:
+    code, out = run(capsys, f"serve {text} --json")
+    held: dict[str, Any] = json.loads(out)
+    assert code == (0 if held["outcome"] == "feasible" else 1)
+    return held
+
+
+def test_a_usable_speed_is_assumed_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """50 ms, 20 tokens/s: what DeepSeek's published day gave a user."""
+    found = asked(capsys, "deepseek-r1 --on 16xh20")
+    assert found["assumed_tpot"] == 0.05 and found["tpot"] <= 0.05
+    _, out = run(capsys, "serve deepseek-r1 --on 16xh20")
+    assert "50 ms per token, for no --tpot is given" in out
+    assert "most tokens" in out and "fastest per user" in out
+
+
+def test_no_limit_is_a_word_and_a_load_needs_none(capsys: pytest.CaptureFixture[str]) -> None:
+    free = asked(capsys, "deepseek-r1 --on 16xh20 --tpot none")
+    assert free["assumed_tpot"] is None and free["tpot"] > 0.05
+    loaded = asked(capsys, "llama-3.1-8b --on 1xh100-sxm --concurrency 512")
+    assert loaded["assumed_tpot"] is None
+
+
+def test_chips_too_slow_for_the_usual_get_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, "llama-3.1-405b --on 16xa100-pcie-80gb --isl 1k --osl 256")
+    assert found["outcome"] == "feasible"
+    assert found["tpot"] is not None
+    assert found["assumed_tpot"] == pytest.approx(0.05) or found["assumed_tpot"] > 0.05
+
+
+def test_the_first_sentence_of_a_mixed_fleet_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = run(capsys, "serve deepseek-r1 --on 16xh20 --on 16xascend-910c --tpot 50ms")
+    first = " ".join(out.split("\n\n")[0].split())
+    assert first.startswith("Yes: 16 x H20 SXM 96 GB + 16 x Ascend 910C serve DeepSeek-R1")
+    assert "in all" in first
+    assert "prefill" in first or "by themselves" in first or "stand idle" in first
+
+
+def test_hints_ask_the_same_point_again(capsys: pytest.CaptureFixture[str]) -> None:
+    base = "deepseek-v3 --on 32xh800 --tpot 50ms"
+    for more in ("--afd", "--mode decode", "--mode aggregated", ""):
+        found = asked(capsys, f"{base} {more}")
+        _, out = run(capsys, f"serve {base} {more}")
+        hint = " ".join(out[out.index("hint: tonnage serve") :].split())
+        again = hint.removeprefix("hint: tonnage serve ").partition(" pins this")[0]
+        pinned = asked(capsys, again)
+        assert pinned["layout_text"] == found["layout_text"]
+        assert pinned["requests_per_second"] == pytest.approx(found["requests_per_second"], rel=0.03)
+
+
+def test_prices_in_cny_are_taken_at_a_rate_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """DeepSeek-V4-Pro from 2026-07-15: by the hour, in CNY alone; the catalogue has 7.12 CNY/USD."""
+    text = "deepseek-r1 --on 32xh200 --tpot 50ms --ttft 5s --price-list deepseek-v4-pro"
+    usual, given = asked(capsys, text), asked(capsys, f"{text} --exchange-rate 8")
+    assert "off-peak hours, CNY at 7.12" in usual["day"]["price_list"] and "CNY at 8" in given["day"]["price_list"]
+    ratio = usual["day"]["revenue_per_day"] / given["day"]["revenue_per_day"]
+    assert ratio == pytest.approx(8 / 7.12)
+
+
+def test_the_chunk_of_fit_is_what_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    room = []
+    for chunk in ("2k", "32k"):
+        _, out = run(capsys, f"fit deepseek-r1 --on 16xh20 --engine vllm --chunk {chunk} --json")
+        room.append(json.loads(out)["memory"]["activations"])
+    assert room[0] < room[1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "--mode decode --ttft 1s",
+        "--mode aggregated --afd",
+        "--ffn-layout ep16",
+        "--micro-batches 2",
+        "--chunk 1",
+        "--exchange-rate 0.1",
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(capsys: pytest.CaptureFixture[str], wrong: str) -> None:
+    assert run(capsys, f"serve deepseek-r1 --on 16xh20 {wrong}")[0] == 2

@@ -1,0 +1,130 @@
+"""What an engine is told, and the questions around a plan: fewest accelerators, formats left open."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tonnage import catalog
+from tonnage.model import load
+from tonnage.serve import ServeJob, plan, plan_mixed
+from tonnage.serve.choice import NEARLY, USUAL
+from tonnage.serve.result import ServePlan
+from tonnage.system import System, accelerator
+
+CATALOG = catalog.load()
+R1 = load("deepseek-r1", CATALOG)
+LLAMA = load("meta-llama/Llama-3.1-8B", CATALOG)
+H200 = accelerator("h200", CATALOG)
+H20 = accelerator("h20", CATALOG)
+H100 = accelerator("h100-sxm", CATALOG)
+
+
+def served(layout: dict[str, int] | None = None, prefill: dict[str, int] | None = None, **asked: Any) -> ServePlan:
+    count = asked.pop("count", 16)
+    job = ServeJob(**{"arch": R1, "isl": 4096.0, "osl": 1024.0, "tpot": 0.05, **asked})
+    return plan(job, System(H200, count), layout, prefill)
+
+
+def numbers(flags: str) -> dict[str, int]:
+    return {name: int(value) for name, value in re.findall(r"--([a-z-]+) (\d+)", flags)}
+
+
+def test_sglang_is_told_the_ranks_the_step_and_the_batch_of_all_replicas_together() -> None:
+    found = served({"tp": 2, "dp": 8, "ep": 16}, engine="sglang")
+    flags = found.launch[0]["flags"]
+    told = numbers(flags)
+    assert told["tp-size"] == 16 and told["dp-size"] == 8 and told["ep-size"] == 16
+    assert "--enable-dp-attention" in flags
+    assert told["chunked-prefill-size"] == 8 * (found.chunk or 0)
+    running = (found.batch_per_accelerator or 0.0) * 16
+    assert running - 1e-6 <= told["max-running-requests"] < running + 8
+
+
+def test_vllm_is_told_them_for_each_replica_and_cannot_split_experts_both_ways() -> None:
+    found = served({"tp": 2, "dp": 8, "ep": 16}, engine="vllm", kv="fp8")
+    flags = found.launch[0]["flags"]
+    told = numbers(flags)
+    assert told["tensor-parallel-size"] == 2 and told["data-parallel-size"] == 8
+    assert told["max-num-batched-tokens"] == found.chunk
+    assert "--enable-expert-parallel" in flags and "--kv-cache-dtype fp8" in flags
+    both = served({"tp": 8, "ep": 4, "etp": 2}, engine="vllm").launch[0]
+    assert both["flags"] is None and "experts" in both["why"]
+
+
+def test_tensorrt_llm_gets_yaml_that_is_json() -> None:
+    found = served({"tp": 1, "dp": 16, "ep": 16}, engine="trtllm", kv="fp8")
+    told = json.loads(found.launch[0]["flags"])
+    assert told["tensor_parallel_size"] == 16 == told["moe_expert_parallel_size"]
+    assert told["enable_attention_dp"] is True
+    assert told["kv_cache_config"]["dtype"] == "fp8"
+
+
+def test_each_pool_has_its_own_role_and_count() -> None:
+    found = served(mode="disaggregated", ttft=3.0, count=32, engine="sglang")
+    roles = {row["role"]: row for row in found.launch}
+    assert set(roles) == {"prefill", "decode"}
+    assert found.layout and found.prefill_layout
+    assert roles["prefill"]["count"] == found.prefill_layout["replicas"]
+    assert roles["decode"]["count"] == found.layout["replicas"]
+    assert all(f"--disaggregation-mode {role}" in row["flags"] for role, row in roles.items())
+    assert "chunked" not in roles["decode"]["flags"] and "chunked" in roles["prefill"]["flags"]
+
+
+def test_attention_and_ffn_apart_are_told_how_many_ranks_both_have() -> None:
+    found = served({"tp": 1, "dp": 16}, mode="afd", count=32, micro_batches=2)
+    for row in found.launch:
+        told = json.loads(re.search(r"--additional-config '(.*)'", row["flags"]).group(1))["afd"]  # type: ignore[union-attr]
+        assert told["role"] == row["role"]
+        assert found.ffn_layout is not None
+        assert told["num_attention_ranks"] == 16
+        assert told["num_ffn_ranks"] == found.ffn_layout["tp"] * found.ffn_layout["dp"]
+    three = served({"tp": 1, "dp": 16}, mode="afd", count=32, micro_batches=3)
+    assert all(row["flags"] is None and "two micro-batches" in row["why"] for row in three.launch)
+
+
+def test_mixed_fleets_say_whose_flags_they_are() -> None:
+    job = ServeJob(R1, 4096.0, 1024.0, tpot=0.05)
+    found = plan_mixed([job, job], [System(H20, 32), System(H200, 16)])
+    busy = {part["chip"] for part in found.parts if part["does"] != "idle"}
+    assert {row["chip"] for row in found.launch} == busy
+
+
+def test_the_fewest_carry_the_rate_and_one_step_fewer_do_not() -> None:
+    asked: dict[str, Any] = {"arch": LLAMA, "isl": 1024.0, "osl": 256.0, "tpot": 0.02, "rate": 60.0}
+    found = plan(ServeJob(**asked, thorough=True), System(H100, 64))
+    assert found.outcome.feasible and found.fewest is not None and 1 < found.fewest < 64
+    quick = {name: value for name, value in asked.items() if name != "rate"}
+    rates = [
+        plan(ServeJob(**quick), System(H100, n)).requests_per_second or 0.0 for n in (found.fewest, found.fewest // 2)
+    ]
+    assert rates[0] >= 60.0 > rates[1]
+
+
+def test_too_high_a_rate_is_measured_within_the_other_limits_and_lifted_by_enough() -> None:
+    job = ServeJob(R1, 4096.0, 1024.0, tpot=0.05, rate=20.0)
+    refused = plan(job, System(H20, 16))
+    assert refused.outcome.reason == "rate" and "within the other limits" in refused.outcome.binds[0].text
+    assert refused.fewest is not None
+    assert plan(job, System(H20, refused.fewest)).outcome.feasible
+
+
+def test_what_was_left_open_is_shown_and_not_chosen() -> None:
+    found = served(thorough=True)
+    shown = {row["change"]: row for row in found.variants}
+    assert set(shown) == {"--kv fp8", "--speculate 1@0.85"}
+    assert found.kv == "bf16"
+    assert shown["--kv fp8"]["requests_per_second"] >= (found.requests_per_second or 0.0) * 0.99
+    assert shown["--speculate 1@0.85"]["requests_per_second"] > (found.requests_per_second or 0.0)
+    assert served(thorough=True, kv="fp8").variants[0]["change"].startswith("--speculate")
+
+
+@pytest.mark.parametrize("ttft", [None, 2.0])
+def test_without_a_limit_on_ttft_two_pools_do_not_queue_for_the_last_percent(ttft: float | None) -> None:
+    found = served(mode="disaggregated", count=32, ttft=ttft, thorough=True)
+    best = max(row["requests_per_second"] for row in found.frontier if row["tpot"] <= 0.05)
+    least = NEARLY * (1 - USUAL) * best
+    assert (found.requests_per_second or 0.0) >= least if ttft is None else (found.ttft or 9.0) <= 2.0
