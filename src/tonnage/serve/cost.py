@@ -139,7 +139,7 @@ def price_list(
 
 
 def _parts(record: Record) -> tuple[str, ...]:
-    """Attributes of a whole list: in USD, else in CNY, else of off-peak hours; none where one of the three is missing."""
+    """Attributes of a whole list: in USD, else in CNY, else of off-peak hours; none where one is missing."""
     for suffix in ("", ".cny", ".cny.offpeak"):
         named = tuple(part + suffix for part in _LISTED)
         if all(part in record for part in named):
