@@ -146,7 +146,7 @@ def _variants(plan: ServePlan) -> list[tuple[str, str]]:
         + (f" at {units.show_time(row['tpot'])} per token" if row["tpot"] else "")
         for row in plan.variants
     ]
-    return [("with", "; ".join(parts))] if parts else []
+    return [("with", "; ".join(parts) + " (same layouts)")] if parts else []
 
 
 def _launch(plan: ServePlan) -> list[tuple[str, str]]:
@@ -281,16 +281,22 @@ def _flags(plan: ServePlan) -> str:
     """The flags that pin what was chosen: every pool there is, and its layout."""
     from tonnage.serve.engines import engine
 
-    words = [f"--layout {_flag(plan.layout or {})}"]
+    own = plan.layout or {}
+    words = [f"--layout {_flag(own if plan.ffn_layout else _all(own))}"]
     if plan.ffn_layout is not None:
         words = ["--afd", *words, f"--ffn-layout {_flag(plan.ffn_layout)}", f"--micro-batches {plan.micro_batches}"]
     if plan.prefill_layout is not None:
-        words = ["--disaggregate", *words, f"--prefill-layout {_flag(plan.prefill_layout)}"]
+        words = ["--disaggregate", *words, f"--prefill-layout {_flag(_all(plan.prefill_layout))}"]
     if plan.chunk is not None and plan.chunk != engine(plan.engine).chunk:
         words.append(f"--chunk {plan.chunk}")
     if plan.mode in ("prefill", "decode"):
         words = [f"--mode {plan.mode}", *words]
     return " ".join(words)
+
+
+def _all(own: Mapping[str, Any]) -> dict[str, Any]:
+    """A layout as `--layout` reads it: dp counts the replicas of all instances."""
+    return {**own, "dp": own["dp"] * own["replicas"] if own.get("dp", 1) > 1 else 1}
 
 
 def _flag(own: Mapping[str, Any]) -> str:

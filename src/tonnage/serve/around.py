@@ -58,7 +58,7 @@ def fewest(given: Setting, grids: Grids) -> int | None:
 
 
 def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[dict[str, Any], ...]:
-    """What the same service would do with a narrower cache, and with drafts of the model's own layers, where the job
+    """What the same layouts would do with a narrower cache, and with drafts of the model's own layers, where the job
     leaves these open: flag, requests/s, tpot. They are shown, never chosen: the one changes what users get, the other
     rests on an acceptance that nobody measured here.
     """

@@ -84,8 +84,8 @@ class ServeJob:
     None; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; thorough: whether other chunks are tried too, more
-    batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; price: what an
-    accelerator costs; power: what it draws; price_list: what the tokens are sold at.
+    batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; price:
+    what an accelerator costs; power: what it draws; price_list: what the tokens are sold at.
     """
 
     arch: Architecture

@@ -64,7 +64,27 @@ def plan(
     if chosen is None or grid is None:
         return replace(refused(given, grids, counted, fixed, few), fewest=few)
     found = _answer(given, grids, grid.at(chosen), counted)
-    return replace(found, fewest=few, variants=variants(given, grid.at(chosen), again) if around else ())
+    if not around:
+        return replace(found, fewest=few)
+    own, ahead, behind = _pinned(job, grid.at(chosen))
+
+    def same(other: Setting) -> tuple[Grid, ...]:
+        return _grids(other, own, ahead, behind)
+
+    return replace(found, fewest=few, variants=variants(given, grid.at(chosen), same))
+
+
+def _pinned(job: ServeJob, point: Grid) -> tuple[dict[str, int], dict[str, int] | None, dict[str, int] | None]:
+    """Layouts of a point as they would be given: own, of a prefill pool, of FFN ranks."""
+    named = ("tp", "pp", "ep", "etp") if job.arch.moe else ("tp", "pp")
+    apart = point.ffn is not None
+
+    def of(layout: Layout, names: tuple[str, ...]) -> dict[str, int]:
+        return {name: int(getattr(layout, name)) for name in names}
+
+    own = of(point.layout, ("tp", "dp") if apart else named)
+    ahead = None if point.ahead is None else of(point.ahead, named)
+    return own, ahead, None if point.ffn is None else of(point.ffn, ("tp", "dp"))
 
 
 def _grids(
