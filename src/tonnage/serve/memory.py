@@ -76,6 +76,11 @@ class Memory:
         apart = np.minimum(self.pool * self.state_share / state, self.pool * (1 - self.state_share) / keys)
         return np.where(np.asarray(self.state) > 0, apart, self.pool / self.sequence)
 
+    def decoding(self, filled: Numbers = 1.0) -> Numbers:
+        """Sequences that decode at once; filled: share of them where a pool of recurrent states is what limits."""
+        apart = np.asarray(self.state) > 0 if self.state_share is not None else np.asarray(False)
+        return self.sequences * np.where(apart, filled, 1.0)
+
     def used(self, sequences: Numbers) -> Numbers:
         """Bytes used with that many sequences."""
         return self.weights + self.activations + self.buffers + sequences * self.sequence

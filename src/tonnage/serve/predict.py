@@ -208,7 +208,7 @@ def _most(group: Group) -> Array:
             held = decode_memory(*rank, context=context, drafts=traffic.drafts, mtp=traffic.own_layers)
         else:
             held = memory(*rank, context=context, tokens=float(kind.chunk), mtp=traffic.own_layers)
-        most = np.minimum(held.sequences, kind.running)
+        most = np.minimum(held.decoding(service.tuning.filled), kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
     return np.maximum(found, 1.0)
 

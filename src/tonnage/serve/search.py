@@ -150,7 +150,7 @@ def held(given: Setting, layout: Layout, *, decoding: bool = True, tokens: Any =
 
 def most(given: Setting, layout: Layout, room: Memory) -> Array:
     """Sequences that run at once on an attention replica: by memory, and by the engine's limit."""
-    fits = np.floor(np.asarray(room.sequences, dtype=float))
+    fits = np.floor(np.asarray(room.decoding(given.service.tuning.filled), dtype=float))
     return np.asarray(np.minimum(fits, given.engine.running * np.asarray(layout.pp)))
 
 

@@ -27,8 +27,9 @@ class Tuning:
     sequence and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank
     over the mean; together: how far replicas that share experts prefill at the same time; polls: steps that a request
     waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
-    the scheduler, per request; acceptance: of a drafted token of random text, which benchmarks without a data set
-    send; that of real text is `job.ACCEPTANCE`.
+    the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
+    recurrent states has room; acceptance: of a drafted token of random text, which benchmarks without a data set send;
+    that of real text is `job.ACCEPTANCE`.
     """
 
     gemm: Numbers = 1.0
@@ -48,6 +49,7 @@ class Tuning:
     together: Numbers = 1.0
     polls: Numbers = 1.0
     admission: Numbers = 0.02
+    filled: Numbers = 1.0
     acceptance: Numbers = 0.6
 
 
@@ -64,7 +66,7 @@ _SHARED = (
     "together",
     "acceptance",
 )
-_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission")
+_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "filled")
 
 
 ADMISSION = 0.01
