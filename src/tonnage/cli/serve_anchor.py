@@ -58,16 +58,18 @@ def anchors(
             problems.append(Problem(str(reason), place))
     if problems:
         raise InputError(problems[:20])
-    return tuple(_anchor(system, held[system.accelerator.name]) for system in systems)
+    return tuple(_anchor(system, held[system.accelerator.name], job) for system in systems)
 
 
-def _anchor(system: System, points: list[Measured]) -> Anchor:
+def _anchor(system: System, points: list[Measured], job: ServeJob) -> Anchor:
     from tonnage.serve import anchored, level
+    from tonnage.serve.anchor import Like
 
     chip, title = system.accelerator.name, system.accelerator.title
     if not points:
         return Anchor(chip, title, 0, None, None)
-    found = anchored(points)
+    mode = None if job.mode in ("auto", "afd") else job.mode
+    found = anchored(points, like=Like(mode, job.weights, job.speculative is not None))
     return Anchor(chip, title, len(points), level(found), found)
 
 

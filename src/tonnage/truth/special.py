@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from tonnage.serve.anchor import UNLIKE
 from tonnage.truth.score import Prediction, abs_error, split
 from tonnage.truth.scored import RATE
 from tonnage.truth.table import Row
@@ -93,10 +94,10 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def anchored_rows(rows: Sequence[Prediction], anchors: int = 3) -> list[Prediction]:
-    """The rest of each sweep when `anchors` of its points are known: ours, scaled by their mean log error.
+    """The rest of each sweep when `anchors` of its points are known: ours, scaled by the level that those show.
 
     A sweep is what shares source, model, chip, engine and metric and has at least twice as many points as anchors; its
-    anchors are spread evenly over its published values.
+    anchors are spread evenly over what is predicted, as somebody who has not measured yet would choose them.
     """
     sweeps: dict[tuple[str, ...], list[Prediction]] = {}
     for row in rows:
@@ -105,11 +106,24 @@ def anchored_rows(rows: Sequence[Prediction], anchors: int = 3) -> list[Predicti
     for sweep in sweeps.values():
         if len(sweep) < 2 * anchors:
             continue
-        ordered = sorted(sweep, key=lambda row: (row.published, row.id))
-        known = {round(place) for place in np.linspace(0, len(ordered) - 1, anchors)}
-        level = math.exp(-float(np.mean([ordered[place].log_error for place in known])))
-        made += [row.scaled(row.predicted * level) for place, row in enumerate(ordered) if place not in known]
+        ordered = sorted(sweep, key=lambda row: (row.predicted, row.id))
+        places = {round(place) for place in np.linspace(0, len(ordered) - 1, anchors)}
+        known = [ordered[place] for place in sorted(places)]
+        rest = [row for place, row in enumerate(ordered) if place not in places]
+        made += [row.scaled(row.predicted * math.exp(-_level(row, known))) for row in rest]
     return made
+
+
+def _level(row: Prediction, known: Sequence[Prediction]) -> float:
+    """Mean log error of the known points, each by how much it is like this one: exp(-2) for each of mode, formats and
+    speculation that differs (as `serve.anchor` has it), and the inverse ratio of what is predicted for the two.
+    """
+    other = [
+        sum(row.tags.get(tag) != one.tags.get(tag) for tag in ("mode", "precision", "speculation")) for one in known
+    ]
+    apart = [abs(math.log(row.predicted / one.predicted)) for one in known]
+    weight = np.exp(-UNLIKE * np.array(other, dtype=float) - np.array(apart))
+    return float((weight * [one.log_error for one in known]).sum() / weight.sum())
 
 
 def median_over(rows: Sequence[Prediction], key: Callable[[Prediction], str]) -> tuple[float, float]:
