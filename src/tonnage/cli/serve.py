@@ -135,7 +135,7 @@ def serve(
     inputs["in"] = inputs.pop("place")
     read = _Reader([])
     asked = read.job(inputs)
-    fleets = [read.fleet(text) for text in on]
+    fleets = read.fleets(on, asked["mode"] == "afd")
     quoted = read.optional(price, "price", "--price")
     drawn = None if power_share is None else read.share(power_share, "--power-share")
     named = ((layout, "--layout"), (prefill_layout, "--prefill-layout"), (ffn_layout, "--ffn-layout"))
@@ -143,7 +143,7 @@ def serve(
     if ffn_layout is not None and not (afd or mode == "afd"):
         read.problems.append(Problem("needs attention and FFN apart (--afd)", "--ffn-layout"))
     for given, flag in named:
-        if given is not None and len(on) > 1:
+        if given is not None and len(fleets) > 1:
             read.problems.append(Problem("cannot be given for several --on: each has a layout of its own", flag))
     inputs["in"] = place_of(place, common, read.problems)
     if read.problems:
@@ -312,6 +312,14 @@ class _Reader:
         except InputError as error:
             self.problems.extend(error.problems)
             return None
+
+    def fleets(self, texts: tuple[str, ...], apart: bool) -> list[tuple[int, str]]:
+        """(how many, of which chip) of each `--on`; those of one chip are one fleet, but for two sides that are apart."""
+        read = [self.fleet(text) for text in texts]
+        if apart:
+            return read
+        chips = dict.fromkeys(chip for _, chip in read)
+        return [(sum(count for count, own in read if own == chip), chip) for chip in chips]
 
     def fleet(self, text: str) -> tuple[int, str]:
         try:

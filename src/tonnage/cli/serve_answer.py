@@ -26,7 +26,7 @@ def answer_of(command: str, job: ServeJob, title: str, plan: ServePlan, assumed:
         ("memory", _lead(plan) + _memory(plan)),
         ("speed", _speed(plan)),
         *_fewest(job, title, plan),
-        ("cost", _cost(job, plan)),
+        ("cost", _cost(plan)),
         *_day(plan),
         ("bound by", _lead(plan) + _bound(plan)),
         ("doubt", _doubt(plan)),
@@ -215,8 +215,8 @@ def _speed(plan: ServePlan) -> str:
     return ", ".join(parts)
 
 
-def _cost(job: ServeJob, plan: ServePlan) -> str:
-    if job.price is None or plan.price is None:
+def _cost(plan: ServePlan) -> str:
+    if plan.price is None or plan.price_per_accelerator is None:
         return "unpriced: no price is known for all of these chips; give one with --price"
     parts = []
     named = [("input", plan.cost_per_million_input_tokens), ("output", plan.cost_per_million_output_tokens)]
@@ -225,7 +225,7 @@ def _cost(job: ServeJob, plan: ServePlan) -> str:
     for name, value in named:
         if value is not None:
             parts.append(f"${units.show_number(value)} per M {name} tokens")
-    return f"{', '.join(parts)} at {units.show_price(job.price.value)} ({job.price.basis})"
+    return f"{', '.join(parts)} at {units.show_price(plan.price_per_accelerator)} ({plan.price})"
 
 
 def _day(plan: ServePlan) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import permutations
 from typing import Any, TypeVar
 
-from tonnage.errors import InputError, Outcome, Problem, infeasible
+from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
+from tonnage.serve.across import across
 from tonnage.serve.cost import day, input_costs, per_million
 from tonnage.serve.job import Power, Price, ServeJob
 from tonnage.serve.plan import ServePlan, plan
@@ -20,30 +21,62 @@ from tonnage.system import System
 def plan_mixed(
     jobs: Sequence[ServeJob], systems: Sequence[System], fitted: Sequence[Constants | None] | None = None
 ) -> ServePlan:
-    """The better of: every fleet serves by itself, or one prefills for another (requests per second within the limits).
+    """The better of: every fleet serves by itself, or one prefills for another (requests per second within the limits;
+    with a rate to carry, the lowest tpot).
 
-    jobs: the same job for each of `systems`, with the price of its accelerators; fitted: as in `plan`, of each.
-    Rates per accelerator are over all
-    accelerators of all fleets; ttft and tpot are those of the slowest part. With prefill on one kind and decode on
-    another, requests per second are the lesser of what the two can do, and the cache goes over the slower NIC. `parts`
-    says what each fleet does.
+    jobs: the same job for each of `systems`, with the price of its accelerators; fitted: as in `plan`, of each. A rate
+    or a concurrency is that of all fleets together. Rates per accelerator are over all accelerators of all fleets; tpot
+    is that of the slowest part. `parts` says what each fleet does.
     """
     began = time.perf_counter()
     levels = list(fitted or [None] * len(systems))
     if jobs[0].apart:
         return _attention_and_ffn(jobs, systems, levels)
-    alone = [plan(job, system, fitted=own) for job, system, own in zip(jobs, systems, levels, strict=True)]
-    best = _beside(jobs, systems, alone)
-    for first, second in permutations(range(len(systems)), 2):
-        pair = _split(jobs, systems, levels, first, second)
-        if pair is not None and (best is None or (pair.requests_per_second or 0) > (best.requests_per_second or 0)):
-            best = pair
-    if best is None:
-        worst = [bind for one in alone for bind in one.outcome.binds]
-        return replace(alone[0], outcome=infeasible(*worst) if worst else Outcome("memory"))
-    counted = {"candidates": sum(one.search["candidates"] for one in alone)}
-    counted["feasible"] = sum(one.search["feasible"] for one in alone)
+    free = [plan(replace(job, rate=None), one, fitted=own) for job, one, own in zip(jobs, systems, levels, strict=True)]
+    found = [] if jobs[0].mode == "disaggregated" else [_beside(jobs, systems, levels, free)]
+    if jobs[0].mode in ("auto", "disaggregated") and jobs[0].concurrency is None and jobs[0].batch is None:
+        pairs = permutations(range(len(systems)), 2)
+        found += [_split(jobs, systems, levels, free, first, second) for first, second in pairs]
+    if jobs[0].mode == "disaggregated":
+        found.append(_beside(jobs, systems, levels, free))
+    good = [one for one in found if one is not None]
+    if not good:
+        return _refused(jobs[0], systems, free)
+    best = max(good, key=lambda one: _merit(jobs[0], one))
+    counted = {name: sum(one.search[name] for one in free) for name in ("candidates", "feasible")}
     return replace(best, search={**counted, "seconds": time.perf_counter() - began})
+
+
+def _merit(job: ServeJob, one: ServePlan) -> float:
+    """Throughput; with a rate to carry, speed per user."""
+    return -(one.tpot or 0.0) if job.rate is not None else one.requests_per_second or 0.0
+
+
+def _refused(job: ServeJob, systems: Sequence[System], free: Sequence[ServePlan]) -> ServePlan:
+    """What binds each fleet; the nearest service level and its lift are those of the fleet that is nearest to it."""
+    served = [one.requests_per_second or 0.0 for one in free]
+    if job.rate is not None and any(served):
+        text = f"at most {sum(served):.3g} requests/s can be served by all fleets within the other limits"
+        bind = Bind(
+            "rate", f"{text}, {job.rate:g} are asked for", job.rate / sum(served), f"--rate {sum(served):.3g}/s"
+        )
+        return replace(free[served.index(max(served))], outcome=infeasible(bind), layout=None, launch=(), variants=())
+    order = sorted(range(len(free)), key=lambda i: (free[i].nearest is None, _missed(free[i])))
+    binds = [
+        replace(bind, text=f"{_brief(systems[i])}: {bind.text}", lift=bind.lift if i == order[0] else None)
+        for i in order
+        for bind in free[i].outcome.binds
+    ]
+    return replace(free[order[0]], outcome=infeasible(*binds) if binds else Outcome("memory"))
+
+
+def _missed(one: ServePlan) -> float:
+    """By how much the worst limit is missed."""
+    return max((bind.by for bind in one.outcome.binds if bind.by is not None), default=float("inf"))
+
+
+def _brief(system: System) -> str:
+    return system.accelerator.title.partition(" (")[0]
 
 
 def _attention_and_ffn(
@@ -66,42 +99,75 @@ def _attention_and_ffn(
     return max(found, key=lambda one: (one.outcome.feasible, one.requests_per_second or 0.0))
 
 
-def _beside(jobs: Sequence[ServeJob], systems: Sequence[System], alone: Sequence[ServePlan]) -> ServePlan | None:
-    """All fleets that can keep the limits, side by side; those that cannot stand idle, and are counted."""
-    good = [i for i, one in enumerate(alone) if one.outcome.feasible]
-    if not good:
+def _beside(
+    jobs: Sequence[ServeJob], systems: Sequence[System], levels: Sequence[Constants | None], free: Sequence[ServePlan]
+) -> ServePlan | None:
+    """All fleets that can keep the limits, side by side; those that cannot stand idle, and are counted.
+
+    free: their plans with no rate. A rate is shared in proportion to what each can do, so that all are equally busy; a
+    concurrency in proportion to the bandwidth of their memories, which is what decode lives on.
+    """
+    good = [i for i, one in enumerate(free) if one.outcome.feasible]
+    alone = list(free)
+    if jobs[0].concurrency is not None:
+        alone = _sharing(jobs, systems, levels)
+        good = [i for i, one in enumerate(alone) if one.outcome.feasible]
+    able = sum(alone[i].requests_per_second or 0.0 for i in good)
+    if not good or (jobs[0].rate is not None and able < jobs[0].rate):
         return None
+    if jobs[0].rate is not None:
+        for i in good:
+            part = jobs[0].rate * (free[i].requests_per_second or 0.0) / able
+            alone[i] = plan(replace(jobs[i], rate=part), systems[i], fitted=levels[i])
+        if not all(alone[i].outcome.feasible for i in good):
+            return None
     lead = max(good, key=lambda i: alone[i].requests_per_second or 0.0)
     rate = sum(alone[i].requests_per_second or 0.0 for i in good)
     parts = tuple(_part(systems[i], alone[i], alone[i].mode if i in good else "idle") for i in range(len(systems)))
     return _joined(jobs, systems, [alone[i] for i in good], alone[lead], rate, parts)
 
 
+def _sharing(
+    jobs: Sequence[ServeJob], systems: Sequence[System], levels: Sequence[Constants | None]
+) -> list[ServePlan]:
+    """Plans of all fleets with their part of the requests in flight."""
+    able = [system.count * system.accelerator.bandwidth for system in systems]
+    return [
+        plan(replace(job, concurrency=max((job.concurrency or 1.0) * own / sum(able), 1.0)), system, fitted=level)
+        for job, system, level, own in zip(jobs, systems, levels, able, strict=True)
+    ]
+
+
 def _split(
     jobs: Sequence[ServeJob],
     systems: Sequence[System],
     levels: Sequence[Constants | None],
+    free: Sequence[ServePlan],
     first: int,
     second: int,
 ) -> ServePlan | None:
-    """Prefill on one kind, decode on the other; None when either cannot keep its limit."""
-    prefill = replace(jobs[first], mode="prefill", tpot=None, rate=None, concurrency=None)
-    decode = replace(jobs[second], mode="decode", ttft=None, rate=None, concurrency=None)
-    ahead = plan(prefill, systems[first], fitted=levels[first])
-    behind = plan(decode, systems[second], fitted=levels[second])
-    if not (ahead.outcome.feasible and behind.outcome.feasible):
+    """Prefill on one kind, decode on another, and what else can keep the limits beside; None when no pair can.
+
+    A rate is carried by the pair alone.
+    """
+    pair = across((jobs[first], jobs[second]), (systems[first], systems[second]), (levels[first], levels[second]))
+    if pair is None:
         return None
-    able, wanted = ahead.requests_per_second or 0.0, behind.requests_per_second or 0.0
-    rate = min(0.9 * able, wanted)
-    lead = replace(behind, mode="disaggregated", ttft=ahead.ttft, ttft_low=ahead.ttft_low, ttft_high=ahead.ttft_high)
+    ahead, behind = pair.ahead, pair.behind
+    wide = (ahead.ttft_high or 1.0) / (ahead.ttft or 1.0)
+    lead = replace(behind, mode="disaggregated", ttft=pair.ttft, ttft_low=pair.ttft / wide, ttft_high=pair.ttft * wide)
     lead = replace(lead, prefill_layout=ahead.layout, prefill_layout_text=ahead.layout_text)
+    others = [i for i in range(len(systems)) if i not in (first, second)]
+    helping = [i for i in others if free[i].outcome.feasible and jobs[0].rate is None]
     parts = [_part(systems[first], ahead, "prefill"), _part(systems[second], behind, "decode")]
-    parts += [_part(s, behind, "idle") for i, s in enumerate(systems) if i not in (first, second)]
-    return _joined(jobs, systems, [ahead, behind], lead, rate, tuple(parts))
+    parts += [_part(systems[i], free[i], free[i].mode) for i in helping]
+    parts += [_part(systems[i], behind, "idle") for i in others if i not in helping]
+    rate = pair.rate + sum(free[i].requests_per_second or 0.0 for i in helping)
+    return _joined(jobs, systems, [ahead, behind, *(free[i] for i in helping)], lead, rate, tuple(parts))
 
 
 def _part(system: System, found: ServePlan, does: str) -> dict[str, Any]:
-    idle = does == "idle"
+    idle, whole = does == "idle", does not in ("attention", "FFN")
     return {
         "chip": system.accelerator.name,
         "title": system.accelerator.title,
@@ -113,7 +179,7 @@ def _part(system: System, found: ServePlan, does: str) -> dict[str, Any]:
         "requests_per_second": 0.0 if idle else found.requests_per_second,
         "tpot": None if idle else found.tpot,
         "ttft": None if idle else found.ttft,
-        "cost_per_million_output_tokens": None if idle else found.cost_per_million_output_tokens,
+        "cost_per_million_output_tokens": None if idle or not whole else found.cost_per_million_output_tokens,
     }
 
 
@@ -136,7 +202,7 @@ def _joined(
         lead.output_tokens_per_second_per_accelerator or 1.0
     )
     listed = jobs[0].price_list.facts if jobs[0].price_list else ()
-    launch = [{"chip": part["chip"], **row} for part, one in _working(parts, used) for row in one.launch]
+    launch = [{"chip": _whose(part, parts, row), **row} for part, one in _working(parts, used) for row in one.launch]
     slowest = max(used, key=lambda one: one.tpot or 0.0)
     return replace(
         lead,
@@ -153,6 +219,8 @@ def _joined(
         cost_per_million_input_tokens=per_million(mean, share, given),
         cost_per_million_output_tokens=per_million(mean, 1 - share, output),
         price=None if mean is None else "mean of the fleets",
+        price_per_accelerator=None if mean is None else mean.value,
+        batch_per_accelerator=sum((one.batch_per_accelerator or 0.0) * one.accelerators for one in used) / count,
         **_money(jobs[0], used, mean, drawn, share, rate, count),
         parts=parts,
         launch=tuple(launch),
@@ -166,6 +234,12 @@ def _working(parts: Sequence[dict[str, Any]], used: Sequence[ServePlan]) -> list
     """Fleets that work, each with its plan."""
     busy = [part for part in parts if part["does"] != "idle"]
     return list(zip(busy, used, strict=False)) if len(used) > 1 else [(busy[0], used[0])]
+
+
+def _whose(part: dict[str, Any], parts: Sequence[dict[str, Any]], row: dict[str, Any]) -> str:
+    """The chip that a kind of instance is told to run on."""
+    ffn = [one["chip"] for one in parts if one["does"] == "FFN" and row["role"] == "ffn"]
+    return str(ffn[0] if ffn else part["chip"])
 
 
 Each = TypeVar("Each", Price, Power)

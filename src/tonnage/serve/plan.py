@@ -63,7 +63,7 @@ def plan(
     few = fewest(given, again) if free and (around or refuse) else None
     if chosen is None or grid is None:
         return replace(refused(given, grids, counted, fixed, few), fewest=few)
-    found = _answer(given, grids, grid.at(chosen), counted)
+    found = answer(given, grids, grid.at(chosen), counted)
     if not around:
         return replace(found, fewest=few)
     own, ahead, behind = _pinned(job, grid.at(chosen))
@@ -132,7 +132,8 @@ def _two_pools(
         return None
 
 
-def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[str, Any]) -> ServePlan:
+def answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[str, Any]) -> ServePlan:
+    """The plan of one point of `grids`, which give its frontier and alternatives."""
     exact = speeds(given, point)
     job, count = given.job, float(given.accelerators)
     sigma = _doubt(given, point)
@@ -169,6 +170,7 @@ def _answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[
         cost_per_million_input_tokens=per_million(job.price, prefill_share, given_in or 0.0),
         cost_per_million_output_tokens=per_million(job.price, 1 - prefill_share, output or 0.0),
         price=None if job.price is None else job.price.basis,
+        price_per_accelerator=None if job.price is None else job.price.value,
         **_money(given, point, rate, given_in, output, prefill_share),
         launch=settings(given, point),
         frontier=frontier_of(given, grids),

@@ -1,0 +1,101 @@
+"""Several kinds of chips under one service: who does what, how a rate is shared, and what a first token waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tonnage import catalog
+from tonnage.model import load
+from tonnage.serve import Price, ServeJob, plan, plan_mixed
+from tonnage.serve.result import ServePlan
+from tonnage.system import System, accelerator
+
+CATALOG = catalog.load()
+R1 = load("deepseek-r1", CATALOG)
+H20, H200, H800 = (accelerator(name, CATALOG) for name in ("h20", "h200-sxm", "h800-sxm"))
+ASCEND = accelerator("ascend-910c", CATALOG)
+JOB = ServeJob(R1, 4096.0, 1024.0, tpot=0.05)
+FLEETS = [System(H20, 16), System(ASCEND, 16)]
+
+
+def conserved(found: ServePlan, isl: float = 4096.0, osl: float = 1024.0) -> None:
+    """Tokens in and out are those of the same requests."""
+    requests = found.requests_per_second
+    given, made = found.input_tokens_per_second_per_accelerator, found.output_tokens_per_second_per_accelerator
+    assert requests and given and made
+    assert given * found.accelerators == pytest.approx(requests * isl)
+    assert made * found.accelerators == pytest.approx(requests * osl)
+    assert found.batch_per_accelerator is not None and found.tpot is not None
+    decoding = found.batch_per_accelerator * found.accelerators  # Little's law: requests/s x time of decode
+    assert decoding == pytest.approx(requests * (osl - 1) * found.tpot, rel=0.02)
+
+
+def test_the_other_kind_prefills_and_a_first_token_waits_for_all_there_is() -> None:
+    found = plan_mixed([JOB, JOB], FLEETS)
+    assert [part["does"] for part in found.parts] == ["prefill", "decode"]
+    assert found.ttft is not None and found.tpot is not None
+    ahead = found.parts[0]
+    assert found.ttft > ahead["ttft"] + found.tpot
+    assert ahead["requests_per_second"] >= (found.requests_per_second or 0.0) / 0.9 * (1 - 1e-9)
+    conserved(found)
+
+
+def test_a_limit_on_the_first_token_counts_queue_and_transfer() -> None:
+    found = plan_mixed([replace(JOB, ttft=1.0)] * 2, FLEETS)
+    assert found.outcome.feasible and found.ttft is not None and found.ttft <= 1.0
+    free = plan_mixed([JOB, JOB], FLEETS)
+    assert (found.requests_per_second or 0.0) <= (free.requests_per_second or 0.0) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("asked", [1.0, 4.0])
+def test_a_rate_is_carried_once_by_all_fleets_together(asked: float) -> None:
+    found = plan_mixed([replace(JOB, rate=asked)] * 2, FLEETS)
+    assert found.outcome.feasible and found.requests_per_second == pytest.approx(asked)
+    assert found.tpot is not None and found.tpot <= 0.05
+
+
+def test_a_rate_that_is_too_high_says_how_much_there_is() -> None:
+    found = plan_mixed([replace(JOB, rate=500.0)] * 2, FLEETS)
+    assert found.outcome.reason == "rate"
+    assert found.outcome.binds[0].lift is not None
+
+
+def test_a_concurrency_is_shared_and_not_given_to_each() -> None:
+    found = plan_mixed([replace(JOB, tpot=None, concurrency=64.0)] * 2, FLEETS)
+    assert found.outcome.feasible and found.batch_per_accelerator is not None
+    assert found.batch_per_accelerator * found.accelerators <= 64.0 * (1 + 1e-6)
+
+
+def test_what_neither_prefills_nor_decodes_for_another_serves_by_itself() -> None:
+    fleets = [System(H20, 16), System(H200, 16), System(H800, 16)]
+    found = plan_mixed([JOB] * 3, fleets)
+    pair = plan_mixed([JOB] * 2, fleets[1:])
+    alone = plan(JOB, fleets[0])
+    assert sorted(part["does"] for part in found.parts) == ["aggregated", "decode", "prefill"]
+    sums = (pair.requests_per_second or 0.0) + (alone.requests_per_second or 0.0)
+    assert found.requests_per_second == pytest.approx(sums)
+
+
+def test_each_kind_that_cannot_is_named_and_one_way_out_is_given() -> None:
+    found = plan_mixed([replace(JOB, tpot=0.003)] * 2, FLEETS)
+    assert not found.outcome.feasible
+    assert {bind.text.partition(":")[0] for bind in found.outcome.binds} == {"H20 SXM 96 GB", "Ascend 910C"}
+    assert sum(bind.lift is not None for bind in found.outcome.binds) == 1
+
+
+def test_the_bill_is_at_the_mean_price_that_is_said() -> None:
+    prices = [replace(JOB, price=Price(value / 3600, "as given")) for value in (1.0, 3.0)]
+    found = plan_mixed(prices, [System(H20, 32), System(H800, 16)])
+    assert found.price_per_accelerator == pytest.approx((32 * 1.0 + 16 * 3.0) / 48 / 3600)
+    into, out = found.cost_per_million_input_tokens, found.cost_per_million_output_tokens
+    assert into and out and found.requests_per_second
+    bill = found.requests_per_second * (4096 * into + 1024 * out) / 1e6
+    assert bill == pytest.approx((32 * 1.0 + 16 * 3.0) / 3600)
+
+
+def test_attention_and_ffn_are_told_to_their_own_chips() -> None:
+    found = plan_mixed([replace(JOB, mode="afd")] * 2, [System(H20, 32), System(H800, 16)])
+    roles = {part["does"].lower(): part["chip"] for part in found.parts}
+    assert {row["role"]: row["chip"] for row in found.launch} == roles
