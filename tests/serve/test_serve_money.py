@@ -61,9 +61,9 @@ def deepseeks_job() -> tuple[ServeJob, float]:
 
 
 def test_deepseeks_day_takes_the_nodes_that_deepseek_says() -> None:
-    """226.75 nodes on average over a day of changing load. Measured: 215 in the best layout (5 % fewer), 269 in the
-    published one (32-way prefill, 144-way decode; 19 % more: at 144 ranks what each keeps for activations limits the
-    batch). 25 % is the worst error of the six published wide expert-parallel rates on Hopper (their mean is 9 %)."""
+    """226.75 nodes on average over a day of changing load. Measured: 209 in the best layout (8 % fewer), 211 in the
+    published one (32-way prefill, 144-way decode; 7 % fewer). 25 % is the worst error of the
+    six published wide expert-parallel rates on Hopper (their mean is 9 %)."""
     job, requests = deepseeks_job()
     nodes = number("avg_nodes")
     count = int(nodes * number("chips_per_node"))

@@ -140,7 +140,7 @@ def tuning(
     engines: Sequence[Engine], die: Accelerator, precision: Precision, fitted: Constants | None = None
 ) -> Tuning:
     """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
-    those of SGLang, a vendor without any the mean of the others' (ROCm's and CANN's are known).
+    those of SGLang; on the chips of a vendor without any, operators take as long as they take alone.
     """
     found = fitted or constants()
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
