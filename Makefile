@@ -17,7 +17,7 @@ $(VENV)/.core: requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core requirements-test.lock
-	@$(PIP) install --constraint requirements-test.lock --editable '.[test]'
+	@$(PIP) install --no-compile --constraint requirements-test.lock --editable '.[test]'
 	@touch $@
 
 setup: $(VENV)/.core  ## create .venv from the lock file and install tonnage into it
