@@ -37,6 +37,8 @@ def test_a_slow_kernel_makes_a_slow_service_and_the_answer_says_whose_it_is(
     with_it = answer([*ASKED, "--measured", str(slow), "-o", str(saved)], capsys)
     assert with_it["tpot"] > 2 * plain["tpot"]
     assert with_it["measured"] == {"h20-96gb": "h20-96gb by bench 1"}
+    assert 0.5 < with_it["measured_share"] < 1.0
+    assert plain["measured_share"] is None
     assert with_it["inputs"]["measured"] == [str(slow)]
     assert "measured" not in plain
     again = answer(["rerun", str(saved), "--json", "--quiet"], capsys)

@@ -274,7 +274,9 @@ def _doubt(plan: ServePlan) -> str:
     low, high = plan.output_tokens_per_second_per_accelerator_low, plan.output_tokens_per_second_per_accelerator_high
     if low is not None and high is not None:
         parts.append(f"output {units.show_number(low)} to {units.show_number(high)} tokens/s")
-    return f"{', '.join(parts)} (90 %); {plan.evidence}"
+    held = plan.measured_share
+    kernels = "" if held is None else f"; {held:.0%} of the time in kernels measured on the chip, the rest modelled"
+    return f"{', '.join(parts)} (90 %); {plan.evidence}{kernels}"
 
 
 def _flags(plan: ServePlan) -> str:

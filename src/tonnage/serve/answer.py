@@ -166,6 +166,17 @@ def breakdown(given: Setting, found: Speeds) -> dict[str, float]:
     return {name: value / total for name, value in rows.items() if value > 0}
 
 
+def measured_share(given: Setting, found: Speeds) -> float | None:
+    """Share of the time in kernels, collectives not counted, that rests on shapes measured on the chip; None where the
+    chip has no measurements, and with attention and FFN apart.
+    """
+    steps = [(part, often) for part, often in ((found.decode, 1.0), (found.mixed, found.weight)) if part is not None]
+    if given.service.die.measured is None or not steps:
+        return None
+    whole = sum(_number(part.gemm + part.experts + part.attention + part.pointwise) * often for part, often in steps)
+    return sum(_number(part.measured) * often for part, often in steps) / whole
+
+
 def _apart(given: Setting, turn: Turn, found: AfdPoint) -> dict[str, float]:
     """Shares of a step with attention and FFN apart, of what holds it up: the side or wire that is always busy, or all
     in a row where a single micro-batch takes as long as all.

@@ -12,7 +12,7 @@ import numpy as np
 from tonnage.errors import FEASIBLE, InputError
 from tonnage.layout import Layout
 from tonnage.serve import afd_search, search
-from tonnage.serve.answer import Speeds, breakdown, describe, memory_of, speeds
+from tonnage.serve.answer import Speeds, breakdown, describe, measured_share, memory_of, speeds
 from tonnage.serve.around import fewest, variants
 from tonnage.serve.capacity import show_serving
 from tonnage.serve.choice import alternatives, choose, frontier_of
@@ -167,6 +167,7 @@ def answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[s
         batch_per_accelerator=exact.batch,
         memory=memory_of(given, point),
         breakdown=breakdown(given, exact),
+        measured_share=measured_share(given, exact),
         cost_per_million_input_tokens=per_million(job.price, prefill_share, given_in or 0.0),
         cost_per_million_output_tokens=per_million(job.price, 1 - prefill_share, output or 0.0),
         price=None if job.price is None else job.price.basis,

@@ -17,7 +17,7 @@ class ServePlan:
     the FFN ranks, and busy says which share of a step each side and the wire work. chunk: new tokens per step and
     replica at most, of the ranks that prefill; launch: what each kind of engine instance has to be told (`launch`);
     variants: what a narrower cache or drafts would bring, where these were left open; fewest: accelerators that carry a
-    given rate.
+    given rate; measured_share: of the time in kernels, what rests on shapes measured on the chip.
     """
 
     outcome: Outcome
@@ -70,6 +70,7 @@ class ServePlan:
     launch: tuple[dict[str, Any], ...] = ()
     variants: tuple[dict[str, Any], ...] = ()
     fewest: int | None = None
+    measured_share: float | None = None
     definitions: tuple[str, ...] = ()
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()

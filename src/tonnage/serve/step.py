@@ -34,7 +34,7 @@ class Parts:
     gemm: dense matrices; experts: routed experts; attention: cores and scans; pointwise: norms, activations, look-ups;
     reduce: collectives of tensor parallelism; exchange: dispatch and combine of expert parallelism; pipeline: sends
     between stages; kernels: how many are launched; sequences: how many the engine's scheduler handles; arithmetic: of
-    the routed experts at the datasheet rate.
+    the routed experts at the datasheet rate; measured: of the first four, what rests on shapes measured on the chip.
     """
 
     gemm: Numbers = 0.0
@@ -47,6 +47,7 @@ class Parts:
     kernels: Numbers = 0.0
     sequences: Numbers = 0.0
     arithmetic: Numbers = 0.0
+    measured: Numbers = 0.0
 
 
 def parts(
@@ -69,12 +70,15 @@ def parts(
     spent = dict.fromkeys(("gemm", "experts", "attention", "pointwise"), np.asarray(0.0))
     launched: Numbers = 0.0
     arithmetic: Numbers = np.asarray(0.0)
+    measured: Numbers = np.asarray(0.0)
     for operator in shard(whole, layout, sequence_parallel=False, imbalance=service.tuning.imbalance):
         work: Any = operator
         timing = operator_time(work, service.die, service.precision)
         count = operator.count if operator.block != MTP or passes is None else operator.count * passes
         name = _CLASS.get(operator.kind, "pointwise")
         spent[name] = spent[name] + timing.seconds * count
+        if service.die.measured is not None:
+            measured = measured + timing.seconds * timing.measured * count
         launched = launched + count
         if name == "experts":
             peak = rate(service.die, service.precision.weights(operator.part).compute).value
@@ -89,6 +93,7 @@ def parts(
         kernels=launched,
         sequences=sum(load.sequences for load in loads),
         arithmetic=arithmetic,
+        measured=measured,
     )
 
 
