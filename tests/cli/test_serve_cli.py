@@ -91,7 +91,49 @@ def test_the_chunk_of_fit_is_what_is_asked(capsys: pytest.CaptureFixture[str]) -
         "--micro-batches 2",
         "--chunk 1",
         "--exchange-rate 0.1",
+        "--price $-1/h",
+        "--price $0/h",
+        "--imbalance 0.5",
+        "--imbalance 1e9",
+        "--batch 0",
+        "--batch 1e12",
+        "--rate 1e300/s",
+        "--rate 1/s --batch 3",
+        "--concurrency 1e12",
+        "--concurrency 8 --batch 3",
+        "--disaggregate --concurrency 64",
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(capsys: pytest.CaptureFixture[str], wrong: str) -> None:
     assert run(capsys, f"serve deepseek-r1 --on 16xh20 {wrong}")[0] == 2
+
+
+def test_two_flags_of_one_chip_are_one_fleet(capsys: pytest.CaptureFixture[str]) -> None:
+    twice = run(capsys, "serve deepseek-r1 --on 8xh20 --on 8xh20")[1].splitlines()
+    once = run(capsys, "serve deepseek-r1 --on 16xh20")[1].splitlines()
+    assert twice[0] == once[0]
+
+
+def test_a_mixed_fleet_is_priced_at_what_its_bill_says(capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "serve deepseek-r1 --on 16xh20 --on 16xh800 --tpot 50ms")[1]
+    assert "mean of the fleets" in text and "at $1.55/h" in text
+
+
+def test_a_model_without_layers_that_draft_is_said_to_need_another(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(run(capsys, "serve llama-3.1-8b --on 1xh100-sxm --speculate 3@0.8")[1].split())
+    assert "by a model beside it" in text and "--speculative-draft-model-path DRAFT_MODEL" in text
+    own = " ".join(run(capsys, "serve deepseek-r1 --on 16xh20 --speculate 1@0.85")[1].split())
+    assert "by the model's own layers" in own and "DRAFT_MODEL" not in own
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("deepseek-r1 --on 16xh20 --batch 1e5", "sequences per accelerator are asked for"),
+        ("llama-3.1-8b --on 1xh200 --disaggregate", "not in two pools"),
+        ("qwen3-235b-a22b --on 8xascend-910b", "--weights int8"),
+    ],
+)
+def test_what_does_not_fit_is_said_as_it_is(capsys: pytest.CaptureFixture[str], asked: str, words: str) -> None:
+    code, text = run(capsys, f"serve {asked}")[:2]
+    assert code == 1 and words in " ".join(text.split())

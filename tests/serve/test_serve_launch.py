@@ -10,7 +10,7 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import load
-from tonnage.serve import ServeJob, plan, plan_mixed
+from tonnage.serve import ServeJob, Speculation, plan, plan_mixed
 from tonnage.serve.choice import NEARLY, USUAL
 from tonnage.serve.result import ServePlan
 from tonnage.system import System, accelerator
@@ -128,3 +128,51 @@ def test_without_a_limit_on_ttft_two_pools_do_not_queue_for_the_last_percent(ttf
     best = max(row["requests_per_second"] for row in found.frontier if row["tpot"] <= 0.05)
     least = NEARLY * (1 - USUAL) * best
     assert (found.requests_per_second or 0.0) >= least if ttft is None else (found.ttft or 9.0) <= 2.0
+
+
+def test_tensorrt_llm_is_given_layouts_that_it_has_and_a_pin_that_it_has_not_is_refused_by_name() -> None:
+    free = served(engine="trtllm", kv="bf16")
+    assert free.launch[0]["flags"] is not None
+    pinned = served({"tp": 2, "dp": 8, "ep": 16}, engine="trtllm", kv="bf16")
+    assert pinned.layout_text == "tp2,ep16,dp8" and pinned.launch[0]["flags"] is None
+
+
+def test_vllm_ascend_hands_the_cache_over_by_its_own_connector() -> None:
+    job = ServeJob(R1, 4096.0, 1024.0, tpot=0.05, mode="disaggregated")
+    rows = plan(job, System(accelerator("ascend-910c", CATALOG), 32)).launch
+    told = {row["role"]: json.loads(re.search(r"--kv-transfer-config '(.*)'", row["flags"])[1]) for row in rows}  # type: ignore[index]
+    assert {row["kv_connector"] for row in told.values()} == {"MooncakeConnectorV1"}
+    assert told["prefill"]["kv_role"] == "kv_producer" and told["decode"]["kv_role"] == "kv_consumer"
+
+
+@pytest.mark.parametrize("engine", ["sglang", "vllm", "trtllm"])
+def test_a_cache_that_an_engine_does_not_keep_has_no_flags(engine: str) -> None:
+    found = served({"tp": 1, "dp": 16, "ep": 16}, engine=engine, kv="int8").launch[0]
+    assert found["flags"] is None and "int8" in found["why"]
+
+
+@pytest.mark.parametrize("engine", ["sglang", "vllm", "trtllm"])
+def test_drafts_of_another_model_name_it(engine: str) -> None:
+    asked = {"speculative": Speculation(3, 0.8, "draft"), "engine": engine, "tpot": 0.05}
+    own = plan(ServeJob(LLAMA, 4096.0, 1024.0, **asked), System(H100, 1)).launch[0]["flags"]  # type: ignore[arg-type]
+    assert "DRAFT_MODEL" in own and "mtp" not in own.lower()
+
+
+def test_engines_that_do_not_understand_each_other_are_named() -> None:
+    job = ServeJob(R1, 4096.0, 1024.0, tpot=0.05)
+    found = plan_mixed([job, job], [System(H20, 16), System(accelerator("ascend-910c", CATALOG), 16)])
+    assert {row["role"] for row in found.launch} == {"prefill", "decode"}
+    assert all("sglang and vllm-ascend" in row["why"] and row["flags"] for row in found.launch)
+
+
+def test_with_a_rate_first_tokens_of_two_pools_do_not_wait_for_nothing() -> None:
+    """With chips to spare the prefill pool is not chosen by its order in a table."""
+    found = served(mode="disaggregated", rate=4.0, tpot=None, count=64, thorough=True)
+    assert found.ttft is not None and found.ttft < 1.5
+
+
+def test_one_token_does_not_wait_for_thousands_of_others() -> None:
+    found = plan(ServeJob(R1, 4096.0, 1.0, thorough=True), System(H20, 16))
+    assert found.tpot is None and found.ttft is not None and found.ttft < 10.0
+    most = max(row["requests_per_second"] for row in found.frontier)
+    assert (found.requests_per_second or 0.0) >= NEARLY * (1 - USUAL) * most

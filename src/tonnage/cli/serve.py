@@ -105,7 +105,8 @@ def serve(
     micro_batches
         batches that take turns between attention and FFN ranks, such as 3; chosen if not given.
     speculate
-        tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers.
+        tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers, or by a small
+        model beside it where it has none.
     batch
         sequences in flight per accelerator, where it is given.
     imbalance
@@ -136,7 +137,7 @@ def serve(
     read = _Reader([])
     asked = read.job(inputs)
     fleets = read.fleets(on, asked["mode"] == "afd")
-    quoted = read.optional(price, "price", "--price")
+    quoted = read.price(price)
     drawn = None if power_share is None else read.share(power_share, "--power-share")
     named = ((layout, "--layout"), (prefill_layout, "--prefill-layout"), (ffn_layout, "--ffn-layout"))
     layouts = [read.layout(given, flag) for given, flag in named]
@@ -176,7 +177,10 @@ def _serve(
     found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, systems[0], place, common)
     listed = _listed(inputs, catalog, common)
     powers = [_power(catalog, one, drawn, common) for one in systems]
-    job = room.ServeJob(arch=load(model, catalog), price=found, power=powers[0], price_list=listed, **asked)
+    arch = load(model, catalog)
+    if asked["speculative"] is not None and arch.mtp is None:
+        asked["speculative"] = replace(asked["speculative"], method="draft")
+    job = room.ServeJob(arch=arch, price=found, power=powers[0], price_list=listed, **asked)
     found_at = anchors(Path(inputs["anchor"]), job, systems, layouts[0], catalog) if inputs["anchor"] else ()
     fitted = [each.constants for each in found_at] or [None] * len(systems)
 
@@ -255,6 +259,13 @@ class _Reader:
     def optional(self, text: str | None, kind: str, flag: str) -> Any:
         return None if text is None else self.number(text, kind, flag)
 
+    def price(self, text: str | None) -> float | None:
+        """A price above nothing."""
+        value: float | None = self.optional(text, "price", "--price")
+        if value is not None and not value > 0:
+            self.problems.append(Problem(f"expected more than nothing, such as $2.10/h, got {text}", "--price"))
+        return value
+
     def share(self, text: str, flag: str) -> float:
         """A share above 0 and at most 1."""
         value = float(self.number(text, "share", flag))
@@ -314,7 +325,7 @@ class _Reader:
             return None
 
     def fleets(self, texts: tuple[str, ...], apart: bool) -> list[tuple[int, str]]:
-        """(how many, of which chip) of each `--on`; those of one chip are one fleet, but for two sides that are apart."""
+        """(how many, of which chip) of each `--on`; those of one chip are one fleet, but for sides that are apart."""
         read = [self.fleet(text) for text in texts]
         if apart:
             return read

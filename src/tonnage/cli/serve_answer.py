@@ -30,12 +30,12 @@ def answer_of(command: str, job: ServeJob, title: str, plan: ServePlan, assumed:
         *_day(plan),
         ("bound by", _lead(plan) + _bound(plan)),
         ("doubt", _doubt(plan)),
-        ("assumed", _assumed(plan, assumed)),
+        ("assumed", _assumed(job, plan, assumed)),
         *_ends(job, plan, assumed),
         *_variants(plan),
         *_launch(plan),
     ]
-    tables = tuple(table for table in (_parts(plan), _frontier(plan), _others(plan)) if table.rows)
+    tables = tuple(table for table in (_parts(plan), _frontier(plan), _others(job, plan)) if table.rows)
     return Answer(
         _sentence(job, title, plan),
         tuple(rows),
@@ -107,8 +107,12 @@ def _lead(plan: ServePlan) -> str:
     return f"{brief(best['title'])}: "
 
 
-def _assumed(plan: ServePlan, assumed: str | None) -> str:
+def _assumed(job: ServeJob, plan: ServePlan, assumed: str | None) -> str:
     text = f"{plan.engine}; weights {plan.weights} ({plan.why}), cache {plan.kv}"
+    if job.speculative is not None:
+        whose = "the model's own layers" if job.speculative.method == "mtp" else "a model beside it, priced as free"
+        text += f"; {float(job.speculative.tokens):g} drafted a step by {whose}"
+        text += f", each accepted at {float(job.speculative.acceptance):.0%}"
     if plan.parts:
         text = f"{_lead(plan)}{text}"
     return text if assumed is None else f"{assumed} (--tpot none: no limit); {text}"
@@ -156,7 +160,8 @@ def _launch(plan: ServePlan) -> list[tuple[str, str]]:
         where = f"{row['chip']} " if "chip" in row else ""
         many = f" x {row['count']}" if row["count"] > 1 else ""
         rows.append(("launch", f"{where}{row['role']}{many}, {row['engine']}: {row['flags'] or row['why']}"))
-    return rows
+    both = dict.fromkeys(row["why"] for row in plan.launch if row["flags"] and row["why"])
+    return [*rows, *(("", why) for why in both)]
 
 
 def _layout(plan: ServePlan) -> str:
@@ -344,7 +349,7 @@ def _dollars(value: float | None) -> str:
     return "-" if value is None else f"${units.show_number(value)}"
 
 
-def _others(plan: ServePlan) -> Table:
+def _others(job: ServeJob, plan: ServePlan) -> Table:
     cells = tuple(
         (
             units.show_number(row["requests_per_second"]),
@@ -355,7 +360,15 @@ def _others(plan: ServePlan) -> Table:
         )
         for row in plan.alternatives
     )
-    return Table("next best", ("requests/s", "TPOT", "TTFT", "mode", "layout"), cells)
+    title = "next best"
+    served = plan.requests_per_second or 0.0
+    if (
+        plan.mode == "disaggregated"
+        and job.rate is None
+        and any(row["requests_per_second"] > served for row in plan.alternatives)
+    ):
+        title += "; those that serve more let first tokens wait longer, for less than 5 % of the requests"
+    return Table(title, ("requests/s", "TPOT", "TTFT", "mode", "layout"), cells)
 
 
 def _refusal(job: ServeJob, title: str, plan: ServePlan) -> Answer:

@@ -104,7 +104,8 @@ def first_token(
     first: Setting, second: Setting, grid: Grid, rate: NDArray[np.float64], behind: Grid
 ) -> NDArray[np.float64]:
     """Mean time to the first token [s]: prefill, its queue (M/D/1), admission, the cache over the slower side's NICs,
-    and one step of what decodes."""
+    and one step of what decodes.
+    """
     load = np.minimum(rate / np.maximum(grid.rate, 1e-12), 1 - 1e-9)
     moved = float(sequence_bytes(first.job.arch, first.formats.kv, Layout(), first.traffic.isl))
     nics: Any = np.minimum(

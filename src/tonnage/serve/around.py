@@ -19,6 +19,9 @@ Grids = Callable[[Setting], tuple[Grid, ...]]
 TRIES = 8
 """Numbers of accelerators that are tried at most for the fewest."""
 
+MOST = 10**9
+"""Accelerators that are looked among."""
+
 
 def best_of(job: ServeJob, given: Setting, count: int, grids: Grids) -> Grid | None:
     """The best point for `job` on `count` accelerators; None when no point keeps its limits."""
@@ -43,7 +46,9 @@ def fewest(given: Setting, grids: Grids) -> int | None:
         return found is not None and float(found.rate) >= wanted
 
     count, tries = max(int(np.ceil(given.system.count * wanted / float(now.rate))), 1), 0
-    while not carries(count):
+    while count > MOST or not carries(count):
+        if count > MOST:
+            return None
         count, tries = int(np.ceil(count * 1.1)) + 1, tries + 1
         if tries > TRIES:
             return None
@@ -76,6 +81,7 @@ def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[dict[str, Any]
     for flag, changed in changes:
         found = best_of(changed, given, given.system.count, grids)
         if found is not None:
-            tpot = None if np.isnan(found.tpot) else float(found.tpot)
-            rows.append({"change": flag, "requests_per_second": float(found.rate), "tpot": tpot})
+            tpot = None if np.isnan(found.tpot) or job.osl < 2 else float(found.tpot)
+            rate = float(found.rate) if job.rate is None else min(float(found.rate), job.rate)
+            rows.append({"change": flag, "requests_per_second": rate, "tpot": tpot})
     return tuple(rows)

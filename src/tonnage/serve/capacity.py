@@ -243,8 +243,9 @@ def _lack(arch: Architecture, system: System, how: Formats, figures: Mapping[str
         f"{show_memory(max(lacking, 0.0))} more than an engine may use"
     )
     room = figures["reported"] * 0.9 - figures["buffers"] - figures["activations"]
-    narrower = {"bf16": "fp8", "fp16": "fp8", "fp8": "w4a16", "int8": "w4a16"}.get(how.weights)
-    if narrower and figures["weights"] / (2 if narrower == "fp8" else 1.9) < room:
+    halved = next((name for name in ("fp8", "int8") if name in system.accelerator.rates), "w4a16")
+    narrower = {"bf16": halved, "fp16": halved, "fp8": "w4a16", "int8": "w4a16"}.get(how.weights)
+    if narrower and figures["weights"] / (1.9 if narrower == "w4a16" else 2) < room:
         return Bind("memory", text, max(lacking, 0.0), f"--weights {narrower}")
     return Bind("memory", text, max(lacking, 0.0))
 

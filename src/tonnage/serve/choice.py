@@ -57,12 +57,18 @@ def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | 
 
 
 def _soonest(given: Setting, grid: Grid, merit: Any, index: int) -> int:
-    """Of two pools where no limit on ttft is asked for: of nearly the best throughputs the one with the lowest ttft. A
-    pool that prefills serves a little more with long queues and large batches of prompts, which nobody would run.
+    """Of two pools where no limit on ttft is asked for: of nearly the best merits the one with the lowest ttft. A pool
+    that prefills serves a little more with long queues and large batches of prompts, which nobody would run. So where
+    one token is all that is asked for, whose wait no time per token limits.
     """
-    if grid.mode != "disaggregated" or given.job.ttft is not None or given.job.rate is not None:
+    if given.job.ttft is not None or (grid.mode != "disaggregated" and given.job.osl >= 2):
         return index
-    return int(np.argmin(np.where(merit >= NEARLY * merit[index], grid.ttft, np.inf)))
+    return int(np.argmin(np.where(merit >= nearly(merit[index]), grid.ttft, np.inf)))
+
+
+def nearly(best: Any) -> Any:
+    """The least merit that is taken as equal to `best`, which is below zero where a time is the merit."""
+    return np.where(best >= 0, NEARLY * best, best / NEARLY)
 
 
 def merit_of(given: Setting, grid: Grid) -> Any:

@@ -129,10 +129,24 @@ def check(job: ServeJob) -> None:
     for name, limit in (("--ttft", job.ttft), ("--tpot", job.tpot), ("--rate", job.rate)):
         if limit is not None and not limit > 0:
             problems.append(Problem(f"expected more than zero, got {limit:g}", name))
-    if job.concurrency is not None and not job.concurrency >= 1:
-        problems.append(Problem(f"expected at least 1, got {job.concurrency:g}", "--concurrency"))
+    if job.rate is not None and job.rate > 1e9:
+        problems.append(Problem(f"expected at most 1e9 requests/s, got {job.rate:g}", "--rate"))
+    if job.concurrency is not None and not 1 <= job.concurrency <= 1e9:
+        problems.append(Problem(f"expected 1 to 1e9, got {job.concurrency:g}", "--concurrency"))
+    if job.batch is not None and not 0 < job.batch <= 1e6:
+        problems.append(Problem(f"expected more than 0, to 1e6, got {job.batch:g}", "--batch"))
+    if job.imbalance is not None and not 1 <= job.imbalance <= 1000:
+        message = f"expected 1 (the hottest rank has the mean load) to 1000, got {job.imbalance:g}"
+        problems.append(Problem(message, "--imbalance"))
+    if job.rate is not None and job.batch is not None:
+        problems.append(Problem("give either a rate or a batch, not both", "--batch"))
+    if job.concurrency is not None and job.batch is not None:
+        problems.append(Problem("give either a concurrency or a batch, not both", "--batch"))
     if job.rate is not None and job.concurrency is not None:
         problems.append(Problem("give either a rate or a concurrency, not both", "--rate"))
+    if job.mode == "disaggregated" and (job.concurrency is not None or job.batch is not None):
+        message = "two pools are sized for a rate, or for all they can do; leave it out or take --mode aggregated"
+        problems.append(Problem(message, "--batch" if job.concurrency is None else "--concurrency"))
     if job.afd and job.mode not in ("disaggregated", "afd"):
         problems.append(Problem(f"attention and FFN apart are for decode, not for mode {job.mode}", "--afd"))
     if job.mode in ("decode", "afd") and job.ttft is not None:

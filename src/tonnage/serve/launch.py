@@ -1,9 +1,9 @@
 """What an engine has to be told to run a plan as it was priced: parallelism, tokens of a step, batch, formats.
 
 Names are those of the engines' own documentation: vLLM's "Engine Arguments", SGLang's "Server Arguments", the YAML of
-`trtllm-serve --config`, and the README of vLLM's plugin for attention and FFN apart (vllm-project/afd-plugin). Where an
-engine cannot be told so, the reason stands instead. SGLang divides the tokens of a step and the running requests over
-its attention replicas, vLLM and TensorRT-LLM count them for each.
+`trtllm-serve --config`, the tutorials of vLLM Ascend, and the README of vLLM's plugin for attention and FFN apart
+(vllm-project/afd-plugin). Where an engine cannot be told so, the reason stands instead. SGLang divides the tokens of a
+step and the running requests over its attention replicas, vLLM and TensorRT-LLM count them for each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import numpy as np
 
 from tonnage.layout import Layout
 from tonnage.serve.search import Grid, Setting
+
+DRAFTS = "DRAFT_MODEL"
+"""Stands for the path of a draft model, where the model has no layers of its own that draft."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ def _cannot(given: Setting, one: Instance, sides: tuple[int, int], turns: int) -
         return "prompts shared by ranks (cp) are set differently in each engine's version"
     if name == "trtllm" and int(own.dp) > 1 and int(own.tp) > 1:
         return "TensorRT-LLM gives each attention replica one rank (enable_attention_dp), or has one replica"
+    if given.formats.kv == "int8" and name in ("sglang", "vllm", "trtllm"):
+        return f"{name} keeps no int8 cache"
     experts = int(own.ep) > 1
     if name.startswith("vllm") and experts and int(own.ep) != wide and one.role != "ffn":
         return "vLLM deals experts over all ranks of an instance or cuts all of them, not both"
@@ -115,6 +120,7 @@ def _sglang(given: Setting, one: Instance) -> str:
     if drafts := _drafts(given, one):
         words.append(f"--speculative-algorithm EAGLE --speculative-num-steps {drafts}")
         words.append(f"--speculative-eagle-topk 1 --speculative-num-draft-tokens {drafts + 1}")
+        words += [] if given.traffic.own_layers else [f"--speculative-draft-model-path {DRAFTS}"]
     words += [f"--disaggregation-mode {one.role}"] if one.role in ("prefill", "decode") else []
     return " ".join(words)
 
@@ -132,10 +138,19 @@ def _vllm(given: Setting, one: Instance) -> str:
     words += [f"--gpu-memory-utilization {given.job.memory_share:g}"] if given.job.memory_share else []
     words += ["--kv-cache-dtype fp8"] if given.formats.kv == "fp8" else []
     if drafts := _drafts(given, one):
-        words.append("--speculative-config " + _quoted({"method": "mtp", "num_speculative_tokens": drafts}))
+        how = {"method": "mtp"} if given.traffic.own_layers else {"method": "eagle3", "model": DRAFTS}
+        words.append("--speculative-config " + _quoted({**how, "num_speculative_tokens": drafts}))
     if one.role in ("prefill", "decode"):
-        words.append("--kv-transfer-config " + _quoted({"kv_connector": "NixlConnector", "kv_role": "kv_both"}))
+        words.append("--kv-transfer-config " + _quoted(_transfer(given, one)))
     return " ".join(words)
+
+
+def _transfer(given: Setting, one: Instance) -> dict[str, str]:
+    """How the cache goes from one pool to the other; vLLM Ascend has a connector of its own."""
+    if given.engine.name != "vllm-ascend":
+        return {"kv_connector": "NixlConnector", "kv_role": "kv_both"}
+    role = {"prefill": "kv_producer", "decode": "kv_consumer"}[one.role]
+    return {"kv_connector": "MooncakeConnectorV1", "kv_role": role}
 
 
 def _trtllm(given: Setting, one: Instance) -> str:
@@ -153,7 +168,9 @@ def _trtllm(given: Setting, one: Instance) -> str:
     cache = "fp8" if given.formats.kv == "fp8" else "auto"
     fields["kv_cache_config"] = {"free_gpu_memory_fraction": share, "dtype": cache}
     if drafts := _drafts(given, one):
-        fields["speculative_config"] = {"decoding_type": "MTP", "max_draft_len": drafts}
+        own_layers = {"decoding_type": "MTP", "max_draft_len": drafts}
+        other = {"decoding_type": "Eagle3", "max_draft_len": drafts, "speculative_model": DRAFTS}
+        fields["speculative_config"] = own_layers if given.traffic.own_layers else other
     return json.dumps(fields)
 
 

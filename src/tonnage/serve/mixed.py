@@ -223,7 +223,7 @@ def _joined(
         batch_per_accelerator=sum((one.batch_per_accelerator or 0.0) * one.accelerators for one in used) / count,
         **_money(jobs[0], used, mean, drawn, share, rate, count),
         parts=parts,
-        launch=tuple(launch),
+        launch=tuple(_strangers(launch)),
         variants=(),
         fewest=None,
         sources=tuple(dict.fromkeys(fact for system in systems for fact in (*system.accelerator.facts, *listed))),
@@ -234,6 +234,17 @@ def _working(parts: Sequence[dict[str, Any]], used: Sequence[ServePlan]) -> list
     """Fleets that work, each with its plan."""
     busy = [part for part in parts if part["does"] != "idle"]
     return list(zip(busy, used, strict=False)) if len(used) > 1 else [(busy[0], used[0])]
+
+
+def _strangers(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of two pools, with what stands in the way where their engines differ."""
+    apart = {row["engine"] for row in rows if row["role"] in ("prefill", "decode")}
+    if len(apart) < 2:
+        return list(rows)
+    why = (
+        f"priced as if {' and '.join(sorted(apart))} handed over the cache in one form, which they do not by themselves"
+    )
+    return [{**row, "why": row["why"] or why} if row["role"] in ("prefill", "decode") else row for row in rows]
 
 
 def _whose(part: dict[str, Any], parts: Sequence[dict[str, Any]], row: dict[str, Any]) -> str:

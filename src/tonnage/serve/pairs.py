@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
-from tonnage.serve.choice import NEARLY
+from tonnage.serve.choice import nearly
 from tonnage.serve.memory import sequence_bytes
 from tonnage.serve.search import Grid, Setting, decoding, frontier, prefilling
 
@@ -25,7 +25,8 @@ DECODES = (64, 4096)
 and the frontier against tpot."""
 
 MANY = (0, 400_000)
-"""Pairs of points above which prefill points that cannot win are left out; each is tried with up to 12 pool sizes."""
+"""Pairs of points above which prefill points that cannot win are left out, and then decode points with the fewest
+requests per rank; each pair is tried with up to 12 pool sizes."""
 
 KEPT = 3000
 """Pairs that are handed on: the best that keep the limits, and the frontier of all."""
@@ -62,6 +63,7 @@ def disaggregated(
     later = _decodes(_fit(decode(half, fixed), "tpot", limits[1]), DECODES[given.job.thorough])
     if first.rate.size * later.rate.size > MANY[given.job.thorough]:
         first = first.at(_needed(first, given.chunk))
+        later = _decodes(later, max(MANY[given.job.thorough] // max(first.rate.size, 1), DECODES[0]))
     if not first.rate.size or not later.rate.size:
         return None
     made = [_paired(given, first, later, k) for k in range(len(FULL))]
@@ -159,18 +161,19 @@ def _best(given: Setting, later: Grid, found: Pairs, fine: NDArray[np.bool_]) ->
     least = np.maximum(found.ttft / (given.job.ttft or np.inf), (given.job.rate or 0.0) / found.rate)
     edges = [_edge(found, later, np.arange(merit.size)), np.array([int(np.argmin(least))])]
     edges.append(_edge(found, later, np.flatnonzero(fine)))
-    if fine.any() and given.job.rate is None:
-        nearly = np.where(merit >= NEARLY * merit.max(), found.ttft, np.inf)
-        edges.append(np.array([int(np.argmin(nearly))]))
+    if fine.any():
+        near = np.where(merit >= nearly(merit.max()), found.ttft, np.inf)
+        edges.append(np.array([int(np.argmin(near))]))
     index = np.unique(np.concatenate([best, *edges]))
     return Pairs(**{name: getattr(found, name)[index] for name in Pairs.__annotations__})
 
 
 def _edge(found: Pairs, later: Grid, among: NDArray[np.int64]) -> NDArray[np.int64]:
     """The frontier of requests/s against tpot, which is that of the decode point: of each only the best counts."""
-    best = np.full(later.rate.size, -1, dtype=np.int64)
-    order = among[np.argsort(found.rate[among])]
-    best[found.j[order]] = order
+    best, most = np.full(later.rate.size, -1, dtype=np.int64), np.full(later.rate.size, -np.inf)
+    np.maximum.at(most, found.j[among], found.rate[among])
+    first = among[found.rate[among] >= most[found.j[among]]]
+    best[found.j[first]] = first
     kept = best[best >= 0]
     return kept[frontier(found.rate[kept], 1.0 / later.tpot[found.j[kept]])]
 

@@ -157,7 +157,7 @@ def answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[s
         accelerators=given.accelerators,
         used=exact.used,
         **_bounded("ttft", exact.ttft, sigma.ttft),
-        **_bounded("tpot", exact.tpot, sigma.tpot),
+        **_bounded("tpot", exact.tpot if job.osl >= 2 else None, sigma.tpot),
         output_tokens_per_second_per_accelerator=output,
         output_tokens_per_second_per_accelerator_low=None if output is None else output / wide,
         output_tokens_per_second_per_accelerator_high=None if output is None else output * wide,

@@ -94,6 +94,13 @@ def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
     fitted = fit(job.arch, given.system, job.weights, job.kv, fixed, context=float(job.isl) + float(job.osl))
     if not fitted.outcome.feasible:
         return fitted.outcome
+    if job.batch is not None and fitted.max_batch >= 1:
+        most = fitted.max_batch / given.accelerators
+        text = f"{job.batch:g} sequences per accelerator are asked for, at most about {most:.3g} fit in its memory"
+        return infeasible(Bind("memory", text, job.batch / most, f"--batch {most:.2g}, or more chips"))
+    if job.mode == "disaggregated" and fitted.max_context >= float(job.isl) + float(job.osl):
+        text = f"the model fits once, but not in two pools, on {given.accelerators:,} accelerators"
+        return infeasible(Bind("memory", text, None, "more chips, or without --disaggregate"))
     text = f"a sequence of {float(job.isl) + float(job.osl):,.0f} tokens does not fit in the cache: at most "
     return infeasible(Bind("memory", text + f"{fitted.max_context:,} do", None, "more chips, or --kv fp8"))
 

@@ -11,8 +11,9 @@ from tonnage.errors import Outcome
 @dataclass(frozen=True)
 class ServePlan:
     """A service as it would run. Times [s]; rates per accelerator over all accelerators of the deployment; memory
-    [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals; parts: what each of several fleets does.
-    price_per_accelerator: what the costs rest on [USD/accelerator-s], the mean of several fleets. Energy [J]; day: revenue, cost and margin of a day at a price list. Figures that a mode lacks are None.
+    [byte] per accelerator. ttft, tpot: means; low, high: 90 % intervals; parts: what each of several fleets does;
+    price_per_accelerator: what the costs rest on [USD/accelerator-s], the mean of several fleets. Energy [J]; day:
+    revenue, cost and margin of a day at a price list. Figures that a mode lacks are None.
     With attention and FFN apart `layout` and `memory` are those of the attention ranks, ffn_layout and ffn_memory of
     the FFN ranks, and busy says which share of a step each side and the wire work. chunk: new tokens per step and
     replica at most, of the ranks that prefill; launch: what each kind of engine instance has to be told (`launch`);

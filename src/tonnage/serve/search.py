@@ -192,6 +192,23 @@ def _batches(given: Setting, found: Candidates, fits: Array) -> Array:
     return np.concatenate([np.broadcast_to(grid, (found.size, grid.size)), np.maximum(fits, 1.0)], axis=1)
 
 
+def options(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...] = (1,)) -> Candidates:
+    """Layouts that the engine can be told to run; all where what is fixed leaves none.
+
+    TensorRT-LLM gives each attention replica one rank, or has one replica (`enable_attention_dp`).
+    """
+    found = candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts)
+    if given.engine.name != "trtllm":
+        return found
+    good = np.broadcast_to((found.layout.tp == 1) | (found.layout.dp == 1), found.instances.shape)
+    return _at(found, np.flatnonzero(good)) if good.any() else found
+
+
+def _at(found: Candidates, index: NDArray[np.int64]) -> Candidates:
+    layout = Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[index]) for n, v in found.layout.__dict__.items()})
+    return Candidates(layout, found.instances[index])
+
+
 def evaluate(given: Setting, layout: Layout, running: Any, chunk: Any = None) -> Point:
     """One replica with prefill and decode together, at so many running sequences; chunk: `given.chunk` where None."""
     limit, mixed = given.chunk if chunk is None else chunk, float(given.engine.mixed)
@@ -200,7 +217,7 @@ def evaluate(given: Setting, layout: Layout, running: Any, chunk: Any = None) ->
 
 def aggregated(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
     """All layouts, chunks and batches with prefill and decode on the same ranks."""
-    found = candidates(given.job.arch, given.service.die, given.ranks, fixed)
+    found = options(given, fixed)
     limits = chunks(given)
     layouts = column(found.layout)
     fits = most(given, layouts, held(given, layouts, tokens=limits))
@@ -222,7 +239,7 @@ def aggregated(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
 
 def decoding(given: Setting, fixed: Mapping[str, int] | None) -> Grid:
     """All layouts and batches of a pool that only decodes."""
-    found = candidates(given.job.arch, given.service.die, given.ranks, fixed)
+    found = options(given, fixed)
     fits = most(given, found.layout, decoding_room(given, found.layout))
     fits = np.broadcast_to(fits, found.instances.shape)[:, None]
     found, fits = _keep(found, fits)
@@ -267,7 +284,7 @@ def shares_prompts(given: Setting) -> bool:
 def _prefilling(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...]) -> Grid:
     if contexts != (1,) and not shares_prompts(given):
         raise InputError(Problem("context parallelism is not priced for models with recurrent layers", "--layout"))
-    found = candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts)
+    found = options(given, fixed, contexts)
     limits, fresh = chunks(given), float(given.traffic.fresh)
     room = held(given, column(replace(found.layout, cp=1)), decoding=False, tokens=limits)
     fits = np.broadcast_to(np.floor(np.asarray(room.sequences, dtype=float)), (found.size, limits.size))
@@ -290,8 +307,7 @@ def _keep(found: Candidates, fits: Array) -> tuple[Candidates, Array]:
     if good.all() or not good.any():
         return found, fits
     index = np.flatnonzero(good)
-    layout = Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[index]) for n, v in found.layout.__dict__.items()})
-    return Candidates(layout, found.instances[index]), fits[index]
+    return _at(found, index), fits[index]
 
 
 def flat(

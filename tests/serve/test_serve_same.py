@@ -1,0 +1,125 @@
+"""One point, one number: what `plan` says of a pinned deployment is what `predict` says of the same run; and tokens are
+conserved in every mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tonnage import catalog
+from tonnage.model import load
+from tonnage.serve import Case, Pool, Prediction, ServeJob, Speculation, plan, predict
+from tonnage.serve.result import ServePlan
+from tonnage.system import System, accelerator
+
+CATALOG = catalog.load()
+MODELS = {name: load(name, CATALOG) for name in ("deepseek-r1", "meta-llama/Llama-3.1-8B", "gpt-oss-120b")}
+CHIPS = {name: accelerator(name, CATALOG) for name in ("h100-sxm", "h20", "h200-sxm", "ascend-910c")}
+ISL, OSL = 4096.0, 1024.0
+LONG = 1e15
+"""Requests of a run so long that its start does not count, as in a service."""
+
+PINS = [
+    ("meta-llama/Llama-3.1-8B", "h100-sxm", 1, {"tp": 1}, Pool(1, tp=1), "vllm", "bf16"),
+    ("meta-llama/Llama-3.1-8B", "h100-sxm", 4, {"tp": 2}, Pool(4, tp=2), "sglang", "bf16"),
+    ("gpt-oss-120b", "h100-sxm", 8, {"tp": 8, "ep": 1, "etp": 8}, Pool(8, tp=8, ep=1, etp=8), "vllm", "mxfp4"),
+    ("deepseek-r1", "h20", 16, {"tp": 1, "dp": 16, "ep": 16}, Pool(16, tp=1, dp=16, ep=16), "sglang", "fp8"),
+    ("deepseek-r1", "h200-sxm", 8, {"tp": 8, "ep": 8}, Pool(8, tp=8, ep=8), "trtllm", "fp8"),
+    (
+        "deepseek-r1",
+        "ascend-910c",
+        16,
+        {"tp": 4, "dp": 8, "ep": 32},
+        Pool(16, tp=4, dp=8, ep=32),
+        "vllm-ascend",
+        "int8",
+    ),
+]
+Pin = tuple[str, str, int, dict[str, int], Pool, str, str]
+
+
+def asked(pin: Pin, mode: str, **changed: Any) -> ServePlan:
+    model, chip, count, layout, _, engine, weights = pin
+    osl = 1.0 if mode == "prefill" else OSL
+    job = ServeJob(MODELS[model], ISL, osl, engine=engine, weights=weights, kv="bf16", mode=mode, **changed)
+    found = plan(job, System(CHIPS[chip], count), layout)
+    assert found.outcome.feasible
+    return found
+
+
+def ran(pin: Pin, mode: str, **changed: Any) -> Prediction:
+    model, chip, _, _, pool, engine, weights = pin
+    osl = 1.0 if mode == "prefill" else OSL
+    kinds: dict[str, Any] = {"id": "x", "engine": engine, "weights": weights, "kv": "bf16", "requests": LONG}
+    return predict(
+        [Case(arch=MODELS[model], accelerator=CHIPS[chip], mode=mode, pool=pool, isl=ISL, osl=osl, **kinds, **changed)]
+    )[0]
+
+
+@pytest.mark.parametrize("pin", PINS, ids=lambda pin: f"{pin[0]}-{pin[1]}")
+def test_a_pinned_service_is_what_the_same_run_is_predicted_to_be(pin: Pin) -> None:
+    planned, predicted = asked(pin, "aggregated", concurrency=48.0), ran(pin, "aggregated", concurrency=48.0)
+    assert predicted.tpot and predicted.ttft and predicted.output_rate
+    assert planned.tpot == pytest.approx(predicted.tpot.value, rel=1e-6)
+    assert planned.ttft == pytest.approx(predicted.ttft.value, rel=1e-6)
+    assert planned.output_tokens_per_second_per_accelerator == pytest.approx(predicted.output_rate.value, rel=1e-6)
+
+
+@pytest.mark.parametrize("pin", PINS, ids=lambda pin: f"{pin[0]}-{pin[1]}")
+def test_a_pinned_pool_is_what_the_same_pool_is_predicted_to_be(pin: Pin) -> None:
+    decoding, measured = asked(pin, "decode", batch=3.0), ran(pin, "decode", batch=3.0)
+    assert measured.tpot and measured.output_rate
+    assert decoding.tpot == pytest.approx(measured.tpot.value, rel=1e-6)
+    assert decoding.output_tokens_per_second_per_accelerator == pytest.approx(measured.output_rate.value, rel=1e-6)
+    filling, tokens = asked(pin, "prefill", chunk=4096), 4096 * _replicas(pin) / pin[2]
+    first = ran(pin, "prefill", tokens=tokens)
+    assert first.ttft and first.input_rate
+    assert filling.ttft == pytest.approx(first.ttft.value, rel=1e-6)
+    assert filling.input_tokens_per_second_per_accelerator == pytest.approx(first.input_rate.value, rel=1e-6)
+
+
+def _replicas(pin: Pin) -> float:
+    return pin[2] * CHIPS[pin[1]].dies / pin[3]["tp"]
+
+
+def test_a_rate_is_met_at_the_batch_that_the_same_run_has() -> None:
+    pin = PINS[3]
+    busy = asked(pin, "aggregated", batch=4.0)
+    again = ran(pin, "aggregated", rate=busy.requests_per_second)
+    assert again.tpot and again.ttft
+    assert busy.tpot == pytest.approx(again.tpot.value, rel=1e-3)
+    assert busy.ttft == pytest.approx(again.ttft.value, rel=1e-3)
+
+
+MODES: list[dict[str, Any]] = [
+    {"mode": "aggregated"},
+    {"mode": "aggregated", "rate": 1.0},
+    {"mode": "disaggregated"},
+    {"mode": "disaggregated", "rate": 4.0},
+    {"mode": "disaggregated", "afd": True},
+    {"mode": "aggregated", "speculative": Speculation(1, 0.85)},
+    {"mode": "disaggregated", "speculative": Speculation(1, 0.85)},
+]
+
+
+@pytest.mark.parametrize("how", MODES, ids=lambda how: "-".join(how))
+def test_prefill_and_decode_tokens_are_those_of_the_same_requests(how: dict[str, Any]) -> None:
+    job = ServeJob(MODELS["deepseek-r1"], ISL, OSL, **{"tpot": 0.05, "cache_hit": 0.25, **how})
+    found = plan(job, System(CHIPS["h200-sxm"], 32))
+    requests, count = found.requests_per_second, found.accelerators
+    assert requests and found.tpot and found.batch_per_accelerator
+    assert (found.input_tokens_per_second_per_accelerator or 0.0) * count == pytest.approx(requests * ISL)
+    assert (found.output_tokens_per_second_per_accelerator or 0.0) * count == pytest.approx(requests * OSL)
+    if job.rate is None:  # Little's law: what decodes is requests/s x time of decode
+        decoding = found.batch_per_accelerator * found.used
+        assert decoding == pytest.approx(requests * (OSL - 1) * found.tpot, rel=0.03)
+
+
+@pytest.mark.parametrize("mode", ["decode", "afd"])
+def test_what_only_decodes_makes_as_many_tokens_as_run_in_a_step(mode: str) -> None:
+    found = plan(ServeJob(MODELS["deepseek-r1"], ISL, OSL, tpot=0.05, mode=mode), System(CHIPS["h200-sxm"], 32))
+    assert found.batch_per_accelerator and found.tpot and found.requests_per_second
+    steps = found.batch_per_accelerator * found.used / found.tpot
+    assert found.requests_per_second * (OSL - 1) == pytest.approx(steps, rel=1e-3)
+    assert found.input_tokens_per_second_per_accelerator is None
