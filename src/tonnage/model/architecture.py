@@ -137,6 +137,16 @@ class Architecture:
         """Whether some layer has routed experts."""
         return any(block.ffn is not None and "moe" in block.ffn.kind for block in self.blocks)
 
+    @property
+    def routing_groups(self) -> tuple[int, int]:
+        """(groups that experts are dealt into, groups that one token may visit): node-limited routing, as `n_group` and
+        `topk_group` of the configuration say (DeepSeek-V3, arXiv 2412.19437, section 2.1.2); (1, 1) without.
+        """
+        text = self.config.get("text_config")
+        said = text if isinstance(text, dict) else self.config
+        groups, kept = said.get("n_group") or 1, said.get("topk_group") or 1
+        return (int(groups), int(kept)) if groups > 1 else (1, 1)
+
 
 def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
     """Operators of one forward pass of `step`, the whole model uncut; layers of a block come once with their count.

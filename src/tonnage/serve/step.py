@@ -101,16 +101,39 @@ def _communication(service: Service, layout: Layout, whole: Sequence[Operator]) 
     """Seconds of (tensor-parallel reductions, expert dispatch and combine)."""
     reduce: Numbers = np.asarray(0.0)
     exchange: Numbers = np.asarray(0.0)
-    found = collectives(whole, layout, sequence_parallel=False, dispatch=1.0 + 4 / 128, combine=2.0)
+    limit = _visited(service, layout)
+    found = collectives(whole, layout, sequence_parallel=False, dispatch=1.0 + 4 / 128, combine=2.0, domain_limit=limit)
     for collective in found:
         if np.all(np.asarray(collective.size) <= 1):
             continue
-        seconds = collective_time(_merged(collective, layout), service.die, fused=True) * collective.count
+        seconds = _one(_merged(collective, layout), service.die) * collective.count
         if collective.kind == "all_to_all" or collective.name.startswith("etp"):
             exchange = exchange + seconds
         else:
             reduce = reduce + seconds
     return reduce, exchange
+
+
+def _visited(service: Service, layout: Layout) -> Numbers:
+    """Scale-up domains that one token may visit: as many groups of experts as its router allows, each spread over
+    domains / groups of them where there are more domains than groups.
+    """
+    groups, kept = service.arch.routing_groups
+    if groups == 1:
+        return np.inf
+    domains = np.asarray(layout.ep, dtype=float) * layout.etp / (service.die.domain * service.die.dies)
+    return kept * np.maximum(domains / groups, 1.0)
+
+
+def _one(collective: Collective, die: Accelerator) -> Numbers:
+    """Seconds of one collective. Tokens go to experts by the quicker of DeepEP's two kernels, as engines choose them
+    (`--deepep-mode auto`): one copy to each domain, passed on inside (normal, for a prefill's many tokens), or every
+    copy straight to its rank (low latency, for a decode step's few).
+    """
+    forwarded = collective_time(collective, die, fused=True)
+    if collective.kind != "all_to_all":
+        return forwarded
+    return np.minimum(forwarded, collective_time(replace(collective, forwarding=False), die, fused=True))
 
 
 def _merged(collective: Collective, layout: Layout) -> Collective:

@@ -100,7 +100,7 @@ class TrainJob:
     @property
     def node_limit(self) -> float:
         """Scale-up domains that one token may visit: node-limited routing by groups (arXiv 2412.19437, 2.1.2)."""
-        groups, kept = self._said("n_group") or 1, self._said("topk_group") or 1
+        groups, kept = self.arch.routing_groups
         return float(kept) if groups > 1 else math.inf
 
     @property
