@@ -108,6 +108,15 @@ def test_flags_that_do_not_go_together_are_refused(capsys: pytest.CaptureFixture
     assert run(capsys, f"serve deepseek-r1 --on 16xh20 {wrong}")[0] == 2
 
 
+def test_fit_takes_the_settings_that_engines_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """vLLM samples all sequences that may run in its trial step: the more, the less cache is left."""
+    command = "fit llama-3.1-8b --on 1xh100-sxm --engine vllm --json --running"
+    few, many = (json.loads(run(capsys, f"{command} {n}")[1])["cached_tokens"] for n in (16, 1024))
+    assert few > many
+    assert run(capsys, f"{command} 0")[0] == 2
+    assert run(capsys, "fit llama-3.1-8b --on 1xh100-sxm --layout tp1,zero1")[0] == 2
+
+
 def test_two_flags_of_one_chip_are_one_fleet(capsys: pytest.CaptureFixture[str]) -> None:
     twice = run(capsys, "serve deepseek-r1 --on 8xh20 --on 8xh20")[1].splitlines()
     once = run(capsys, "serve deepseek-r1 --on 16xh20")[1].splitlines()

@@ -25,6 +25,7 @@ def fit(
     layout: str | None = None,
     engine: str | None = None,
     chunk: str | None = None,
+    running: str | None = None,
     memory_share: str | None = None,
     common: Common = COMMON,
 ) -> int:
@@ -48,10 +49,11 @@ def fit(
         vllm, sglang, trtllm, vllm-ascend or atom.
     chunk
         new tokens in a step at most, such as 16k; the engine's default if not given.
+    running
+        sequences that run at once at most, such as 256 (vLLM's --max-num-seqs); the engine's default if not given.
     memory_share
         share of the memory that the engine takes, such as 0.95.
     """
-    from tonnage.layout import parse_layout
     from tonnage.model import load
     from tonnage.serve import fit as room
     from tonnage.system import System, accelerator
@@ -67,6 +69,10 @@ def fit(
     step = None if chunk is None else _number(chunk, "tokens", "--chunk", problems)
     if step is not None and not 16 <= step <= 1e7:
         problems.append(Problem(f"expected 16 to 1e7 tokens, got {step:g}", "--chunk"))
+    many = None if running is None else _number(running, "count", "--running", problems)
+    if many is not None and not 1 <= many <= 1e6:
+        problems.append(Problem(f"expected 1 to 1e6 sequences, got {many:g}", "--running"))
+    fixed = None if layout is None else _fixed(layout, problems)
     share = None if memory_share is None else _number(memory_share, "share", "--memory-share", problems)
     if share is not None and not 0 < share <= 1:
         problems.append(Problem(f"expected a share above 0 and at most 1, got {share:g}", "--memory-share"))
@@ -75,7 +81,6 @@ def fit(
     if problems:
         raise InputError(problems)
     system = System(accelerator(chip, catalog, common.date()), count)
-    fixed = parse_layout(layout) if layout else None
     plan = room(
         load(model, catalog),
         system,
@@ -86,6 +91,7 @@ def fit(
         engine_name=engine,
         memory_share=share,
         chunk=None if step is None else int(step),
+        running=None if many is None else int(many),
     )
     inputs = {
         "model": model,
@@ -96,6 +102,7 @@ def fit(
         "layout": layout,
         "engine": engine,
         "chunk": chunk,
+        "running": running,
         "memory_share": memory_share,
         "as_of": common.as_of,
     }
@@ -113,8 +120,22 @@ def _number(text: str, kind: str, flag: str, problems: list[Problem]) -> float |
         return None
 
 
+def _fixed(text: str, problems: list[Problem]) -> dict[str, int] | None:
+    """What is fixed of a layout."""
+    from tonnage.layout import parse_layout
+
+    try:
+        read = parse_layout(text)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+    unfit = sorted(read.keys() - {"tp", "pp", "dp", "ep", "etp"})
+    problems.extend(Problem(f"{name} has no meaning in serving", "--layout", name) for name in unfit)
+    return read
+
+
 def _answer(model: str, on: str, system: System, plan: FitPlan) -> Answer:
-    title = f"{system.count} x {system.accelerator.title}"
+    title = f"{system.count:,} x {system.accelerator.title}"
     if not plan.outcome.feasible:
         bind = plan.outcome.binds[0]
         rows = [("bound by", bind.text), ("lifted by", bind.lift or "nothing known")]

@@ -100,6 +100,8 @@ def _numeric(cells: list[str]) -> bool:
 def show_held(memory: Mapping[str, float]) -> str:
     """`90.1 GB of 96 GB (drivers report about 102 GB)`, from a service's `memory`."""
     total, label, reported = (units.show_memory(memory[name]) for name in ("total", "capacity", "reported"))
+    if memory["total"] > memory["capacity"]:
+        return f"{total} of about {reported} that drivers report (sold as {label})"
     return f"{total} of {label} (drivers report about {reported})"
 
 
