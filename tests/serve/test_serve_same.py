@@ -3,6 +3,7 @@ conserved in every mode."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tonnage import catalog
 from tonnage.model import load
 from tonnage.serve import Case, Pool, Prediction, ServeJob, Speculation, plan, predict
 from tonnage.serve.result import ServePlan
-from tonnage.system import System, accelerator
+from tonnage.system import Accelerator, System, accelerator
 
 CATALOG = catalog.load()
 MODELS = {name: load(name, CATALOG) for name in ("deepseek-r1", "meta-llama/Llama-3.1-8B", "gpt-oss-120b")}
@@ -123,3 +124,33 @@ def test_what_only_decodes_makes_as_many_tokens_as_run_in_a_step(mode: str) -> N
     steps = found.batch_per_accelerator * found.used / found.tpot
     assert found.requests_per_second * (OSL - 1) == pytest.approx(steps, rel=1e-3)
     assert found.input_tokens_per_second_per_accelerator is None
+
+
+POOLS = ({"tp": 1, "dp": 16, "ep": 16}, {"tp": 1, "pp": 4, "dp": 4, "ep": 2})
+
+
+def two_pools(chip: Accelerator, **changed: Any) -> float:
+    job = ServeJob(**{"arch": MODELS["deepseek-r1"], "isl": ISL, "osl": OSL, "tpot": 0.05, "ttft": 60.0, **changed})
+    found = plan(replace(job, mode="disaggregated"), System(chip, 32), *POOLS)
+    return found.requests_per_second or 0.0
+
+
+@pytest.mark.parametrize("name", ["bandwidth", "link", "nic"])
+def test_two_pools_of_better_chips_never_serve_less(name: str) -> None:
+    chip = CHIPS["h200-sxm"]
+    assert two_pools(replace(chip, **{name: 2 * getattr(chip, name)})) >= two_pools(chip) > 0
+
+
+def test_longer_prompts_are_never_served_faster_by_two_pools() -> None:
+    rates = [two_pools(CHIPS["h200-sxm"], isl=isl) for isl in (1024.0, 4096.0, 16384.0)]
+    assert rates == sorted(rates, reverse=True) and rates[-1] > 0
+
+
+def test_a_larger_batch_makes_more_tokens_at_a_higher_tpot_until_memory_binds() -> None:
+    """On 16 H20 a rank has room for under 100 sequences of 4096 + 512 tokens."""
+    found = [asked(PINS[3], "decode", batch=batch) for batch in (1.0, 4.0, 16.0, 64.0)]
+    rates = [one.output_tokens_per_second_per_accelerator or 0.0 for one in found]
+    assert rates == sorted(rates) and [one.tpot or 0.0 for one in found] == sorted(one.tpot or 0.0 for one in found)
+    model, chip, count, layout, _, engine, weights = PINS[3]
+    job = ServeJob(MODELS[model], ISL, OSL, engine=engine, weights=weights, kv="bf16", mode="decode", batch=256.0)
+    assert plan(job, System(CHIPS[chip], count), layout).outcome.reason == "memory"
