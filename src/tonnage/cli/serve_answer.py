@@ -206,7 +206,9 @@ _SUMS = ("total", "capacity", "reported")
 def _speed(plan: ServePlan) -> str:
     parts = []
     if plan.ttft is not None:
-        parts.append(f"TTFT {units.show_time(plan.ttft)}")
+        late = plan.ttft_p50, plan.ttft_p99
+        spread = f" (p50 {units.show_time(late[0])}, p99 {units.show_time(late[1])})" if late[0] and late[1] else ""
+        parts.append(f"TTFT {units.show_time(plan.ttft)}{spread}")
     if plan.tpot is not None:
         parts.append(f"TPOT {units.show_time(plan.tpot)}")
     for name, value in (

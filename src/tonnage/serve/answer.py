@@ -23,7 +23,8 @@ class Speeds:
 
     rate: requests/s of the deployment; batch: sequences per accelerator that decode; used: accelerators at work;
     prefill_share: of all accelerators' time; decode, mixed: what steps without and with prefill are spent on; weight:
-    steps with prefill per decode step; turn, apart: of attention and FFN on ranks of their own.
+    steps with prefill per decode step; turn, apart: of attention and FFN on ranks of their own; late: times to first
+    tokens that half, 90 % and 99 % of the requests do not exceed [s], where they come by themselves.
     """
 
     rate: float
@@ -37,6 +38,11 @@ class Speeds:
     weight: float
     turn: Turn | None = None
     apart: AfdPoint | None = None
+    late: tuple[float, ...] = ()
+
+
+LATE = (0.5, 0.9, 0.99)
+"""Shares of requests whose times to the first token are told."""
 
 
 def describe(layout: Layout, instances: float) -> dict[str, int]:
@@ -77,7 +83,8 @@ def speeds(given: Setting, point: Grid) -> Speeds:
             tpot = _number(apart.tpot)
             return Speeds(rate, tpot, ttft, every, mine + ahead, share, None, None, 0.0, turn, apart)
         found = decode_only(given.service, point.layout, given.traffic, running)
-        return Speeds(rate, float(found.tpot), ttft, every, mine + ahead, share, found.decode, None, 0.0)
+        late = _late_apart(given, point)
+        return Speeds(rate, float(found.tpot), ttft, every, mine + ahead, share, found.decode, None, 0.0, late=late)
     found = evaluate(given, point.layout, running, limit)
     share = 1.0 - float(found.decode_time / found.step)
     return Speeds(
@@ -90,7 +97,21 @@ def speeds(given: Setting, point: Grid) -> Speeds:
         found.decode,
         found.mixed,
         float(found.busy),
+        late=() if given.job.concurrency is not None else tuple(_number(found.first_token(share)) for share in LATE),
     )
+
+
+def _late_apart(given: Setting, point: Grid) -> tuple[float, ...]:
+    """As `Point.first_token`: of those that queue before a prefill pool, the wait has an exponential tail."""
+    if given.job.concurrency is not None or point.ahead is None:
+        return ()
+    chunk = given.chunk if point.chunk is None else float(point.chunk)
+    ahead = prefill_only(given.service, point.ahead, given.traffic, min(chunk, float(given.traffic.fresh)))
+    servers = float(point.ahead_instances) * float(point.ahead.dp)
+    load = min(max(_number(point.rate / (ahead.capacity * servers)), 1e-9), 1.0 - 1e-9)
+    mean = load / (2.0 * (1.0 - load)) * _number(ahead.prefill)
+    tails = (mean / load * max(np.log(load / (1.0 - share)), 0.0) for share in LATE)
+    return tuple(float(point.ttft) - mean + tail for tail in tails)
 
 
 def _number(value: Numbers) -> float:

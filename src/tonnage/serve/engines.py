@@ -96,7 +96,7 @@ _ALIASES = {
 def engine(name: str | None, vendor: str = "NVIDIA") -> Engine:
     """The engine of this name, or the usual one of a vendor's chips. Raises InputError for an unknown name."""
     if name is None:
-        return ENGINES["vllm-ascend" if vendor == "Huawei" else "sglang"]
+        return ENGINES[{"Huawei": "vllm-ascend", "Google": "vllm"}.get(vendor, "sglang")]
     key = _ALIASES.get(name, name)
     if key not in ENGINES:
         known = (*ENGINES, *_ALIASES)

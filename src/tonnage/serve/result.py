@@ -18,7 +18,8 @@ class ServePlan:
     the FFN ranks, and busy says which share of a step each side and the wire work. chunk: new tokens per step and
     replica at most, of the ranks that prefill; launch: what each kind of engine instance has to be told (`launch`);
     variants: what a narrower cache or drafts would bring, where these were left open; fewest: accelerators that carry a
-    given rate; measured_share: of the time in kernels, what rests on shapes measured on the chip.
+    given rate; measured_share: of the time in kernels, what rests on shapes measured on the chip;
+    ttft_p50, p90, p99: times to the first token that so many of a hundred requests do not exceed.
     """
 
     outcome: Outcome
@@ -72,6 +73,9 @@ class ServePlan:
     variants: tuple[dict[str, Any], ...] = ()
     fewest: int | None = None
     measured_share: float | None = None
+    ttft_p50: float | None = None
+    ttft_p90: float | None = None
+    ttft_p99: float | None = None
     definitions: tuple[str, ...] = ()
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()

@@ -1,0 +1,47 @@
+"""How late first tokens are: percentiles of a service whose requests come by themselves."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tonnage import catalog
+from tonnage.model import load
+from tonnage.serve import ServeJob, plan
+from tonnage.serve.plan import ServePlan
+from tonnage.system import System, accelerator
+
+CATALOG = catalog.load()
+H100 = System(accelerator("h100-sxm", CATALOG), 4)
+LLAMA = load("meta-llama/Llama-3.1-8B", CATALOG)
+
+
+def served(**asked: object) -> ServePlan:
+    usual: dict[str, object] = {"isl": 2048.0, "osl": 256.0, "mode": "aggregated"}
+    layout = {"tp": 1} if usual["mode"] == "aggregated" else None
+    return plan(ServeJob(LLAMA, **{**usual, **asked}), H100, layout)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["aggregated", "disaggregated"])
+def test_percentiles_are_in_order_and_the_mean_is_among_them(mode: str) -> None:
+    found = served(mode=mode, rate=20.0)
+    assert found.ttft and found.ttft_p50 and found.ttft_p90 and found.ttft_p99
+    assert found.ttft_p50 <= found.ttft_p90 <= found.ttft_p99
+    assert found.ttft_p50 * 0.9 <= found.ttft <= found.ttft_p99
+
+
+def test_the_tail_grows_faster_than_the_middle_near_saturation() -> None:
+    idle, busy = served(rate=4.0), served(rate=40.0)
+    assert idle.ttft_p50 and idle.ttft_p99 and busy.ttft_p50 and busy.ttft_p99
+    assert busy.ttft_p99 / busy.ttft_p50 > idle.ttft_p99 / idle.ttft_p50
+
+
+def test_an_idle_service_has_no_queue_in_its_tail() -> None:
+    found = served(rate=0.01)
+    assert found.ttft and found.ttft_p99
+    assert math.isclose(found.ttft_p99, found.ttft, rel_tol=0.5)
+
+
+def test_a_closed_loop_has_none() -> None:
+    assert served(concurrency=64.0).ttft_p99 is None
