@@ -37,8 +37,9 @@ def test_ranks_that_share_a_prompt_are_faster_for_one_and_not_for_all() -> None:
 
 def test_it_is_tried_where_nothing_else_keeps_the_limit_and_only_there() -> None:
     job = ServeJob(R1, LONG, 1.0, mode="prefill")
-    easy = plan(ServeJob(R1, LONG, 1.0, ttft=20.0, mode="prefill"), System(H200, 32))
     free = plan(job, System(H200, 32))
+    assert free.ttft is not None
+    easy = plan(ServeJob(R1, LONG, 1.0, ttft=1.05 * free.ttft, mode="prefill"), System(H200, 32))
     assert easy.layout is not None and "cp" not in easy.layout
     assert easy.layout == free.layout
     hard = plan(ServeJob(R1, LONG, 1.0, ttft=1.0, mode="prefill"), System(H200, 32))
