@@ -27,7 +27,8 @@ VLLM = {
 }
 """Keys of `vllm bench serve --save-result` (docs.vllm.ai, api/vllm/benchmarks/serve), figures made up."""
 
-ASKED = ["serve", "meta-llama/Llama-3.1-8B", "--isl", "1024", "--osl", "512", "--engine", "vllm", "--json"]
+PLAIN = ["serve", "meta-llama/Llama-3.1-8B", "--isl", "1024", "--osl", "512", "--json"]
+ASKED = [*PLAIN, "--engine", "vllm"]
 
 
 def kept(folder: Path, name: str, text: str) -> Path:
@@ -37,7 +38,7 @@ def kept(folder: Path, name: str, text: str) -> Path:
 
 
 def asked(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
-    assert run([*ASKED, *words]) == 0, capsys.readouterr().err
+    assert run([*(PLAIN if "--engine" in words else ASKED), *words]) == 0, capsys.readouterr().err
     body = json.loads(capsys.readouterr().out)
     return dict(body.get("result", body))
 
@@ -168,3 +169,13 @@ def test_a_point_that_is_not_of_what_is_asked_is_bad_input(
 def test_a_layout_for_several_fleets_is_refused_and_not_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*ASKED, "--on", "1xh100-sxm", "--on", "1xh20", "--layout", "tp1"]) == 2
     assert "several --on" in capsys.readouterr().err
+
+
+def test_points_and_plan_are_priced_with_the_same_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """TensorRT-LLM's recipes have FP8 caches, plans have what they say: a plan's own figure leaves it where it is."""
+    words = ["--on", "1xh100-sxm", "--weights", "fp8", "--engine", "trtllm", "--layout", "tp1", "--concurrency", "64"]
+    once = asked(capsys, *words)
+    assert once["kv"] == "bf16"
+    path = kept(tmp_path, "own.csv", f"concurrency,tp,tpot\n64,1,{once['tpot']} s\n")
+    again = asked(capsys, *words, "--anchor", str(path))
+    assert again["tpot"] == pytest.approx(once["tpot"], rel=0.02)

@@ -19,8 +19,7 @@ LLAMA = load("meta-llama/Llama-3.1-8B", CATALOG)
 
 def served(**asked: object) -> ServePlan:
     usual: dict[str, object] = {"isl": 2048.0, "osl": 256.0, "mode": "aggregated"}
-    layout = {"tp": 1} if usual["mode"] == "aggregated" else None
-    return plan(ServeJob(LLAMA, **{**usual, **asked}), H100, layout)  # type: ignore[arg-type]
+    return plan(ServeJob(LLAMA, **{**usual, **asked}), H100, {"tp": 1})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["aggregated", "disaggregated"])

@@ -134,7 +134,7 @@ def _usual(job: ServeJob, system: System, layout: dict[str, int] | None) -> dict
         "mode": job.mode if job.mode in ("prefill", "decode") else "aggregated",
         "engine": job.engine,
         "weights": job.weights,
-        "kv": job.kv,
+        "kv": job.kv or "bf16",
         "layout": {names.get(key, key): value for key, value in layout.items()} if layout else None,
         "workload": workload,
     }

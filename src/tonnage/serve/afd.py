@@ -17,6 +17,7 @@ import numpy as np
 from tonnage.layout import Layout, collectives, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.model.operators import Numbers
+from tonnage.serve.memory import held_bytes
 from tonnage.serve.points import Traffic
 from tonnage.serve.step import Parts, Service, parts, seconds
 from tonnage.serve.tuning import Tuning
@@ -214,4 +215,4 @@ def side_weights(arch: Architecture, precision: Precision, layout: Layout, *, ff
     """Weights that one rank of a side holds [byte]."""
     step = Step((Load(1.0, 1.0, 1.0),), 1.0, mtp)
     local = shard([o for o in operators(arch, step) if on_ffn(o) == ffn], layout, sequence_parallel=False)
-    return sum((o.weight * o.count * precision.weights(o.part).element for o in local), np.asarray(0.0))
+    return sum((held_bytes(o, precision) for o in local), np.asarray(0.0))

@@ -27,7 +27,7 @@ from tonnage.serve.afd import (
 )
 from tonnage.serve.candidates import LARGEST, experts, tensor_degrees
 from tonnage.serve.memory import Memory, activation_bytes
-from tonnage.serve.search import BATCHES, FINE, Grid, Setting, held
+from tonnage.serve.search import BATCHES, Grid, Setting, held
 
 Array = NDArray[np.float64]
 
@@ -235,7 +235,7 @@ def _deep(once: Turn) -> Turn:
 def _micro(most: Array, thorough: bool) -> Array:
     """(candidate, size): sequences of a micro-batch: the grid, and what fills the memory in so many turns."""
     full = np.maximum(most[:, None] / np.asarray(MICRO_BATCHES, dtype=float), 1e-3)
-    tried = FINE[::2] if thorough else BATCHES[::2]
+    tried = BATCHES if thorough else BATCHES[::2]
     grid = np.broadcast_to(tried, (most.size, tried.size))
     return np.concatenate([np.minimum(grid, np.maximum(most, 1.0)[:, None]), full], axis=1)
 

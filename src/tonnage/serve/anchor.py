@@ -33,7 +33,7 @@ class Measured:
 
 UNLIKE = 2.0
 """How much less a measured point counts (log of its weight) for each of mode, weights and speculation in which it
-differs from what is asked: one level per sweep leaves 12 / 67 % of the rest of the published sweeps, this 7 / 57 %."""
+differs from what is asked: the better of 0, 1 and 2 over the rest of the published sweeps (docs/lab.md)."""
 
 
 @dataclass(frozen=True)

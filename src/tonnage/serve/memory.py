@@ -97,8 +97,7 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     ends = {EMBEDDING: np.asarray(0.0), HEAD: np.asarray(0.0)}
     layers: Numbers = np.asarray(0.0)
     for operator in local:
-        held = operator.weight * operator.count * precision.weights(operator.part).element
-        held = held * _padding(operator, precision.weights(operator.part).name)
+        held = held_bytes(operator, precision)
         if operator.block in ends:
             ends[operator.block] = ends[operator.block] + held
         else:
@@ -107,6 +106,12 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     share = np.ceil(arch.depth / pp) / arch.depth
     both = ends[EMBEDDING] + ends[HEAD]
     return layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
+
+
+def held_bytes(operator: Operator, precision: Precision) -> Numbers:
+    """Bytes of an operator's weights as they are held, all its layers [byte]."""
+    form = precision.weights(operator.part)
+    return operator.weight * operator.count * form.element * _padding(operator, form.name)
 
 
 def _padding(operator: Operator, form: str) -> Numbers:
