@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tonnage.fleet.allocate import TINY, share
+from tonnage.fleet.draws import PERIOD, Bools, World, demand
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import PERIOD, Bools, World, demand
 
 TURNS = 12
 """Most stages that can end within one period."""
 
 
 @dataclass(frozen=True)
-class Speed:
+class StageSpeed:
     """Training speed of one stage on one place: tokens/s per accelerator at some sizes of the run [k], between which it
     is interpolated on the logarithm of the size; factor: what the draws think of it [d]; least: fewest accelerators
     that a run is started on. A pause has no sizes.
@@ -55,7 +55,7 @@ class Attempt:
     lots: Bools
     completes: Bools
     slip: Floats
-    speeds: tuple[Speed, ...]
+    speeds: tuple[StageSpeed, ...]
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
-from tonnage.fleet import law, lift
-from tonnage.fleet.base import base
+from tonnage.fleet import law, remedies
+from tonnage.fleet.base_case import base_case
+from tonnage.fleet.draws import PERIOD
 from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.plan import Alternative, Applied, LaunchPlan, Refused, Sensitivity, Spread, Use
+from tonnage.fleet.plan import Applied, LaunchPlan, Refused, Sensitivity, Spread, Use, WhatIf
 from tonnage.fleet.programme import Programme
-from tonnage.fleet.setting import Play, Rulings, Setting, only, play, settle
-from tonnage.fleet.throughput import Planned, Planner
+from tonnage.fleet.setting import Play, Rulings, SettledProgramme, only, play, settle
+from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.uncertain import Floats
 from tonnage.fleet.whatif import what_ifs
-from tonnage.fleet.world import PERIOD
 from tonnage.units import DAY, show_money, show_share
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def launch(
     check_draws(draws)
     began = time.perf_counter()
     book = catalog or catalogues.load()
-    speeds = planner or Planned(programme, book)
+    speeds = planner or EnginePlanner(programme, book)
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
     game = play(setting, seed, draws)
@@ -78,8 +78,14 @@ def check_draws(draws: int) -> None:
 
 
 def _what_ifs(
-    setting: Setting, catalog: Catalog, planner: Planner, asked: Rulings, seed: int, draws: int, planned: Forecast
-) -> tuple[tuple[Alternative, ...], Mapping[str, tuple[str, ...]]]:
+    setting: SettledProgramme,
+    catalog: Catalog,
+    planner: Planner,
+    asked: Rulings,
+    seed: int,
+    draws: int,
+    planned: Forecast,
+) -> tuple[tuple[WhatIf, ...], Mapping[str, tuple[str, ...]]]:
     programme = setting.programme
     made = []
     lifts: dict[str, tuple[str, ...]] = {}
@@ -90,7 +96,7 @@ def _what_ifs(
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
         cost = _costs(found.training_cost).p50
-        made.append(Alternative(item.key, item.name, when, _by_horizon(found, programme), shift, cost, item.lawful))
+        made.append(WhatIf(item.key, item.name, when, _by_horizon(found, programme), shift, cost, item.lawful))
         lifts[item.key] = item.lifts
     return tuple(made), lifts
 
@@ -123,10 +129,10 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 
 
 def _answer(
-    setting: Setting,
+    setting: SettledProgramme,
     game: Play,
     result: Forecast,
-    alternatives: tuple[Alternative, ...],
+    alternatives: tuple[WhatIf, ...],
     lifts: Mapping[str, tuple[str, ...]],
     catalog: Catalog,
 ) -> LaunchPlan:
@@ -166,7 +172,7 @@ def _answer(
         draws=game.world.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
-        base=base(setting),
+        base=base_case(setting),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in game.drawn.items()},
         evidence=_evidence(setting),
@@ -196,7 +202,7 @@ def _causes(result: Forecast) -> dict[str, Floats]:
 
 def _binds(
     causes: Mapping[str, Floats],
-    alternatives: tuple[Alternative, ...],
+    alternatives: tuple[WhatIf, ...],
     lifts: Mapping[str, tuple[str, ...]],
     chance: float,
 ) -> tuple[Bind, ...]:
@@ -214,7 +220,7 @@ def _binds(
 
 
 def _lift(
-    cause: str, alternatives: tuple[Alternative, ...], lifts: Mapping[str, tuple[str, ...]], chance: float
+    cause: str, alternatives: tuple[WhatIf, ...], lifts: Mapping[str, tuple[str, ...]], chance: float
 ) -> str | None:
     """The lawful what-if that acts on a cause and brings the launch forward most, or makes it likelier."""
     words = cause.split(": ", 1)[-1]
@@ -229,7 +235,7 @@ def _lift(
     return f"{surer.name}: {show_share(surer.probability)} instead of {show_share(chance)} by the horizon"
 
 
-def _outcome(setting: Setting, result: Forecast, chance: float, binds: tuple[Bind, ...]) -> Outcome:
+def _outcome(setting: SettledProgramme, result: Forecast, chance: float, binds: tuple[Bind, ...]) -> Outcome:
     """Feasible, or why not: no lawful lot, a service level out of reach, demand that the fleet cannot serve, or no
     launch within the horizon.
     """
@@ -237,8 +243,8 @@ def _outcome(setting: Setting, result: Forecast, chance: float, binds: tuple[Bin
     if all(found.never for found in setting.calendars.values()):
         rules = dict.fromkeys(rule for found in setting.calendars.values() for rule in found.rulings[0].rules)
         text = f"no lot of the fleet may be planned on: {', '.join(rules)}"
-        return infeasible(Bind("law", text, lift=lift.lawful(setting)))
-    unkept = lift.unkept(setting)
+        return infeasible(Bind("law", text, lift=remedies.lawful(setting)))
+    unkept = remedies.unkept(setting)
     if unkept is not None and chance < POSSIBLE:
         return infeasible(unkept, *binds)
     short = float(np.mean(result.unserved > UNSERVED))
@@ -248,14 +254,14 @@ def _outcome(setting: Setting, result: Forecast, chance: float, binds: tuple[Bin
         day = programme.start + datetime.timedelta(seconds=min(at, programme.days * DAY))
         text = f"from {day} on the lawful fleet cannot carry the demand: up to {show_share(worst)} of it goes unserved"
         text += f", in {show_share(short)} of the draws" if short < 0.995 else ""
-        return infeasible(Bind("capacity", text, worst, lift.capacity(setting)), *binds)
+        return infeasible(Bind("capacity", text, worst, remedies.capacity(setting)), *binds)
     if chance >= LIKELY:
         return Outcome("feasible", binds)
     late = _late(setting, result, chance)
     return Outcome("feasible", (late, *binds)) if chance >= POSSIBLE else infeasible(late, *binds)
 
 
-def _late(setting: Setting, result: Forecast, chance: float) -> Bind:
+def _late(setting: SettledProgramme, result: Forecast, chance: float) -> Bind:
     programme, model = setting.programme, setting.programme.coming[-1]
     trained = float(np.mean(np.isfinite(result.trained[-1])))
     what = "capacity" if trained - chance > 0.3 else "training"
@@ -264,7 +270,7 @@ def _late(setting: Setting, result: Forecast, chance: float) -> Bind:
     text += f": in most draws it {where}"
     blocked = [s for s in setting.speeds if s.reason and s.use != "serve"]
     text += f" ({blocked[0].reason})" if blocked and what == "training" else ""
-    return Bind(what, text, 1 - chance, lift.launch(setting))
+    return Bind(what, text, 1 - chance, remedies.launch(setting))
 
 
 def _trained_on(game: Play, result: Forecast) -> dict[str, float]:
@@ -388,7 +394,7 @@ def _calendar(game: Play, index: int, programme: Programme) -> tuple[Use, ...]:
 # law, sources, doubt
 
 
-def _refused(setting: Setting, game: Play) -> tuple[Refused, ...]:
+def _refused(setting: SettledProgramme, game: Play) -> tuple[Refused, ...]:
     """Lots, and parts of lots, that the rules keep away."""
     made = []
     for column, lot in enumerate(setting.programme.lots):
@@ -406,7 +412,7 @@ def _refused(setting: Setting, game: Play) -> tuple[Refused, ...]:
     return tuple(made)
 
 
-def _rules_applied(setting: Setting, refused: tuple[Refused, ...], catalog: Catalog) -> tuple[Applied, ...]:
+def _rules_applied(setting: SettledProgramme, refused: tuple[Refused, ...], catalog: Catalog) -> tuple[Applied, ...]:
     titles = _titles(setting.programme, catalog)
     made: dict[str, Applied] = {}
     for item in refused:
@@ -429,7 +435,7 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _doubts(setting: Setting, game: Play) -> tuple[str, ...]:
+def _doubts(setting: SettledProgramme, game: Play) -> tuple[str, ...]:
     wide = sorted(setting.speeds, key=lambda speed: -speed.sigma)[:1]
     made = []
     for speed in wide:
@@ -444,12 +450,12 @@ def _doubts(setting: Setting, game: Play) -> tuple[str, ...]:
 _TIERS = ("interpolated", "extrapolated", "analytic")
 
 
-def _evidence(setting: Setting) -> str:
+def _evidence(setting: SettledProgramme) -> str:
     found = [speed.evidence for speed in setting.speeds if speed.rate > 0]
     return max(found, key=_TIERS.index, default="analytic")
 
 
-def _sources(setting: Setting) -> tuple[str, ...]:
+def _sources(setting: SettledProgramme) -> tuple[str, ...]:
     speeds = (source for speed in setting.speeds for source in speed.sources)
     lots = (source for lot in setting.programme.lots for source in lot.sources)
     runs = (e.run.source for found in setting.places.values() for p in found for e in p.readiness.evidence if e.weight)

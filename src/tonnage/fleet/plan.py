@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tonnage.errors import Bind, Outcome
-from tonnage.fleet.base import Base
+from tonnage.fleet.base_case import BaseCase
 from tonnage.fleet.readiness import Readiness
-from tonnage.fleet.throughput import Speed
+from tonnage.fleet.speeds import PlannedSpeed
 
 Date = datetime.date
 
@@ -46,7 +46,7 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Alternative:
+class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
     ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; lawful: whether the
     change is one that may lawfully be made.
@@ -123,8 +123,8 @@ class LaunchPlan:
     calendar: tuple[Use, ...]
     rules_applied: tuple[Applied, ...]
     not_lawful: tuple[Refused, ...]
-    alternatives: tuple[Alternative, ...]
-    throughputs: tuple[Speed, ...]
+    alternatives: tuple[WhatIf, ...]
+    throughputs: tuple[PlannedSpeed, ...]
     readiness: dict[str, Readiness]
     trained_on: dict[str, float]
     assumptions: tuple[str, ...]
@@ -132,7 +132,7 @@ class LaunchPlan:
     draws: int
     draw: int
     draw_launch: Date | None = None
-    base: Base | None = None
+    base: BaseCase | None = None
     days: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
     evidence: str = "analytic"
@@ -205,7 +205,7 @@ def _note(plan: LaunchPlan) -> dict[str, str]:
     return {"note": f"{', '.join(late)}: not by {plan.end}"} if late else {}
 
 
-def _base(found: Base | None) -> dict[str, Any] | None:
+def _base(found: BaseCase | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"launch": _day(found.launch), "linear_programme": _day(found.exact), "short_a_week_earlier": found.short}
@@ -220,7 +220,7 @@ def _use(use: Use) -> dict[str, Any]:
     return {**held, "accelerators": round(use.accelerators, 1)}
 
 
-def _alternative(item: Alternative) -> dict[str, Any]:
+def _alternative(item: WhatIf) -> dict[str, Any]:
     body = {"key": item.key, "name": item.name, **item.launch.to_json(), "shift_days": item.shift}
     return {**body, "probability_by_horizon": item.probability, "cost_p50": item.cost, "lawful": item.lawful}
 

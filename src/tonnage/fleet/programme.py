@@ -47,7 +47,7 @@ class Lot:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceSpec:
     """The demand for a model and its service level.
 
     input_tokens, output_tokens: [token/s] at the start, zero for a model that only takes over; growth: [1/s],
@@ -73,7 +73,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """One stage of training. kind: pretrain, extend, sft, rl or pause; amount: [token], or [s] of a pause."""
 
     kind: str
@@ -91,7 +91,7 @@ class Training:
     the user called it; at_most: [accelerators] of one run.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[TrainingStage, ...]
     places: tuple[tuple[str, tuple[str, ...]], ...]
     at_most: float | None = None
     chosen: bool = True
@@ -104,7 +104,7 @@ class Model:
     name: str
     reference: str
     architecture: Architecture | None
-    service: Service | None = None
+    service: ServiceSpec | None = None
     training: Training | None = None
     after: str | None = None
     rounds: Uncertain = field(default_factory=lambda: point(0.0))

@@ -18,7 +18,7 @@ MOST = 16
 
 
 @dataclass(frozen=True)
-class WhatIf:
+class ChangedProgramme:
     """A changed programme. key: stable name (`without:us_2025...`); name: in words; lifts: words of the causes of delay
     that it acts on; lawful: whether it may lawfully be done.
     """
@@ -30,7 +30,9 @@ class WhatIf:
     lawful: bool = True
 
 
-def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> tuple[WhatIf, ...]:
+def what_ifs(
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
+) -> tuple[ChangedProgramme, ...]:
     """Every what-if of a programme. titles: of rules, by id."""
     made = [
         *_rules(programme, calendars, titles),
@@ -47,7 +49,9 @@ def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Ma
     return tuple(made[:MOST])
 
 
-def _rules(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> Iterable[WhatIf]:
+def _rules(
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
+) -> Iterable[ChangedProgramme]:
     """Without the rule that first turns each lot away."""
     first: dict[str, list[Lot]] = {}
     for lot in programme.lots:
@@ -59,21 +63,23 @@ def _rules(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapp
         without = replace(programme.rules, without=(*programme.rules.without, rule))
         lifts = ("serve", *(f"on {lot.name}" for lot in lots), *(f"of {lot.name}" for lot in lots))
         title = f"without the rule on {names}: {titles.get(rule, rule)}"
-        yield WhatIf(f"without:{rule}", title, replace(programme, rules=without), lifts)
+        yield ChangedProgramme(f"without:{rule}", title, replace(programme, rules=without), lifts)
 
 
-def _doubled(programme: Programme, lot: Lot, lawful: bool) -> WhatIf:
+def _doubled(programme: Programme, lot: Lot, lawful: bool) -> ChangedProgramme:
     more = replace(lot, count=lot.count.scaled(2.0))
     lots = tuple(more if other.name == lot.name else other for other in programme.lots)
     name = f"twice the {lot.name} ({lot.chip})" + ("" if lawful else ", which could not lawfully come")
-    return WhatIf(f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"), lawful)
+    return ChangedProgramme(
+        f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"), lawful
+    )
 
 
 def _with_model(programme: Programme, new: Model) -> Programme:
     return replace(programme, models=tuple(new if model.name == new.name else model for model in programme.models))
 
 
-def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[WhatIf]:
+def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[ChangedProgramme]:
     """Each trained model on each of its further places from the start; without such, on other lots of the fleet."""
     for model in programme.coming:
         if model.training is None:
@@ -88,7 +94,7 @@ def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Itera
             )
             title = f"{model.name} trains on {name}{f' ({chips})' if chips else ''} from the start"
             lifts = (f"of {first}", f"attempt on {first}", f"on {first}")
-            yield WhatIf(f"train:{model.name}:{name}", title, changed, lifts)
+            yield ChangedProgramme(f"train:{model.name}:{name}", title, changed, lifts)
 
 
 def _alternatives(
@@ -103,7 +109,7 @@ def _alternatives(
             yield lot.name, (lot.name,)
 
 
-def _flat(programme: Programme) -> Iterable[WhatIf]:
+def _flat(programme: Programme) -> Iterable[ChangedProgramme]:
     for model in programme.models:
         if model.service is None or model.service.growth.median == 0 or model.after:
             continue
@@ -115,25 +121,29 @@ def _flat(programme: Programme) -> Iterable[WhatIf]:
             for other in programme.models
         )
         lifts = ("serve", "pretrain", "rl on")
-        yield WhatIf(f"flat:{model.name}", f"{model.name} demand held flat", replace(programme, models=models), lifts)
+        yield ChangedProgramme(
+            f"flat:{model.name}", f"{model.name} demand held flat", replace(programme, models=models), lifts
+        )
 
 
-def _ready(programme: Programme) -> Iterable[WhatIf]:
+def _ready(programme: Programme) -> Iterable[ChangedProgramme]:
     if any(model.training for model in programme.coming):
         sure = dict.fromkeys((lot.name for lot in programme.lots), point(1.0, "100 %"))
         sure |= dict.fromkeys((lot.chip for lot in programme.lots), point(1.0, "100 %"))
         sure |= {name: point(1.0, "100 %") for model in programme.coming for name in _place_names(model)}
-        yield WhatIf("ready", "every run completes, on plan", replace(programme, readiness=sure), ("attempt", "failed"))
+        yield ChangedProgramme(
+            "ready", "every run completes, on plan", replace(programme, readiness=sure), ("attempt", "failed")
+        )
 
 
 def _place_names(model: Model) -> tuple[str, ...]:
     return tuple(name for name, _ in model.training.places) if model.training else ()
 
 
-def _good(programme: Programme) -> Iterable[WhatIf]:
+def _good(programme: Programme) -> Iterable[ChangedProgramme]:
     changed = programme
     for model in programme.coming:
         if model.rounds.median > 0:
             changed = _with_model(changed, replace(model, rounds=point(0.0)))
     if changed is not programme:
-        yield WhatIf("good", "good enough at once", changed, ("rounds",))
+        yield ChangedProgramme("good", "good enough at once", changed, ("rounds",))

@@ -1,8 +1,8 @@
 """Speeds on a lot's accelerators, from `tonnage.serve` and `tonnage.train`: the one seam between them and the fleet.
 
-A `Speed` is what one plan said: how fast one accelerator is, with its 90 % interval, layout, evidence and sources. The
-fleet never holds a speed of its own; every one that an answer rests on is in the answer. Plans are made once for each
-model, chip and size, and kept.
+A `PlannedSpeed` is what one plan said: how fast one accelerator is, with its 90 % interval, layout, evidence and
+sources. The fleet never holds a speed of its own; every one that an answer rests on is in the answer. Plans are made
+once for each model, chip and size, and kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tonnage.fleet.programme import Model, Programme, Stage
+from tonnage.fleet.programme import Model, Programme, TrainingStage
 from tonnage.fleet.uncertain import Z90
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ SEQUENCE, BATCH = 4096.0, 15360
 
 
 @dataclass(frozen=True)
-class Speed:
+class PlannedSpeed:
     """What one accelerator does, by one plan.
 
     use: serve [requests/s], pretrain, extend, sft or rl [token/s]; accelerators: size of the deployment or run; rate,
@@ -71,22 +71,22 @@ class Speed:
         }
 
 
-def impossible(use: str, model: str, chip: str, accelerators: int, reason: str) -> Speed:
+def impossible(use: str, model: str, chip: str, accelerators: int, reason: str) -> PlannedSpeed:
     """A speed of zero, and why."""
-    return Speed(use, model, chip, accelerators, 0.0, 0.0, 0.0, reason=reason)
+    return PlannedSpeed(use, model, chip, accelerators, 0.0, 0.0, 0.0, reason=reason)
 
 
 class Planner(Protocol):
     """Where speeds come from."""
 
-    def serve(self, model: Model, chip: str, most: float) -> Speed:
+    def serve(self, model: Model, chip: str, most: float) -> PlannedSpeed:
         """Requests/s per accelerator within the service level, in deployments of at most `most` accelerators."""
 
-    def train(self, model: Model, stage: Stage, chip: str, accelerators: int) -> Speed:
+    def train(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """Tokens/s per accelerator of a stage on a run of that size, goodput included."""
 
 
-class Planned:
+class EnginePlanner:
     """Speeds by `tonnage.serve.plan` and `tonnage.train.plan`, each planned once.
 
     A run's layout is searched freely at the first size; at further sizes tensor and expert parallelism stay as found
@@ -95,7 +95,7 @@ class Planned:
 
     def __init__(self, programme: Programme, catalog: Catalog) -> None:
         self.programme, self.catalog = programme, catalog
-        self.kept: dict[tuple[Any, ...], Speed] = {}
+        self.kept: dict[tuple[Any, ...], PlannedSpeed] = {}
         self.hints: dict[tuple[Any, ...], dict[str, int]] = {}
 
     def _system(self, chip: str, accelerators: int) -> System:
@@ -103,7 +103,7 @@ class Planned:
 
         return System(accelerator(chip, self.catalog), accelerators)
 
-    def serve(self, model: Model, chip: str, most: float) -> Speed:
+    def serve(self, model: Model, chip: str, most: float) -> PlannedSpeed:
         """See `Planner`. Deployments of several sizes are planned; the best per accelerator is kept."""
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
         key = ("serve", model.name, chip, largest)
@@ -111,14 +111,14 @@ class Planned:
             self.kept[key] = self._serve(model, chip, largest)
         return self.kept[key]
 
-    def _serve(self, model: Model, chip: str, largest: int) -> Speed:
+    def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
         if model.architecture is None or model.service is None:
             return impossible("serve", model.name, chip, 0, "it has no service")
         service = model.service
         asked = {"isl": service.isl, "osl": service.osl, "ttft": service.ttft, "tpot": service.tpot}
         return self._best("serve", model, chip, largest, {**asked, "cache_hit": service.cache_hit})
 
-    def _best(self, use: str, model: Model, chip: str, largest: int, asked: dict[str, Any]) -> Speed:
+    def _best(self, use: str, model: Model, chip: str, largest: int, asked: dict[str, Any]) -> PlannedSpeed:
         from tonnage.serve import ServeJob, plan
 
         best = impossible(use, model.name, chip, 0, "no deployment fits")
@@ -132,7 +132,7 @@ class Planned:
             best = speed
         return best
 
-    def train(self, model: Model, stage: Stage, chip: str, accelerators: int) -> Speed:
+    def train(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """See `Planner`."""
         key = (
             stage.kind,
@@ -150,7 +150,7 @@ class Planned:
             self.kept[key] = made(model, stage, chip, accelerators)
         return self.kept[key]
 
-    def _update(self, model: Model, stage: Stage, chip: str, accelerators: int) -> Speed:
+    def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         from tonnage.train import TrainJob, plan
 
         if model.architecture is None:
@@ -175,7 +175,7 @@ class Planned:
             self.hints.setdefault(key, {"tp": int(found.layout.tp), "ep": int(found.layout.ep)})
         return _trained(stage.kind, model.name, chip, accelerators, precision, found)
 
-    def _rl(self, model: Model, stage: Stage, chip: str, accelerators: int) -> Speed:
+    def _rl(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """Rollouts and updates take turns on the same accelerators: 1 / rate = 1 / rollout rate + 1 / update rate."""
         isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
         largest = next((size for size in SERVING_SIZES if size <= accelerators), 1)
@@ -183,7 +183,7 @@ class Planned:
         if key not in self.kept:
             self.kept[key] = self._best("rollout", model, chip, largest, {"isl": isl, "osl": osl})
         rollout = self.kept[key]
-        longer = Stage("rl", stage.amount, seq=stage.seq or isl + osl, global_batch=stage.global_batch or 1024)
+        longer = TrainingStage("rl", stage.amount, seq=stage.seq or isl + osl, global_batch=stage.global_batch or 1024)
         update = self._update(model, longer, chip, accelerators)
         if rollout.rate <= 0 or update.rate <= 0:
             return impossible("rl", model.name, chip, accelerators, rollout.reason or update.reason)
@@ -201,7 +201,9 @@ class Planned:
         layout = f"rollouts {rollout.layout}; updates {update.layout}"
         sources = (*rollout.sources, *update.sources)
         evidence = max(rollout.evidence, update.evidence, key=_EVIDENCE.index)
-        return Speed("rl", model.name, chip, accelerators, rate, low, high, layout, evidence, "", sources, detail)
+        return PlannedSpeed(
+            "rl", model.name, chip, accelerators, rate, low, high, layout, evidence, "", sources, detail
+        )
 
 
 _EVIDENCE = ("interpolated", "extrapolated", "analytic")
@@ -217,7 +219,7 @@ def _missed(outcome: Any) -> dict[str, Any]:
     return {"limit": bind.what, "by": bind.by, "lift": bind.lift} if bind else {}
 
 
-def _served(use: str, model: str, chip: str, size: int, found: Any) -> Speed:
+def _served(use: str, model: str, chip: str, size: int, found: Any) -> PlannedSpeed:
     """A service plan as a speed: requests/s per accelerator."""
     if not found.outcome.feasible or not found.requests_per_second or found.requests_per_second <= 0:
         speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
@@ -239,10 +241,12 @@ def _served(use: str, model: str, chip: str, size: int, found: Any) -> Speed:
     }
     ahead = f" + prefill {found.prefill_layout_text}" if found.prefill_layout_text else ""
     layout = f"{found.layout_text}{ahead}"
-    return Speed(use, model, chip, size, rate, low, high, layout, found.evidence, "", tuple(found.sources), detail)
+    return PlannedSpeed(
+        use, model, chip, size, rate, low, high, layout, found.evidence, "", tuple(found.sources), detail
+    )
 
 
-def _trained(use: str, model: str, chip: str, size: int, precision: str, found: Any) -> Speed:
+def _trained(use: str, model: str, chip: str, size: int, precision: str, found: Any) -> PlannedSpeed:
     """A training plan as a speed: tokens/s per accelerator, goodput included."""
     if not found.outcome.feasible:
         return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
@@ -250,7 +254,7 @@ def _trained(use: str, model: str, chip: str, size: int, precision: str, found: 
     rate = found.tokens_per_second_per_accelerator * kept
     low, high = rate * found.step_time / found.step_time_high, rate * found.step_time / found.step_time_low
     detail = {"mfu": found.mfu, "goodput": kept, "precision": precision, "step_time": found.step_time}
-    return Speed(
+    return PlannedSpeed(
         use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", tuple(found.sources), detail
     )
 
