@@ -11,6 +11,7 @@ import pytest
 from tonnage.errors import InputError
 from tonnage.fleet import launch, readiness
 from tonnage.fleet.launch import _ranks, _spearman
+from tonnage.fleet.speeds import Missed
 
 DATE = datetime.date
 
@@ -341,13 +342,14 @@ def test_a_service_level_out_of_reach_is_said_with_the_nearest(plan, written):
     class Slow(written):
         def serve(self, model, chip, most):
             speed = super().serve(model, chip, most)
-            detail = {"limit": "tpot", "by": 90.0 if chip == "h800-sxm" else 120.0, "lift": "the nearest is --tpot 9ms"}
-            return dataclasses.replace(speed, detail=detail)
+            by = 90.0 if chip == "h800-sxm" else 120.0
+            return dataclasses.replace(speed, missed=Missed("tpot", by, "--tpot 9ms", by * 1e-4, 0.3))
 
     found = plan(speeds=Slow(train={"h800-sxm": 900.0, "ascend-910c": 600.0}))
     bind = found.outcome.binds[0]
     assert found.outcome.reason == "tpot" and "the service level of r1" in bind.text
-    assert bind.lift == "the nearest is tpot 9ms, on h800-sxm"
+    assert bind.lift == "the nearest found that can be kept, tpot 9 ms, on h800-sxm"
+    assert found.to_json()["throughputs"][0]["limit"] == "tpot"
 
 
 @pytest.mark.parametrize(

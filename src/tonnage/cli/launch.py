@@ -227,7 +227,7 @@ def _speeds(plan: LaunchPlan) -> Table:
         span = f"{units.show_number(speed.low)} to {units.show_number(speed.high)}"
         size = f"{speed.accelerators} x {speed.chip}"
         value = speed.reason or f"{units.show_number(speed.rate)} {unit} ({span})"
-        engine = speed.detail.get("engine", "")
+        engine = str(speed.detail.get("engine", ""))
         rows.append((f"{speed.use} {speed.model}", size, value, speed.evidence, engine, speed.layout))
     header = ("speed", "on", "per accelerator (90 %)", "evidence", "engine", "layout")
     return Table("speeds used, from tonnage train and serve", header, tuple(rows))

@@ -461,10 +461,11 @@ class _ProgrammeBuilder:
         if not isinstance(item, Mapping) or len(item) != 1:
             self.read.problem(path, "expected one stage such as {pretrain: 20T tokens}")
             return None
-        kind = str(next(iter(item)))
-        if kind not in schema.STAGES:
-            message = f'no stage named "{kind[:60]}"; stages: {", ".join(schema.STAGES)}'
-            self.read.problem((*path, kind), message, nearest(kind, schema.STAGES), key=True)
+        name = str(next(iter(item)))
+        kind = schema.stage_kind(name)
+        if kind is None:
+            message = f'no stage named "{name[:60]}"; stages: {", ".join(schema.STAGES)}'
+            self.read.problem((*path, name), message, nearest(name, schema.STAGES), key=True)
             return None
         main, table = schema.SHORTHAND[kind], schema.STAGES[kind]
         value, below = item[kind], (*path, kind)

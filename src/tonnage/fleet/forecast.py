@@ -15,6 +15,7 @@ import numpy as np
 
 from tonnage.fleet.allocate import TINY, share
 from tonnage.fleet.draws import PERIOD, Bools, World, demand
+from tonnage.fleet.programme import StageKind
 from tonnage.fleet.uncertain import Floats
 
 TURNS = 12
@@ -28,7 +29,7 @@ class StageSpeed:
     that a run is started on. A pause has no sizes.
     """
 
-    kind: str
+    kind: StageKind
     sizes: Floats
     rate: Floats
     factor: Floats

@@ -10,7 +10,7 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from tonnage.fleet.uncertain import Uncertain, point
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 Date = datetime.date
+StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
+ChangeKind = Literal["licence", "ban"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,9 @@ class ServiceSpec:
 
 @dataclass(frozen=True)
 class TrainingStage:
-    """One stage of training. kind: pretrain, extend, sft, rl or pause; amount: [token], or [s] of a pause."""
+    """One stage of training. amount: [token], or [s] of a pause."""
 
-    kind: str
+    kind: StageKind
     amount: Uncertain
     seq: float | None = None
     global_batch: int | None = None
@@ -115,7 +117,7 @@ class Model:
 class Change:
     """What the law is taken to be instead: `licence` or `ban`, for a chip, from a day on."""
 
-    kind: str
+    kind: ChangeKind
     chip: str
     start: Date
 
@@ -204,18 +206,18 @@ def order(models: Mapping[str, str | None]) -> tuple[str, ...]:
 _CHANGE = re.compile(r"^(licen[cs]e|ban)\s+(?:(?:for|on)\s+)?(\S+)(?:\s+from\s+(\S+))?$", re.IGNORECASE)
 
 
-def parse_change(text: str, start: Date) -> tuple[str, str, Date]:
+def parse_change(text: str, start: Date) -> tuple[ChangeKind, str, Date]:
     """`licence h20 from 2025-07-14` -> (kind, chip as written, day). Raises ValueError with a sentence."""
     from tonnage import units
 
     match = _CHANGE.match(text.strip())
     if not match:
         raise ValueError(f'"{text[:60]}" is not a change of rules; write licence CHIP from DATE, or ban CHIP from DATE')
-    kind = "ban" if match[1].lower() == "ban" else "licence"
+    kind: ChangeKind = "ban" if match[1].lower() == "ban" else "licence"
     return kind, match[2], units.parse_date(match[3]) if match[3] else start
 
 
-def rule_words(text: str) -> dict[str, Any]:
+def rule_words(text: str) -> dict[str, str]:
     """`known-at 2025-02-28` -> {"known-at": "2025-02-28"}; `as-of` -> {}. Raises ValueError with a sentence."""
     word, _, rest = text.strip().partition(" ")
     if word.lower() in ("as-of", "as_of") and not rest.strip():

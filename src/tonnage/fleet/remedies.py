@@ -11,10 +11,11 @@ from tonnage.errors import Bind
 from tonnage.fleet.draws import PERIOD, Bools
 from tonnage.fleet.explain import AllocationProblem, most_demand, solve
 from tonnage.fleet.forecast import Forecast, needs
-from tonnage.fleet.programme import DAY
+from tonnage.fleet.programme import DAY, Model
 from tonnage.fleet.setting import Play, SettledProgramme, play
+from tonnage.fleet.speeds import Missed
 from tonnage.fleet.uncertain import Floats
-from tonnage.units import MONTH, show_money, show_number, show_share
+from tonnage.units import MONTH, show_money, show_number, show_share, show_time
 
 FACTORS = (1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
 """Multiples of a lot that are tried."""
@@ -40,14 +41,22 @@ def unkept(setting: SettledProgramme) -> Bind | None:
     """The first service level that no chip of the lawful fleet keeps, and the nearest that one can; None if all are."""
     for model in setting.programme.models:
         speeds = [speed for (name, _), speed in setting.serving.items() if name == model.name]
-        missed = [speed for speed in speeds if speed.detail.get("limit")]
+        missed = [(speed, speed.missed) for speed in speeds if speed.missed]
         if not missed or any(speed.rate > 0 for speed in speeds):
             continue
-        best = min(missed, key=lambda speed: speed.detail["by"] or np.inf)
+        best, why = min(missed, key=lambda item: item[1].by or np.inf)
         text = f"no chip of the fleet keeps the service level of {model.name}; the nearest, {best.reason}"
-        near = (best.detail["lift"] or "").replace("--", "")
-        return Bind(best.detail["limit"], text, best.detail["by"], f"{near}, on {best.chip}" if near else None)
+        near = _nearest(model, why)
+        return Bind(why.limit, text, why.by, f"{near}, on {best.chip}" if near else None)
     return None
+
+
+def _nearest(model: Model, missed: Missed) -> str:
+    """The nearest service level that can be kept, of the limits that are asked for."""
+    service = model.service
+    levels = () if service is None else ((service.tpot, "tpot", missed.tpot), (service.ttft, "ttft", missed.ttft))
+    found = [f"{name} {show_time(kept)}" for asked, name, kept in levels if asked is not None and kept is not None]
+    return f"the nearest found that can be kept, {' and '.join(found)}" if found else ""
 
 
 def capacity(setting: SettledProgramme) -> str | None:
