@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tonnage.fleet.allocate import share
 from tonnage.fleet.base_case import base_case, earliest
+from tonnage.fleet.causes import Cause
 from tonnage.fleet.draws import PERIOD
 from tonnage.fleet.explain import AllocationProblem, most_demand, solve
 from tonnage.fleet.forecast import needs
@@ -59,7 +60,7 @@ def test_a_failing_run_costs_its_share_and_begins_anew_elsewhere(story, written)
     setting = story(text, written(train={"h100-sxm": 1000.0, "h200-sxm": 2000.0}))
     result = play(setting, 0, 0).run()
     failed = 0.5 * 4e12 / (1024 * 2000.0)
-    assert result.causes["m: failed attempt on other"][0] == pytest.approx(failed)
+    assert result.causes[Cause("failed_attempt", "m", "other")][0] == pytest.approx(failed)
     alone = 4e12 / (1024 * 1000.0) + 14 * DAY + 2 * 10 * DAY
     assert result.launch[0][0] == pytest.approx(alone + failed)
     price = 2 / 3600

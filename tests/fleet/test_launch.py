@@ -10,7 +10,7 @@ import pytest
 
 from tonnage.errors import InputError
 from tonnage.fleet import launch, readiness
-from tonnage.fleet.launch import _ranks, _spearman
+from tonnage.fleet.sensitivity import ranks, spearman
 from tonnage.fleet.speeds import Missed
 
 DATE = datetime.date
@@ -53,6 +53,30 @@ def test_the_same_seed_gives_the_same_bytes(plan):
     one, two = (json.dumps(plan(draws=40, what_if=True, horizon="10 months").to_json()) for _ in range(2))
     assert one == two
     assert json.dumps(plan(draws=40, seed=1).to_json()) != one
+
+
+def test_a_plan_holds_its_question_and_can_be_asked_again(plan, catalog, planner, tmp_path):
+    from tonnage.fleet import read_programme_text
+
+    one = plan(draws=40, seed=3, as_of=DATE(2025, 4, 16), fleet__ascend__count="9000")
+    assert one.draws == 40 and one.seed == 3 and one.sets == {"fleet.ascend.count": "9000"}
+    (tmp_path / "p.yaml").unlink()
+    asked = read_programme_text(one.programme_text, one.programme_name, one.sets, catalog, one.as_of)
+    again = launch(asked, catalog, one.seed, one.draws, planner, what_if=False)
+    assert again.to_json() == one.to_json() and again.programme_digest == one.programme_digest
+    assert plan(draws=40).programme_digest == one.programme_digest
+    assert plan("# changed" + one.programme_text, draws=40).programme_digest != one.programme_digest
+
+
+def test_names_with_dots_and_spaces_are_told_apart(plan):
+    """What moves a launch is described from the programme, not by taking dotted names apart."""
+    from conftest import STORY
+
+    text = STORY.replace("r2:", "r2.5:").replace("lot: own", "lot: own (attempt 2)")
+    found = plan(text.replace("try: [ascend, own]", "try: [ascend, own (attempt 2)]"))
+    said = {item.name: item.text for item in found.sensitivity}
+    assert said.get("readiness.r2.5.ascend") == "whether r2.5's run completes on ascend"
+    assert set(found.trained_on) == {"ascend", "own (attempt 2)"}
 
 
 def test_what_binds_is_ranked_and_names_its_lift(story):
@@ -269,11 +293,11 @@ models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 15T}]}}}
 def test_ranks_and_correlation():
     import numpy as np
 
-    assert list(_ranks(np.array([3.0, 1.0, 3.0, 2.0]))) == [3.5, 1.0, 3.5, 2.0]
+    assert list(ranks(np.array([3.0, 1.0, 3.0, 2.0]))) == [3.5, 1.0, 3.5, 2.0]
     x = np.arange(50.0)
-    assert _spearman(x, np.exp(x)) == pytest.approx(1)
-    assert _spearman(x, -x) == pytest.approx(-1)
-    assert _spearman(x, np.ones(50)) == 0
+    assert spearman(x, np.exp(x)) == pytest.approx(1)
+    assert spearman(x, -x) == pytest.approx(-1)
+    assert spearman(x, np.ones(50)) == 0
 
 
 # back-tests: the same programme begun on later days, each with what was known on its day

@@ -43,10 +43,22 @@ def read_programme(
     sets: leaves to change, `{"fleet.0.count": "64"}`; as_of: plan with what was known on this day (rules announced,
     prices and runs published), instead of the file's own rules and its start. Raises InputError with every problem.
     """
+    return read_programme_text(files.read_text(path), str(path), sets, catalog, as_of)
+
+
+def read_programme_text(
+    text: str,
+    name: str = "",
+    sets: Mapping[str, str] | None = None,
+    catalog: Catalog | None = None,
+    as_of: datetime.date | None = None,
+) -> p.Programme:
+    """The text of a programme file -> `Programme`; name: the file's, beside which its models are looked for."""
     from tonnage import catalog as catalogues
 
-    document = override(files.read_yaml(path), sets or {})
-    return _ProgrammeBuilder(document, catalog or catalogues.load(), as_of, Path(path)).programme()
+    document = override(files.parse_yaml(text, name), sets or {})
+    made = _ProgrammeBuilder(document, catalog or catalogues.load(), as_of, Path(name)).programme()
+    return replace(made, path=name, text=text, sets=dict(sets or {}), as_of=as_of)
 
 
 class _ProgrammeBuilder:
@@ -82,7 +94,6 @@ class _ProgrammeBuilder:
             models=models,
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
-            path=str(self.path),
             **assumptions,
         )
 
@@ -497,4 +508,4 @@ def _lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
     return OUTPUT_LENGTH * ratio, OUTPUT_LENGTH, (text,)
 
 
-__all__ = ["Problem", "read_programme"]
+__all__ = ["Problem", "read_programme", "read_programme_text"]

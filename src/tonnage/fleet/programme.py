@@ -139,7 +139,11 @@ class Rules:
 
 @dataclass(frozen=True)
 class Programme:
-    """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`."""
+    """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`.
+
+    text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were changed, and the day of
+    knowledge that was asked for.
+    """
 
     name: str
     start: Date
@@ -154,6 +158,9 @@ class Programme:
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
     known: Date = Date.min
     path: str = ""
+    text: str = ""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    as_of: Date | None = None
 
     @property
     def days(self) -> int:

@@ -316,7 +316,7 @@ def _attempts(
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
-        made.append(Attempt(place.name + again, lots, done, slip, speeds))
+        made.append(Attempt(place.name, lots, done, slip, speeds))
     return tuple(made)
 
 
