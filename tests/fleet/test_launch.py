@@ -148,6 +148,14 @@ def test_only_runs_known_on_the_day_count(catalog):
     assert chance(DATE(2020, 1, 1)) == 0.5
 
 
+def test_a_stage_of_reinforcement_learning_alone_is_no_run_of_the_record(catalog):
+    """By its flag, whatever it is called."""
+    runs = readiness.record(catalog, DATE(2026, 12, 31))
+    alone = {item.id for item in catalog.training_runs() if "rl_stage_only" in item and item["rl_stage_only"].flag}
+    assert alone == {"deepseek-r1-rl"}
+    assert not {run.source for run in runs} & {catalog.fact(name, "completed").id for name in alone}
+
+
 def test_every_run_of_the_record_has_a_source(catalog):
     runs = readiness.record(catalog, DATE(2026, 12, 31))
     assert len(runs) > 20 and all(run.source for run in runs)
