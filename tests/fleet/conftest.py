@@ -6,7 +6,7 @@ import pytest
 
 from tonnage import catalog as catalogues
 from tonnage.fleet import read_programme
-from tonnage.fleet.throughput import Speed, impossible
+from tonnage.fleet.speeds import PlannedSpeed, impossible
 
 
 class Written:
@@ -18,7 +18,7 @@ class Written:
     def _speed(self, use, model, chip, size, rate):
         if not rate:
             return impossible(use, model, chip, size, f"{chip} cannot")
-        return Speed(use, model, chip, size, rate, rate / self.wide, rate * self.wide, "tp8", "interpolated")
+        return PlannedSpeed(use, model, chip, size, rate, rate / self.wide, rate * self.wide, "tp8", "interpolated")
 
     def serve(self, model, chip, most):
         rate = self.serves.get((model.name, chip), self.serves.get(chip, 0.0))

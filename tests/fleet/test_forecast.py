@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tonnage.fleet.allocate import share
-from tonnage.fleet.base import base, earliest
-from tonnage.fleet.explain import Case, most_demand, solve
+from tonnage.fleet.base_case import base_case, earliest
+from tonnage.fleet.causes import Cause
+from tonnage.fleet.draws import PERIOD
+from tonnage.fleet.explain import AllocationProblem, most_demand, solve
 from tonnage.fleet.forecast import needs
 from tonnage.fleet.setting import play, run_sizes, settle
-from tonnage.fleet.throughput import round_size
-from tonnage.fleet.world import PERIOD
+from tonnage.fleet.speeds import round_size
 
 DAY = 86400
 
@@ -59,7 +60,7 @@ def test_a_failing_run_costs_its_share_and_begins_anew_elsewhere(story, written)
     setting = story(text, written(train={"h100-sxm": 1000.0, "h200-sxm": 2000.0}))
     result = play(setting, 0, 0).run()
     failed = 0.5 * 4e12 / (1024 * 2000.0)
-    assert result.causes["m: failed attempt on other"][0] == pytest.approx(failed)
+    assert result.causes[Cause("failed_attempt", "m", "other")][0] == pytest.approx(failed)
     alone = 4e12 / (1024 * 1000.0) + 14 * DAY + 2 * 10 * DAY
     assert result.launch[0][0] == pytest.approx(alone + failed)
     price = 2 / 3600
@@ -166,7 +167,7 @@ def test_the_quick_rule_is_within_two_weeks_of_the_linear_programme(story, sets)
 
 
 def test_a_week_too_early_is_short_of_the_lot_that_trains(story):
-    found = base(story())
+    found = base_case(story())
     assert found.launch is not None and abs((found.exact - found.launch).days) <= 14
     assert next(iter(found.short)) == "ascend"
     assert sum(found.short.values()) == pytest.approx(1, abs=0.05)
@@ -179,7 +180,7 @@ def test_two_services_are_placed_whenever_the_linear_programme_can(seed):
     rate = rng.uniform(0.05, 2, (1, 2, 4)) * (rng.uniform(size=(1, 2, 4)) > 0.2)
     need = rng.uniform(0, 120, (1, 2))
     _, short = share(capacity, need, rate, np.ones((1, 4)), np.zeros((1, 4), dtype=bool))
-    case = Case(capacity, need.T, rate[0], np.ones(4), np.zeros(4, dtype=bool))
+    case = AllocationProblem(capacity, need.T, rate[0], np.ones(4), np.zeros(4, dtype=bool))
     exact = solve(case)
     if short.sum() <= 1e-9:
         assert exact.feasible
@@ -201,14 +202,14 @@ def test_nothing_is_used_that_is_not_there(seed):
 def test_an_elastic_programme_buys_the_cheapest_capacity():
     capacity = np.full((3, 2), 10.0)
     need = np.full((1, 3), 50.0)
-    case = Case(capacity, need, np.array([[1.0, 2.0]]), np.array([1e-4, 3e-4]), np.zeros(2, dtype=bool))
+    case = AllocationProblem(capacity, need, np.array([[1.0, 2.0]]), np.array([1e-4, 3e-4]), np.zeros(2, dtype=bool))
     found = solve(case, elastic=True)
     assert found.feasible and found.extra == pytest.approx([20.0, 0.0])
     assert most_demand(case) == pytest.approx(0.6, abs=1e-3)
 
 
 def test_duals_price_the_lot_that_is_short():
-    case = Case(
+    case = AllocationProblem(
         np.array([[10.0, 100.0]]), np.array([[60.0]]), np.array([[2.0, 1.0]]), np.array([1e-4, 1e-4]), np.zeros(2, bool)
     )
     found = solve(case)

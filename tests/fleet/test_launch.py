@@ -10,7 +10,8 @@ import pytest
 
 from tonnage.errors import InputError
 from tonnage.fleet import launch, readiness
-from tonnage.fleet.launch import _ranks, _spearman
+from tonnage.fleet.sensitivity import ranks, spearman
+from tonnage.fleet.speeds import Missed
 
 DATE = datetime.date
 
@@ -52,6 +53,30 @@ def test_the_same_seed_gives_the_same_bytes(plan):
     one, two = (json.dumps(plan(draws=40, what_if=True, horizon="10 months").to_json()) for _ in range(2))
     assert one == two
     assert json.dumps(plan(draws=40, seed=1).to_json()) != one
+
+
+def test_a_plan_holds_its_question_and_can_be_asked_again(plan, catalog, planner, tmp_path):
+    from tonnage.fleet import read_programme_text
+
+    one = plan(draws=40, seed=3, as_of=DATE(2025, 4, 16), fleet__ascend__count="9000")
+    assert one.draws == 40 and one.seed == 3 and one.sets == {"fleet.ascend.count": "9000"}
+    (tmp_path / "p.yaml").unlink()
+    asked = read_programme_text(one.programme_text, one.programme_name, one.sets, catalog, one.as_of)
+    again = launch(asked, catalog, one.seed, one.draws, planner, what_if=False)
+    assert again.to_json() == one.to_json() and again.programme_digest == one.programme_digest
+    assert plan(draws=40).programme_digest == one.programme_digest
+    assert plan("# changed" + one.programme_text, draws=40).programme_digest != one.programme_digest
+
+
+def test_names_with_dots_and_spaces_are_told_apart(plan):
+    """What moves a launch is described from the programme, not by taking dotted names apart."""
+    from conftest import STORY
+
+    text = STORY.replace("r2:", "r2.5:").replace("lot: own", "lot: own (attempt 2)")
+    found = plan(text.replace("try: [ascend, own]", "try: [ascend, own (attempt 2)]"))
+    said = {item.name: item.text for item in found.sensitivity}
+    assert said.get("readiness.r2.5.ascend") == "whether r2.5's run completes on ascend"
+    assert set(found.trained_on) == {"ascend", "own (attempt 2)"}
 
 
 def test_what_binds_is_ranked_and_names_its_lift(story):
@@ -121,6 +146,14 @@ def test_only_runs_known_on_the_day_count(catalog):
     assert chance(DATE(2026, 7, 1)) > after
     assert chance(DATE(2025, 2, 28)) < chance(DATE(2025, 2, 28), "h800-sxm")
     assert chance(DATE(2020, 1, 1)) == 0.5
+
+
+def test_a_stage_of_reinforcement_learning_alone_is_no_run_of_the_record(catalog):
+    """By its flag, whatever it is called."""
+    runs = readiness.record(catalog, DATE(2026, 12, 31))
+    alone = {item.id for item in catalog.training_runs() if "rl_stage_only" in item and item["rl_stage_only"].flag}
+    assert alone == {"deepseek-r1-rl"}
+    assert not {run.source for run in runs} & {catalog.fact(name, "completed").id for name in alone}
 
 
 def test_every_run_of_the_record_has_a_source(catalog):
@@ -268,11 +301,11 @@ models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 15T}]}}}
 def test_ranks_and_correlation():
     import numpy as np
 
-    assert list(_ranks(np.array([3.0, 1.0, 3.0, 2.0]))) == [3.5, 1.0, 3.5, 2.0]
+    assert list(ranks(np.array([3.0, 1.0, 3.0, 2.0]))) == [3.5, 1.0, 3.5, 2.0]
     x = np.arange(50.0)
-    assert _spearman(x, np.exp(x)) == pytest.approx(1)
-    assert _spearman(x, -x) == pytest.approx(-1)
-    assert _spearman(x, np.ones(50)) == 0
+    assert spearman(x, np.exp(x)) == pytest.approx(1)
+    assert spearman(x, -x) == pytest.approx(-1)
+    assert spearman(x, np.ones(50)) == 0
 
 
 # back-tests: the same programme begun on later days, each with what was known on its day
@@ -341,13 +374,14 @@ def test_a_service_level_out_of_reach_is_said_with_the_nearest(plan, written):
     class Slow(written):
         def serve(self, model, chip, most):
             speed = super().serve(model, chip, most)
-            detail = {"limit": "tpot", "by": 90.0 if chip == "h800-sxm" else 120.0, "lift": "the nearest is --tpot 9ms"}
-            return dataclasses.replace(speed, detail=detail)
+            by = 90.0 if chip == "h800-sxm" else 120.0
+            return dataclasses.replace(speed, missed=Missed("tpot", by, "--tpot 9ms", by * 1e-4, 0.3))
 
     found = plan(speeds=Slow(train={"h800-sxm": 900.0, "ascend-910c": 600.0}))
     bind = found.outcome.binds[0]
     assert found.outcome.reason == "tpot" and "the service level of r1" in bind.text
-    assert bind.lift == "the nearest is tpot 9ms, on h800-sxm"
+    assert bind.lift == "the nearest found that can be kept, tpot 9 ms, on h800-sxm"
+    assert found.to_json()["throughputs"][0]["limit"] == "tpot"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from tonnage.errors import FEASIBLE
-from tonnage.fleet.plan import LaunchPlan, Refused, Spread, Use
+from tonnage.fleet.causes import Activity
+from tonnage.fleet.plan import LaunchPlan, Percentiles, Refused, Use
 from tonnage.report import timeline
 
 DAY = datetime.date
@@ -25,8 +26,8 @@ def weeks(lot, first, last, does, count):
 
 @pytest.fixture
 def plan():
-    three = Spread(DAY(2025, 8, 1), DAY(2025, 10, 1), DAY(2026, 1, 1))
-    money = Spread(1.0, 2.0, 3.0)
+    three = Percentiles(DAY(2025, 8, 1), DAY(2025, 10, 1), DAY(2026, 1, 1))
+    money = Percentiles(1.0, 2.0, 3.0)
     return LaunchPlan(
         FEASIBLE,
         "A & B",
@@ -42,13 +43,16 @@ def plan():
         {},
         (),
         (
-            *weeks("own <1>", 0, 30, "serves r1", 400.0),
-            *weeks("own <1>", 0, 10, "trains r2: pretrain", 500.0),
-            *weeks("own <1>", 10, 12, "trains r2: rl", 500.0),
-            *weeks("own <1>", 31, 70, "serves r2", 900.0),
+            *weeks("own <1>", 0, 30, Activity("serves", "r1"), 400.0),
+            *weeks("own <1>", 0, 10, Activity("pretrain", "r2"), 500.0),
+            *weeks("own <1>", 10, 12, Activity("rl", "r2"), 500.0),
+            *weeks("own <1>", 31, 70, Activity("serves", "r2"), 900.0),
         ),
         (),
-        (Use("own <1>", START, END, "available", 1000.0), Use("late", DAY(2025, 6, 1), END, "available", 50.0)),
+        (
+            Use("own <1>", START, END, Activity("available"), 1000.0),
+            Use("late", DAY(2025, 6, 1), END, Activity("available"), 50.0),
+        ),
         (),
         (Refused("late", "h20-96gb", DAY(2025, 4, 9), 0.5, "a licence is needed", ("x",)),),
         (),
@@ -57,6 +61,11 @@ def plan():
         {"own": 1.0},
         (),
         (),
+        "name: A & B\n",
+        "p.yaml",
+        {},
+        None,
+        0,
         100,
         7,
         DAY(2025, 10, 1),
@@ -83,7 +92,7 @@ def test_bars_are_as_high_as_what_they_show(plan):
 
 
 def test_a_launch_after_the_horizon_has_no_line(plan):
-    late = replace(plan, launch=Spread(DAY(2025, 8, 1), None, None), days=(200.0, float("inf")))
+    late = replace(plan, launch=Percentiles(DAY(2025, 8, 1), None, None), days=(200.0, float("inf")))
     text = timeline.svg(late)
     assert "does not launch in time" in text and "P10 2025-08-01" in text and "P90" not in text.replace("P50", "")
     assert timeline.lines(late)

@@ -8,7 +8,7 @@ from tonnage import catalog
 from tonnage.model import load
 from tonnage.system import System, accelerator
 from tonnage.train import TrainJob, plan
-from tonnage.train.stages import rl_round
+from tonnage.train.rl import rl_round
 from tonnage.train.switch import Move, switch
 from tonnage.train.unlike import groups
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cyclopts import Parameter
 
@@ -13,8 +15,10 @@ from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
-    from tonnage.fleet.plan import LaunchPlan, Spread
+    from tonnage.fleet.plan import LaunchPlan, Percentiles
 
+Date = datetime.date
+T = TypeVar("T")
 SHOWN = 8
 SOONER = 14
 """Days by which another first place has to be sooner to be named in the headline."""
@@ -88,7 +92,7 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
         tuple(table for table in tables if table.rows),
         timeline.lines(plan),
         _hints(plan, path),
-        tuple(plan.to_json()["alternatives"]),
+        tuple(item.to_json() for item in plan.alternatives),
         plan.outcome.feasible,
     )
 
@@ -109,10 +113,10 @@ def _sentence(plan: LaunchPlan) -> str:
 
 def _other(plan: LaunchPlan) -> str:
     """The place that would be much sooner if it were tried first, if there is one."""
-    start = f"train:{plan.model}:"
-    other = [item for item in plan.alternatives if item.key.startswith(start) and (item.shift or 0) < -SOONER]
+    moved = [item for item in plan.alternatives if item.lever.kind == "train" and plan.model in item.lever.models]
+    other = [item for item in moved if (item.shift or 0) < -SOONER]
     best = min(other, key=lambda item: item.shift or 0.0, default=None)
-    return f"; with {best.key.removeprefix(start)} first it would be {best.launch.p50}" if best else ""
+    return f"; with {best.lever.about} first it would be {best.launch.p50}" if best else ""
 
 
 def _no_price(lots: tuple[str, ...]) -> str:
@@ -167,12 +171,12 @@ def _base(plan: LaunchPlan) -> list[tuple[str, str]]:
     return [("base case", text)]
 
 
-def _three(spread: Spread, show: Any) -> str:
+def _three(spread: Percentiles[T], show: Callable[[T], str]) -> str:
     parts = (f"{name.upper()} {'after the horizon' if v is None else show(v)}" for name, v in vars(spread).items())
     return ", ".join(parts)
 
 
-def _money(spread: Spread, unpriced: tuple[str, ...]) -> str:
+def _money(spread: Percentiles[float], unpriced: tuple[str, ...]) -> str:
     return f"unknown ({_no_price(unpriced)})" if unpriced else _three(spread, units.show_money)
 
 
@@ -216,7 +220,7 @@ def _what_ifs(plan: LaunchPlan) -> Table:
     return Table("what-ifs, on the same draws", header, base + rows)
 
 
-def _days(spread: Spread) -> tuple[str, ...]:
+def _days(spread: Percentiles[Date]) -> tuple[str, ...]:
     return tuple("later" if value is None else str(value) for value in vars(spread).values())
 
 
@@ -227,7 +231,7 @@ def _speeds(plan: LaunchPlan) -> Table:
         span = f"{units.show_number(speed.low)} to {units.show_number(speed.high)}"
         size = f"{speed.accelerators} x {speed.chip}"
         value = speed.reason or f"{units.show_number(speed.rate)} {unit} ({span})"
-        engine = speed.detail.get("engine", "")
+        engine = str(speed.detail.get("engine", ""))
         rows.append((f"{speed.use} {speed.model}", size, value, speed.evidence, engine, speed.layout))
     header = ("speed", "on", "per accelerator (90 %)", "evidence", "engine", "layout")
     return Table("speeds used, from tonnage train and serve", header, tuple(rows))

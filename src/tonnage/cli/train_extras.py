@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tonnage.cli.train import Reader
     from tonnage.serve import ServePlan
     from tonnage.system import System
-    from tonnage.train import Level, Measured, Round, Switch, TrainJob, TrainPlan
+    from tonnage.train import Level, Measured, Rollouts, Round, Rounds, Switch, TrainJob, TrainPlan
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -349,15 +349,16 @@ def rounds(
     trained = room.plan(update, system_)
     trained = trained if level is None else room.leveled(trained, level)
     served = _served(job, pool, want)
-    for what, made in (("update", trained), ("generation", served)):
-        if not made.outcome.feasible:
-            text = f"{what} on {pool.accelerator.name if made is served else system_.accelerator.name}: " + (
-                made.outcome.binds[0].text
+    for what, half in (("update", trained), ("generation", served)):
+        if not half.outcome.feasible:
+            text = f"{what} on {pool.accelerator.name if half is served else system_.accelerator.name}: " + (
+                half.outcome.binds[0].text
             )
-            body = {"outcome": made.outcome.reason, "bind": text}
+            body = {"outcome": half.outcome.reason, "bind": text}
             return Extra(body, (("rl", text),), f"Its stage of reinforcement learning cannot be: {text}.", ())
-    found, ends = _round(update, system_, trained, pool, served, want)
-    stage = _stage(job, found, (system_,) if want.fleet is None else (system_, pool), want, asked, catalog)
+    made = room.rl_rounds(update, system_, trained, _rollouts(job, served, pool, want))
+    found, ends = made.each, (made.shortest, made.longest)
+    stage = _stage(job, made, (system_,) if want.fleet is None else (system_, pool), want, asked, catalog)
     wall = stage.body["wall_time"]
     body = (
         vars(found)
@@ -380,13 +381,11 @@ def rounds(
 
 
 def _stage(
-    job: TrainJob, found: Round, pools: tuple[System, ...], want: RolloutAsked, asked: Asked, catalog: Catalog
+    job: TrainJob, made: Rounds, pools: tuple[System, ...], want: RolloutAsked, asked: Asked, catalog: Catalog
 ) -> Extra:
     """All rounds of the stage: how many, how long with the goodput of all pools, what they cost."""
-    from tonnage.train.goodput import together
-
     many = want.tokens / (job.global_batch * want.length)
-    wall = many * found.total / together(pools).value
+    wall = many * made.each.total / made.goodput
     prices = [paid(catalog, one, asked) for one in pools]
     bills = [_bill(wall, one, value) for one, (value, _) in zip(pools, prices, strict=True)]
     body = {
@@ -397,7 +396,7 @@ def _stage(
     }
     said = f"{units.show_tokens(want.tokens)} rollout tokens take {units.show_time(wall)}, {many:,.0f} rounds of "
     facts = tuple(fact for _, known in prices for fact in known)
-    return Extra(body, (), f"{said}{units.show_time(found.total)}.", facts)
+    return Extra(body, (), f"{said}{units.show_time(made.each.total)}.", facts)
 
 
 def _served(job: TrainJob, pool: System, want: RolloutAsked) -> ServePlan:
@@ -410,38 +409,23 @@ def _served(job: TrainJob, pool: System, want: RolloutAsked) -> ServePlan:
     return room.plan(served, pool)
 
 
-def _round(
-    job: TrainJob, system_: System, trained: TrainPlan, pool: System, served: ServePlan, want: RolloutAsked
-) -> tuple[Round, tuple[float, float]]:
-    """A round, and its length when generation and update are both at the fast or the slow end of their intervals."""
-    from tonnage.train import rl_round
+def _rollouts(job: TrainJob, served: ServePlan, pool: System, want: RolloutAsked) -> Rollouts:
+    """The batch of responses, generated at the pool's predicted speed."""
+    from tonnage.train import Rollouts
 
-    tokens = float(job.global_batch) * want.length
     rate = (served.requests_per_second or 0.0) * want.length
     middle = served.output_tokens_per_second_per_accelerator or 1.0
-    fast = (served.output_tokens_per_second_per_accelerator_high or middle) / middle
-    slow = (served.output_tokens_per_second_per_accelerator_low or middle) / middle
-
-    def one(generates: float, step: float) -> Round:
-        made = replace(
-            trained,
-            tokens_per_second_per_accelerator=trained.tokens_per_second_per_accelerator * trained.step_time / step,
-        )
-        return rl_round(
-            job,
-            system_,
-            made,
-            tokens,
-            rate * generates,
-            pool=pool,
-            kept=job.seq / want.length,
-            reward=want.reward,
-            split=want.fleet is not None,
-            stale=want.stale,
-        )
-
-    ends = (one(fast, trained.step_time_low).total, one(slow, trained.step_time_high).total)
-    return one(1.0, trained.step_time), ends
+    return Rollouts(
+        want.prompt,
+        want.length,
+        job.global_batch,
+        rate,
+        rate * ((served.output_tokens_per_second_per_accelerator_low or middle) / middle),
+        rate * ((served.output_tokens_per_second_per_accelerator_high or middle) / middle),
+        None if want.fleet is None else pool,
+        want.reward,
+        want.stale,
+    )
 
 
 def _round_rows(found: Round, body: dict[str, Any], want: RolloutAsked, job: TrainJob) -> Rows:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tonnage.fleet.build import read_programme
+from tonnage.fleet.build import read_programme, read_programme_text
 from tonnage.fleet.launch import launch
 from tonnage.fleet.plan import LaunchPlan
 from tonnage.fleet.programme import Programme
-from tonnage.fleet.shape import programme_schema
+from tonnage.fleet.schema import programme_schema
 
-__all__ = ["LaunchPlan", "Programme", "launch", "programme_schema", "read_programme"]
+__all__ = ["LaunchPlan", "Programme", "launch", "programme_schema", "read_programme", "read_programme_text"]

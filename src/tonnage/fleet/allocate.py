@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tonnage.fleet.draws import Bools
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import Bools
 
 TINY = 1e-9
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.fleet import programme as p
-from tonnage.fleet import shape
+from tonnage.fleet import schema
 from tonnage.fleet.reading import Path as Where
-from tonnage.fleet.reading import Reader, override
+from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, between, point
 
 if TYPE_CHECKING:
@@ -43,24 +43,36 @@ def read_programme(
     sets: leaves to change, `{"fleet.0.count": "64"}`; as_of: plan with what was known on this day (rules announced,
     prices and runs published), instead of the file's own rules and its start. Raises InputError with every problem.
     """
+    return read_programme_text(files.read_text(path), str(path), sets, catalog, as_of)
+
+
+def read_programme_text(
+    text: str,
+    name: str = "",
+    sets: Mapping[str, str] | None = None,
+    catalog: Catalog | None = None,
+    as_of: datetime.date | None = None,
+) -> p.Programme:
+    """The text of a programme file -> `Programme`; name: the file's, beside which its models are looked for."""
     from tonnage import catalog as catalogues
 
-    document = override(files.read_yaml(path), sets or {})
-    return _Builder(document, catalog or catalogues.load(), as_of, Path(path)).programme()
+    document = override(files.parse_yaml(text, name), sets or {})
+    made = _ProgrammeBuilder(document, catalog or catalogues.load(), as_of, Path(name)).programme()
+    return replace(made, path=name, text=text, sets=dict(sets or {}), as_of=as_of)
 
 
-class _Builder:
+class _ProgrammeBuilder:
     """Builds one programme; notes problems in its reader."""
 
     def __init__(self, document: files.Document, catalog: Catalog, as_of: datetime.date | None, path: Path) -> None:
-        self.read = Reader(document)
+        self.read = ProgrammeReader(document)
         self.catalog, self.as_of, self.path = catalog, as_of, path
         self.start, self.place, self.known = datetime.date(2000, 1, 1), "", datetime.date.max
         self.dated = True
         self.declared: set[str] = set()
 
     def programme(self) -> p.Programme:
-        top = self.read.mapping(self.read.document.value, (), shape.PROGRAMME, "a programme")
+        top = self.read.mapping(self.read.document.value, (), schema.PROGRAMME, "a programme")
         self.start = top.get("start", self.start)
         self.place = self._place(top.get("place", ""), ("place",))
         headquarters = self._place(top["headquarters"], ("headquarters",)) if "headquarters" in top else self.place
@@ -82,7 +94,6 @@ class _Builder:
             models=models,
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
-            path=str(self.path),
             **assumptions,
         )
 
@@ -111,11 +122,11 @@ class _Builder:
         return self.start + datetime.timedelta(days=round(seconds / units.DAY))
 
     def _assumptions(self, value: Any) -> dict[str, Any]:
-        read = self.read.mapping(value, ("assumptions",), shape.ASSUMPTIONS, "assumptions") if value else {}
+        read = self.read.mapping(value, ("assumptions",), schema.ASSUMPTIONS, "assumptions") if value else {}
         from tonnage.fleet import uncertain
 
         chances = read.pop("readiness", {})
-        field = shape.Field("share", "", high=1.0)
+        field = schema.Field("share", "", high=1.0)
         if not isinstance(chances, Mapping):
             self.read.problem(("assumptions", "readiness"), "expected chips or lots with a share each")
             chances = {}
@@ -160,13 +171,13 @@ class _Builder:
         if item is None:
             return {}
         if isinstance(item, Mapping):
-            return self.read.mapping(item, path, shape.RULES, "rules")
+            return self.read.mapping(item, path, schema.RULES, "rules")
         try:
             words = p.rule_words(str(item))
         except ValueError as error:
             self.read.problem(path, str(error))
             return {}
-        read = {key: self.read.value(text, path, shape.RULES[key]) for key, text in words.items()}
+        read = {key: self.read.value(text, path, schema.RULES[key]) for key, text in words.items()}
         return {key: found for key, found in read.items() if found is not None}
 
     def _known_rule(self, name: str, path: Where) -> bool:
@@ -219,7 +230,7 @@ class _Builder:
         return items[:most]
 
     def _lot(self, item: Any, path: Where) -> p.Lot | None:
-        read = self.read.mapping(item, path, shape.LOT, "a lot")
+        read = self.read.mapping(item, path, schema.LOT, "a lot")
         chip = self._chip(read.get("chip"), (*path, "chip"))
         start = read.get("from", point(self.start.toordinal()))
         self._released(chip, read.get("acquired", read.get("from")), (*path, "chip"))
@@ -293,7 +304,9 @@ class _Builder:
             self.read.problem(("models",), "expected models by name")
             return ()
         value = {str(name): value[name] for name in self._at_most(list(value), MOST_MODELS, ("models",), "models")}
-        read = {name: self.read.mapping(item, ("models", name), shape.MODEL, "a model") for name, item in value.items()}
+        read = {
+            name: self.read.mapping(item, ("models", name), schema.MODEL, "a model") for name, item in value.items()
+        }
         after = {name: self._after(name, keys, read) for name, keys in read.items()}
         placed = p.order(after)
         for name in after:
@@ -322,7 +335,7 @@ class _Builder:
         path: Where = ("models", name)
         reference, architecture = self._architecture(keys.get("model"), (*path, "model"))
         good = keys.get("good_enough")
-        rounds = self.read.mapping(good, (*path, "good_enough"), shape.GOOD_ENOUGH, "good_enough") if good else {}
+        rounds = self.read.mapping(good, (*path, "good_enough"), schema.GOOD_ENOUGH, "good_enough") if good else {}
         if "serve" not in keys and "train" not in keys and after is None:
             self.read.problem(path, "is neither served nor trained: give it serve, train or both")
         return p.Model(
@@ -371,7 +384,7 @@ class _Builder:
     def _service_keys(self, name: str, keys: dict[str, Any]) -> dict[str, Any] | None:
         if "serve" not in keys:
             return None
-        return self.read.mapping(keys["serve"], ("models", name, "serve"), shape.SERVE, "serve")
+        return self.read.mapping(keys["serve"], ("models", name, "serve"), schema.SERVE, "serve")
 
     def _service(
         self,
@@ -379,7 +392,7 @@ class _Builder:
         after: str | None,
         services: Mapping[str, dict[str, Any] | None],
         lots: tuple[p.Lot, ...],
-    ) -> p.Service | None:
+    ) -> p.ServiceSpec | None:
         own = services.get(name)
         if own is None:
             return None
@@ -394,7 +407,7 @@ class _Builder:
         isl, osl, assumed = _lengths(merged)
         kept: dict[str, Any] = {key: merged[key] for key in ("ttft", "tpot", "cache_hit") if key in merged}
         moving = {key: own[key] for key in ("takes_over", "within", "surge") if key in own}
-        return p.Service(
+        return p.ServiceSpec(
             isl,
             osl,
             demand[0],
@@ -442,7 +455,7 @@ class _Builder:
     def _training(self, value: Any, path: Where, lots: tuple[p.Lot, ...]) -> p.Training | None:
         if value is None:
             return None
-        read = self.read.mapping(value, path, shape.TRAIN, "train")
+        read = self.read.mapping(value, path, schema.TRAIN, "train")
         items = self.read.items(read["stages"], (*path, "stages"), "stages") if "stages" in read else []
         items = self._at_most(items, MOST_STAGES, (*path, "stages"), "stages")
         stages = [self._stage(item, (*path, "stages", index)) for index, item in enumerate(items)]
@@ -455,16 +468,17 @@ class _Builder:
         places = tuple((name, found) for name, found in tried if found)
         return p.Training(tuple(filter(None, stages)), places, read.get("at_most"), chosen=bool(names))
 
-    def _stage(self, item: Any, path: Where) -> p.Stage | None:
+    def _stage(self, item: Any, path: Where) -> p.TrainingStage | None:
         if not isinstance(item, Mapping) or len(item) != 1:
             self.read.problem(path, "expected one stage such as {pretrain: 20T tokens}")
             return None
-        kind = str(next(iter(item)))
-        if kind not in shape.STAGES:
-            message = f'no stage named "{kind[:60]}"; stages: {", ".join(shape.STAGES)}'
-            self.read.problem((*path, kind), message, nearest(kind, shape.STAGES), key=True)
+        name = str(next(iter(item)))
+        kind = schema.stage_kind(name)
+        if kind is None:
+            message = f'no stage named "{name[:60]}"; stages: {", ".join(schema.STAGES)}'
+            self.read.problem((*path, name), message, nearest(name, schema.STAGES), key=True)
             return None
-        main, table = shape.SHORTHAND[kind], shape.STAGES[kind]
+        main, table = schema.SHORTHAND[kind], schema.STAGES[kind]
         value, below = item[kind], (*path, kind)
         if isinstance(value, Mapping):
             read = self.read.mapping(value, below, table, f"the stage {kind}")
@@ -476,7 +490,7 @@ class _Builder:
             return None
         batch = read.get("global_batch")
         kept = {key: read[key] for key in ("seq", "precision", "isl", "osl") if key in read}
-        return p.Stage(kind, read[main], global_batch=None if batch is None else int(batch), **kept)
+        return p.TrainingStage(kind, read[main], global_batch=None if batch is None else int(batch), **kept)
 
 
 def _lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
@@ -494,4 +508,4 @@ def _lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
     return OUTPUT_LENGTH * ratio, OUTPUT_LENGTH, (text,)
 
 
-__all__ = ["Problem", "read_programme"]
+__all__ = ["Problem", "read_programme", "read_programme_text"]

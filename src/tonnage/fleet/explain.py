@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from tonnage.fleet.draws import Bools
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import Bools
 
 SHORT = 1e3
 """How much dearer a missing request/s or accelerator-period of training is than the dearest way to provide it."""
 
 
 @dataclass(frozen=True)
-class Case:
+class AllocationProblem:
     """What is to be allocated.
 
     capacity [p, l]; need: requests/s [m, p]; rate: requests/s per accelerator [m, l]; price: [USD/accelerator-s] [l];
@@ -61,7 +61,7 @@ class Solution:
         return bool(self.short.sum() <= 1e-6 and self.undone <= 1e-6)
 
 
-def solve(case: Case, *, elastic: bool = False) -> Solution:
+def solve(case: AllocationProblem, *, elastic: bool = False) -> Solution:
     """Cheapest allocation of a case.
 
     elastic: lots may be enlarged for the whole time at their price, which answers what the cheapest change is that
@@ -87,7 +87,7 @@ class _Columns:
 class _Shape:
     """Numbers the columns and rows."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: AllocationProblem) -> None:
         self.m, self.p = case.need.shape
         self.l = case.capacity.shape[1]
         self.x, self.q = self.m * self.l * self.p, self.l * self.p
@@ -98,7 +98,7 @@ class _Shape:
         self.row_count = self.work_row + 1
 
 
-def _columns(case: Case, shape: _Shape, elastic: bool) -> _Columns:
+def _columns(case: AllocationProblem, shape: _Shape, elastic: bool) -> _Columns:
     """The programme column by column: serving, training, shortage, undone work, extra accelerators."""
     price = _prices(case)
     cost: list[float] = []
@@ -139,7 +139,7 @@ def _columns(case: Case, shape: _Shape, elastic: bool) -> _Columns:
     return _Columns(np.array(cost), np.array(upper), starts, rows, entries, lower, top)
 
 
-def _prices(case: Case) -> Floats:
+def _prices(case: AllocationProblem) -> Floats:
     """Prices as multiples of the dearest; what has no price is taken as almost free."""
     price = np.nan_to_num(case.price, nan=0.0)
     return np.asarray(np.maximum(price / (price.max() or 1.0), 1e-6))
@@ -168,7 +168,7 @@ def _run(model: _Columns) -> tuple[Floats, Floats, float]:
     return np.array(found.col_value), np.array(found.row_dual), float(solver.getInfo().objective_function_value)
 
 
-def _read(case: Case, shape: _Shape, values: Floats, duals: Floats, objective: float) -> Solution:
+def _read(case: AllocationProblem, shape: _Shape, values: Floats, duals: Floats, objective: float) -> Solution:
     a, b, c = shape.x, shape.x + shape.q, shape.x + shape.q + shape.s
     return Solution(
         values[:a].reshape(shape.m, shape.l, shape.p),
@@ -181,7 +181,7 @@ def _read(case: Case, shape: _Shape, values: Floats, duals: Floats, objective: f
     )
 
 
-def most_demand(case: Case) -> float:
+def most_demand(case: AllocationProblem) -> float:
     """Largest multiple of the demand that the fleet can serve in every period: the smaller of all periods' ratios.
 
     Bisection on the multiple, each step one linear programme; accurate to 0.1 %.
@@ -195,5 +195,5 @@ def most_demand(case: Case) -> float:
     return low
 
 
-def _scaled(case: Case, factor: float) -> Case:
-    return Case(case.capacity, case.need * factor, case.rate, case.price, case.training)
+def _scaled(case: AllocationProblem, factor: float) -> AllocationProblem:
+    return AllocationProblem(case.capacity, case.need * factor, case.rate, case.price, case.training)

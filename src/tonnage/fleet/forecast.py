@@ -14,21 +14,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tonnage.fleet.allocate import TINY, share
+from tonnage.fleet.causes import Activity, Cause
+from tonnage.fleet.draws import PERIOD, Bools, World, demand
+from tonnage.fleet.programme import StageKind
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import PERIOD, Bools, World, demand
 
 TURNS = 12
 """Most stages that can end within one period."""
 
 
 @dataclass(frozen=True)
-class Speed:
+class StageSpeed:
     """Training speed of one stage on one place: tokens/s per accelerator at some sizes of the run [k], between which it
     is interpolated on the logarithm of the size; factor: what the draws think of it [d]; least: fewest accelerators
     that a run is started on. A pause has no sizes.
     """
 
-    kind: str
+    kind: StageKind
     sizes: Floats
     rate: Floats
     factor: Floats
@@ -49,13 +51,13 @@ class Speed:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One place to train on. lots: which [l]; completes: whether the run does [d]; slip: time over plan [d]."""
+    """One attempt. name: its place; lots: which [l]; completes: whether the run does [d]; slip: time over plan [d]."""
 
     name: str
     lots: Bools
     completes: Bools
     slip: Floats
-    speeds: tuple[Speed, ...]
+    speeds: tuple[StageSpeed, ...]
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,13 @@ class Forecast:
 
     launch: tuple[Floats, ...]
     trained: tuple[Floats, ...]
-    causes: Mapping[str, Floats]
+    causes: Mapping[Cause, Floats]
     training_cost: Floats
     service_cost: Floats
     unserved: Floats
     unserved_at: Floats
     place: Floats
-    uses: tuple[Mapping[tuple[str, str], float], ...] = ()
+    uses: tuple[Mapping[tuple[str, Activity], float], ...] = ()
     shares: tuple[Mapping[str, float], ...] = field(default=())
     unpriced: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
@@ -174,15 +176,14 @@ class _Run:
         self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
         self.unpriced = np.zeros((2, len(world.lots)), dtype=bool)
         self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
-        self.uses: list[Mapping[tuple[str, str], float]] = []
-        self.used_now: dict[tuple[str, str], float] = {}
+        self.uses: list[Mapping[tuple[str, Activity], float]] = []
+        self.used_now: dict[tuple[str, Activity], float] = {}
         self.shares: list[Mapping[str, float]] = []
         self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((d, 0, len(world.lots)))
         self.pace_of: dict[tuple[int, int], tuple[Floats, Floats, Floats]] = {}
         self.ahead = {(k, a): self._ahead(place) for k, a, place in self._places()}
-        self.codes, names = self._codes()
-        self.spent = np.zeros((len(names), d))
-        self.names = names
+        self.codes, self.causes = self._codes()
+        self.spent = np.zeros((len(self.causes), d))
         self._enter(np.ones(d, dtype=bool))
 
     def _places(self) -> Iterator[tuple[int, int, Attempt]]:
@@ -195,20 +196,20 @@ class _Run:
         total = self.world.available[:, :, place.lots].sum(axis=2)
         return np.maximum.accumulate(total[:, ::-1], axis=1)[:, ::-1]
 
-    def _codes(self) -> tuple[dict[tuple[int, int], int], list[str]]:
+    def _codes(self) -> tuple[dict[tuple[int, int], int], list[Cause]]:
         """Rows of the book of time: each attempt's waiting, failing, stages and rounds; each project's last wait."""
         rows: dict[tuple[int, int], int] = {}
-        names: list[str] = []
+        causes: list[Cause] = []
         for k, a, place in self._places():
             model = self.projects[k].name
-            rows[k, a] = len(names)
-            names += [f"{model}: waits for chips of {place.name}", f"{model}: failed attempt on {place.name}"]
-            names += [f"{model}: {stage.kind} on {place.name}" for stage in place.speeds]
-            names.append(f"{model}: rounds until good enough")
+            rows[k, a] = len(causes)
+            causes += [Cause("waits_for_chips", model, place.name), Cause("failed_attempt", model, place.name)]
+            causes += [Cause(stage.kind, model, place.name) for stage in place.speeds]
+            causes.append(Cause("rounds", model))
         for k, project in enumerate(self.projects):
-            rows[k, -1] = len(names)
-            names.append(f"{project.name}: waits for capacity to serve it")
-        return rows, names
+            rows[k, -1] = len(causes)
+            causes.append(Cause("waits_for_capacity", project.name))
+        return rows, causes
 
     # state
 
@@ -444,7 +445,7 @@ class _Run:
         for column, lot in enumerate(self.world.lots):
             for m, service in enumerate(self.services):
                 if used[0, m, column] > 0.5:
-                    self.used_now[lot, f"serves {service.name}"] = float(used[0, m, column])
+                    self.used_now[lot, Activity("serves", service.name)] = float(used[0, m, column])
         self.uses.append(self.used_now)
         total = need[0].sum()
         self.shares.append({"unserved": float(short[0].sum() / total) if total > 0 else 0.0})
@@ -455,11 +456,11 @@ class _Run:
         place = project.attempts[int(self.attempt[0])]
         stage = int(self.stage[0])
         if not place.completes[0]:
-            does = f"trains {project.name} (fails)"
+            does = Activity("fails", project.name)
         elif stage < len(place.speeds):
-            does = f"trains {project.name}: {place.speeds[stage].kind}"
+            does = Activity(place.speeds[stage].kind, project.name)
         else:
-            does = f"improves {project.name}"
+            does = Activity("improves", project.name)
         for lot, count in zip(self.world.lots, held, strict=True):
             if count > 0:
                 self.used_now[lot, does] = self.used_now.get((lot, does), 0.0) + float(count)
@@ -483,11 +484,12 @@ class _Run:
     def _lots(self, which: Bools) -> tuple[str, ...]:
         return tuple(lot for lot, chosen in zip(self.world.lots, which, strict=True) if chosen)
 
-    def _causes(self) -> dict[str, Floats]:
-        found: dict[str, Floats] = {}
-        for name, spent in zip(self.names, self.spent, strict=True):
+    def _causes(self) -> dict[Cause, Floats]:
+        """Repeated attempts on one place are one cause."""
+        found: dict[Cause, Floats] = {}
+        for cause, spent in zip(self.causes, self.spent, strict=True):
             if spent.any():
-                found[name] = found.get(name, np.zeros_like(spent)) + spent
+                found[cause] = found.get(cause, np.zeros_like(spent)) + spent
         return found
 
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Generic, TypeVar
 
 from tonnage.errors import Bind, Outcome
-from tonnage.fleet.base import Base
+from tonnage.fleet import words
+from tonnage.fleet.base_case import BaseCase
+from tonnage.fleet.causes import Activity, Cause, Lever
 from tonnage.fleet.readiness import Readiness
-from tonnage.fleet.throughput import Speed
+from tonnage.fleet.speeds import PlannedSpeed
 
 Date = datetime.date
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
-class Spread:
-    """P10, P50, P90. Dates are None where the horizon ends first."""
+class Percentiles(Generic[T]):
+    """P10, P50, P90. Dates are None where the horizon ends first, costs where a lot that is used has no price."""
 
-    p10: Any
-    p50: Any
-    p90: Any
+    p10: T | None
+    p50: T | None
+    p90: T | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values."""
         return {name: str(v) if isinstance(v, Date) else v for name, v in vars(self).items()}
 
@@ -46,19 +53,32 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Alternative:
+class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
-    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; lawful: whether the
-    change is one that may lawfully be made.
+    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price.
     """
 
-    key: str
+    lever: Lever
     name: str
-    launch: Spread
+    launch: Percentiles[Date]
     probability: float
     shift: float | None
     cost: float | None
-    lawful: bool = True
+
+    @property
+    def key(self) -> str:
+        """A stable name."""
+        return self.lever.key
+
+    @property
+    def lawful(self) -> bool:
+        """Whether the change is one that may lawfully be made."""
+        return self.lever.lawful
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        body = {"key": self.key, "name": self.name, **self.launch.to_json(), "shift_days": self.shift}
+        return {**body, "probability_by_horizon": self.probability, "cost_p50": self.cost, "lawful": self.lawful}
 
 
 @dataclass(frozen=True)
@@ -68,8 +88,13 @@ class Use:
     lot: str
     start: Date
     end: Date
-    does: str
+    activity: Activity
     accelerators: float
+
+    @property
+    def does(self) -> str:
+        """The activity in words."""
+        return words.activity(self.activity)
 
 
 @dataclass(frozen=True)
@@ -103,6 +128,9 @@ class LaunchPlan:
     unpriced_service); causes: mean days on the way to the launch by cause; trained_on: share of draws by
     place; draw: index of the draw that timeline (by period and lot), spans (the same, joined) and calendar (what is
     there) show, the one at P50; days: launch of every draw, days from the start, infinite where there is none.
+
+    The question: programme_text, the whole file, programme_name, where it was read from, sets, the leaves that were
+    changed, as_of, draws, seed. `read_programme_text` and `launch` give the same answer from it.
     """
 
     outcome: Outcome
@@ -110,29 +138,34 @@ class LaunchPlan:
     model: str
     start: Date
     end: Date
-    launch: Spread
+    launch: Percentiles[Date]
     probability: float
-    launches: dict[str, Spread]
-    cost: Spread
-    service_cost: Spread
+    launches: dict[str, Percentiles[Date]]
+    cost: Percentiles[float]
+    service_cost: Percentiles[float]
     binds: tuple[Bind, ...]
-    causes: dict[str, float]
+    causes: Mapping[Cause, float]
     sensitivity: tuple[Sensitivity, ...]
     timeline: tuple[Use, ...]
     spans: tuple[Use, ...]
     calendar: tuple[Use, ...]
     rules_applied: tuple[Applied, ...]
     not_lawful: tuple[Refused, ...]
-    alternatives: tuple[Alternative, ...]
-    throughputs: tuple[Speed, ...]
+    alternatives: tuple[WhatIf, ...]
+    throughputs: tuple[PlannedSpeed, ...]
     readiness: dict[str, Readiness]
     trained_on: dict[str, float]
     assumptions: tuple[str, ...]
     doubts: tuple[str, ...]
+    programme_text: str
+    programme_name: str
+    sets: Mapping[str, str]
+    as_of: Date | None
+    seed: int
     draws: int
     draw: int
     draw_launch: Date | None = None
-    base: Base | None = None
+    base: BaseCase | None = None
     days: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
     evidence: str = "analytic"
@@ -143,6 +176,11 @@ class LaunchPlan:
     unpriced_training: tuple[str, ...] = ()
     unpriced_service: tuple[str, ...] = ()
 
+    @property
+    def programme_digest(self) -> str:
+        """SHA-256 of the programme's text."""
+        return hashlib.sha256(self.programme_text.encode()).hexdigest()
+
     def at(self, p: float) -> Date | None:
         """The day by which a share p of the draws has launched; None after the horizon."""
         ordered = sorted(self.days)
@@ -151,7 +189,7 @@ class LaunchPlan:
             return None
         return self.start + datetime.timedelta(days=math.ceil(days))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The keys of the interface, base units, ISO dates."""
         return {
             "name": self.name,
@@ -170,7 +208,7 @@ class LaunchPlan:
                 "covers": COVERS,
             },
             "binds": [{"what": b.what, "by": b.by, "text": b.text, "lift": b.lift} for b in self.binds],
-            "causes": self.causes,
+            "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
             "base_case": _base(self.base),
             "timeline": [_use(use) for use in self.timeline],
@@ -179,7 +217,7 @@ class LaunchPlan:
             "calendar": [_use(use) for use in self.calendar],
             "rules_applied": [vars(rule) for rule in self.rules_applied],
             "not_lawful": [{**vars(lot), "start": str(lot.start), "rules": list(lot.rules)} for lot in self.not_lawful],
-            "alternatives": [_alternative(item) for item in self.alternatives],
+            "alternatives": [item.to_json() for item in self.alternatives],
             "throughputs": [speed.to_json() for speed in self.throughputs],
             "readiness": {name: _readiness(found) for name, found in self.readiness.items()},
             "trained_on": self.trained_on,
@@ -196,7 +234,7 @@ def no_price(lots: tuple[str, ...]) -> str:
     return f"no price for {', '.join(lots)}"
 
 
-def _cost(spread: Spread, unpriced: tuple[str, ...]) -> dict[str, Any]:
+def _cost(spread: Percentiles[float], unpriced: tuple[str, ...]) -> dict[str, object]:
     return {**spread.to_json(), **({"reason": no_price(unpriced)} if unpriced else {})}
 
 
@@ -205,7 +243,7 @@ def _note(plan: LaunchPlan) -> dict[str, str]:
     return {"note": f"{', '.join(late)}: not by {plan.end}"} if late else {}
 
 
-def _base(found: Base | None) -> dict[str, Any] | None:
+def _base(found: BaseCase | None) -> dict[str, object] | None:
     if found is None:
         return None
     return {"launch": _day(found.launch), "linear_programme": _day(found.exact), "short_a_week_earlier": found.short}
@@ -215,17 +253,12 @@ def _day(value: Date | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _use(use: Use) -> dict[str, Any]:
+def _use(use: Use) -> dict[str, object]:
     held = {"lot": use.lot, "from": str(use.start), "until": str(use.end), "does": use.does}
     return {**held, "accelerators": round(use.accelerators, 1)}
 
 
-def _alternative(item: Alternative) -> dict[str, Any]:
-    body = {"key": item.key, "name": item.name, **item.launch.to_json(), "shift_days": item.shift}
-    return {**body, "probability_by_horizon": item.probability, "cost_p50": item.cost, "lawful": item.lawful}
-
-
-def _readiness(found: Readiness) -> dict[str, Any]:
+def _readiness(found: Readiness) -> dict[str, object]:
     runs = [
         {
             "run": item.run.name,

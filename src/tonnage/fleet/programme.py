@@ -10,7 +10,7 @@ import datetime
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from tonnage.fleet.uncertain import Uncertain, point
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 Date = datetime.date
+StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
+ChangeKind = Literal["licence", "ban"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Lot:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServiceSpec:
     """The demand for a model and its service level.
 
     input_tokens, output_tokens: [token/s] at the start, zero for a model that only takes over; growth: [1/s],
@@ -73,10 +75,10 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of training. kind: pretrain, extend, sft, rl or pause; amount: [token], or [s] of a pause."""
+class TrainingStage:
+    """One stage of training. amount: [token], or [s] of a pause."""
 
-    kind: str
+    kind: StageKind
     amount: Uncertain
     seq: float | None = None
     global_batch: int | None = None
@@ -91,7 +93,7 @@ class Training:
     the user called it; at_most: [accelerators] of one run.
     """
 
-    stages: tuple[Stage, ...]
+    stages: tuple[TrainingStage, ...]
     places: tuple[tuple[str, tuple[str, ...]], ...]
     at_most: float | None = None
     chosen: bool = True
@@ -104,7 +106,7 @@ class Model:
     name: str
     reference: str
     architecture: Architecture | None
-    service: Service | None = None
+    service: ServiceSpec | None = None
     training: Training | None = None
     after: str | None = None
     rounds: Uncertain = field(default_factory=lambda: point(0.0))
@@ -115,7 +117,7 @@ class Model:
 class Change:
     """What the law is taken to be instead: `licence` or `ban`, for a chip, from a day on."""
 
-    kind: str
+    kind: ChangeKind
     chip: str
     start: Date
 
@@ -137,7 +139,11 @@ class Rules:
 
 @dataclass(frozen=True)
 class Programme:
-    """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`."""
+    """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`.
+
+    text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were changed, and the day of
+    knowledge that was asked for.
+    """
 
     name: str
     start: Date
@@ -152,6 +158,9 @@ class Programme:
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
     known: Date = Date.min
     path: str = ""
+    text: str = ""
+    sets: Mapping[str, str] = field(default_factory=dict)
+    as_of: Date | None = None
 
     @property
     def days(self) -> int:
@@ -204,18 +213,18 @@ def order(models: Mapping[str, str | None]) -> tuple[str, ...]:
 _CHANGE = re.compile(r"^(licen[cs]e|ban)\s+(?:(?:for|on)\s+)?(\S+)(?:\s+from\s+(\S+))?$", re.IGNORECASE)
 
 
-def parse_change(text: str, start: Date) -> tuple[str, str, Date]:
+def parse_change(text: str, start: Date) -> tuple[ChangeKind, str, Date]:
     """`licence h20 from 2025-07-14` -> (kind, chip as written, day). Raises ValueError with a sentence."""
     from tonnage import units
 
     match = _CHANGE.match(text.strip())
     if not match:
         raise ValueError(f'"{text[:60]}" is not a change of rules; write licence CHIP from DATE, or ban CHIP from DATE')
-    kind = "ban" if match[1].lower() == "ban" else "licence"
+    kind: ChangeKind = "ban" if match[1].lower() == "ban" else "licence"
     return kind, match[2], units.parse_date(match[3]) if match[3] else start
 
 
-def rule_words(text: str) -> dict[str, Any]:
+def rule_words(text: str) -> dict[str, str]:
     """`known-at 2025-02-28` -> {"known-at": "2025-02-28"}; `as-of` -> {}. Raises ValueError with a sentence."""
     word, _, rest = text.strip().partition(" ")
     if word.lower() in ("as-of", "as_of") and not rest.strip():

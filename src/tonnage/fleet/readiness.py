@@ -90,11 +90,11 @@ def vendor(chip: str) -> str:
 
 def record(catalog: Catalog, as_of: Date) -> tuple[Run, ...]:
     """Every run of the catalogue known on a day that says whether it was completed, oldest first. Stages of
-    reinforcement learning alone are left out.
+    reinforcement learning alone (the flag `rl_stage_only`) are left out.
     """
-    found = [_run(item) for item in catalog.training_runs(as_of=as_of) if {"completed", "chip"} <= item.facts.keys()]
-    kept = [run for run in found if "(RL stage)" not in run.name]
-    return tuple(sorted(kept, key=lambda run: (run.known_on, run.name)))
+    found = [item for item in catalog.training_runs(as_of=as_of) if {"completed", "chip"} <= item.facts.keys()]
+    whole = [_run(item) for item in found if not ("rl_stage_only" in item and item["rl_stage_only"].flag)]
+    return tuple(sorted(whole, key=lambda run: (run.known_on, run.name)))
 
 
 def _run(item: Record) -> Run:

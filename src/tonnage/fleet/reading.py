@@ -11,7 +11,7 @@ from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.files import Document, Key, Node
 from tonnage.fleet import uncertain
-from tonnage.fleet.shape import Field, Table
+from tonnage.fleet.schema import Field, Table
 from tonnage.fleet.uncertain import Uncertain
 
 Path = tuple[Key, ...]
@@ -23,7 +23,7 @@ def dotted(path: Sequence[Key]) -> str:
     return text.removeprefix(".")[:120]
 
 
-class Reader:
+class ProgrammeReader:
     """Reads one document. `problems` holds what was found to be wrong so far."""
 
     def __init__(self, document: Document) -> None:

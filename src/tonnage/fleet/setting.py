@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.fleet import readiness as ready
-from tonnage.fleet.forecast import Attempt, Demand, Forecast, Project, Speed, forecast
+from tonnage.fleet.draws import World, draw_world
+from tonnage.fleet.forecast import Attempt, Demand, Forecast, Project, StageSpeed, forecast
 from tonnage.fleet.law import Calendar, calendar
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
-from tonnage.fleet.throughput import Planner, round_size
-from tonnage.fleet.throughput import Speed as Planned
+from tonnage.fleet.speeds import PlannedSpeed, Planner, round_size
 from tonnage.fleet.uncertain import Floats, Uncertain, draw, point
-from tonnage.fleet.world import World, draw_world
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -39,7 +38,7 @@ def run_sizes(most: float) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Place:
+class TrainingSite:
     """Where a model may be trained. chip; lots: their names; most: the most accelerators one run would use there."""
 
     name: str
@@ -50,7 +49,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettledProgramme:
     """A programme, its law and its speeds, ready to be drawn.
 
     calendars by lot; serving: speeds by model and lot; training: for each model, place and stage the speeds by size.
@@ -58,12 +57,12 @@ class Setting:
 
     programme: Programme
     calendars: Mapping[str, Calendar]
-    places: Mapping[str, tuple[Place, ...]]
-    serving: Mapping[tuple[str, str], Planned]
-    training: Mapping[tuple[str, str, int], tuple[Planned, ...]]
+    places: Mapping[str, tuple[TrainingSite, ...]]
+    serving: Mapping[tuple[str, str], PlannedSpeed]
+    training: Mapping[tuple[str, str, int], tuple[PlannedSpeed, ...]]
 
     @property
-    def speeds(self) -> tuple[Planned, ...]:
+    def speeds(self) -> tuple[PlannedSpeed, ...]:
         """Every speed that was planned, once."""
         listed = [*self.serving.values(), *(speed for found in self.training.values() for speed in found)]
         return tuple({(s.use, s.model, s.chip, s.accelerators): s for s in listed}.values())
@@ -72,7 +71,7 @@ class Setting:
 Rulings = dict[tuple[Lot, Rules, Date], Calendar]
 
 
-def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Rulings | None = None) -> Setting:
+def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Rulings | None = None) -> SettledProgramme:
     """Ask the law about every lot and the planner about every speed that the programme needs.
 
     asked: calendars that are known already, of lots under rules; new ones are added.
@@ -87,9 +86,9 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
     }
     usable = [lot for lot in programme.lots if not calendars[lot.name].never]
     runs = ready.record(catalog, programme.known)
-    places: dict[str, tuple[Place, ...]] = {}
-    serving: dict[tuple[str, str], Planned] = {}
-    training: dict[tuple[str, str, int], tuple[Planned, ...]] = {}
+    places: dict[str, tuple[TrainingSite, ...]] = {}
+    serving: dict[tuple[str, str], PlannedSpeed] = {}
+    training: dict[tuple[str, str, int], tuple[PlannedSpeed, ...]] = {}
     for model in programme.models:
         if model.service:
             allowed = [lot for lot in usable if not model.service.lots or lot.name in model.service.lots]
@@ -100,10 +99,10 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             places[model.name] = found
             for place in found:
                 training |= _stages(model, model.training, place, planner)
-    return _ordered(Setting(programme, calendars, places, serving, training))
+    return _ordered(SettledProgramme(programme, calendars, places, serving, training))
 
 
-def _ordered(setting: Setting) -> Setting:
+def _ordered(setting: SettledProgramme) -> SettledProgramme:
     """Places of models that name none, put in order: the least time to train, over the probability that it is done."""
     places = dict(setting.places)
     for index, model in enumerate(setting.programme.coming):
@@ -114,7 +113,7 @@ def _ordered(setting: Setting) -> Setting:
     return replace(setting, places=places)
 
 
-def _alone(setting: Setting, model: Model, place: Place, index: int) -> float:
+def _alone(setting: SettledProgramme, model: Model, place: TrainingSite, index: int) -> float:
     """Expected time to train in the base case, if this were the only place and every run completed after retries."""
     sure = replace(place, readiness=replace(place.readiness, probability=1.0))
     trained = play(replace(setting, places={**setting.places, model.name: (sure,)}), 0, 0).run().trained[index][0]
@@ -123,7 +122,7 @@ def _alone(setting: Setting, model: Model, place: Place, index: int) -> float:
 
 def _places(
     programme: Programme, model: Model, training: Training, usable: list[Lot], runs: tuple[ready.Run, ...]
-) -> tuple[Place, ...]:
+) -> tuple[TrainingSite, ...]:
     """Places with lots that are ever lawful, in the order in which they are tried."""
     by_name = {lot.name: lot for lot in usable}
     sparse = bool(model.architecture and model.architecture.moe)
@@ -135,14 +134,14 @@ def _places(
         chip = held[0].chip
         most = min(sum(lot.count.interval[1] for lot in held), training.at_most or math.inf)
         chance = ready.of_place(name, chip, most, sparse, programme, runs)
-        found.append(Place(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
+        found.append(TrainingSite(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
     return tuple(found)
 
 
 def _stages(
-    model: Model, training: Training, place: Place, planner: Planner
-) -> dict[tuple[str, str, int], tuple[Planned, ...]]:
-    made: dict[tuple[str, str, int], tuple[Planned, ...]] = {}
+    model: Model, training: Training, place: TrainingSite, planner: Planner
+) -> dict[tuple[str, str, int], tuple[PlannedSpeed, ...]]:
+    made: dict[tuple[str, str, int], tuple[PlannedSpeed, ...]] = {}
     for index, stage in enumerate(training.stages):
         if stage.kind == "pause":
             continue
@@ -166,7 +165,7 @@ class Play:
         return forecast(self.world, self.services, self.projects, record)
 
 
-def play(setting: Setting, seed: int, draws: int) -> Play:
+def play(setting: SettledProgramme, seed: int, draws: int) -> Play:
     """Draw a setting; draws = 0: the base case, every input at its median and every run that is likelier than not."""
     programme = setting.programme
     world = draw_world(programme, setting.calendars, seed, draws)
@@ -211,7 +210,7 @@ def only(found: Play, index: int) -> Play:
     return Play(found.world.only(index), services, projects, drawn)
 
 
-def _factors(setting: Setting, seed: int, draws: int) -> dict[str, Floats]:
+def _factors(setting: SettledProgramme, seed: int, draws: int) -> dict[str, Floats]:
     """What the draws think of each predicted speed.
 
     One factor for serving and one for training on each chip, since what a prediction gets wrong is mostly the chip.
@@ -228,7 +227,7 @@ def _factors(setting: Setting, seed: int, draws: int) -> dict[str, Floats]:
 
 
 def _demands(
-    setting: Setting, world: World, factors: Mapping[str, Floats]
+    setting: SettledProgramme, world: World, factors: Mapping[str, Floats]
 ) -> tuple[tuple[Demand, ...], dict[str, int]]:
     programme = setting.programme
     served = [model for model in programme.models if model.service]
@@ -254,7 +253,7 @@ def _demands(
     return tuple(found), {model.name: row for row, model in enumerate(served)}
 
 
-def _serving_rate(setting: Setting, model: str, lot: Lot, factors: Mapping[str, Floats], draws: int) -> Floats:
+def _serving_rate(setting: SettledProgramme, model: str, lot: Lot, factors: Mapping[str, Floats], draws: int) -> Floats:
     speed = setting.serving.get((model, lot.name))
     if speed is None or speed.rate <= 0:
         return np.zeros(draws)
@@ -262,7 +261,7 @@ def _serving_rate(setting: Setting, model: str, lot: Lot, factors: Mapping[str, 
 
 
 def _project(
-    setting: Setting,
+    setting: SettledProgramme,
     world: World,
     model: Model,
     rows: Mapping[str, int],
@@ -298,7 +297,7 @@ RETRIES = 2
 
 
 def _attempts(
-    setting: Setting,
+    setting: SettledProgramme,
     world: World,
     model: Model,
     factors: Mapping[str, Floats],
@@ -317,7 +316,7 @@ def _attempts(
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
-        made.append(Attempt(place.name + again, lots, done, slip, speeds))
+        made.append(Attempt(place.name, lots, done, slip, speeds))
     return tuple(made)
 
 
@@ -325,18 +324,20 @@ SMALLER = 4.0
 """A run may be this much smaller than the smallest size that was planned, unless a planned size did not fit."""
 
 
-def _speeds(setting: Setting, model: Model, place: Place, known: Floats | None, draws: int) -> tuple[Speed, ...]:
+def _speeds(
+    setting: SettledProgramme, model: Model, place: TrainingSite, known: Floats | None, draws: int
+) -> tuple[StageSpeed, ...]:
     factor = np.ones(draws) if known is None else known
     stages = model.training.stages if model.training else ()
     made = []
     for index, stage in enumerate(stages):
         if stage.kind == "pause":
-            made.append(Speed("pause", np.zeros(0), np.zeros(0), np.ones(draws)))
+            made.append(StageSpeed("pause", np.zeros(0), np.zeros(0), np.ones(draws)))
             continue
         planned = setting.training[model.name, place.name, index]
         found = [speed for speed in planned if speed.rate > 0]
         sizes = np.array([float(speed.accelerators) for speed in found])
         rates = np.array([speed.rate for speed in found])
         least = sizes[0] / (1 if len(found) < len(planned) else SMALLER) if found else 0.0
-        made.append(Speed(stage.kind, sizes, rates, factor, float(least)))
+        made.append(StageSpeed(stage.kind, sizes, rates, factor, float(least)))
     return tuple(made)

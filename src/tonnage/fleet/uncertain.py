@@ -145,6 +145,12 @@ def uniforms(seed: int, name: str, draws: int) -> Floats:
     return np.asarray((generator.permutation(draws) + generator.uniform(1e-9, 1 - 1e-9, draws)) / draws)
 
 
+def rank(values: Floats, p: float) -> float:
+    """The smallest value that a share p of the draws does not pass (an order statistic: nothing is interpolated)."""
+    ordered = np.sort(values)
+    return float(ordered[max(0, int(np.ceil(p * values.size)) - 1)])
+
+
 def draw(quantity: Uncertain, seed: int, name: str, draws: int) -> Floats:
     """Sample [draws] of a quantity; a point gives equal numbers and uses no randomness."""
     if quantity.certain:

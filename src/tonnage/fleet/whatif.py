@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from tonnage.fleet.causes import CAPACITY, CHIPS, FAILURES, ROUNDS, RUNS, Lever
 from tonnage.fleet.law import Calendar
 from tonnage.fleet.programme import Lot, Model, Programme, Training
 from tonnage.fleet.uncertain import point
@@ -18,19 +19,17 @@ MOST = 16
 
 
 @dataclass(frozen=True)
-class WhatIf:
-    """A changed programme. key: stable name (`without:us_2025...`); name: in words; lifts: words of the causes of delay
-    that it acts on; lawful: whether it may lawfully be done.
-    """
+class ChangedProgramme:
+    """A changed programme. lever: what is changed; name: the same in words."""
 
-    key: str
+    lever: Lever
     name: str
     programme: Programme
-    lifts: tuple[str, ...] = ()
-    lawful: bool = True
 
 
-def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> tuple[WhatIf, ...]:
+def what_ifs(
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
+) -> tuple[ChangedProgramme, ...]:
     """Every what-if of a programme. titles: of rules, by id."""
     made = [
         *_rules(programme, calendars, titles),
@@ -47,7 +46,9 @@ def what_ifs(programme: Programme, calendars: Mapping[str, Calendar], titles: Ma
     return tuple(made[:MOST])
 
 
-def _rules(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]) -> Iterable[WhatIf]:
+def _rules(
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
+) -> Iterable[ChangedProgramme]:
     """Without the rule that first turns each lot away."""
     first: dict[str, list[Lot]] = {}
     for lot in programme.lots:
@@ -57,29 +58,30 @@ def _rules(programme: Programme, calendars: Mapping[str, Calendar], titles: Mapp
     for rule, lots in first.items():
         names = ", ".join(dict.fromkeys(lot.chip for lot in lots))
         without = replace(programme.rules, without=(*programme.rules.without, rule))
-        lifts = ("serve", *(f"on {lot.name}" for lot in lots), *(f"of {lot.name}" for lot in lots))
+        lever = Lever("without", rule, RUNS | CHIPS | CAPACITY | FAILURES, lots=tuple(lot.name for lot in lots))
         title = f"without the rule on {names}: {titles.get(rule, rule)}"
-        yield WhatIf(f"without:{rule}", title, replace(programme, rules=without), lifts)
+        yield ChangedProgramme(lever, title, replace(programme, rules=without))
 
 
-def _doubled(programme: Programme, lot: Lot, lawful: bool) -> WhatIf:
+def _doubled(programme: Programme, lot: Lot, lawful: bool) -> ChangedProgramme:
     more = replace(lot, count=lot.count.scaled(2.0))
     lots = tuple(more if other.name == lot.name else other for other in programme.lots)
     name = f"twice the {lot.name} ({lot.chip})" + ("" if lawful else ", which could not lawfully come")
-    return WhatIf(f"twice:{lot.name}", name, replace(programme, lots=lots), (f"on {lot.name}", "serve"), lawful)
+    lever = Lever("twice", lot.name, RUNS | FAILURES | CAPACITY, lots=(lot.name,), lawful=lawful)
+    return ChangedProgramme(lever, name, replace(programme, lots=lots))
 
 
 def _with_model(programme: Programme, new: Model) -> Programme:
     return replace(programme, models=tuple(new if model.name == new.name else model for model in programme.models))
 
 
-def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[WhatIf]:
+def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[ChangedProgramme]:
     """Each trained model on each of its further places from the start; without such, on other lots of the fleet."""
     for model in programme.coming:
         if model.training is None:
             continue
         for name, lots in _alternatives(programme, model.training, calendars):
-            first = model.training.places[0][0]
+            _, first = model.training.places[0]
             rest = tuple(place for place in model.training.places if place[0] != name)
             training = replace(model.training, places=((name, lots), *rest))
             changed = _with_model(programme, replace(model, training=training))
@@ -87,8 +89,8 @@ def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Itera
                 dict.fromkeys(lot.chip for lot in programme.lots if lot.name in lots and lot.chip != name)
             )
             title = f"{model.name} trains on {name}{f' ({chips})' if chips else ''} from the start"
-            lifts = (f"of {first}", f"attempt on {first}", f"on {first}")
-            yield WhatIf(f"train:{model.name}:{name}", title, changed, lifts)
+            lever = Lever("train", name, RUNS | CHIPS | FAILURES, (model.name,), first)
+            yield ChangedProgramme(lever, title, changed)
 
 
 def _alternatives(
@@ -103,7 +105,7 @@ def _alternatives(
             yield lot.name, (lot.name,)
 
 
-def _flat(programme: Programme) -> Iterable[WhatIf]:
+def _flat(programme: Programme) -> Iterable[ChangedProgramme]:
     for model in programme.models:
         if model.service is None or model.service.growth.median == 0 or model.after:
             continue
@@ -114,26 +116,27 @@ def _flat(programme: Programme) -> Iterable[WhatIf]:
             else other
             for other in programme.models
         )
-        lifts = ("serve", "pretrain", "rl on")
-        yield WhatIf(f"flat:{model.name}", f"{model.name} demand held flat", replace(programme, models=models), lifts)
+        lever = Lever("flat", model.name, RUNS | CAPACITY)
+        yield ChangedProgramme(lever, f"{model.name} demand held flat", replace(programme, models=models))
 
 
-def _ready(programme: Programme) -> Iterable[WhatIf]:
+def _ready(programme: Programme) -> Iterable[ChangedProgramme]:
     if any(model.training for model in programme.coming):
         sure = dict.fromkeys((lot.name for lot in programme.lots), point(1.0, "100 %"))
         sure |= dict.fromkeys((lot.chip for lot in programme.lots), point(1.0, "100 %"))
         sure |= {name: point(1.0, "100 %") for model in programme.coming for name in _place_names(model)}
-        yield WhatIf("ready", "every run completes, on plan", replace(programme, readiness=sure), ("attempt", "failed"))
+        lever = Lever("ready", "", FAILURES)
+        yield ChangedProgramme(lever, "every run completes, on plan", replace(programme, readiness=sure))
 
 
 def _place_names(model: Model) -> tuple[str, ...]:
     return tuple(name for name, _ in model.training.places) if model.training else ()
 
 
-def _good(programme: Programme) -> Iterable[WhatIf]:
+def _good(programme: Programme) -> Iterable[ChangedProgramme]:
     changed = programme
     for model in programme.coming:
         if model.rounds.median > 0:
             changed = _with_model(changed, replace(model, rounds=point(0.0)))
     if changed is not programme:
-        yield WhatIf("good", "good enough at once", changed, ("rounds",))
+        yield ChangedProgramme(Lever("good", "", ROUNDS), "good enough at once", changed)

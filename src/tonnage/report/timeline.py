@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+from tonnage.fleet import words
 from tonnage.units import show_number, show_share
 
 if TYPE_CHECKING:
+    from tonnage.fleet.causes import Activity
     from tonnage.fleet.plan import LaunchPlan, Use
 
 Date = datetime.date
@@ -26,21 +28,26 @@ LEFT, RIGHT, TOP, LANE, GAP = 170, 24, 92, 66, 26
 WIDTH, HISTOGRAM = 1040, 64
 
 
-def activities(plan: LaunchPlan) -> tuple[str, ...]:
+def activities(plan: LaunchPlan) -> tuple[Activity, ...]:
     """Every activity of the timeline, services first, in the order in which they begin."""
-    seen = dict.fromkeys(use.does for use in sorted(plan.timeline, key=lambda use: use.start))
-    return tuple(sorted(seen, key=lambda does: not does.startswith("serves")))
+    seen = dict.fromkeys(use.activity for use in sorted(plan.timeline, key=lambda use: use.start))
+    return tuple(sorted(seen, key=lambda does: does.kind != "serves"))
 
 
-def colour(does: str, every: tuple[str, ...]) -> str:
+def colour(does: Activity, every: tuple[Activity, ...]) -> str:
     """Fill of an activity."""
-    if does.startswith("serves"):
-        return BLUES[[a for a in every if a.startswith("serves")].index(does) % len(BLUES)]
-    if "(fails)" in does:
-        return COLOURS["fails"]
-    if does.startswith("improves"):
-        return COLOURS["improves"]
-    return COLOURS["rl"] if does.endswith(": rl") else COLOURS["trains"]
+    if does.kind == "serves":
+        return BLUES[_served(every).index(does) % len(BLUES)]
+    return COLOURS[_style(does)]
+
+
+def _served(every: Iterable[Activity]) -> list[Activity]:
+    return [does for does in every if does.kind == "serves"]
+
+
+def _style(does: Activity) -> str:
+    """The key of `COLOURS` and `MARKS`: rl, fails and improves have their own, other stages are training."""
+    return does.kind if does.kind in COLOURS else "trains"
 
 
 def svg(plan: LaunchPlan) -> str:
@@ -113,9 +120,9 @@ def _lane(plan: LaunchPlan, lot: str, top: float) -> list[str]:
     stacked: dict[Date, float] = {}
     uses = [use for use in plan.timeline if use.lot == lot]
     for does in every:
-        for use in (use for use in uses if use.does == does):
+        for use in (use for use in uses if use.activity == does):
             below = stacked.get(use.start, 0.0)
-            parts.append(_bar(plan, use, base, below, LANE / most, colour(does, every), f"{lot} {does}"))
+            parts.append(_bar(plan, use, base, below, LANE / most, colour(does, every), f"{lot} {use.does}"))
             stacked[use.start] = below + use.accelerators
     return parts
 
@@ -187,7 +194,7 @@ def _refusals(plan: LaunchPlan) -> dict[Date, str]:
 
 def _legend(plan: LaunchPlan, y: float) -> list[str]:
     every = activities(plan)
-    shown = [(does, colour(does, every)) for does in every] + [("there, not used", IDLE)]
+    shown = [(words.activity(does), colour(does, every)) for does in every] + [("there, not used", IDLE)]
     parts, x = [], 16.0
     for does, fill in shown:
         parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="12" height="12" rx="2" fill="{fill}"/>')
@@ -199,6 +206,7 @@ def _legend(plan: LaunchPlan, y: float) -> list[str]:
 # terminal
 
 MARKS = {"trains": "T", "rl": "L", "improves": "i", "fails": "x"}
+KEY = {"trains": "trains", "rl": "reinforcement learning", "improves": "improves", "fails": "trains (fails)"}
 COLUMNS = 78
 
 
@@ -220,20 +228,19 @@ def lines(plan: LaunchPlan) -> tuple[str, ...]:
     return tuple(rows)
 
 
-def _mark(does: str, every: Iterable[str]) -> str:
-    if does.startswith("serves"):
-        return str([a for a in every if a.startswith("serves")].index(does) + 1)[-1]
-    kind = "fails" if "(fails)" in does else "improves" if does.startswith("improves") else "trains"
-    return MARKS["rl" if does.endswith(": rl") else kind]
+def _mark(does: Activity, every: Iterable[Activity]) -> str:
+    if does.kind == "serves":
+        return str(_served(every).index(does) + 1)[-1]
+    return MARKS[_style(does)]
 
 
-def _cell(plan: LaunchPlan, lot: str, every: tuple[str, ...], column: int, columns: int) -> str:
+def _cell(plan: LaunchPlan, lot: str, every: tuple[Activity, ...], column: int, columns: int) -> str:
     day = _column_day(plan, column + 0.5, columns)
     if not any(use.lot == lot and use.start <= day < use.end for use in plan.calendar):
         return " "
     uses = [use for use in plan.timeline if use.lot == lot and use.start <= day < use.end]
     most = max(uses, key=lambda use: use.accelerators, default=None)
-    return _mark(most.does, every) if most else "."
+    return _mark(most.activity, every) if most else "."
 
 
 def _column_day(plan: LaunchPlan, column: float, columns: int) -> Date:
@@ -272,10 +279,9 @@ def _launch_row(plan: LaunchPlan, columns: int) -> str:
     return "".join(row).rstrip()
 
 
-def _key(every: tuple[str, ...]) -> str:
+def _key(every: tuple[Activity, ...]) -> str:
     marks: dict[str, str] = {}
     for does in every:
-        short = does if does.startswith("serves") else does.split(" ")[0] + (" (fails)" if "(fails)" in does else "")
-        marks.setdefault(_mark(does, every), "reinforcement learning" if does.endswith(": rl") else short)
-    words = [f"{mark} {text}" for mark, text in marks.items()]
-    return ", ".join([*words, ". there, not used", "< * > P10 P50 P90 of the launch"])
+        marks.setdefault(_mark(does, every), words.activity(does) if does.kind == "serves" else KEY[_style(does)])
+    listed = [f"{mark} {text}" for mark, text in marks.items()]
+    return ", ".join([*listed, ". there, not used", "< * > P10 P50 P90 of the launch"])

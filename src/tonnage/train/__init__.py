@@ -4,9 +4,9 @@ from tonnage.train.anchor import Level, Measured, level, leveled
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import Memory
 from tonnage.train.result import Alternative, Search, TrainPlan
+from tonnage.train.rl import Rollouts, Round, Rounds, rl_round, rl_rounds
 from tonnage.train.search import Evaluation, describe, evaluate, plan, predict
 from tonnage.train.stack import Stack
-from tonnage.train.stages import Round, rl_round
 from tonnage.train.switch import Move, Switch, switch
 from tonnage.train.unlike import Mixed, Part, groups, mixed, show_parts, whole
 
@@ -19,7 +19,9 @@ __all__ = [
     "Mixed",
     "Move",
     "Part",
+    "Rollouts",
     "Round",
+    "Rounds",
     "Search",
     "Stack",
     "Switch",
@@ -34,6 +36,7 @@ __all__ = [
     "plan",
     "predict",
     "rl_round",
+    "rl_rounds",
     "show_parts",
     "switch",
     "whole",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +94,7 @@ def _lot_available(
     key = f"fleet.{lot.name}"
     first = values[f"{key}.from"] - start.toordinal()
     over = np.maximum(values[f"{key}.over"] / DAY, 0.0)
-    days = ((np.arange(periods) + 0.5) * PERIOD / DAY)[None, :]
+    days = np.asarray((np.arange(periods) + 0.5) * PERIOD / DAY, dtype=np.float64)[None, :]
     shift = (values[f"{key}.acquired"] - values[f"{key}.from"])[:, None] if lot.acquired is not None else 0.0
     arrived = _lawful_share(days, first[:, None], over[:, None], shift, calendar)
     count = np.floor(np.maximum(values[f"{key}.count"], 0.0))[:, None]
@@ -105,7 +104,7 @@ def _lot_available(
     return np.asarray(there)
 
 
-def _lawful_share(days: Any, first: Floats, over: Floats, shift: Any, calendar: Calendar) -> Floats:
+def _lawful_share(days: Floats, first: Floats, over: Floats, shift: Floats | float, calendar: Calendar) -> Floats:
     """Share of a lot that has lawfully arrived by each day.
 
     Deliveries run evenly from `first` over `over` days; the ones on days inside a lawful span count. A lot in hand is

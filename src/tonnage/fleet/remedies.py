@@ -8,55 +8,64 @@ from dataclasses import replace
 import numpy as np
 
 from tonnage.errors import Bind
-from tonnage.fleet.explain import Case, most_demand, solve
+from tonnage.fleet.draws import PERIOD, Bools
+from tonnage.fleet.explain import AllocationProblem, most_demand, solve
 from tonnage.fleet.forecast import Forecast, needs
-from tonnage.fleet.programme import DAY
-from tonnage.fleet.setting import Play, Setting, play
+from tonnage.fleet.programme import DAY, Model
+from tonnage.fleet.setting import Play, SettledProgramme, play
+from tonnage.fleet.speeds import Missed
 from tonnage.fleet.uncertain import Floats
-from tonnage.fleet.world import PERIOD, Bools
-from tonnage.units import MONTH, show_money, show_number, show_share
+from tonnage.units import MONTH, show_money, show_number, show_share, show_time
 
 FACTORS = (1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
 """Multiples of a lot that are tried."""
 
 
-def base_case(game: Play, launch: tuple[Floats, ...]) -> Case:
+def serving_problem(game: Play, launch: tuple[Floats, ...]) -> AllocationProblem:
     """The services of a base case as a linear programme, with the launches given."""
     world = game.world
     middles = [np.array([(p + 0.5) * PERIOD]) for p in range(world.periods)]
     need = np.stack([needs(game.services, game.projects, now, launch)[0] for now in middles], axis=1)
     rate = np.stack([service.rate[0] for service in game.services]) if game.services else np.zeros((0, len(world.lots)))
     training = np.zeros(len(world.lots), dtype=bool)
-    return Case(world.available[0], need, rate, world.price[0], training)
+    return AllocationProblem(world.available[0], need, rate, world.price[0], training)
 
 
-def lawful(setting: Setting) -> str:
+def lawful(setting: SettledProgramme) -> str:
     """What would make a lot lawful."""
     lot = setting.programme.lots[0]
     return f"a licence for {lot.chip} (licence: NAME in the lot {lot.name}), or another chip"
 
 
-def unkept(setting: Setting) -> Bind | None:
+def unkept(setting: SettledProgramme) -> Bind | None:
     """The first service level that no chip of the lawful fleet keeps, and the nearest that one can; None if all are."""
     for model in setting.programme.models:
         speeds = [speed for (name, _), speed in setting.serving.items() if name == model.name]
-        missed = [speed for speed in speeds if speed.detail.get("limit")]
+        missed = [(speed, speed.missed) for speed in speeds if speed.missed]
         if not missed or any(speed.rate > 0 for speed in speeds):
             continue
-        best = min(missed, key=lambda speed: speed.detail["by"] or np.inf)
+        best, why = min(missed, key=lambda item: item[1].by or np.inf)
         text = f"no chip of the fleet keeps the service level of {model.name}; the nearest, {best.reason}"
-        near = (best.detail["lift"] or "").replace("--", "")
-        return Bind(best.detail["limit"], text, best.detail["by"], f"{near}, on {best.chip}" if near else None)
+        near = _nearest(model, why)
+        return Bind(why.limit, text, why.by, f"{near}, on {best.chip}" if near else None)
     return None
 
 
-def capacity(setting: Setting) -> str | None:
+def _nearest(model: Model, missed: Missed) -> str:
+    """The nearest service level that can be kept, of the limits that are asked for."""
+    service = model.service
+    levels = () if service is None else ((service.tpot, "tpot", missed.tpot), (service.ttft, "ttft", missed.ttft))
+    found = [f"{name} {show_time(kept)}" for asked, name, kept in levels if asked is not None and kept is not None]
+    return f"the nearest found that can be kept, {' and '.join(found)}" if found else ""
+
+
+def capacity(setting: SettledProgramme) -> str | None:
     """The cheapest lawful enlargement of the lots that serves the demand, and how much can be served as it is."""
     game = play(setting, 0, 0)
     if not game.services:
         return None
     never = tuple(np.full(1, np.inf) for _ in game.projects)
-    case = base_case(game, never)
+    case = serving_problem(game, never)
     found = solve(replace(case, grows=_grows(setting)), elastic=True)
     served = f"serve at most {show_share(most_demand(case))} of it with this fleet"
     if not found.feasible:
@@ -73,11 +82,11 @@ def _monthly(cost: float) -> str:
     return "unpriced" if np.isnan(cost) else f"{show_money(cost)} a month"
 
 
-def _grows(setting: Setting) -> Bools:
+def _grows(setting: SettledProgramme) -> Bools:
     return np.array([setting.calendars[lot.name].more for lot in setting.programme.lots])
 
 
-def launch(setting: Setting) -> str | None:
+def launch(setting: SettledProgramme) -> str | None:
     """The cheapest lawful enlargement of one lot with which the base case launches, or else a later horizon."""
     game = play(setting, 0, 0)
     found: list[tuple[float, str]] = []
@@ -97,7 +106,7 @@ def launch(setting: Setting) -> str | None:
     return _later(setting)
 
 
-def _launches(result: Forecast, setting: Setting) -> bool:
+def _launches(result: Forecast, setting: SettledProgramme) -> bool:
     return bool(result.launch[-1][0] <= setting.programme.days * DAY)
 
 
@@ -107,7 +116,7 @@ def _enlarged(game: Play, column: int, factor: float) -> Play:
     return replace(game, world=replace(game.world, available=available))
 
 
-def _later(setting: Setting) -> str | None:
+def _later(setting: SettledProgramme) -> str | None:
     """The launch of the base case when the horizon is far."""
     programme = setting.programme
     far = replace(programme, end=programme.start + datetime.timedelta(days=3650))

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tonnage.fleet.explain import Case, Solution, solve
-from tonnage.fleet.lift import base_case
+from tonnage.fleet.draws import PERIOD
+from tonnage.fleet.explain import AllocationProblem, Solution, solve
 from tonnage.fleet.programme import DAY
-from tonnage.fleet.setting import Play, Setting, play
-from tonnage.fleet.world import PERIOD
+from tonnage.fleet.remedies import serving_problem
+from tonnage.fleet.setting import Play, SettledProgramme, play
 
 Date = datetime.date
 BEFORE, AFTER = 12, 3
@@ -24,7 +24,7 @@ BEFORE, AFTER = 12, 3
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseCase:
     """The base case. launch: by the quick rule; exact: start of the first week by linear programme; short: for a launch
     a week before `exact`, the share of what is missing that one more accelerator of each lot would relieve.
     """
@@ -34,7 +34,7 @@ class Base:
     short: dict[str, float]
 
 
-def base(setting: Setting) -> Base | None:
+def base_case(setting: SettledProgramme) -> BaseCase | None:
     """The base case of a programme with one model to come that is trained; None for others."""
     game = play(setting, 0, 0)
     if len(game.projects) != 1 or not game.projects[0].attempts:
@@ -43,12 +43,12 @@ def base(setting: Setting) -> Base | None:
     quick = None if not at <= setting.programme.days * DAY else _day(setting, at / PERIOD)
     first = earliest(game, at / PERIOD) if math.isfinite(at) else None
     if first is None:
-        return Base(quick, None, {})
+        return BaseCase(quick, None, {})
     found = attempt(game, first - 1) if first > 0 else None
-    return Base(quick, _day(setting, first), _short(game, found) if found else {})
+    return BaseCase(quick, _day(setting, first), _short(game, found) if found else {})
 
 
-def _day(setting: Setting, period: float) -> Date:
+def _day(setting: SettledProgramme, period: float) -> Date:
     return setting.programme.start + datetime.timedelta(days=math.ceil(period * PERIOD / DAY))
 
 
@@ -63,7 +63,7 @@ def attempt(game: Play, period: int) -> Solution:
     return solve(case_of(game, period))
 
 
-def case_of(game: Play, period: int) -> Case:
+def case_of(game: Play, period: int) -> AllocationProblem:
     """The case of a launch at the start of a week, up to the end of the move of demand.
 
     Training is measured in accelerator-weeks at the speed per accelerator of a run on all of its place.
@@ -80,7 +80,7 @@ def case_of(game: Play, period: int) -> Case:
         else:
             work += float(amount[0] * place.slip[0]) / each / PERIOD if each > 0 else math.inf
     rounds = float(np.round(project.rounds[0]) * project.each[0]) / PERIOD
-    whole = base_case(game, (np.array([period * PERIOD]),))
+    whole = serving_problem(game, (np.array([period * PERIOD]),))
     last = min(game.world.periods, period + int(np.ravel(project.within)[0] / PERIOD) + 1)
     return replace(
         whole,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tonnage import units
+from tonnage.fleet.programme import StageKind
 
 INF = float("inf")
 
@@ -100,10 +100,11 @@ _BATCH = Field("count", "Sequences in a global batch.", point=True, low=1, high=
 _PRECISION = Field("choice", "Training precision.", choices=("bf16", "fp8"))
 _TOKENS = Field("tokens", "Tokens trained on.", required=True, low=1, high=1e18)
 
-STAGES: Mapping[str, Table] = {
-    kind: {"tokens": _TOKENS, "seq": _SEQ, "global_batch": _BATCH, "precision": _PRECISION}
-    for kind in ("pretrain", "extend", "sft")
-} | {
+_TRAINED: Table = {"tokens": _TOKENS, "seq": _SEQ, "global_batch": _BATCH, "precision": _PRECISION}
+STAGES: Mapping[StageKind, Table] = {
+    "pretrain": _TRAINED,
+    "extend": _TRAINED,
+    "sft": _TRAINED,
     "rl": {
         "rollout_tokens": Field(
             "tokens", "Tokens generated in rollouts; each is trained on once.", required=True, low=1, high=1e18
@@ -115,7 +116,13 @@ STAGES: Mapping[str, Table] = {
     },
     "pause": {"time": Field("time", "Time in which the accelerators wait.", required=True, high=10 * units.YEAR)},
 }
-SHORTHAND = {"pretrain": "tokens", "extend": "tokens", "sft": "tokens", "rl": "rollout_tokens", "pause": "time"}
+SHORTHAND: Mapping[StageKind, str] = {
+    "pretrain": "tokens",
+    "extend": "tokens",
+    "sft": "tokens",
+    "rl": "rollout_tokens",
+    "pause": "time",
+}
 """What `{pretrain: 20T tokens}` means: the key that a stage's bare value fills."""
 
 GOOD_ENOUGH: Table = {
@@ -151,7 +158,12 @@ _DESCRIBED = {
 }
 
 
-def programme_schema() -> dict[str, Any]:
+def stage_kind(name: str) -> StageKind | None:
+    """The kind of stage of that name, or None."""
+    return next((kind for kind in STAGES if kind == name), None)
+
+
+def programme_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of a programme file, for completion and checks in an editor."""
     stage = {"oneOf": [_stage_schema(kind, table) for kind, table in STAGES.items()]}
     train = _object(TRAIN, stages={"type": "array", "items": stage, "minItems": 1})
@@ -175,18 +187,18 @@ def programme_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tonnage programme", **top}
 
 
-def _stage_schema(kind: str, table: Table) -> dict[str, Any]:
+def _stage_schema(kind: str, table: Table) -> dict[str, object]:
     inside = {"oneOf": [_scalar(""), _object(table)]}
     return {"type": "object", "properties": {kind: inside}, "required": [kind], "additionalProperties": False}
 
 
-def _object(table: Table, **nested: Any) -> dict[str, Any]:
+def _object(table: Table, **nested: Mapping[str, object]) -> dict[str, object]:
     properties = {key: {**nested.get(key, _field(field)), "description": field.doc} for key, field in table.items()}
     required = [key for key, field in table.items() if field.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _field(field: Field) -> dict[str, Any]:
+def _field(field: Field) -> dict[str, object]:
     if field.kind == "names":
         return {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     if field.kind == "choice":
@@ -196,6 +208,6 @@ def _field(field: Field) -> dict[str, Any]:
     return _scalar(_DESCRIBED.get(field.kind, ""))
 
 
-def _scalar(example: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"type": ["string", "number"]}
+def _scalar(example: str) -> dict[str, object]:
+    found: dict[str, object] = {"type": ["string", "number"]}
     return {**found, "examples": [example]} if example else found

@@ -1,0 +1,352 @@
+"""Speeds on a lot's accelerators, from `tonnage.serve` and `tonnage.train`: the one seam between them and the fleet.
+
+A `PlannedSpeed` is what one plan said: how fast one accelerator is, with its 90 % interval, layout, evidence and
+sources. The fleet never holds a speed of its own; every one that an answer rests on is in the answer. Plans are made
+once for each model, chip and size, and kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from tonnage.errors import Outcome
+from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
+from tonnage.fleet.uncertain import Z90
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
+    from tonnage.model import Architecture
+    from tonnage.serve import ServeJob, ServePlan
+    from tonnage.system import System
+    from tonnage.train import TrainJob, TrainPlan
+
+SERVING_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Accelerators in one deployment that are tried, largest first, until a smaller one serves less per accelerator."""
+
+ROLLOUT = (500.0, 8000.0)
+"""Prompt and generated tokens of a rollout where a stage gives none: an assumption, shown in the answer.
+DeepSeek-R1-Zero's answers grew to about 10,000 tokens on average (arXiv 2501.12948, figure 3)."""
+
+RESPONSES = 1024
+"""Responses in a round of reinforcement learning, and so in its global batch, where a stage gives none: an assumption,
+as of `tonnage train`. New weights reach the engines once a round."""
+
+SEQUENCE, BATCH = 4096.0, 15360
+"""Sequence length [token] and global batch [sequences] of a stage that gives none: those of DeepSeek-V3 (arXiv
+2412.19437, section 4.2)."""
+
+
+Limit = Literal["tpot", "ttft"]
+Use = Literal["serve", "rollout"] | StageKind
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A service level that a plan cannot keep. limit: which; by: how many times over; lift: what the plan says of it;
+    tpot, ttft: [s] of the nearest that it can keep, None where it found none.
+    """
+
+    limit: Limit
+    by: float | None
+    lift: str | None = None
+    tpot: float | None = None
+    ttft: float | None = None
+
+
+@dataclass(frozen=True)
+class PlannedSpeed:
+    """What one accelerator does, by one plan.
+
+    use: serve [requests/s], pretrain, extend, sft or rl [token/s]; accelerators: size of the deployment or run; rate,
+    low, high: per accelerator, 90 % interval; reason: why it cannot be, empty if it can; missed: the service level that
+    it does not keep; detail: for the answer.
+    """
+
+    use: Use
+    model: str
+    chip: str
+    accelerators: int
+    rate: float
+    low: float
+    high: float
+    layout: str = ""
+    evidence: str = "analytic"
+    reason: str = ""
+    sources: tuple[str, ...] = ()
+    detail: Mapping[str, float | str | None] = field(default_factory=dict)
+    missed: Missed | None = None
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the logarithm, from the interval."""
+        good = self.low > 0 and self.high > self.low
+        return math.log(self.high / self.low) / (2 * Z90) if good else 0.0
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        missed = self.missed
+        unit = "requests/s" if self.use == "serve" else "token/s"
+        body = {name: getattr(self, name) for name in ("use", "model", "chip", "accelerators", "rate", "low", "high")}
+        return {
+            **body,
+            "unit": f"{unit} per accelerator",
+            "layout": self.layout,
+            "evidence": self.evidence,
+            "reason": self.reason,
+            **self.detail,
+            **({"limit": missed.limit, "by": missed.by, "lift": missed.lift} if missed else {}),
+        }
+
+
+def impossible(use: Use, model: str, chip: str, accelerators: int, reason: str) -> PlannedSpeed:
+    """A speed of zero, and why."""
+    return PlannedSpeed(use, model, chip, accelerators, 0.0, 0.0, 0.0, reason=reason)
+
+
+class Planner(Protocol):
+    """Where speeds come from."""
+
+    def serve(self, model: Model, chip: str, most: float) -> PlannedSpeed:
+        """Requests/s per accelerator within the service level, in deployments of at most `most` accelerators."""
+
+    def train(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
+        """Tokens/s per accelerator of a stage on a run of that size, goodput included."""
+
+
+class EnginePlanner:
+    """Speeds by `tonnage.serve.plan` and `tonnage.train.plan`, each planned once.
+
+    A run's layout is searched freely at the first size; at further sizes tensor and expert parallelism stay as found
+    there, if that fits.
+    """
+
+    def __init__(self, programme: Programme, catalog: Catalog) -> None:
+        self.programme, self.catalog = programme, catalog
+        self.kept: dict[tuple[object, ...], PlannedSpeed] = {}
+        self.hints: dict[tuple[object, ...], dict[str, int]] = {}
+
+    def _system(self, chip: str, accelerators: int) -> System:
+        from tonnage.system import System, accelerator
+
+        return System(accelerator(chip, self.catalog), accelerators)
+
+    def serve(self, model: Model, chip: str, most: float) -> PlannedSpeed:
+        """See `Planner`. Deployments of several sizes are planned; the best per accelerator is kept."""
+        largest = next((size for size in SERVING_SIZES if size <= most), 1)
+        key = ("serve", model.name, chip, largest)
+        if key not in self.kept:
+            self.kept[key] = self._serve(model, chip, largest)
+        return self.kept[key]
+
+    def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
+        if model.architecture is None or model.service is None:
+            return impossible("serve", model.name, chip, 0, "it has no service")
+        from tonnage.serve import ServeJob
+
+        s = model.service
+        job = ServeJob(model.architecture, isl=s.isl, osl=s.osl, ttft=s.ttft, tpot=s.tpot, cache_hit=s.cache_hit)
+        return self._best("serve", model.name, chip, largest, job)
+
+    def _best(self, use: Use, model: str, chip: str, largest: int, job: ServeJob) -> PlannedSpeed:
+        """The deployment of at most `largest` accelerators with the most requests/s per accelerator."""
+        from tonnage.serve import plan
+
+        best = impossible(use, model, chip, 0, "no deployment fits")
+        for size in (size for size in SERVING_SIZES if size <= largest):
+            speed = _served(use, model, chip, size, plan(job, self._system(chip, size)))
+            if speed.rate <= best.rate and best.accelerators:
+                break
+            best = speed
+        return best
+
+    def train(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
+        """See `Planner`."""
+        key = (
+            stage.kind,
+            stage.seq,
+            stage.global_batch,
+            stage.precision,
+            stage.isl,
+            stage.osl,
+            model.name,
+            chip,
+            accelerators,
+        )
+        if key not in self.kept:
+            made = self._rl if stage.kind == "rl" else self._update
+            self.kept[key] = made(model, stage, chip, accelerators)
+        return self.kept[key]
+
+    def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
+        if model.architecture is None:
+            return impossible(stage.kind, model.name, chip, accelerators, "no architecture")
+        job, system = self._job(model.architecture, stage, chip, accelerators)
+        return _trained(stage.kind, model.name, job.precision, system, self._plan(model.name, job, system))
+
+    def _job(self, arch: Architecture, stage: TrainingStage, chip: str, accelerators: int) -> tuple[TrainJob, System]:
+        """One run of a stage; FP8 is trained as BF16 on chips without it."""
+        from tonnage.train import TrainJob
+
+        system = self._system(chip, accelerators)
+        precision = stage.precision or "bf16"
+        if precision == "fp8" and "fp8" not in system.accelerator.rates:
+            precision = "bf16"
+        job = TrainJob(
+            arch,
+            seq=int(stage.seq or SEQUENCE),
+            global_batch=stage.global_batch or BATCH,
+            precision=precision,
+            task="sft" if stage.kind == "sft" else "pretrain",
+            date=self.programme.known,
+        )
+        return job, system
+
+    def _plan(self, model: str, job: TrainJob, system: System) -> TrainPlan:
+        """The plan of a run, with tp and ep of the first size where they fit."""
+        from tonnage.train import plan
+
+        key = (model, system.accelerator.name, job.precision, job.task, job.seq)
+        found = plan(job, system, self.hints[key]) if key in self.hints else None
+        if found is None or not found.outcome.feasible:
+            found = plan(job, system)
+        if found.outcome.feasible and found.layout is not None:
+            self.hints.setdefault(key, {"tp": int(found.layout.tp), "ep": int(found.layout.ep)})
+        return found
+
+    def _rollout(self, model: Model, isl: float, osl: float, chip: str, accelerators: int) -> PlannedSpeed:
+        """Responses/s per accelerator without a limit on latency."""
+        from tonnage.serve import ServeJob
+
+        if model.architecture is None:
+            return impossible("rollout", model.name, chip, accelerators, "no architecture")
+        largest = next((size for size in SERVING_SIZES if size <= accelerators), 1)
+        key = ("rollout", isl, osl, model.name, chip, largest)
+        if key not in self.kept:
+            job = ServeJob(model.architecture, isl=isl, osl=osl)
+            self.kept[key] = self._best("rollout", model.name, chip, largest, job)
+        return self.kept[key]
+
+    def _rl(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
+        """Rounds of rollouts and updates on the same accelerators, in turns: `tonnage.train.rl_rounds`."""
+        if model.architecture is None:
+            return impossible("rl", model.name, chip, accelerators, "no architecture")
+        isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
+        rollout = self._rollout(model, isl, osl, chip, accelerators)
+        longer = replace(stage, seq=isl + osl, global_batch=stage.global_batch or RESPONSES)
+        job, system = self._job(model.architecture, longer, chip, accelerators)
+        trained = self._plan(model.name, job, system)
+        update = _trained("rl", model.name, job.precision, system, trained)
+        if rollout.rate <= 0 or update.rate <= 0:
+            return impossible("rl", model.name, chip, accelerators, rollout.reason or update.reason)
+        return _in_rounds(job, system, trained, update, rollout, isl, osl)
+
+
+_EVIDENCE = ("interpolated", "extrapolated", "analytic")
+
+
+def _in_rounds(
+    job: TrainJob,
+    system: System,
+    trained: TrainPlan,
+    update: PlannedSpeed,
+    rollout: PlannedSpeed,
+    isl: float,
+    osl: float,
+) -> PlannedSpeed:
+    """Rounds as a speed: generated tokens/s per accelerator, goodput included."""
+    from tonnage.train import Rollouts, rl_rounds
+
+    rate, low, high = (value * osl * system.count for value in (rollout.rate, rollout.low, rollout.high))
+    made = rl_rounds(job, system, trained, Rollouts(isl, osl, job.global_batch, rate, low, high))
+    slow, fast = made.interval
+    detail: dict[str, float | str | None] = {
+        "rollout_tokens_per_second": rollout.rate * osl,
+        "update_tokens_per_second": update.rate,
+        "isl": isl,
+        "osl": osl,
+        "engine": rollout.detail.get("engine", ""),
+    }
+    return PlannedSpeed(
+        "rl",
+        update.model,
+        update.chip,
+        system.count,
+        made.rate / system.count,
+        slow / system.count,
+        fast / system.count,
+        f"rollouts {rollout.layout}; updates {update.layout}",
+        max(rollout.evidence, update.evidence, key=_EVIDENCE.index),
+        sources=(*rollout.sources, *update.sources),
+        detail=detail,
+    )
+
+
+def _why(outcome: Outcome) -> str:
+    return str(outcome.binds[0].text if outcome.binds else outcome.reason)
+
+
+def _missed(found: ServePlan) -> Missed | None:
+    """The service level that a plan does not keep, and the nearest that it can."""
+    near = found.nearest or {}
+    levels: tuple[Limit, Limit] = ("tpot", "ttft")
+    for bind in found.outcome.binds:
+        for level in levels:
+            if bind.what == level:
+                return Missed(level, bind.by, bind.lift, near.get("tpot"), near.get("ttft"))
+    return None
+
+
+def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> PlannedSpeed:
+    """A service plan as a speed: requests/s per accelerator."""
+    if not found.outcome.feasible or not found.requests_per_second or found.requests_per_second <= 0:
+        speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
+        return replace(speed, missed=_missed(found))
+    rate = found.requests_per_second / found.accelerators
+    tokens = found.output_tokens_per_second_per_accelerator
+    ends = (
+        found.output_tokens_per_second_per_accelerator_low,
+        found.output_tokens_per_second_per_accelerator_high,
+    )
+    low, high = (rate * end / tokens if tokens and end else rate for end in ends)
+    detail: dict[str, float | str | None] = {
+        "ttft": found.ttft,
+        "tpot": found.tpot,
+        "output_tokens_per_second": tokens,
+        "input_tokens_per_second": found.input_tokens_per_second_per_accelerator,
+        "mode": found.mode,
+        "engine": found.engine,
+    }
+    ahead = f" + prefill {found.prefill_layout_text}" if found.prefill_layout_text else ""
+    layout = f"{found.layout_text}{ahead}"
+    sources = tuple(found.sources)
+    return PlannedSpeed(use, model, chip, size, rate, low, high, layout, found.evidence, "", sources, detail)
+
+
+def _trained(use: Use, model: str, precision: str, system: System, found: TrainPlan) -> PlannedSpeed:
+    """A training plan as a speed: tokens/s per accelerator, goodput included."""
+    chip, size = system.accelerator.name, system.count
+    if not found.outcome.feasible:
+        return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
+    kept = found.goodput.value if found.goodput else 1.0
+    rate = found.tokens_per_second_per_accelerator * kept
+    low, high = rate * found.step_time / found.step_time_high, rate * found.step_time / found.step_time_low
+    detail: dict[str, float | str | None] = {
+        "mfu": found.mfu,
+        "goodput": kept,
+        "precision": precision,
+        "step_time": found.step_time,
+    }
+    sources = tuple(found.sources)
+    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", sources, detail)
+
+
+def round_size(count: float) -> int:
+    """Largest number of at most `count` that is a power of two times 1, 3, 5, 7 or 9: one that layouts divide."""
+    best = 1
+    for odd in (1, 3, 5, 7, 9):
+        if count >= odd:
+            best = max(best, odd * 2 ** int(math.log2(count / odd) + 1e-9))
+    return best

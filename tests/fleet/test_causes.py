@@ -1,0 +1,104 @@
+"""Causes of delay and what-ifs are matched as values: by kind, model and lot, never by what their names look like."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tonnage.fleet import words
+from tonnage.fleet.binds import binds_of
+from tonnage.fleet.causes import Cause, Lever
+from tonnage.fleet.plan import Percentiles, WhatIf
+from tonnage.fleet.setting import settle
+from tonnage.fleet.whatif import what_ifs
+
+NEVER = Percentiles(None, None, None)
+TWO = """
+name: two lots
+start: 2025-01-06
+horizon: 1 year
+place: US
+fleet:
+  - {lot: a, chip: h800, count: 1024, tenure: owned}
+  - {lot: a100-pool, chip: a100-sxm-80gb, count: 1024, tenure: owned}
+models:
+  serve: {model: llama-3.1-8b, serve: {output_tokens: 1B/day, growth: 5 %/month}}
+  r2: {model: llama-3.1-8b, train: {stages: [{pretrain: 4T}, {pause: 1 week}], try: [a100-pool, a]}}
+"""
+
+
+@pytest.fixture
+def setting(programme, catalog, written):
+    speeds = written(serve={"h800-sxm": 1.0}, train={"h800-sxm": 900.0, "a100-sxm-80gb": 300.0})
+    return settle(programme(TWO), catalog, speeds)
+
+
+@pytest.fixture
+def levers(setting):
+    """The levers of every what-if, by key."""
+    return {item.lever.key: item.lever for item in what_ifs(setting.programme, setting.calendars, {})}
+
+
+def lift(setting, cause, lever):
+    """What is said to lift a cause of 80 days when one what-if brings the launch forward by 40."""
+    found = WhatIf(lever, "the what-if", NEVER, 0.9, -40.0, None)
+    return binds_of(setting, {cause: np.full(10, 80 * 86400.0)}, (found,), 0.9)[0].lift
+
+
+@pytest.mark.parametrize(
+    ("key", "cause", "lifted"),
+    [
+        ("twice:a", Cause("pretrain", "r2", "a"), True),
+        ("twice:a", Cause("pretrain", "r2", "a100-pool"), False),
+        ("twice:a", Cause("failed_attempt", "r2", "a100-pool"), False),
+        ("twice:a", Cause("waits_for_capacity", "serve"), True),
+        ("twice:a", Cause("waits_for_chips", "serve", "a"), False),
+        ("twice:a100-pool", Cause("pretrain", "r2", "a100-pool"), True),
+        ("twice:a100-pool", Cause("pause", "r2", "a100-pool"), False),
+        ("train:r2:a", Cause("waits_for_chips", "r2", "a100-pool"), True),
+        ("train:r2:a", Cause("waits_for_chips", "serve", "a100-pool"), False),
+        ("train:r2:a", Cause("pretrain", "r2", "a"), False),
+        ("flat:serve", Cause("waits_for_capacity", "r2"), True),
+        ("flat:serve", Cause("rounds", "serve"), False),
+        ("ready", Cause("failed_attempt", "r2", "a"), True),
+        ("ready", Cause("pretrain", "r2", "a"), False),
+    ],
+)
+def test_a_what_if_lifts_what_it_acts_on_and_nothing_else(setting, levers, key, cause, lifted):
+    found = lift(setting, cause, levers[key])
+    assert found == ("the what-if: P50 40 days earlier" if lifted else None)
+
+
+def test_what_could_not_lawfully_be_done_lifts_nothing(setting, levers):
+    import dataclasses
+
+    cause = Cause("pretrain", "r2", "a")
+    assert lift(setting, cause, levers["twice:a"])
+    assert lift(setting, cause, dataclasses.replace(levers["twice:a"], lawful=False)) is None
+
+
+def test_keys_name_what_is_changed():
+    none = frozenset()
+    assert Lever("train", "own", none, ("r2",)).key == "train:r2:own"
+    assert Lever("twice", "own", none, lots=("own",)).key == "twice:own"
+    assert Lever("ready", "", none).key == "ready"
+
+
+def test_causes_in_words():
+    said = [
+        words.cause(found)
+        for found in (
+            Cause("rl", "r2", "own"),
+            Cause("failed_attempt", "r2", "own"),
+            Cause("waits_for_chips", "r2", "own"),
+            Cause("waits_for_capacity", "r2"),
+            Cause("rounds", "r2"),
+        )
+    ]
+    assert said == [
+        "r2: rl on own",
+        "r2: failed attempt on own",
+        "r2: waits for chips of own",
+        "r2: waits for capacity to serve it",
+        "r2: rounds until good enough",
+    ]
