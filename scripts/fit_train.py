@@ -2,7 +2,8 @@
 
     python scripts/fit_train.py [--write] [--rows]
 
-Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source (docs/method.md).
+Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source
+(docs/method/training.md).
 Left out by source and by chip; the residuals of the first give the intervals. `--write` replaces
 `src/tonnage/train/data/stack.json`.
 """

@@ -297,8 +297,8 @@ def test_the_model_stays_untouched_without_measurements() -> None:
 
 
 def test_the_form_that_the_method_shows_is_read(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs/method.md").read_text(encoding="utf-8")
-    block = text.split("**A file of one's own**")[1].split("```json\n")[1].split("```")[0]
+    text = (Path(__file__).parents[2] / "docs/method/measured.md").read_text(encoding="utf-8")
+    block = text.split("## A file of one's own")[1].split("```json\n")[1].split("```")[0]
     rows = read_qualified(lines(tmp_path, block))
     assert {each.operator for each in rows} == {"gemm", "grouped_gemm", "decode", "all_reduce"}
     assert qualified(rows, H20) is not None

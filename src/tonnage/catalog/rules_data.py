@@ -117,7 +117,7 @@ class LicenceException:
 
 @dataclass(frozen=True)
 class Rule:
-    """One dated act: who, what, where, from when until when, with sources. Dates: see docs/method.md."""
+    """One dated act: who, what, where, from when until when, with sources. Dates: see docs/method/law.md."""
 
     id: str
     title: str

@@ -128,7 +128,7 @@ def serve(
         JSON Lines as in docs/cases.md; predictions are brought onto them.
     measured
         price operators by what was measured on the chip: silicon, the tables of the extra of that name, or a file in
-        JSON Lines as in docs/method.md; may be repeated, the first counts most.
+        JSON Lines as in docs/method/measured.md; may be repeated, the first counts most.
     """
     inputs = {name: value for name, value in locals().items() if name != "common"}
     inputs |= {"on": list(on), "anchor": None if anchor is None else str(anchor), "as_of": common.as_of}

@@ -318,7 +318,7 @@ def _moved_rows(job: TrainJob, new: System, there: TrainPlan, found: Switch, bod
     rate = units.show_number(there.tokens_per_second_per_accelerator)
     rows = [
         ("moves to", f"{new.count:,} {new.accelerator.name}, {body['layout']}: {rate} tokens/s per accelerator"),
-        ("pause", f"{units.show_time(found.total)}: {spent} (assumptions, see docs/method.md)"),
+        ("pause", f"{units.show_time(found.total)}: {spent} (assumptions, see docs/method/training-fleets.md)"),
         ("break-even", pays),
         ("rest", _rest(found, body)),
     ]

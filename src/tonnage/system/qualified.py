@@ -1,4 +1,4 @@
-"""Files of measured operators: JSON Lines of operator, shape, format, seconds, chip and software (docs/method.md).
+"""Files of measured operators: JSON Lines of operator, shape, format, time, chip, software (docs/method/measured.md).
 
 A file is held against the chip's datasheet: a time that beats it is a mistake in units or counts, and said so.
 """
