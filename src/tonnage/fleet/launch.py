@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
-from tonnage.fleet import law, lift
+from tonnage.fleet import calendar, lift
 from tonnage.fleet.base import base
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.plan import Alternative, Applied, LaunchPlan, Refused, Sensitivity, Spread, Use
@@ -96,7 +96,7 @@ def _what_ifs(
 
 
 def _titles(programme: Programme, catalog: Catalog) -> dict[str, str]:
-    return {rule.id: rule.title for rule in law.book(programme.rules, catalog).rules}
+    return {rule.id: rule.title for rule in calendar.book(programme.rules, catalog).rules}
 
 
 def _by_horizon(found: Forecast, programme: Programme) -> float:

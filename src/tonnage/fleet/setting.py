@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.fleet import readiness as ready
+from tonnage.fleet.calendar import Calendar, calendar
 from tonnage.fleet.forecast import Attempt, Demand, Forecast, Project, Speed, forecast
-from tonnage.fleet.law import Calendar, calendar
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.throughput import Planner, round_size
 from tonnage.fleet.throughput import Speed as Planned
