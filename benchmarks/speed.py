@@ -183,7 +183,7 @@ def aiconfigurator(python: Path) -> Run | None:
 
 def commands() -> list[tuple[str, ...]]:
     """Whole processes: what, bar, wall, CPU."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for what, arguments, bar in COMMANDS:
         if "launch" in arguments and not (ROOT / "examples/r2.yaml").exists():
             continue

@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from tonnage.serve.points import Traffic, Wave, combine, decode_point, prefill_p
 from tonnage.serve.predict import figures, grouped, prepare
 from tonnage.serve.spread import regime
 from tonnage.serve.step import Parts
-from tonnage.serve.tuning import ADMISSION, Constants, Tuning, arithmetic, constants, kernels
+from tonnage.serve.tuning import ADMISSION, Constants, Tuning, arithmetic, constants, each, kernels
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -48,8 +48,10 @@ SMALL = "small sources"
 CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
 
 REQUEST = ("isl", "osl", "hit", "drafts", "accepted", "context")
-LOADS = ("pp", "pp_ahead", "dp", "running", "chunk", "mixed", "population", "most", "arrival", "replicas")
-LOADS = (*LOADS, "accelerators", "servers", "ttft", "limit", "wave", "rounds", "equal")
+LOADS = (
+    *("pp", "pp_ahead", "dp", "running", "chunk", "mixed", "population", "most", "arrival", "replicas"),
+    *("accelerators", "servers", "ttft", "limit", "wave", "rounds", "equal"),
+)
 
 WAITS = ("polls", "admission")
 """Constants of an engine that only a first token feels (polls: also how full a step with prefill is)."""
@@ -115,7 +117,7 @@ def knobs() -> tuple[Knob, ...]:
 
 def build(values: Sequence[float], all_knobs: Sequence[Knob], base: Constants) -> Constants:
     """Constants with these values of the knobs."""
-    held = {"shared": dict(base.shared), "vendor": dict(base.vendor), "kernels": dict(base.kernels)}
+    held: dict[str, Any] = {"shared": dict(base.shared), "vendor": dict(base.vendor), "kernels": dict(base.kernels)}
     held["crowding"] = dict(base.crowding)
     engine = {name: dict(base.engine[name]) for name in ENGINES}
     for knob, value in zip(all_knobs, values, strict=True):
@@ -183,10 +185,12 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
         at = np.array(indices)
         put(store, at, group, found)
         for name in names:
-            first = found.decode.decode if found.decode else found.prefill.spent
-            second = found.prefill.spent if found.prefill else found.decode.mixed
-            decode[name][at] = getattr(first, name)
-            both[name][at] = getattr(second, name)
+            if found.prefill is not None:
+                decode[name][at] = both[name][at] = getattr(found.prefill.spent, name)
+            elif found.decode is not None:
+                both[name][at] = getattr(found.decode.mixed, name)
+            if found.decode is not None:
+                decode[name][at] = getattr(found.decode.decode, name)
             if found.decode is not None and found.decode.wave is not None:
                 wave[name][at] = getattr(found.decode.wave.spent, name)
         for i, one, case in zip(indices, group.engines, group.cases, strict=True):
@@ -194,11 +198,21 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             immature[i] = kernels(group.service.die, group.service.precision)
             formats[i] = arithmetic(group.service.die, group.service.precision)
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
-    traffic = Traffic(*(store[key] for key in REQUEST))
-    names_of = {"mode": mode, "engine": engine, "vendor": vendor, "immature": immature, "arithmetic": formats}
-    steps = {"decode": Parts(**decode), "both": Parts(**both), "first": Parts(**wave)}
-    rest = {key: store[key] for key in LOADS}
-    return Flat(**names_of, traffic=traffic, unknown_acceptance=unknown, **steps, **rest)
+    requests: dict[str, Any] = {key: store[key] for key in REQUEST}
+    loads: dict[str, Any] = {key: store[key] for key in LOADS}
+    return Flat(
+        mode=mode,
+        engine=engine,
+        vendor=vendor,
+        immature=immature,
+        arithmetic=formats,
+        traffic=Traffic(**requests),
+        unknown_acceptance=unknown,
+        decode=Parts(**decode),
+        both=Parts(**both),
+        first=Parts(**wave),
+        **loads,
+    )
 
 
 def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) -> None:
@@ -235,20 +249,11 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
 
 
 def spread_out(values: Constants, flat: Flat) -> Tuning:
-    """The tuning of each case."""
-
-    def of(name: str) -> np.ndarray:
-        return np.array([values.engine[e][name] for e in flat.engine])
-
-    shared = {name: values.shared[name] for name in values.shared if name != "imbalance"}
-    pairs = zip(flat.vendor, flat.engine, strict=True)
-    device = np.array([values.vendor.get(f"{v}.{e}", values.vendor.get(v, 1.0)) for v, e in pairs])
-    shared["experts"] = shared["experts"] * np.array([values.kernels[k] if k else 1.0 for k in flat.immature])
-    shared["crowding"] = np.array([values.crowding[kind] for kind in flat.arithmetic])
-    own = {name: of(name) for name in ("host", "sequence", "interference", *WAITS)}
+    """The tuning of each case; one whose requests arrive by themselves is asked as `serve.tuning.independent` says."""
+    tuned = each(values, *(held.tolist() for held in (flat.engine, flat.vendor, flat.immature, flat.arithmetic)))
     alone = np.isfinite(flat.arrival)
-    own["polls"], own["admission"] = np.where(alone, 0.0, own["polls"]), np.where(alone, ADMISSION, own["admission"])
-    return Tuning(**shared, **own, device=device, imbalance=values.shared["imbalance"])
+    polls, admission = np.where(alone, 0.0, tuned.polls), np.where(alone, ADMISSION, tuned.admission)
+    return replace(tuned, polls=polls, admission=admission)
 
 
 def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
@@ -383,13 +388,11 @@ def report(title: str, error: np.ndarray, aim: Target, rows: Sequence[Prediction
     """Weighted summaries of a set of errors, by metric."""
     parts = []
     for metric in METRICS:
-        at = np.flatnonzero((aim.metric == metric) & np.isfinite(error))
-        if at.size:
-            scored = [rows[i].scaled(rows[i].published * float(np.exp(error[i]))) for i in at]
-            s = summarise(scored)
-            parts.append(
-                f"{metric[:9]} {100 * s.median_abs_error:5.1f} / {100 * s.p90_abs_error:5.1f} ({s.bias:+.0%}) n {s.n}"
-            )
+        at = np.flatnonzero((aim.metric == metric) & np.isfinite(error)).tolist()
+        s = summarise([rows[i].scaled(rows[i].published * float(np.exp(error[i]))) for i in at])
+        if s.median_abs_error is not None and s.p90_abs_error is not None:
+            middle, far = 100 * s.median_abs_error, 100 * s.p90_abs_error
+            parts.append(f"{metric[:9]} {middle:5.1f} / {far:5.1f} ({s.bias:+.0%}) n {s.n}")
     print(f"{title:28}", " | ".join(parts), flush=True)
 
 
@@ -430,7 +433,7 @@ def main() -> None:
     ready = predict_serving.prepare(bundled("serve"), Library(catalog.load()), Counter())
     cases = [one.case for one in ready]
     aim, rows = targets(ready)
-    base, start = constants(), None
+    base, start = constants(), np.zeros(len(knobs()))
     began = time.time()
     for round_ in range(given.rounds):
         flat = flatten(cases, base)
@@ -470,7 +473,7 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
     out: dict[str, Any] = {}
     for name, metrics in (("rate", (RATE, INPUT_RATE)), ("tpot", (TPOT,)), ("ttft", (TTFT,))):
         found: dict[str, list[int]] = defaultdict(list)
-        for i in np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)):
+        for i in np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)).tolist():
             case = cases[aim.case[i]]
             drafts = case.drafts is None or (case.drafts > 0 and case.accepted is None)
             for key in regime(case.accelerator.vendor, case.mode, drafts):
@@ -491,7 +494,7 @@ def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[
     """
     out = np.full(error.size, np.nan)
     sweeps: dict[Any, list[int]] = defaultdict(list)
-    for i in np.flatnonzero(np.isfinite(error)):
+    for i in np.flatnonzero(np.isfinite(error)).tolist():
         case = cases[aim.case[i]]
         run = (case.arch.name, case.engine, case.accelerator.name, case.weights, case.mode, case.drafts == 0)
         sweeps[aim.group[i], aim.metric[i], *run].append(i)
@@ -500,14 +503,14 @@ def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[
         if len(at) < 5:
             continue
         used += 1
-        order = sorted(at, key=lambda i: cases[aim.case[i]].concurrency or 0.0)
+        order = sorted(at, key=lambda i: cases[int(aim.case[i])].concurrency or 0.0)
         known = [order[0], order[len(order) // 2], order[-1]]
         left = [i for i in order if i not in known]
         out[left] = error[left] - np.median(error[known])
     return out, used
 
 
-def write_folds(kept: dict[str, dict[str, Constants]], widths: dict[str, Any]) -> None:
+def write_folds(kept: dict[str, dict[str, Constants]], widths: Mapping[str, Any]) -> None:
     """Constants of each fold, so that anybody can see what is predicted without a source or a chip."""
     held = {
         kind: {name: body(replace(values, spread=widths)) for name, values in found.items()}

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares  # type: ignore[import-untyped]
+from scipy.optimize import least_squares
 
 from tonnage import catalog
 from tonnage.errors import MissingFact
@@ -69,7 +69,8 @@ class Table:
 def load() -> tuple[list[Case], dict[str, int]]:
     """Scored cases that can be expressed, and the reasons of the others."""
     library = Library(catalog.load())
-    made, skipped = [], {}
+    made: list[Case] = []
+    skipped: dict[str, int] = {}
     for row in load_cases("training"):
         if why_not_training(row):
             continue

@@ -15,9 +15,9 @@ from tonnage.catalog import KINDS, load
 from tonnage.catalog.catalog import TABLES
 from tonnage.catalog.facts import UNITS, WORDS
 from tonnage.catalog.models import entry
-from tonnage.catalog.rules import load_rules
 from tonnage.catalog.show import source_rows
 from tonnage.catalog.tables import COLUMNS, MORE
+from tonnage.law import load_rules
 from tonnage.truth.cases import KINDS as KINDS_OF_CASES
 from tonnage.truth.cases import load_cases
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,15 @@ def _below(item: Any) -> Iterator[Any]:
         yield from (child for child in item.values() if isinstance(child, (dict, list)))
     elif isinstance(item, list):
         yield from (child for child in item if isinstance(child, (dict, list)))
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """SHA-256 over parts, each after its length, so that no two lists of parts run into one another."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "big"))
+        total.update(part)
+    return total.hexdigest()
 
 
 def write(path: str | Path, data: str | bytes) -> None:

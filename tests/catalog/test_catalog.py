@@ -12,9 +12,10 @@ import pytest
 
 from tonnage.catalog import KINDS, Catalog, Fact, Source, load
 from tonnage.catalog.facts import UNITS, convert
-from tonnage.catalog.loading import DATA, _bundled, digest
+from tonnage.catalog.loading import DATA, RULES, _bundled, _contents
 from tonnage.catalog.tables import COLUMNS, Reader
 from tonnage.errors import AmbiguousName, InputError, MissingFact
+from tonnage.files import digest
 from tonnage.units import HOUR
 
 D = datetime.date
@@ -336,9 +337,17 @@ def test_bundled_models_by_any_name(catalog: Catalog) -> None:
 
 
 def test_the_digest_is_of_the_content(catalog: Catalog) -> None:
-    assert catalog.digest == digest() == digest(())
+    assert catalog.digest == digest(_contents())
     assert len(catalog.digest) == 64
-    assert digest((b"one more",)) != catalog.digest
+    assert digest([*_contents(), b"one more"]) != catalog.digest
+
+
+def test_the_digest_is_of_the_tables_and_of_the_rules() -> None:
+    parts = list(_contents())
+    for name in ("chips.csv", "models.jsonl", "rules.toml", "places.toml"):
+        assert name.encode() in parts
+    assert (RULES / "rules.toml").read_bytes() in parts
+    assert digest([b"ab", b"c"]) != digest([b"a", b"bc"])
 
 
 def test_the_digest_is_the_same_in_another_process(catalog: Catalog) -> None:

@@ -128,7 +128,7 @@ def test_what_cannot_be_shown(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     if arguments[0].startswith("us_2026"):
-        from tonnage.catalog.rules import load_rules
+        from tonnage.law import load_rules
 
         late = max(load_rules().rules, key=lambda rule: rule.announced)
         arguments = (late.id, *arguments[1:])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tonnage import files
 from tonnage.catalog.catalog import TABLES, Catalog
 from tonnage.catalog.facts import Fact
 from tonnage.catalog.models import lines_of
 from tonnage.catalog.tables import Reader
 
 DATA = Path(__file__).parent / "data"
+RULES = Path(__file__).parents[1] / "law" / "data"
+"""Text of the rules. Another room reads it, but it is known in the same way, so that the digest is of it too."""
+
 MODELS = "models.jsonl"
 
 
@@ -36,7 +39,7 @@ def _bundled() -> Catalog:
     for table in TABLES:
         tables[table] = reader.read_facts(_text(f"{table}.csv"), f"{table}.csv")
     reader.raise_problems()
-    return Catalog(digest(), tables, reader.sources, lines_of(_text(MODELS)))
+    return Catalog(files.digest(_contents()), tables, reader.sources, lines_of(_text(MODELS)))
 
 
 def _text(name: str) -> str:
@@ -44,18 +47,10 @@ def _text(name: str) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def digest(more: tuple[bytes, ...] = ()) -> str:
-    """SHA-256 over the names and contents of all data files, and of an overlay's after them."""
-    total = hashlib.sha256()
-    for part in _parts(more):
-        total.update(len(part).to_bytes(8, "big"))
-        total.update(part)
-    return total.hexdigest()
-
-
-def _parts(more: tuple[bytes, ...]) -> Iterator[bytes]:
-    for path in sorted(DATA.iterdir()):
-        if path.is_file() and not path.name.startswith("."):
-            yield path.name.encode()
-            yield path.read_bytes().replace(b"\r\n", b"\n")
-    yield from more
+def _contents() -> Iterator[bytes]:
+    """Names and contents of all data files; line ends of one kind, so that they are the same on every system."""
+    for folder in (DATA, RULES):
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                yield path.name.encode()
+                yield path.read_bytes().replace(b"\r\n", b"\n")

@@ -10,7 +10,6 @@ from tonnage import files, units
 from tonnage.catalog.catalog import TABLES, Catalog
 from tonnage.catalog.facts import KINDS, Fact, Source
 from tonnage.catalog.limits import PRECISIONS, limit_of
-from tonnage.catalog.loading import digest
 from tonnage.catalog.names import normal
 from tonnage.catalog.tables import Reader
 from tonnage.errors import InputError, Problem, nearest
@@ -43,7 +42,7 @@ def read_overlay(folder: Path, base: Catalog) -> Catalog:
     """`base` with the facts of `folder` before its own. Raises InputError with every problem of every file."""
     contents = {path: files.read_text(path, LIMIT) for path in _members(folder)}
     parts = tuple(part for path, text in contents.items() for part in (path.name.encode(), text.encode()))
-    total = digest(parts)
+    total = files.digest((base.digest.encode(), *parts))
     if total not in _loaded:
         if len(_loaded) > 8:
             _loaded.clear()

@@ -111,7 +111,7 @@ class Common:
 
     def place(self, text: str, flag: str = "--in") -> str:
         """Code of the place that a flag names (`china` -> `CN`). Raises InputError with the nearest name."""
-        from tonnage.catalog.rules_data import load_rules
+        from tonnage.law.data import load_rules
 
         try:
             return load_rules().places.code(text)

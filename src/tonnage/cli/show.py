@@ -15,7 +15,7 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.catalog.rules import Classification
+    from tonnage.law import Classification
 
 Row = dict[str, Any]
 RECORDS = {
@@ -214,7 +214,7 @@ def _price_table(rows: list[Row], *, chips: bool = False) -> Table:
 
 
 def _rules(asked: Asked) -> Shown:
-    from tonnage.catalog.rules import open_questions, rule_rows
+    from tonnage.law import open_questions, rule_rows
 
     rows = rule_rows(asked.as_of, asked.place)
     names = ("from", "until", "state", "id")
@@ -304,7 +304,7 @@ def _sources(asked: Asked) -> Shown:
 def _one(asked: Asked) -> Shown:
     """The thing that the name means: a chip, a record, a model, a rule, a source or a fact; else the nearest name."""
     from tonnage.catalog.names import normal
-    from tonnage.catalog.rules import load_rules
+    from tonnage.law import load_rules
 
     catalog, name = asked.catalog, asked.what
     entities = {fact.entity for fact in catalog.facts}
@@ -345,7 +345,7 @@ def _fact(asked: Asked, names: Iterable[str]) -> Shown:
 
 
 def _status(asked: Asked, chip: str) -> Classification:
-    from tonnage.catalog.rules import classify
+    from tonnage.law import classify
 
     return classify(chip, asked.day, asked.place or "", catalog=asked.catalog, known_at=asked.as_of)
 
@@ -388,7 +388,7 @@ def _chip(asked: Asked, key: str) -> Shown:
 
 
 def _law(asked: Asked, chip: str) -> list[str]:
-    from tonnage.catalog.rules import explain
+    from tonnage.law import explain
 
     lines = explain(_status(asked, chip)) if asked.place else []
     return [line for line in lines if not line.startswith("Changed: rules as known on")]
@@ -441,7 +441,7 @@ def _model(asked: Asked, identifier: str) -> Shown:
 
 
 def _rule(asked: Asked, name: str) -> Shown:
-    from tonnage.catalog.rules import rule_rows, source_rows
+    from tonnage.law import rule_rows, source_rows
 
     found = [row for row in rule_rows(asked.as_of) if row["id"] == name]
     if not found:

@@ -98,7 +98,7 @@ class _ProgrammeBuilder:
         )
 
     def _place(self, text: str, path: Where) -> str:
-        from tonnage.catalog.rules_data import load_rules
+        from tonnage.law.data import load_rules
 
         if not str(text).strip():
             return ""
@@ -158,7 +158,7 @@ class _ProgrammeBuilder:
         return p.Rules(known, tuple(without), tuple(changes), tuple(altered))
 
     def _altered(self, text: str, path: Where) -> list[str]:
-        from tonnage.catalog.rules import rule_book
+        from tonnage.law import rule_book
 
         try:
             rule_book(text)
@@ -181,9 +181,9 @@ class _ProgrammeBuilder:
         return {key: found for key, found in read.items() if found is not None}
 
     def _known_rule(self, name: str, path: Where) -> bool:
-        from tonnage.fleet import law
+        from tonnage.fleet import calendar
 
-        names = law.names(self.catalog)
+        names = calendar.names(self.catalog)
         if name in names or self._chip_name(name) is not None:
             return True
         self.read.problem(path, f'no rule and no chip named "{name[:60]}"', nearest(name, names))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.fleet.law import Calendar
+from tonnage.fleet.calendar import Calendar
 from tonnage.fleet.programme import Lot, Programme
 from tonnage.fleet.uncertain import Floats, draw
 from tonnage.units import DAY, MONTH, WEEK

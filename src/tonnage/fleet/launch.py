@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import InputError, Problem
-from tonnage.fleet import law
+from tonnage.fleet import calendar
 from tonnage.fleet.base_case import base_case
 from tonnage.fleet.binds import binds_of, causes_of, outcome_of
 from tonnage.fleet.forecast import Forecast
@@ -92,7 +92,7 @@ def _what_ifs(
 
 
 def _titles(programme: Programme, catalog: Catalog) -> dict[str, str]:
-    return {rule.id: rule.title for rule in law.book(programme.rules, catalog).rules}
+    return {rule.id: rule.title for rule in calendar.book(programme.rules, catalog).rules}
 
 
 def _by_horizon(found: Forecast, programme: Programme) -> float:

@@ -128,7 +128,7 @@ class Change:
 @dataclass(frozen=True)
 class Rules:
     """Which rules count. known_at: only those announced by that day; without: ids or chips; changes: see `Change`;
-    altered: changes of single rules, as `catalog.rules.RuleBook.apply` reads them.
+    altered: changes of single rules, as `law.RuleBook.apply` reads them.
     """
 
     known_at: Date | None = None

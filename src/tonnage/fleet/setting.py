@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.fleet import readiness as ready
+from tonnage.fleet.calendar import Calendar, calendar
 from tonnage.fleet.draws import World, draw_world
 from tonnage.fleet.forecast import Attempt, Demand, Forecast, Project, StageSpeed, forecast
-from tonnage.fleet.law import Calendar, calendar
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.speeds import PlannedSpeed, Planner, round_size
 from tonnage.fleet.uncertain import Floats, Uncertain, draw, point

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from tonnage.fleet.calendar import Calendar
 from tonnage.fleet.causes import CAPACITY, CHIPS, FAILURES, ROUNDS, RUNS, Lever
-from tonnage.fleet.law import Calendar
 from tonnage.fleet.programme import Lot, Model, Programme, Training
 from tonnage.fleet.uncertain import point
 

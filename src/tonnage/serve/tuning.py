@@ -142,17 +142,24 @@ def tuning(
     """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
     those of SGLang; on the chips of a vendor without any, operators take as long as they take alone.
     """
-    found = fitted or constants()
+    names, many = [one.name for one in engines], len(engines)
+    immature, format_ = kernels(die, precision), arithmetic(die, precision)
+    return each(fitted or constants(), names, [die.vendor] * many, [immature] * many, [format_] * many)
+
+
+def each(
+    found: Constants,
+    engines: Sequence[str],
+    vendors: Sequence[str],
+    immature: Sequence[str | None],
+    formats: Sequence[str],
+) -> Tuning:
+    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`."""
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
     for name in _OF_ENGINE:
-        values[name] = np.array([found.engine.get(one.name, found.engine["sglang"])[name] for one in engines])
-    immature = kernels(die, precision)
-    factor = found.kernels[immature] if immature else 1.0
-    shared = Tuning(**values)
-    usual = found.vendor.get(die.vendor, 1.0)
-    return replace(
-        shared,
-        device=np.array([found.vendor.get(f"{die.vendor}.{one.name}", usual) for one in engines]),
-        experts=shared.experts * factor,
-        crowding=found.crowding[arithmetic(die, precision)],
-    )
+        values[name] = np.array([found.engine.get(engine, found.engine["sglang"])[name] for engine in engines])
+    usual = [(f"{vendor}.{engine}", vendor) for vendor, engine in zip(vendors, engines, strict=True)]
+    values["device"] = np.array([found.vendor.get(own, found.vendor.get(all_, 1.0)) for own, all_ in usual])
+    values["experts"] *= np.array([found.kernels[name] if name else 1.0 for name in immature])
+    values["crowding"] = np.array([found.crowding[name] for name in formats])
+    return Tuning(**values)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tonnage.catalog import load
-from tonnage.catalog.rules import (
+from tonnage.errors import InputError
+from tonnage.law import (
     ChipTraits,
     Classification,
     classify,
@@ -23,7 +24,6 @@ from tonnage.catalog.rules import (
     traits,
     traits_from_mapping,
 )
-from tonnage.errors import InputError
 
 Date = datetime.date
 CATALOG = load()

@@ -8,9 +8,9 @@ import datetime
 import pytest
 
 from tonnage.catalog import load
-from tonnage.catalog.rules import classify, load_rules, rule_book
-from tonnage.catalog.rules_data import parse_tree
 from tonnage.errors import InputError
+from tonnage.law import classify, load_rules, rule_book
+from tonnage.law.data import parse_tree
 
 Date = datetime.date
 DATA = load_rules()

@@ -11,10 +11,11 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tonnage.catalog.rules_book import RuleBook, rule_book
-from tonnage.catalog.rules_classify import LICENCE, Classification, _catalog, classify
-from tonnage.catalog.rules_criteria import ChipTraits, traits
+from tonnage.catalog import load
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.law.book import RuleBook, rule_book
+from tonnage.law.classify import LICENCE, Classification, classify
+from tonnage.law.criteria import ChipTraits, traits
 
 if TYPE_CHECKING:
     from tonnage.catalog.catalog import Catalog
@@ -81,7 +82,7 @@ def lawful(
     """
     _check("tenure", tenure, TENURES)
     _check("licence", licence, LICENCES)
-    about = chip if isinstance(chip, ChipTraits) else traits(chip, catalog or _catalog())
+    about = chip if isinstance(chip, ChipTraits) else traits(chip, catalog or load())
     rules = (book or rule_book()).as_known(known_at)
     where = rules.data.places.code(place)
     home = rules.data.places.code(headquarters, "headquarters") if headquarters else where

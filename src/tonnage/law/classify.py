@@ -8,9 +8,10 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tonnage.catalog.rules_book import RuleBook, rule_book
-from tonnage.catalog.rules_criteria import LOWER_BOUNDS, ChipTraits, Margin, holds, margins, traits, unknown_metrics
-from tonnage.catalog.rules_data import STATUSES, Paragraph, Rule, clauses
+from tonnage.catalog import load
+from tonnage.law.book import RuleBook, rule_book
+from tonnage.law.criteria import LOWER_BOUNDS, ChipTraits, Margin, holds, margins, traits, unknown_metrics
+from tonnage.law.data import STATUSES, Paragraph, Rule, clauses
 
 if TYPE_CHECKING:
     from tonnage.catalog.catalog import Catalog
@@ -174,7 +175,7 @@ def classify(
     headquarters: country of the receiving firm's headquarters or ultimate parent, the place's own if not given;
     known_at: only rules announced by then count. Raises InputError for a chip, place or rule that does not exist.
     """
-    about = chip if isinstance(chip, ChipTraits) else traits(chip, catalog or _catalog())
+    about = chip if isinstance(chip, ChipTraits) else traits(chip, catalog or load())
     rules = book or rule_book()
     places = rules.data.places
     where = places.code(place)
@@ -188,12 +189,6 @@ def classify(
         return found
     text = f"the rates of {about.name} are intervals; at their upper ends the status would be {upper.status}"
     return dataclasses.replace(found, could_not_verify=(text, *found.could_not_verify))
-
-
-def _catalog() -> Catalog:
-    from tonnage.catalog import load
-
-    return load()
 
 
 @functools.lru_cache(maxsize=4096)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tonnage.catalog import load
-from tonnage.catalog.rules import Lawful, free_windows, lawful, rule_book, traits
 from tonnage.errors import InputError
+from tonnage.law import Lawful, free_windows, lawful, rule_book, traits
 
 Date = datetime.date
 CATALOG = load()

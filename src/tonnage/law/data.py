@@ -1,6 +1,6 @@
 """The export-control timeline as values: rules, their paragraphs and criteria, metrics, parties and sources.
 
-Read from `data/rules.toml`, `rules_sources.toml` and `rules_places.toml`. A rule without a source does not load.
+Read from `data/rules.toml`, `sources.toml` and `places.toml`. A rule without a source does not load.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tonnage.catalog.rules_places import Group, Places
+from tonnage.law.places import Group, Places
 
 DATA = Path(__file__).parent / "data"
 KINDS = ("control", "review", "fee", "measure", "guidance", "listing", "note")
@@ -271,15 +271,13 @@ def _read(name: str) -> dict[str, Any]:
 def load_rules() -> RuleData:
     """The bundled rules, read once. Raises ValueError when a rule has no source, or names what does not exist."""
     raw = _read("rules.toml")
-    sources = {key: RuleSource(key, **body) for key, body in _read("rules_sources.toml").items()}
+    sources = {key: RuleSource(key, **body) for key, body in _read("sources.toml").items()}
     metrics = {
         m["id"]: Metric(m["id"], m["name"], m["unit"], m["definition"], tuple(m["sources"])) for m in raw["metric"]
     }
     parties = tuple(Party(tuple(p["vendors"]), p["text"], p["from"], tuple(p["sources"])) for p in raw["party"])
     rules = tuple(_rule(part) for part in raw["rule"])
-    data = RuleData(
-        rules, metrics, parties, sources, _places(_read("rules_places.toml")), tuple(raw["could_not_verify"])
-    )
+    data = RuleData(rules, metrics, parties, sources, _places(_read("places.toml")), tuple(raw["could_not_verify"]))
     _check(data)
     return data
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tonnage.catalog.rules_data import AllOf, AnyOf, Clause, Not, Paragraph, Rule, RuleData, Tree, load_rules
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.law.data import AllOf, AnyOf, Clause, Not, Paragraph, Rule, RuleData, Tree, load_rules
 from tonnage.units import parse, parse_date
 
 _DATES = ("announced", "effective", "compliance", "ended")

@@ -13,7 +13,7 @@ from tonnage.fleet.uncertain import point
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.catalog.rules import RuleBook
+    from tonnage.law import RuleBook
 
 Date = datetime.date
 FAR = 1_000_000
@@ -94,7 +94,7 @@ def _ruling(lot: Lot, day: Date, programme: Programme, catalog: Catalog, rules: 
     change = _changed(lot.chip, day, programme.rules.changes)
     if change is not None and delivered:
         return Ruling(day, change.kind == "licence", f"by assumption: {change}", (f"with {change}",))
-    from tonnage.catalog.rules import lawful
+    from tonnage.law import lawful
 
     found = lawful(
         lot.chip,
@@ -116,7 +116,7 @@ def _changed(chip: str, day: Date, changes: Iterable[Change]) -> Change | None:
 
 def book(rules: Rules, catalog: Catalog) -> RuleBook:
     """The rules that count for a programme."""
-    from tonnage.catalog.rules import rule_book
+    from tonnage.law import rule_book
 
     whole = rule_book(rules.altered) if rules.altered else rule_book()
     return whole.as_known(rules.known_at).without(*_present(ids(rules.without, catalog), whole, rules.known_at))
@@ -129,7 +129,7 @@ def _present(identifiers: tuple[str, ...], whole: RuleBook, known_at: Date | Non
 
 def ids(wanted: Iterable[str], catalog: Catalog) -> tuple[str, ...]:
     """Ids of the rules that are meant by ids and by names of chips (every rule that names the chip)."""
-    from tonnage.catalog.rules import rule_book
+    from tonnage.law import rule_book
 
     known = {rule.id: rule for rule in rule_book().rules}
     found: list[str] = []
@@ -147,6 +147,6 @@ def ids(wanted: Iterable[str], catalog: Catalog) -> tuple[str, ...]:
 
 def names(catalog: Catalog) -> tuple[str, ...]:
     """Ids of all rules."""
-    from tonnage.catalog.rules import rule_book
+    from tonnage.law import rule_book
 
     return tuple(rule.id for rule in rule_book().rules)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tonnage.catalog.rules_data import AnyOf, Clause, Not, Tree, clauses, load_rules
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.law.data import AnyOf, Clause, Not, Tree, clauses, load_rules
 from tonnage.units import parse, parse_date
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tonnage.catalog.rules import ChipTraits, classify, rule_book, tpp
-from tonnage.catalog.rules_criteria import holds
-from tonnage.catalog.rules_data import AllOf, AnyOf, Clause, Not
+from tonnage.law import ChipTraits, classify, rule_book, tpp
+from tonnage.law.criteria import holds
+from tonnage.law.data import AllOf, AnyOf, Clause, Not
 
 SEVERITY = ("free", "unverified", "exception", "approval", "case-by-case", "licence", "denied")
 EDGES = sorted({rule.acts_from for rule in rule_book().rules} | {datetime.date(2021, 1, 1), datetime.date(2026, 11, 1)})

@@ -1,0 +1,44 @@
+"""Export rules as dated, sourced, executable data.
+
+`classify` says under which rules a chip falls on a day; `lawful` whether a lot may be planned on; `rule_book` gives the
+rules, also as known on a day, without one, or with one changed; `explain` and `rule_rows` put answers into words.
+Planning figures, not legal advice.
+"""
+
+from __future__ import annotations
+
+from tonnage.law.book import RuleBook, rule_book
+from tonnage.law.classify import Classification, Fee, Finding, Measure, classify, thresholds
+from tonnage.law.criteria import ChipTraits, Margin, performance_density, tpp, traits, traits_from_mapping
+from tonnage.law.data import Party, Rule, RuleSource, load_rules
+from tonnage.law.lawful import Lawful, free_windows, lawful
+from tonnage.law.rules import open_questions, rule_rows, source_rows
+from tonnage.law.words import explain
+
+__all__ = [
+    "ChipTraits",
+    "Classification",
+    "Fee",
+    "Finding",
+    "Lawful",
+    "Margin",
+    "Measure",
+    "Party",
+    "Rule",
+    "RuleBook",
+    "RuleSource",
+    "classify",
+    "explain",
+    "free_windows",
+    "lawful",
+    "load_rules",
+    "open_questions",
+    "performance_density",
+    "rule_book",
+    "rule_rows",
+    "source_rows",
+    "thresholds",
+    "tpp",
+    "traits",
+    "traits_from_mapping",
+]
