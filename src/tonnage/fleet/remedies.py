@@ -111,9 +111,7 @@ def _launches(result: Forecast, setting: SettledProgramme) -> bool:
 
 
 def _enlarged(game: Play, column: int, factor: float) -> Play:
-    available = game.world.available.copy()
-    available[:, :, column] *= factor
-    return replace(game, world=replace(game.world, available=available))
+    return replace(game, world=game.world.scaled(column, factor))
 
 
 def _later(setting: SettledProgramme) -> str | None:
