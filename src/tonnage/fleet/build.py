@@ -83,6 +83,7 @@ class _ProgrammeBuilder:
         assumptions = self._assumptions(top.get("assumptions", {}))
         lots = self._lots(top.get("fleet"))
         models = self._models(top.get("models"), lots)
+        correlations = self._correlations(top.get("correlations", ()), lots, models)
         self.read.finish()
         return p.Programme(
             name=top["name"],
@@ -94,7 +95,7 @@ class _ProgrammeBuilder:
             models=models,
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
-            correlations=self._correlations(top.get("correlations", ()), lots, models),
+            correlations=correlations,
             **assumptions,
         )
 

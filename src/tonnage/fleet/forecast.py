@@ -335,6 +335,7 @@ class _Run:
             return held
         totals = [free[:, place.lots].sum(axis=1) for place in track.rows]
         track.choose(np.ones(d, dtype=bool), period, totals)
+        self._stuck(k, track, period, totals)
         for _ in range(TURNS):
             active = track.training & (left_over > TINY)
             if not active.any():
@@ -347,13 +348,22 @@ class _Run:
             held += now
             if self.record and now[0].any():
                 self._note_use(k, track, now[0] / PERIOD)
+            paused = track.pause > 0
             track.spend(spent, np.where(active, pace, 0.0))
             left_over = left_over - spent
             over = active & (time <= spent + TINY)
             if over.any():
-                track.advance(over, begin + PERIOD - left_over)
+                track.advance(over, paused, begin + PERIOD - left_over)
                 track.choose(over & (track.row < 0), period, totals)
         return held
+
+    def _stuck(self, k: int, track: Track, period: int, totals: list[Floats]) -> None:
+        """Give up draws whose places have nothing free for the run, and never will have more."""
+        still = track.training & (track.pause <= 0) & self._quiet(k, period)
+        if still.any():
+            nothing = [total < max(place.least, 1.0) for total, place in zip(totals, track.rows, strict=True)]
+            waits = np.array([self.book.codes[k, a] for a in range(len(track.rows))])
+            self._give_up(k, track, still & np.all(nothing, axis=0), waits[np.maximum(track.row, 0)])
 
     def _held(self, track: Track, seconds: Floats, free: Floats, totals: list[Floats]) -> Floats:
         """Accelerator-seconds spread over the lots of the place, each in proportion to what is free of it [d, l]."""
@@ -384,7 +394,7 @@ class _Run:
                 blocks = (pace <= 0) & (held[:, place.lots].sum(axis=1) > 0)
                 code = np.where(blocks, other.doing, code)
             row = np.where(here, code, row)
-        track.doing = np.where(active, row, track.doing)
+        track.doing = np.where(active & (spent > 0), row, track.doing)
         if k == len(self.tracks) - 1:
             at = np.flatnonzero(active)
             self.spent[row[at], at] += spent[at]
@@ -413,11 +423,15 @@ class _Run:
             able, missing = self._carries(k, period, free)
             at = np.maximum(track.trained, begin)
             at = at if before is None else np.maximum(at, np.where(free, before.launch, 0.0))
+            waits = trained & ~able
+            code = np.full(len(self.index), self.book.codes[k, -1])
+            code = code if before is None else np.where(free, code, before.doing)
+            track.doing = np.where(waits, code, track.doing)
             self._book_wait(k, track, before, trained, free, np.where(able, at, begin + PERIOD) - at, begin)
             self._first_users(k, track, period, free, able, at)
             track.launch = np.where(able, at, track.launch)
             waiting = np.maximum(waiting, np.where(free & ~able, missing, 0.0))
-            self._give_up(k, track, free & ~able & self._hopeless(k, period), track.doing)
+            self._give_up(k, track, free & ~able & self._quiet(k, period), track.doing)
         self._note_unserved(need, short, begin, waiting, open_)
 
     def _book_wait(
@@ -437,7 +451,6 @@ class _Run:
         if before is not None:
             until = np.where(np.isfinite(before.launch), before.launch, begin + PERIOD)
             ahead = np.where(trained, np.maximum(until - since, 0.0), 0.0)
-        track.doing = np.where(trained, code if before is None else np.where(free, code, before.doing), track.doing)
         if k == len(self.tracks) - 1:
             self.spent[code[0]] += np.where(free, np.maximum(alone, 0.0), 0.0)
             if before is not None:
@@ -451,9 +464,15 @@ class _Run:
         new = (some & ask) | (able & ~np.isfinite(track.first))
         track.first = np.where(new, at, track.first)
 
-    def _hopeless(self, k: int, period: int) -> Bools:
-        """Draws in which no lot grows any more, no demand shrinks and no other launch can change it."""
-        others = [np.isfinite(t.launch) | t.never for i, t in enumerate(self.tracks) if i != k]
+    def _quiet(self, k: int, period: int) -> Bools:
+        """Draws in which no lot grows any more, no demand shrinks, and no other launch can change it: all others have
+        launched, never will, or come after this one.
+        """
+        others = [
+            np.isfinite(t.launch) | t.never
+            for i, t in enumerate(self.tracks)
+            if i != k and not (i > k and t.project.after == k)
+        ]
         still = self.last[:, min(period, self.last.shape[1] - 1)]
         return np.asarray(still & self.grows & (np.all(others, axis=0) if others else True))
 

@@ -77,7 +77,7 @@ class StageSpeed:
 class Attempt:
     """One attempt. name: its place; lots: which [l]; completes: whether a run that is tried there does [d]; slip: time
     over plan [d]; chance: probability that it completes, as known before; debug: [s] from the failure until it is given
-    up [d].
+    up [d]; limit: most accelerators that a run uses there.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Attempt:
     speeds: tuple[StageSpeed, ...]
     chance: float = 1.0
     debug: Floats | float = 0.0
+    limit: float = np.inf
 
     @property
     def least(self) -> float:

@@ -32,13 +32,16 @@ DEBUG = "assumptions.debug"
 
 @dataclass(frozen=True)
 class TrainingSite:
-    """Where a model may be trained. chip; lots: their names; most: the most accelerators one run would use there."""
+    """Where a model may be trained. chip; lots: their names; most: the most accelerators one run would have there;
+    limit: the most that it uses, infinite if all: fewer where larger runs are so much less sure that they are later.
+    """
 
     name: str
     chip: str
     lots: tuple[str, ...]
     most: float
     readiness: ready.Readiness
+    limit: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ class SettledProgramme:
     @property
     def speeds(self) -> tuple[PlannedSpeed, ...]:
         """Every speed that the answer rests on, once: of runs, those of the sizes nearest to what a place holds."""
-        most = {(model, place.name): place.most for model, found in self.places.items() for place in found}
+        most = {
+            (model, place.name): min(place.most, place.limit) for model, found in self.places.items() for place in found
+        }
         runs = (
             shown(found, most[model, place])
             for (model, place, _), found in self.training.items()
@@ -101,9 +106,9 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             serving |= {(model.name, lot.name): planner.serve(model, lot.chip, most[lot.name]) for lot in allowed}
         if model.training:
             found = _places(programme, model, model.training, usable, runs)
-            places[model.name] = found
             for place in found:
                 training |= _stages(model, model.training, place, planner)
+            places[model.name] = tuple(_sized(programme, model, place, training, runs) for place in found)
     return _ordered(SettledProgramme(programme, calendars, places, serving, training))
 
 
@@ -142,6 +147,39 @@ def _places(
         chance = ready.of_place(name, chip, most, sparse, programme, runs)
         found.append(TrainingSite(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
     return tuple(found)
+
+
+def _sized(
+    programme: Programme,
+    model: Model,
+    place: TrainingSite,
+    training: Mapping[tuple[str, str, int], tuple[PlannedSpeed, ...]],
+    runs: tuple[ready.Run, ...],
+) -> TrainingSite:
+    """The place with the size of run that is expected to end first: time over the probability that it completes.
+
+    That probability falls in steps, where a run becomes larger than what the record is like; in between, more is never
+    slower. The sizes at the steps and the whole place are compared.
+    """
+    stages = model.training.stages if model.training else ()
+    curves = [
+        (stage.amount.median, curve(training[model.name, place.name, i]))
+        for i, stage in enumerate(stages)
+        if stage.kind != "pause"
+    ]
+    sparse = bool(model.architecture and model.architecture.moe)
+    steps = {float(math.floor(ready.LIKE * run.chips)) for run in runs if run.chips}
+    best, soonest = place, math.inf
+    for size in sorted({place.most, *(step for step in steps if 1 <= step < place.most)}, reverse=True):
+        chance = ready.of_place(place.name, place.chip, size, sparse, programme, runs)
+        speeds = [(amount, float(found.best(np.array([size]))[1][0])) for amount, found in curves]
+        time = sum(amount / speed if speed else math.inf for amount, speed in speeds)
+        slip = float(ready.slipped(np.array([programme.slip.median]), chance.probability)[0])
+        expected = time * slip / max(chance.probability, 1e-9)
+        if expected < soonest:
+            limit = math.inf if size == place.most else size
+            best, soonest = replace(place, readiness=chance, limit=limit), expected
+    return best
 
 
 def _stages(
@@ -321,7 +359,7 @@ def _attempts(
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
         debug = world.values.get(DEBUG, 0.0)
-        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug))
+        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit))
     return tuple(made)
 
 

@@ -57,28 +57,41 @@ class SizeCurve:
 NO_SIZE = SizeCurve(np.zeros(0), np.zeros(0))
 
 
+DEPTH = 32
+"""Sizes of less than the whole over this are planned only while the whole run would hardly be slower there."""
+
+SMALLER = 4.0
+"""A run may be this much smaller than the smallest size that was planned, unless a smaller one did not fit."""
+
+
 def curve(speeds: tuple[PlannedSpeed, ...]) -> SizeCurve:
-    """The curve through speeds that are possible."""
-    found = sorted((speed.accelerators, speed.rate) for speed in speeds if speed.rate > 0)
-    return SizeCurve(np.array([float(size) for size, _ in found]), np.array([rate for _, rate in found]))
+    """The curve through speeds that are possible; below the smallest the speed per accelerator is as there."""
+    found = sorted((float(speed.accelerators), speed.rate) for speed in speeds if speed.rate > 0)
+    if found and found[0][0] == min(speed.accelerators for speed in speeds) > 1:
+        found.insert(0, (max(found[0][0] / SMALLER, 1.0), found[0][1]))
+    return SizeCurve(np.array([size for size, _ in found]), np.array([rate for _, rate in found]))
 
 
 def planned(most: float, train: Callable[[int], PlannedSpeed]) -> tuple[PlannedSpeed, ...]:
     """Speeds at the sizes of the ladder that runs of up to `most` accelerators need, smallest first.
 
-    From the first size that `most` does not pass downwards, until a run does not fit; half the last is tried too.
+    From the first size that `most` does not pass downwards, until a run does not fit (half the last is tried too), or
+    is so small that it is of no use.
     """
     return tuple(sorted(_downwards(most, train), key=lambda speed: speed.accelerators))
 
 
 def _downwards(most: float, train: Callable[[int], PlannedSpeed]) -> Iterator[PlannedSpeed]:
     top = next((index for index, size in enumerate(LADDER) if size >= most), len(LADDER) - 1)
-    fits = 0
+    fits, best = 0, 0.0
     for size in reversed(LADDER[: top + 1]):
         speed = train(size)
         yield speed
+        best = max(best, size * speed.rate)
         if speed.rate > 0:
             fits = size
+            if size <= most / DEPTH and size * speed.rate < best / 2:
+                return
         elif fits:
             break
     if fits > 1:

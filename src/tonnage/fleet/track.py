@@ -29,6 +29,9 @@ an assumption, twice the 512 H800 of DeepSeek-R1's reinforcement learning (arXiv
 GONE = 4
 """Periods for which a place has no accelerators before a run that has begun leaves it."""
 
+LOOKS = 4
+"""Periods between two looks for a place where a run would end sooner."""
+
 SOONER = (0.9, 7 * DAY)
 """A run moves to another place if it is expected to end there within this share of its time, and this much sooner."""
 
@@ -64,7 +67,11 @@ class Track:
         self.doing = np.zeros(d, dtype=int)
         whole = world.whole
         self.there = [whole[:, :, place.lots].sum(axis=2) for place in self.rows]
-        self.ahead = [np.maximum.accumulate(a[:, ::-1], axis=1)[:, ::-1] for a in self.there]
+        self.most = [a.max(axis=1) for a in self.there]
+        least = [max(place.least, 1.0) for place in self.rows]
+        self.now = [a >= need for a, need in zip(self.there, least, strict=True)]
+        self.ever = [np.maximum.accumulate(a[:, ::-1], axis=1)[:, ::-1] for a in self.now]
+        self.soon = [_within(a, GONE) for a in self.now]
         self.paths: dict[int, tuple[Floats, Floats]] = {}
         self.elsewhere = not project.chosen and len({place.name for place in self.rows}) > 1
 
@@ -101,9 +108,7 @@ class Track:
         """
         d = np.arange(self.world.draws)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
-        last = [min(period, there.shape[1] - 1) for there in self.there]
-        enough = [there[:, p] >= max(a.least, 1.0) for there, p, a in zip(self.there, last, self.rows, strict=True)]
-        now = viable & np.stack(enough)
+        now = viable & np.stack([enough[:, self._at(period)] for enough in self.now])
         waits = (self.row >= 0) & viable[np.maximum(self.row, 0), d]
         later = np.where(waits, self.row, first)
         moved = np.where(now.any(axis=0), now.argmax(axis=0), later)
@@ -117,41 +122,50 @@ class Track:
         made = np.zeros((len(self.rows), self.world.draws), dtype=bool)
         earlier: dict[str, Bools] = {}
         for a, place in enumerate(self.rows):
-            enough = self.ahead[a][:, min(period, self.ahead[a].shape[1] - 1)] >= max(place.least, 1.0)
             tried = earlier.get(place.name)
-            made[a] = enough & ~self.dead[a] & (True if tried is None else tried)
+            made[a] = self.ever[a][:, self._at(period)] & ~self.dead[a] & (True if tried is None else tried)
             earlier[place.name] = self.dead[a]
         return made
 
     def _gone(self, period: int) -> Bools:
         """Draws whose place has no accelerators for a while (those that have begun), or never again."""
         made = np.zeros(self.world.draws, dtype=bool)
-        for a, place in enumerate(self.rows):
-            last = self.there[a].shape[1] - 1
-            least = max(place.least, 1.0)
-            soon = self.there[a][:, min(period, last) : min(period, last) + GONE].max(axis=1) < least
-            ever = self.ahead[a][:, min(period, last)] < least
-            made |= (self.row == a) & np.where(self.begun, soon, ever)
+        p = self._at(period)
+        for a in range(len(self.rows)):
+            made |= (self.row == a) & ~np.where(self.begun, self.soon[a][:, p], self.ever[a][:, p])
         return made
 
+    def _at(self, period: int) -> int:
+        """The period of the calendar of lots, which ends where nothing changes any more."""
+        return min(period, int(self.there[0].shape[1]) - 1)
+
     def _soonest(self, who: Bools, period: int, free: list[Floats], viable: Bools) -> np.ndarray:
-        """The attempt that is expected to end first; one already made is left only for one that ends much sooner."""
+        """The attempt that is expected to end first, or until it has accelerators, a while from now, the best of those
+        that have some; one already made is left only for one that ends much sooner, which is looked for now and then.
+        """
+        gone = (self.row >= 0) & self._gone(period)
+        came = any((now[:, self._at(period)] & ~now[:, max(self._at(period) - 1, 0)]).any() for now in self.now)
+        who = who & ((self.row < 0) | gone | (came or period % LOOKS == 0))
+        if not who.any():
+            return self.row
         ends = np.full((len(self.rows), self.world.draws), np.inf)
         for a, place in enumerate(self.rows):
             some = who & (viable[a] | (self.row == a))
             if some.any():
                 ends[a] = np.where(some, self._ends(a, period, free[a]), np.inf)
                 ends[a] /= np.where(self.row == a, 1.0, max(place.chance, 1e-9))
-        gone = (self.row >= 0) & self._gone(period)
         ends[self.row[gone], np.flatnonzero(gone)] = np.inf
-        best = ends.argmin(axis=0)
-        found = ends.min(axis=0)
+        best, found = ends.argmin(axis=0), ends.min(axis=0)
+        here = np.where(np.stack([now[:, self._at(period)] for now in self.now]), ends, np.inf)
+        soon = np.stack([soon[:, self._at(period)] for soon in self.soon])[best, np.arange(self.world.draws)]
+        fills = (self.row < 0) & ~soon & np.isfinite(here.min(axis=0))
+        best, found = np.where(fills, here.argmin(axis=0), best), np.where(fills, here.min(axis=0), found)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
         best = np.where(np.isfinite(found), best, np.where(self.row >= 0, self.row, first))
         mine = np.where(self.row >= 0, ends[np.maximum(self.row, 0), np.arange(self.world.draws)], np.inf)
         cost = np.where(self.begun, self.project.pause, 0.0)
         move = found + cost < np.minimum(SOONER[0] * mine, mine - SOONER[1])
-        return np.asarray(np.where((self.row < 0) | move, best, self.row))
+        return np.asarray(np.where(who & ((self.row < 0) | move), best, self.row))
 
     def ends(self, free: Floats) -> float:
         """Seconds from the start until the first draw's stages would be done on its first place; free: of each lot."""
@@ -185,7 +199,7 @@ class Track:
         if a not in self.paths:
             place = self.rows[a]
             runs = [s for s, speed in enumerate(place.speeds) if speed.kind != "pause"]
-            there = np.minimum(self.there[a], self.project.at_most)
+            there = np.minimum(self.there[a], self._most(a))
             most = there.max(axis=1)
             full = [speed.best(most)[1] for speed in place.speeds]
             main = max(runs, key=lambda s: float(self.amounts[s].mean()), default=0)
@@ -220,7 +234,7 @@ class Track:
         """Tokens/s of the first stage that runs, at which a move is checked [d]."""
         place = self.rows[a]
         run = next((speed for speed in place.speeds if speed.kind != "pause"), None)
-        return run.best(np.minimum(free, self.project.at_most))[1] if run else np.zeros_like(free)
+        return run.best(np.minimum(free, self._most(a)))[1] if run else np.zeros_like(free)
 
     # what it does
 
@@ -238,7 +252,8 @@ class Track:
         """
         held, speed = np.zeros(self.world.draws), np.zeros(self.world.draws)
         for a, s, at in self.groups(who):
-            place, there = self.rows[a], np.minimum(free[a][at], self.project.at_most)
+            place = self.rows[a]
+            there = np.minimum(free[a][at], self._most(a))
             if s < self.stages:
                 held[at], fast = place.speeds[s].best(there, at)
                 speed[at] = fast / place.slip[at]
@@ -249,16 +264,20 @@ class Track:
         waits = self.pause > 0
         return held, np.where(waits, 1.0, speed)
 
+    def _most(self, a: int) -> float:
+        """Most accelerators that a run uses on a place."""
+        return min(self.project.at_most, self.rows[a].limit)
+
     def _hold(self, a: int) -> Floats:
         """Accelerators that rounds hold [d]."""
         if self.project.hold is not None:
             return np.minimum(self.project.hold, self.project.at_most)
-        most = np.minimum(self.ahead[a][:, 0], self.project.at_most)
+        most = np.minimum(self.most[a], self.project.at_most)
         return np.asarray(np.minimum(np.maximum(most, 1.0), ROUNDS_HOLD))
 
-    def advance(self, who: Bools, clock: Floats) -> None:
-        """The draws `who` have ended what they did: a pause, a run that fails, or a stage."""
-        paused = who & (self.pause > 0)
+    def advance(self, who: Bools, paused: Bools, clock: Floats) -> None:
+        """The draws `who` have ended what they did: a pause (the draws `paused`), a run that fails, or a stage."""
+        paused = who & paused
         lost = who & ((paused & self.failing) | (~paused & np.isfinite(self.until)))
         self.pause[paused] = 0.0
         fails = lost & ~self.failing
@@ -309,3 +328,12 @@ class Track:
     def attempt(self, draw: int) -> Attempt | None:
         """The attempt of one draw."""
         return self.rows[self.row[draw]] if self.row[draw] >= 0 else None
+
+
+def _within(there: Bools, periods: int) -> Bools:
+    """Whether there is something in one of the next periods, the present one included [d, p]; what is last stays."""
+    made = there.copy()
+    for ahead in range(1, periods):
+        made[:, :-ahead] |= there[:, ahead:]
+        made[:, -ahead:] |= there[:, -1:]
+    return made
