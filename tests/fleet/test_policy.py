@@ -112,6 +112,7 @@ def test_more_of_a_lot_is_never_later_and_there_is_no_cliff(programme, catalog, 
     assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(days))
     assert all(b >= a * (1 - 1e-9) for a, b in itertools.pairwise(costs))
     assert max(costs) < 5 * min(costs)
+    assert any("the others are spares" in text for text in plan.assumptions)
 
 
 # moves
@@ -416,7 +417,7 @@ CHANGES = {
 }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(made=LOTS, change=st.sampled_from(sorted(CHANGES)))
 def test_what_should_help_is_never_later(made, change):
     """More of a lot, earlier, longer, less demand: P50 of the draws is not later by more than its standard error."""
@@ -431,6 +432,8 @@ def test_what_should_help_is_never_later(made, change):
         days = play(setting, values["seed"], 100).run().launch[-1] / DAY
         return rank(days, 0.5), rank_error(days, 0.5)
 
+    if change == "longer lease":
+        made = {**made, "order": ""}  # an order that is given is kept, even where the first place is slow
     better = {**made, **{key: round(made[key] * factor) for key, factor in CHANGES[change].items()}}
     if change == "earlier":
         better["lease"] = made["lease"] + made["weeks"] - better["weeks"]

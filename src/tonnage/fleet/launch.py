@@ -19,6 +19,7 @@ from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
 from tonnage.fleet.setting import Rulings, SettledProgramme, play, settle
+from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats, rank, rank_error
@@ -187,7 +188,7 @@ def _answer(
         throughputs=setting.speeds,
         readiness={f"{name}: {p.name}": p.readiness for name, found in setting.places.items() for p in found},
         trained_on=_trained_on(played),
-        assumptions=_assumptions(programme),
+        assumptions=(*_assumptions(programme), *_spares(setting)),
         doubts=_doubts(setting),
         programme_text=programme.text,
         programme_name=programme.path,
@@ -282,6 +283,19 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
     found += _rounds(programme) + _under_way(programme) + _first(programme)
     found.append("services come first; models are trained side by side, an earlier one first where they meet")
     return tuple(found)
+
+
+def _spares(setting: SettledProgramme) -> Iterator[str]:
+    """Places of which only a part trains, since more would end no sooner."""
+    for name, places in setting.places.items():
+        training = setting.programme.model(name).training
+        at_most = (training.at_most if training else None) or np.inf
+        for place in places:
+            curves = [curve(found) for (m, p, _), found in setting.training.items() if (m, p) == (name, place.name)]
+            most = min(place.most, at_most)
+            held = max((float(one.best(np.array([min(most, place.limit)]))[0][0]) for one in curves), default=most)
+            if 0 < held < 0.99 * most:
+                yield f"{name} trains on at most {held:,.0f} of {most:,.0f} {place.chip}: the others are spares"
 
 
 def _rounds(programme: Programme) -> list[str]:

@@ -334,7 +334,7 @@ def _move(model: Model) -> dict[str, float]:
 
 
 RETRIES = 2
-"""Further attempts on the last place, should the run fail there too."""
+"""Further attempts on the last place, should the run fail there too; on each, where their order was not given."""
 
 
 def _attempts(
@@ -348,9 +348,12 @@ def _attempts(
     pick: Pick,
 ) -> tuple[Attempt, ...]:
     places = setting.places.get(model.name, ())
+    chosen = model.training is None or model.training.chosen
+    last = len(places) - 1
+    tries = [(place, n) for i, place in enumerate(places) for n in range(1 if chosen and i < last else 1 + RETRIES)]
     made = []
-    for index, place in enumerate([*places, *places[-1:] * RETRIES] if places else []):
-        again = f" (attempt {index - len(places) + 2})" if index >= len(places) else ""
+    for place, already in tries:
+        again = f" (attempt {already + 1})" if already else ""
         chance = place.readiness.probability
         done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)[pick]
         if not again and draws and 0 < done.sum() < done.size:
