@@ -448,3 +448,9 @@ def test_a_dearer_lot_is_no_later(programme, catalog, planner):
     )
     assert rank(np.array(cheap.days), 0.5) <= rank(np.array(dear.days), 0.5) + (cheap.errors.p50 or 0)
     assert dataclasses.replace(cheap, seconds=0.0).launch.p50 is not None
+
+
+def test_a_part_of_the_draws_does_not_keep_them_all(programme, catalog, planner):
+    """100,000 draws took 2 GB."""
+    game = play(settle(programme(), catalog, planner), 0, 500, slice(0, 20))
+    assert all(sample.base is None and sample.size == 20 for sample in game.world.values.values())

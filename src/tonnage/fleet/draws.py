@@ -81,7 +81,7 @@ def draw_world(
 
     pick: which of the draws are kept; they are the same whichever are.
     """
-    values = {name: sample[pick] for name, sample in drawn(programme, seed, draws).items()}
+    values = {name: sample[pick].copy() for name, sample in drawn(programme, seed, draws).items()}
     periods = max(1, int(np.ceil(programme.days * DAY / PERIOD)))
     whole = max(periods, _last_change(programme, values))
     columns = [_lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]

@@ -217,7 +217,7 @@ def play(setting: SettledProgramme, seed: int, draws: int, pick: Pick = slice(No
     world = draw_world(programme, setting.calendars, seed, draws, pick)
     inputs = programme.inputs()
     drawn = {name: sample for name, sample in world.values.items() if not inputs[name].certain}
-    factors = {name: sample[pick] for name, sample in _factors(setting, seed, draws).items()}
+    factors = {name: sample[pick].copy() for name, sample in _factors(setting, seed, draws).items()}
     services, rows = _demands(setting, world, factors)
     names = [model.name for model in programme.coming]
     made = []
@@ -355,7 +355,7 @@ def _attempts(
     for place, already in tries:
         again = f" (attempt {already + 1})" if already else ""
         chance = place.readiness.probability
-        done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)[pick]
+        done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)[pick].copy()
         if not again and draws and 0 < done.sum() < done.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
