@@ -135,9 +135,9 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     own = imbalance / np.asarray(layout.tp * layout.cp, dtype=float)
     inner = 1.0 / np.asarray(layout.etp, dtype=float)
     held = inner / layout.ep
-    down = "down" in operator.name
+    down = operator.role == "down"
     if operator.kind != "grouped_gemm":
-        rows = 1.0 if "activation" in operator.name else np.asarray(layout.etp, dtype=float)
+        rows = 1.0 if operator.role == "activation" else np.asarray(layout.etp, dtype=float)
         return replace(
             operator,
             m=expert_tokens(operator.m, layout),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Numbers, Operator, Step
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Numbers, Operator, Role, Step
 from tonnage.model.site import Site
 
 
@@ -36,6 +36,10 @@ class Ffn(Protocol):
     @property
     def kind(self) -> str:
         """Name of the layer kind, as shown in tables."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether it has routed experts."""
 
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """Operators of one layer."""
@@ -135,7 +139,7 @@ class Architecture:
     @property
     def moe(self) -> bool:
         """Whether some layer has routed experts."""
-        return any(block.ffn is not None and "moe" in block.ffn.kind for block in self.blocks)
+        return any(block.ffn is not None and block.ffn.routed for block in self.blocks)
 
     @property
     def routing_groups(self) -> tuple[int, int]:
@@ -163,7 +167,8 @@ def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
     return tuple(made)
 
 
-def _lookup(site: Site, name: str, weight: float, stream: float) -> Operator:
+def _lookup(site: Site, name: str, weight: float, stream: float, role: Role = "other") -> Operator:
+    """Rows of a table, one for each token."""
     return Operator(
         name=name,
         part="embedding",
@@ -174,12 +179,13 @@ def _lookup(site: Site, name: str, weight: float, stream: float) -> Operator:
         m=site.tokens,
         weight=float(weight),
         stream=site.tokens * float(stream),
+        role=role,
     )
 
 
 def _embedding(arch: Architecture, site: Site) -> tuple[Operator, ...]:
     held = 0 if arch.tied else arch.vocab * arch.hidden
-    made = [_lookup(site, "embedding", held, 2 * arch.hidden)]
+    made = [_lookup(site, "embedding", held, 2 * arch.hidden, "embedding")]
     made.extend(_lookup(site, name, weight, 2 * arch.hidden) for name, weight in arch.embeddings)
     for name, weight in arch.encoders:
         made.append(Operator(name, "other", "lookup", site.block, 1, "none", weight=float(weight)))
@@ -196,8 +202,10 @@ def _head(arch: Architecture, site: Site) -> tuple[Operator, ...]:
 def _logits(arch: Architecture, site: Site, held: float) -> tuple[Operator, ...]:
     rows = site.step.logits
     return (
-        site.gemm("head", "head", arch.vocab, arch.hidden, "vocab", rows=rows, saved=arch.hidden, weight=held),
-        site.pointwise("logits", "head", 2 * arch.vocab, "vocab", rows=rows, saved=2 * arch.vocab),
+        site.gemm(
+            "head", "head", arch.vocab, arch.hidden, "vocab", rows=rows, saved=arch.hidden, weight=held, role="head"
+        ),
+        site.pointwise("logits", "head", 2 * arch.vocab, "vocab", rows=rows, saved=2 * arch.vocab, role="logits"),
     )
 
 

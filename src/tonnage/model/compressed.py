@@ -54,7 +54,9 @@ class Compressed:
         return (
             site.gemm("qkv_a", "attention", first, site.hidden, "none", saved=site.hidden),
             site.pointwise("latent_norm", "attention", 2 * first, weight=first, saved=first),
-            site.gemm("q_b", "attention", query, self.q_lora, "column", saved=self.q_lora, heads=self.heads),
+            site.gemm(
+                "q_b", "attention", query, self.q_lora, "column", saved=self.q_lora, heads=self.heads, role="mla_up"
+            ),
             site.pointwise("rope", "attention", 2 * query, "heads", weight=self.heads, saved=query, heads=self.heads),
         )
 

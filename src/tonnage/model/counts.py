@@ -41,7 +41,7 @@ def params(arch: Architecture) -> Params:
         total=sum(by_name.values()),
         active=sum(_visited(operator) for operator in main),
         mtp=sum(_held(operator) for operator in made if operator.block == MTP),
-        embedding=by_name.get("embedding", 0) + by_name.get("head", 0),
+        embedding=sum(_held(operator) for operator in main if operator.role in ("embedding", "head")),
         encoders=encoders,
         by_name=by_name,
     )

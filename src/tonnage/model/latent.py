@@ -93,6 +93,7 @@ class Mla:
                 "column",
                 saved=self.q_lora,
                 heads=self.heads,
+                role="mla_up" if self.q_lora else "other",
             )
         )
         if self.gate:
@@ -145,6 +146,7 @@ class Mla:
             weight=float(width * self.kv_lora),
             stream=stream,
             saved=site.tokens * float(self.kv_lora),
+            role="mla_up",
             heads_limit=float(self.heads),
         )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from tonnage.model.operators import Cut, Load, Numbers, Operator, Part, Step
+from tonnage.model.operators import Cut, Load, Numbers, Operator, Part, Role, Step
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Site:
         rows: Numbers | None = None,
         heads: float = 0,
         weight: float | None = None,
+        role: Role = "other",
     ) -> Operator:
         """A dense GEMM of `rows` (default: the step's tokens) x k by k x n; bias in elements, saved per row."""
         m = self.tokens if rows is None else rows
@@ -53,11 +55,21 @@ class Site:
             weight=float(n * k + bias if weight is None else weight),
             stream=m * float(n + k),
             saved=m * float(saved),
+            role=role,
             heads_limit=float(heads),
         )
 
     def grouped(
-        self, name: str, n: float, k: float, groups: int, top_k: int, *, bias: float = 0, saved: float = 0
+        self,
+        name: str,
+        role: Literal["up", "down"],
+        n: float,
+        k: float,
+        groups: int,
+        top_k: int,
+        *,
+        bias: float = 0,
+        saved: float = 0,
     ) -> Operator:
         """The GEMM of all routed experts: each token visits `top_k` of `groups`; bias per expert, saved per visit."""
         visits = self.tokens * float(top_k)
@@ -77,6 +89,7 @@ class Site:
             weight=float(groups * (n * k + bias)),
             stream=visits * float(n + k),
             saved=visits * float(saved),
+            role=role,
         )
 
     def pointwise(
@@ -92,6 +105,7 @@ class Site:
         heads: float = 0,
         top_k: float = 1,
         flop: float = 0,
+        role: Role = "other",
     ) -> Operator:
         """A fused element-wise kernel; stream, saved and flop per row (and per visit when top_k is over 1)."""
         m = self.tokens if rows is None else rows
@@ -108,6 +122,7 @@ class Site:
             weight=float(weight),
             stream=m * float(stream * top_k),
             saved=m * float(saved * top_k),
+            role=role,
             heads_limit=float(heads),
         )
 

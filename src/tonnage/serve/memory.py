@@ -122,7 +122,7 @@ def _padding(operator: Operator, form: str) -> Numbers:
     """
     if form != "mxfp4" or operator.kind != "grouped_gemm":
         return 1.0
-    width = operator.n if operator.name == "expert_down" else operator.k
+    width = operator.n if operator.role == "down" else operator.k
     return np.ceil(np.asarray(width) / 256.0) * 256.0 / width
 
 

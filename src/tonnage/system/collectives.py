@@ -17,12 +17,16 @@ from tonnage.system.accelerator import Accelerator
 from tonnage.system.calibration import Calibration, calibration
 
 Kind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p"]
+Group = Literal["tp", "ep", "etp", "cp", "pp", "dp", "edp", "fsdp"]
 
 
 @dataclass(frozen=True)
 class Collective:
     """One collective of one rank.
 
+    name: a label for people, by which nothing is decided; group: the degree of the layout whose ranks take part (edp:
+    ranks that hold the same expert; fsdp: those that share the weights of a layer), None for one of no layout (a
+    measurement); shared: it sums the output of shared experts, which may be added to the routed ones' before.
     payload [byte]: all_reduce: the buffer; all_gather, reduce_scatter: the whole (gathered) buffer; all_to_all: what a
     rank holds to send, one copy of each token; p2p: the message. size: ranks; stride: distance between neighbouring
     ranks of the group in rank order (tp innermost, cp, dp, pp outermost); count: how many of them (layers).
@@ -40,6 +44,8 @@ class Collective:
     copies: Any = 1.0
     limit: Any = np.inf
     forwarding: bool = True
+    group: Group | None = None
+    shared: bool = False
 
 
 def reach(collective: Collective, accelerator: Accelerator) -> tuple[Any, Any]:

@@ -82,7 +82,7 @@ def places(work: Any, precision: Precision, accelerator: Accelerator, fused: boo
         active = np.maximum(touched(work.groups, work.top_k, work.m), 1e-9)
         shape = (work.m * work.top_k / active, active, work.n, work.k)
         return (Place(f"grouped_gemm.{_format(precision, work.part)}", shape),)
-    if work.kind == "attention" and not work.name.endswith("dgrad"):
+    if work.kind == "attention" and work.direction == "forward":
         return _of_attention(work, precision)
     return ()
 

@@ -34,9 +34,9 @@ CHUNK = 64.0
 class Work(Protocol):
     """What the cost models read of an operator; see `model.operators.Operator`. All of it is per rank and per layer."""
 
-    name: str
     part: str
     kind: str
+    direction: str
     count: int
     m: Any
     n: Any
@@ -237,7 +237,7 @@ def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     blocks = np.maximum(operator.m * operator.groups / 128.0, 1e-9)
     e_c = c["compute"] * used * operator.n / (operator.n + c["keys_half"] * speed(chip))
     e_c = e_c / (1.0 + whole * c["blocks_half"] / blocks)
-    if operator.name.endswith("dgrad"):
+    if operator.direction != "forward":
         e_c = e_c * c["backward"]
     scores = operator.flop / np.maximum(operator.k, 1e-9)
     compute = (operator.flop + scores * c["softmax"]) / (rate(chip, "bf16").value * np.maximum(e_c, 1e-9))

@@ -35,8 +35,8 @@ class Sample:
     """Work as the cost models read it (`operators.Work`); every number may be an array over rows."""
 
     kind: str
-    name: str = "measured"
     part: str = "ffn"
+    direction: str = "forward"
     count: int = 1
     m: Any = 0.0
     n: Any = 0.0

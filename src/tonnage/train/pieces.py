@@ -153,10 +153,11 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     zero = 0.0 * np.asarray(layout.tp, dtype=float)
     if job.task == "lora":
         return zero, zero, zero, zero
-    seconds = {wire.name: collective_time(_narrow(job, wire), chip) for wire in wires}
-    scatter = sum((seconds[n] for n in seconds if not n.endswith("all_gather")), start=zero)
-    scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.name.endswith("scatter")), start=zero)
-    gather = sum((seconds[n] for n in seconds if n.endswith("all_gather")), start=zero)
+    seconds = [collective_time(_narrow(job, wire), chip) for wire in wires]
+    timed = list(zip(wires, seconds, strict=True))
+    scatter = sum((time for wire, time in timed if wire.kind != "all_gather"), start=zero)
+    scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.kind == "reduce_scatter"), start=zero)
+    gather = sum((time for wire, time in timed if wire.kind == "all_gather"), start=zero)
     full = (np.asarray(layout.zero) == 3) & (np.asarray(layout.pp) == 1)
     one, other = _layer(job, chip, layout, dense, experts)
     return np.where(full, 0, scatter), np.where(full, 0, gather), np.where(full, one, 0), np.where(full, other, 0)
@@ -164,7 +165,7 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
 
 def _narrow(job: TrainJob, wire: Any) -> Any:
     """The collective inside the shard group."""
-    if not job.shard_group or wire.name.endswith("all_reduce"):
+    if not job.shard_group or wire.kind == "all_reduce":
         return wire
     return replace(wire, size=np.minimum(wire.size, job.shard_group))
 
