@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tonnage.layout.notation import Ints, Layout
+from tonnage.arrays import Ints, Numbers
+from tonnage.layout.notation import Layout
 from tonnage.layout.sharding import cut_fraction
-from tonnage.model.operators import EMBEDDING, HEAD, Numbers, Operator
+from tonnage.model.operators import EMBEDDING, HEAD, Operator
 from tonnage.system.collectives import Collective, Group, Kind
 
 

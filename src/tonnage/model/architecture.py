@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Numbers, Operator, Role, Step
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Operator, Role, Step
 from tonnage.model.site import Site
 
 
@@ -20,13 +21,13 @@ class Mixer(Protocol):
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """Operators of one layer."""
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens on one of `tp` ranks."""
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of that cache, scales included, where an element takes `element` bytes."""
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """Elements of recurrent state of a sequence on one of `tp` ranks."""
 
 
@@ -129,7 +130,7 @@ class Architecture:
     encoders: tuple[tuple[str, int], ...] = ()
     embeddings: tuple[tuple[str, int], ...] = ()
     source: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    config: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def depth(self) -> int:
@@ -147,9 +148,14 @@ class Architecture:
         `topk_group` of the configuration say (DeepSeek-V3, arXiv 2412.19437, section 2.1.2); (1, 1) without.
         """
         text = self.config.get("text_config")
-        said = text if isinstance(text, dict) else self.config
-        groups, kept = said.get("n_group") or 1, said.get("topk_group") or 1
-        return (int(groups), int(kept)) if groups > 1 else (1, 1)
+        said = text if isinstance(text, Mapping) else self.config
+        groups, kept = (_count(said.get(key)) for key in ("n_group", "topk_group"))
+        return (groups, kept) if groups > 1 else (1, 1)
+
+
+def _count(value: object) -> int:
+    """A number of a configuration, 1 where it is not given."""
+    return int(value) if isinstance(value, (int, float)) and value else 1
 
 
 def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:

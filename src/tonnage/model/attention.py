@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, capped_pairs, causal_pairs, chunked_pairs, core, share
 
 
@@ -186,7 +187,7 @@ class Gqa:
         )
         return tuple(made)
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens on one of `tp` ranks."""
         if self.borrowed:
             return context * 0.0
@@ -194,10 +195,10 @@ class Gqa:
         scanned = context * float(self.index.dim) if self.index else 0.0
         return self.kept(context) * per_token + scanned
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache: 8-bit keys and values share one scale a tensor, which takes no room worth counting."""
         return self.cache(context, tp) * element
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """The last inputs of short convolutions, if there are any."""
         return float(max(self.conv[0] - 1, 0) * self.conv[1])

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.model.latent import BF16, Indexer, scaled
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, capped_pairs
 
 
@@ -172,15 +173,15 @@ class Compressed:
             site.gemm("o_proj", "attention", site.hidden, mixed, "row", saved=mixed),
         )
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens; whole on each of `tp` ranks."""
         kept = np.minimum(context, float(self.window)) * float(self.dim)
         if self.ratio:
             width = self.dim + (self.indexer.dim if self.indexer else 0)
             kept = kept + np.floor_divide(context, self.ratio) * float(width)
-        return kept * np.ones_like(tp, dtype=float)
+        return kept * np.ones(np.shape(tp))
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache.
 
         In 8 bits an entry is FlashMLA's for DeepSeek-V4: what has no rotary part in FP8 with a one-byte scale for each
@@ -194,8 +195,8 @@ class Compressed:
         if self.ratio:
             index = scaled(self.indexer.dim) if self.indexer else 0.0
             kept = kept + np.floor_divide(context, self.ratio) * (entry + index)
-        return kept * np.ones_like(tp, dtype=float)
+        return kept * np.ones(np.shape(tp))
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """No recurrent state."""
         return 0.0

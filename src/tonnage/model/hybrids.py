@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from tonnage.model.architecture import Block, Extra, Ffn, Mixer
 from tonnage.model.attention import BlockIndex, Gqa
@@ -158,8 +157,8 @@ _WORDS = {"linear_attention": "mamba", "full_attention": "attention"}
 def nemotron_h(read: Reader) -> Body:
     """Nemotron-H and Nemotron 3: each layer is one of Mamba-2, attention, FFN or experts, with one norm."""
     hidden = read.whole("hidden_size")
-    listed: list[Any] = read.listing("layers_block_type") or list(read.text("hybrid_override_pattern"))
-    ahead: list[Any] = read.listing("mtp_layers_block_type") or list(read.text("mtp_hybrid_override_pattern"))
+    listed: list[object] = read.listing("layers_block_type") or list(read.text("hybrid_override_pattern"))
+    ahead: list[object] = read.listing("mtp_layers_block_type") or list(read.text("mtp_hybrid_override_pattern"))
     if not listed:
         read.wrong("hybrid_override_pattern", "is missing: which layers are Mamba, attention and experts")
     if read.has("num_hidden_layers") and len(listed) != read.layers():
@@ -279,7 +278,11 @@ def deepseek_v4(read: Reader) -> Body:
         dim=read.whole("index_head_dim"),
         topk=read.whole("index_topk"),
     )
-    mixers = {0: mixer, 4: replace(mixer, ratio=4, indexer=indexer), 128: replace(mixer, ratio=128)}
+    mixers: dict[object, Compressed] = {
+        0: mixer,
+        4: replace(mixer, ratio=4, indexer=indexer),
+        128: replace(mixer, ratio=128),
+    }
     for ratio in sorted({r for r in ratios if r not in mixers}, key=str):
         read.wrong("compress_ratios", f"{str(ratio)[:20]} is not one of 0, 4, 128")
     extras = hyper_connections(hidden, streams)

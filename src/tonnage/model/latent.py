@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.arrays import Flags, Ints, Numbers
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, capped_pairs, causal_pairs, core
 
 BF16 = 2.0
@@ -112,7 +113,7 @@ class Mla:
             site.pointwise("index_rope", "attention", 2 * (width + index.dim)),
         )
 
-    def absorbed(self, load: Load) -> Numbers:
+    def absorbed(self, load: Load) -> Flags:
         """Where (True) the absorbed form costs fewer FLOP than the expanded one."""
         pairs = causal_pairs(load)
         up = 2.0 * self.kv_lora * self.heads * (self.nope + self.value)
@@ -225,14 +226,14 @@ class Mla:
         )
         return tuple(made)
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens: the latent is whole on each of `tp` ranks."""
         width = self.kv_lora + self.rope
         if self.indexer and not self.indexer.shared:
             width += self.indexer.dim
         return context * float(width) * np.ones_like(tp, dtype=float)
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache: without an indexer every element alike (8 bit: one scale a tensor).
 
         With one, the layouts that FlashMLA's sparse kernels read (its README, "FP8 KV cache"; vLLM's
@@ -247,6 +248,6 @@ class Mla:
             width += 0.0 if self.indexer.shared else scaled(self.indexer.dim)
         return context * float(width) * np.ones_like(tp, dtype=float)
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """No recurrent state."""
         return 0.0

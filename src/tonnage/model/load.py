@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import find, lines_of
@@ -25,6 +24,9 @@ from tonnage.model.others import OTHERS
 
 FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS}
 """What reads each `model_type`."""
+
+OWN = ("name", "title", "precision", "expert_precision")
+"""Changes that are not sizes: they go beside the configuration."""
 
 DEEPEST = 4
 """How many times one file may build on another with `like`."""
@@ -66,7 +68,7 @@ def _is_path(name: str) -> bool:
         return False
 
 
-def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, Any], str] | None:
+def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, object], str] | None:
     lines = catalog.model_lines if catalog is not None else _lines()
     try:
         return find(name, lines)
@@ -132,7 +134,7 @@ def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -
 
 
 def derive(
-    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: Any
+    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: object
 ) -> Architecture:
     """`arch` with some sizes changed: `derive(v3, layers=80, experts=384)`.
 
@@ -142,9 +144,12 @@ def derive(
     """
     place = _places or (lambda path: "")
     problems: list[Problem] = []
-    own = {key: changes.pop(key) for key in ("name", "title", "precision", "expert_precision") if key in changes}
-    for key, value in own.items():
-        if not isinstance(value, str):
+    own: dict[str, str] = {}
+    for key in [key for key in OWN if key in changes]:
+        value = changes.pop(key)
+        if isinstance(value, str):
+            own[key] = value
+        else:
             problems.append(Problem(f"expected a word, got {value!r}"[:90], place(key), key))
     config = change(arch.config, changes, problems, place)
     if problems:
@@ -152,10 +157,15 @@ def derive(
     shown = ", ".join(f"{key} {value}" for key, value in changes.items())
     name = own.pop("name", None) or _name or f"{arch.name} with {shown}"[:120]
     made = build(config, name=name, source=f"{arch.source}; changed: {shown}", place=place)
-    return replace(made, **own)
+    return replace(
+        made,
+        title=own.get("title", made.title),
+        precision=own.get("precision", made.precision),
+        expert_precision=own.get("expert_precision", made.expert_precision),
+    )
 
 
-def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
+def build(config: Mapping[str, object], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
     """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
     problems: list[Problem] = []
     outer = Reader(config, problems, place or (lambda path: ""))

@@ -7,10 +7,9 @@ may be a float or a numpy array: a step with an array of context lengths gives o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-Numbers = Any
-"""A float, or a numpy array of floats that broadcasts with the others of the step."""
+from tonnage.arrays import Numbers
 
 Kind = Literal["gemm", "grouped_gemm", "attention", "scan", "pointwise", "lookup"]
 Part = Literal["attention", "ffn", "experts", "shared_experts", "router", "norm", "embedding", "head", "other"]

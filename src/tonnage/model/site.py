@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from tonnage.model.operators import Cut, Load, Numbers, Operator, Part, Role, Step
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import Cut, Load, Operator, Part, Role, Step
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,6 @@ def _chunk_sum(position: Numbers, chunk: float) -> Numbers:
     return whole * (chunk * (chunk + 1.0) / 2.0) + rest * (rest + 1.0) / 2.0
 
 
-def share(heads: int, tp: Numbers) -> Numbers:
+def share(heads: int, tp: Ints) -> Numbers:
     """Heads of the fullest tensor-parallel rank: ceil(heads / tp), at least one (then it is repeated)."""
     return np.maximum(np.ceil(heads / np.asarray(tp, float)), 1.0)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, collectives, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
-from tonnage.model.operators import Numbers
 from tonnage.serve.memory import held_bytes
 from tonnage.serve.points import Traffic
 from tonnage.serve.step import Parts, Service, parts, seconds

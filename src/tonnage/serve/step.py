@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, collectives, pipeline_transfer, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
-from tonnage.model.operators import Numbers
 from tonnage.serve.tuning import Tuning
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time, rate
 

@@ -237,7 +237,7 @@ def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, ta
         if not fits.size:
             continue
         kept = chunk.at(fits)
-        seconds = step.assemble(pieces.measure(job, system, kept), fitted()[0]).step
+        seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), fitted()[0]).step)
         place = int(np.argmin(seconds))
         if best is None or seconds[place] < best[0]:
             best = float(seconds[place]), kept.at(place), memory.at(int(fits[place]))

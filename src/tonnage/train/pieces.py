@@ -7,20 +7,19 @@ that a fit can try many stacks on the same pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
 from tonnage.model.ffn import Moe
-from tonnage.system import Accelerator, System, collective_time, per_die
+from tonnage.system import Accelerator, Collective, System, collective_time, per_die
 from tonnage.train import grid
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory, memory, shards
 from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
-
-Numbers = Any
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
@@ -44,7 +43,7 @@ class Pieces:
     layout: Layout
     work: LayerWork
     micro_batches: Numbers
-    ranks: Numbers
+    ranks: Ints
     scatter: Numbers
     gather: Numbers
     layer_gather: Numbers
@@ -116,7 +115,7 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         send=_send(job, chip, layouts),
         optimizer=_update(job, chip, layouts, work),
         sharded=_domains(job, chip, layouts),
-        turns=shards(job, layouts)[0] * float(job.traits.turns),
+        turns=np.asarray(shards(job, layouts)[0], dtype=float) * job.traits.turns,
         held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
         buckets=_buckets(job, layouts, work),
         memory=held,
@@ -124,7 +123,10 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
     )
 
 
-def gathered(work: Any, index: NDArray[np.int64]) -> Any:
+Record = TypeVar("Record", LayerWork, Passes)
+
+
+def gathered(work: Record, index: NDArray[np.int64]) -> Record:
     """A record of arrays over combinations -> the same over candidates."""
     taken: dict[str, Any] = {}
     for field in fields(work):
@@ -163,14 +165,14 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     return np.where(full, 0, scatter), np.where(full, 0, gather), np.where(full, one, 0), np.where(full, other, 0)
 
 
-def _narrow(job: TrainJob, wire: Any) -> Any:
+def _narrow(job: TrainJob, wire: Collective) -> Collective:
     """The collective inside the shard group."""
     if not job.shard_group or wire.kind == "all_reduce":
         return wire
     return replace(wire, size=np.minimum(wire.size, job.shard_group))
 
 
-def _across(job: TrainJob, chip: Accelerator, wire: Any) -> Numbers:
+def _across(job: TrainJob, chip: Accelerator, wire: Collective) -> Numbers:
     """All-reduce of a shard over the groups; nothing where one group holds all replicas."""
     if not job.shard_group:
         return 0.0
@@ -235,7 +237,7 @@ def expert_count(job: TrainJob) -> int:
     return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
 
 
-def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
+def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
     """What depends on the job and the chip alone, as numbers."""
     rate = max(chip.rates.get("bf16", 0.0), chip.rates.get("fp16", 0.0))
     usual = WATTS["blackwell" if "fp4" in chip.rates else "hopper" if "fp8" in chip.rates else "ampere"]

@@ -92,7 +92,7 @@ def _search(
     for chunk in space.layouts(job, system, fixed):
         candidates += np.size(chunk.tp)
         held = pieces.weigh(job, system, chunk)
-        total = held.memory.low if least_slack else held.memory.total
+        total = np.asarray(held.memory.low if least_slack else held.memory.total)
         least = int(np.argmin(total))
         if smallest is None or total[least] < smallest[0]:
             smallest = (float(total[least]), chunk.at(least))
@@ -106,7 +106,7 @@ def _search(
 
 
 def _best(job: TrainJob, system: System, kept: Layout, stack: Stack) -> list[tuple[float, float, Layout]]:
-    seconds = step.assemble(pieces.measure(job, system, kept), stack).step
+    seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), stack).step)
     doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
     value = seconds * np.exp(doubtful)
     order = np.argsort(value, kind="stable")[:KEPT]
@@ -162,7 +162,7 @@ def describe(
     useful = goodput(system)
     flop = float(flop_per_token(job.arch, job.seq)) * (2.0 if job.task == "lora" else 3.0)
     run = _run(job, system, seconds, useful.value, price)
-    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, held.total))
+    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, float(held.total)))
     shrink = float(np.exp(sure.spread))
     return TrainPlan(
         outcome=outcome,
@@ -252,8 +252,8 @@ def _alternatives(job: TrainJob, system: System, found: list[tuple[float, float,
         if _kind(layout) in seen:
             continue
         seen.add(_kind(layout))
-        held = float(pieces.weigh(job, system, grid.flatten(layout)[0]).memory.total[0])
-        picked.append(Alternative(layout, other, other / seconds - 1, held, differs(best, layout)))
+        held = pieces.weigh(job, system, grid.flatten(layout)[0]).memory.at(0)
+        picked.append(Alternative(layout, other, other / seconds - 1, float(held.total), differs(best, layout)))
     return tuple(picked)
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, backward, collectives, shard
 from tonnage.model.architecture import Architecture, operators
 from tonnage.model.operators import EMBEDDING, Load, Operator, Step
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time
 from tonnage.train.job import TrainJob
-
-Numbers = Any
 
 LAYER = ("tp", "cp", "ep", "etp", "mbs")
 """Degrees that the work of a layer depends on."""
@@ -118,7 +116,7 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
     )
 
 
-def _seconds(op: Any, chip: Accelerator, precision: Precision) -> Numbers:
+def _seconds(op: Operator, chip: Accelerator, precision: Precision) -> Numbers:
     """Time of one local operator in one layer [s]."""
     return operator_time(op, chip, precision).seconds
 
