@@ -206,6 +206,7 @@ def _head(arch: Architecture, site: Site) -> tuple[Operator, ...]:
 
 
 def _logits(arch: Architecture, site: Site, held: float) -> tuple[Operator, ...]:
+    """The head over the tokens that need it, and its logits in 32 bit; held: elements of its table."""
     rows = site.step.logits
     return (
         site.gemm(

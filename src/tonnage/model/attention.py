@@ -70,6 +70,7 @@ class Gqa:
         return (*self._projections(site), *self._cores(site), *self._output(site))
 
     def _projections(self, site: Site) -> tuple[Operator, ...]:
+        """To queries, keys and values, and what is done to them before the core."""
         hidden, wide = site.hidden, self.heads * self.dim + self.gate
         made = [
             site.gemm("q_proj", "attention", wide, hidden, "column", bias=self.bias[0], saved=hidden, heads=self.heads)
@@ -94,6 +95,7 @@ class Gqa:
         return site.pointwise("rope", "attention", 2 * rotated, "heads", weight=held, saved=saved, heads=self.heads)
 
     def _convolution(self, site: Site) -> Operator:
+        """A short convolution over each channel of keys, values and the residual."""
         length, channels = self.conv
         held = length * channels
         return site.pointwise(
@@ -156,6 +158,7 @@ class Gqa:
         return capped_pairs(load, float(self.window)) if self.window else causal_pairs(load)
 
     def _cached(self, load: Load) -> Numbers:
+        """Cached tokens that a step reads of one sequence."""
         if self.index:
             return np.minimum(load.context, load.new * float(self.index.blocks * self.index.size))
         return self.kept(load.context)
@@ -167,6 +170,7 @@ class Gqa:
         return np.minimum(context, float(self.window)) if self.window else context
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
+        """The gate where there is one, and the output projection."""
         width = self.heads * self.value
         made = []
         if self.gate:

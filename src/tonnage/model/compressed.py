@@ -62,6 +62,7 @@ class Compressed:
         )
 
     def _compression(self, site: Site) -> tuple[Operator, ...]:
+        """Entries of the long range and the index that chooses among them, made from each token."""
         if not self.ratio:
             return ()
         wide = 2 * self.series * self.dim
@@ -118,6 +119,7 @@ class Compressed:
         )
 
     def _core(self, site: Site, load: Load) -> Operator:
+        """Attention over the window and the chosen (or all) compressed entries."""
         new = load.sequences * load.new
         pairs = capped_pairs(load, float(self.window)) + load.sequences * self._entries(load, self._cap())
         entries = 1.0 + (1.0 / self.ratio if self.ratio else 0.0)
@@ -141,6 +143,7 @@ class Compressed:
         )
 
     def _cap(self) -> float:
+        """Compressed entries that one query meets at most."""
         return float(self.indexer.topk) if self.indexer else np.inf
 
     def _entries(self, load: Load, cap: float) -> Numbers:
@@ -151,6 +154,7 @@ class Compressed:
         return self._met(last, cap) - self._met(first, cap)
 
     def _met(self, position: Numbers, cap: float) -> Numbers:
+        """Entries met by the queries at the first `position` places of a sequence, together."""
         full = cap * self.ratio
         free = np.minimum(position, full - 1.0) if np.isfinite(full) else position
         closed = np.floor_divide(free, self.ratio)
@@ -166,6 +170,7 @@ class Compressed:
         return near + (np.minimum(far, load.new * self._cap()) if self.indexer else far)
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
+        """The block-diagonal projection of each group of heads, then the one that mixes them."""
         wide, mixed = self.heads * self.dim, self.groups * self.o_lora
         first = site.gemm("o_a", "attention", mixed, wide / self.groups, "heads", saved=wide, heads=self.groups)
         return (

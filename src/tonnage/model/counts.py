@@ -49,10 +49,12 @@ def params(arch: Architecture) -> Params:
 
 
 def _held(operator: Operator) -> int:
+    """Parameters of all layers."""
     return round(float(operator.weight)) * operator.count
 
 
 def _visited(operator: Operator) -> int:
+    """Parameters that multiply one token."""
     if operator.kind == "lookup":
         return 0
     share = float(operator.top_k / operator.groups) if operator.kind == "grouped_gemm" else 1.0

@@ -31,6 +31,7 @@ def encoders(read: Reader) -> Named:
 
 
 def _linear(inputs: int, outputs: int) -> int:
+    """Parameters of a linear layer with biases."""
     return (inputs + 1) * outputs
 
 

@@ -111,6 +111,7 @@ class Moe:
         return (router, *self._into_latent(site), *self._routed(site), *self._shared(site))
 
     def _routed(self, site: Site) -> tuple[Operator, ...]:
+        """Permutation, the two grouped GEMMs with the activation between, combination."""
         inner = self.latent or site.hidden
         wide = self.size * (2 if self.gated else 1)
         return (

@@ -50,6 +50,7 @@ def gated_attention(read: Reader, hidden: int) -> Gqa:
 
 
 def _delta(read: Reader) -> Recurrent:
+    """Qwen's gated delta rule."""
     key_heads = read.whole("linear_num_key_heads", default=16, high=LARGEST["heads"])
     value_heads = read.whole("linear_num_value_heads", default=32, high=LARGEST["heads"])
     key, value = read.whole("linear_key_head_dim", default=128), read.whole("linear_value_head_dim", default=128)
@@ -90,6 +91,7 @@ def kimi_linear(read: Reader) -> Body:
 
 
 def _kda(read: Reader, section: Reader) -> Recurrent:
+    """Kimi's delta attention."""
     count = section.whole("num_heads", "linear_num_heads", high=LARGEST["heads"])
     dim = section.whole("head_dim", "linear_head_dim")
     width = count * dim
@@ -173,11 +175,13 @@ def nemotron_h(read: Reader) -> Body:
 
 
 def _kind(entry: object) -> str:
+    """What a layer is, by the letter or the word of a pattern."""
     text = str(entry)
     return _LETTERS.get(text) or _WORDS.get(text, text)
 
 
 def _nemotron_block(read: Reader, parts: dict[str, Mixer | Ffn], kind: str) -> Block:
+    """A layer of one part: a mixer or an FFN."""
     part = parts.get(kind)
     if part is None:
         read.wrong("hybrid_override_pattern", f'no layer kind "{kind[:20]}"')
@@ -186,6 +190,7 @@ def _nemotron_block(read: Reader, parts: dict[str, Mixer | Ffn], kind: str) -> B
 
 
 def _nemotron_parts(read: Reader, hidden: int, kinds: set[str]) -> dict[str, Mixer | Ffn]:
+    """The parts that a pattern names, each read once."""
     made: dict[str, Mixer | Ffn] = {}
     if "mamba" in kinds:
         made["mamba"] = _mamba(read, hidden)
@@ -415,6 +420,7 @@ def _gemma_attention(read: Reader, hidden: int, full: bool, borrowed: bool) -> G
 
 
 def _per_layer_inputs(hidden: int, size: int) -> tuple[Extra, ...]:
+    """What each layer does with its own small embedding of the token."""
     if not size:
         return ()
     return (

@@ -69,6 +69,7 @@ class Mla:
         return (*self._queries(site), self._keys(site), *self._cores(site), *self._output(site))
 
     def _queries(self, site: Site) -> tuple[Operator, ...]:
+        """Projections to the latents and from them to queries, with what the indexer needs."""
         query = self.heads * (self.nope + self.rope)
         latent = self.kv_lora + self.rope
         first = self.q_lora + latent
@@ -160,6 +161,7 @@ class Mla:
         return tuple(made)
 
     def _core(self, site: Site, load: Load) -> Operator:
+        """Attention in the cheaper of the two forms."""
         absorbed = self.absorbed(load)
         cap = float(self.indexer.topk) if self.indexer else 0.0
         dense, read = causal_pairs(load), load.sequences * load.context
@@ -211,6 +213,7 @@ class Mla:
         )
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
+        """The gate where there is one, and the output projection."""
         width = self.heads * self.value
         made = []
         if self.gate:

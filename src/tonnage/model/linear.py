@@ -108,6 +108,7 @@ class Recurrent:
         )
 
     def _low_rank(self, site: Site) -> list[Operator]:
+        """Decays and gates through a small inner size."""
         made = []
         for number, (inner, columns) in enumerate(self.low_rank):
             made.append(site.gemm(f"low_rank_{number}_a", "attention", inner, site.hidden, "none"))
@@ -143,6 +144,7 @@ class Recurrent:
         )
 
     def _state(self) -> float:
+        """Elements of a sequence's state on a whole model: the recurrence's and the last inputs of the convolution."""
         return float(self.heads * self.key * self.value + self.conv * max(self.kernel - 1, 0))
 
     def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:

@@ -44,6 +44,7 @@ def load(name_or_path: str | Path, catalog: Catalog | None = None) -> Architectu
 
 
 def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
+    """See `load`; depth: how many files build on this one."""
     found = _bundled(name, catalog)
     if found is not None:
         identity, config, source = found
@@ -58,6 +59,7 @@ def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
 
 
 def _brief(name: str) -> str:
+    """A name fit for a message: printable and not long."""
     return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
@@ -69,6 +71,7 @@ def _is_path(name: str) -> bool:
 
 
 def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, object], str] | None:
+    """(id, configuration, source) of a name that is known, None for any other."""
     lines = catalog.model_lines if catalog is not None else _lines()
     try:
         return find(name, lines)
@@ -80,6 +83,7 @@ def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, obje
 
 @cache
 def _lines() -> dict[str, str]:
+    """The bundled models, one line of JSON each, by id."""
     return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
 
 
@@ -90,6 +94,7 @@ def bundled_names() -> tuple[str, ...]:
 
 
 def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
+    """An architecture from a file or a folder."""
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -114,14 +119,17 @@ def _document(path: Path) -> Document:
 
 
 def _title(path: Path) -> str:
+    """What a model without a name is called: its folder, or its file."""
     return path.parent.resolve().name if path.name == "config.json" else path.stem
 
 
 def _place(document: Document) -> Place:
+    """Where a key of a document stands."""
     return lambda path: document.place(tuple(path.split(".")), key=True)
 
 
 def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -> Architecture:
+    """A file that changes sizes of another model."""
     changes = dict(document.value)
     base = changes.pop("like")
     if not isinstance(base, str):
@@ -223,6 +231,7 @@ def _known(inner: Reader, outer: Reader) -> str:
 
 
 def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+    """Layers gathered into blocks of like ones, and the block of each layer."""
     kinds: dict[Block, int] = {}
     layers = tuple(kinds.setdefault(block, len(kinds)) for block in body.layers)
     return tuple(replace(block, count=layers.count(number)) for block, number in kinds.items()), layers

@@ -193,6 +193,7 @@ def chunked_pairs(load: Load, chunk: float) -> Numbers:
 
 
 def _chunk_sum(position: Numbers, chunk: float) -> Numbers:
+    """Pairs of the first `position` tokens of a sequence."""
     whole = np.floor_divide(position, chunk)
     rest = position - whole * chunk
     return whole * (chunk * (chunk + 1.0) / 2.0) + rest * (rest + 1.0) / 2.0

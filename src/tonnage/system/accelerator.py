@@ -105,6 +105,7 @@ def _assemble(
     low: dict[str, float],
     high: dict[str, float],
 ) -> Accelerator:
+    """The chip of its facts; raises `MissingFact` for those that nothing can do without."""
     for attribute in _NEEDED:
         if attribute not in values:
             raise MissingFact(key, attribute, hint=f"give it in a catalogue overlay: {key}, {attribute}")

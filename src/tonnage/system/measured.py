@@ -110,6 +110,7 @@ def _of_attention(work: Work, precision: Precision) -> tuple[Place, ...]:
 
 
 def _of_collective(work: Collective, accelerator: Accelerator, fused: bool) -> tuple[Place, ...]:
+    """Where a collective is looked up: reductions inside one domain, all-to-all by its kernels."""
     _, domains = reach(work, accelerator)
     if work.kind == "all_reduce":
         key = "all_reduce.fused" if fused else "all_reduce.library"
@@ -248,6 +249,7 @@ def grids(samples: Iterable[Samples], accelerator: Accelerator, believed: bool =
 
 
 def _joined(key: str, held: list[tuple[tuple[Floats, ...], Floats]]) -> Grid:
+    """One grid of all the rows of a key."""
     shape = tuple(np.concatenate(parts) for parts in zip(*(shape for shape, _ in held), strict=True))
     return grid(shape, np.concatenate([log for _, log in held]), AXES[kind_of(key)])
 

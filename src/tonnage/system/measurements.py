@@ -64,11 +64,13 @@ def with_measurements(chips: Sequence[Accelerator], given: Sequence[str]) -> tup
 
 
 def _file(path: Path, chips: Sequence[Accelerator]) -> list[Measurements | None]:
+    """What a file has measured on each chip."""
     rows = read_qualified(path)
     return [qualified(rows, chip) for chip in chips]
 
 
 def _none(name: str, chips: Sequence[Accelerator]) -> Problem:
+    """Why a source says nothing of the chips asked for."""
     asked = ", ".join(dict.fromkeys(chip.name for chip in chips))
     if name == SILICON:
         return Problem(f"{PACKAGE} {VERSION} has no tables of {asked}; it has {', '.join(sorted(CHIPS.values()))}")

@@ -44,6 +44,7 @@ class Kind:
 
 
 def _grouped(rows: Floats, experts: Floats, n: Floats, k: Floats) -> Sample:
+    """As `grouped`, with no more experts touched than there are rows."""
     return grouped(rows, np.minimum(experts, np.maximum(rows, 1.0)), n, k)
 
 
@@ -111,6 +112,7 @@ def read_qualified(path: Path) -> tuple[Row, ...]:
 
 
 def _object(line: str) -> dict[str, object]:
+    """One line as an object with known fields."""
     try:
         value = json.loads(line, parse_constant=_refuse)
     except RecursionError:
@@ -126,10 +128,12 @@ def _object(line: str) -> dict[str, object]:
 
 
 def _refuse(word: str) -> float:
+    """NaN and infinities are no JSON."""
     raise ValueError(f"{word} is not a number in JSON")
 
 
 def _row(value: Mapping[str, object], place: str) -> Row:
+    """One measurement, checked."""
     operator = _text(value, "operator")
     if operator not in KINDS:
         raise ValueError(f'operator: "{operator[:40]}" is not one of {", ".join(KINDS)}')
@@ -177,6 +181,7 @@ def qualified(rows: tuple[Row, ...], accelerator: Accelerator) -> Measured | Non
 
 
 def _samples(rows: list[Row]) -> Samples:
+    """Rows of one operator in one format as samples."""
     kind = KINDS[rows[0].operator]
     columns = np.array([row.shape for row in rows], dtype=float).T
     work = kind.make(*columns)

@@ -6,7 +6,6 @@ Work whose times were measured together (the operators of an expert layer) stand
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -98,11 +97,9 @@ class Samples:
 
 def _pick(item: Sample | Collective, index: Index, shape: tuple[int, ...]) -> Sample | Collective:
     """Some rows of the numbers that are arrays over rows."""
-    fields = vars(item).items()
-    picked: dict[str, Any] = {
-        name: v[index] if isinstance(v, np.ndarray) and v.shape == shape else v for name, v in fields
-    }
-    return type(item)(**picked)
+    held = vars(item)
+    picked = {name: v[index] for name, v in held.items() if isinstance(v, np.ndarray) and v.shape == shape}
+    return type(item)(**{**held, **picked})
 
 
 def possible(samples: Samples, accelerator: Accelerator) -> Samples | None:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from tonnage.system.collectives import Collective, Kind
 from tonnage.system.measured import Grid, Measured, grids, keys, kind_of
 from tonnage.system.precision import Precision
 from tonnage.system.samples import Sample, Samples, decode, expert_layer, gemm, pointwise, prefill, scan
+
+if TYPE_CHECKING:
+    import pyarrow
 
 PACKAGE, VERSION = "aiconfigurator-core", "0.12.0"
 
@@ -167,7 +170,7 @@ def _read(file: Path, columns: tuple[str, ...]) -> Columns | None:
     return {name: _array(table[name].combine_chunks()) for name in columns}
 
 
-def _array(column: Any) -> Column:
+def _array(column: pyarrow.Array) -> Column:
     """A column of pyarrow (which has no types) as an array."""
     import pyarrow.types as types
 
@@ -344,11 +347,13 @@ _MESSAGE = ("op_name", "nccl_dtype", "num_gpus", "message_size")
 
 
 def _library(rows: Columns) -> NDArray[np.str_]:
+    """NCCL's reductions and all-to-all in 16 bits."""
     kinds = {"all_reduce": "all_reduce", "alltoall": "all_to_all"}
     return _named(rows["op_name"], kinds, rows["nccl_dtype"] == "half")
 
 
 def _own(rows: Columns) -> NDArray[np.str_]:
+    """All rows: the engines' own reductions."""
     return np.full(len(rows["num_gpus"]), "fused")
 
 
@@ -380,6 +385,7 @@ def reductions(tables: Silicon) -> Iterator[Samples]:
 
 
 def _message(rows: Columns, kind: Kind) -> Collective:
+    """A collective of the columns of `_MESSAGE`."""
     ranks, elements = _numbers(rows, _MESSAGE[2:])
     return Collective(kind, kind, elements * 2.0, ranks, forwarding=False)
 

@@ -31,13 +31,42 @@ WATTS = {"ampere": 400.0 / 312e12, "hopper": 700.0 / 989e12, "blackwell": 1200.0
 
 @dataclass(frozen=True)
 class Pieces:
-    """Seconds, counts and switches of each candidate.
+    """Seconds, counts and switches of n candidates. Shape (n,), or one number for all where it says "job".
 
-    work: of one layer and of the ends, in one micro-batch; scatter, gather: data-parallel collectives of a step (ZeRO 0
-    to 2); layer_gather, layer_scatter: of one layer (ZeRO 3); send: one pipeline transfer; optimizer: update of the
-    rank's shard; micro_batches: of one replica in a step; ranks: of the run; scarcity: watts for each FLOP/s of the
-    chip's generation over the A100's; capped: of the chip over its generation's; age: years that the software is older
-    than the newest; and the job's switches as numbers.
+    layout            degrees
+    work              [s, byte] of one layer and of the ends, in one micro-batch
+    micro_batches     of one replica in a step
+    ranks             of the run
+    scatter           [s] reduction of a step's gradients over data-parallel ranks (ZeRO 0 to 2)
+    gather            [s] gathering of a step's weights (ZeRO 0 to 2)
+    layer_gather      [s] gathering of one layer's weights (ZeRO 3)
+    layer_scatter     [s] reduction of one layer's gradients (ZeRO 3)
+    send              [s] one pipeline transfer
+    optimizer         [s] update of the rank's shard
+    scarcity          job: watts for each FLOP/s of the chip's generation over the A100's
+    capped            job: watts for each FLOP/s of the chip over its generation's
+    age               job: [years] that the software is older than the newest
+    tuned             job: 0 or 1, made and tuned for this run
+    lora              job: 0 or 1, weights are frozen
+    learned           job: how unevenly experts are loaded, 0 (even) to 1 (a router balanced by a loss)
+    moe_overlap       job: 0 or 1, expert all-to-all behind another micro-batch outside DualPipe
+    tp_overlap        job: 0 or 1, tensor-parallel collectives under products
+    hides_gradients   job: 0 or 1, reduction of gradients behind the backward pass
+    hides_weights     job: 0 or 1, gathering of weights behind the forward pass
+    compiled          job: 0 or 1, element-wise operators are fused
+    rescore           job: 0 or 1, attention is not fused and selective recomputation repeats it
+    narrow            job: 0 or 1, products run in 8 or 4 bits, faster than in 16
+    foreign           job: 0 or 1, another vendor's chip than those measured
+    held_experts      experts on a rank, 0 where shapes are fixed (tokens dropped)
+    generation        job: attention kernels, 0 the newest, 1 FlashAttention 2, 2 the first and Triton
+    hopper            job: 0 or 1, Hopper or after (has FP8)
+    device            job: 0 or 1, grouped products take their shapes on the device
+    again             job: share of products that selective recomputation repeats
+    stops             job: 0 or 1, full recomputation stops before a layer's last product
+    sharded           scale-up domains that a data-parallel group spans
+    turns             ranks that broadcast their weights in turns, 0 where none do
+    buckets           collectives that a reduction of gradients is cut into
+    memory            [byte] on the fullest rank
     """
 
     layout: Layout

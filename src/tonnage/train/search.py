@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tonnage.arrays import Floats, Numbers
 from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
@@ -32,10 +34,10 @@ class Evaluation:
     """Step time [s], parts of it by kind, memory and whether it fits, of each layout; arrays."""
 
     layout: Layout
-    step_time: Any
-    parts: dict[str, Any]
+    step_time: Floats
+    parts: dict[str, Numbers]
     memory: Memory
-    fits: Any
+    fits: NDArray[np.bool_]
 
 
 BINARY = 2**30 / 1e9 * 0.995
@@ -58,7 +60,8 @@ def evaluate(job: TrainJob, system: System, layouts: Layout, stack: Stack | None
     flat, _ = grid.flatten(layouts)
     measured = pieces.measure(job, system, flat)
     times = step.assemble(measured, stack or fitted()[0])
-    return Evaluation(flat, times.step, times.parts, measured.memory, measured.memory.total <= capacity(system))
+    fits = np.asarray(measured.memory.total) <= capacity(system)
+    return Evaluation(flat, np.asarray(times.step), times.parts, measured.memory, fits)
 
 
 @dataclass(frozen=True)

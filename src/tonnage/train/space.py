@@ -21,6 +21,10 @@ OUTER = ("tp", "pp", "cp", "ep", "etp")
 INNER = ("vpp", "zero", "mbs", "recompute", "schedule")
 CHUNK = 1 << 16
 MICRO = (1, 2, 4, 8, 16, 32)
+RAGGED = (2, 0.06)
+"""Places for layers that pipeline chunks may leave free: so many, or that share of the layers where it is more (Llama 3
+405B left 2 of 128: 126 layers on 16 stages, arXiv 2407.21783 section 3.3.2). Emptier layouts are not searched.
+Assumption."""
 
 
 def ranks(system: System) -> int:
@@ -139,7 +143,9 @@ def fits_schedule(job: TrainJob, layout: Layout) -> NDArray[np.bool_]:
     keep &= np.where(vpp > 1, (kind == schedule.INTERLEAVED) & (pp > 1), kind != schedule.INTERLEAVED)
     keep &= (pp > 1) | ((kind == 0) & (vpp == 1))
     ragged = -(-job.arch.depth // chunks) * chunks - job.arch.depth
-    keep &= (vpp == 1) | ((chunks <= job.arch.depth + 2) & (ragged <= np.maximum(2, 0.06 * job.arch.depth)))
+    keep &= (vpp == 1) | (
+        (chunks <= job.arch.depth + 2) & (ragged <= np.maximum(RAGGED[0], RAGGED[1] * job.arch.depth))
+    )
     even: NDArray[np.bool_] = keep & ((kind != schedule.DUALPIPE) | ((pp % 2 == 0) & (m >= 2 * pp)))
     return even
 

@@ -181,6 +181,11 @@ EXPERTS = {"nvfp4": "mxfp8"}
 """Format of routed experts where it is not the decoder's: preparing NVFP4 (Hadamard transform, stochastic rounding, two
 levels of scales: arXiv 2509.25149) costs products as small as experts' what it saves; published NVFP4 runs of
 mixtures are as fast as their MXFP8 twins. Assumption."""
+PRODUCTS = 0.8
+"""Share of what selective recomputation keeps that is there for matrix products, and goes as far as those are repeated
+too (`Traits.selective`: torchtitan repeats every second one). Assumption."""
+ALIVE = 1.25
+"""Bytes alive while a layer is recomputed or differentiated, over all that it keeps: gradients beside. Assumption."""
 CLASS = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "scan"}
 """Class of an operator by its kind; the rest is element-wise."""
 
@@ -209,7 +214,7 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
         elif op.role == "activation":
             size = size * low / 2.0
         light = light + size
-    light = light * (1.0 - 0.8 * job.traits.selective)
+    light = light * (1.0 - PRODUCTS * job.traits.selective)
     scores: Numbers = 0.0
     if not job.flash:
         core = [op for op in decoder if op.kind == "attention"]
@@ -237,7 +242,7 @@ def _peak(job: TrainJob, decoder: Sequence[Operator]) -> Numbers:
     largest = sizes[0]
     for size in sizes[1:]:
         largest = np.maximum(largest, size)
-    return 1.25 * largest
+    return ALIVE * largest
 
 
 def _wires(
