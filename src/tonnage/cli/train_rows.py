@@ -85,10 +85,10 @@ def memory(plan: TrainPlan) -> str:
         return "unknown"
     kinds = ("weights", "gradients", "optimizer", "activations", "buffers", "slack")
     parts = ", ".join(f"{name} {units.show_memory(getattr(held, name))}" for name in kinds if getattr(held, name) > 5e7)
-    span = f"{units.show_memory(held.low)} to {units.show_memory(held.high)}"
+    span = f"{units.show_memory(float(held.low))} to {units.show_memory(float(held.high))}"
     return (
-        f"{units.show_memory(held.total)} of {units.show_memory(plan.capacity)} on the fullest rank ({span}): {parts}"
-        + ("; the upper end of that does not fit" if held.high > plan.capacity else "")
+        f"{units.show_memory(float(held.total))} of {units.show_memory(plan.capacity)} on the fullest rank"
+        f" ({span}): {parts}" + ("; the upper end of that does not fit" if held.high > plan.capacity else "")
     )
 
 

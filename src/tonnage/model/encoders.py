@@ -31,6 +31,7 @@ def encoders(read: Reader) -> Named:
 
 
 def _linear(inputs: int, outputs: int) -> int:
+    """Parameters of a linear layer with biases."""
     return (inputs + 1) * outputs
 
 
@@ -48,8 +49,10 @@ def _kimi(vision: Reader) -> Named:
 
 
 def _area(read: Reader, key: str) -> int:
-    sides = read.listing(key) or []
-    if len(sides) != 2 or not all(isinstance(side, int) and 0 < side < 100 for side in sides):
+    """Product of the two sides that a key gives."""
+    given = read.listing(key) or []
+    sides = [side for side in given if isinstance(side, int) and 0 < side < 100]
+    if len(given) != 2 or len(sides) != 2:
         read.wrong(key, "expected two small whole numbers")
         return 1
     return prod(sides)

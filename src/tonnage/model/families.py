@@ -232,6 +232,7 @@ def first_dense(read: Reader, hidden: int, depth: int, mixers: Sequence[Mixer]) 
 
 
 def _own_indexer(mixer: Mixer) -> Mixer:
+    """The same attention with an indexer of its own: multi-token prediction follows no layer that has one."""
     if isinstance(mixer, Mla) and mixer.indexer is not None:
         return replace(mixer, indexer=replace(mixer.indexer, shared=False))
     return mixer
@@ -310,6 +311,7 @@ def top_k(read: Reader) -> int:
 
 
 def _window(read: Reader) -> int:
+    """The window of all layers, 0 where there is none."""
     if not read.has("sliding_window") or not read.flag("use_sliding_window", True):
         return 0
     return read.whole("sliding_window", low=0, high=10**9)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from tonnage.model.architecture import Block, Extra, Ffn, Mixer
 from tonnage.model.attention import BlockIndex, Gqa
@@ -51,6 +50,7 @@ def gated_attention(read: Reader, hidden: int) -> Gqa:
 
 
 def _delta(read: Reader) -> Recurrent:
+    """Qwen's gated delta rule."""
     key_heads = read.whole("linear_num_key_heads", default=16, high=LARGEST["heads"])
     value_heads = read.whole("linear_num_value_heads", default=32, high=LARGEST["heads"])
     key, value = read.whole("linear_key_head_dim", default=128), read.whole("linear_value_head_dim", default=128)
@@ -91,6 +91,7 @@ def kimi_linear(read: Reader) -> Body:
 
 
 def _kda(read: Reader, section: Reader) -> Recurrent:
+    """Kimi's delta attention."""
     count = section.whole("num_heads", "linear_num_heads", high=LARGEST["heads"])
     dim = section.whole("head_dim", "linear_head_dim")
     width = count * dim
@@ -158,8 +159,8 @@ _WORDS = {"linear_attention": "mamba", "full_attention": "attention"}
 def nemotron_h(read: Reader) -> Body:
     """Nemotron-H and Nemotron 3: each layer is one of Mamba-2, attention, FFN or experts, with one norm."""
     hidden = read.whole("hidden_size")
-    listed: list[Any] = read.listing("layers_block_type") or list(read.text("hybrid_override_pattern"))
-    ahead: list[Any] = read.listing("mtp_layers_block_type") or list(read.text("mtp_hybrid_override_pattern"))
+    listed: list[object] = read.listing("layers_block_type") or list(read.text("hybrid_override_pattern"))
+    ahead: list[object] = read.listing("mtp_layers_block_type") or list(read.text("mtp_hybrid_override_pattern"))
     if not listed:
         read.wrong("hybrid_override_pattern", "is missing: which layers are Mamba, attention and experts")
     if read.has("num_hidden_layers") and len(listed) != read.layers():
@@ -174,11 +175,13 @@ def nemotron_h(read: Reader) -> Body:
 
 
 def _kind(entry: object) -> str:
+    """What a layer is, by the letter or the word of a pattern."""
     text = str(entry)
     return _LETTERS.get(text) or _WORDS.get(text, text)
 
 
 def _nemotron_block(read: Reader, parts: dict[str, Mixer | Ffn], kind: str) -> Block:
+    """A layer of one part: a mixer or an FFN."""
     part = parts.get(kind)
     if part is None:
         read.wrong("hybrid_override_pattern", f'no layer kind "{kind[:20]}"')
@@ -187,6 +190,7 @@ def _nemotron_block(read: Reader, parts: dict[str, Mixer | Ffn], kind: str) -> B
 
 
 def _nemotron_parts(read: Reader, hidden: int, kinds: set[str]) -> dict[str, Mixer | Ffn]:
+    """The parts that a pattern names, each read once."""
     made: dict[str, Mixer | Ffn] = {}
     if "mamba" in kinds:
         made["mamba"] = _mamba(read, hidden)
@@ -279,7 +283,11 @@ def deepseek_v4(read: Reader) -> Body:
         dim=read.whole("index_head_dim"),
         topk=read.whole("index_topk"),
     )
-    mixers = {0: mixer, 4: replace(mixer, ratio=4, indexer=indexer), 128: replace(mixer, ratio=128)}
+    mixers: dict[object, Compressed] = {
+        0: mixer,
+        4: replace(mixer, ratio=4, indexer=indexer),
+        128: replace(mixer, ratio=128),
+    }
     for ratio in sorted({r for r in ratios if r not in mixers}, key=str):
         read.wrong("compress_ratios", f"{str(ratio)[:20]} is not one of 0, 4, 128")
     extras = hyper_connections(hidden, streams)
@@ -412,6 +420,7 @@ def _gemma_attention(read: Reader, hidden: int, full: bool, borrowed: bool) -> G
 
 
 def _per_layer_inputs(hidden: int, size: int) -> tuple[Extra, ...]:
+    """What each layer does with its own small embedding of the token."""
     if not size:
         return ()
     return (

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, share
 
 
@@ -107,6 +108,7 @@ class Recurrent:
         )
 
     def _low_rank(self, site: Site) -> list[Operator]:
+        """Decays and gates through a small inner size."""
         made = []
         for number, (inner, columns) in enumerate(self.low_rank):
             made.append(site.gemm(f"low_rank_{number}_a", "attention", inner, site.hidden, "none"))
@@ -142,16 +144,17 @@ class Recurrent:
         )
 
     def _state(self) -> float:
+        """Elements of a sequence's state on a whole model: the recurrence's and the last inputs of the convolution."""
         return float(self.heads * self.key * self.value + self.conv * max(self.kernel - 1, 0))
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Nothing grows with the context."""
         return context * 0.0
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Nothing grows with the context."""
         return context * 0.0
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """Elements of state and of the convolution's last inputs on one of `tp` ranks."""
         return self._state() * share(self.heads, tp) / self.heads

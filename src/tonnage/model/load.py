@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import find, lines_of
@@ -26,6 +25,9 @@ from tonnage.model.others import OTHERS
 FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS}
 """What reads each `model_type`."""
 
+OWN = ("name", "title", "precision", "expert_precision")
+"""Changes that are not sizes: they go beside the configuration."""
+
 DEEPEST = 4
 """How many times one file may build on another with `like`."""
 
@@ -42,6 +44,7 @@ def load(name_or_path: str | Path, catalog: Catalog | None = None) -> Architectu
 
 
 def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
+    """See `load`; depth: how many files build on this one."""
     found = _bundled(name, catalog)
     if found is not None:
         identity, config, source = found
@@ -56,6 +59,7 @@ def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
 
 
 def _brief(name: str) -> str:
+    """A name fit for a message: printable and not long."""
     return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
@@ -66,7 +70,8 @@ def _is_path(name: str) -> bool:
         return False
 
 
-def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, Any], str] | None:
+def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, object], str] | None:
+    """(id, configuration, source) of a name that is known, None for any other."""
     lines = catalog.model_lines if catalog is not None else _lines()
     try:
         return find(name, lines)
@@ -78,6 +83,7 @@ def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, Any]
 
 @cache
 def _lines() -> dict[str, str]:
+    """The bundled models, one line of JSON each, by id."""
     return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
 
 
@@ -88,6 +94,7 @@ def bundled_names() -> tuple[str, ...]:
 
 
 def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
+    """An architecture from a file or a folder."""
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -112,14 +119,17 @@ def _document(path: Path) -> Document:
 
 
 def _title(path: Path) -> str:
+    """What a model without a name is called: its folder, or its file."""
     return path.parent.resolve().name if path.name == "config.json" else path.stem
 
 
 def _place(document: Document) -> Place:
+    """Where a key of a document stands."""
     return lambda path: document.place(tuple(path.split(".")), key=True)
 
 
 def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -> Architecture:
+    """A file that changes sizes of another model."""
     changes = dict(document.value)
     base = changes.pop("like")
     if not isinstance(base, str):
@@ -132,7 +142,7 @@ def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -
 
 
 def derive(
-    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: Any
+    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: object
 ) -> Architecture:
     """`arch` with some sizes changed: `derive(v3, layers=80, experts=384)`.
 
@@ -142,9 +152,12 @@ def derive(
     """
     place = _places or (lambda path: "")
     problems: list[Problem] = []
-    own = {key: changes.pop(key) for key in ("name", "title", "precision", "expert_precision") if key in changes}
-    for key, value in own.items():
-        if not isinstance(value, str):
+    own: dict[str, str] = {}
+    for key in [key for key in OWN if key in changes]:
+        value = changes.pop(key)
+        if isinstance(value, str):
+            own[key] = value
+        else:
             problems.append(Problem(f"expected a word, got {value!r}"[:90], place(key), key))
     config = change(arch.config, changes, problems, place)
     if problems:
@@ -152,10 +165,15 @@ def derive(
     shown = ", ".join(f"{key} {value}" for key, value in changes.items())
     name = own.pop("name", None) or _name or f"{arch.name} with {shown}"[:120]
     made = build(config, name=name, source=f"{arch.source}; changed: {shown}", place=place)
-    return replace(made, **own)
+    return replace(
+        made,
+        title=own.get("title", made.title),
+        precision=own.get("precision", made.precision),
+        expert_precision=own.get("expert_precision", made.expert_precision),
+    )
 
 
-def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
+def build(config: Mapping[str, object], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
     """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
     problems: list[Problem] = []
     outer = Reader(config, problems, place or (lambda path: ""))
@@ -213,6 +231,7 @@ def _known(inner: Reader, outer: Reader) -> str:
 
 
 def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+    """Layers gathered into blocks of like ones, and the block of each layer."""
     kinds: dict[Block, int] = {}
     layers = tuple(kinds.setdefault(block, len(kinds)) for block in body.layers)
     return tuple(replace(block, count=layers.count(number)) for block, number in kinds.items()), layers

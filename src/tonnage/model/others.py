@@ -47,6 +47,7 @@ def gemma3(read: Reader) -> Body:
 
 
 def _sandwiched(read: Reader, normed: bool, every: int) -> Body:
+    """Gemma 2 and 3: norms before and after each part, every so many layers full attention, the others windowed."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     bias = read.flag("attention_bias")
     mixer = biased(heads(read, 256), hidden, bias, bias)
@@ -76,6 +77,7 @@ def olmoe(read: Reader) -> Body:
 
 
 def _normed_together(read: Reader, hidden: int) -> Gqa:
+    """Attention whose queries and keys are normalised over all heads together."""
     bias = read.flag("attention_bias")
     mixer = biased(heads(read), hidden, bias, bias)
     return replace(mixer, norm=(mixer.heads + mixer.kv_heads) * mixer.dim)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, collectives, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
-from tonnage.model.operators import Numbers
 from tonnage.serve.memory import held_bytes
 from tonnage.serve.points import Traffic
 from tonnage.serve.step import Parts, Service, parts, seconds
@@ -121,7 +121,7 @@ def ffn_parts(service: Service, sides: Sides, traffic: Traffic, micro: Numbers) 
     whole = [o for o in operators(service.arch, Step((load,), 0.0, _passes(traffic) is not None)) if on_ffn(o)]
     inner: Numbers = np.asarray(0.0)
     for one in collectives(whole, sides.ffn, sequence_parallel=False, dispatch=THERE, combine=BACK):
-        if one.name.startswith("etp"):
+        if one.group == "etp":
             inner = inner + collective_time(one, service.die, fused=True) * one.count
     return replace(spent, exchange=inner)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout
-from tonnage.model.operators import Numbers
 from tonnage.serve import afd_search
 from tonnage.serve.afd import AfdPoint, Turn
 from tonnage.serve.memory import Memory

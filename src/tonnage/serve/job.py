@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tonnage.arrays import Numbers
 from tonnage.errors import InputError, Problem
-from tonnage.model.operators import Numbers
 
 if TYPE_CHECKING:
     from tonnage.model import Architecture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.model.operators import Numbers
+from tonnage.arrays import Numbers
 from tonnage.serve.points import Point, PrefillPoint, Traffic
 from tonnage.serve.steady import first_tokens, passes, waiting
 
@@ -77,12 +77,12 @@ def apart(
     steps = np.broadcast_to(traffic.steps, np.shape(population))[..., None]
     point = decode(running)
     rate = running / (steps * point.step)
-    capacity = (prefill.capacity * servers)[..., None]
+    capacity = np.asarray(prefill.capacity * servers)[..., None]
     load = rate / capacity
-    own = prefill.prefill[..., None]
-    clients = np.asarray(population, dtype=float) / servers
+    own = np.asarray(prefill.prefill)[..., None]
+    clients = np.asarray(np.asarray(population, dtype=float) / servers)
     wait = waiting(load, own, clients[..., None])
-    begin = prefill.step * passes(clients * traffic.fresh, traffic.fresh, prefill.chunk)
+    begin = np.asarray(prefill.step * passes(clients * traffic.fresh, traffic.fresh, prefill.chunk))
     rounds = np.broadcast_to(traffic.rounds, np.shape(population))[..., None]
     first = first_tokens(np.maximum(begin[..., None], own), wait + own, rounds, 0.0)
     first = first + np.asarray(transfer + np.asarray(admission))[..., None] + point.step

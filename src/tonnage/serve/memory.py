@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, shard
 from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, cache_bytes, operators, state_elements
-from tonnage.model.operators import Numbers
 from tonnage.serve.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of
 
@@ -105,7 +105,8 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     pp = np.asarray(layout.pp, dtype=float)
     share = np.ceil(arch.depth / pp) / arch.depth
     both = ends[EMBEDDING] + ends[HEAD]
-    return layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
+    fullest: Numbers = layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
+    return fullest
 
 
 def held_bytes(operator: Operator, precision: Precision) -> Numbers:
@@ -122,7 +123,7 @@ def _padding(operator: Operator, form: str) -> Numbers:
     """
     if form != "mxfp4" or operator.kind != "grouped_gemm":
         return 1.0
-    width = operator.n if operator.name == "expert_down" else operator.k
+    width = operator.n if operator.role == "down" else operator.k
     return np.ceil(np.asarray(width) / 256.0) * 256.0 / width
 
 
@@ -162,7 +163,8 @@ def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Num
             visits = max(visits, float(operator.top_k))
     replicas = np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp)
     gathered = np.clip(replicas, 1.0, visits) - 1.0
-    return BF16 * tokens * (widest + arch.hidden * (3.0 + 2.0 * gathered))
+    peak: Numbers = BF16 * tokens * (widest + arch.hidden * (3.0 + 2.0 * gathered))
+    return peak
 
 
 def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacity: float, tokens: Numbers) -> Numbers:
@@ -193,7 +195,8 @@ def usual_chunk(tokens: Numbers, engine: Engine, capacity: float) -> Numbers:
 def _apart(layout: Layout, capacity: float) -> Numbers:
     """What SGLang's formula reserves beside the step [MiB]."""
     ranks = np.minimum(np.asarray(layout.tp) * layout.dp, 8) * np.asarray(layout.pp)
-    return 512 + 1024 * ranks / 8 + 2 * np.where(ranks < 4, *_size(capacity)[1:])
+    apart: Numbers = 512 + 1024 * ranks / 8 + 2 * np.where(ranks < 4, *_size(capacity)[1:])
+    return apart
 
 
 def _size(capacity: float) -> tuple[float, float, float]:

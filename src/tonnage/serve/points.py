@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout
 from tonnage.model import Load
-from tonnage.model.operators import Numbers
 from tonnage.serve import steady
 from tonnage.serve.step import Parts, Service, parts, seconds
 from tonnage.serve.tuning import Tuning
@@ -239,7 +239,7 @@ def prefill_only(service: Service, layout: Layout, traffic: Traffic, chunk: Numb
     return prefill_point(service.tuning, traffic, layout.pp, chunk, spent)
 
 
-def prefill_point(tuning: Tuning, traffic: Traffic, pp: Numbers, chunk: Numbers, spent: Parts) -> PrefillPoint:
+def prefill_point(tuning: Tuning, traffic: Traffic, pp: Ints, chunk: Numbers, spent: Parts) -> PrefillPoint:
     """The speed of a prefill replica from its step; stages of a pipeline work at the same time."""
     step = seconds(spent, tuning)
     stages = np.asarray(pp, dtype=float)

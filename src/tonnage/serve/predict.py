@@ -250,11 +250,11 @@ def _aggregated(group: Group) -> Figures:
         sent = _array([case.requests or np.inf for case in group.cases]) / group.replicas
         point = loop.open_loop(evaluate, traffic, arrival, np.minimum(most, np.maximum(sent / 2.0, 1.0)))
         served = np.asarray(np.minimum(point.rate, arrival) * group.replicas, dtype=float)
-        return Figures(served, point.tpot, point.ttft, point, None, most)
+        return Figures(served, np.asarray(point.tpot), np.asarray(point.ttft), point, None, most)
     point = loop.closed(evaluate, traffic, population, most)
     waits = np.where(population > most, loop.queued(point, traffic, population), point.ttft)
     ttft = np.asarray(waits, dtype=float)
-    return Figures(point.rate * group.replicas, point.tpot, ttft, point, None, most)
+    return Figures(point.rate * group.replicas, np.asarray(point.tpot), ttft, point, None, most)
 
 
 def _decode(group: Group) -> Figures:
@@ -262,7 +262,7 @@ def _decode(group: Group) -> Figures:
     population = _population(group, most)
     point = decode_only(group.service, group.layout, group.traffic, population)
     nothing = np.full(len(group.cases), np.nan)
-    return Figures(point.rate * group.replicas, point.tpot, nothing, point, None, most)
+    return Figures(point.rate * group.replicas, np.asarray(point.tpot), nothing, point, None, most)
 
 
 def _prefill(group: Group) -> Figures:
@@ -271,7 +271,7 @@ def _prefill(group: Group) -> Figures:
     chunk = np.where([t is None for t in given], _limit(group), _array([t or 0.0 for t in given]) * per)
     point = prefill_only(group.service, group.layout, group.traffic, chunk)
     nothing = np.full(len(group.cases), np.nan)
-    return Figures(point.capacity * group.replicas, nothing, point.prefill, None, point, nothing)
+    return Figures(point.capacity * group.replicas, nothing, np.asarray(point.prefill), None, point, nothing)
 
 
 def _disaggregated(group: Group) -> Figures:
@@ -281,7 +281,7 @@ def _disaggregated(group: Group) -> Figures:
     chunk = np.minimum(_limit(group), np.maximum(traffic.fresh, 1.0))
     prefill = prefill_only(service, group.ahead, traffic, chunk)
     moved = sequence_bytes(service.arch, service.precision.cache, Layout(), traffic.isl)
-    transfer = moved / (service.die.nic * group.ahead.tp)
+    transfer = moved / np.asarray(service.die.nic * group.ahead.tp, dtype=float)
 
     def evaluate(running: Any) -> Point:
         if np.ndim(running) == 1:
@@ -293,7 +293,7 @@ def _disaggregated(group: Group) -> Figures:
     point, rate, ttft = loop.apart(
         evaluate, prefill, traffic, population, most, servers, transfer, service.tuning.admission
     )
-    return Figures(rate * group.replicas, point.tpot, ttft, point, prefill, most)
+    return Figures(rate * group.replicas, np.asarray(point.tpot), np.asarray(ttft), point, prefill, most)
 
 
 def _column(value: Any) -> Any:

@@ -298,7 +298,7 @@ def _prefilling(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple
     point = prefill_only(given.service, column(found.layout), given.traffic, tokens)
     rate = np.asarray(point.capacity * (found.instances * np.asarray(found.layout.dp))[:, None], dtype=float)
     running = np.maximum(tokens / fresh, 1.0)
-    return flat(found, "prefill", given, running, fits, rate, np.asarray(np.nan), point.prefill, limit)
+    return flat(found, "prefill", given, running, fits, rate, np.asarray(np.nan), np.asarray(point.prefill), limit)
 
 
 def _keep(found: Candidates, fits: Array) -> tuple[Candidates, Array]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Numbers
+from tonnage.arrays import Ints, Numbers
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def lump(running: Numbers, fresh: Numbers, steps: Numbers, limit: Numbers, polls
     """
     mean = arrivals(running, steps, polls)
     most = np.maximum(np.asarray(running, dtype=float), 1.0)
-    return np.minimum(limit, fresh * np.minimum(mean / -np.expm1(-mean), most))
+    lumps: Numbers = np.minimum(limit, fresh * np.minimum(mean / -np.expm1(-mean), most))
+    return lumps
 
 
 def arrivals(running: Numbers, steps: Numbers, polls: Numbers) -> Numbers:
@@ -51,7 +52,7 @@ def busy(flow: Flow) -> Numbers:
     return flow.running * flow.fresh / (flow.steps * flow.chunk)
 
 
-def held_up(share: Numbers, replicas: Numbers, together: Numbers) -> Numbers:
+def held_up(share: Numbers, replicas: Ints, together: Numbers) -> Numbers:
     """Steps in which a replica waits for prefill, its own or that of another replica that it shares experts with.
 
     Replicas that deal out experts step together, so that a prefill on one holds up all. If they prefilled at random,
@@ -60,7 +61,8 @@ def held_up(share: Numbers, replicas: Numbers, together: Numbers) -> Numbers:
     """
     inside = np.minimum(share, 1.0)
     random = 1.0 - (1.0 - inside) ** np.asarray(replicas, dtype=float)
-    return share + (1.0 - np.asarray(together)) * np.maximum(random - inside, 0.0)
+    waits: Numbers = share + (1.0 - np.asarray(together)) * np.maximum(random - inside, 0.0)
+    return waits
 
 
 def step_time(flow: Flow, decode: Numbers, extra: Numbers, waits: Numbers) -> Numbers:
@@ -116,7 +118,8 @@ def waiting(load: Numbers, service: Numbers, population: Numbers) -> Numbers:
     """
     bounded = np.minimum(load, 1 - 1e-9)
     others = np.maximum(np.asarray(population, dtype=float) - 1.0, 0.0)
-    return np.minimum(bounded / (2 * (1 - bounded)), others / 2) * service
+    mean: Numbers = np.minimum(bounded / (2 * (1 - bounded)), others / 2) * service
+    return mean
 
 
 def first_tokens(wave: Numbers, after: Numbers, rounds: Numbers, lockstep: Numbers) -> Numbers:

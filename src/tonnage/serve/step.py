@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, collectives, pipeline_transfer, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
-from tonnage.model.operators import Numbers
 from tonnage.serve.tuning import Tuning
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time, rate
 
@@ -107,7 +107,7 @@ def _communication(service: Service, layout: Layout, whole: Sequence[Operator]) 
         if np.all(np.asarray(collective.size) <= 1):
             continue
         seconds = _one(_merged(collective, layout), service.die) * collective.count
-        if collective.kind == "all_to_all" or collective.name.startswith("etp"):
+        if collective.kind == "all_to_all" or collective.group == "etp":
             exchange = exchange + seconds
         else:
             reduce = reduce + seconds
@@ -138,7 +138,7 @@ def _one(collective: Collective, die: Accelerator) -> Numbers:
 
 def _merged(collective: Collective, layout: Layout) -> Collective:
     """Shared experts are summed with the routed ones before one reduction, where tensor parallelism holds both."""
-    if collective.name != "tp.shared_down":
+    if not collective.shared:
         return collective
     inside = np.asarray(layout.ep) * layout.etp <= np.asarray(layout.tp)
     return replace(collective, size=np.where(inside, 1, collective.size))

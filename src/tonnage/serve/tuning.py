@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.model.operators import Numbers
+from tonnage.arrays import Numbers
 from tonnage.serve.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of, rate
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tonnage.errors import MissingFact
 
 if TYPE_CHECKING:
+    from tonnage.arrays import Numbers
     from tonnage.catalog import Catalog
+    from tonnage.system.collectives import Collective
+    from tonnage.system.operators import Work
+    from tonnage.system.precision import Precision
 
 
 class Measurements(Protocol):
@@ -20,7 +24,9 @@ class Measurements(Protocol):
     def source(self) -> str:
         """Who measured what."""
 
-    def factor(self, work: Any, precision: Any = None, *, fused: bool = False) -> tuple[Any, Any]:
+    def factor(
+        self, work: Work | Collective, precision: Precision | None = None, *, fused: bool = False
+    ) -> tuple[Numbers, Numbers]:
         """(measured over modelled time of an operator or collective, share of it that is measured: 0 to 1)."""
 
 
@@ -99,6 +105,7 @@ def _assemble(
     low: dict[str, float],
     high: dict[str, float],
 ) -> Accelerator:
+    """The chip of its facts; raises `MissingFact` for those that nothing can do without."""
     for attribute in _NEEDED:
         if attribute not in values:
             raise MissingFact(key, attribute, hint=f"give it in a catalogue overlay: {key}, {attribute}")

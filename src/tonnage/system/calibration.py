@@ -6,7 +6,6 @@ import functools
 import importlib.resources
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from tonnage.system.accelerator import Accelerator
 
@@ -42,5 +41,5 @@ def tier(accelerator: Accelerator) -> str:
 def calibration() -> Calibration:
     """The coefficients that come with tonnage (`scripts/fit_operators.py` makes them)."""
     text = importlib.resources.files("tonnage.system").joinpath("data/efficiency.json").read_text(encoding="utf-8")
-    held: dict[str, Any] = json.loads(text)
+    held = json.loads(text)
     return Calibration(held["coefficients"], held["sigma"], held["far"], held["source"])

@@ -25,10 +25,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 from tonnage.model.architecture import Architecture
 from tonnage.system import System
@@ -237,14 +237,14 @@ def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, ta
         if not fits.size:
             continue
         kept = chunk.at(fits)
-        seconds = step.assemble(pieces.measure(job, system, kept), fitted()[0]).step
+        seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), fitted()[0]).step)
         place = int(np.argmin(seconds))
         if best is None or seconds[place] < best[0]:
             best = float(seconds[place]), kept.at(place), memory.at(int(fits[place]))
     return None if best is None else _timed(job, system, best[1], best[2])
 
 
-def _waiting(memory: Memory, layout: Layout, batches: Any, behind: int, table: int) -> Memory:
+def _waiting(memory: Memory, layout: Layout, batches: Numbers, behind: int, table: int) -> Memory:
     """Memory with activations of the micro-batches that later parts still work on, and the embedding's table."""
     stages = np.asarray(layout.pp)
     more = np.minimum(stages + behind, batches) / np.minimum(stages, batches)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tonnage.arrays import Floats, Numbers
 from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
@@ -32,10 +34,10 @@ class Evaluation:
     """Step time [s], parts of it by kind, memory and whether it fits, of each layout; arrays."""
 
     layout: Layout
-    step_time: Any
-    parts: dict[str, Any]
+    step_time: Floats
+    parts: dict[str, Numbers]
     memory: Memory
-    fits: Any
+    fits: NDArray[np.bool_]
 
 
 BINARY = 2**30 / 1e9 * 0.995
@@ -58,7 +60,8 @@ def evaluate(job: TrainJob, system: System, layouts: Layout, stack: Stack | None
     flat, _ = grid.flatten(layouts)
     measured = pieces.measure(job, system, flat)
     times = step.assemble(measured, stack or fitted()[0])
-    return Evaluation(flat, times.step, times.parts, measured.memory, measured.memory.total <= capacity(system))
+    fits = np.asarray(measured.memory.total) <= capacity(system)
+    return Evaluation(flat, np.asarray(times.step), times.parts, measured.memory, fits)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def _search(
     for chunk in space.layouts(job, system, fixed):
         candidates += np.size(chunk.tp)
         held = pieces.weigh(job, system, chunk)
-        total = held.memory.low if least_slack else held.memory.total
+        total = np.asarray(held.memory.low if least_slack else held.memory.total)
         least = int(np.argmin(total))
         if smallest is None or total[least] < smallest[0]:
             smallest = (float(total[least]), chunk.at(least))
@@ -106,7 +109,7 @@ def _search(
 
 
 def _best(job: TrainJob, system: System, kept: Layout, stack: Stack) -> list[tuple[float, float, Layout]]:
-    seconds = step.assemble(pieces.measure(job, system, kept), stack).step
+    seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), stack).step)
     doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
     value = seconds * np.exp(doubtful)
     order = np.argsort(value, kind="stable")[:KEPT]
@@ -162,7 +165,7 @@ def describe(
     useful = goodput(system)
     flop = float(flop_per_token(job.arch, job.seq)) * (2.0 if job.task == "lora" else 3.0)
     run = _run(job, system, seconds, useful.value, price)
-    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, held.total))
+    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, float(held.total)))
     shrink = float(np.exp(sure.spread))
     return TrainPlan(
         outcome=outcome,
@@ -252,8 +255,8 @@ def _alternatives(job: TrainJob, system: System, found: list[tuple[float, float,
         if _kind(layout) in seen:
             continue
         seen.add(_kind(layout))
-        held = float(pieces.weigh(job, system, grid.flatten(layout)[0]).memory.total[0])
-        picked.append(Alternative(layout, other, other / seconds - 1, held, differs(best, layout)))
+        held = pieces.weigh(job, system, grid.flatten(layout)[0]).memory.at(0)
+        picked.append(Alternative(layout, other, other / seconds - 1, float(held.total), differs(best, layout)))
     return tuple(picked)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,17 @@ from tonnage.train import schedule
 from tonnage.train.job import TrainJob
 from tonnage.train.pieces import expert_count
 
-Ints = NDArray[np.int64]
+Column = NDArray[np.int64]
+"""Values of one degree, one entry a candidate."""
 
 OUTER = ("tp", "pp", "cp", "ep", "etp")
 INNER = ("vpp", "zero", "mbs", "recompute", "schedule")
 CHUNK = 1 << 16
 MICRO = (1, 2, 4, 8, 16, 32)
+RAGGED = (2, 0.06)
+"""Places for layers that pipeline chunks may leave free: so many, or that share of the layers where it is more (Llama 3
+405B left 2 of 128: 126 layers on 16 stages, arXiv 2407.21783 section 3.3.2). Emptier layouts are not searched.
+Assumption."""
 
 
 def ranks(system: System) -> int:
@@ -28,7 +32,7 @@ def ranks(system: System) -> int:
     return system.count * system.accelerator.dies
 
 
-def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str, Ints]:
+def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str, Column]:
     """Values of each degree worth trying; a fixed one alone.
 
     ZB1P (zero bubble) is taken when it is asked for (`schedule=zb`) and not searched: no published run validates it, so
@@ -57,6 +61,7 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str
 
 
 def _heads(job: TrainJob) -> int:
+    """Heads of the widest attention."""
     return max((int(getattr(b.mixer, "heads", 1) or 1) for b in job.arch.blocks if b.mixer is not None), default=1)
 
 
@@ -107,11 +112,11 @@ def _raw(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[La
             yield found.at(np.flatnonzero(keep)) if not keep.all() else found
 
 
-def _product(columns: list[Ints]) -> list[Ints]:
+def _product(columns: list[Column]) -> list[Column]:
     return [grid.reshape(-1) for grid in np.meshgrid(*columns, indexing="ij")]
 
 
-def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict[str, Ints]) -> list[Ints]:
+def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict[str, Column]) -> list[Column]:
     """Columns tp, pp, cp, ep, etp, dp of what divides the ranks, the batch and the experts."""
     tp, pp, cp, ep, etp = _product([values[name] for name in OUTER])
     total = ranks(system)
@@ -128,7 +133,7 @@ def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict
     return [column[keep] for column in (tp, pp, cp, ep, etp, dp)]
 
 
-def fits_schedule(job: TrainJob, layout: Layout) -> Any:
+def fits_schedule(job: TrainJob, layout: Layout) -> NDArray[np.bool_]:
     """Whether micro-batches and pipeline chunks come out even enough for the schedule."""
     pp, vpp, kind = np.asarray(layout.pp), np.asarray(layout.vpp), np.asarray(layout.schedule)
     batch = job.global_batch
@@ -138,8 +143,11 @@ def fits_schedule(job: TrainJob, layout: Layout) -> Any:
     keep &= np.where(vpp > 1, (kind == schedule.INTERLEAVED) & (pp > 1), kind != schedule.INTERLEAVED)
     keep &= (pp > 1) | ((kind == 0) & (vpp == 1))
     ragged = -(-job.arch.depth // chunks) * chunks - job.arch.depth
-    keep &= (vpp == 1) | ((chunks <= job.arch.depth + 2) & (ragged <= np.maximum(2, 0.06 * job.arch.depth)))
-    return keep & ((kind != schedule.DUALPIPE) | ((pp % 2 == 0) & (m >= 2 * pp)))
+    keep &= (vpp == 1) | (
+        (chunks <= job.arch.depth + 2) & (ragged <= np.maximum(RAGGED[0], RAGGED[1] * job.arch.depth))
+    )
+    even: NDArray[np.bool_] = keep & ((kind != schedule.DUALPIPE) | ((pp % 2 == 0) & (m >= 2 * pp)))
+    return even
 
 
 def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
