@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from tonnage.ask.saved import leaves
 from tonnage.cli import run
-from tonnage.cli.compare import differences
 from tonnage.cli.rerun import command_words
-from tonnage.cli.saved import leaves
+from tonnage.report.compare import differences
 
 
 def test_leaves_are_named_by_their_path():
@@ -20,11 +20,11 @@ def test_differences_are_ranked_by_their_ratio():
     assert found[0]["ratio"] == pytest.approx(4)
 
 
-def test_headlines_come_first_and_entries_of_lists_last():
+def test_what_is_read_first_comes_first_the_largest_change_ahead_and_entries_of_lists_last():
     first = {"frontier": [{"ttft": 1.0}], "search": {"found": 1}, "cost": 1.0, "tpot": 1.0, "memory": {"total": 1.0}}
     second = {"frontier": [{"ttft": 9.0}], "search": {"found": 5}, "cost": 3.0, "tpot": 1.1, "memory": {"total": 2.0}}
     found = [row["path"] for row in differences(first, second)]
-    assert found == ["tpot", "memory.total", "cost", "search.found", "frontier[0].ttft"]
+    assert found == ["cost", "memory.total", "tpot", "search.found", "frontier[0].ttft"]
 
 
 def test_answers_of_two_commands_are_compared_with_a_warning(tmp_path, capsys):

@@ -331,7 +331,7 @@ def test_nothing_of_later_days_is_used(plan):
 
 
 def test_a_launch_in_few_draws_is_unlikely_and_says_what_would_help(plan):
-    from tonnage.cli.launch import answer
+    from tonnage.report.launch import answer
 
     found = plan(horizon="7 months", draws=200)
     assert 0.1 <= found.probability < 0.5
@@ -344,7 +344,7 @@ def test_a_launch_in_few_draws_is_unlikely_and_says_what_would_help(plan):
 
 
 def test_a_lot_without_a_price_makes_the_cost_unknown_not_nothing(plan):
-    from tonnage.cli.launch import answer
+    from tonnage.report.launch import answer
 
     found = plan(what_if=True, place="US", fleet__1__count="10", fleet__2__count="10")
     cost = json.loads(json.dumps(found.to_json()))["cost"]
@@ -364,7 +364,7 @@ def test_a_lot_that_could_not_lawfully_come_lifts_nothing(story):
 
 
 def test_the_headline_names_a_place_that_would_be_much_sooner(story):
-    from tonnage.cli.launch import _sentence
+    from tonnage.report.launch import _sentence
 
     other = what_if(story, "train:r2:own")
     assert f"with own first it would be {other.launch.p50}" in _sentence(story)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tonnage import units
-from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.cli.common import COMMON, Common, finish
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table, show_held
+from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from tonnage.serve import FitPlan
@@ -108,7 +109,7 @@ def fit(
     }
     answer = _answer(model, on, system, plan)
     return finish(
-        Result("fit", inputs, plan.to_json(), answer, plan.outcome, plan.evidence, plan.sources, catalog), common
+        Reply("fit", inputs, plan.to_json(), answer, plan.outcome, plan.evidence, plan.sources, catalog), common
     )
 
 

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tonnage.cli.common import COMMON, Common, Result, finish
-from tonnage.cli.compare import differences
-from tonnage.cli.saved import read_answer
+from tonnage.ask.saved import read_answer
+from tonnage.cli.common import COMMON, Common, finish
 from tonnage.errors import InputError, Outcome, Problem
 from tonnage.report.answer import Answer, Table
+from tonnage.report.compare import differences
+from tonnage.report.envelope import Reply
 
 POSITIONAL = {"fit": ("model",), "train": ("model",), "serve": ("model",), "launch": ("programme",), "show": ("name",)}
 
@@ -40,7 +41,7 @@ def rerun(result: Path, /, *, common: Common = COMMON) -> int:
     answer = Answer(sentence, known, tables, records=tuple(changes))
     body = {"differences": changes, "same_catalog": same, "rerun": again}
     outcome = Outcome(reason=str(again.get("outcome", "feasible")))
-    return finish(Result("rerun", {"result": str(result)}, body, answer, outcome), common)
+    return finish(Reply("rerun", {"result": str(result)}, body, answer, outcome), common)
 
 
 def command_words(saved: dict[str, Any]) -> list[str]:

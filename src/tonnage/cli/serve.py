@@ -11,10 +11,11 @@ from cyclopts import Parameter
 
 from tonnage import units
 from tonnage.cli.again import command_line
-from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.reading import place_of
 from tonnage.cli.serve_answer import PINNED, answer_of, brief, energy
 from tonnage.errors import InputError, Problem
+from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -203,7 +204,7 @@ def _serve(
         rows = *answer.rows, ("anchored", "; ".join(each.text for each in found_at))
         answer, body["anchored"] = replace(answer, rows=rows), [each.to_json() for each in found_at]
     answer = serve_measured.told(answer, body, systems)
-    return finish(Result("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog), common)
+    return finish(Reply("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog), common)
 
 
 USABLE = 0.05

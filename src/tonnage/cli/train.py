@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from tonnage import units
-from tonnage.cli.common import COMMON, Common, Result, finish
+from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.reading import place_of
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from tonnage.cli.train_extras import Asked
@@ -148,7 +149,7 @@ def _train(inputs: dict[str, Any], on: tuple[str, ...], common: Common) -> int:
     return finish(result, common)
 
 
-def _single(job: TrainJob, asked: Asked, catalog: Any, rows: Any) -> Result:
+def _single(job: TrainJob, asked: Asked, catalog: Any, rows: Any) -> Reply:
     """One kind of accelerators: the plan, then what else was asked of it."""
     from tonnage import train as room
     from tonnage.cli import train_extras as extras
@@ -180,7 +181,7 @@ def _single(job: TrainJob, asked: Asked, catalog: Any, rows: Any) -> Result:
             sources += extra.sources
             answer = replace(answer, sentence=f"{answer.sentence} {extra.sentence}")
     answer = replace(answer, rows=(*answer.rows, *(row for part in more for row in part)))
-    return Result("train", asked.inputs, body, answer, plan.outcome, plan.evidence, tuple(sources), catalog)
+    return Reply("train", asked.inputs, body, answer, plan.outcome, plan.evidence, tuple(sources), catalog)
 
 
 def _fields(read: Reader, inputs: dict[str, Any], common: Common) -> dict[str, Any]:

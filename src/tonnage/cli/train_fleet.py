@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from tonnage import units
 from tonnage.cli import train_extras as extras
 from tonnage.cli import train_rows as rows
-from tonnage.cli.common import Result
 from tonnage.report.answer import Answer, Table
+from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tonnage.train import Mixed, TrainJob, TrainPlan
 
 
-def result(job: TrainJob, asked: Asked, catalog: Catalog) -> Result:
+def result(job: TrainJob, asked: Asked, catalog: Catalog) -> Reply:
     """Plan a run over all fleets together."""
     from tonnage import train as room
 
@@ -42,7 +42,7 @@ def result(job: TrainJob, asked: Asked, catalog: Catalog) -> Result:
         "alone": found.alone,
     }
     answer = _answer(job, asked, found, whole, parts)
-    return Result("train", asked.inputs, body, answer, whole.outcome, whole.evidence, sources, catalog)
+    return Reply("train", asked.inputs, body, answer, whole.outcome, whole.evidence, sources, catalog)
 
 
 def _parts(job: TrainJob, found: Mixed, prices: Sequence[float | None], whole: TrainPlan) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from tonnage.fleet.base_case import BaseCase
 from tonnage.fleet.causes import Activity, Cause, Lever
 from tonnage.fleet.readiness import Readiness
 from tonnage.fleet.speeds import PlannedSpeed
+from tonnage.values import Plain, decode, encode
 
 Date = datetime.date
 
@@ -223,7 +224,13 @@ class LaunchPlan:
             "trained_on": self.trained_on,
             "assumptions": list(self.assumptions),
             "doubt": list(self.doubts),
+            "plan": encode(self),
         }
+
+
+def from_json(body: Mapping[str, Plain]) -> LaunchPlan:
+    """The plan that an answer holds: `from_json(plan.to_json()) == plan`. Raises InputError for what is none."""
+    return decode(LaunchPlan, body.get("plan"))
 
 
 COVERS = "training of the models to come until the launch: failed attempts, all stages and rounds; service apart"

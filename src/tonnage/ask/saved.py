@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tonnage import files
-from tonnage.cli.common import SCHEMA
 from tonnage.errors import InputError, Problem
+from tonnage.provenance import SCHEMA
 
 
 def read_answer(path: Path) -> dict[str, Any]:
