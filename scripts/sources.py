@@ -42,6 +42,7 @@ in `NOTICE`.
 | from | licence | what is used |
 | --- | --- | --- |
 | Epoch AI, Machine Learning Hardware | CC-BY 4.0 | data sheets, release dates, some prices |
+| Epoch AI, Notable AI Models and AI Models | CC-BY 4.0 | training runs: accelerators, tokens, sizes, days |
 | InferenceX by SemiAnalysis | Apache-2.0 | peaks, links, cost of owning, power; measured serving results |
 | NVIDIA AIConfigurator (Dynamo) | Apache-2.0 | peaks and links of NVIDIA systems; measured sample of latencies |
 | Alibaba InferSim | Apache-2.0 | H20 and H800 as used inside Alibaba |
@@ -61,7 +62,7 @@ TABLE_TEXT = {
     "supply": "shipments, orders, stocks, plans",
     "fleets": "fleets as reported",
     "demand": "published days of service",
-    "training_runs": "public record of training runs, completed and not",
+    "training_runs": "public record of training runs: when announced, on which chip and stack, how they ended",
     "model_releases": "which model when",
     "api_prices": "prices per token",
     "market": "statements on the market",

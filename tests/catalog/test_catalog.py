@@ -40,7 +40,7 @@ def test_everything_that_was_collected_is_there(catalog: Catalog) -> None:
         "supply": 50,
         "fleets": 8,
         "demand": 15,
-        "training_runs": 25,
+        "training_runs": 1400,
         "model_releases": 26,
         "api_prices": 50,
         "market": 6,
