@@ -63,6 +63,7 @@ TABLE_TEXT = {
     "fleets": "fleets as reported",
     "demand": "published days of service",
     "training_runs": "public record of training runs: when announced, on which chip and stack, how they ended",
+    "launches": "what was said of a model's launch beforehand, and when it came",
     "model_releases": "which model when",
     "api_prices": "prices per token",
     "market": "statements on the market",

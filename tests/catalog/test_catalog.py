@@ -41,6 +41,7 @@ def test_everything_that_was_collected_is_there(catalog: Catalog) -> None:
         "fleets": 8,
         "demand": 15,
         "training_runs": 1400,
+        "launches": 500,
         "model_releases": 26,
         "api_prices": 50,
         "market": 6,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tonnage.catalog import names
 from tonnage.catalog.facts import Fact, Source
+from tonnage.catalog.launches import Launch, read_launch
 from tonnage.catalog.prices import Price, ranked
 from tonnage.catalog.runs import TrainingRun, read_run
 from tonnage.errors import InputError, MissingFact, Problem, nearest
@@ -22,6 +23,7 @@ TABLES = (
     "fleets",
     "demand",
     "training_runs",
+    "launches",
     "model_releases",
     "api_prices",
     "market",
@@ -197,6 +199,10 @@ class Catalog:
     def runs(self, as_of: Date | None = None) -> tuple[TrainingRun, ...]:
         """The same as values, each as it was known on `as_of`: before its outcome was known, it was running."""
         return tuple(read_run(record.id, record.facts) for record in self.training_runs(as_of=as_of))
+
+    def launches(self, as_of: Date | None = None) -> tuple[Launch, ...]:
+        """Launches of models with what had been said of their day, each as it was known on `as_of`."""
+        return tuple(read_launch(record.id, record.facts, as_of) for record in self.records("launches", as_of))
 
     def model_releases(self, as_of: Date | None = None) -> tuple[Record, ...]:
         """Which model was released when."""

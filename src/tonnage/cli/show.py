@@ -23,6 +23,7 @@ RECORDS = {
     "demand": "published days of service",
     "servers": "servers, racks and pods",
     "runs": "public record of training runs",
+    "launches": "launches of models, as said beforehand and as they came",
     "releases": "model releases",
     "api": "prices per token behind an API",
     "power": "prices of electricity",
@@ -76,8 +77,8 @@ def show(
     Parameters
     ----------
     what
-        chips, models, prices, rules, events, supply, demand, servers, runs, releases, api, power, fleets, market,
-        cutoffs, sources, or the name of a chip, model, rule, event, record, fact or source.
+        chips, models, prices, rules, events, supply, demand, servers, runs, launches, releases, api, power, fleets,
+        market, cutoffs, sources, or the name of a chip, model, rule, event, record, fact or source.
     place
         the place to look from, such as CN: its prices first, and what is lawful there.
     """
