@@ -48,6 +48,7 @@ in `NOTICE`.
 | Alibaba InferSim | Apache-2.0 | H20 and H800 as used inside Alibaba |
 | DeepSeek open-infra-index | CC0 1.0 | one day of service; cost accounting |
 | SkyPilot catalog | not verified | list prices of clouds |
+| gpu-price-index, gpu-price-feed, gpuhunt, GPU price tracker on GitHub | not verified | rents and prices by place |
 | simonw/llm-prices | no licence file | history of prices per token |
 | Azure public dataset | CC-BY 4.0 | arrivals of requests (Splitwise, ISCA 2024), for tests with traces |
 | Mooncake | Apache-2.0 | requests with prefix blocks (FAST 2025), for tests with traces |
@@ -57,7 +58,7 @@ in `NOTICE`.
 TABLE_TEXT = {
     "chips": "accelerators: dense rates, memory, links, NIC, power, dies, release",
     "servers": "nodes, racks, pods: which chip, how many, in what scale-up domain",
-    "prices": "rents by place, date and tenure; purchase; cost of owning; rate of exchange",
+    "prices": "rents by place, date and term; purchase; cost of owning; rate of exchange",
     "power_prices": "electricity",
     "supply": "shipments, orders, stocks, plans",
     "fleets": "fleets as reported",

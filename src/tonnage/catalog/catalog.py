@@ -160,7 +160,10 @@ class Catalog:
     def price(
         self, chip: str, place: str | None = None, date: Date | None = None, tenure: str | None = None
     ) -> tuple[Price, ...]:
-        """Rental prices of a chip known on `date`, best match first; empty when there is none (never 0)."""
+        """Rental prices of a chip known on `date`, best match first; empty when there is none (never 0).
+
+        tenure: the term that comes first; without one, what people rent by, on demand or by the month.
+        """
         rents = [fact for fact in self.tables["prices"] if fact.entity == chip and fact.attribute == "price.rental"]
         return ranked(rents, place, date, tenure)
 
