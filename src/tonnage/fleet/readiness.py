@@ -98,8 +98,8 @@ def record(catalog: Catalog, as_of: Date) -> tuple[Run, ...]:
 
 
 def _run(item: Record) -> Run:
-    """A run; where the record does not say, it was not the chip's maker's, the model was sparse, and it is attested by
-    a report if its facts are firm.
+    """A run; where the record does not say, it was not the chip's maker's and the model was sparse. Firm facts count
+    as attested by a report; what a lab or a vendor only says counts as the press does.
     """
     done = item["completed"]
     return Run(
@@ -108,11 +108,15 @@ def _run(item: Record) -> Run:
         chips=item["chips"].number if "chips" in item else None,
         by_maker="by_maker" in item and item["by_maker"].flag,
         sparse="sparse" not in item or item["sparse"].flag,
-        attested=item["attested"].text if "attested" in item else "report" if done.mark == "firm" else "press",
-        known_on=item.since or Date.min,
+        attested="report" if done.mark == "firm" or _reported(item) else "press",
+        known_on=done.since or Date.min,
         completed=done.flag,
         source=done.id,
     )
+
+
+def _reported(item: Record) -> bool:
+    return "attested" in item and item["attested"].text == "report"
 
 
 def readiness(chip: str, accelerators: float, sparse: bool, runs: Iterable[Run]) -> Readiness:
