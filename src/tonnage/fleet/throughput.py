@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tonnage.errors import MissingFact
 from tonnage.fleet.programme import Model, Programme, Stage
 from tonnage.fleet.uncertain import Z90
 
@@ -108,7 +109,10 @@ class Planned:
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
         key = ("serve", model.name, chip, largest)
         if key not in self.kept:
-            self.kept[key] = self._serve(model, chip, largest)
+            try:
+                self.kept[key] = self._serve(model, chip, largest)
+            except MissingFact as error:
+                self.kept[key] = impossible("serve", model.name, chip, largest, error.message)
         return self.kept[key]
 
     def _serve(self, model: Model, chip: str, largest: int) -> Speed:
@@ -147,7 +151,10 @@ class Planned:
         )
         if key not in self.kept:
             made = self._rl if stage.kind == "rl" else self._update
-            self.kept[key] = made(model, stage, chip, accelerators)
+            try:
+                self.kept[key] = made(model, stage, chip, accelerators)
+            except MissingFact as error:
+                self.kept[key] = impossible(stage.kind, model.name, chip, accelerators, error.message)
         return self.kept[key]
 
     def _update(self, model: Model, stage: Stage, chip: str, accelerators: int) -> Speed:

@@ -79,6 +79,9 @@ ENGINES = {
     )
 }
 
+USUAL = {"cann": "vllm-ascend", "xla": "vllm"}
+"""Engine of a software stack where none is named; SGLang on others, and where the stack is not known."""
+
 _ALIASES = {
     "sglang-ascend": "sglang",
     "vllm-tpu": "vllm",
@@ -93,10 +96,10 @@ _ALIASES = {
 }
 
 
-def engine(name: str | None, vendor: str = "NVIDIA") -> Engine:
-    """The engine of this name, or the usual one of a vendor's chips. Raises InputError for an unknown name."""
+def engine(name: str | None, stack: str | None = None) -> Engine:
+    """The engine of this name, or the usual one on a software stack. Raises InputError for an unknown name."""
     if name is None:
-        return ENGINES[{"Huawei": "vllm-ascend", "Google": "vllm"}.get(vendor, "sglang")]
+        return ENGINES[USUAL.get(stack or "", "sglang")]
     key = _ALIASES.get(name, name)
     if key not in ENGINES:
         known = (*ENGINES, *_ALIASES)

@@ -80,7 +80,7 @@ def _row(given: Setting, one: Instance, sides: tuple[int, int] = (0, 0), turns: 
 
 def _apart(given: Setting, one: Instance, sides: tuple[int, int], turns: int) -> str:
     """What vLLM's plugin needs besides; it takes one or two micro-batches (`--enable-dbo`)."""
-    connector = "CAMP2pAFDConnector" if given.service.die.vendor == "Huawei" else "P2pNcclAFDConnector"
+    connector = "CAMP2pAFDConnector" if given.service.die.stack == "cann" else "P2pNcclAFDConnector"
     fields = {"role": one.role, "connector": connector, "num_attention_ranks": sides[0], "num_ffn_ranks": sides[1]}
     return (" --enable-dbo" if turns == 2 else "") + " --additional-config " + _quoted({"afd": fields})
 
