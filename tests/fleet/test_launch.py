@@ -169,6 +169,9 @@ models:
     assert (speeds["moore"].rate, speeds["kunlun"].rate) == (0, 0)
     assert "no nic for mtt-s5000" in speeds["moore"].reason
     assert "no bandwidth for kunlun-p800" in speeds["kunlun"].reason
+    assert {speeds[lot].detail["missing_fact"] for lot in ("moore", "kunlun")} == {"nic", "bandwidth"}
+    doubts = launch(programme(text), catalog, 0, 20).doubts
+    assert sum("is left out" in line for line in doubts) == 2
 
 
 def test_every_run_of_the_record_has_a_source(catalog):

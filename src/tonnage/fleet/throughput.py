@@ -77,6 +77,11 @@ def impossible(use: str, model: str, chip: str, accelerators: int, reason: str) 
     return Speed(use, model, chip, accelerators, 0.0, 0.0, 0.0, reason=reason)
 
 
+def unknown(use: str, model: str, chip: str, accelerators: int, error: MissingFact) -> Speed:
+    """No speed, because the catalogue lacks a fact that one would need: it costs the lot, not the answer."""
+    return replace(impossible(use, model, chip, accelerators, error.message), detail={"missing_fact": error.attribute})
+
+
 class Planner(Protocol):
     """Where speeds come from."""
 
@@ -112,7 +117,7 @@ class Planned:
             try:
                 self.kept[key] = self._serve(model, chip, largest)
             except MissingFact as error:
-                self.kept[key] = impossible("serve", model.name, chip, largest, error.message)
+                self.kept[key] = unknown("serve", model.name, chip, largest, error)
         return self.kept[key]
 
     def _serve(self, model: Model, chip: str, largest: int) -> Speed:
@@ -154,7 +159,7 @@ class Planned:
             try:
                 self.kept[key] = made(model, stage, chip, accelerators)
             except MissingFact as error:
-                self.kept[key] = impossible(stage.kind, model.name, chip, accelerators, error.message)
+                self.kept[key] = unknown(stage.kind, model.name, chip, accelerators, error)
         return self.kept[key]
 
     def _update(self, model: Model, stage: Stage, chip: str, accelerators: int) -> Speed:

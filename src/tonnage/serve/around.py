@@ -73,7 +73,8 @@ def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[dict[str, Any]
     mode = chosen.mode if chosen.mode in ("aggregated", "disaggregated") else job.mode
     same = replace(job, mode=mode, chunk=None if chosen.chunk is None else int(chosen.chunk))
     changes: list[tuple[str, ServeJob]] = []
-    if job.kv is None and given.formats.kv == "bf16":
+    kept = job.engine is None or given.engine.caches is None or cache in given.engine.caches
+    if job.kv is None and given.formats.kv == "bf16" and kept:
         changes.append((f"--kv {cache}", replace(same, kv=cache)))
     if job.speculative is None and job.arch.mtp is not None and job.mode != "prefill":
         drafts = Speculation(1, ACCEPTANCE, source="arXiv 2412.19437, section 5.4.3")

@@ -193,14 +193,16 @@ def _batches(given: Setting, found: Candidates, fits: Array) -> Array:
 
 
 def options(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...] = (1,)) -> Candidates:
-    """Layouts that the engine can be told to run; all where what is fixed leaves none.
-
-    TensorRT-LLM gives each attention replica one rank, or has one replica (`enable_attention_dp`).
+    """Layouts that an engine asked for can be told to run; all where what is fixed leaves none. Raises InputError where
+    it runs none of those that are free.
     """
     found = joined(candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts), given.service.die)
-    if given.engine.name != "trtllm":
+    if given.job.engine is None:
         return found
-    good = np.broadcast_to((found.layout.tp == 1) | (found.layout.dp == 1), found.instances.shape)
+    good = np.broadcast_to(given.engine.runs(found.layout, given.formats.kv), found.instances.shape)
+    if not good.any() and not fixed:
+        why = given.engine.refuses(found.layout.at(0), given.formats.kv)
+        raise InputError(Problem(why or f"{given.engine.name} runs none of these layouts", "--engine"))
     return _at(found, np.flatnonzero(good)) if good.any() else found
 
 

@@ -239,25 +239,24 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
     traits = generation(chip)
     usual = traits.watts or (AMPERE if chip.power is None else chip.power / rate)
     watts = usual if chip.power is None else chip.power / rate
-    age = 0.0 if job.traits.tuned else max(job.newest - job.year, 0.0)
     return {
         "scarcity": usual / AMPERE,
         "capped": watts / usual,
-        "age": age,
+        "age": job.age,
         "tuned": float(job.traits.tuned),
         "lora": float(job.task == "lora"),
         "learned": job.unevenness,
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
-        "hides_gradients": float(job.year >= job.traits.gradients),
-        "hides_weights": float(job.year >= job.traits.weights),
+        "hides_gradients": float(job.traits.hides("gradients", job.when)),
+        "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
         "generation": float(job.generation if job.flash else 0),
         "foreign": float(not measured_maker(chip)),
         "hopper": float(traits.own_kernels),
-        "device": float(traits.device_shapes and job.year >= 2026.0),
+        "device": float(traits.device_shapes and job.has("shapes-on-the-device")),
         "stops": float(job.traits.stops),
         "again": job.traits.selective,
     }
