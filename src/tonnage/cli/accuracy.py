@@ -12,8 +12,7 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.truth.board import Board
-    from tonnage.truth.durations_board import Durations
-    from tonnage.truth.score import Prediction, Summary
+    from tonnage.truth.score import Summary
 
 NAMES = {
     "tokens_per_second_per_accelerator": "training rate",
@@ -46,81 +45,23 @@ def accuracy(
     """
     from tonnage.truth.evaluate import accuracy as measure
 
-    catalog = common.load_catalog()
-    if what == "durations":
-        return _durations(cases, everything, catalog, common)
-    board = measure(what, catalog, cases, everything)
     given = {"what": what, "cases": [str(path) for path in cases], "all": everything}
+    if what == "durations":
+        return _durations(given, cases, common)
+    catalog = common.load_catalog()
+    board = measure(what, catalog, cases, everything)
     body = board.to_json()
     return finish(Result("accuracy", given, body, _answer(board, body), catalog=catalog), common)
 
 
-def _durations(cases: tuple[Path, ...], everything: bool, catalog: Any, common: Common) -> int:
+def _durations(given: dict[str, Any], cases: tuple[Path, ...], common: Common) -> int:
     """Whole runs against steps with slip."""
+    from tonnage.report.durations import answer
     from tonnage.truth.durations_board import accuracy as measure
 
+    catalog = common.load_catalog()
     board = measure(catalog, cases)
-    body = board.to_json()
-    given = {"what": "durations", "cases": [str(path) for path in cases], "all": everything}
-    return finish(Result("accuracy", given, body, _run_answer(board, body), catalog=catalog), common)
-
-
-def _run_answer(board: Durations, body: dict[str, Any]) -> Answer:
-    from tonnage.truth.durations_board import summarised
-
-    if not board.rows and not board.floors:
-        return Answer(f"None of the cases can be predicted ({sum(board.skipped.values())} left out).")
-    tables = [_run_table(board)]
-    if board.rows:
-        cells = tuple(_run_cells(row, out) for row, out in zip(board.rows, board.left_out, strict=True))
-        header = ("run", "published", "predicted", "90 %", "ratio", "left out", "evidence")
-        tables.append(Table("accelerator-hours of whole runs", header, cells))
-    if board.skipped:
-        skipped = tuple((str(count), reason) for reason, count in board.skipped.most_common(SHOWN))
-        tables.append(Table("without a prediction", ("cases", "why"), skipped))
-    if not board.rows:
-        floors = f"{len(board.floors)} published times of steps, median / 90th percentile"
-        return Answer(f"Over {floors}, we miss by {_pair(summarised(board.floors))}.", tables=tuple(tables))
-    said = f"Over {len(board.rows)} published runs, median / 90th percentile, we miss the hours by "
-    said += f"{_pair(summarised(board.rows))}, with the source left out {_pair(summarised(board.left_out))}"
-    sentence = said + f" (steps alone {_pair(summarised(board.steps))}, null model {_pair(summarised(board.null))})."
-    return Answer(sentence, tables=tuple(tables), records=tuple(body["rows"]))
-
-
-def _run_table(board: Durations) -> Table:
-    """Each way of predicting: errors, ratio, coverage."""
-    from tonnage.truth.durations_board import median_ratio, summarised
-
-    ways = {
-        "steps and slip": board.rows,
-        "the same, source left out": board.left_out,
-        "steps with goodput, no slip": board.steps,
-        "null model": board.null,
-        "null model, source left out": board.null_left_out,
-        "steps, where no more is published": board.floors,
-    }
-    cells = []
-    for name, rows in ways.items():
-        if not rows:
-            continue
-        found, ratio = summarised(rows), median_ratio(rows)
-        cells.append((name, str(found.n), _pair(found), f"{ratio:.2f}", _signed(found.bias), _share(found.coverage_90)))
-    header = ("", "n", "median / 90th", "median ratio", "bias", "in interval")
-    return Table("errors, exp|ln(predicted/published)| - 1, one vote per source", header, tuple(cells))
-
-
-def _run_cells(row: Prediction, out: Prediction) -> tuple[str, ...]:
-    span = "-" if row.low is None or row.high is None else f"{_hours(row.low)} to {_hours(row.high)}"
-    ratios = (f"{one.predicted / one.published:.2f}" for one in (row, out))
-    return (row.id, _hours(row.published), _hours(row.predicted), span, *ratios, row.evidence or "-")
-
-
-def _hours(value: float) -> str:
-    """Accelerator-hours to three digits."""
-    for scale, unit in ((1e6, "M"), (1e3, "k")):
-        if value >= scale:
-            return f"{value / scale:.3g}{unit}"
-    return f"{value:.3g}"
+    return finish(Result("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)
 
 
 def _answer(board: Board, body: dict[str, Any]) -> Answer:
