@@ -34,11 +34,11 @@ def test_a_thorough_search_tries_more_points_than_aiconfigurator_and_counts_each
     started = time.process_time()
     found = plan(job(), System(H200, 32))
     seconds = time.process_time() - started
-    kinds = found.search["kinds"]
-    assert found.search["candidates"] == sum(kinds.values()) > 159_600
+    kinds = found.search.kinds
+    assert found.search.candidates == sum(kinds.values()) > 159_600
     assert set(kinds) == {"aggregated", "prefill", "decode", "pairs"}
     assert kinds["aggregated"] > 20_000
-    assert found.search["candidates"] > found.search["feasible"] > 0
+    assert found.search.candidates > found.search.feasible > 0
     assert seconds < 5
 
 
@@ -117,4 +117,4 @@ def test_the_engines_chunk_is_kept_unless_another_is_clearly_better() -> None:
 def test_smaller_chunks_leave_more_room_and_are_what_was_asked() -> None:
     small, large = (plan(job(chunk=chunk, mode="aggregated", ttft=None), System(H200, 16)) for chunk in (1024, 32768))
     assert small.chunk == 1024 and large.chunk == 32768
-    assert small.memory["activations"] < large.memory["activations"]
+    assert small.memory.activations < large.memory.activations

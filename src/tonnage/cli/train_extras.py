@@ -370,7 +370,9 @@ def rounds(
             "update_layout": trained.to_json()["layout"],
             "rollout_layout": served.layout_text,
             "rollout_engine": served.engine,
-            "rollout_tokens_per_second_per_accelerator": served.output_tokens_per_second_per_accelerator,
+            "rollout_tokens_per_second_per_accelerator": None
+            if served.output_rate is None
+            else served.output_rate.value,
             "rollout_chip": pool.accelerator.name,
             "rollout_count": pool.count,
         }
@@ -418,9 +420,8 @@ def _round(
 
     tokens = float(job.global_batch) * want.length
     rate = (served.requests_per_second or 0.0) * want.length
-    middle = served.output_tokens_per_second_per_accelerator or 1.0
-    fast = (served.output_tokens_per_second_per_accelerator_high or middle) / middle
-    slow = (served.output_tokens_per_second_per_accelerator_low or middle) / middle
+    made = served.output_rate
+    slow, fast = (1.0, 1.0) if made is None else (made.low / made.value, made.high / made.value)
 
     def one(generates: float, step: float) -> Round:
         made = replace(

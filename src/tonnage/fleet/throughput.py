@@ -223,17 +223,13 @@ def _served(use: str, model: str, chip: str, size: int, found: Any) -> Speed:
         speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
         return replace(speed, detail=_missed(found.outcome))
     rate = found.requests_per_second / found.accelerators
-    tokens = found.output_tokens_per_second_per_accelerator
-    ends = (
-        found.output_tokens_per_second_per_accelerator_low,
-        found.output_tokens_per_second_per_accelerator_high,
-    )
-    low, high = (rate * end / tokens if tokens and end else rate for end in ends)
+    made = found.output_rate
+    low, high = (rate, rate) if made is None else (rate * end / made.value for end in (made.low, made.high))
     detail = {
-        "ttft": found.ttft,
-        "tpot": found.tpot,
-        "output_tokens_per_second": tokens,
-        "input_tokens_per_second": found.input_tokens_per_second_per_accelerator,
+        "ttft": found.ttft and found.ttft.value,
+        "tpot": found.tpot and found.tpot.value,
+        "output_tokens_per_second": made and made.value,
+        "input_tokens_per_second": found.input_rate,
         "mode": found.mode,
         "engine": found.engine,
     }

@@ -15,7 +15,8 @@ from tonnage.serve.job import ServeJob
 from tonnage.serve.memory import sequence_bytes
 from tonnage.serve.pairs import FULL
 from tonnage.serve.plan import answer
-from tonnage.serve.result import ServePlan
+from tonnage.serve.question import asked_of
+from tonnage.serve.result import SearchCounts, ServePlan, ServeQuestion
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.tuning import Constants
 from tonnage.system import System
@@ -63,9 +64,11 @@ def across(
     if found is None or (asked is not None and found[1] < asked * (1 - 1e-9)):
         return None
     index, rate, ttft = found
-    counted = {"candidates": grid.candidates + later.candidates, "feasible": int(feasible(second, later).sum())}
-    ahead_plan = answer(first, (grid,), grid.at(index), {**counted, "seconds": 0.0, "kinds": {}})
-    behind_plan = answer(second, (later,), behind, {**counted, "seconds": 0.0, "kinds": {}})
+    counted = SearchCounts(grid.candidates + later.candidates, int(feasible(second, later).sum()))
+    ahead_plan, behind_plan = (
+        answer(ServeQuestion(own.job, (asked_of(own.job, own.system, own.fitted),)), own, (points,), point, counted)
+        for own, points, point in ((first, grid, grid.at(index)), (second, later, behind))
+    )
     return Across(ahead_plan, behind_plan, rate, ttft)
 
 

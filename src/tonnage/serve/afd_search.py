@@ -27,6 +27,7 @@ from tonnage.serve.afd import (
 )
 from tonnage.serve.candidates import LARGEST, experts, tensor_degrees
 from tonnage.serve.memory import Memory, activation_bytes
+from tonnage.serve.result import MemoryUse
 from tonnage.serve.search import BATCHES, Grid, Setting, held
 
 Array = NDArray[np.float64]
@@ -111,8 +112,8 @@ def one(given: Setting, chosen: Grid) -> tuple[Turn, AfdPoint]:
     return once, point(given.service, given.traffic, once, micro, m)
 
 
-def ffn_memory(given: Setting, chosen: Grid) -> dict[str, float]:
-    """Memory of an accelerator with FFN ranks [byte]."""
+def ffn_memory(given: Setting, chosen: Grid) -> MemoryUse:
+    """Memory of an accelerator with FFN ranks."""
     assert chosen.ffn is not None
     feed = given.partner or given
     sides = Sides(chosen.layout, chosen.ffn)
@@ -121,11 +122,14 @@ def ffn_memory(given: Setting, chosen: Grid) -> dict[str, float]:
     room = held(feed, Layout(tp=1), decoding=False)
     left = float(np.ravel(ffn_room(feed, sides, given.traffic, np.asarray([float(chosen.running)])))[0])
     buffers = float(room.buffers)
-    activations = float(room.usable) - left - weights - buffers
-    rows = {"weights": weights, "kv_cache": 0.0, "activations": activations, "buffers": buffers}
-    rows["total"] = sum(rows.values())
-    rows |= {"capacity": room.labelled, "reported": room.capacity}
-    return {name: value * feed.dies for name, value in rows.items()}
+    return MemoryUse(
+        weights=weights * feed.dies,
+        kv_cache=0.0,
+        activations=(float(room.usable) - left - weights - buffers) * feed.dies,
+        buffers=buffers * feed.dies,
+        capacity=room.labelled * feed.dies,
+        reported=room.capacity * feed.dies,
+    )
 
 
 def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> Units:
@@ -148,7 +152,7 @@ def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> U
     if not rows:
         wanted = ",".join(f"{name}{value}" for name, value in (fixed | ffn_fixed).items()) or "attention and FFN apart"
         message = f'no unit of attention and FFN ranks of this model on {given.ranks} ranks agrees with "{wanted}"'
-        raise InputError(Problem(message, "--layout"))
+        raise InputError(Problem(message, path="layout"))
     tp, dp, cut, group, ep, etp, copies = np.array(rows, dtype=np.int64).T
     one = np.ones_like(tp)
     attention = Layout(tp=tp, dp=dp, ep=one, etp=one, pp=one, cp=one)

@@ -73,11 +73,11 @@ def anchored(points: Sequence[Measured], fitted: Constants | None = None, like: 
                     counts.append(count)
                     break
         if not logs:
-            raise InputError(Problem("no point has a tpot, a rate or a ttft that can be predicted", "--anchor"))
+            raise InputError(Problem("no point has a tpot, a rate or a ttft that can be predicted", path="anchor"))
         factor *= float(np.exp(_median(np.array(logs), np.array(counts))))
         if not 1 / LARGEST <= factor <= LARGEST:
             raise InputError(
-                Problem(f"the measured times are {factor:.2g} times the predicted ones: another set-up", "--anchor")
+                Problem(f"the measured times are {factor:.2g} times the predicted ones: another set-up", path="anchor")
             )
     return replace(_scaled(base, factor), spread=base.spread.get("anchored", base.spread))
 

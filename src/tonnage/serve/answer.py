@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tonnage.layout import Layout
 from tonnage.model.operators import Numbers
 from tonnage.serve import afd_search
 from tonnage.serve.afd import AfdPoint, Turn
 from tonnage.serve.memory import Memory
 from tonnage.serve.points import decode_only, prefill_only
+from tonnage.serve.result import MemoryUse
 from tonnage.serve.search import Grid, Setting, decoding_room, evaluate, held
 from tonnage.serve.step import Parts
 from tonnage.serve.tuning import Tuning
@@ -43,14 +43,6 @@ class Speeds:
 
 LATE = (0.5, 0.9, 0.99)
 """Shares of requests whose times to the first token are told."""
-
-
-def describe(layout: Layout, instances: float) -> dict[str, int]:
-    """A layout as numbers, with how many instances there are."""
-    held = {name: int(getattr(layout, name)) for name in ("tp", "pp", "dp", "ep", "etp")}
-    if int(layout.cp) > 1:
-        held["cp"] = int(layout.cp)
-    return held | {"replicas": int(instances)}
 
 
 def speeds(given: Setting, point: Grid) -> Speeds:
@@ -126,20 +118,17 @@ def _used(given: Setting, point: Grid) -> float:
     return ranks * float(point.instances)
 
 
-def memory_of(given: Setting, point: Grid) -> dict[str, float]:
-    """Memory per accelerator with the sequences that run [byte]."""
+def memory_of(given: Setting, point: Grid) -> MemoryUse:
+    """Memory per accelerator with the sequences that run."""
     room = _room(given, point)
-    running = float(point.running)
-    used = float(np.ravel(room.sequence)[0]) * running
-    rows = {
-        "weights": float(np.ravel(room.weights)[0]),
-        "kv_cache": used,
-        "activations": float(np.ravel(room.activations)[0]),
-        "buffers": float(np.ravel(room.buffers)[0]),
-    }
-    rows["total"] = sum(rows.values())
-    rows |= {"capacity": room.labelled, "reported": room.capacity}
-    return {name: value * given.dies for name, value in rows.items()}
+    return MemoryUse(
+        weights=_number(room.weights) * given.dies,
+        kv_cache=_number(room.sequence) * float(point.running) * given.dies,
+        activations=_number(room.activations) * given.dies,
+        buffers=_number(room.buffers) * given.dies,
+        capacity=room.labelled * given.dies,
+        reported=room.capacity * given.dies,
+    )
 
 
 def _room(given: Setting, point: Grid) -> Memory:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from tonnage.serve import search
 from tonnage.serve.choice import choose
 from tonnage.serve.job import ACCEPTANCE, ServeJob, Speculation
+from tonnage.serve.result import ServeVariant
 from tonnage.serve.search import Grid, Setting
 from tonnage.system import System
 
@@ -62,26 +62,26 @@ def fewest(given: Setting, grids: Grids) -> int | None:
     return count
 
 
-def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[dict[str, Any], ...]:
+def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[ServeVariant, ...]:
     """What the same layouts would do with a narrower cache, and with drafts of the model's own layers, where the job
-    leaves these open: flag, requests/s, tpot. They are shown, never chosen: the one changes what users get, the other
+    leaves these open. They are shown, never chosen: the one changes what users get, the other
     rests on an acceptance that nobody measured here.
     """
     job = given.job
     narrow = "int8" if given.service.die.vendor == "Huawei" else "fp8"
     mode = chosen.mode if chosen.mode in ("aggregated", "disaggregated") else job.mode
     same = replace(job, mode=mode, chunk=None if chosen.chunk is None else int(chosen.chunk))
-    changes: list[tuple[str, ServeJob]] = []
+    changes: list[tuple[str, str, ServeJob]] = []
     if job.kv is None and given.formats.kv == "bf16":
-        changes.append((f"--kv {narrow}", replace(same, kv=narrow)))
+        changes.append(("kv", narrow, replace(same, kv=narrow)))
     if job.speculative is None and job.arch.mtp is not None and job.mode != "prefill":
         drafts = Speculation(1, ACCEPTANCE, source="arXiv 2412.19437, section 5.4.3")
-        changes.append((f"--speculate 1@{ACCEPTANCE:g}", replace(same, speculative=drafts)))
+        changes.append(("speculate", f"1@{ACCEPTANCE:g}", replace(same, speculative=drafts)))
     rows = []
-    for flag, changed in changes:
+    for name, value, changed in changes:
         found = best_of(changed, given, given.system.count, grids)
         if found is not None:
             tpot = None if np.isnan(found.tpot) or job.osl < 2 else float(found.tpot)
             rate = float(found.rate) if job.rate is None else min(float(found.rate), job.rate)
-            rows.append({"change": flag, "requests_per_second": rate, "tpot": tpot})
+            rows.append(ServeVariant(name, value, rate, tpot))
     return tuple(rows)

@@ -71,7 +71,7 @@ def candidates(
     rows = {row for cp in contexts for row in _rows(arch, die, ranks, fixed, cp)}
     if not rows:
         wanted = ",".join(f"{name}{value}" for name, value in fixed.items())
-        raise InputError(Problem(f'no layout of this model on {ranks} ranks agrees with "{wanted}"', "--layout"))
+        raise InputError(Problem(f'no layout of this model on {ranks} ranks agrees with "{wanted}"', path="layout"))
     ordered = np.array(sorted(rows), dtype=np.int64)
     tp, pp, dp, ep, etp, cp = ordered.T
     copies = np.floor(ranks / (tp * pp * dp * cp)).astype(float)
@@ -112,7 +112,7 @@ def tensor_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapp
     many = heads(arch)
     if "tp" in fixed:
         if many % fixed["tp"]:
-            raise InputError(Problem(f"tp{fixed['tp']} does not divide the {many} attention heads", "--layout"))
+            raise InputError(Problem(f"tp{fixed['tp']} does not divide the {many} attention heads", path="layout"))
         return [fixed["tp"]]
     most = min(die.domain, ranks, many, 64)
     return [1 << i for i in range(most.bit_length()) if 1 << i <= most and many % (1 << i) == 0]

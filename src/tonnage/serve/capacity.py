@@ -4,57 +4,132 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tonnage import __version__, values
 from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
-from tonnage.layout import Layout, show_layout
+from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
+from tonnage.provenance import Provenance
 from tonnage.serve.candidates import Candidates, candidates
 from tonnage.serve.engines import Engine, engine
 from tonnage.serve.memory import STATE_ELEMENT, Memory, memory, sequence_bytes
+from tonnage.serve.pools import PoolLayout
 from tonnage.serve.precision import Formats, formats
+from tonnage.serve.result import FORMS, Body, MemoryUse, ServedFormats
 from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
+from tonnage.values import Plain
 
 CONTEXT = 8192.0
 """Tokens of a sequence that `max_batch` is counted at, unless another context is asked for."""
 
 
 @dataclass(frozen=True)
-class FitPlan:
-    """Whether and how a model fits. Memory figures are per accelerator [byte]."""
+class FitQuestion:
+    """All that a plan follows from: the arguments of `fit`. layout: what is fixed of it."""
 
+    arch: Architecture
+    system: System
+    weights: str | None = None
+    kv: str | None = None
+    layout: Mapping[str, int] | None = None
+    context: float = CONTEXT
+    engine: Engine | str | None = None
+    memory_share: float | None = None
+    chunk: int | None = None
+    running: int | None = None
+
+
+@dataclass(frozen=True)
+class FitCache:
+    """Cache of one sequence in the layers of one kind [byte]: keys and values, and recurrent state."""
+
+    kind: str
+    layers: int
+    kv_bytes: float
+    state_bytes: float
+
+    def to_json(self) -> Body:
+        """The fields."""
+        return {"kind": self.kind, "layers": self.layers, "kv_bytes": self.kv_bytes, "state_bytes": self.state_bytes}
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """Whether and how a model fits: the answer to `question`.
+
+    pool: its layout; memory: of an accelerator; max_context: longest single sequence [tokens]; max_batch: sequences of
+    `context` tokens at once over all accelerators; cached_tokens: over all accelerators; cache: of one such sequence.
+    """
+
+    question: FitQuestion
     outcome: Outcome
-    layout: dict[str, int]
-    layout_text: str
-    weights: str
-    kv: str
-    why: str
+    pool: PoolLayout
+    formats: ServedFormats
     engine: str
-    memory: dict[str, float]
+    memory: MemoryUse
     max_context: int
     max_batch: int
     context: float
     cached_tokens: float
     kv_bytes_per_token: float
-    cache: tuple[dict[str, Any], ...]
+    cache: tuple[FitCache, ...]
     params: int
     mtp_params: int
     active_params: int
     accelerators: int
-    evidence: str = "analytic"
-    sources: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    provenance: Provenance = Provenance()
 
-    def to_json(self) -> dict[str, Any]:
-        """Keys of the interface, base units."""
-        held = dict(self.__dict__)
-        for name in ("outcome", "sources", "evidence"):
-            held.pop(name)
-        return held | {"cache": list(self.cache), "notes": list(self.notes)}
+    @property
+    def layout_text(self) -> str:
+        """The layout in words."""
+        return self.pool.text
+
+    def to_json(self) -> Body:
+        """Keys of the interface, base units, and under `plan` the whole plan to be read again."""
+        named = ("max_context", "max_batch", "context", "cached_tokens", "kv_bytes_per_token")
+        counted = ("params", "mtp_params", "active_params", "accelerators")
+        layout: Body = {**self.pool.to_json()}
+        return {
+            "layout": layout,
+            "layout_text": self.pool.text,
+            **{name: getattr(self.formats, name) for name in ("weights", "kv", "why")},
+            "engine": self.engine,
+            "memory": self.memory.to_json(),
+            **{name: getattr(self, name) for name in named},
+            "cache": [row.to_json() for row in self.cache],
+            **{name: getattr(self, name) for name in counted},
+            "notes": [],
+            "plan": values.encode(self, FORMS),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Plain]) -> FitPlan:
+        """The plan that `to_json` wrote. Raises `InputError` with the path of what does not fit."""
+        return values.decode(cls, body.get("plan"), FORMS)
+
+
+def fit_again(plan: FitPlan) -> FitPlan:
+    """The plan made once more from its question; its catalogue and seed stay."""
+    q = plan.question
+    made = fit(
+        q.arch,
+        q.system,
+        q.weights,
+        q.kv,
+        q.layout,
+        context=q.context,
+        engine_name=q.engine,
+        memory_share=q.memory_share,
+        chunk=q.chunk,
+        running=q.running,
+    )
+    known = plan.provenance
+    return replace(made, provenance=replace(made.provenance, catalog=known.catalog, seed=known.seed))
 
 
 def fit(
@@ -65,7 +140,7 @@ def fit(
     fixed: Mapping[str, int] | None = None,
     *,
     context: float | None = None,
-    engine_name: str | Engine | None = None,
+    engine_name: Engine | str | None = None,
     memory_share: float | None = None,
     chunk: int | None = None,
     running: int | None = None,
@@ -82,12 +157,13 @@ def fit(
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
     asked = float(context or CONTEXT)
+    question = FitQuestion(arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running)
     chosen = replace(chosen, chunk=chunk or chosen.chunk)
     if running is not None:
         chosen = replace(chosen, running=running, few=None)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
-    plan = _plan(arch, system, how, chosen, found, held, best, asked)
+    plan = _plan(question, how, chosen, found, held, best)
     if plan.outcome.feasible:
         return plan
     count = None if fixed else _fewest(arch, system, how, chosen, asked, memory_share)
@@ -146,61 +222,48 @@ def _best(arch: Architecture, how: Formats, found: Candidates, held: Memory) -> 
     return int(fits[0]) if fits else int(np.argmax(pool))
 
 
-def _plan(
-    arch: Architecture,
-    system: System,
-    how: Formats,
-    chosen: Engine,
-    found: Candidates,
-    held: Memory,
-    best: int,
-    context: float,
-) -> FitPlan:
-    dies = system.accelerator.dies
-    layout = found.layout.at(best)
-    pool = float(np.broadcast_to(held.pool, found.instances.shape)[best])
-    weights = float(np.broadcast_to(held.weights, found.instances.shape)[best])
-    activations = float(np.broadcast_to(held.activations, found.instances.shape)[best])
-    buffers = float(np.broadcast_to(held.buffers, found.instances.shape)[best])
-    counted = params(arch)
-    instances = float(found.instances[best])
-    one = float(sequence_bytes(arch, how.kv, layout, context, chosen.block))
-    per_rank = pool / one
+def _plan(question: FitQuestion, how: Formats, chosen: Engine, found: Candidates, held: Memory, best: int) -> FitPlan:
+    arch, system, context = question.arch, question.system, question.context
+    layout, instances = found.layout.at(best), float(found.instances[best])
+    pool, weights, activations, buffers = (
+        float(np.broadcast_to(each, found.instances.shape)[best])
+        for each in (held.pool, held.weights, held.activations, held.buffers)
+    )
     longest = _longest(arch, how, layout, chosen, pool)
     if arch.context:
         longest = min(longest, arch.context)
-    figures = {
-        "weights": weights * dies,
-        "kv_cache": max(pool, 0.0) * dies,
-        "activations": activations * dies,
-        "buffers": buffers * dies,
-        "total": (weights + activations + buffers + max(pool, 0.0)) * dies,
-        "capacity": held.labelled * dies,
-        "reported": held.capacity * dies,
-    }
+    dies = system.accelerator.dies
+    figures = MemoryUse(
+        weights * dies,
+        max(pool, 0.0) * dies,
+        activations * dies,
+        buffers * dies,
+        held.labelled * dies,
+        held.capacity * dies,
+    )
     outcome = FEASIBLE if longest >= 1 else infeasible(_lack(arch, system, how, figures, -pool * dies))
-    fits = outcome.feasible
+    fits, counted = outcome.feasible, params(arch)
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
+    per_rank = pool / float(sequence_bytes(arch, how.kv, layout, context, chosen.block))
+    cached = max(pool, 0.0) / float(_token_bytes(arch, how, layout)) * float(layout.dp) * instances
     return FitPlan(
+        question=question,
         outcome=outcome,
-        layout=_fields(layout, instances),
-        layout_text=show_serving(layout, instances),
-        weights=how.weights,
-        kv=how.kv,
-        why=how.why,
+        pool=PoolLayout(layout, int(instances)),
+        formats=ServedFormats(how.weights, how.kv, how.why),
         engine=chosen.name,
         memory=figures,
         max_context=int(longest) if fits else 0,
         max_batch=int(math.floor(per_rank) * layout.dp * instances) if fits else 0,
         context=context,
-        cached_tokens=max(pool, 0.0) / float(_token_bytes(arch, how, layout)) * float(layout.dp) * instances,
+        cached_tokens=cached,
         kv_bytes_per_token=_spread(arch, how) or token,
         cache=_cache(arch, how, context),
-        params=counted.total,
-        mtp_params=counted.mtp,
-        active_params=counted.active,
+        params=int(counted.total),
+        mtp_params=int(counted.mtp),
+        active_params=int(counted.active),
         accelerators=system.count,
-        sources=(*system.accelerator.facts,),
+        provenance=Provenance(system.accelerator.facts, version=__version__),
     )
 
 
@@ -222,41 +285,24 @@ def _longest(arch: Architecture, how: Formats, layout: Layout, chosen: Engine, p
     return low
 
 
-def _cache(arch: Architecture, how: Formats, context: float) -> tuple[dict[str, Any], ...]:
+def _cache(arch: Architecture, how: Formats, context: float) -> tuple[FitCache, ...]:
     element = format_of(how.kv).element
     return tuple(
-        {
-            "kind": row.kind,
-            "layers": row.layers,
-            "kv_bytes": row.kv_bytes * row.layers,
-            "state_bytes": row.state * row.layers * STATE_ELEMENT,
-        }
+        FitCache(row.kind, row.layers, float(row.kv_bytes * row.layers), float(row.state * row.layers * STATE_ELEMENT))
         for row in cache_table(arch, context, element)
     )
 
 
-def _lack(arch: Architecture, system: System, how: Formats, figures: Mapping[str, float], lacking: float) -> Bind:
+def _lack(arch: Architecture, system: System, how: Formats, figures: MemoryUse, lacking: float) -> Bind:
     """What is missing, and a narrower format that would do."""
     title = system.accelerator.title
     text = (
-        f"{arch.title} in {how.weights} needs {show_memory(figures['total'])} on each {title}, "
+        f"{arch.title} in {how.weights} needs {show_memory(figures.total)} on each {title}, "
         f"{show_memory(max(lacking, 0.0))} more than an engine may use"
     )
-    room = figures["reported"] * 0.9 - figures["buffers"] - figures["activations"]
+    room = figures.reported * 0.9 - figures.buffers - figures.activations
     halved = next((name for name in ("fp8", "int8") if name in system.accelerator.rates), "w4a16")
     narrower = {"bf16": halved, "fp16": halved, "fp8": "w4a16", "int8": "w4a16"}.get(how.weights)
-    if narrower and figures["weights"] / (1.9 if narrower == "w4a16" else 2) < room:
+    if narrower and figures.weights / (1.9 if narrower == "w4a16" else 2) < room:
         return Bind("memory", text, max(lacking, 0.0), f"--weights {narrower}")
     return Bind("memory", text, max(lacking, 0.0))
-
-
-def _fields(layout: Layout, instances: float) -> dict[str, int]:
-    held = {name: int(getattr(layout, name)) for name in ("tp", "pp", "dp", "ep", "etp")}
-    return held | {"replicas": int(instances)}
-
-
-def show_serving(layout: Layout, instances: float) -> str:
-    """`tp8,dp1` with what differs from one, and how many copies: `tp1,dp16,ep16 x 2`."""
-    text = show_layout(layout).split(",zero")[0]
-    pieces = [text, *(f"{n}{getattr(layout, n)}" for n in ("etp",) if getattr(layout, n) != 1 and n not in text)]
-    return ",".join(pieces) + (f" x {int(instances)}" if instances > 1 else "")

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tonnage.serve import search
-from tonnage.serve.capacity import show_serving
+from tonnage.serve.pools import show_serving
+from tonnage.serve.result import PointRow
 from tonnage.serve.search import Grid, Setting
 
 KEPT = 5
@@ -83,21 +84,26 @@ def merit_of(given: Setting, grid: Grid) -> Any:
     return grid.rate * (1 - small)
 
 
-def row_of(given: Setting, point: Grid) -> dict[str, Any]:
+def row_of(given: Setting, point: Grid) -> PointRow:
     """One point in a table: layout, batch, speed."""
-    job, count = given.job, float(given.accelerators)
     ahead = None if point.ahead is None else show_serving(point.ahead, float(point.ahead_instances))
-    return {
-        "mode": point.mode,
-        "layout": show_point(point),
-        "prefill_layout": ahead,
-        "running_per_replica": float(point.running),
-        "tpot": float(point.tpot),
-        "ttft": float(point.ttft),
-        "requests_per_second": float(point.rate),
-        "output_tokens_per_second_per_accelerator": float(point.rate * float(job.osl) / count),
-        "tokens_per_second_per_user": float(1.0 / point.tpot),
-    }
+    tpot, requests = known(point.tpot), float(point.rate)
+    return PointRow(
+        mode=point.mode,
+        layout=show_point(point),
+        prefill_layout=ahead,
+        running=float(point.running),
+        tpot=tpot,
+        ttft=known(point.ttft),
+        requests=requests,
+        output=requests * float(given.job.osl) / float(given.accelerators),
+        user=None if tpot is None else 1.0 / tpot,
+    )
+
+
+def known(value: Any) -> float | None:
+    """One number, or None where there is none."""
+    return float(value) if np.isfinite(value) else None
 
 
 def show_point(point: Grid) -> str:
@@ -111,7 +117,7 @@ def show_point(point: Grid) -> str:
     return f"attention {own} + FFN {ffn}, {turns}"
 
 
-def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any], ...]:
+def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[PointRow, ...]:
     """Points that fit in memory and that no other beats in both throughput and speed per user; at most 40."""
     rows: list[tuple[float, float, Grid, int]] = []
     for grid in grids:
@@ -129,7 +135,7 @@ def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[dict[str, Any]
     return tuple(row_of(given, rows[i][2].at(rows[i][3])) for i in shown)
 
 
-def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple[dict[str, Any], ...]:
+def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple[PointRow, ...]:
     """The best point of each other layout that keeps the limits, best first."""
     rows: list[tuple[float, Grid]] = []
     for grid in grids:

@@ -101,5 +101,5 @@ def engine(name: str | None, vendor: str = "NVIDIA") -> Engine:
     if key not in ENGINES:
         known = (*ENGINES, *_ALIASES)
         message = f'no engine named "{name}"; known: {", ".join(ENGINES)}'
-        raise InputError(Problem(message, "--engine", "", nearest(name, known)))
+        raise InputError(Problem(message, "", "engine", nearest(name, known)))
     return ENGINES[key]

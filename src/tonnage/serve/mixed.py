@@ -6,14 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
+from tonnage.interval import within
 from tonnage.serve.across import across
 from tonnage.serve.cost import day, input_costs, per_million
-from tonnage.serve.job import Power, Price, ServeJob
-from tonnage.serve.plan import ServePlan, plan
+from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
+from tonnage.serve.plan import plan
 from tonnage.serve.points import Traffic
+from tonnage.serve.question import asked_of, provenance
+from tonnage.serve.result import Bill, FleetShare, SearchCounts, ServePlan, ServeQuestion
 from tonnage.serve.tuning import Constants
 from tonnage.system import System
 
@@ -30,44 +33,56 @@ def plan_mixed(
     """
     began = time.perf_counter()
     levels = list(fitted or [None] * len(systems))
+    fleets = tuple(asked_of(*each) for each in zip(jobs, systems, levels, strict=True))
+    question = ServeQuestion(jobs[0], fleets)
     if jobs[0].apart:
-        return _attention_and_ffn(jobs, systems, levels)
+        return _attention_and_ffn(question, jobs, systems, levels)
     free = [plan(replace(job, rate=None), one, fitted=own) for job, one, own in zip(jobs, systems, levels, strict=True)]
-    found = [] if jobs[0].mode == "disaggregated" else [_beside(jobs, systems, levels, free)]
+    beside = _beside(question, jobs, systems, levels, free)
+    found = [] if jobs[0].mode == "disaggregated" else [beside]
     if jobs[0].mode in ("auto", "disaggregated") and jobs[0].concurrency is None and jobs[0].batch is None:
         pairs = permutations(range(len(systems)), 2)
-        found += [_split(jobs, systems, levels, free, first, second) for first, second in pairs]
+        found += [_split(question, jobs, systems, levels, free, first, second) for first, second in pairs]
     if jobs[0].mode == "disaggregated":
-        found.append(_beside(jobs, systems, levels, free))
+        found.append(beside)
     good = [one for one in found if one is not None]
     if not good:
-        return _refused(jobs[0], systems, free)
+        return _refused(question, free)
     best = max(good, key=lambda one: _merit(jobs[0], one))
-    counted = {name: sum(one.search[name] for one in free) for name in ("candidates", "feasible")}
-    return replace(best, search={**counted, "seconds": time.perf_counter() - began})
+    tried, kept = sum(one.search.candidates for one in free), sum(one.search.feasible for one in free)
+    return replace(best, search=SearchCounts(tried, kept, seconds=time.perf_counter() - began))
 
 
 def _merit(job: ServeJob, one: ServePlan) -> float:
     """Throughput; with a rate to carry, speed per user."""
-    return -(one.tpot or 0.0) if job.rate is not None else one.requests_per_second or 0.0
+    if job.rate is not None:
+        return 0.0 if one.tpot is None else -one.tpot.value
+    return one.requests_per_second or 0.0
 
 
-def _refused(job: ServeJob, systems: Sequence[System], free: Sequence[ServePlan]) -> ServePlan:
+def _refused(question: ServeQuestion, free: Sequence[ServePlan]) -> ServePlan:
     """What binds each fleet; the nearest service level and its lift are those of the fleet that is nearest to it."""
-    served = [one.requests_per_second or 0.0 for one in free]
+    job, served = question.job, [one.requests_per_second or 0.0 for one in free]
     if job.rate is not None and any(served):
-        text = f"at most {sum(served):.3g} requests/s can be served by all fleets within the other limits"
-        bind = Bind(
-            "rate", f"{text}, {job.rate:g} are asked for", job.rate / sum(served), f"--rate {sum(served):.3g}/s"
-        )
-        return replace(free[served.index(max(served))], outcome=infeasible(bind), layout=None, launch=(), variants=())
+        most = sum(served)
+        text = f"at most {most:.3g} requests/s can be served by all fleets within the other limits"
+        bind = Bind("rate", f"{text}, {job.rate:g} are asked for", job.rate / most, f"--rate {most:.3g}/s")
+        best = free[served.index(max(served))]
+        best = replace(best, outcome=infeasible(bind), pool=None, instances=(), variants=())
+        return _of_all(question, best)
     order = sorted(range(len(free)), key=lambda i: (free[i].nearest is None, _missed(free[i])))
     binds = [
-        replace(bind, text=f"{_brief(systems[i])}: {bind.text}", lift=bind.lift if i == order[0] else None)
+        replace(bind, text=f"{_brief(free[i].systems[0])}: {bind.text}", lift=bind.lift if i == order[0] else None)
         for i in order
         for bind in free[i].outcome.binds
     ]
-    return replace(free[order[0]], outcome=infeasible(*binds) if binds else Outcome("memory"))
+    best = replace(free[order[0]], outcome=infeasible(*binds) if binds else Outcome("memory"))
+    return _of_all(question, best)
+
+
+def _of_all(question: ServeQuestion, one: ServePlan) -> ServePlan:
+    """One fleet's plan as the answer to what all are asked."""
+    return replace(one, question=question, provenance=provenance(question, one.provenance.evidence))
 
 
 def _missed(one: ServePlan) -> float:
@@ -80,27 +95,31 @@ def _brief(system: System) -> str:
 
 
 def _attention_and_ffn(
-    jobs: Sequence[ServeJob], systems: Sequence[System], levels: Sequence[Constants | None]
+    question: ServeQuestion, jobs: Sequence[ServeJob], systems: Sequence[System], levels: Sequence[Constants | None]
 ) -> ServePlan:
     """Attention on one kind and FFN on the other, whichever way round is better."""
     if len(systems) != 2 or jobs[0].mode != "afd":
         message = "attention and FFN apart are priced for two kinds of accelerators that decode"
-        raise InputError(Problem(message, "--afd"))
+        raise InputError(Problem(message, path="afd"))
     found = []
     for first, second in ((0, 1), (1, 0)):
         one = plan(jobs[first], systems[first], fitted=levels[first], ffn=systems[second])
         parts = [_part(systems[first], one, "attention"), _part(systems[second], one, "FFN")]
-        parts[1]["layout"] = one.ffn_layout_text
+        parts[1] = replace(parts[1], layout=None if one.ffn is None else one.ffn.pool.text)
         if not one.outcome.feasible:
-            found.append(one)
+            found.append(_of_all(question, one))
             continue
-        mean = _joined(jobs, systems, [one], one, one.requests_per_second or 0.0, tuple(parts))
-        found.append(replace(mean, input_tokens_per_second_per_accelerator=None, cost_per_million_input_tokens=None))
+        mean = _joined(question, [one], one, one.requests_per_second or 0.0, tuple(parts))
+        found.append(replace(mean, speed=replace(mean.speed, input=None), bill=replace(mean.bill, input=None)))
     return max(found, key=lambda one: (one.outcome.feasible, one.requests_per_second or 0.0))
 
 
 def _beside(
-    jobs: Sequence[ServeJob], systems: Sequence[System], levels: Sequence[Constants | None], free: Sequence[ServePlan]
+    question: ServeQuestion,
+    jobs: Sequence[ServeJob],
+    systems: Sequence[System],
+    levels: Sequence[Constants | None],
+    free: Sequence[ServePlan],
 ) -> ServePlan | None:
     """All fleets that can keep the limits, side by side; those that cannot stand idle, and are counted.
 
@@ -124,7 +143,7 @@ def _beside(
     lead = max(good, key=lambda i: alone[i].requests_per_second or 0.0)
     rate = sum(alone[i].requests_per_second or 0.0 for i in good)
     parts = tuple(_part(systems[i], alone[i], alone[i].mode if i in good else "idle") for i in range(len(systems)))
-    return _joined(jobs, systems, [alone[i] for i in good], alone[lead], rate, parts)
+    return _joined(question, [alone[i] for i in good], alone[lead], rate, parts)
 
 
 def _sharing(
@@ -139,6 +158,7 @@ def _sharing(
 
 
 def _split(
+    question: ServeQuestion,
     jobs: Sequence[ServeJob],
     systems: Sequence[System],
     levels: Sequence[Constants | None],
@@ -154,106 +174,70 @@ def _split(
     if pair is None:
         return None
     ahead, behind = pair.ahead, pair.behind
-    wide = (ahead.ttft_high or 1.0) / (ahead.ttft or 1.0)
-    lead = replace(behind, mode="disaggregated", ttft=pair.ttft, ttft_low=pair.ttft / wide, ttft_high=pair.ttft * wide)
-    lead = replace(lead, prefill_layout=ahead.layout, prefill_layout_text=ahead.layout_text)
+    wide = 1.0 if ahead.ttft is None or not ahead.ttft.value else ahead.ttft.high / ahead.ttft.value
+    lead = replace(behind, mode="disaggregated", speed=replace(behind.speed, ttft=within(pair.ttft, wide)))
+    lead = replace(lead, prefill_pool=ahead.pool)
     others = [i for i in range(len(systems)) if i not in (first, second)]
     helping = [i for i in others if free[i].outcome.feasible and jobs[0].rate is None]
     parts = [_part(systems[first], ahead, "prefill"), _part(systems[second], behind, "decode")]
     parts += [_part(systems[i], free[i], free[i].mode) for i in helping]
     parts += [_part(systems[i], behind, "idle") for i in others if i not in helping]
     rate = pair.rate + sum(free[i].requests_per_second or 0.0 for i in helping)
-    return _joined(jobs, systems, [ahead, behind, *(free[i] for i in helping)], lead, rate, tuple(parts))
+    return _joined(question, [ahead, behind, *(free[i] for i in helping)], lead, rate, tuple(parts))
 
 
-def _part(system: System, found: ServePlan, does: str) -> dict[str, Any]:
+def _part(system: System, found: ServePlan, does: str) -> FleetShare:
     idle, whole = does == "idle", does not in ("attention", "FFN")
-    return {
-        "chip": system.accelerator.name,
-        "title": system.accelerator.title,
-        "count": system.count,
-        "does": does,
-        "layout": None if idle else found.layout_text,
-        "prefill_layout": None if idle or does != "disaggregated" else found.prefill_layout_text,
-        "weights": found.weights,
-        "requests_per_second": 0.0 if idle else found.requests_per_second,
-        "tpot": None if idle else found.tpot,
-        "ttft": None if idle else found.ttft,
-        "cost_per_million_output_tokens": None if idle or not whole else found.cost_per_million_output_tokens,
-    }
+    return FleetShare(
+        chip=system.accelerator.name,
+        title=system.accelerator.title,
+        count=system.count,
+        does=does,
+        layout=None if idle else found.layout_text,
+        prefill_layout=None if idle or does != "disaggregated" else found.prefill_layout_text,
+        weights=found.formats.weights,
+        requests=0.0 if idle else found.requests_per_second,
+        tpot=None if idle or found.tpot is None else found.tpot.value,
+        ttft=None if idle or found.ttft is None else found.ttft.value,
+        output_cost=None if idle or not whole else found.bill.output,
+    )
 
 
 def _joined(
-    jobs: Sequence[ServeJob],
-    systems: Sequence[System],
-    used: Sequence[ServePlan],
-    lead: ServePlan,
-    rate: float,
-    parts: tuple[dict[str, Any], ...],
+    question: ServeQuestion, used: Sequence[ServePlan], lead: ServePlan, rate: float, shares: tuple[FleetShare, ...]
 ) -> ServePlan:
     """The figures of all fleets together; `lead` gives what belongs to one of them."""
-    count = float(sum(system.count for system in systems))
-    output, given = rate * float(jobs[0].osl) / count, rate * float(jobs[0].isl) / count
-    mean, drawn = _mean([job.price for job in jobs], systems), _mean([job.power for job in jobs], systems)
-    share = lead.breakdown.get("prefill", 0.0)
-    if lead.mode == "disaggregated" and lead.prefill_layout:
-        share = next((part["count"] for part in parts if part["does"] == "prefill"), 0.0) / count or share
-    wide = (lead.output_tokens_per_second_per_accelerator_high or 1.0) / (
-        lead.output_tokens_per_second_per_accelerator or 1.0
+    job, count = question.job, float(sum(fleet.system.count for fleet in question.fleets))
+    part = lead.breakdown.get("prefill", 0.0)
+    if lead.mode == "disaggregated" and lead.prefill_pool is not None:
+        part = next((share.count for share in shares if share.does == "prefill"), 0.0) / count or part
+    output, given = rate * float(job.osl) / count, rate * float(job.isl) / count
+    slowest = max(used, key=lambda one: 0.0 if one.tpot is None else one.tpot.value)
+    own = lead.speed.output
+    speed = replace(
+        lead.speed,
+        requests=rate,
+        tpot=slowest.tpot,
+        output=within(output, 1.0 if own is None or not own.value else own.high / own.value),
+        input=given,
+        batch=sum((one.speed.batch or 0.0) * one.accelerators for one in used) / count,
     )
-    listed = jobs[0].price_list.facts if jobs[0].price_list else ()
-    launch = [{"chip": _whose(part, parts, row), **row} for part, one in _working(parts, used) for row in one.launch]
-    slowest = max(used, key=lambda one: one.tpot or 0.0)
     return replace(
         lead,
+        question=question,
         accelerators=int(count),
         used=sum(one.used for one in used),
-        tpot=slowest.tpot,
-        tpot_low=slowest.tpot_low,
-        tpot_high=slowest.tpot_high,
-        requests_per_second=rate,
-        output_tokens_per_second_per_accelerator=output,
-        output_tokens_per_second_per_accelerator_low=output / wide,
-        output_tokens_per_second_per_accelerator_high=output * wide,
-        input_tokens_per_second_per_accelerator=given,
-        cost_per_million_input_tokens=per_million(mean, share, given),
-        cost_per_million_output_tokens=per_million(mean, 1 - share, output),
-        price=None if mean is None else "mean of the fleets",
-        price_per_accelerator=None if mean is None else mean.value,
-        batch_per_accelerator=sum((one.batch_per_accelerator or 0.0) * one.accelerators for one in used) / count,
-        **_money(jobs[0], used, mean, drawn, share, rate, count),
-        parts=parts,
-        launch=tuple(_strangers(launch)),
+        instances=tuple(each for one in used for each in one.instances),
+        speed=speed,
+        bill=_bill(question, used, part, rate, count),
+        shares=shares,
         variants=(),
         fewest=None,
-        sources=tuple(dict.fromkeys(fact for system in systems for fact in (*system.accelerator.facts, *listed))),
+        provenance=provenance(question, lead.provenance.evidence),
     )
 
 
-def _working(parts: Sequence[dict[str, Any]], used: Sequence[ServePlan]) -> list[tuple[dict[str, Any], ServePlan]]:
-    """Fleets that work, each with its plan."""
-    busy = [part for part in parts if part["does"] != "idle"]
-    return list(zip(busy, used, strict=False)) if len(used) > 1 else [(busy[0], used[0])]
-
-
-def _strangers(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of two pools, with what stands in the way where their engines differ."""
-    apart = {row["engine"] for row in rows if row["role"] in ("prefill", "decode")}
-    if len(apart) < 2:
-        return list(rows)
-    why = (
-        f"priced as if {' and '.join(sorted(apart))} handed over the cache in one form, which they do not by themselves"
-    )
-    return [{**row, "why": row["why"] or why} if row["role"] in ("prefill", "decode") else row for row in rows]
-
-
-def _whose(part: dict[str, Any], parts: Sequence[dict[str, Any]], row: dict[str, Any]) -> str:
-    """The chip that a kind of instance is told to run on."""
-    ffn = [one["chip"] for one in parts if one["does"] == "FFN" and row["role"] == "ffn"]
-    return str(ffn[0] if ffn else part["chip"])
-
-
-Each = TypeVar("Each", Price, Power)
+Each = TypeVar("Each", ChipPrice, ChipPower)
 
 
 def _mean(values: Sequence[Each | None], systems: Sequence[System]) -> Each | None:
@@ -262,38 +246,34 @@ def _mean(values: Sequence[Each | None], systems: Sequence[System]) -> Each | No
     if len(known) < len(values):
         return None
     total = sum(value.value * system.count for value, system in zip(known, systems, strict=True))
-    return replace(known[0], value=total / sum(system.count for system in systems))
+    value = total / sum(system.count for system in systems)
+    return replace(known[0], value=value, basis="mean of the fleets", source="")
 
 
-def _money(
-    job: ServeJob,
-    used: Sequence[ServePlan],
-    price: Price | None,
-    power: Power | None,
-    share: float,
-    rate: float,
-    count: float,
-) -> dict[str, Any]:
-    """Cost of fresh and cached input, energy, and a day at a price list, of all fleets together."""
+def _bill(question: ServeQuestion, used: Sequence[ServePlan], share: float, rate: float, count: float) -> Bill:
+    """Cost and energy of tokens, and a day at a price list, of all fleets together. share: that prefills."""
+    job, systems = question.job, [fleet.system for fleet in question.fleets]
+    price = _mean([fleet.price for fleet in question.fleets], systems)
+    power = _mean([fleet.power for fleet in question.fleets], systems)
     isl, hit = float(job.isl), float(job.cache_hit)
     given, output = rate * isl / count, rate * float(job.osl) / count
     fresh_cost, cached_cost = input_costs(price, share, given, hit, _cached(used, hit))
-    traffic = Traffic(isl=job.isl, osl=job.osl, hit=job.cache_hit)
-    sold = day(job.price_list, price, count, rate, traffic)
-    return {
-        "cost_per_million_fresh_tokens": fresh_cost,
-        "cost_per_million_cached_tokens": cached_cost,
-        "energy_per_million_input_tokens": per_million(power, share, given),
-        "energy_per_million_output_tokens": per_million(power, 1 - share, output),
-        "power": None if power is None else "mean of the fleets",
-        "day": None if sold is None else sold.to_json(),
-    }
+    return Bill(
+        price=price,
+        power=power,
+        input=per_million(price, share, given),
+        output=per_million(price, 1 - share, output),
+        fresh=fresh_cost,
+        cached=cached_cost,
+        input_energy=per_million(power, share, given),
+        output_energy=per_million(power, 1 - share, output),
+        day=day(job.price_list, price, count, rate, Traffic(isl=job.isl, osl=job.osl, hit=job.cache_hit)),
+    )
 
 
 def _cached(used: Sequence[ServePlan], hit: float) -> float | None:
     """Share of prefill's time that cached tokens cost, of the first fleet that prefills."""
     for one in used:
-        cached, whole = one.cost_per_million_cached_tokens, one.cost_per_million_input_tokens
-        if cached is not None and whole:
-            return cached * hit / whole
+        if one.bill.cached is not None and one.bill.input:
+            return one.bill.cached * hit / one.bill.input
     return None

@@ -36,9 +36,9 @@ def formats(arch: Architecture, accelerator: Accelerator, weights: str | None = 
     unknown name.
     """
     problems = []
-    for name, value, known in (("--weights", weights, WEIGHTS), ("--kv", kv, CACHES)):
+    for name, value, known in (("weights", weights, WEIGHTS), ("kv", kv, CACHES)):
         if value is not None and value not in known:
-            problems.append(Problem(f'"{value}" is not one of {", ".join(known)}', name, "", nearest(value, known)))
+            problems.append(Problem(f'"{value}" is not one of {", ".join(known)}', "", name, nearest(value, known)))
     if problems:
         raise InputError(problems)
     released = arch.expert_precision if arch.moe else arch.precision

@@ -11,69 +11,37 @@ import numpy as np
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.serve.capacity import fit
 from tonnage.serve.choice import frontier_of, row_of
-from tonnage.serve.result import DEFINITIONS, ServePlan
+from tonnage.serve.question import provenance
+from tonnage.serve.result import PointRow, SearchCounts, ServedFormats, ServePlan, ServeQuestion
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.spread import doubt
 from tonnage.units import show_time
 
 
 def refused(
-    given: Setting,
-    grids: tuple[Grid, ...],
-    counted: dict[str, Any],
-    fixed: Mapping[str, int] | None,
-    few: int | None = None,
+    question: ServeQuestion, given: Setting, grids: tuple[Grid, ...], counted: SearchCounts, few: int | None = None
 ) -> ServePlan:
     """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
-    outcome, near = _reasons(given, grids, fixed, few)
-    empty: dict[str, Any] = dict.fromkeys(
-        (
-            "ttft",
-            "ttft_low",
-            "ttft_high",
-            "tpot",
-            "tpot_low",
-            "tpot_high",
-            "output_tokens_per_second_per_accelerator",
-            "output_tokens_per_second_per_accelerator_low",
-            "output_tokens_per_second_per_accelerator_high",
-            "input_tokens_per_second_per_accelerator",
-            "requests_per_second",
-            "batch_per_accelerator",
-            "cost_per_million_input_tokens",
-            "cost_per_million_output_tokens",
-        )
-    )
+    outcome, near = _reasons(given, grids, question.layout, few)
     return ServePlan(
+        question=question,
         outcome=outcome,
         mode=given.job.mode,
-        layout=None,
-        layout_text="",
-        prefill_layout=None,
-        prefill_layout_text=None,
-        weights=given.formats.weights,
-        kv=given.formats.kv,
-        why=given.formats.why,
+        formats=ServedFormats(given.formats.weights, given.formats.kv, given.formats.why),
         engine=given.engine.name,
         accelerators=given.system.count,
         used=0.0,
-        memory={},
-        breakdown={},
-        price=None,
         frontier=frontier_of(given, grids),
-        alternatives=(),
-        search=counted,
         nearest=near,
-        definitions=DEFINITIONS,
-        evidence=doubt(given.system.accelerator, "aggregated", False).evidence,
-        sources=given.system.accelerator.facts,
-        **empty,
+        fewest=few,
+        search=counted,
+        provenance=provenance(question, doubt(given.system.accelerator, "aggregated", False).evidence),
     )
 
 
 def _reasons(
     given: Setting, grids: tuple[Grid, ...], fixed: Mapping[str, int] | None, few: int | None
-) -> tuple[Outcome, dict[str, Any] | None]:
+) -> tuple[Outcome, PointRow | None]:
     job = given.job
     fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
     if not any(mask.any() for _, mask in fits):
@@ -153,7 +121,7 @@ def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
     return best[1]
 
 
-def _lift(given: Setting, near: dict[str, Any] | None, few: int | None) -> str | None:
+def _lift(given: Setting, near: PointRow | None, few: int | None) -> str | None:
     """More accelerators, or the nearest service level that can be kept, as flags."""
     title, asked = given.system.accelerator.title.partition(" (")[0], given.job.rate
     if few is not None and asked is not None:
@@ -162,12 +130,12 @@ def _lift(given: Setting, near: dict[str, Any] | None, few: int | None) -> str |
         return None
     job, flags = given.job, []
     if job.tpot is not None:
-        flags.append(f"--tpot {show_time(max(near['tpot'], job.tpot) * 1.01).replace(' ', '')}")
+        flags.append(f"--tpot {show_time(max(near.tpot or 0.0, job.tpot) * 1.01).replace(' ', '')}")
     if job.ttft is not None:
-        flags.append(f"--ttft {show_time(max(near['ttft'], job.ttft) * 1.01).replace(' ', '')}")
+        flags.append(f"--ttft {show_time(max(near.ttft or 0.0, job.ttft) * 1.01).replace(' ', '')}")
     if job.rate is not None:
-        if near["requests_per_second"] < job.rate:
-            flags.append(f"--rate {near['requests_per_second']:.3g}/s")
+        if near.requests < job.rate:
+            flags.append(f"--rate {near.requests:.3g}/s")
         else:
             flags.append(f"--rate {job.rate:g}/s")
     return " ".join(flags) + ", the nearest found that can be kept"

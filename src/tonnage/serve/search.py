@@ -283,7 +283,7 @@ def shares_prompts(given: Setting) -> bool:
 
 def _prefilling(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...]) -> Grid:
     if contexts != (1,) and not shares_prompts(given):
-        raise InputError(Problem("context parallelism is not priced for models with recurrent layers", "--layout"))
+        raise InputError(Problem("context parallelism is not priced for models with recurrent layers", path="layout"))
     found = options(given, fixed, contexts)
     limits, fresh = chunks(given), float(given.traffic.fresh)
     room = held(given, column(replace(found.layout, cp=1)), decoding=False, tokens=limits)

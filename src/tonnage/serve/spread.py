@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tonnage.provenance import Evidence
 from tonnage.serve.case import Case
 from tonnage.serve.tuning import Constants, constants
 from tonnage.system import Accelerator
@@ -24,7 +25,7 @@ class Doubt:
     rate: float
     tpot: float
     ttft: float
-    evidence: str
+    evidence: Evidence
 
 
 def regime(vendor: str, mode: str, speculation: bool) -> tuple[str, ...]:
@@ -52,5 +53,5 @@ def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Consta
     known = accelerator.vendor == "NVIDIA" or accelerator.vendor in found.vendor
     wider = 1.0 if known else 1.5
     values = [wider * next(found.spread[metric][n] for n in names if n in found.spread[metric]) for metric in METRICS]
-    tier = "interpolated" if accelerator.vendor == "NVIDIA" else "extrapolated" if known else "analytic"
+    tier: Evidence = "interpolated" if accelerator.vendor == "NVIDIA" else "extrapolated" if known else "analytic"
     return Doubt(values[0], values[1], values[2], tier)

@@ -1,4 +1,4 @@
-"""A user's measured points for `tonnage serve --anchor`: read, checked against what is asked, one level a fleet."""
+"""A user's measured points of a service: read, checked against what is asked, one level a fleet."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.serve import Constants, Measured, ServeJob
     from tonnage.system import System
+    from tonnage.values import Plain
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Anchor:
         points = f"{self.points} point" + ("s" if self.points > 1 else "")
         return f"{self.title}: {points}, measured times {self.level:.2f} x the predicted ones"
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Plain]:
         """Without the constants."""
         return {"chip": self.chip, "points": self.points, "level": self.level}
 
