@@ -26,12 +26,12 @@ from scipy.optimize import minimize
 from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.model import state_elements
-from tonnage.serve.case import Case
-from tonnage.serve.points import Traffic, Wave, combine, decode_point, prefill_point
-from tonnage.serve.predict import figures, grouped, prepare
-from tonnage.serve.spread import regime
-from tonnage.serve.step import Parts
-from tonnage.serve.tuning import ADMISSION, Constants, Tuning, arithmetic, constants, kernels
+from tonnage.serve.as_run.deployment import Case
+from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
+from tonnage.serve.as_run.predict import figures, grouped, prepare
+from tonnage.serve.replica.spread import regime
+from tonnage.serve.replica.step import Parts
+from tonnage.serve.replica.software import ADMISSION, Constants, Tuning, arithmetic, constants, kernels
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote

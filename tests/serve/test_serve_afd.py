@@ -13,12 +13,14 @@ from tonnage.errors import InputError
 from tonnage.layout import Layout
 from tonnage.model import Architecture, load, params
 from tonnage.model.load import build
-from tonnage.serve import ServeJob, afd_search, plan, plan_mixed, search
-from tonnage.serve.afd import THERE, Sides, Turn, on_ffn, point, side_weights, turn, visits, wire
-from tonnage.serve.memory import weight_bytes
-from tonnage.serve.points import Traffic, decode_parts
+from tonnage.serve import ServeJob, plan, plan_mixed
+from tonnage.serve.search import afd as afd_search
+from tonnage.serve.search import grid as search
+from tonnage.serve.replica.afd import THERE, Sides, Turn, on_ffn, point, side_weights, turn, visits, wire
+from tonnage.serve.replica.memory import weight_bytes
+from tonnage.serve.replica.points import Traffic, decode_parts
 from tonnage.serve.result import ServePlan
-from tonnage.serve.step import Parts, seconds
+from tonnage.serve.replica.step import Parts, seconds
 from tonnage.system import Accelerator, System, accelerator
 
 CATALOG = catalog.load()

@@ -20,7 +20,7 @@ import pytest
 from tonnage import catalog
 from tonnage.model import Architecture, load
 from tonnage.serve import fit
-from tonnage.serve.engines import ENGINES, SORTED
+from tonnage.serve.replica.engines import ENGINES, SORTED
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()

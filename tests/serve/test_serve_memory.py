@@ -11,8 +11,8 @@ from tonnage.layout import Layout
 from tonnage.model import load, params
 from tonnage.model.compressed import Compressed
 from tonnage.serve import fit
-from tonnage.serve.engines import ENGINES
-from tonnage.serve.memory import (
+from tonnage.serve.replica.engines import ENGINES
+from tonnage.serve.replica.memory import (
     CONTEXT,
     FORWARD,
     VISIBLE,
@@ -23,7 +23,7 @@ from tonnage.serve.memory import (
     static_share,
     weight_bytes,
 )
-from tonnage.serve.precision import formats
+from tonnage.serve.replica.formats import formats
 from tonnage.system import Precision, System, accelerator, per_die
 
 CATALOG = catalog.load()

@@ -12,8 +12,10 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import load
-from tonnage.serve import ServeJob, pairs, plan, search
-from tonnage.serve.choice import USUAL
+from tonnage.serve import ServeJob, plan
+from tonnage.serve.search import two_pools as pairs
+from tonnage.serve.search import grid as search
+from tonnage.serve.search.choice import USUAL
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()

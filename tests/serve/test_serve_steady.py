@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tonnage import catalog
-from tonnage.serve import loop, predict, steady
-from tonnage.serve.case import Case, Pool
+from tonnage.serve import predict
+from tonnage.serve.replica import loads as loop
+from tonnage.serve.replica import steady
+from tonnage.serve.as_run.deployment import Case, Pool
 from tonnage.serve.job import Speculation
-from tonnage.serve.points import Point, Traffic, together
-from tonnage.serve.predict import prepare
+from tonnage.serve.replica.points import Point, Traffic, together
+from tonnage.serve.as_run.predict import prepare
 from tonnage.truth.shapes import Library
 
 some = st.floats(1.0, 1e4)

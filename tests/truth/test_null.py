@@ -9,7 +9,7 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import flop_per_token, params
-from tonnage.serve.case import Case, Pool
+from tonnage.serve.as_run.deployment import Case, Pool
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings
 from tonnage.truth.null import Anchored, fit, in_sample, left_out

@@ -64,7 +64,7 @@ def anchors(
 
 def _anchor(system: System, points: list[Measured], job: ServeJob) -> Anchor:
     from tonnage.serve import anchored, level
-    from tonnage.serve.anchor import Like
+    from tonnage.serve.as_run.anchor import Like
 
     chip, title = system.accelerator.name, system.accelerator.title
     if not points:

@@ -87,7 +87,7 @@ class ServeOptions(ServeWords):
         JSON Lines as in docs/cases.md; predictions are brought onto them.
     measured
         price operators by what was measured on the chip: silicon, the tables of the extra of that name, or a file in
-        JSON Lines as in docs/method.md; may be repeated, the first counts most.
+        JSON Lines as in docs/method/measured.md; may be repeated, the first counts most.
     """
 
     on: Annotated[tuple[str, ...], Parameter(negative="")]

@@ -6,7 +6,7 @@ import json
 from math import ceil
 
 from tonnage.export.words import DRAFT_MODEL
-from tonnage.serve.engines import ENGINES
+from tonnage.serve.replica.engines import ENGINES
 from tonnage.serve.instances import Instance
 
 

@@ -330,7 +330,7 @@ def _doubt(plan: ServePlan) -> str:
 
 def _flags(plan: ServePlan) -> str:
     """The flags that pin what was chosen: every pool there is, and its layout."""
-    from tonnage.serve.engines import engine
+    from tonnage.serve.replica.engines import engine
 
     assert plan.pool is not None
     words = [f"--layout {_flag(plan.pool, whole=plan.ffn is None)}"]

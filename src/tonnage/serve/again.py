@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tonnage.errors import InputError, Problem
-from tonnage.serve.mixed import plan_mixed
+from tonnage.serve.fleets import plan_mixed
 from tonnage.serve.plan import plan
 from tonnage.serve.result import ServePlan
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.layout import Layout
 from tonnage.serve.job import ChipPower, ChipPrice, PriceList
-from tonnage.serve.points import Traffic, prefill_only
-from tonnage.serve.step import Service
+from tonnage.serve.replica.points import Traffic, prefill_only
+from tonnage.serve.replica.step import Service
 from tonnage.values import Plain
 
 if TYPE_CHECKING:

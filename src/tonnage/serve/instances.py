@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from tonnage.layout import Layout
-from tonnage.serve.search import Grid, Setting
+from tonnage.serve.search.grid import Grid, Setting
 
 Role = Literal["serve", "prefill", "decode", "attention", "ffn"]
 

@@ -11,14 +11,15 @@ import numpy as np
 from tonnage.errors import FEASIBLE, InputError
 from tonnage.interval import Interval, around
 from tonnage.layout import Layout
-from tonnage.serve import afd_search, search
-from tonnage.serve.answer import Speeds, breakdown, measured_share, memory_of, speeds
-from tonnage.serve.around import fewest, variants
-from tonnage.serve.choice import alternatives, choose, frontier_of, known
+from tonnage.serve.search import afd as afd_search
+from tonnage.serve.search import grid as search
+from tonnage.serve.search.point import Speeds, breakdown, measured_share, memory_of, speeds
+from tonnage.serve.search.variants import fewest, variants
+from tonnage.serve.search.choice import alternatives, choose, frontier_of, known
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
 from tonnage.serve.instances import instances
 from tonnage.serve.job import ServeJob, check
-from tonnage.serve.pairs import Pool, disaggregated
+from tonnage.serve.search.two_pools import Pool, disaggregated
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.question import asked_of, provenance
 from tonnage.serve.refusal import refused
@@ -32,9 +33,9 @@ from tonnage.serve.result import (
     ServeQuestion,
     ServeSpeed,
 )
-from tonnage.serve.search import Grid, Setting
-from tonnage.serve.spread import Doubt, doubt
-from tonnage.serve.tuning import Constants
+from tonnage.serve.search.grid import Grid, Setting
+from tonnage.serve.replica.spread import Doubt, doubt
+from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 
 

@@ -6,7 +6,7 @@ from tonnage import __version__
 from tonnage.provenance import Evidence, Provenance
 from tonnage.serve.job import ServeJob
 from tonnage.serve.result import ServedFleet, ServeQuestion
-from tonnage.serve.tuning import Constants
+from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 
 

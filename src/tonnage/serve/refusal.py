@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from tonnage.errors import Bind, Outcome, infeasible
-from tonnage.serve.capacity import fit
-from tonnage.serve.choice import frontier_of, row_of
+from tonnage.serve.fit import fit
+from tonnage.serve.search.choice import frontier_of, row_of
 from tonnage.serve.question import provenance
 from tonnage.serve.result import PointRow, SearchCounts, ServedFormats, ServePlan, ServeQuestion
-from tonnage.serve.search import Grid, Setting
-from tonnage.serve.spread import doubt
+from tonnage.serve.search.grid import Grid, Setting
+from tonnage.serve.replica.spread import doubt
 from tonnage.units import show_time
 
 

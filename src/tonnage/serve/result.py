@@ -17,7 +17,7 @@ from tonnage.serve.cost import DayMargin
 from tonnage.serve.instances import Instance
 from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
 from tonnage.serve.pools import PoolLayout
-from tonnage.serve.tuning import Constants
+from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 from tonnage.values import Plain
 

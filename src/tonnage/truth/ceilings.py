@@ -13,7 +13,7 @@ import numpy as np
 
 from tonnage.model import Architecture, cache_elements, flop_per_token, operators
 from tonnage.model.operators import Load, Operator, Step
-from tonnage.serve.case import Case, Pool
+from tonnage.serve.as_run.deployment import Case, Pool
 from tonnage.serve.job import ACCEPTANCE, Speculation
 from tonnage.system import FORMATS, Accelerator, rate
 from tonnage.truth.cases import Skip

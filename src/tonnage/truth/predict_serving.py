@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from tonnage import serve
 from tonnage.errors import TonnageError
 from tonnage.serve import Case, Estimate
-from tonnage.serve.tuning import Constants, constants
+from tonnage.serve.replica.software import Constants, constants
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from tonnage.errors import InputError
-from tonnage.serve.case import Case, Pool
-from tonnage.serve.engines import engine
+from tonnage.serve.as_run.deployment import Case, Pool
+from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import group, metrics

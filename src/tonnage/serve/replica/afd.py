@@ -17,10 +17,10 @@ import numpy as np
 from tonnage.layout import Layout, collectives, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.model.operators import Numbers
-from tonnage.serve.memory import held_bytes
-from tonnage.serve.points import Traffic
-from tonnage.serve.step import Parts, Service, parts, seconds
-from tonnage.serve.tuning import Tuning
+from tonnage.serve.replica.memory import held_bytes
+from tonnage.serve.replica.points import Traffic
+from tonnage.serve.replica.step import Parts, Service, parts, seconds
+from tonnage.serve.replica.software import Tuning
 from tonnage.system import Collective, Precision, collective_time
 
 THERE, BACK = 1.0 + 4 / 128, 2.0

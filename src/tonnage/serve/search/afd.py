@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
-from tonnage.serve.afd import (
+from tonnage.serve.replica.afd import (
     BACK,
     THERE,
     AfdPoint,
@@ -25,10 +25,10 @@ from tonnage.serve.afd import (
     turn,
     wire,
 )
-from tonnage.serve.candidates import LARGEST, experts, tensor_degrees
-from tonnage.serve.memory import Memory, activation_bytes
+from tonnage.serve.search.candidates import LARGEST, experts, tensor_degrees
+from tonnage.serve.replica.memory import Memory, activation_bytes
 from tonnage.serve.result import MemoryUse
-from tonnage.serve.search import BATCHES, Grid, Setting, held
+from tonnage.serve.search.grid import BATCHES, Grid, Setting, held
 
 Array = NDArray[np.float64]
 

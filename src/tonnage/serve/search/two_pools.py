@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
-from tonnage.serve.choice import nearly
-from tonnage.serve.memory import sequence_bytes
-from tonnage.serve.search import Grid, Setting, decoding, frontier, prefilling
+from tonnage.serve.search.choice import nearly
+from tonnage.serve.replica.memory import sequence_bytes
+from tonnage.serve.search.grid import Grid, Setting, decoding, frontier, prefilling
 
 Array = NDArray[np.float64]
 Pool = Callable[[Setting, Mapping[str, int] | None], Grid]

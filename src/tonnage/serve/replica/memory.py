@@ -9,7 +9,7 @@ import numpy as np
 from tonnage.layout import Layout, shard
 from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, cache_bytes, operators, state_elements
 from tonnage.model.operators import Numbers
-from tonnage.serve.engines import Engine
+from tonnage.serve.replica.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of
 
 STATE_ELEMENT = 4.0

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
 from tonnage.interval import within
-from tonnage.serve.across import across
+from tonnage.serve.two_kinds import across
 from tonnage.serve.cost import day, input_costs, per_million
 from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
 from tonnage.serve.plan import plan
-from tonnage.serve.points import Traffic
+from tonnage.serve.replica.points import Traffic
 from tonnage.serve.question import asked_of, provenance
 from tonnage.serve.result import Bill, FleetShare, SearchCounts, ServePlan, ServeQuestion
-from tonnage.serve.tuning import Constants
+from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 
 

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.model import Load, Step, operators
-from tonnage.serve import loop
-from tonnage.serve.candidates import CONTEXTS, Candidates, candidates
-from tonnage.serve.engines import Engine, engine
+from tonnage.serve.replica import loads as loop
+from tonnage.serve.search.candidates import CONTEXTS, Candidates, candidates
+from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.job import ServeJob
-from tonnage.serve.memory import Memory, decode_memory, memory
-from tonnage.serve.points import Point, Traffic, decode_only, prefill_only, together
-from tonnage.serve.precision import Formats, formats
-from tonnage.serve.step import Service
-from tonnage.serve.tuning import Constants, constants, independent, tuning
+from tonnage.serve.replica.memory import Memory, decode_memory, memory
+from tonnage.serve.replica.points import Point, Traffic, decode_only, prefill_only, together
+from tonnage.serve.replica.formats import Formats, formats
+from tonnage.serve.replica.step import Service
+from tonnage.serve.replica.software import Constants, constants, independent, tuning
 from tonnage.system import System, per_die
 
 Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ import numpy as np
 from tonnage.layout import Layout, collectives, pipeline_transfer, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.model.operators import Numbers
-from tonnage.serve.tuning import Tuning
+from tonnage.serve.replica.software import Tuning
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time, rate
 
 _CLASS = {"gemm": "gemm", "grouped_gemm": "experts", "attention": "attention", "scan": "attention"}

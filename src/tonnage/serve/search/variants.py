@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from tonnage.serve import search
-from tonnage.serve.choice import choose
+from tonnage.serve.search import grid as search
+from tonnage.serve.search.choice import choose
 from tonnage.serve.job import ACCEPTANCE, ServeJob, Speculation
 from tonnage.serve.result import ServeVariant
-from tonnage.serve.search import Grid, Setting
+from tonnage.serve.search.grid import Grid, Setting
 from tonnage.system import System
 
 Grids = Callable[[Setting], tuple[Grid, ...]]

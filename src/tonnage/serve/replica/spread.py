@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tonnage.provenance import Evidence
-from tonnage.serve.case import Case
-from tonnage.serve.tuning import Constants, constants
+from tonnage.serve.as_run.deployment import Case
+from tonnage.serve.replica.software import Constants, constants
 from tonnage.system import Accelerator
 
 METRICS = ("rate", "tpot", "ttft")

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.serve import search
+from tonnage.serve.search import grid as search
 from tonnage.serve.pools import show_serving
 from tonnage.serve.result import PointRow
-from tonnage.serve.search import Grid, Setting
+from tonnage.serve.search.grid import Grid, Setting
 
 KEPT = 5
 """Next best layouts that are shown."""

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
-from tonnage.serve import loop
-from tonnage.serve.case import Case, Estimate, Pool, Prediction
-from tonnage.serve.engines import Engine, engine
+from tonnage.serve.replica import loads as loop
+from tonnage.serve.as_run.deployment import Case, Estimate, Pool, Prediction
+from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.job import ACCEPTANCE
-from tonnage.serve.memory import decode_memory, memory, sequence_bytes
-from tonnage.serve.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
-from tonnage.serve.precision import Formats, formats
-from tonnage.serve.spread import spread
-from tonnage.serve.step import Service
-from tonnage.serve.tuning import Constants, independent, tuning
+from tonnage.serve.replica.memory import decode_memory, memory, sequence_bytes
+from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
+from tonnage.serve.replica.formats import Formats, formats
+from tonnage.serve.replica.spread import spread
+from tonnage.serve.replica.step import Service
+from tonnage.serve.replica.software import Constants, independent, tuning
 from tonnage.system import per_die
 
 Array = NDArray[np.float64]

@@ -14,11 +14,11 @@ from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
 from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
-from tonnage.serve.candidates import Candidates, candidates
-from tonnage.serve.engines import Engine, engine
-from tonnage.serve.memory import STATE_ELEMENT, Memory, memory, sequence_bytes
+from tonnage.serve.search.candidates import Candidates, candidates
+from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.memory import STATE_ELEMENT, Memory, memory, sequence_bytes
 from tonnage.serve.pools import PoolLayout
-from tonnage.serve.precision import Formats, formats
+from tonnage.serve.replica.formats import Formats, formats
 from tonnage.serve.result import FORMS, Body, MemoryUse, ServedFormats
 from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory

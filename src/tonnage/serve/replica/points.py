@@ -9,9 +9,9 @@ import numpy as np
 from tonnage.layout import Layout
 from tonnage.model import Load
 from tonnage.model.operators import Numbers
-from tonnage.serve import steady
-from tonnage.serve.step import Parts, Service, parts, seconds
-from tonnage.serve.tuning import Tuning
+from tonnage.serve.replica import steady
+from tonnage.serve.replica.step import Parts, Service, parts, seconds
+from tonnage.serve.replica.software import Tuning
 
 
 @dataclass(frozen=True)

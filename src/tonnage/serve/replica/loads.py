@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.model.operators import Numbers
-from tonnage.serve.points import Point, PrefillPoint, Traffic
-from tonnage.serve.steady import first_tokens, passes, waiting
+from tonnage.serve.replica.points import Point, PrefillPoint, Traffic
+from tonnage.serve.replica.steady import first_tokens, passes, waiting
 
 ROUNDS = 3
 HALVINGS = 16

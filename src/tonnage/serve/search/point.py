@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tonnage.model.operators import Numbers
-from tonnage.serve import afd_search
-from tonnage.serve.afd import AfdPoint, Turn
-from tonnage.serve.memory import Memory
-from tonnage.serve.points import decode_only, prefill_only
+from tonnage.serve.search import afd as afd_search
+from tonnage.serve.replica.afd import AfdPoint, Turn
+from tonnage.serve.replica.memory import Memory
+from tonnage.serve.replica.points import decode_only, prefill_only
 from tonnage.serve.result import MemoryUse
-from tonnage.serve.search import Grid, Setting, decoding_room, evaluate, held
-from tonnage.serve.step import Parts
-from tonnage.serve.tuning import Tuning
+from tonnage.serve.search.grid import Grid, Setting, decoding_room, evaluate, held
+from tonnage.serve.replica.step import Parts
+from tonnage.serve.replica.software import Tuning
 
 
 @dataclass(frozen=True)

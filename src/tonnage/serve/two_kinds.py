@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
-from tonnage.serve import search
-from tonnage.serve.choice import NEARLY, choose, feasible
+from tonnage.serve.search import grid as search
+from tonnage.serve.search.choice import NEARLY, choose, feasible
 from tonnage.serve.job import ServeJob
-from tonnage.serve.memory import sequence_bytes
-from tonnage.serve.pairs import FULL
+from tonnage.serve.replica.memory import sequence_bytes
+from tonnage.serve.search.two_pools import FULL
 from tonnage.serve.plan import answer
 from tonnage.serve.question import asked_of
 from tonnage.serve.result import SearchCounts, ServePlan, ServeQuestion
-from tonnage.serve.search import Grid, Setting
-from tonnage.serve.tuning import Constants
+from tonnage.serve.search.grid import Grid, Setting
+from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 
 

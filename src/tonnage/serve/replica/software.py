@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tonnage.model.operators import Numbers
-from tonnage.serve.engines import Engine
+from tonnage.serve.replica.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of, rate
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.errors import InputError, Problem
-from tonnage.serve.case import Case
-from tonnage.serve.predict import predict
-from tonnage.serve.tuning import Constants, constants
+from tonnage.serve.as_run.deployment import Case
+from tonnage.serve.as_run.predict import predict
+from tonnage.serve.replica.software import Constants, constants
 
 ROUNDS = 3
 LARGEST = 20.0
