@@ -26,12 +26,12 @@ from scipy.optimize import minimize
 from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.model import state_elements
-from tonnage.serve.as_run.deployment import Case
-from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
+from tonnage.serve.as_run.deployment import Deployment
 from tonnage.serve.as_run.predict import figures, grouped, prepare
+from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
+from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, kernels
 from tonnage.serve.replica.spread import regime
-from tonnage.serve.replica.step import Parts
-from tonnage.serve.replica.software import ADMISSION, Constants, Tuning, arithmetic, constants, kernels
+from tonnage.serve.replica.step import PassTimes
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -153,9 +153,9 @@ class Flat:
     running: np.ndarray
     chunk: np.ndarray
     mixed: np.ndarray
-    decode: Parts
-    both: Parts
-    first: Parts
+    decode: PassTimes
+    both: PassTimes
+    first: PassTimes
     population: np.ndarray
     most: np.ndarray
     arrival: np.ndarray
@@ -169,10 +169,10 @@ class Flat:
     equal: np.ndarray
 
 
-def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
+def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
     """Evaluate all cases once; their steps stay as they are while the constants move a little."""
     n = len(cases)
-    names = [f.name for f in fields(Parts)]
+    names = [f.name for f in fields(PassTimes)]
     store = {key: np.zeros(n) for key in (*LOADS, *REQUEST)}
     decode, both, wave = ({name: np.zeros(n) for name in names} for _ in range(3))
     mode, engine, vendor, immature, formats = (np.empty(n, dtype=object) for _ in range(5))
@@ -196,7 +196,7 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
     traffic = Traffic(*(store[key] for key in REQUEST))
     names_of = {"mode": mode, "engine": engine, "vendor": vendor, "immature": immature, "arithmetic": formats}
-    steps = {"decode": Parts(**decode), "both": Parts(**both), "first": Parts(**wave)}
+    steps = {"decode": PassTimes(**decode), "both": PassTimes(**both), "first": PassTimes(**wave)}
     rest = {key: store[key] for key in LOADS}
     return Flat(**names_of, traffic=traffic, unknown_acceptance=unknown, **steps, **rest)
 
@@ -229,12 +229,12 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
         store["chunk"][at] = point.chunk
     if found.prefill is not None:
         store["chunk"][at] = found.prefill.chunk
-        store["pp_ahead"][at] = (group.ahead or group.layout).pp
-        if group.ahead is not None:
-            store["servers"][at] = group.ahead_replicas / group.replicas
+        store["pp_ahead"][at] = (group.prefill or group.layout).pp
+        if group.prefill is not None:
+            store["servers"][at] = group.prefill_replicas / group.replicas
 
 
-def spread_out(values: Constants, flat: Flat) -> Tuning:
+def spread_out(values: Constants, flat: Flat) -> Software:
     """The tuning of each case."""
 
     def of(name: str) -> np.ndarray:
@@ -248,7 +248,7 @@ def spread_out(values: Constants, flat: Flat) -> Tuning:
     own = {name: of(name) for name in ("host", "sequence", "interference", *WAITS)}
     alone = np.isfinite(flat.arrival)
     own["polls"], own["admission"] = np.where(alone, 0.0, own["polls"]), np.where(alone, ADMISSION, own["admission"])
-    return Tuning(**shared, **own, device=device, imbalance=values.shared["imbalance"])
+    return Software(**shared, **own, device=device, imbalance=values.shared["imbalance"])
 
 
 def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
@@ -329,7 +329,7 @@ def errors(values: Constants, flat: Flat, aim: Target) -> np.ndarray:
     return out
 
 
-def filled(cases: Sequence[Case], flat: Flat, aim: Target, keep: np.ndarray, base: Constants) -> float:
+def filled(cases: Sequence[Deployment], flat: Flat, aim: Target, keep: np.ndarray, base: Constants) -> float:
     """Sequences that decode at once in SGLang's saturated runs of hybrids, over those for which the pool of recurrent
     states has room: median of what is kept, by Little's law from the published rate and TPOT; 1 where less than five
     are.
@@ -400,7 +400,7 @@ def folds_of(aim: Target) -> np.ndarray:
 
 
 def left_out(
-    cases: Sequence[Case], flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
+    cases: Sequence[Deployment], flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
 ) -> tuple[np.ndarray, dict[str, Constants]]:
     """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
     out = np.full(aim.case.size, np.nan)
@@ -465,7 +465,7 @@ def main() -> None:
         write(base)
 
 
-def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequence[Prediction]) -> dict[str, Any]:
+def spreads(error: np.ndarray, aim: Target, cases: Sequence[Deployment], rows: Sequence[Prediction]) -> dict[str, Any]:
     """Per metric and regime, the log-spread whose 1.645-fold holds 90 % of the errors, each source one vote."""
     out: dict[str, Any] = {}
     for name, metrics in (("rate", (RATE, INPUT_RATE)), ("tpot", (TPOT,)), ("ttft", (TTFT,))):
@@ -483,7 +483,7 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
     return out
 
 
-def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[np.ndarray, int]:
+def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> tuple[np.ndarray, int]:
     """Errors of the rest of each sweep once three of its points are known (the least, the middle and the most loaded).
 
     A sweep is what one source measured of one model, engine, chip, format and mode; the three give one level, as

@@ -14,13 +14,13 @@ from tonnage.layout import Layout
 from tonnage.model import Architecture, load, params
 from tonnage.model.load import build
 from tonnage.serve import ServeJob, plan, plan_mixed
-from tonnage.serve.search import afd as afd_search
-from tonnage.serve.search import grid as search
-from tonnage.serve.replica.afd import THERE, Sides, Turn, on_ffn, point, side_weights, turn, visits, wire
+from tonnage.serve.replica.afd import THERE, AfdSides, AfdTurn, on_ffn, point, side_weights, turn, visits, wire
 from tonnage.serve.replica.memory import weight_bytes
 from tonnage.serve.replica.points import Traffic, decode_parts
+from tonnage.serve.replica.step import PassTimes, seconds
 from tonnage.serve.result import ServePlan
-from tonnage.serve.replica.step import Parts, seconds
+from tonnage.serve.search import afd
+from tonnage.serve.search.grid import ServeSetting, serve_setting
 from tonnage.system import Accelerator, System, accelerator
 
 CATALOG = catalog.load()
@@ -41,16 +41,16 @@ def rate(found: ServePlan) -> float:
     return found.output_rate.value
 
 
-def setting(chip: Accelerator = H800, count: int = 32, arch: Architecture = V3) -> search.Setting:
-    return search.setting(ServeJob(arch, 4096.0, 1024.0, mode="afd"), System(chip, count))
+def setting(chip: Accelerator = H800, count: int = 32, arch: Architecture = V3) -> ServeSetting:
+    return serve_setting(ServeJob(arch, 4096.0, 1024.0, mode="afd"), System(chip, count))
 
 
-def sides(attention: int = 16, ffn: int = 16) -> Sides:
-    return Sides(Layout(tp=1, dp=attention), Layout(tp=1, dp=ffn, ep=ffn))
+def sides(attention: int = 16, ffn: int = 16) -> AfdSides:
+    return AfdSides(Layout(tp=1, dp=attention), Layout(tp=1, dp=ffn, ep=ffn))
 
 
-def once(times: tuple[float, float, float, float]) -> Turn:
-    return Turn(*times, Parts(), Parts())
+def once(times: tuple[float, float, float, float]) -> AfdTurn:
+    return AfdTurn(*times, PassTimes(), PassTimes())
 
 
 def step_three(kv: str) -> tuple[Architecture, str]:
@@ -238,7 +238,7 @@ def test_dense_models_and_what_makes_no_sense() -> None:
 
 
 def test_every_operator_has_one_side() -> None:
-    found = afd_search.decoding(setting())
+    found = afd.decoding(setting())
     assert found.candidates > 10_000 and found.ffn is not None
     assert {one.part for one in _operators() if on_ffn(one)} == {"ffn", "experts", "shared_experts"}
 

@@ -12,8 +12,8 @@ from tonnage import catalog
 from tonnage.export import launches
 from tonnage.model import load
 from tonnage.serve import ServeJob, Speculation, plan, plan_mixed
-from tonnage.serve.search.choice import NEARLY, USUAL
 from tonnage.serve.result import ServePlan
+from tonnage.serve.search.choice import NEARLY, USUAL
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()

@@ -10,7 +10,18 @@ import pytest
 from tonnage import catalog
 from tonnage.errors import InputError
 from tonnage.model import Architecture, load
-from tonnage.serve import Case, ChipPrice, Measured, Pool, ServeJob, Speculation, anchored, plan, plan_mixed, predict
+from tonnage.serve import (
+    ChipPrice,
+    Deployment,
+    MeasuredService,
+    Pool,
+    ServeJob,
+    Speculation,
+    anchored,
+    plan,
+    plan_mixed,
+    predict,
+)
 from tonnage.serve.plan import ServePlan
 from tonnage.system import Accelerator, System, accelerator
 
@@ -33,7 +44,7 @@ def rate(found: ServePlan) -> float:
     return found.output_rate.value
 
 
-def case(**changed: object) -> Case:
+def case(**changed: object) -> Deployment:
     usual: dict[str, object] = {
         "id": "x",
         "arch": R1,
@@ -46,7 +57,7 @@ def case(**changed: object) -> Case:
         "weights": "fp8",
         "engine": "sglang",
     }
-    return Case(**{**usual, **changed})  # type: ignore[arg-type]
+    return Deployment(**{**usual, **changed})  # type: ignore[arg-type]
 
 
 def test_deepseek_r1_on_eight_h200_is_near_inferencex() -> None:
@@ -198,7 +209,7 @@ def test_breakdown_adds_up_and_frontier_falls() -> None:
 
 
 def test_an_anchor_moves_predictions_onto_it_and_narrows_the_doubt() -> None:
-    moved = anchored([Measured(case(), tpot=0.066)])
+    moved = anchored([MeasuredService(case(), tpot=0.066)])
     at, other = predict([case(), case(concurrency=16.0)], moved)
     before = predict([case(concurrency=16.0)])[0]
     assert at.tpot is not None and other.tpot is not None and before.tpot is not None
@@ -206,7 +217,7 @@ def test_an_anchor_moves_predictions_onto_it_and_narrows_the_doubt() -> None:
     assert other.tpot.value > 1.5 * before.tpot.value
     assert other.tpot.high / other.tpot.low < before.tpot.high / before.tpot.low
     with pytest.raises(InputError):
-        anchored([Measured(case(), tpot=66.0)])
+        anchored([MeasuredService(case(), tpot=66.0)])
 
 
 def test_many_cases_are_predicted_like_each_alone() -> None:

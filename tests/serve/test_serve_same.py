@@ -10,7 +10,7 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import load
-from tonnage.serve import Case, Pool, Prediction, ServeJob, Speculation, plan, predict
+from tonnage.serve import Deployment, Pool, ServeJob, ServePrediction, Speculation, plan, predict
 from tonnage.serve.result import ServePlan
 from tonnage.system import Accelerator, System, accelerator
 
@@ -49,12 +49,16 @@ def asked(pin: Pin, mode: str, **changed: Any) -> ServePlan:
     return found
 
 
-def ran(pin: Pin, mode: str, **changed: Any) -> Prediction:
+def ran(pin: Pin, mode: str, **changed: Any) -> ServePrediction:
     model, chip, _, _, pool, engine, weights = pin
     osl = 1.0 if mode == "prefill" else OSL
     kinds: dict[str, Any] = {"id": "x", "engine": engine, "weights": weights, "kv": "bf16", "requests": LONG}
     return predict(
-        [Case(arch=MODELS[model], accelerator=CHIPS[chip], mode=mode, pool=pool, isl=ISL, osl=osl, **kinds, **changed)]
+        [
+            Deployment(
+                arch=MODELS[model], accelerator=CHIPS[chip], mode=mode, pool=pool, isl=ISL, osl=osl, **kinds, **changed
+            )
+        ]
     )[0]
 
 

@@ -14,11 +14,11 @@ from tonnage import catalog, serve
 from tonnage.errors import InputError
 from tonnage.model import derive, load
 from tonnage.serve import (
-    Case,
     ChipPower,
     ChipPrice,
+    Deployment,
     FitPlan,
-    Measured,
+    MeasuredService,
     Pool,
     ServeJob,
     ServePlan,
@@ -50,8 +50,8 @@ def mixed(*systems: System, **asked: Any) -> ServePlan:
 
 
 def calibrated() -> ServePlan:
-    case = Case("x", LLAMA, H100, "aggregated", Pool(1), 1024.0, 512.0, concurrency=16.0, weights="bf16")
-    return plan(job(arch=LLAMA), System(H100, 1), fitted=anchored([Measured(case, tpot=0.02)]))
+    case = Deployment("x", LLAMA, H100, "aggregated", Pool(1), 1024.0, 512.0, concurrency=16.0, weights="bf16")
+    return plan(job(arch=LLAMA), System(H100, 1), fitted=anchored([MeasuredService(case, tpot=0.02)]))
 
 
 MADE = {

@@ -11,7 +11,7 @@ from tonnage.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.serve import Constants, Measured, ServeJob
+    from tonnage.serve import Constants, MeasuredService, ServeJob
     from tonnage.system import System
     from tonnage.values import Plain
 
@@ -49,7 +49,7 @@ def anchors(
     from tonnage.truth.shapes import Library
 
     library = Library(catalog)
-    held: dict[str, list[Measured]] = {system.accelerator.name: [] for system in systems}
+    held: dict[str, list[MeasuredService]] = {system.accelerator.name: [] for system in systems}
     problems: list[Problem] = []
     for place, row in read_measured(path):
         try:
@@ -62,15 +62,15 @@ def anchors(
     return tuple(_anchor(system, held[system.accelerator.name], job) for system in systems)
 
 
-def _anchor(system: System, points: list[Measured], job: ServeJob) -> Anchor:
+def _anchor(system: System, points: list[MeasuredService], job: ServeJob) -> Anchor:
     from tonnage.serve import anchored, level
-    from tonnage.serve.as_run.anchor import Like
+    from tonnage.serve.as_run.anchor import Alike
 
     chip, title = system.accelerator.name, system.accelerator.title
     if not points:
         return Anchor(chip, title, 0, None, None)
     mode = None if job.mode in ("auto", "afd") else job.mode
-    found = anchored(points, like=Like(mode, job.weights, job.speculative is not None))
+    found = anchored(points, like=Alike(mode, job.weights, job.speculative is not None))
     return Anchor(chip, title, len(points), level(found), found)
 
 
@@ -91,9 +91,11 @@ def _system(row: dict[str, Any], systems: Sequence[System], catalog: Catalog) ->
     return systems[names.index(chip)]
 
 
-def _point(row: dict[str, Any], job: ServeJob, system: System, layout: dict[str, int] | None, library: Any) -> Measured:
+def _point(
+    row: dict[str, Any], job: ServeJob, system: System, layout: dict[str, int] | None, library: Any
+) -> MeasuredService:
     """One row as a measured case. Raises ValueError with what is wrong with it."""
-    from tonnage.serve import Measured, complete
+    from tonnage.serve import MeasuredService, complete
     from tonnage.truth.cases import Skip, number
     from tonnage.truth.scored import INPUT_RATE, RATE, TPOT, TTFT
     from tonnage.truth.serving import serving_case
@@ -114,7 +116,7 @@ def _point(row: dict[str, Any], job: ServeJob, system: System, layout: dict[str,
     if not any(figures):
         more = " beside a rate that the arrivals set" if case.rate is not None else ""
         raise ValueError(f"no tpot, rate or ttft{more}")
-    return Measured(case, *figures)
+    return MeasuredService(case, *figures)
 
 
 def _usual(job: ServeJob, system: System, layout: dict[str, int] | None) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import json
 from math import ceil
 
 from tonnage.export.words import DRAFT_MODEL
-from tonnage.serve.replica.engines import ENGINES
 from tonnage.serve.instances import Instance
+from tonnage.serve.replica.engines import ENGINES
 
 
 def flags(one: Instance) -> str:

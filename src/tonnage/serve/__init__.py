@@ -1,36 +1,35 @@
 """One service: prefill, decode, batching, disaggregation, service level, frontier, cost."""
 
 from tonnage.serve.again import plan_again
-from tonnage.serve.as_run.anchor import Measured, anchored, level
-from tonnage.serve.fit import FitPlan, fit, fit_again
-from tonnage.serve.as_run.deployment import Case, Estimate, Pool, Prediction
+from tonnage.serve.as_run.anchor import MeasuredService, anchored, level
+from tonnage.serve.as_run.benchmarks import complete, read_measured
+from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
+from tonnage.serve.as_run.predict import predict
 from tonnage.serve.cost import DayMargin, margin, price_list, revenue
+from tonnage.serve.fit import FitPlan, fit, fit_again
+from tonnage.serve.fleets import plan_mixed
 from tonnage.serve.instances import Instance
 from tonnage.serve.job import ACCEPTANCE, ChipPower, ChipPrice, PriceList, ServeJob, Speculation
-from tonnage.serve.as_run.benchmarks import complete, read_measured
-from tonnage.serve.fleets import plan_mixed
 from tonnage.serve.plan import plan
 from tonnage.serve.pools import show_serving
-from tonnage.serve.as_run.predict import predict
-from tonnage.serve.result import ServePlan, ServeQuestion
 from tonnage.serve.replica.software import Constants, constants
+from tonnage.serve.result import ServePlan, ServeQuestion
 
 __all__ = [
     "ACCEPTANCE",
-    "Case",
     "ChipPower",
     "ChipPrice",
     "Constants",
     "DayMargin",
-    "Estimate",
+    "Deployment",
     "FitPlan",
     "Instance",
-    "Measured",
+    "MeasuredService",
     "Pool",
-    "Prediction",
     "PriceList",
     "ServeJob",
     "ServePlan",
+    "ServePrediction",
     "ServeQuestion",
     "Speculation",
     "anchored",

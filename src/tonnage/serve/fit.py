@@ -14,12 +14,12 @@ from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
 from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
-from tonnage.serve.search.candidates import Candidates, candidates
-from tonnage.serve.replica.engines import Engine, engine
-from tonnage.serve.replica.memory import STATE_ELEMENT, Memory, memory, sequence_bytes
 from tonnage.serve.pools import PoolLayout
-from tonnage.serve.replica.formats import Formats, formats
-from tonnage.serve.result import FORMS, Body, MemoryUse, ServedFormats
+from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.formats import ServeFormats, formats
+from tonnage.serve.replica.memory import STATE_ELEMENT, RankMemory, memory, sequence_bytes
+from tonnage.serve.result import FORMS, Body, MemoryUse
+from tonnage.serve.search.candidates import LayoutCandidates, candidates
 from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
 from tonnage.values import Plain
@@ -69,7 +69,7 @@ class FitPlan:
     question: FitQuestion
     outcome: Outcome
     pool: PoolLayout
-    formats: ServedFormats
+    formats: ServeFormats
     engine: str
     memory: MemoryUse
     max_context: int
@@ -171,7 +171,7 @@ def fit(
 
 
 def _fewest(
-    arch: Architecture, system: System, how: Formats, chosen: Engine, context: float, share: float | None
+    arch: Architecture, system: System, how: ServeFormats, chosen: Engine, context: float, share: float | None
 ) -> int | None:
     """The fewest accelerators, more than there are, on which one token fits: counts up to two domains, then domains."""
     die, domain = per_die(system.accelerator), max(int(system.accelerator.domain), 1)
@@ -196,23 +196,23 @@ def _lifted(bind: Bind, system: System, count: int | None) -> Bind:
 def _held(
     arch: Architecture,
     die: Accelerator,
-    how: Formats,
-    found: Candidates,
+    how: ServeFormats,
+    found: LayoutCandidates,
     chosen: Engine,
     context: float,
     share: float | None,
-) -> Memory:
+) -> RankMemory:
     tokens = float(chosen.chunk)
     return memory(arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share)
 
 
-def _token_bytes(arch: Architecture, how: Formats, layout: Layout, at: float = 65536.0) -> Any:
+def _token_bytes(arch: Architecture, how: ServeFormats, layout: Layout, at: float = 65536.0) -> Any:
     """Bytes that one more token costs at long context on one rank."""
     more = sequence_bytes(arch, how.kv, layout, 2 * at) - sequence_bytes(arch, how.kv, layout, at)
     return np.maximum(more / at, 1e-9)
 
 
-def _best(arch: Architecture, how: Formats, found: Candidates, held: Memory) -> int:
+def _best(arch: Architecture, how: ServeFormats, found: LayoutCandidates, held: RankMemory) -> int:
     """The candidate with the longest sequence, without a pipeline if one fits so; the one that lacks least if none."""
     pool = np.broadcast_to(held.pool, found.instances.shape)
     longest = pool / np.broadcast_to(_token_bytes(arch, how, found.layout), pool.shape)
@@ -222,7 +222,9 @@ def _best(arch: Architecture, how: Formats, found: Candidates, held: Memory) -> 
     return int(fits[0]) if fits else int(np.argmax(pool))
 
 
-def _plan(question: FitQuestion, how: Formats, chosen: Engine, found: Candidates, held: Memory, best: int) -> FitPlan:
+def _plan(
+    question: FitQuestion, how: ServeFormats, chosen: Engine, found: LayoutCandidates, held: RankMemory, best: int
+) -> FitPlan:
     arch, system, context = question.arch, question.system, question.context
     layout, instances = found.layout.at(best), float(found.instances[best])
     pool, weights, activations, buffers = (
@@ -250,7 +252,7 @@ def _plan(question: FitQuestion, how: Formats, chosen: Engine, found: Candidates
         question=question,
         outcome=outcome,
         pool=PoolLayout(layout, int(instances)),
-        formats=ServedFormats(how.weights, how.kv, how.why),
+        formats=how,
         engine=chosen.name,
         memory=figures,
         max_context=int(longest) if fits else 0,
@@ -267,12 +269,12 @@ def _plan(question: FitQuestion, how: Formats, chosen: Engine, found: Candidates
     )
 
 
-def _spread(arch: Architecture, how: Formats) -> float:
+def _spread(arch: Architecture, how: ServeFormats) -> float:
     """Bytes that one more token adds while no window is full, the mean over the first 128 (compressed entries)."""
     return float(cache_bytes(arch, 128.0, format_of(how.kv).element)) / 128.0
 
 
-def _longest(arch: Architecture, how: Formats, layout: Layout, chosen: Engine, pool: float) -> int:
+def _longest(arch: Architecture, how: ServeFormats, layout: Layout, chosen: Engine, pool: float) -> int:
     """Longest sequence whose cache fits in `pool`, by bisection over whole blocks."""
     low, high = 0, 1 << 34
     block = chosen.block
@@ -285,7 +287,7 @@ def _longest(arch: Architecture, how: Formats, layout: Layout, chosen: Engine, p
     return low
 
 
-def _cache(arch: Architecture, how: Formats, context: float) -> tuple[FitCache, ...]:
+def _cache(arch: Architecture, how: ServeFormats, context: float) -> tuple[FitCache, ...]:
     element = format_of(how.kv).element
     return tuple(
         FitCache(row.kind, row.layers, float(row.kv_bytes * row.layers), float(row.state * row.layers * STATE_ELEMENT))
@@ -293,7 +295,7 @@ def _cache(arch: Architecture, how: Formats, context: float) -> tuple[FitCache, 
     )
 
 
-def _lack(arch: Architecture, system: System, how: Formats, figures: MemoryUse, lacking: float) -> Bind:
+def _lack(arch: Architecture, system: System, how: ServeFormats, figures: MemoryUse, lacking: float) -> Bind:
     """What is missing, and a narrower format that would do."""
     title = system.accelerator.title
     text = (

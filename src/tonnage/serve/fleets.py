@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
 from tonnage.interval import within
-from tonnage.serve.two_kinds import across
 from tonnage.serve.cost import day, input_costs, per_million
 from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
 from tonnage.serve.plan import plan
-from tonnage.serve.replica.points import Traffic
 from tonnage.serve.question import asked_of, provenance
-from tonnage.serve.result import Bill, FleetShare, SearchCounts, ServePlan, ServeQuestion
+from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.software import Constants
+from tonnage.serve.result import Bill, FleetShare, SearchCounts, ServePlan, ServeQuestion
+from tonnage.serve.two_kinds import across
 from tonnage.system import System
 
 
@@ -35,7 +35,7 @@ def plan_mixed(
     levels = list(fitted or [None] * len(systems))
     fleets = tuple(asked_of(*each) for each in zip(jobs, systems, levels, strict=True))
     question = ServeQuestion(jobs[0], fleets)
-    if jobs[0].apart:
+    if jobs[0].splits_ffn:
         return _attention_and_ffn(question, jobs, systems, levels)
     free = [plan(replace(job, rate=None), one, fitted=own) for job, one, own in zip(jobs, systems, levels, strict=True)]
     beside = _beside(question, jobs, systems, levels, free)
@@ -173,17 +173,17 @@ def _split(
     pair = across((jobs[first], jobs[second]), (systems[first], systems[second]), (levels[first], levels[second]))
     if pair is None:
         return None
-    ahead, behind = pair.ahead, pair.behind
-    wide = 1.0 if ahead.ttft is None or not ahead.ttft.value else ahead.ttft.high / ahead.ttft.value
-    lead = replace(behind, mode="disaggregated", speed=replace(behind.speed, ttft=within(pair.ttft, wide)))
-    lead = replace(lead, prefill_pool=ahead.pool)
+    prefill, decode = pair.prefill, pair.decode
+    wide = 1.0 if prefill.ttft is None or not prefill.ttft.value else prefill.ttft.high / prefill.ttft.value
+    lead = replace(decode, mode="disaggregated", speed=replace(decode.speed, ttft=within(pair.ttft, wide)))
+    lead = replace(lead, prefill_pool=prefill.pool)
     others = [i for i in range(len(systems)) if i not in (first, second)]
     helping = [i for i in others if free[i].outcome.feasible and jobs[0].rate is None]
-    parts = [_part(systems[first], ahead, "prefill"), _part(systems[second], behind, "decode")]
+    parts = [_part(systems[first], prefill, "prefill"), _part(systems[second], decode, "decode")]
     parts += [_part(systems[i], free[i], free[i].mode) for i in helping]
-    parts += [_part(systems[i], behind, "idle") for i in others if i not in helping]
+    parts += [_part(systems[i], decode, "idle") for i in others if i not in helping]
     rate = pair.rate + sum(free[i].requests_per_second or 0.0 for i in helping)
-    return _joined(question, [ahead, behind, *(free[i] for i in helping)], lead, rate, tuple(parts))
+    return _joined(question, [prefill, decode, *(free[i] for i in helping)], lead, rate, tuple(parts))
 
 
 def _part(system: System, found: ServePlan, does: str) -> FleetShare:

@@ -109,7 +109,7 @@ class ServeJob:
     price_list: PriceList | None = None
 
     @property
-    def apart(self) -> bool:
+    def splits_ffn(self) -> bool:
         """Whether attention and FFN of the decoding ranks are apart."""
         return self.afd or self.mode == "afd"
 
@@ -149,7 +149,7 @@ def check(job: ServeJob) -> None:
         problems.append(Problem("decode alone has no first token to wait for; disaggregate", path="ttft"))
     if job.mode == "prefill" and job.tpot is not None:
         problems.append(Problem("prefill alone has no time per output token", path="tpot"))
-    if job.micro_batches is not None and not (job.apart and 1 <= job.micro_batches <= 16):
+    if job.micro_batches is not None and not (job.splits_ffn and 1 <= job.micro_batches <= 16):
         problems.append(Problem("expected 1 to 16, with attention and FFN apart (afd)", path="micro_batches"))
     if not 0 <= float(job.cache_hit) < 1:
         problems.append(Problem(f"expected a share from 0 to below 1, got {float(job.cache_hit):g}", path="cache_hit"))

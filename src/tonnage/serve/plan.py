@@ -11,31 +11,28 @@ import numpy as np
 from tonnage.errors import FEASIBLE, InputError
 from tonnage.interval import Interval, around
 from tonnage.layout import Layout
-from tonnage.serve.search import afd as afd_search
-from tonnage.serve.search import grid as search
-from tonnage.serve.search.point import Speeds, breakdown, measured_share, memory_of, speeds
-from tonnage.serve.search.variants import fewest, variants
-from tonnage.serve.search.choice import alternatives, choose, frontier_of, known
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
-from tonnage.serve.instances import instances
 from tonnage.serve.job import ServeJob, check
-from tonnage.serve.search.two_pools import Pool, disaggregated
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.question import asked_of, provenance
 from tonnage.serve.refusal import refused
+from tonnage.serve.replica.software import Constants
+from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.result import (
     Bill,
     FfnSide,
     FirstTokens,
     SearchCounts,
-    ServedFormats,
     ServePlan,
     ServeQuestion,
     ServeSpeed,
 )
-from tonnage.serve.search.grid import Grid, Setting
-from tonnage.serve.replica.spread import Doubt, doubt
-from tonnage.serve.replica.software import Constants
+from tonnage.serve.search import afd, modes
+from tonnage.serve.search.choice import alternatives, choose, frontier_of, known
+from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting
+from tonnage.serve.search.point import Speeds, breakdown, instances_of, measured_share, memory_of, speeds
+from tonnage.serve.search.two_pools import Pool, disaggregated
+from tonnage.serve.search.variants import fewest, variants
 from tonnage.system import System
 
 
@@ -59,14 +56,14 @@ def plan(
     check(job)
     question = ServeQuestion(job, (asked_of(job, system, fitted),), fixed, prefill_fixed, ffn_fixed, ffn)
     began = time.perf_counter()
-    given = search.setting(job, system, fitted)
+    given = serve_setting(job, system, fitted)
     if ffn is not None:
-        given = replace(given, partner=search.setting(job, ffn, fitted))
+        given = replace(given, partner=serve_setting(job, ffn, fitted))
     grids = _grids(given, fixed, prefill_fixed, ffn_fixed)
     chosen, grid, tried, good = choose(given, grids)
     counted = SearchCounts(sum(tried.values()), good, tried, time.perf_counter() - began)
 
-    def again(other: Setting) -> tuple[Grid, ...]:
+    def again(other: ServeSetting) -> tuple[PointGrid, ...]:
         return _grids(other, fixed, prefill_fixed, ffn_fixed)
 
     free = ffn is None and not fixed
@@ -76,15 +73,15 @@ def plan(
     found = replace(answer(question, given, grids, grid.at(chosen), counted), fewest=few)
     if not (job.thorough and free):
         return found
-    own, ahead, behind = _pinned(job, grid.at(chosen))
+    own, prefill_given, ffn_given = _pinned(job, grid.at(chosen))
 
-    def same(other: Setting) -> tuple[Grid, ...]:
-        return _grids(other, own, ahead, behind)
+    def same(other: ServeSetting) -> tuple[PointGrid, ...]:
+        return _grids(other, own, prefill_given, ffn_given)
 
     return replace(found, variants=variants(given, grid.at(chosen), same))
 
 
-def _pinned(job: ServeJob, point: Grid) -> tuple[dict[str, int], dict[str, int] | None, dict[str, int] | None]:
+def _pinned(job: ServeJob, point: PointGrid) -> tuple[dict[str, int], dict[str, int] | None, dict[str, int] | None]:
     """Layouts of a point as they would be given: own, of a prefill pool, of FFN ranks."""
     named = ("tp", "pp", "ep", "etp") if job.arch.moe else ("tp", "pp")
     apart = point.ffn is not None
@@ -93,47 +90,47 @@ def _pinned(job: ServeJob, point: Grid) -> tuple[dict[str, int], dict[str, int] 
         return {name: int(getattr(layout, name)) for name in names}
 
     own = of(point.layout, ("tp", "dp") if apart else named)
-    ahead = None if point.ahead is None else of(point.ahead, named)
-    return own, ahead, None if point.ffn is None else of(point.ffn, ("tp", "dp"))
+    prefill_given = None if point.prefill is None else of(point.prefill, named)
+    return own, prefill_given, None if point.ffn is None else of(point.ffn, ("tp", "dp"))
 
 
 def _grids(
-    given: Setting,
+    given: ServeSetting,
     fixed: Mapping[str, int] | None,
     prefill_fixed: Mapping[str, int] | None,
     ffn_fixed: Mapping[str, int] | None = None,
-) -> tuple[Grid, ...]:
+) -> tuple[PointGrid, ...]:
     job = given.job
     limits = (job.ttft or np.inf, job.tpot or np.inf)
 
-    def units(asked: Setting, layout: Mapping[str, int] | None) -> Grid:
-        return afd_search.decoding(asked, layout, ffn_fixed, job.micro_batches)
+    def units(asked: ServeSetting, layout: Mapping[str, int] | None) -> PointGrid:
+        return afd.decoding(asked, layout, ffn_fixed, job.micro_batches)
 
-    made: list[Grid | None] = []
+    made: list[PointGrid | None] = []
     if job.mode in ("auto", "aggregated") and not prefill_fixed:
-        made.append(search.aggregated(given, fixed))
+        made.append(modes.aggregated(given, fixed))
     apart = job.mode == "disaggregated" or prefill_fixed or (job.mode == "auto" and not fixed)
     if apart and job.concurrency is None and job.batch is None:
-        required, decode = job.mode == "disaggregated", units if job.apart else search.decoding
+        required, decode = job.mode == "disaggregated", units if job.splits_ffn else modes.decoding
         made.append(_two_pools(given, fixed, prefill_fixed, limits, decode, required=required))
     if job.mode == "prefill":
-        made.append(search.prefilling(given, fixed, limits[0]))
+        made.append(modes.prefilling(given, fixed, limits[0]))
     if job.mode == "afd":
         made.append(units(given, fixed))
     if job.mode == "decode":
-        made.append(search.decoding(given, fixed))
+        made.append(modes.decoding(given, fixed))
     return tuple(grid for grid in made if grid is not None)
 
 
 def _two_pools(
-    given: Setting,
+    given: ServeSetting,
     fixed: Mapping[str, int] | None,
     prefill_fixed: Mapping[str, int] | None,
     limits: tuple[float, float],
     decode: Pool,
     *,
     required: bool,
-) -> Grid | None:
+) -> PointGrid | None:
     try:
         return disaggregated(given, fixed, prefill_fixed, limits, decode)
     except InputError:
@@ -143,7 +140,7 @@ def _two_pools(
 
 
 def answer(
-    question: ServeQuestion, given: Setting, grids: tuple[Grid, ...], point: Grid, counted: SearchCounts
+    question: ServeQuestion, given: ServeSetting, grids: tuple[PointGrid, ...], point: PointGrid, counted: SearchCounts
 ) -> ServePlan:
     """The plan of one point of `grids`, which give its frontier and alternatives."""
     exact = speeds(given, point)
@@ -154,13 +151,13 @@ def answer(
         question=question,
         outcome=FEASIBLE,
         mode=point.mode,
-        formats=ServedFormats(given.formats.weights, given.formats.kv, given.formats.why),
+        formats=given.formats,
         engine=given.engine.name,
         accelerators=given.accelerators,
         used=exact.used,
-        instances=instances(given, point),
+        instances=instances_of(given, point),
         pool=PoolLayout(point.layout, int(point.instances)),
-        prefill_pool=None if point.ahead is None else PoolLayout(point.ahead, int(point.ahead_instances)),
+        prefill_pool=None if point.prefill is None else PoolLayout(point.prefill, int(point.prefill_instances)),
         ffn=_ffn_side(given, point, exact),
         chunk=None if decodes else int(_chunk(given, point)),
         speed=speed,
@@ -175,7 +172,7 @@ def answer(
     )
 
 
-def _speed(given: Setting, point: Grid, exact: Speeds, sigma: Doubt) -> ServeSpeed:
+def _speed(given: ServeSetting, point: PointGrid, exact: Speeds, sigma: SpeedSpread) -> ServeSpeed:
     """Rates per accelerator and times, with their intervals."""
     job, count = given.job, float(given.accelerators)
     rate = exact.rate if job.rate is None else min(exact.rate, job.rate)
@@ -194,14 +191,14 @@ def _around(value: float | None, sigma: float) -> Interval | None:
     return None if value is None or known(value) is None else around(value, sigma)
 
 
-def _bill(given: Setting, point: Grid, speed: ServeSpeed, share: float) -> Bill:
+def _bill(given: ServeSetting, point: PointGrid, speed: ServeSpeed, share: float) -> Bill:
     """Cost and energy of tokens, of fresh and of cached input, and a day at a price list.
 
     share: of all accelerators' time that is prefill.
     """
     job, traffic, cached = given.job, given.traffic, None
     if speed.input is not None:
-        layout = point.ahead or point.layout
+        layout = point.prefill or point.layout
         cached = cached_share(given.service, layout, traffic, _chunk(given, point) * float(np.asarray(layout.cp)))
     fresh_cost, cached_cost = input_costs(job.price, share, speed.input, float(traffic.hit), cached)
     whole = point.mode in ("aggregated", "disaggregated")
@@ -219,17 +216,17 @@ def _bill(given: Setting, point: Grid, speed: ServeSpeed, share: float) -> Bill:
     )
 
 
-def _doubt(given: Setting, point: Grid) -> Doubt:
+def _doubt(given: ServeSetting, point: PointGrid) -> SpeedSpread:
     """The doubt of the point. No published run with attention and FFN apart entered a fit: analytic, half as wide again
     as the same chips serving otherwise, as for chips of a vendor without any.
     """
     sigma = doubt(given.system.accelerator, point.mode, _guessed(given.job), given.fitted)
     if point.ffn is None:
         return sigma
-    return Doubt(1.5 * sigma.rate, 1.5 * sigma.tpot, 1.5 * sigma.ttft, "analytic")
+    return SpeedSpread(1.5 * sigma.rate, 1.5 * sigma.tpot, 1.5 * sigma.ttft, "analytic")
 
 
-def _ffn_side(given: Setting, point: Grid, exact: Speeds) -> FfnSide | None:
+def _ffn_side(given: ServeSetting, point: PointGrid, exact: Speeds) -> FfnSide | None:
     """FFN ranks that are apart, and which share of a step each side works."""
     if point.ffn is None or point.micro_batches is None or exact.apart is None:
         return None
@@ -237,12 +234,12 @@ def _ffn_side(given: Setting, point: Grid, exact: Speeds) -> FfnSide | None:
     return FfnSide(
         PoolLayout(point.ffn, int(point.instances)),
         int(point.micro_batches),
-        afd_search.ffn_memory(given, point),
+        afd.ffn_memory(given, point),
         *(float(np.ravel(value)[0]) for value in (found.busy_attention, found.busy_ffn, found.busy_wire)),
     )
 
 
-def _chunk(given: Setting, point: Grid) -> float:
+def _chunk(given: ServeSetting, point: PointGrid) -> float:
     return given.chunk if point.chunk is None else float(point.chunk)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tonnage import __version__
 from tonnage.provenance import Evidence, Provenance
 from tonnage.serve.job import ServeJob
-from tonnage.serve.result import ServedFleet, ServeQuestion
 from tonnage.serve.replica.software import Constants
+from tonnage.serve.result import ServedFleet, ServeQuestion
 from tonnage.system import System
 
 

@@ -10,16 +10,20 @@ import numpy as np
 
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.serve.fit import fit
-from tonnage.serve.search.choice import frontier_of, row_of
 from tonnage.serve.question import provenance
-from tonnage.serve.result import PointRow, SearchCounts, ServedFormats, ServePlan, ServeQuestion
-from tonnage.serve.search.grid import Grid, Setting
 from tonnage.serve.replica.spread import doubt
+from tonnage.serve.result import PointRow, SearchCounts, ServePlan, ServeQuestion
+from tonnage.serve.search.choice import frontier_of, row_of
+from tonnage.serve.search.grid import PointGrid, ServeSetting
 from tonnage.units import show_time
 
 
 def refused(
-    question: ServeQuestion, given: Setting, grids: tuple[Grid, ...], counted: SearchCounts, few: int | None = None
+    question: ServeQuestion,
+    given: ServeSetting,
+    grids: tuple[PointGrid, ...],
+    counted: SearchCounts,
+    few: int | None = None,
 ) -> ServePlan:
     """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
     outcome, near = _reasons(given, grids, question.layout, few)
@@ -27,7 +31,7 @@ def refused(
         question=question,
         outcome=outcome,
         mode=given.job.mode,
-        formats=ServedFormats(given.formats.weights, given.formats.kv, given.formats.why),
+        formats=given.formats,
         engine=given.engine.name,
         accelerators=given.system.count,
         used=0.0,
@@ -40,7 +44,7 @@ def refused(
 
 
 def _reasons(
-    given: Setting, grids: tuple[Grid, ...], fixed: Mapping[str, int] | None, few: int | None
+    given: ServeSetting, grids: tuple[PointGrid, ...], fixed: Mapping[str, int] | None, few: int | None
 ) -> tuple[Outcome, PointRow | None]:
     job = given.job
     fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
@@ -56,7 +60,7 @@ def _reasons(
     return infeasible(*binds), near
 
 
-def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
+def _no_memory(given: ServeSetting, fixed: Mapping[str, int] | None) -> Outcome:
     job = given.job
     fixed = {name: value for name, value in (fixed or {}).items() if name != "cp"}
     fitted = fit(job.arch, given.system, job.weights, job.kv, fixed, context=float(job.isl) + float(job.osl))
@@ -73,7 +77,7 @@ def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
     return infeasible(Bind("memory", text + f"{fitted.max_context:,} do", None, "more chips, or --kv fp8"))
 
 
-def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | None:
+def _limit(given: ServeSetting, fits: list[tuple[PointGrid, Any]], name: str) -> Bind | None:
     """A limit that no point keeps, by itself; None when some point does."""
     wanted = getattr(given.job, name)
     if wanted is None:
@@ -92,7 +96,7 @@ def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | No
     return None if best <= wanted else Bind(name, text, best / wanted)
 
 
-def _within(given: Setting, grid: Grid, mask: Any) -> float:
+def _within(given: ServeSetting, grid: PointGrid, mask: Any) -> float:
     """Most requests/s of points that keep the limits on time."""
     good = mask
     for name in ("tpot", "ttft"):
@@ -102,10 +106,10 @@ def _within(given: Setting, grid: Grid, mask: Any) -> float:
     return float(np.max(np.where(good & np.isfinite(grid.rate), grid.rate, 0.0), initial=0.0))
 
 
-def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
+def _nearest(given: ServeSetting, fits: list[tuple[PointGrid, Any]]) -> PointGrid | None:
     """The point whose worst limit is exceeded by the smallest factor."""
     job = given.job
-    best: tuple[float, Grid | None] = (np.inf, None)
+    best: tuple[float, PointGrid | None] = (np.inf, None)
     for grid, mask in fits:
         excess = np.ones(grid.rate.shape)
         for name, wanted in (("tpot", job.tpot), ("ttft", job.ttft)):
@@ -121,7 +125,7 @@ def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
     return best[1]
 
 
-def _lift(given: Setting, near: PointRow | None, few: int | None) -> str | None:
+def _lift(given: ServeSetting, near: PointRow | None, few: int | None) -> str | None:
     """More accelerators, or the nearest service level that can be kept, as flags."""
     title, asked = given.system.accelerator.title.partition(" (")[0], given.job.rate
     if few is not None and asked is not None:

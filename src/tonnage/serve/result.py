@@ -17,6 +17,7 @@ from tonnage.serve.cost import DayMargin
 from tonnage.serve.instances import Instance
 from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
 from tonnage.serve.pools import PoolLayout
+from tonnage.serve.replica.formats import ServeFormats
 from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 from tonnage.values import Plain
@@ -57,15 +58,6 @@ class ServeQuestion:
     prefill_layout: Mapping[str, int] | None = None
     ffn_layout: Mapping[str, int] | None = None
     ffn: System | None = None
-
-
-@dataclass(frozen=True)
-class ServedFormats:
-    """Number formats: of the weights, by the release's name, and of the cache; why: how they were chosen."""
-
-    weights: str
-    kv: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -269,7 +261,7 @@ class ServePlan:
     question: ServeQuestion
     outcome: Outcome
     mode: str
-    formats: ServedFormats
+    formats: ServeFormats
     engine: str
     accelerators: int
     used: float

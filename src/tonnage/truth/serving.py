@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tonnage.errors import InputError
-from tonnage.serve.as_run.deployment import Case, Pool
+from tonnage.serve.as_run.deployment import Deployment, Pool
 from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
@@ -20,7 +20,7 @@ CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "int8": "8"}
 LONGEST = 1e8
 
 
-def serving_case(case: Row, library: Library) -> Case:
+def serving_case(case: Row, library: Library) -> Deployment:
     """The deployment that a row describes. Raises Skip with the reason when it does not describe one."""
     mode = text(case, "mode")
     if mode not in MODES:
@@ -30,7 +30,7 @@ def serving_case(case: Row, library: Library) -> Case:
     pool = _side(case, "decode") if mode == "disaggregated" else _pool(case, ("layout",), count)
     isl, osl, context = _lengths(case, mode)
     speculation = _speculation(case)
-    return Case(
+    return Deployment(
         id=text(case, "id") or "unnamed",
         arch=library.model(str(required(text(case, "model"), "model"))),
         accelerator=library.chip(str(required(text(case, "chip"), "chip"))),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.errors import InputError, Problem
-from tonnage.serve.as_run.deployment import Case
+from tonnage.serve.as_run.deployment import Deployment
 from tonnage.serve.as_run.predict import predict
 from tonnage.serve.replica.software import Constants, constants
 
@@ -19,12 +19,12 @@ LARGEST = 20.0
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredService:
     """What was measured of a case: tpot [s], output and input tokens per second per accelerator, ttft [s]. The first of
     them that is known sets the level: ttft last, for much of it is waiting.
     """
 
-    case: Case
+    case: Deployment
     tpot: float | None = None
     output_rate: float | None = None
     input_rate: float | None = None
@@ -37,20 +37,22 @@ differs from what is asked: the better of 0, 1 and 2 over the rest of the publis
 
 
 @dataclass(frozen=True)
-class Like:
+class Alike:
     """What is asked, as far as it is known: mode, weights, and whether it speculates; None counts as alike."""
 
     mode: str | None = None
     weights: str | None = None
     drafts: bool | None = None
 
-    def weight(self, case: Case) -> float:
+    def weight(self, case: Deployment) -> float:
         """How much a measured case counts: 1 when alike."""
         pairs = ((self.mode, case.mode), (self.weights, case.weights), (self.drafts, case.drafts != 0))
         return float(np.exp(-UNLIKE * sum(ours is not None and its not in (None, ours) for ours, its in pairs)))
 
 
-def anchored(points: Sequence[Measured], fitted: Constants | None = None, like: Like | None = None) -> Constants:
+def anchored(
+    points: Sequence[MeasuredService], fitted: Constants | None = None, like: Alike | None = None
+) -> Constants:
     """Constants with device and host times scaled by one factor, so that the weighted median of the measured points is
     met; each counts by how much it is like what is asked.
 
@@ -58,7 +60,7 @@ def anchored(points: Sequence[Measured], fitted: Constants | None = None, like: 
     left is that of the rest of a sweep once one to three of its points are known. Raises InputError when nothing was
     measured, or when the factor is over `LARGEST` either way.
     """
-    base, asked = fitted or constants(), like or Like()
+    base, asked = fitted or constants(), like or Alike()
     weights = np.array([asked.weight(point.case) for point in points])
     factor = 1.0
     for _ in range(ROUNDS):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tonnage.errors import FEASIBLE, Outcome
+from tonnage.interval import Interval
+from tonnage.provenance import Evidence
 from tonnage.system.accelerator import Accelerator
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Case:
+class Deployment:
     """A measured, or imagined, run of one service in steady state.
 
     id: any; arch, accelerator; mode: aggregated, disaggregated, prefill or decode; pool: its layout (disaggregated:
@@ -74,16 +76,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A predicted figure with its 90 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Prediction:
+class ServePrediction:
     """What `predict` says of a case. Figures that the mode does not have are None.
 
     output_rate, input_rate: tokens per second per accelerator, over all accelerators of the deployment; tpot, ttft
@@ -91,9 +84,9 @@ class Prediction:
     evidence: interpolated, extrapolated or analytic; outcome: feasible, or what binds.
     """
 
-    output_rate: Estimate | None = None
-    input_rate: Estimate | None = None
-    tpot: Estimate | None = None
-    ttft: Estimate | None = None
-    evidence: str = "analytic"
+    output_rate: Interval | None = None
+    input_rate: Interval | None = None
+    tpot: Interval | None = None
+    ttft: Interval | None = None
+    evidence: Evidence = "analytic"
     outcome: Outcome = field(default=FEASIBLE)

@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.interval import around
 from tonnage.layout import Layout
-from tonnage.serve.replica import loads as loop
-from tonnage.serve.as_run.deployment import Case, Estimate, Pool, Prediction
-from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
 from tonnage.serve.job import ACCEPTANCE
-from tonnage.serve.replica.memory import decode_memory, memory, sequence_bytes
+from tonnage.serve.replica import loads
+from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.formats import ServeFormats, formats
+from tonnage.serve.replica.memory import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
-from tonnage.serve.replica.formats import Formats, formats
-from tonnage.serve.replica.spread import spread
-from tonnage.serve.replica.step import Service
+from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import Constants, independent, tuning
+from tonnage.serve.replica.spread import SpeedSpread, doubt
+from tonnage.serve.replica.step import Service
 from tonnage.system import per_die
 
 Array = NDArray[np.float64]
@@ -40,23 +42,23 @@ performance overview, "number of sequences"), so that a large deployment never r
 
 
 @dataclass(frozen=True)
-class Group:
+class DeploymentGroup:
     """Cases that share model, chip, formats and mode, as arrays.
 
-    layout: of the pool that decodes (or prefills, where it is alone); replicas: attention replicas in it; ahead,
-    ahead_replicas: the same of a prefill pool beside it.
+    layout: of the pool that decodes (or prefills, where it is alone); replicas: attention replicas in it; prefill,
+    prefill_replicas: the same of a prefill pool beside it.
     """
 
-    cases: tuple[Case, ...]
+    cases: tuple[Deployment, ...]
     service: Service
-    formats: Formats
+    formats: ServeFormats
     engines: tuple[Engine, ...]
     traffic: Traffic
     layout: Layout
     replicas: Array
     accelerators: Array
-    ahead: Layout | None = None
-    ahead_replicas: Array | None = None
+    prefill: Layout | None = None
+    prefill_replicas: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,16 @@ class Figures:
     most: Array
 
 
-def predict(cases: Sequence[Case], fitted: Constants | None = None) -> tuple[Prediction, ...]:
+def predict(cases: Sequence[Deployment], fitted: Constants | None = None) -> tuple[ServePrediction, ...]:
     """Predictions of `cases`, in their order. `fitted` replaces the constants that come with tonnage."""
-    found: dict[int, Prediction] = {}
+    found: dict[int, ServePrediction] = {}
     for indices in grouped(cases).values():
         group = prepare([cases[i] for i in indices], fitted)
         found.update(zip(indices, _predictions(group, figures(group), fitted), strict=True))
     return tuple(found[i] for i in range(len(cases)))
 
 
-def grouped(cases: Sequence[Case]) -> dict[Any, list[int]]:
+def grouped(cases: Sequence[Deployment]) -> dict[Any, list[int]]:
     """Indices of cases by what has to be the same for one broadcast."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, case in enumerate(cases):
@@ -92,7 +94,7 @@ def grouped(cases: Sequence[Case]) -> dict[Any, list[int]]:
     return groups
 
 
-def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
+def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> DeploymentGroup:
     """The arrays of a group of cases."""
     first = cases[0]
     chip = per_die(first.accelerator)
@@ -100,21 +102,21 @@ def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
     engines = tuple(engine(case.engine, chip.vendor) for case in cases)
     tuned = tuning(engines, chip, how.precision, fitted)
     layout, replicas = _layouts([case.pool for case in cases], first)
-    ahead = [case.prefill for case in cases]
+    prefill = [case.prefill for case in cases]
     second: tuple[Layout | None, Array | None] = (None, None)
     count = _array([case.pool.count for case in cases])
     if first.mode == "disaggregated":
-        pools = [pool for pool in ahead if pool is not None]
+        pools = [pool for pool in prefill if pool is not None]
         second = _layouts(pools, first)
         count = count + _array([pool.count for pool in pools])
     alone = first.rate is not None and first.mode == "aggregated"
     service = Service(first.arch, chip, how.precision, independent(tuned) if alone else tuned)
-    return Group(
+    return DeploymentGroup(
         tuple(cases), service, how, engines, _traffic(cases, float(tuned.acceptance)), layout, replicas, count, *second
     )
 
 
-def default_cache(case: Case) -> str:
+def default_cache(case: Deployment) -> str:
     """Format of the cache where it is not stated: FP8 beside 8- and 4-bit floating-point weights where the recipes that
     are published for an engine on a chip say so, BF16 otherwise.
 
@@ -135,7 +137,7 @@ def _array(values: Sequence[float]) -> Array:
     return np.array(values, dtype=float)
 
 
-def _traffic(cases: Sequence[Case], usual: float) -> Traffic:
+def _traffic(cases: Sequence[Deployment], usual: float) -> Traffic:
     drafts = _array([DRAFTS if case.drafts is None else case.drafts for case in cases])
     own = bool(drafts.any())
     accepted = _array([_accepted(case, k, usual) for case, k in zip(cases, drafts, strict=True)])
@@ -147,7 +149,7 @@ def _traffic(cases: Sequence[Case], usual: float) -> Traffic:
     return Traffic(isl, osl, hit, drafts, accepted, context, own, _array([_rounds(case) for case in cases]), equal)
 
 
-def _rounds(case: Case) -> float:
+def _rounds(case: Deployment) -> float:
     """How often each client of a closed loop asks; requests that arrive by themselves never all begin at once."""
     if case.rate is not None:
         return float("inf")
@@ -156,7 +158,7 @@ def _rounds(case: Case) -> float:
     return max(case.requests / case.concurrency, 1.0)
 
 
-def _accepted(case: Case, drafts: float, usual: float) -> float:
+def _accepted(case: Deployment, drafts: float, usual: float) -> float:
     if drafts == 0:
         return 1.0
     if case.accepted is not None:
@@ -165,7 +167,7 @@ def _accepted(case: Case, drafts: float, usual: float) -> float:
     return float(sum(a**i for i in range(int(drafts) + 1)))
 
 
-def _layouts(pools: Sequence[Pool], first: Case) -> tuple[Layout, Array]:
+def _layouts(pools: Sequence[Pool], first: Deployment) -> tuple[Layout, Array]:
     """Layouts of one instance, and attention replicas in all instances of a pool."""
     dies = first.accelerator.dies
     rows = [instance(pool, first.arch.moe, dies) for pool in pools]
@@ -191,29 +193,27 @@ def instance(pool: Pool, moe: bool, dies: int) -> dict[str, float]:
     return {"tp": pool.tp, "pp": pool.pp, "dp": dp, "ep": ep, "etp": etp, "replicas": max(replicas, dp)}
 
 
-def _limit(group: Group) -> Array:
+def _limit(group: DeploymentGroup) -> Array:
     return _array([float(one.chunk) for one in group.engines])
 
 
-def _most(group: Group) -> Array:
+def _most(group: DeploymentGroup) -> Array:
     """Sequences that an attention replica holds at once: by memory, and by the engine's own limit."""
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
     for kind in {one.name: one for one in group.engines}.values():
         here = np.array([one.name == kind.name for one in group.engines])
-        context = traffic.isl + kind.reserved * traffic.osl
-        rank = (service.arch, service.die, service.precision, group.layout, kind)
         if alone:
-            held = decode_memory(*rank, context=context, drafts=traffic.drafts, mtp=traffic.own_layers)
+            held = decode_rank_memory(service, kind, group.layout, traffic)
         else:
-            held = memory(*rank, context=context, tokens=float(kind.chunk), mtp=traffic.own_layers)
+            held = rank_memory(service, kind, group.layout, traffic, float(kind.chunk))
         most = np.minimum(held.decoding(service.tuning.filled), kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
     return np.maximum(found, 1.0)
 
 
-def figures(group: Group) -> Figures:
+def figures(group: DeploymentGroup) -> Figures:
     """What a group is predicted to do, by its mode."""
     mode = group.cases[0].mode
     if mode == "prefill":
@@ -223,7 +223,7 @@ def figures(group: Group) -> Figures:
     return _disaggregated(group) if mode == "disaggregated" else _aggregated(group)
 
 
-def _population(group: Group, most: Array) -> Array:
+def _population(group: DeploymentGroup, most: Array) -> Array:
     """Requests in flight per attention replica; saturated: as many as run, or as a benchmark sends."""
     given = [case.concurrency for case in group.cases]
     batch = [case.batch for case in group.cases]
@@ -235,7 +235,7 @@ def _population(group: Group, most: Array) -> Array:
     return np.maximum(_array(found), 1e-3)
 
 
-def _aggregated(group: Group) -> Figures:
+def _aggregated(group: DeploymentGroup) -> Figures:
     traffic, most = group.traffic, _most(group)
     population = _population(group, most)
     mixed = _array([float(one.mixed) for one in group.engines])
@@ -248,16 +248,14 @@ def _aggregated(group: Group) -> Figures:
     if group.cases[0].rate is not None:
         arrival = _array([case.rate or 0.0 for case in group.cases]) / group.replicas
         sent = _array([case.requests or np.inf for case in group.cases]) / group.replicas
-        point = loop.open_loop(evaluate, traffic, arrival, np.minimum(most, np.maximum(sent / 2.0, 1.0)))
+        point = loads.open_loop(evaluate, traffic, arrival, np.minimum(most, np.maximum(sent / 2.0, 1.0)))
         served = np.asarray(np.minimum(point.rate, arrival) * group.replicas, dtype=float)
         return Figures(served, point.tpot, point.ttft, point, None, most)
-    point = loop.closed(evaluate, traffic, population, most)
-    waits = np.where(population > most, loop.queued(point, traffic, population), point.ttft)
-    ttft = np.asarray(waits, dtype=float)
+    point, ttft = loads.closed_loop(evaluate, traffic, population, most)
     return Figures(point.rate * group.replicas, point.tpot, ttft, point, None, most)
 
 
-def _decode(group: Group) -> Figures:
+def _decode(group: DeploymentGroup) -> Figures:
     most = _most(group)
     population = _population(group, most)
     point = decode_only(group.service, group.layout, group.traffic, population)
@@ -265,7 +263,7 @@ def _decode(group: Group) -> Figures:
     return Figures(point.rate * group.replicas, point.tpot, nothing, point, None, most)
 
 
-def _prefill(group: Group) -> Figures:
+def _prefill(group: DeploymentGroup) -> Figures:
     given = [case.tokens for case in group.cases]
     per = group.accelerators / group.replicas
     chunk = np.where([t is None for t in given], _limit(group), _array([t or 0.0 for t in given]) * per)
@@ -274,14 +272,14 @@ def _prefill(group: Group) -> Figures:
     return Figures(point.capacity * group.replicas, nothing, point.prefill, None, point, nothing)
 
 
-def _disaggregated(group: Group) -> Figures:
-    assert group.ahead is not None and group.ahead_replicas is not None
+def _disaggregated(group: DeploymentGroup) -> Figures:
+    assert group.prefill is not None and group.prefill_replicas is not None
     traffic, most, service = group.traffic, _most(group), group.service
     population = _population(group, most)
     chunk = np.minimum(_limit(group), np.maximum(traffic.fresh, 1.0))
-    prefill = prefill_only(service, group.ahead, traffic, chunk)
+    prefill = prefill_only(service, group.prefill, traffic, chunk)
     moved = sequence_bytes(service.arch, service.precision.cache, Layout(), traffic.isl)
-    transfer = moved / (service.die.nic * group.ahead.tp)
+    transfer = moved / (service.die.nic * group.prefill.tp)
 
     def evaluate(running: Any) -> Point:
         if np.ndim(running) == 1:
@@ -289,8 +287,8 @@ def _disaggregated(group: Group) -> Figures:
         wide = replace(service, tuning=_column(service.tuning))
         return decode_only(wide, _column(group.layout), _column(traffic), running)
 
-    servers = group.ahead_replicas / group.replicas
-    point, rate, ttft = loop.apart(
+    servers = group.prefill_replicas / group.replicas
+    point, rate, ttft = loads.two_pools(
         evaluate, prefill, traffic, population, most, servers, transfer, service.tuning.admission
     )
     return Figures(rate * group.replicas, point.tpot, ttft, point, prefill, most)
@@ -302,25 +300,26 @@ def _column(value: Any) -> Any:
     return replace(value, **changed)
 
 
-def _predictions(group: Group, found: Figures, fitted: Constants | None) -> list[Prediction]:
+def _predictions(group: DeploymentGroup, found: Figures, fitted: Constants | None) -> list[ServePrediction]:
     traffic = group.traffic
     output = found.rate * traffic.osl / group.accelerators
     given = found.rate * traffic.isl / group.accelerators
     rows = []
     for i, case in enumerate(group.cases):
-        doubt = spread(case, fitted)
+        wide = _spread(case, fitted)
         rows.append(
-            Prediction(
-                output_rate=None if case.mode == "prefill" else _estimate(output[i], doubt.rate),
-                input_rate=None if case.mode == "decode" else _estimate(given[i], doubt.rate),
-                tpot=None if case.mode == "prefill" else _estimate(found.tpot[i], doubt.tpot),
-                ttft=None if case.mode == "decode" else _estimate(found.ttft[i], doubt.ttft),
-                evidence=doubt.evidence,
+            ServePrediction(
+                output_rate=None if case.mode == "prefill" else around(float(output[i]), wide.rate),
+                input_rate=None if case.mode == "decode" else around(float(given[i]), wide.rate),
+                tpot=None if case.mode == "prefill" else around(float(found.tpot[i]), wide.tpot),
+                ttft=None if case.mode == "decode" else around(float(found.ttft[i]), wide.ttft),
+                evidence=wide.evidence,
             )
         )
     return rows
 
 
-def _estimate(value: float, sigma: float) -> Estimate:
-    wide = float(np.exp(1.645 * sigma))
-    return Estimate(float(value), float(value) / wide, float(value) * wide)
+def _spread(case: Deployment, fitted: Constants | None = None) -> SpeedSpread:
+    """The doubt of a prediction of `case`."""
+    unknown = case.drafts is None or (case.drafts > 0 and case.accepted is None)
+    return doubt(case.accelerator, case.mode, unknown, fitted)

@@ -19,8 +19,8 @@ from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.model.operators import Numbers
 from tonnage.serve.replica.memory import held_bytes
 from tonnage.serve.replica.points import Traffic
-from tonnage.serve.replica.step import Parts, Service, parts, seconds
-from tonnage.serve.replica.software import Tuning
+from tonnage.serve.replica.software import Software
+from tonnage.serve.replica.step import PassTimes, Service, parts, seconds
 from tonnage.system import Collective, Precision, collective_time
 
 THERE, BACK = 1.0 + 4 / 128, 2.0
@@ -28,7 +28,7 @@ THERE, BACK = 1.0 + 4 / 128, 2.0
 
 
 @dataclass(frozen=True)
-class Sides:
+class AfdSides:
     """One unit: attention: tp ranks of each of dp replicas; ffn: the ranks that hold the FFN weights of a layer, dp
     groups of tp ranks with experts over ep x etp; both may be arrays of one shape.
     """
@@ -43,7 +43,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Turn:
+class AfdTurn:
     """One micro-batch once through all layers [s], without the engine: on the attention ranks, on the FFN ranks, on the
     wire to the FFN and back; and what the two sides spend it on.
     """
@@ -52,8 +52,8 @@ class Turn:
     ffn: Numbers
     there: Numbers
     back: Numbers
-    attention_parts: Parts
-    ffn_parts: Parts
+    attention_parts: PassTimes
+    ffn_parts: PassTimes
 
     @property
     def serial(self) -> Numbers:
@@ -88,7 +88,7 @@ def on_attention(operator: Operator) -> bool:
     return not on_ffn(operator)
 
 
-def turn(attend: Service, feed: Service, sides: Sides, traffic: Traffic, micro: Numbers) -> Turn:
+def turn(attend: Service, feed: Service, sides: AfdSides, traffic: Traffic, micro: Numbers) -> AfdTurn:
     """A micro-batch of `micro` sequences of every attention replica, once through all layers.
 
     attend, feed: the same model on the chips of the attention and of the FFN ranks.
@@ -96,21 +96,21 @@ def turn(attend: Service, feed: Service, sides: Sides, traffic: Traffic, micro: 
     spent = attention_parts(attend, sides.attention, traffic, micro)
     fed = ffn_parts(feed, sides, traffic, micro)
     there, back = (wire(attend, feed, sides, traffic, micro, element) for element in (THERE, BACK))
-    return Turn(alone(spent, attend.tuning), alone(fed, feed.tuning), there, back, spent, fed)
+    return AfdTurn(alone(spent, attend.tuning), alone(fed, feed.tuning), there, back, spent, fed)
 
 
-def alone(spent: Parts, tuning: Tuning) -> Numbers:
+def alone(spent: PassTimes, tuning: Software) -> Numbers:
     """Seconds on the chip: no engine, and nothing of the side itself hides its exchange."""
     return seconds(spent, replace(tuning, host=0.0, sequence=0.0, overlap=0.0))
 
 
-def attention_parts(service: Service, layout: Layout, traffic: Traffic, micro: Numbers) -> Parts:
+def attention_parts(service: Service, layout: Layout, traffic: Traffic, micro: Numbers) -> PassTimes:
     """What an attention rank does for a micro-batch of its replica."""
     load = _load(traffic, micro)
     return parts(service, layout, (load,), load.sequences * load.new, passes=_passes(traffic), only=on_attention)
 
 
-def ffn_parts(service: Service, sides: Sides, traffic: Traffic, micro: Numbers) -> Parts:
+def ffn_parts(service: Service, sides: AfdSides, traffic: Traffic, micro: Numbers) -> PassTimes:
     """What an FFN rank does for a micro-batch of all attention replicas.
 
     Each of the FFN side's dp groups takes an even share of the tokens; `shard` gathers those that meet in an expert.
@@ -147,7 +147,7 @@ def visits(arch: Architecture, traffic: Traffic) -> list[tuple[Numbers, float]]:
     return [(layers[block], copies[block]) for block in copies]
 
 
-def wire(attend: Service, feed: Service, sides: Sides, traffic: Traffic, micro: Numbers, element: float) -> Numbers:
+def wire(attend: Service, feed: Service, sides: AfdSides, traffic: Traffic, micro: Numbers, element: float) -> Numbers:
     """Seconds on the wire in one direction, all layers.
 
     An attention rank sends its share of its replica's tokens, an FFN rank receives its share of all tokens; a token of
@@ -185,7 +185,7 @@ def _sent(payload: Numbers, service: Service, inside: Any) -> Numbers:
     return collective_time(message, service.die) * service.tuning.exchange * service.tuning.device
 
 
-def point(service: Service, traffic: Traffic, once: Turn, micro: Numbers, micro_batches: Numbers) -> AfdPoint:
+def point(service: Service, traffic: Traffic, once: AfdTurn, micro: Numbers, micro_batches: Numbers) -> AfdPoint:
     """The speed of an attention replica with `micro_batches` of `micro` sequences in turns.
 
     Attention and FFN ranks and each direction of the wire take one micro-batch after another, and a micro-batch needs

@@ -16,7 +16,7 @@ WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a
 
 
 @dataclass(frozen=True)
-class Formats:
+class ServeFormats:
     """The formats of one deployment. weights: the release's name; kv: of the cache; precision: per part, as the cost
     models take it; why: how they were chosen.
     """
@@ -27,7 +27,9 @@ class Formats:
     why: str
 
 
-def formats(arch: Architecture, accelerator: Accelerator, weights: str | None = None, kv: str | None = None) -> Formats:
+def formats(
+    arch: Architecture, accelerator: Accelerator, weights: str | None = None, kv: str | None = None
+) -> ServeFormats:
     """The formats asked for, or the release's own where this chip computes them.
 
     A four-bit release of a mixture of experts keeps its attention and dense layers wider (NVIDIA's DeepSeek-R1-FP4 and
@@ -45,7 +47,7 @@ def formats(arch: Architecture, accelerator: Accelerator, weights: str | None = 
     taken = weights or _native(accelerator, released)
     why = "as asked" if weights else _why(taken, released, accelerator)
     cache = kv or "bf16"
-    return Formats(taken, cache, _precision(arch, accelerator, taken, cache), why)
+    return ServeFormats(taken, cache, _precision(arch, accelerator, taken, cache), why)
 
 
 def _native(accelerator: Accelerator, released: str) -> str:

@@ -33,6 +33,15 @@ def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: N
     return point
 
 
+def closed_loop(
+    evaluate: Callable[[Numbers], Point], traffic: Traffic, population: Numbers, most: Numbers
+) -> tuple[Point, NDArray[np.float64]]:
+    """The point of a closed loop, and its time to first token [s], queue included where more circle than run."""
+    point = closed(evaluate, traffic, population, most)
+    waits = np.where(population > most, queued(point, traffic, population), point.ttft)
+    return point, np.asarray(waits, dtype=float)
+
+
 def open_loop(evaluate: Callable[[Numbers], Point], traffic: Traffic, arrival: Numbers, most: Numbers) -> Point:
     """The point at which a replica serves `arrival` requests per second, or as many as it can with `most` running.
 
@@ -56,7 +65,7 @@ def queued(point: Point, traffic: Traffic, population: Numbers) -> Numbers:
     return np.maximum(point.ttft, population / point.rate - decode)
 
 
-def apart(
+def two_pools(
     decode: Callable[[Numbers], Point],
     prefill: PrefillPoint,
     traffic: Traffic,

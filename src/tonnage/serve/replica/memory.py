@@ -46,7 +46,7 @@ MIB, BF16 = 2.0**20, 2.0
 
 
 @dataclass(frozen=True)
-class Memory:
+class RankMemory:
     """Bytes on one rank, per what they are for; may be arrays.
 
     activations: peak of a step; pool: what the engine leaves for the cache; sequence: cache of one sequence at the
@@ -223,7 +223,7 @@ def memory(
     tokens: Numbers,
     mtp: bool = False,
     share: Numbers | None = None,
-) -> Memory:
+) -> RankMemory:
     """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step.
 
     What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step.
@@ -253,7 +253,7 @@ def memory(
     state = sequence_bytes(arch, precision.cache, layout, np.asarray(0.0))
     held = held + state * (engine.states - 1)
     share_of = engine.state_share
-    return Memory(weights, peak, buffers, pool, held, state * engine.states, share_of, usable, capacity, die.memory)
+    return RankMemory(weights, peak, buffers, pool, held, state * engine.states, share_of, usable, capacity, die.memory)
 
 
 def decode_memory(
@@ -267,7 +267,7 @@ def decode_memory(
     drafts: Numbers = 0.0,
     mtp: bool = False,
     share: Numbers | None = None,
-) -> Memory:
+) -> RankMemory:
     """Memory of one rank of a pool that only decodes: a step has the sequences that fit x (1 + drafts) new tokens.
 
     drafts: tokens drafted for a sequence in a step.

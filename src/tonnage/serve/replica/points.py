@@ -10,8 +10,8 @@ from tonnage.layout import Layout
 from tonnage.model import Load
 from tonnage.model.operators import Numbers
 from tonnage.serve.replica import steady
-from tonnage.serve.replica.step import Parts, Service, parts, seconds
-from tonnage.serve.replica.software import Tuning
+from tonnage.serve.replica.software import Software
+from tonnage.serve.replica.step import PassTimes, Service, parts, seconds
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Wave:
     """All prompts of a closed loop at once: their tokens, and what the fullest step of their prefill is spent on."""
 
     tokens: Numbers
-    spent: Parts
+    spent: PassTimes
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Point:
     busy: Numbers
     load: Numbers
     chunk: Numbers
-    decode: Parts
-    mixed: Parts
+    decode: PassTimes
+    mixed: PassTimes
     decode_time: Numbers
     mixed_time: Numbers
     wave: Wave | None = None
@@ -115,14 +115,14 @@ def prefill_load(traffic: Traffic, chunk: Numbers) -> Load:
     return Load(chunk / new, new, before)
 
 
-def decode_parts(service: Service, layout: Layout, traffic: Traffic, running: Numbers) -> Parts:
+def decode_parts(service: Service, layout: Layout, traffic: Traffic, running: Numbers) -> PassTimes:
     """A pure decode step; with pipeline stages, of one of the micro-batches that fill them."""
     load = decode_load(traffic, np.asarray(running) / layout.pp)
     passes = traffic.drafts if traffic.own_layers else None
     return parts(service, layout, (load,), load.sequences * load.new, passes=passes)
 
 
-def prefill_parts(service: Service, layout: Layout, traffic: Traffic, chunk: Numbers) -> Parts:
+def prefill_parts(service: Service, layout: Layout, traffic: Traffic, chunk: Numbers) -> PassTimes:
     """A pure prefill step."""
     load = prefill_load(traffic, chunk)
     return parts(service, layout, (load,), load.sequences, passes=1.0 if traffic.own_layers else None)
@@ -130,7 +130,7 @@ def prefill_parts(service: Service, layout: Layout, traffic: Traffic, chunk: Num
 
 def mixed_parts(
     service: Service, layout: Layout, traffic: Traffic, running: Numbers, chunk: Numbers, mixed: Numbers
-) -> Parts:
+) -> PassTimes:
     """A step with `chunk` prefill tokens; where `mixed`, the decoding sequences ride in it."""
     decode = decode_load(traffic, np.asarray(running) / layout.pp)
     riding = Load(decode.sequences * np.asarray(mixed, dtype=float), decode.new, decode.context)
@@ -165,14 +165,14 @@ def together(
 
 
 def combine(
-    tuning: Tuning,
+    tuning: Software,
     traffic: Traffic,
     layout: Layout,
     running: Numbers,
     chunk: Numbers,
     mixed: Numbers,
-    decode: Parts,
-    both: Parts,
+    decode: PassTimes,
+    both: PassTimes,
     limit: Numbers | None = None,
     wave: Wave | None = None,
 ) -> Point:
@@ -230,7 +230,7 @@ class PrefillPoint:
     step: Numbers
     prefill: Numbers
     capacity: Numbers
-    spent: Parts
+    spent: PassTimes
 
 
 def prefill_only(service: Service, layout: Layout, traffic: Traffic, chunk: Numbers) -> PrefillPoint:
@@ -239,7 +239,7 @@ def prefill_only(service: Service, layout: Layout, traffic: Traffic, chunk: Numb
     return prefill_point(service.tuning, traffic, layout.pp, chunk, spent)
 
 
-def prefill_point(tuning: Tuning, traffic: Traffic, pp: Numbers, chunk: Numbers, spent: Parts) -> PrefillPoint:
+def prefill_point(tuning: Software, traffic: Traffic, pp: Numbers, chunk: Numbers, spent: PassTimes) -> PrefillPoint:
     """The speed of a prefill replica from its step; stages of a pipeline work at the same time."""
     step = seconds(spent, tuning)
     stages = np.asarray(pp, dtype=float)
@@ -255,7 +255,7 @@ def decode_only(service: Service, layout: Layout, traffic: Traffic, running: Num
     return decode_point(service.tuning, traffic, running, spent)
 
 
-def decode_point(tuning: Tuning, traffic: Traffic, running: Numbers, spent: Parts) -> Point:
+def decode_point(tuning: Software, traffic: Traffic, running: Numbers, spent: PassTimes) -> Point:
     """The speed of a decode replica from its step."""
     step = seconds(spent, tuning)
     zero = np.zeros_like(step)

@@ -17,7 +17,7 @@ from tonnage.system import Accelerator, Precision, format_of, rate
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Software:
     """Constants of an engine on a chip; each may be an array over cases.
 
     gemm, experts, attention, pointwise, reduce, exchange: time in service over time alone, by class; crowding: further
@@ -74,7 +74,7 @@ ADMISSION = 0.01
 TensorRT-LLM's online tables of 2024 leave about as much beside the prefill of Llama-3.1-8B."""
 
 
-def independent(tuned: Tuning) -> Tuning:
+def independent(tuned: Software) -> Software:
     """The tuning for requests that arrive by themselves (Poisson): such runs (TensorRT-LLM's `gptManagerBenchmark`,
     MLPerf's LoadGen) feed the engine inside its process, without the server, and it looks at every step.
     """
@@ -138,7 +138,7 @@ def arithmetic(die: Accelerator, precision: Precision) -> str:
 
 def tuning(
     engines: Sequence[Engine], die: Accelerator, precision: Precision, fitted: Constants | None = None
-) -> Tuning:
+) -> Software:
     """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
     those of SGLang; on the chips of a vendor without any, operators take as long as they take alone.
     """
@@ -148,7 +148,7 @@ def tuning(
         values[name] = np.array([found.engine.get(one.name, found.engine["sglang"])[name] for one in engines])
     immature = kernels(die, precision)
     factor = found.kernels[immature] if immature else 1.0
-    shared = Tuning(**values)
+    shared = Software(**values)
     usual = found.vendor.get(die.vendor, 1.0)
     return replace(
         shared,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tonnage.provenance import Evidence
-from tonnage.serve.as_run.deployment import Case
 from tonnage.serve.replica.software import Constants, constants
 from tonnage.system import Accelerator
 
@@ -19,7 +18,7 @@ METRICS = ("rate", "tpot", "ttft")
 
 
 @dataclass(frozen=True)
-class Doubt:
+class SpeedSpread:
     """Log-spread of each figure (1.645 of them are a 90 % interval), and the tier of the evidence."""
 
     rate: float
@@ -36,13 +35,7 @@ def regime(vendor: str, mode: str, speculation: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys((".".join([maker, *drafts, *apart]), ".".join([maker, *drafts]), maker, "all")))
 
 
-def spread(case: Case, fitted: Constants | None = None) -> Doubt:
-    """The doubt of a prediction of `case`."""
-    unknown = case.drafts is None or (case.drafts > 0 and case.accepted is None)
-    return doubt(case.accelerator, case.mode, unknown, fitted)
-
-
-def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Constants | None = None) -> Doubt:
+def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Constants | None = None) -> SpeedSpread:
     """The doubt of a figure in a regime.
 
     evidence: interpolated on NVIDIA's chips, whose operators are measured; extrapolated where published services of the
@@ -54,4 +47,4 @@ def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Consta
     wider = 1.0 if known else 1.5
     values = [wider * next(found.spread[metric][n] for n in names if n in found.spread[metric]) for metric in METRICS]
     tier: Evidence = "interpolated" if accelerator.vendor == "NVIDIA" else "extrapolated" if known else "analytic"
-    return Doubt(values[0], values[1], values[2], tier)
+    return SpeedSpread(values[0], values[1], values[2], tier)

@@ -11,7 +11,7 @@ import numpy as np
 from tonnage.layout import Layout, collectives, pipeline_transfer, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.model.operators import Numbers
-from tonnage.serve.replica.software import Tuning
+from tonnage.serve.replica.software import Software
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time, rate
 
 _CLASS = {"gemm": "gemm", "grouped_gemm": "experts", "attention": "attention", "scan": "attention"}
@@ -24,11 +24,11 @@ class Service:
     arch: Architecture
     die: Accelerator
     precision: Precision
-    tuning: Tuning
+    tuning: Software
 
 
 @dataclass(frozen=True)
-class Parts:
+class PassTimes:
     """Seconds of one forward pass on one rank, before the engine's own overhead.
 
     gemm: dense matrices; experts: routed experts; attention: cores and scans; pointwise: norms, activations, look-ups;
@@ -58,7 +58,7 @@ def parts(
     *,
     passes: Numbers | None = None,
     only: Callable[[Operator], bool] | None = None,
-) -> Parts:
+) -> PassTimes:
     """Price one forward pass of `loads` (as one attention replica sees it) on one rank of `layout`.
 
     passes: how often the multi-token-prediction layers run in it, one token a sequence each time; None: not at all.
@@ -85,7 +85,7 @@ def parts(
             arithmetic = arithmetic + operator.flop / peak * count
     reduce, exchange = _communication(service, layout, whole)
     tokens = sum(load.sequences * load.new for load in loads)
-    return Parts(
+    return PassTimes(
         **spent,
         reduce=reduce,
         exchange=exchange,
@@ -151,7 +151,7 @@ def _sends(service: Service, layout: Layout, tokens: Numbers) -> Numbers:
     return collective_time(send, service.die) * (np.asarray(layout.pp) - 1)
 
 
-def seconds(spent: Parts, tuning: Tuning) -> Numbers:
+def seconds(spent: PassTimes, tuning: Software) -> Numbers:
     """Time of one engine step [s].
 
     Device time = sum over classes of (factor in service x time alone); dispatch and combine run beside the rest for

@@ -15,8 +15,8 @@ from tonnage.serve.replica.afd import (
     BACK,
     THERE,
     AfdPoint,
-    Sides,
-    Turn,
+    AfdSides,
+    AfdTurn,
     alone,
     attention_parts,
     ffn_parts,
@@ -25,10 +25,10 @@ from tonnage.serve.replica.afd import (
     turn,
     wire,
 )
-from tonnage.serve.search.candidates import LARGEST, experts, tensor_degrees
-from tonnage.serve.replica.memory import Memory, activation_bytes
+from tonnage.serve.replica.memory import RankMemory, activation_bytes
 from tonnage.serve.result import MemoryUse
-from tonnage.serve.search.grid import BATCHES, Grid, Setting, held
+from tonnage.serve.search.candidates import LARGEST, experts, tensor_degrees
+from tonnage.serve.search.grid import BATCHES, PointGrid, ServeSetting, held
 
 Array = NDArray[np.float64]
 
@@ -38,10 +38,10 @@ Tf) (`afd.point`); engines that exist take 2 (vLLM's AFD plugin) and 3 (Step-3).
 
 
 @dataclass(frozen=True)
-class Units:
+class AfdUnits:
     """Candidates, flat: sides of one unit, and how many units there are."""
 
-    sides: Sides
+    sides: AfdSides
     units: Array
 
     @property
@@ -51,11 +51,11 @@ class Units:
 
 
 def decoding(
-    given: Setting,
+    given: ServeSetting,
     fixed: Mapping[str, int] | None = None,
     ffn_fixed: Mapping[str, int] | None = None,
     micro_batches: int | None = None,
-) -> Grid:
+) -> PointGrid:
     """All units, micro-batches and batches of a pool that decodes with attention and FFN apart.
 
     given.partner: the chips of the FFN ranks where they are another kind. Raises InputError when nothing agrees with
@@ -71,7 +71,7 @@ def decoding(
         micro = _asked(given, found, most)[:, None] / turns[:, :, 0]
     else:
         micro = _micro(most, given.job.thorough)
-    columns = Sides(_wide(found.sides.attention), _wide(found.sides.ffn))
+    columns = AfdSides(_wide(found.sides.attention), _wide(found.sides.ffn))
     feed = given.partner or given
     once = _turn(given, columns, micro)
     done = point(given.service, given.traffic, _deep(once), micro[..., None], turns)
@@ -79,7 +79,7 @@ def decoding(
     return _flat(given, found, done, np.where(fits, most[:, None, None], 0.0), turns)
 
 
-def attention_room(given: Setting, layout: Layout) -> Memory:
+def attention_room(given: ServeSetting, layout: Layout) -> RankMemory:
     """Memory of an attention rank: as a rank that decodes alone, without the weights of the FFN."""
     whole = Layout(tp=layout.tp, dp=layout.dp, ep=1, etp=layout.tp)
     how, mtp = given.formats.precision, given.traffic.own_layers
@@ -92,31 +92,31 @@ def attention_room(given: Setting, layout: Layout) -> Memory:
     return room
 
 
-def ffn_room(given: Setting, sides: Sides, traffic: Any, running: Array) -> Any:
+def ffn_room(given: ServeSetting, sides: AfdSides, traffic: Any, running: Array) -> Any:
     """Bytes that an FFN rank has left with `running` sequences of each attention replica in flight."""
     whole = held(given, Layout(tp=1), decoding=False)
     mtp = given.traffic.own_layers
     own = side_weights(given.job.arch, given.formats.precision, sides.ffn, ffn=True, mtp=mtp)
-    layout = Sides(_wide(sides.attention), _wide(sides.ffn))
+    layout = AfdSides(_wide(sides.attention), _wide(sides.ffn))
     tokens = running * (1.0 + traffic.drafts) * layout.attention.dp / np.asarray(layout.ffn.dp, dtype=float)
     used = np.asarray(own)[..., None] + activation_bytes(given.job.arch, layout.ffn, tokens) + whole.buffers
     return np.asarray(whole.usable) - used
 
 
-def one(given: Setting, chosen: Grid) -> tuple[Turn, AfdPoint]:
+def one(given: ServeSetting, chosen: PointGrid) -> tuple[AfdTurn, AfdPoint]:
     """A chosen point evaluated by itself: the same numbers that the search saw."""
     assert chosen.ffn is not None and chosen.micro_batches is not None
     feed, m = given.partner or given, float(chosen.micro_batches)
     micro = float(chosen.running) / m
-    once = turn(given.service, feed.service, Sides(chosen.layout, chosen.ffn), given.traffic, micro)
+    once = turn(given.service, feed.service, AfdSides(chosen.layout, chosen.ffn), given.traffic, micro)
     return once, point(given.service, given.traffic, once, micro, m)
 
 
-def ffn_memory(given: Setting, chosen: Grid) -> MemoryUse:
+def ffn_memory(given: ServeSetting, chosen: PointGrid) -> MemoryUse:
     """Memory of an accelerator with FFN ranks."""
     assert chosen.ffn is not None
     feed = given.partner or given
-    sides = Sides(chosen.layout, chosen.ffn)
+    sides = AfdSides(chosen.layout, chosen.ffn)
     how, mtp = feed.formats.precision, given.traffic.own_layers
     weights = float(side_weights(feed.job.arch, how, chosen.ffn, ffn=True, mtp=mtp))
     room = held(feed, Layout(tp=1), decoding=False)
@@ -132,7 +132,7 @@ def ffn_memory(given: Setting, chosen: Grid) -> MemoryUse:
     )
 
 
-def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> Units:
+def units(given: ServeSetting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> AfdUnits:
     """Every unit on the ranks there are.
 
     Units are the whole fleet, its halves, powers of two and multiples of eight; FFN ranks powers of two, multiples of
@@ -144,8 +144,8 @@ def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> U
     rows = sorted(
         {
             (tp, dp, *cut, copies)
-            for front, behind, copies in _fleets(given, fixed, ffn_fixed)
-            for cut in _cuts(behind, many, feed.service.die.domain, ffn_fixed)
+            for front, back, copies in _fleets(given, fixed, ffn_fixed)
+            for cut in _cuts(back, many, feed.service.die.domain, ffn_fixed)
             for tp, dp in _replicas(tensor, front, fixed)
         }
     )
@@ -157,21 +157,23 @@ def units(given: Setting, fixed: dict[str, int], ffn_fixed: dict[str, int]) -> U
     one = np.ones_like(tp)
     attention = Layout(tp=tp, dp=dp, ep=one, etp=one, pp=one, cp=one)
     ffn = Layout(tp=cut, dp=group, ep=ep, etp=etp, pp=one, cp=one)
-    return Units(Sides(attention, ffn), copies.astype(float))
+    return AfdUnits(AfdSides(attention, ffn), copies.astype(float))
 
 
-def _fleets(given: Setting, fixed: Mapping[str, int], ffn_fixed: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:
+def _fleets(
+    given: ServeSetting, fixed: Mapping[str, int], ffn_fixed: Mapping[str, int]
+) -> Iterator[tuple[int, int, int]]:
     """(attention ranks, FFN ranks, units)."""
     whole = given.ranks
     asked = _asked_ranks(ffn_fixed)
     front = {fixed.get("tp", 1) * fixed["dp"]} if "dp" in fixed else set()
     if given.partner is None:
-        front = {ranks + behind for ranks in front for behind in asked}
+        front = {ranks + back for ranks in front for back in asked}
     for unit in sorted(_units(whole) | {size for size in front if size <= whole}):
         many = whole // unit
         if given.partner is not None:
-            behind = given.partner.ranks // many
-            sizes = {ranks for ranks in _ffn_ranks(behind + 1) | asked if ranks <= behind}
+            back = given.partner.ranks // many
+            sizes = {ranks for ranks in _ffn_ranks(back + 1) | asked if ranks <= back}
             yield from ((unit, ranks, many) for ranks in sizes)
         else:
             yield from ((unit - ranks, ranks, many) for ranks in _ffn_ranks(unit) | asked if ranks < unit)
@@ -219,8 +221,8 @@ def _cuts(ranks: int, many: int, domain: int, fixed: Mapping[str, int]) -> Itera
             yield row
 
 
-def _at(found: Units, index: NDArray[np.int64]) -> Units:
-    return Units(Sides(found.sides.attention.at(index), found.sides.ffn.at(index)), found.units[index])
+def _at(found: AfdUnits, index: NDArray[np.int64]) -> AfdUnits:
+    return AfdUnits(AfdSides(found.sides.attention.at(index), found.sides.ffn.at(index)), found.units[index])
 
 
 def _wide(layout: Layout) -> Layout:
@@ -228,7 +230,7 @@ def _wide(layout: Layout) -> Layout:
     return Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[..., None]) for n, v in layout.__dict__.items()})
 
 
-def _deep(once: Turn) -> Turn:
+def _deep(once: AfdTurn) -> AfdTurn:
     """With one more axis, for micro-batches."""
     times: dict[str, Any] = {
         name: np.asarray(getattr(once, name))[..., None] for name in ("attention", "ffn", "there", "back")
@@ -244,7 +246,7 @@ def _micro(most: Array, thorough: bool) -> Array:
     return np.concatenate([np.minimum(grid, np.maximum(most, 1.0)[:, None]), full], axis=1)
 
 
-def _asked(given: Setting, found: Units, most: Array) -> Array:
+def _asked(given: ServeSetting, found: AfdUnits, most: Array) -> Array:
     """Sequences of an attention replica where a batch per accelerator, or a concurrency, is given."""
     job = given.job
     replicas = found.units * found.sides.attention.dp
@@ -255,7 +257,7 @@ def _asked(given: Setting, found: Units, most: Array) -> Array:
     return np.asarray(np.minimum((job.concurrency or 1.0) / replicas, np.maximum(most, 1.0)))
 
 
-def _turn(given: Setting, sides: Sides, micro: Array) -> Turn:
+def _turn(given: ServeSetting, sides: AfdSides, micro: Array) -> AfdTurn:
     """`turn`, with the attention side computed once for rows that do not differ in it."""
     feed = given.partner or given
     tp = np.broadcast_to(np.asarray(sides.attention.tp), (micro.shape[0], 1))
@@ -265,10 +267,10 @@ def _turn(given: Setting, sides: Sides, micro: Array) -> Turn:
     seconds = np.broadcast_to(np.asarray(alone(spent, given.service.tuning)), shape)[again.ravel()]
     fed = ffn_parts(feed.service, sides, given.traffic, micro)
     sent = [wire(given.service, feed.service, sides, given.traffic, micro, element) for element in (THERE, BACK)]
-    return Turn(seconds, alone(fed, feed.service.tuning), sent[0], sent[1], spent, fed)
+    return AfdTurn(seconds, alone(fed, feed.service.tuning), sent[0], sent[1], spent, fed)
 
 
-def _flat(given: Setting, found: Units, done: AfdPoint, most: Array, turns: Array) -> Grid:
+def _flat(given: ServeSetting, found: AfdUnits, done: AfdPoint, most: Array, turns: Array) -> PointGrid:
     shape = np.broadcast_shapes(np.shape(done.rate), most.shape, np.shape(turns))
 
     def spread(value: Any) -> Array:
@@ -281,12 +283,12 @@ def _flat(given: Setting, found: Units, done: AfdPoint, most: Array, turns: Arra
     copies = found.units[:, None, None]
     replicas = copies * np.asarray(found.sides.attention.dp)[:, None, None]
     count = given.system.count + (given.partner.system.count if given.partner else 0)
-    return Grid(
+    return PointGrid(
         mode="afd",
         layout=layouts(found.sides.attention),
         instances=spread(copies),
-        ahead=None,
-        ahead_instances=np.zeros(int(np.prod(shape))),
+        prefill=None,
+        prefill_instances=np.zeros(int(np.prod(shape))),
         running=spread(done.running),
         most=spread(most),
         rate=spread(done.rate * replicas),

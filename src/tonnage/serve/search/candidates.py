@@ -23,7 +23,7 @@ CONTEXTS = (2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
-class Candidates:
+class LayoutCandidates:
     """layout: of one instance (the ranks that share one set of experts); instances: how many the ranks allow."""
 
     layout: Layout
@@ -59,7 +59,7 @@ def candidates(
     ranks: int,
     fixed: Mapping[str, int] | None = None,
     contexts: tuple[int, ...] = (1,),
-) -> Candidates:
+) -> LayoutCandidates:
     """Every layout that divides the model on at most `ranks` ranks, with what `fixed` fixes.
 
     tp: powers of two inside the scale-up domain, up to the attention heads; pp: 1, 2, 4, 8; mixtures of experts: one
@@ -77,7 +77,7 @@ def candidates(
     copies = np.floor(ranks / (tp * pp * dp * cp)).astype(float)
     if "dp" in fixed:
         copies = np.minimum(copies, np.maximum(fixed["dp"] / dp, 1.0))
-    return Candidates(Layout(tp=tp, pp=pp, dp=dp, ep=ep, etp=etp, cp=cp), copies)
+    return LayoutCandidates(Layout(tp=tp, pp=pp, dp=dp, ep=ep, etp=etp, cp=cp), copies)
 
 
 Row = tuple[int, int, int, int, int]

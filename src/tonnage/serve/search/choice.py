@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.serve.search import grid as search
 from tonnage.serve.pools import show_serving
 from tonnage.serve.result import PointRow
-from tonnage.serve.search.grid import Grid, Setting
+from tonnage.serve.search.grid import PointGrid, ServeSetting, frontier
 
 KEPT = 5
 """Next best layouts that are shown."""
@@ -26,7 +25,7 @@ USUAL = 0.02
 than that, and a default needs no flag (an assumption; half the smallest step of a batch grid)."""
 
 
-def feasible(given: Setting, grid: Grid) -> Any:
+def feasible(given: ServeSetting, grid: PointGrid) -> Any:
     """Which points fit in memory and keep every limit."""
     job = given.job
     good = grid.most >= 1
@@ -40,9 +39,11 @@ def feasible(given: Setting, grid: Grid) -> Any:
     return good & np.isfinite(grid.rate)
 
 
-def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | None, dict[str, int], int]:
+def choose(
+    given: ServeSetting, grids: tuple[PointGrid, ...]
+) -> tuple[int | None, PointGrid | None, dict[str, int], int]:
     """(index, grid) of the best point over all modes; how many were tried by kind, how many kept the limits."""
-    best: tuple[float, int | None, Grid | None] = (-np.inf, None, None)
+    best: tuple[float, int | None, PointGrid | None] = (-np.inf, None, None)
     tried: dict[str, int] = {}
     good = 0
     for grid in grids:
@@ -57,7 +58,7 @@ def choose(given: Setting, grids: tuple[Grid, ...]) -> tuple[int | None, Grid | 
     return best[1], best[2], tried, good
 
 
-def _soonest(given: Setting, grid: Grid, merit: Any, index: int) -> int:
+def _soonest(given: ServeSetting, grid: PointGrid, merit: Any, index: int) -> int:
     """Of two pools where no limit on ttft is asked for: of nearly the best merits the one with the lowest ttft. A pool
     that prefills serves a little more with long queues and large batches of prompts, which nobody would run. So where
     one token is all that is asked for, whose wait no time per token limits.
@@ -72,7 +73,7 @@ def nearly(best: Any) -> Any:
     return np.where(best >= 0, NEARLY * best, best / NEARLY)
 
 
-def merit_of(given: Setting, grid: Grid) -> Any:
+def merit_of(given: ServeSetting, grid: PointGrid) -> Any:
     """What is maximised: throughput; with a rate to carry, speed per user. Of equals the smaller instance; a chunk that
     the engine has to be told must win by `USUAL`.
     """
@@ -84,14 +85,14 @@ def merit_of(given: Setting, grid: Grid) -> Any:
     return grid.rate * (1 - small)
 
 
-def row_of(given: Setting, point: Grid) -> PointRow:
+def row_of(given: ServeSetting, point: PointGrid) -> PointRow:
     """One point in a table: layout, batch, speed."""
-    ahead = None if point.ahead is None else show_serving(point.ahead, float(point.ahead_instances))
+    prefill = None if point.prefill is None else show_serving(point.prefill, float(point.prefill_instances))
     tpot, requests = known(point.tpot), float(point.rate)
     return PointRow(
         mode=point.mode,
         layout=show_point(point),
-        prefill_layout=ahead,
+        prefill_layout=prefill,
         running=float(point.running),
         tpot=tpot,
         ttft=known(point.ttft),
@@ -106,7 +107,7 @@ def known(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def show_point(point: Grid) -> str:
+def show_point(point: PointGrid) -> str:
     """The layout of the ranks that decode: `tp1,dp16`, or `tp1,dp16 + FFN tp1,ep16,dp16, 3 micro-batches`."""
     instances = float(point.instances)
     if point.ffn is None or point.micro_batches is None:
@@ -117,27 +118,27 @@ def show_point(point: Grid) -> str:
     return f"attention {own} + FFN {ffn}, {turns}"
 
 
-def frontier_of(given: Setting, grids: tuple[Grid, ...]) -> tuple[PointRow, ...]:
+def frontier_of(given: ServeSetting, grids: tuple[PointGrid, ...]) -> tuple[PointRow, ...]:
     """Points that fit in memory and that no other beats in both throughput and speed per user; at most 40."""
-    rows: list[tuple[float, float, Grid, int]] = []
+    rows: list[tuple[float, float, PointGrid, int]] = []
     for grid in grids:
         if grid.mode == "prefill":
             continue
         fits = np.flatnonzero((grid.most >= 1) & (grid.running <= grid.most + 1e-9) & np.isfinite(grid.rate))
-        edge = fits[search.frontier(grid.rate[fits], 1.0 / grid.tpot[fits])] if fits.size else fits
+        edge = fits[frontier(grid.rate[fits], 1.0 / grid.tpot[fits])] if fits.size else fits
         rows += [(float(grid.rate[i]), float(1.0 / grid.tpot[i]), grid, int(i)) for i in edge]
     if not rows:
         return ()
     rates, users = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
-    edge = search.frontier(rates, users)
+    edge = frontier(rates, users)
     step = max(1, -(-len(edge) // 39))
     shown = [*edge[:-1:step], edge[-1]]
     return tuple(row_of(given, rows[i][2].at(rows[i][3])) for i in shown)
 
 
-def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple[PointRow, ...]:
+def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: PointGrid) -> tuple[PointRow, ...]:
     """The best point of each other layout that keeps the limits, best first."""
-    rows: list[tuple[float, Grid]] = []
+    rows: list[tuple[float, PointGrid]] = []
     for grid in grids:
         fine = np.flatnonzero(feasible(given, grid))
         if not fine.size:
@@ -151,8 +152,8 @@ def alternatives(given: Setting, grids: tuple[Grid, ...], chosen: Grid) -> tuple
     return tuple(row_of(given, point) for _, point in sorted(others, key=lambda row: -row[0])[:KEPT])
 
 
-def _cut(grid: Grid) -> Any:
+def _cut(grid: PointGrid) -> Any:
     """(point, degree): what tells one layout from another, whatever its batch."""
-    layouts = [layout for layout in (grid.layout, grid.ffn, grid.ahead) if layout is not None]
+    layouts = [layout for layout in (grid.layout, grid.ffn, grid.prefill) if layout is not None]
     degrees = [getattr(layout, name) for layout in layouts for name in ("tp", "pp", "dp", "ep", "etp", "cp")]
     return np.stack(np.broadcast_arrays(*[np.asarray(each) for each in degrees]), axis=-1)

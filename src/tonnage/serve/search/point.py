@@ -1,4 +1,4 @@
-"""A chosen point in full: its speeds evaluated once more by itself, its memory, and where its time goes."""
+"""A chosen point in full: its instances, its speeds evaluated once more, its memory, and where its time goes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.layout import Layout
 from tonnage.model.operators import Numbers
-from tonnage.serve.search import afd as afd_search
-from tonnage.serve.replica.afd import AfdPoint, Turn
-from tonnage.serve.replica.memory import Memory
+from tonnage.serve.instances import AfdUnit, Instance, Role
+from tonnage.serve.replica.afd import AfdPoint, AfdTurn
+from tonnage.serve.replica.memory import RankMemory
 from tonnage.serve.replica.points import decode_only, prefill_only
+from tonnage.serve.replica.software import Software
+from tonnage.serve.replica.step import PassTimes
 from tonnage.serve.result import MemoryUse
-from tonnage.serve.search.grid import Grid, Setting, decoding_room, evaluate, held
-from tonnage.serve.replica.step import Parts
-from tonnage.serve.replica.software import Tuning
+from tonnage.serve.search import afd
+from tonnage.serve.search.grid import PointGrid, ServeSetting, decoding_room, held
+from tonnage.serve.search.modes import evaluate
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,10 @@ class Speeds:
     batch: float | None
     used: float
     prefill_share: float
-    decode: Parts | None
-    mixed: Parts | None
+    decode: PassTimes | None
+    mixed: PassTimes | None
     weight: float
-    turn: Turn | None = None
+    turn: AfdTurn | None = None
     apart: AfdPoint | None = None
     late: tuple[float, ...] = ()
 
@@ -45,7 +48,7 @@ LATE = (0.5, 0.9, 0.99)
 """Shares of requests whose times to the first token are told."""
 
 
-def speeds(given: Setting, point: Grid) -> Speeds:
+def speeds(given: ServeSetting, point: PointGrid) -> Speeds:
     """The point evaluated by itself: the same number that the search saw."""
     mine = _used(given, point)
     replicas = float(point.instances) * float(point.layout.dp)
@@ -61,22 +64,22 @@ def speeds(given: Setting, point: Grid) -> Speeds:
         found = decode_only(given.service, point.layout, given.traffic, running)
         return Speeds(float(found.rate) * replicas, float(found.tpot), None, batch, mine, 0.0, found.decode, None, 0.0)
     if point.mode == "afd":
-        turn, apart = afd_search.one(given, point)
+        turn, apart = afd.one(given, point)
         rate = _number(apart.rate) * replicas
         return Speeds(rate, _number(apart.tpot), None, batch, mine, 0.0, None, None, 0.0, turn, apart)
     if point.mode == "disaggregated":
-        assert point.ahead is not None
-        ahead = float(np.asarray(point.ahead.ranks, dtype=float)) / given.dies * float(point.ahead_instances)
-        every = running * replicas / max(mine + ahead, 1e-9)
-        share = ahead / (mine + ahead)
+        assert point.prefill is not None
+        prefill = float(np.asarray(point.prefill.ranks, dtype=float)) / given.dies * float(point.prefill_instances)
+        every = running * replicas / max(mine + prefill, 1e-9)
+        share = prefill / (mine + prefill)
         rate, ttft = float(point.rate), float(point.ttft)
         if point.ffn is not None:
-            turn, apart = afd_search.one(given, point)
+            turn, apart = afd.one(given, point)
             tpot = _number(apart.tpot)
-            return Speeds(rate, tpot, ttft, every, mine + ahead, share, None, None, 0.0, turn, apart)
+            return Speeds(rate, tpot, ttft, every, mine + prefill, share, None, None, 0.0, turn, apart)
         found = decode_only(given.service, point.layout, given.traffic, running)
         late = _late_apart(given, point)
-        return Speeds(rate, float(found.tpot), ttft, every, mine + ahead, share, found.decode, None, 0.0, late=late)
+        return Speeds(rate, float(found.tpot), ttft, every, mine + prefill, share, found.decode, None, 0.0, late=late)
     found = evaluate(given, point.layout, running, limit)
     share = 1.0 - float(found.decode_time / found.step)
     return Speeds(
@@ -93,15 +96,15 @@ def speeds(given: Setting, point: Grid) -> Speeds:
     )
 
 
-def _late_apart(given: Setting, point: Grid) -> tuple[float, ...]:
+def _late_apart(given: ServeSetting, point: PointGrid) -> tuple[float, ...]:
     """As `Point.first_token`: of those that queue before a prefill pool, the wait has an exponential tail."""
-    if given.job.concurrency is not None or point.ahead is None:
+    if given.job.concurrency is not None or point.prefill is None:
         return ()
     chunk = given.chunk if point.chunk is None else float(point.chunk)
-    ahead = prefill_only(given.service, point.ahead, given.traffic, min(chunk, float(given.traffic.fresh)))
-    servers = float(point.ahead_instances) * float(point.ahead.dp)
-    load = min(max(_number(point.rate / (ahead.capacity * servers)), 1e-9), 1.0 - 1e-9)
-    mean = load / (2.0 * (1.0 - load)) * _number(ahead.prefill)
+    prefill = prefill_only(given.service, point.prefill, given.traffic, min(chunk, float(given.traffic.fresh)))
+    servers = float(point.prefill_instances) * float(point.prefill.dp)
+    load = min(max(_number(point.rate / (prefill.capacity * servers)), 1e-9), 1.0 - 1e-9)
+    mean = load / (2.0 * (1.0 - load)) * _number(prefill.prefill)
     tails = (mean / load * max(np.log(load / (1.0 - share)), 0.0) for share in LATE)
     return tuple(float(point.ttft) - mean + tail for tail in tails)
 
@@ -110,7 +113,7 @@ def _number(value: Numbers) -> float:
     return float(np.ravel(value)[0])
 
 
-def _used(given: Setting, point: Grid) -> float:
+def _used(given: ServeSetting, point: PointGrid) -> float:
     """Accelerators of all instances that decode, or prefill where there is no other pool."""
     ranks = float(np.asarray(point.layout.ranks, dtype=float)) / given.dies
     if point.ffn is not None:
@@ -118,7 +121,56 @@ def _used(given: Setting, point: Grid) -> float:
     return ranks * float(point.instances)
 
 
-def memory_of(given: Setting, point: Grid) -> MemoryUse:
+def instances_of(given: ServeSetting, point: PointGrid) -> tuple[Instance, ...]:
+    """Every kind of instance of a chosen point."""
+    chunk = int(given.chunk if point.chunk is None else float(point.chunk))
+    running, count = float(point.running), int(point.instances)
+    if point.mode == "prefill":
+        return (_one(given, "prefill", point.layout, count, None, chunk),)
+    if point.mode == "aggregated":
+        return (_one(given, "serve", point.layout, count, running, chunk),)
+    found: tuple[Instance, ...] = ()
+    if point.prefill is not None:
+        found = (_one(given, "prefill", point.prefill, int(point.prefill_instances), None, chunk),)
+    if point.ffn is None or point.micro_batches is None:
+        return (*found, _one(given, "decode", point.layout, count, running, None))
+    unit = AfdUnit(int(point.layout.ranks), int(point.ffn.ranks), int(point.micro_batches))
+    return (
+        *found,
+        _one(given, "attention", point.layout, count, running, None, unit),
+        _one(given, "ffn", point.ffn, count, None, None, unit),
+    )
+
+
+def _one(
+    given: ServeSetting,
+    role: Role,
+    layout: Layout,
+    count: int,
+    running: float | None,
+    chunk: int | None,
+    unit: AfdUnit | None = None,
+) -> Instance:
+    chips = given.partner if role == "ffn" and given.partner is not None else given
+    return Instance(
+        role=role,
+        chip=chips.system.accelerator.name,
+        vendor=given.service.die.vendor,
+        engine=given.engine.name,
+        layout=layout,
+        count=count,
+        weights=given.formats.weights,
+        kv=given.formats.kv,
+        running=running,
+        chunk=chunk,
+        drafts=0 if role == "prefill" else int(np.asarray(given.traffic.drafts)),
+        own_layers=given.traffic.own_layers,
+        memory_share=given.job.memory_share,
+        afd=unit,
+    )
+
+
+def memory_of(given: ServeSetting, point: PointGrid) -> MemoryUse:
     """Memory per accelerator with the sequences that run."""
     room = _room(given, point)
     return MemoryUse(
@@ -131,17 +183,17 @@ def memory_of(given: Setting, point: Grid) -> MemoryUse:
     )
 
 
-def _room(given: Setting, point: Grid) -> Memory:
+def _room(given: ServeSetting, point: PointGrid) -> RankMemory:
     """Memory of a rank that decodes, or prefills where that is all it does."""
     if point.ffn is not None:
-        return afd_search.attention_room(given, point.layout)
+        return afd.attention_room(given, point.layout)
     if point.mode in ("decode", "disaggregated"):
         return decoding_room(given, point.layout)
     chunk = given.chunk if point.chunk is None else float(point.chunk)
     return held(given, replace(point.layout, cp=1), decoding=point.mode != "prefill", tokens=chunk)
 
 
-def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:
+def _terms(spent: PassTimes, tuning: Software) -> dict[str, Numbers]:
     """Seconds of one step by name; they add up to `step.seconds`."""
     exchange = tuning.exchange * spent.exchange
     rows = {
@@ -160,7 +212,7 @@ def _terms(spent: Parts, tuning: Tuning) -> dict[str, Numbers]:
     return rows
 
 
-def breakdown(given: Setting, found: Speeds) -> dict[str, float]:
+def breakdown(given: ServeSetting, found: Speeds) -> dict[str, float]:
     """Shares of a mean step: decode by class, and what prefill adds."""
     tuning = given.service.tuning
     if found.turn is not None and found.apart is not None:
@@ -176,7 +228,7 @@ def breakdown(given: Setting, found: Speeds) -> dict[str, float]:
     return {name: value / total for name, value in rows.items() if value > 0}
 
 
-def measured_share(given: Setting, found: Speeds) -> float | None:
+def measured_share(given: ServeSetting, found: Speeds) -> float | None:
     """Share of the time in kernels, collectives not counted, that rests on shapes measured on the chip; None where the
     chip has no measurements, and with attention and FFN apart.
     """
@@ -187,7 +239,7 @@ def measured_share(given: Setting, found: Speeds) -> float | None:
     return sum(_number(part.measured) * often for part, often in steps) / whole
 
 
-def _apart(given: Setting, turn: Turn, found: AfdPoint) -> dict[str, float]:
+def _apart(given: ServeSetting, turn: AfdTurn, found: AfdPoint) -> dict[str, float]:
     """Shares of a step with attention and FFN apart, of what holds it up: the side or wire that is always busy, or all
     in a row where a single micro-batch takes as long as all.
     """

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
-from tonnage.serve.search.choice import nearly
 from tonnage.serve.replica.memory import sequence_bytes
-from tonnage.serve.search.grid import Grid, Setting, decoding, frontier, prefilling
+from tonnage.serve.search.choice import nearly
+from tonnage.serve.search.grid import PointGrid, ServeSetting, frontier
+from tonnage.serve.search.modes import decoding, prefilling
 
 Array = NDArray[np.float64]
-Pool = Callable[[Setting, Mapping[str, int] | None], Grid]
+Pool = Callable[[ServeSetting, Mapping[str, int] | None], PointGrid]
 
 FULL = (0.5, 0.75, 0.9)
 """Shares of a prefill pool's capacity that a plan may use: at 0.9 Poisson arrivals wait 4.5 services, at 0.5 half."""
@@ -45,12 +46,12 @@ class Pairs:
 
 
 def disaggregated(
-    given: Setting,
+    given: ServeSetting,
     fixed: Mapping[str, int] | None,
     prefill_fixed: Mapping[str, int] | None,
     limits: tuple[float, float],
     decode: Pool = decoding,
-) -> Grid | None:
+) -> PointGrid | None:
     """Pairs of a prefill and a decode point, instances of both in balance; None where two pools do not fit.
 
     limits: on ttft and tpot [s]; decode: the pool that decodes. All points that keep their pool's limit are paired;
@@ -76,17 +77,17 @@ def disaggregated(
     return replace(grid, candidates=tried, keeping=int(fine.sum()), kinds=_kinds(first, later, found.rate.size))
 
 
-def _kinds(first: Grid, later: Grid, pairs: int) -> dict[str, int]:
+def _kinds(first: PointGrid, later: PointGrid, pairs: int) -> dict[str, int]:
     return {"prefill": first.candidates, "decode": later.candidates, "pairs": pairs}
 
 
-def _fit(grid: Grid, name: str, limit: float) -> Grid:
+def _fit(grid: PointGrid, name: str, limit: float) -> PointGrid:
     """Points that fit in memory and keep the limit on what `name` says."""
     good = (grid.most >= 1) & (grid.running <= grid.most + 1e-9) & (getattr(grid, name) <= limit)
     return grid.at(np.flatnonzero(good))
 
 
-def _needed(grid: Grid, chunk: float) -> NDArray[np.int64]:
+def _needed(grid: PointGrid, chunk: float) -> NDArray[np.int64]:
     """Prefill points that no other of as many ranks, the same tp and kind of chunk beats.
 
     Where another has no less capacity and no longer a prefill, it serves as much with the same numbers of instances, at
@@ -102,7 +103,7 @@ def _needed(grid: Grid, chunk: float) -> NDArray[np.int64]:
     return np.concatenate(picked)
 
 
-def _decodes(grid: Grid, most: int) -> Grid:
+def _decodes(grid: PointGrid, most: int) -> PointGrid:
     """The best of the points."""
     if grid.rate.size <= most:
         return grid
@@ -111,7 +112,7 @@ def _decodes(grid: Grid, most: int) -> Grid:
     return grid.at(np.unique(np.concatenate([np.argsort(-each)[:most], edge])))
 
 
-def _numbers(given: Setting, first: Grid, later: Grid, full: float) -> Iterator[tuple[Array, Array]]:
+def _numbers(given: ServeSetting, first: PointGrid, later: PointGrid, full: float) -> Iterator[tuple[Array, Array]]:
     """Whole instances of (prefill, decode) of all pairs, four ways: the balance rounded down and up, from either side.
 
     In 32 bits: what is rounded the wrong way by that is the next of the four.
@@ -128,7 +129,7 @@ def _numbers(given: Setting, first: Grid, later: Grid, full: float) -> Iterator[
         yield number_p, np.floor((one(given.accelerators) - number_p * cost_p) / cost_d)
 
 
-def _paired(given: Setting, first: Grid, later: Grid, k: int) -> Pairs:
+def _paired(given: ServeSetting, first: PointGrid, later: PointGrid, k: int) -> Pairs:
     """All pairs with the prefill pool at most `FULL[k]` busy; those that a lower share has already are left out."""
     able, wanted = first.rate / first.instances, later.rate / later.instances
     seen: list[Array] = []
@@ -153,7 +154,7 @@ def _paired(given: Setting, first: Grid, later: Grid, k: int) -> Pairs:
     return Pairs(i, j, n_p, n_d, rate, np.asarray(ttft))
 
 
-def _best(given: Setting, later: Grid, found: Pairs, fine: NDArray[np.bool_]) -> Pairs:
+def _best(given: ServeSetting, later: PointGrid, found: Pairs, fine: NDArray[np.bool_]) -> Pairs:
     """What a plan may need: the best that keep the limits, the frontier of all, and the one that misses by least."""
     tpot = later.tpot[found.j]
     merit = np.where(fine, found.rate if given.job.rate is None else -tpot, -np.inf)
@@ -168,7 +169,7 @@ def _best(given: Setting, later: Grid, found: Pairs, fine: NDArray[np.bool_]) ->
     return Pairs(**{name: getattr(found, name)[index] for name in Pairs.__annotations__})
 
 
-def _edge(found: Pairs, later: Grid, among: NDArray[np.int64]) -> NDArray[np.int64]:
+def _edge(found: Pairs, later: PointGrid, among: NDArray[np.int64]) -> NDArray[np.int64]:
     """The frontier of requests/s against tpot, which is that of the decode point: of each only the best counts."""
     best, most = np.full(later.rate.size, -1, dtype=np.int64), np.full(later.rate.size, -np.inf)
     np.maximum.at(most, found.j[among], found.rate[among])
@@ -178,19 +179,19 @@ def _edge(found: Pairs, later: Grid, among: NDArray[np.int64]) -> NDArray[np.int
     return kept[frontier(found.rate[kept], 1.0 / later.tpot[found.j[kept]])]
 
 
-def _grid(given: Setting, first: Grid, later: Grid, found: Pairs) -> Grid:
+def _grid(given: ServeSetting, first: PointGrid, later: PointGrid, found: Pairs) -> PointGrid:
     """Pairs as points of the whole deployment; decode runs as many sequences as are served."""
-    ahead, behind = first.at(found.i), later.at(found.j)
-    able: Any = found.number_d * behind.rate / behind.instances
+    prefill, decode = first.at(found.i), later.at(found.j)
+    able: Any = found.number_d * decode.rate / decode.instances
     return replace(
-        behind,
+        decode,
         mode="disaggregated",
-        ahead=ahead.layout,
-        ahead_instances=found.number_p,
+        prefill=prefill.layout,
+        prefill_instances=found.number_p,
         instances=found.number_d,
-        running=behind.running * found.rate / able,
+        running=decode.running * found.rate / able,
         rate=found.rate,
         ttft=found.ttft,
         used=np.full(found.rate.size, float(given.accelerators)),
-        chunk=ahead.chunk,
+        chunk=prefill.chunk,
     )

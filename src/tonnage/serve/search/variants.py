@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tonnage.serve.search import grid as search
-from tonnage.serve.search.choice import choose
 from tonnage.serve.job import ACCEPTANCE, ServeJob, Speculation
 from tonnage.serve.result import ServeVariant
-from tonnage.serve.search.grid import Grid, Setting
+from tonnage.serve.search.choice import choose
+from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting
 from tonnage.system import System
 
-Grids = Callable[[Setting], tuple[Grid, ...]]
+Grids = Callable[[ServeSetting], tuple[PointGrid, ...]]
 
 TRIES = 8
 """Numbers of accelerators that are tried at most for the fewest."""
@@ -23,14 +22,14 @@ MOST = 10**9
 """Accelerators that are looked among."""
 
 
-def best_of(job: ServeJob, given: Setting, count: int, grids: Grids) -> Grid | None:
+def best_of(job: ServeJob, given: ServeSetting, count: int, grids: Grids) -> PointGrid | None:
     """The best point for `job` on `count` accelerators; None when no point keeps its limits."""
-    setting = search.setting(job, System(given.system.accelerator, count), given.fitted)
-    index, grid, _, _ = choose(setting, grids(setting))
+    there = serve_setting(job, System(given.system.accelerator, count), given.fitted)
+    index, grid, _, _ = choose(there, grids(there))
     return None if index is None or grid is None else grid.at(index)
 
 
-def fewest(given: Setting, grids: Grids) -> int | None:
+def fewest(given: ServeSetting, grids: Grids) -> int | None:
     """The fewest accelerators of this kind that carry the rate within the other limits; None where none was found.
 
     From the requests/s of those there are, in proportion; then up until enough, and down while enough. More are taken
@@ -62,7 +61,7 @@ def fewest(given: Setting, grids: Grids) -> int | None:
     return count
 
 
-def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[ServeVariant, ...]:
+def variants(given: ServeSetting, chosen: PointGrid, grids: Grids) -> tuple[ServeVariant, ...]:
     """What the same layouts would do with a narrower cache, and with drafts of the model's own layers, where the job
     leaves these open. They are shown, never chosen: the one changes what users get, the other
     rests on an acceptance that nobody measured here.
