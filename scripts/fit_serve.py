@@ -450,7 +450,7 @@ def main() -> None:
         print(json.dumps(widths, indent=1))
         rest, levels = level_known(error, aim, cases)
         report("anchored, rest of sweep", rest, aim, rows)
-        base = replace(base, spread={**widths, "anchored": spreads(rest, aim, cases, rows)})
+        base = replace(base, spread=widths, anchored=spreads(rest, aim, cases, rows))
         print("  anchored clusters:", levels)
         sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
         chips: dict[str, Constants] = {}
@@ -458,7 +458,7 @@ def main() -> None:
             apart, chips = left_out(cases, flat, aim, base, aim.chip, 20)
             report("chip left out", apart, aim, rows)
         if not given.dry:
-            write_folds({"source": sources, "chip": chips}, base.spread)
+            write_folds({"source": sources, "chip": chips}, base)
         for name in sorted(set(aim.group)):
             report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
     if not given.dry:
@@ -507,10 +507,13 @@ def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> 
     return out, used
 
 
-def write_folds(kept: dict[str, dict[str, Constants]], widths: dict[str, Any]) -> None:
+def write_folds(kept: dict[str, dict[str, Constants]], shipped: Constants) -> None:
     """Constants of each fold, so that anybody can see what is predicted without a source or a chip."""
     held = {
-        kind: {name: body(replace(values, spread=widths)) for name, values in found.items()}
+        kind: {
+            name: body(replace(values, spread=shipped.spread, anchored=shipped.anchored))
+            for name, values in found.items()
+        }
         for kind, found in kept.items()
     }
     (OUT.parent / "folds.json").write_text(json.dumps(held) + "\n", encoding="utf-8")
@@ -530,6 +533,7 @@ def body(values: Constants) -> dict[str, Any]:
         "kernels": {k: round_to(v) for k, v in values.kernels.items()},
         "crowding": {k: round_to(v) for k, v in values.crowding.items()},
         "spread": values.spread,
+        "anchored": values.anchored,
         "source": "scripts/fit_serve.py on the scored serving and silicon cases",
     }
 

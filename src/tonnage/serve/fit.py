@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from tonnage import __version__, values
 from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
 from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
+from tonnage.model.operators import Numbers
 from tonnage.provenance import Provenance
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.engines import Engine, engine
@@ -206,7 +206,7 @@ def _held(
     return memory(arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share)
 
 
-def _token_bytes(arch: Architecture, how: ServeFormats, layout: Layout, at: float = 65536.0) -> Any:
+def _token_bytes(arch: Architecture, how: ServeFormats, layout: Layout, at: float = 65536.0) -> Numbers:
     """Bytes that one more token costs at long context on one rank."""
     more = sequence_bytes(arch, how.kv, layout, 2 * at) - sequence_bytes(arch, how.kv, layout, at)
     return np.maximum(more / at, 1e-9)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.serve.fit import fit
@@ -77,7 +77,7 @@ def _no_memory(given: ServeSetting, fixed: Mapping[str, int] | None) -> Outcome:
     return infeasible(Bind("memory", text + f"{fitted.max_context:,} do", None, "more chips, or --kv fp8"))
 
 
-def _limit(given: ServeSetting, fits: list[tuple[PointGrid, Any]], name: str) -> Bind | None:
+def _limit(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]], name: str) -> Bind | None:
     """A limit that no point keeps, by itself; None when some point does."""
     wanted = getattr(given.job, name)
     if wanted is None:
@@ -96,7 +96,7 @@ def _limit(given: ServeSetting, fits: list[tuple[PointGrid, Any]], name: str) ->
     return None if best <= wanted else Bind(name, text, best / wanted)
 
 
-def _within(given: ServeSetting, grid: PointGrid, mask: Any) -> float:
+def _within(given: ServeSetting, grid: PointGrid, mask: NDArray[np.bool_]) -> float:
     """Most requests/s of points that keep the limits on time."""
     good = mask
     for name in ("tpot", "ttft"):
@@ -106,7 +106,7 @@ def _within(given: ServeSetting, grid: PointGrid, mask: Any) -> float:
     return float(np.max(np.where(good & np.isfinite(grid.rate), grid.rate, 0.0), initial=0.0))
 
 
-def _nearest(given: ServeSetting, fits: list[tuple[PointGrid, Any]]) -> PointGrid | None:
+def _nearest(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]]) -> PointGrid | None:
     """The point whose worst limit is exceeded by the smallest factor."""
     job = given.job
     best: tuple[float, PointGrid | None] = (np.inf, None)

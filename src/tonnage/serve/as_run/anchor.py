@@ -81,7 +81,7 @@ def anchored(
             raise InputError(
                 Problem(f"the measured times are {factor:.2g} times the predicted ones: another set-up", path="anchor")
             )
-    return replace(_scaled(base, factor), spread=base.spread.get("anchored", base.spread))
+    return replace(_scaled(base, factor), spread=base.anchored)
 
 
 def _median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.interval import around
 from tonnage.layout import Layout
+from tonnage.model.operators import Numbers
 from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
 from tonnage.serve.job import ACCEPTANCE
 from tonnage.serve.replica import loads
@@ -20,12 +21,17 @@ from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
-from tonnage.serve.replica.software import Constants, independent, tuning
+from tonnage.serve.replica.software import Constants, Software, independent, tuning
 from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.replica.step import Service
 from tonnage.system import per_die
 
 Array = NDArray[np.float64]
+
+Kind = tuple[str | bool | None, ...]
+"""What deployments have to have in common to be predicted in one broadcast."""
+
+Columns = TypeVar("Columns", Software, Layout, Traffic)
 
 DRAFTS = 3.0
 """Tokens drafted per step where speculation is on and the number is not stated: what the SGLang and vLLM recipes for
@@ -84,9 +90,9 @@ def predict(cases: Sequence[Deployment], fitted: Constants | None = None) -> tup
     return tuple(found[i] for i in range(len(cases)))
 
 
-def grouped(cases: Sequence[Deployment]) -> dict[Any, list[int]]:
+def grouped(cases: Sequence[Deployment]) -> dict[Kind, list[int]]:
     """Indices of cases by what has to be the same for one broadcast."""
-    groups: dict[Any, list[int]] = defaultdict(list)
+    groups: dict[Kind, list[int]] = defaultdict(list)
     for i, case in enumerate(cases):
         own = case.drafts is None or case.drafts > 0
         key = (case.arch.name, case.accelerator.name, case.weights, case.kv or default_cache(case), case.mode)
@@ -242,7 +248,7 @@ def _aggregated(group: DeploymentGroup) -> Figures:
     limit = _limit(group)
     clients = None if group.cases[0].rate is not None else np.minimum(population, most)
 
-    def evaluate(running: Any) -> Point:
+    def evaluate(running: Numbers) -> Point:
         return together(group.service, group.layout, traffic, running, limit, mixed, clients)
 
     if group.cases[0].rate is not None:
@@ -281,7 +287,7 @@ def _disaggregated(group: DeploymentGroup) -> Figures:
     moved = sequence_bytes(service.arch, service.precision.cache, Layout(), traffic.isl)
     transfer = moved / (service.die.nic * group.prefill.tp)
 
-    def evaluate(running: Any) -> Point:
+    def evaluate(running: Numbers) -> Point:
         if np.ndim(running) == 1:
             return decode_only(service, group.layout, traffic, running)
         wide = replace(service, tuning=_column(service.tuning))
@@ -294,7 +300,7 @@ def _disaggregated(group: DeploymentGroup) -> Figures:
     return Figures(rate * group.replicas, point.tpot, ttft, point, prefill, most)
 
 
-def _column(value: Any) -> Any:
+def _column(value: Columns) -> Columns:
     """The same dataclass with every array of cases turned into a column."""
     changed = {f.name: getattr(value, f.name)[:, None] for f in fields(value) if np.ndim(getattr(value, f.name)) == 1}
     return replace(value, **changed)

@@ -10,7 +10,6 @@ the same time.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -37,7 +36,7 @@ class AfdSides:
     ffn: Layout
 
     @property
-    def ranks(self) -> Any:
+    def ranks(self) -> Numbers:
         """Ranks of both sides."""
         return self.attention.ranks + self.ffn.ranks
 
@@ -178,7 +177,7 @@ def _distinct(places: Numbers, copies: float) -> Numbers:
     return places * (1.0 - (1.0 - 1.0 / np.asarray(places, dtype=float)) ** copies)
 
 
-def _sent(payload: Numbers, service: Service, inside: Any) -> Numbers:
+def _sent(payload: Numbers, service: Service, inside: Numbers) -> Numbers:
     """Seconds of a message of one rank, over its link or its NIC, slowed in service as dispatch and combine are."""
     far = service.die.domain * service.die.dies
     message = Collective("afd", "p2p", payload, 2, np.where(inside, 1, far))

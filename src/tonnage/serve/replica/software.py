@@ -81,16 +81,23 @@ def independent(tuned: Software) -> Software:
     return replace(tuned, polls=0.0, admission=ADMISSION)
 
 
+Widths = Mapping[str, Mapping[str, float]]
+"""Log-spreads by metric and regime."""
+
+
 @dataclass(frozen=True)
 class Constants:
-    """The fitted constants: shared by all; by engine; by vendor; and the log-spread of what they leave unexplained."""
+    """The fitted constants: shared by all; by engine; by vendor; and the log-spread of what they leave unexplained, by
+    metric and regime; anchored: that once points of the same sweep are known.
+    """
 
     shared: Mapping[str, float]
     engine: Mapping[str, Mapping[str, float]]
     vendor: Mapping[str, float]
     kernels: Mapping[str, float]
     crowding: Mapping[str, float]
-    spread: Mapping[str, Any]
+    spread: Widths
+    anchored: Widths
     source: str
 
 
@@ -106,6 +113,7 @@ def constants() -> Constants:
         held["kernels"],
         held["crowding"],
         held["spread"],
+        held["anchored"],
         held["source"],
     )
 

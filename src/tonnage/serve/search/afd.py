@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
+from tonnage.model.operators import Numbers
 from tonnage.serve.replica.afd import (
     BACK,
     THERE,
@@ -26,6 +27,7 @@ from tonnage.serve.replica.afd import (
     wire,
 )
 from tonnage.serve.replica.memory import RankMemory, activation_bytes
+from tonnage.serve.replica.points import Traffic
 from tonnage.serve.result import MemoryUse
 from tonnage.serve.search.candidates import LARGEST, experts, tensor_degrees
 from tonnage.serve.search.grid import BATCHES, PointGrid, ServeSetting, held
@@ -84,7 +86,7 @@ def attention_room(given: ServeSetting, layout: Layout) -> RankMemory:
     whole = Layout(tp=layout.tp, dp=layout.dp, ep=1, etp=layout.tp)
     how, mtp = given.formats.precision, given.traffic.own_layers
     own = side_weights(given.job.arch, how, layout, ffn=False, mtp=mtp)
-    tokens: Any = 0.0
+    tokens: Numbers = 0.0
     for _ in range(2):
         room = held(given, whole, tokens=tokens)
         room = replace(room, weights=own, pool=room.pool + (room.weights - own))
@@ -92,7 +94,7 @@ def attention_room(given: ServeSetting, layout: Layout) -> RankMemory:
     return room
 
 
-def ffn_room(given: ServeSetting, sides: AfdSides, traffic: Any, running: Array) -> Any:
+def ffn_room(given: ServeSetting, sides: AfdSides, traffic: Traffic, running: Array) -> Array:
     """Bytes that an FFN rank has left with `running` sequences of each attention replica in flight."""
     whole = held(given, Layout(tp=1), decoding=False)
     mtp = given.traffic.own_layers
@@ -100,7 +102,7 @@ def ffn_room(given: ServeSetting, sides: AfdSides, traffic: Any, running: Array)
     layout = AfdSides(_wide(sides.attention), _wide(sides.ffn))
     tokens = running * (1.0 + traffic.drafts) * layout.attention.dp / np.asarray(layout.ffn.dp, dtype=float)
     used = np.asarray(own)[..., None] + activation_bytes(given.job.arch, layout.ffn, tokens) + whole.buffers
-    return np.asarray(whole.usable) - used
+    return np.asarray(np.asarray(whole.usable) - used, dtype=float)
 
 
 def one(given: ServeSetting, chosen: PointGrid) -> tuple[AfdTurn, AfdPoint]:
@@ -273,7 +275,7 @@ def _turn(given: ServeSetting, sides: AfdSides, micro: Array) -> AfdTurn:
 def _flat(given: ServeSetting, found: AfdUnits, done: AfdPoint, most: Array, turns: Array) -> PointGrid:
     shape = np.broadcast_shapes(np.shape(done.rate), most.shape, np.shape(turns))
 
-    def spread(value: Any) -> Array:
+    def spread(value: Numbers) -> Array:
         return np.ravel(np.broadcast_to(value, shape)).astype(float)
 
     def layouts(layout: Layout) -> Layout:

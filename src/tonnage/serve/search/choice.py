@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import NDArray
 
+from tonnage.model.operators import Numbers
 from tonnage.serve.pools import show_serving
 from tonnage.serve.result import PointRow
-from tonnage.serve.search.grid import PointGrid, ServeSetting, frontier
+from tonnage.serve.search.grid import Array, PointGrid, ServeSetting, frontier
 
 KEPT = 5
 """Next best layouts that are shown."""
@@ -25,7 +25,7 @@ USUAL = 0.02
 than that, and a default needs no flag (an assumption; half the smallest step of a batch grid)."""
 
 
-def feasible(given: ServeSetting, grid: PointGrid) -> Any:
+def feasible(given: ServeSetting, grid: PointGrid) -> NDArray[np.bool_]:
     """Which points fit in memory and keep every limit."""
     job = given.job
     good = grid.most >= 1
@@ -58,7 +58,7 @@ def choose(
     return best[1], best[2], tried, good
 
 
-def _soonest(given: ServeSetting, grid: PointGrid, merit: Any, index: int) -> int:
+def _soonest(given: ServeSetting, grid: PointGrid, merit: Array, index: int) -> int:
     """Of two pools where no limit on ttft is asked for: of nearly the best merits the one with the lowest ttft. A pool
     that prefills serves a little more with long queues and large batches of prompts, which nobody would run. So where
     one token is all that is asked for, whose wait no time per token limits.
@@ -68,12 +68,12 @@ def _soonest(given: ServeSetting, grid: PointGrid, merit: Any, index: int) -> in
     return int(np.argmin(np.where(merit >= nearly(merit[index]), grid.ttft, np.inf)))
 
 
-def nearly(best: Any) -> Any:
+def nearly(best: Numbers) -> Numbers:
     """The least merit that is taken as equal to `best`, which is below zero where a time is the merit."""
     return np.where(best >= 0, NEARLY * best, best / NEARLY)
 
 
-def merit_of(given: ServeSetting, grid: PointGrid) -> Any:
+def merit_of(given: ServeSetting, grid: PointGrid) -> Array:
     """What is maximised: throughput; with a rate to carry, speed per user. Of equals the smaller instance; a chunk that
     the engine has to be told must win by `USUAL`.
     """
@@ -102,7 +102,7 @@ def row_of(given: ServeSetting, point: PointGrid) -> PointRow:
     )
 
 
-def known(value: Any) -> float | None:
+def known(value: Numbers) -> float | None:
     """One number, or None where there is none."""
     return float(value) if np.isfinite(value) else None
 
@@ -152,7 +152,7 @@ def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: Poin
     return tuple(row_of(given, point) for _, point in sorted(others, key=lambda row: -row[0])[:KEPT])
 
 
-def _cut(grid: PointGrid) -> Any:
+def _cut(grid: PointGrid) -> NDArray[np.int64]:
     """(point, degree): what tells one layout from another, whatever its batch."""
     layouts = [layout for layout in (grid.layout, grid.ffn, grid.prefill) if layout is not None]
     degrees = [getattr(layout, name) for layout in layouts for name in ("tp", "pp", "dp", "ep", "etp", "cp")]

@@ -24,6 +24,9 @@ from tonnage.system import System, per_die
 
 Array = NDArray[np.float64]
 
+Index = int | np.int64 | NDArray[np.int64]
+"""Of one point, or of several."""
+
 BATCHES = np.unique(np.round(np.geomspace(1, 4096, 81))).astype(float)
 """Sequences per attention replica that a search tries; what fits in memory at most is tried besides."""
 
@@ -90,7 +93,7 @@ class PointGrid:
     keeping: int | None = None
     kinds: Mapping[str, int] | None = None
 
-    def at(self, index: Any) -> PointGrid:
+    def at(self, index: Index) -> PointGrid:
         """One point, or those of an array of indices."""
         pick: dict[str, Any] = {n: v[index] for n, v in self.__dict__.items() if isinstance(v, np.ndarray)}
         layouts: dict[str, Any] = {n: v.at(index) for n, v in self.__dict__.items() if isinstance(v, Layout)}
@@ -181,20 +184,20 @@ def flat(
     found: LayoutCandidates,
     mode: str,
     given: ServeSetting,
-    running: Any,
+    running: Numbers,
     fits: Array,
     rate: Array,
-    tpot: Any,
+    tpot: Numbers,
     ttft: Array,
     chunk: Array,
 ) -> PointGrid:
     """Points of (candidate, ...) as a flat grid."""
     shape = rate.shape
 
-    def spread(value: Any) -> Array:
+    def spread(value: Numbers) -> Array:
         return np.ravel(np.broadcast_to(value, shape)).astype(float)
 
-    def rows(value: Any) -> Array:
+    def rows(value: Numbers) -> Array:
         return spread(np.reshape(value, (-1, *[1] * (len(shape) - 1))))
 
     layout = Layout(**{name: rows(value).astype(np.int64) for name, value in _arrays(found).items()})
@@ -215,7 +218,7 @@ def flat(
     )
 
 
-def _arrays(found: LayoutCandidates) -> dict[str, Any]:
+def _arrays(found: LayoutCandidates) -> dict[str, NDArray[np.int64]]:
     shape = found.instances.shape
     return {name: np.broadcast_to(getattr(found.layout, name), shape) for name in ("tp", "pp", "dp", "ep", "etp", "cp")}
 

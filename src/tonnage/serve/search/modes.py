@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.model import Load, Step, operators
+from tonnage.model.operators import Numbers
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.points import Point, decode_only, prefill_only, together
 from tonnage.serve.search.candidates import CONTEXTS, LayoutCandidates
@@ -41,7 +41,7 @@ def _batches(given: ServeSetting, found: LayoutCandidates, fits: Array) -> Array
     return np.concatenate([np.broadcast_to(grid, (found.size, grid.size)), np.maximum(fits, 1.0)], axis=1)
 
 
-def evaluate(given: ServeSetting, layout: Layout, running: Any, chunk: Any = None) -> Point:
+def evaluate(given: ServeSetting, layout: Layout, running: Numbers, chunk: Numbers | None = None) -> Point:
     """One replica with prefill and decode together, at so many running sequences; chunk: `given.chunk` where None."""
     limit, mixed = given.chunk if chunk is None else chunk, float(given.engine.mixed)
     return together(given.service, layout, given.traffic, running, limit, mixed)
