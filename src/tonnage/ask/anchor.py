@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +74,7 @@ def _anchor(system: System, points: list[MeasuredService], job: ServeJob) -> Anc
     return Anchor(chip, title, len(points), level(found), found)
 
 
-def _system(row: dict[str, Any], systems: Sequence[System], catalog: Catalog) -> System:
+def _system(row: Mapping[str, object], systems: Sequence[System], catalog: Catalog) -> System:
     """The fleet that a row was measured on. Raises ValueError when it does not say, or it is none of them."""
     names = [system.accelerator.name for system in systems]
     asked = row.get("chip")
@@ -92,7 +92,7 @@ def _system(row: dict[str, Any], systems: Sequence[System], catalog: Catalog) ->
 
 
 def _point(
-    row: dict[str, Any], job: ServeJob, system: System, layout: dict[str, int] | None, library: Any
+    row: Mapping[str, object], job: ServeJob, system: System, layout: dict[str, int] | None, library: Any
 ) -> MeasuredService:
     """One row as a measured case. Raises ValueError with what is wrong with it."""
     from tonnage.serve import MeasuredService, complete
@@ -102,7 +102,7 @@ def _point(
 
     if job.mode == "disaggregated" and "mode" not in row:
         raise ValueError("mode is not given: whether prefill was apart when this was measured")
-    whole = complete(row, _usual(job, system, layout))
+    whole: dict[str, Any] = dict(complete(row, _usual(job, system, layout)))
     try:
         case = serving_case(whole, library)
         figures = [number(whole, "metrics", name) for name in (TPOT, RATE, INPUT_RATE, TTFT)]

@@ -14,6 +14,7 @@ from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.model.operators import Numbers
 from tonnage.provenance import Provenance
+from tonnage.serve.job import asking
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
@@ -306,5 +307,5 @@ def _lack(arch: Architecture, system: System, how: ServeFormats, figures: Memory
     halved = next((name for name in ("fp8", "int8") if name in system.accelerator.rates), "w4a16")
     narrower = {"bf16": halved, "fp16": halved, "fp8": "w4a16", "int8": "w4a16"}.get(how.weights)
     if narrower and figures.weights / (1.9 if narrower == "w4a16" else 2) < room:
-        return Bind("memory", text, max(lacking, 0.0), f"--weights {narrower}")
+        return Bind("memory", text, max(lacking, 0.0), asking("weights", narrower))
     return Bind("memory", text, max(lacking, 0.0))

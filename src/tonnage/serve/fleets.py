@@ -11,7 +11,7 @@ from typing import TypeVar
 from tonnage.errors import Bind, InputError, Outcome, Problem, infeasible
 from tonnage.interval import within
 from tonnage.serve.cost import day, input_costs, per_million
-from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
+from tonnage.serve.job import ChipPower, ChipPrice, ServeJob, asking
 from tonnage.serve.plan import plan
 from tonnage.serve.question import asked_of, provenance
 from tonnage.serve.replica.points import Traffic
@@ -66,7 +66,7 @@ def _refused(question: ServeQuestion, free: Sequence[ServePlan]) -> ServePlan:
     if job.rate is not None and any(served):
         most = sum(served)
         text = f"at most {most:.3g} requests/s can be served by all fleets within the other limits"
-        bind = Bind("rate", f"{text}, {job.rate:g} are asked for", job.rate / most, f"--rate {most:.3g}/s")
+        bind = Bind("rate", f"{text}, {job.rate:g} are asked for", job.rate / most, asking("rate", f"{most:.3g}/s"))
         best = free[served.index(max(served))]
         best = replace(best, outcome=infeasible(bind), pool=None, instances=(), variants=())
         return _of_all(question, best)

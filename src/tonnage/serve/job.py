@@ -114,6 +114,11 @@ class ServeJob:
         return self.afd or self.mode == "afd"
 
 
+def asking(name: str, value: str = "") -> str:
+    """A change of a field as people ask for it, in what would lift a limit: the one place that knows how."""
+    return f"--{name.replace('_', '-')} {value}".rstrip()
+
+
 def check(job: ServeJob) -> None:
     """Raise InputError with every problem of a job whose numbers are plain."""
     problems = []

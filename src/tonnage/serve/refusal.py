@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.serve.fit import fit
+from tonnage.serve.job import asking
 from tonnage.serve.question import provenance
 from tonnage.serve.replica.spread import doubt
 from tonnage.serve.result import PointRow, SearchCounts, ServePlan, ServeQuestion
@@ -69,12 +70,14 @@ def _no_memory(given: ServeSetting, fixed: Mapping[str, int] | None) -> Outcome:
     if job.batch is not None and fitted.max_batch >= 1:
         most = fitted.max_batch / given.accelerators
         text = f"{job.batch:g} sequences per accelerator are asked for, at most about {most:.3g} fit in its memory"
-        return infeasible(Bind("memory", text, job.batch / most, f"--batch {most:.2g}, or more chips"))
+        return infeasible(Bind("memory", text, job.batch / most, f"{asking('batch', f'{most:.2g}')}, or more chips"))
     if job.mode == "disaggregated" and fitted.max_context >= float(job.isl) + float(job.osl):
         text = f"the model fits once, but not in two pools, on {given.accelerators:,} accelerators"
-        return infeasible(Bind("memory", text, None, "more chips, or without --disaggregate"))
+        return infeasible(Bind("memory", text, None, f"more chips, or without {asking('disaggregate')}"))
     text = f"a sequence of {float(job.isl) + float(job.osl):,.0f} tokens does not fit in the cache: at most "
-    return infeasible(Bind("memory", text + f"{fitted.max_context:,} do", None, "more chips, or --kv fp8"))
+    return infeasible(
+        Bind("memory", text + f"{fitted.max_context:,} do", None, f"more chips, or {asking('kv', 'fp8')}")
+    )
 
 
 def _limit(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]], name: str) -> Bind | None:
@@ -134,12 +137,12 @@ def _lift(given: ServeSetting, near: PointRow | None, few: int | None) -> str | 
         return None
     job, flags = given.job, []
     if job.tpot is not None:
-        flags.append(f"--tpot {show_time(max(near.tpot or 0.0, job.tpot) * 1.01).replace(' ', '')}")
+        flags.append(asking("tpot", show_time(max(near.tpot or 0.0, job.tpot) * 1.01).replace(" ", "")))
     if job.ttft is not None:
-        flags.append(f"--ttft {show_time(max(near.ttft or 0.0, job.ttft) * 1.01).replace(' ', '')}")
+        flags.append(asking("ttft", show_time(max(near.ttft or 0.0, job.ttft) * 1.01).replace(" ", "")))
     if job.rate is not None:
         if near.requests < job.rate:
-            flags.append(f"--rate {near.requests:.3g}/s")
+            flags.append(asking("rate", f"{near.requests:.3g}/s"))
         else:
-            flags.append(f"--rate {job.rate:g}/s")
+            flags.append(asking("rate", f"{job.rate:g}/s"))
     return " ".join(flags) + ", the nearest found that can be kept"

@@ -15,7 +15,7 @@ from tonnage.model.form import ARCHITECTURE
 from tonnage.provenance import Provenance
 from tonnage.serve.cost import DayMargin
 from tonnage.serve.instances import Instance
-from tonnage.serve.job import ChipPower, ChipPrice, ServeJob
+from tonnage.serve.job import ChipPower, ChipPrice, ServeJob, asking
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.formats import ServeFormats
 from tonnage.serve.replica.software import Constants
@@ -222,7 +222,7 @@ class ServeVariant:
     @property
     def change(self) -> str:
         """The change as a flag."""
-        return f"--{self.field} {self.value}"
+        return asking(self.field, self.value)
 
     def to_json(self) -> Body:
         """Keys of the interface."""

@@ -13,7 +13,8 @@ from typing import Any
 from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 
-Row = dict[str, Any]
+Row = Mapping[str, object]
+"""A measurement in the form of docs/cases.md: what a file holds is looked at where it is used."""
 
 MAX_FILE = 64 * 2**20
 MAX_ROWS = 10_000
@@ -90,7 +91,7 @@ def _few(problems: list[Problem]) -> list[Problem]:
     return problems[:MAX_SHOWN] + ([Problem(f"and {more:,} more", problems[0].where)] if more > 0 else [])
 
 
-def _csv(text: str, path: Path) -> tuple[list[tuple[str, Row]], list[Problem]]:
+def _csv(text: str, path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[Problem]]:
     try:
         lines = list(csv.reader(io.StringIO(text), strict=True))
     except csv.Error as error:
@@ -101,7 +102,7 @@ def _csv(text: str, path: Path) -> tuple[list[tuple[str, Row]], list[Problem]]:
     problems = _names(names, path)
     if problems:
         return [], problems
-    pairs: list[tuple[str, Row]] = []
+    pairs: list[tuple[str, dict[str, Any]]] = []
     for number, cells in enumerate(lines[1:], start=2):
         place = f"{path}:{number}"
         if len(pairs) > MAX_ROWS or not any(cell.strip() for cell in cells):
@@ -127,8 +128,8 @@ def _names(names: list[str], path: Path) -> list[Problem]:
     return found[:MAX_SHOWN]
 
 
-def _cells(names: list[str], cells: list[str], place: str, problems: list[Problem]) -> Row:
-    row: Row = {}
+def _cells(names: list[str], cells: list[str], place: str, problems: list[Problem]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
     for name, cell in zip(names, cells, strict=True):
         value = cell.strip()
         if not value:
@@ -146,7 +147,7 @@ def _cells(names: list[str], cells: list[str], place: str, problems: list[Proble
     return row
 
 
-def _put(row: Row, where: tuple[str, ...], value: Any) -> None:
+def _put(row: dict[str, Any], where: tuple[str, ...], value: Any) -> None:
     for key in where[:-1]:
         row = row.setdefault(key, {})
     row[where[-1]] = value
@@ -158,7 +159,7 @@ def _positive(value: float, *, zero: bool = False) -> float:
     return value
 
 
-def _json(text: str, path: Path) -> tuple[list[tuple[str, Row]], list[Problem]]:
+def _json(text: str, path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[Problem]]:
     objects: list[tuple[str, Any]] = []
     problems: list[Problem] = []
     try:
@@ -174,7 +175,7 @@ def _json(text: str, path: Path) -> tuple[list[tuple[str, Row]], list[Problem]]:
                 objects.append((f"{path}:{number}", _parse(line)))
             except ValueError as error:
                 problems.append(Problem(f"is not JSON: {error}", f"{path}:{number}"))
-    pairs: list[tuple[str, Row]] = []
+    pairs: list[tuple[str, dict[str, Any]]] = []
     for place, one in objects[: MAX_ROWS + 1]:
         try:
             pairs.append((place, _object(one)))
@@ -209,7 +210,7 @@ def _children(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _object(value: Any) -> Row:
+def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("expected a JSON object")
     if "metrics" in value:
@@ -222,9 +223,9 @@ def _object(value: Any) -> Row:
     return _bench(value)
 
 
-def _bench(result: Mapping[str, Any]) -> Row:
+def _bench(result: Mapping[str, Any]) -> dict[str, Any]:
     """What a benchmark wrote, as a row. Its ITL stands for TPOT where that is missing: they agree without drafts."""
-    row: Row = {"workload": {}, "metrics": {}}
+    row: dict[str, Any] = {"workload": {}, "metrics": {}}
     completed = _number(result, "completed")
     tokens = ("total_input_tokens", "input_len"), ("total_output_tokens", "output_len")
     for key, name in tokens:
@@ -241,7 +242,7 @@ def _bench(result: Mapping[str, Any]) -> Row:
     return row
 
 
-def _load(result: Mapping[str, Any], completed: float | None) -> Row:
+def _load(result: Mapping[str, Any], completed: float | None) -> dict[str, Any]:
     """Concurrency of a closed loop, or the rate of arrivals where these set the load; all at once where neither."""
     cap, rate = _number(result, "max_concurrency"), _number(result, "request_rate")
     served = _number(result, "request_throughput")
@@ -267,11 +268,13 @@ def _number(result: Mapping[str, Any], key: str) -> float | None:
     return float(value) or None
 
 
-def complete(row: Row, usual: Mapping[str, Any]) -> Row:
+def complete(row: Row, usual: Row) -> Row:
     """A row with what the command says of everything that the row leaves out; totals become per accelerator."""
-    whole = {key: value for key, value in usual.items() if value is not None} | row
-    whole["workload"] = {**usual["workload"], **row.get("workload", {})}
-    whole["metrics"] = dict(row.get("metrics", {}))
+    own: dict[str, Any] = dict(row)
+    said: dict[str, Any] = dict(usual)
+    whole = {key: value for key, value in said.items() if value is not None} | own
+    whole["workload"] = {**said["workload"], **own.get("workload", {})}
+    whole["metrics"] = dict(own.get("metrics", {}))
     total = whole.pop("output_throughput", None)
     if total is not None:
         whole["metrics"].setdefault("output_tokens_per_second_per_accelerator", total / whole["count"])
