@@ -371,7 +371,9 @@ def rounds(
             "update_layout": trained.to_json()["layout"],
             "rollout_layout": served.layout_text,
             "rollout_engine": served.engine,
-            "rollout_tokens_per_second_per_accelerator": served.output_tokens_per_second_per_accelerator,
+            "rollout_tokens_per_second_per_accelerator": None
+            if served.output_rate is None
+            else served.output_rate.value,
             "rollout_chip": pool.accelerator.name,
             "rollout_count": pool.count,
         }
@@ -414,14 +416,15 @@ def _rollouts(job: TrainJob, served: ServePlan, pool: System, want: RolloutAsked
     from tonnage.train import Rollouts
 
     rate = (served.requests_per_second or 0.0) * want.length
-    middle = served.output_tokens_per_second_per_accelerator or 1.0
+    made = served.output_rate
+    slow, fast = (1.0, 1.0) if made is None else (made.low / made.value, made.high / made.value)
     return Rollouts(
         want.prompt,
         want.length,
         job.global_batch,
         rate,
-        rate * ((served.output_tokens_per_second_per_accelerator_low or middle) / middle),
-        rate * ((served.output_tokens_per_second_per_accelerator_high or middle) / middle),
+        rate * slow,
+        rate * fast,
         None if want.fleet is None else pool,
         want.reward,
         want.stale,

@@ -301,12 +301,12 @@ def _why(outcome: Outcome) -> str:
 
 def _missed(found: ServePlan) -> Missed | None:
     """The service level that a plan does not keep, and the nearest that it can."""
-    near = found.nearest or {}
+    near = (None, None) if found.nearest is None else (found.nearest.tpot, found.nearest.ttft)
     levels: tuple[Limit, Limit] = ("tpot", "ttft")
     for bind in found.outcome.binds:
         for level in levels:
             if bind.what == level:
-                return Missed(level, bind.by, bind.lift, near.get("tpot"), near.get("ttft"))
+                return Missed(level, bind.by, bind.lift, *near)
     return None
 
 
@@ -316,17 +316,13 @@ def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> Pla
         speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
         return replace(speed, missed=_missed(found))
     rate = found.requests_per_second / found.accelerators
-    tokens = found.output_tokens_per_second_per_accelerator
-    ends = (
-        found.output_tokens_per_second_per_accelerator_low,
-        found.output_tokens_per_second_per_accelerator_high,
-    )
-    low, high = (rate * end / tokens if tokens and end else rate for end in ends)
+    made = found.output_rate
+    low, high = (rate, rate) if made is None else (rate * end / made.value for end in (made.low, made.high))
     detail: dict[str, float | str | None] = {
-        "ttft": found.ttft,
-        "tpot": found.tpot,
-        "output_tokens_per_second": tokens,
-        "input_tokens_per_second": found.input_tokens_per_second_per_accelerator,
+        "ttft": None if found.ttft is None else found.ttft.value,
+        "tpot": None if found.tpot is None else found.tpot.value,
+        "output_tokens_per_second": None if made is None else made.value,
+        "input_tokens_per_second": found.input_rate,
         "mode": found.mode,
         "engine": found.engine,
     }
