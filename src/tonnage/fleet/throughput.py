@@ -17,6 +17,7 @@ from tonnage.fleet.uncertain import Z90
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.system import System
+    from tonnage.train import TrainPlan
 
 SERVING_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Accelerators in one deployment that are tried, largest first, until a smaller one serves less per accelerator."""
@@ -242,17 +243,17 @@ def _served(use: str, model: str, chip: str, size: int, found: Any) -> Speed:
     return Speed(use, model, chip, size, rate, low, high, layout, found.evidence, "", tuple(found.sources), detail)
 
 
-def _trained(use: str, model: str, chip: str, size: int, precision: str, found: Any) -> Speed:
+def _trained(use: str, model: str, chip: str, size: int, precision: str, found: TrainPlan) -> Speed:
     """A training plan as a speed: tokens/s per accelerator, goodput included."""
-    if not found.outcome.feasible:
+    run = found.run
+    if run is None or not found.outcome.feasible:
         return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
-    kept = found.goodput.value if found.goodput else 1.0
-    rate = found.tokens_per_second_per_accelerator * kept
-    low, high = rate * found.step_time / found.step_time_high, rate * found.step_time / found.step_time_low
-    detail = {"mfu": found.mfu, "goodput": kept, "precision": precision, "step_time": found.step_time}
-    return Speed(
-        use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", tuple(found.sources), detail
-    )
+    kept, step = run.goodput.value, run.step_time
+    rate = run.tokens_per_second * kept
+    low, high = rate * step.value / step.high, rate * step.value / step.low
+    detail = {"mfu": run.mfu, "goodput": kept, "precision": precision, "step_time": step.value}
+    facts = found.provenance.facts
+    return Speed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", facts, detail)
 
 
 def round_size(count: float) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,12 @@ OUTER = ("tp", "pp", "cp", "ep", "etp")
 INNER = ("vpp", "zero", "mbs", "recompute", "schedule")
 CHUNK = 1 << 16
 MICRO = (1, 2, 4, 8, 16, 32)
+RAGGED = 0.06
+"""Share of the layers that the last pipeline chunks may lack (two layers at least). Assumption: more would idle."""
+MOST_MODEL = 64 * 8
+"""Ranks of one replica (tensor times pipeline) beyond which a batch is called too small for a system. Assumption."""
+LIKELY_MODEL = 64
+"""Ranks of one replica for which a larger batch is proposed. Assumption."""
 
 
 def ranks(system: System) -> int:
@@ -128,7 +133,7 @@ def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict
     return [column[keep] for column in (tp, pp, cp, ep, etp, dp)]
 
 
-def fits_schedule(job: TrainJob, layout: Layout) -> Any:
+def fits_schedule(job: TrainJob, layout: Layout) -> NDArray[np.bool_]:
     """Whether micro-batches and pipeline chunks come out even enough for the schedule."""
     pp, vpp, kind = np.asarray(layout.pp), np.asarray(layout.vpp), np.asarray(layout.schedule)
     batch = job.global_batch
@@ -138,8 +143,9 @@ def fits_schedule(job: TrainJob, layout: Layout) -> Any:
     keep &= np.where(vpp > 1, (kind == schedule.INTERLEAVED) & (pp > 1), kind != schedule.INTERLEAVED)
     keep &= (pp > 1) | ((kind == 0) & (vpp == 1))
     ragged = -(-job.arch.depth // chunks) * chunks - job.arch.depth
-    keep &= (vpp == 1) | ((chunks <= job.arch.depth + 2) & (ragged <= np.maximum(2, 0.06 * job.arch.depth)))
-    return keep & ((kind != schedule.DUALPIPE) | ((pp % 2 == 0) & (m >= 2 * pp)))
+    keep &= (vpp == 1) | ((chunks <= job.arch.depth + 2) & (ragged <= np.maximum(2, RAGGED * job.arch.depth)))
+    keep &= (kind != schedule.DUALPIPE) | ((pp % 2 == 0) & (m >= 2 * pp))
+    return np.asarray(keep, dtype=np.bool_)
 
 
 def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
@@ -171,9 +177,9 @@ def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
     if fixed.get("ep", 1) > 1 and (not experts or experts % fixed["ep"]):
         text = f"ep{fixed['ep']} does not divide {experts} experts"
         return Bind("divisibility", text, None, "an ep that divides the experts")
-    if job.global_batch < total // (64 * 8):
+    if job.global_batch < total // MOST_MODEL:
         text = f"a batch of {job.global_batch} sequences is too small for {total} ranks"
-        return Bind("batch", text, None, f"a batch of {total // 64} sequences")
+        return Bind("batch", text, None, f"a batch of {total // LIKELY_MODEL} sequences")
     return Bind("divisibility", f"no layout divides {total} ranks, {job.global_batch} sequences and the given degrees")
 
 
