@@ -13,7 +13,7 @@ from tonnage.errors import InputError, Problem
 Read = TypeVar("Read")
 
 
-class Reader:
+class WordReader:
     """Reads fields by name and keeps every problem; what cannot be read has a stand-in, so that reading goes on.
 
     A problem's path is the field, and what is inside it (`layout.tp9`). In its words, fields stand in backticks.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tonnage.ask.price import Paid, paid
-from tonnage.ask.reader import Reader
+from tonnage.ask.reader import WordReader
 from tonnage.ask.train_words import TrainWords
 from tonnage.catalog import Catalog
 from tonnage.errors import Problem, nearest
@@ -97,7 +97,7 @@ class TrainQuestion:
 
 def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> TrainQuestion:
     """The question that the words put, as of a date. Raises `InputError` with every problem by field."""
-    reader = Reader()
+    reader = WordReader()
     place = reader.place(words.place, "place")
     fleets = tuple(reader.fleet(text, "on") for text in words.on)
     layouts = reader.layouts(words.layout, len(words.on), "layout")
@@ -146,7 +146,7 @@ def _framework(name: str | None) -> list[Problem]:
     return [Problem(text, path="framework", suggestion=nearest(name, known))]
 
 
-def _move(reader: Reader, words: TrainWords, as_of: datetime.date | None) -> MoveAsked | None:
+def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) -> MoveAsked | None:
     """`move_to` and what belongs to it."""
     if words.move_to is None:
         reader.problems += _each(words, ("move_at", "move_on", "move_wire"), "needs `move_to`")
@@ -169,7 +169,7 @@ def _move(reader: Reader, words: TrainWords, as_of: datetime.date | None) -> Mov
     return asked
 
 
-def _rollout(reader: Reader, words: TrainWords) -> RolloutAsked | None:
+def _rollout(reader: WordReader, words: TrainWords) -> RolloutAsked | None:
     """`rollout_tokens` and what belongs to it."""
     tokens = reader.optional(words.rollout_tokens, "tokens", "rollout_tokens")
     if tokens is None:

@@ -57,9 +57,10 @@ def compare(first: Path, second: Path, /, *, common: Common = COMMON) -> int:
 def differences(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
     """Leaves that differ: path, first, second, and their ratio where both are numbers.
 
-    What an answer is read for comes first, entries of long lists last; among equals the largest change.
+    What an answer is read for comes first, entries of long lists last; among equals the largest change. What `plan`
+    keeps is left out: it says the same again.
     """
-    a, b = leaves(first), leaves(second)
+    a, b = (leaves({key: value for key, value in one.items() if key != "plan"}) for one in (first, second))
     changed = [path for path in dict.fromkeys([*a, *b]) if a.get(path) != b.get(path) and "seconds" not in path]
     rows = [{"path": p, "first": a.get(p), "second": b.get(p), "ratio": _ratio(a.get(p), b.get(p))} for p in changed]
     return sorted(rows, key=lambda row: (_rank(row["path"]), -abs((row["ratio"] or 1.0) - 1.0)))
