@@ -1,11 +1,18 @@
-"""The words of a question about a training run, field by field: the same for a command line, a page and a file."""
+"""The words of a question about a training run, field by field: the same for a command line, a page and a file.
+
+What `Parameter` says is for command lines alone: each field is a flag of its own.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 
+@Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class TrainWords:
     """The words of a question, as a person writes them.
@@ -64,7 +71,7 @@ class TrainWords:
         time of scoring in each round that generation does not hide, such as 30s.
     """
 
-    on: tuple[str, ...]
+    on: Annotated[tuple[str, ...], Parameter(negative="")]
     tokens: str | None = None
     seq: str = "4096"
     global_batch: str = "1024"
@@ -76,7 +83,7 @@ class TrainWords:
     routing: str = "learned"
     framework: str | None = None
     price: str | None = None
-    place: str | None = None
+    place: Annotated[str | None, Parameter(name="--in")] = None
     anchor: Path | None = None
     move_to: str | None = None
     move_at: str | None = None
@@ -87,5 +94,5 @@ class TrainWords:
     rollout_length: str | None = None
     rollout_prompt: str = "1k"
     rollout_on: str | None = None
-    rollout_stale: bool = False
+    rollout_stale: Annotated[bool, Parameter(negative="")] = False
     reward: str = "0s"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from tonnage.ask.train_words import TrainWords
 from tonnage.cli.again import command_of
@@ -19,20 +16,7 @@ if TYPE_CHECKING:
     from tonnage.train import TrainJob
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions(TrainWords):
-    """As flags."""
-
-    __doc__ = TrainWords.__doc__
-
-    on: Annotated[tuple[str, ...], Parameter(negative="")]
-    place: Annotated[str | None, Parameter(name="--in")] = None
-    anchor: Path | None = None
-    rollout_stale: Annotated[bool, Parameter(negative="")] = False
-
-
-def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> int:
+def train(model: str, /, *, words: TrainWords, common: Common = COMMON) -> int:
     """The best layout to train a model on these chips: step time, memory, days, cost.
 
     Parameters
@@ -44,21 +28,21 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
 
     as_of = common.date()
     with flags():
-        asked = ask.read(model, options, as_of)
+        asked = ask.read(model, words, as_of)
     catalog = common.load_catalog()
     job = asked.job(catalog)
-    inputs = _inputs(asked, options, common)
+    inputs = _inputs(asked, words, common)
     mixed = len(asked.fleets) > 1
     return finish((_mixed if mixed else _single)(asked, job, inputs, catalog), common)
 
 
-def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict[str, Any]:
+def _inputs(asked: TrainQuestion, words: TrainWords, common: Common) -> dict[str, Any]:
     """What was asked, as flags, so that it can be asked again."""
-    words = {field.name: getattr(options, field.name) for field in fields(options)}
-    words |= {"on": options.on[0] if len(options.on) == 1 else list(options.on)}
-    words |= {"anchor": None if options.anchor is None else str(options.anchor), "in": asked.place}
-    del words["place"]
-    return {"model": asked.model, **words, "as_of": common.as_of}
+    given = {field.name: getattr(words, field.name) for field in fields(words)}
+    given |= {"on": words.on[0] if len(words.on) == 1 else list(words.on)}
+    given |= {"anchor": None if words.anchor is None else str(words.anchor), "in": asked.place}
+    del given["place"]
+    return {"model": asked.model, **given, "as_of": common.as_of}
 
 
 def _command(inputs: dict[str, Any]) -> str:

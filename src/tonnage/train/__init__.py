@@ -2,6 +2,7 @@
 
 from tonnage.train.anchor import MeasuredRun, level, leveled
 from tonnage.train.evidence import NearestRun, TrainDoubt
+from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
 from tonnage.train.mixed import groups, mixed
 from tonnage.train.replan import replan, replan_mixed
@@ -19,9 +20,6 @@ from tonnage.train.result import (
     Round,
     Rounds,
     Switch,
-    TrainBill,
-    TrainFigures,
-    TrainMemory,
     TrainPlan,
 )
 from tonnage.train.rl import rl_round, rl_rounds, stage

@@ -12,8 +12,9 @@ import numpy as np
 from tonnage.errors import InputError, Problem
 from tonnage.interval import Z90
 from tonnage.system import System
+from tonnage.train.figures import TrainBill, TrainFigures
 from tonnage.train.job import TrainJob
-from tonnage.train.result import Level, TrainBill, TrainFigures, TrainPlan
+from tonnage.train.result import Level, TrainPlan
 from tonnage.train.search import predict, wall_time
 from tonnage.train.software import fitted
 

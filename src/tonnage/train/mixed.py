@@ -14,19 +14,11 @@ from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.model.counts import params
 from tonnage.system import System
 from tonnage.train.evidence import TIERS, TrainDoubt, doubt
+from tonnage.train.figures import TrainBill, TrainFigures
 from tonnage.train.goodput import together
 from tonnage.train.job import TrainJob
 from tonnage.train.mixed_stages import JointPipeline, PipelinePart, staged
-from tonnage.train.result import (
-    LayoutSearch,
-    MixedPart,
-    MixedPlan,
-    TrainBill,
-    TrainFigures,
-    TrainPlan,
-    Way,
-    provenance,
-)
+from tonnage.train.result import LayoutSearch, MixedPart, MixedPlan, TrainPlan, Way, provenance
 from tonnage.train.search import describe, flop_of_token, peak, plan, wall_time
 from tonnage.units import HOUR
 

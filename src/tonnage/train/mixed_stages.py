@@ -32,10 +32,10 @@ from tonnage.layout import Layout
 from tonnage.model.architecture import Architecture
 from tonnage.system import System
 from tonnage.train import candidates, pieces, schedule, step
+from tonnage.train.figures import TrainMemory, held
 from tonnage.train.grid import Numbers
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory
-from tonnage.train.result import TrainMemory, held
 from tonnage.train.search import capacity, evaluate
 from tonnage.train.software import fitted
 

@@ -17,19 +17,11 @@ from tonnage.system import Accelerator, System, format_of
 from tonnage.system import rate as datasheet_rate
 from tonnage.train import candidates, grid, pieces, step
 from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
+from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
 from tonnage.train.goodput import Goodput, goodput
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import Memory
-from tonnage.train.result import (
-    LayoutSearch,
-    OtherLayout,
-    TrainBill,
-    TrainFigures,
-    TrainMemory,
-    TrainPlan,
-    held,
-    provenance,
-)
+from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.units import HOUR, show_memory
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from tonnage.errors import TonnageError
 from tonnage.system import System
 from tonnage.train import search
+from tonnage.train.figures import TrainFigures
 from tonnage.train.job import TrainJob
-from tonnage.train.result import TrainFigures, TrainPlan
+from tonnage.train.result import TrainPlan
 from tonnage.train.search import evaluate
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.truth.board import Made, expressed
