@@ -352,7 +352,7 @@ def flags(files: Files) -> set[str]:
         if room(path) not in ("cli", "ask"):
             continue
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and node.name == Path(path).stem:
+            if isinstance(node, ast.FunctionDef) and room(path) == "cli" and node.name == Path(path).stem:
                 given = [*node.args.args, *node.args.kwonlyargs]
                 found |= {flag for one in given for flag in _flag(one.arg, one.annotation)}
             elif isinstance(node, ast.ClassDef) and any("Parameter" in ast.unparse(d) for d in node.decorator_list):

@@ -139,7 +139,11 @@ def _mapping(inner: tuple[Any, ...], plain: Plain, forms: Forms, path: str, dept
         return {key: _decode(inner[1], item, forms, f"{path}.{key}", depth + 1) for key, item in plain.items()}
     if plain == {}:
         return {}
-    if inner[0] is str or not isinstance(plain, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in plain):
+    if (
+        inner[0] is str
+        or not isinstance(plain, list)
+        or not all(isinstance(pair, list) and len(pair) == 2 for pair in plain)
+    ):
         raise _wrong(path, "expected a mapping")
     pairs = [_tuple(inner, pair, forms, f"{path}[{index}]", depth + 1) for index, pair in enumerate(plain)]
     return dict(cast("list[tuple[Any, Any]]", pairs))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.model.architecture import Architecture
 from tonnage.train.frameworks import Traits, traits
-
-if TYPE_CHECKING:
-    from tonnage.model import Architecture
 
 TASKS = ("pretrain", "sft", "lora")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")

@@ -9,7 +9,7 @@ import numpy as np
 from tonnage.arrays import Flags, Numbers
 from tonnage.train import schedule
 from tonnage.train.pieces import Pieces
-from tonnage.train.stack import Stack
+from tonnage.train.software import TrainSoftware as Stack
 from tonnage.train.work import Passes
 
 KINDS = (
