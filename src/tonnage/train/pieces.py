@@ -18,7 +18,7 @@ from tonnage.model.ffn import Moe
 from tonnage.system import Accelerator, Collective, System, collective_time, per_die
 from tonnage.train import grid
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory, memory, shards
+from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, RankMemory, memory, shards
 from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
@@ -102,7 +102,7 @@ class Pieces:
     sharded: Numbers
     turns: Numbers
     buckets: Numbers
-    memory: Memory
+    memory: RankMemory
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Weighed:
 
     work: LayerWork
     micro_batches: Numbers
-    memory: Memory
+    memory: RankMemory
 
 
 def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
