@@ -11,7 +11,7 @@ from tonnage.ask.price import Paid, paid
 from tonnage.ask.reader import WordReader
 from tonnage.ask.train_words import TrainWords
 from tonnage.catalog import Catalog
-from tonnage.errors import Problem, nearest
+from tonnage.errors import Problem
 from tonnage.model import load
 from tonnage.system import System, accelerator
 from tonnage.train import TrainJob, frameworks
@@ -139,11 +139,8 @@ def _each(words: TrainWords, names: tuple[str, ...], text: str) -> list[Problem]
 
 
 def _framework(name: str | None) -> list[Problem]:
-    if name is None or frameworks.known(name):
-        return []
-    known = frameworks.names()
-    text = f'"{name[:40]}" is not known; known are {", ".join(known)}'
-    return [Problem(text, path="framework", suggestion=nearest(name, known))]
+    found = None if name is None else frameworks.problem(name)
+    return [] if found is None else [found]
 
 
 def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) -> MoveAsked | None:

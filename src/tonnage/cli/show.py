@@ -22,8 +22,8 @@ def show(
     Parameters
     ----------
     what
-        chips, models, prices, rules, events, supply, demand, servers, runs, releases, api, power, fleets, market,
-        cutoffs, sources, or the name of a chip, model, rule, event, record, fact or source.
+        chips, models, prices, rules, events, supply, demand, servers, runs, launches, releases, api, power, fleets,
+        market, cutoffs, sources, or the name of a chip, model, rule, event, record, fact or source.
     place
         the place to look from, such as CN: its prices first, and what is lawful there.
     """

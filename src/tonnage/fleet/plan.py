@@ -173,7 +173,7 @@ class LaunchPlan:
     sources: tuple[str, ...] = ()
     known: Date = Date.min
     rules_known: Date | None = None
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     unpriced_training: tuple[str, ...] = ()
     unpriced_service: tuple[str, ...] = ()
 

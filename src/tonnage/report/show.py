@@ -20,6 +20,7 @@ RECORDS = {
     "demand": "published days of service",
     "servers": "servers, racks and pods",
     "runs": "public record of training runs",
+    "launches": "launches of models, as said beforehand and as they came",
     "releases": "model releases",
     "api": "prices per token behind an API",
     "power": "prices of electricity",
@@ -161,7 +162,7 @@ def _prices(asked: ShowQuestion) -> Shown:
     chips = dict.fromkeys(fact.entity for fact in asked.catalog.tables["prices"])
     rows = [row for chip in chips for row in rows_of.price_rows(asked.catalog, chip, asked.place, asked.as_of)]
     if asked.place:
-        rows = [row for row in rows if asked.place in row["place"].split() or "world" in row["place"].split()]
+        rows = [row for row in rows if row["match"] != "elsewhere"]
     where = f" for {asked.place}" if asked.place else ""
     sentence = f"{len(rows)} prices{where}{asked.when}. A chip that is not listed has no sourced price."
     shown = Answer(sentence, tables=(_price_table(rows, chips=True),), records=_flat(rows))
@@ -181,13 +182,24 @@ def _price_table(rows: list[Row], *, chips: bool = False) -> Table:
             row["kind"],
             _short(row["source_title"], 48),
         )
-        for row in rows
+        for row in _best_of_each(rows)
     )
     start = 0 if chips else 1
     note = (
         "rents per accelerator; server8 and module8 are for eight; a month, quarter or year is shown as its first day"
     )
+    if len(cells) < len(rows):
+        note += f"; the first choice of each term and place, --json has all {len(rows)}"
     return Table("prices", header[start:], tuple(row[start:] for row in cells), note)
+
+
+def _best_of_each(rows: list[Row]) -> list[Row]:
+    """Of the rents of a chip, which come best first, one for each term and place; of other prices, all."""
+    kept: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        key = (row["chip"], row["what"], row["tenure"], row["place"])
+        kept.setdefault(key if row["what"] == "rent" else (row["fact"],), row)
+    return list(kept.values())
 
 
 def _rules(asked: ShowQuestion) -> Shown:

@@ -20,7 +20,7 @@ TIERS: tuple[Evidence, ...] = ("interpolated", "extrapolated", "analytic")
 UNPROVEN = {schedule.ZERO_BUBBLE: 0.10, schedule.DUALPIPE: 0.05}
 """Added log-doubt of schedules that no, or one, published run validates; the search adds it to the step too.
 Assumption."""
-MAKERS = ("nvidia", "huawei")
+MAKERS = ("NVIDIA", "Huawei")
 """Makers of whose chips the fit has runs of several sources: their further chips are an extrapolation."""
 OTHER_MAKER = 1.4
 """Times the interval of left-out chips, on a chip of another maker. Assumption: too few publish to measure it."""
@@ -65,7 +65,7 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
     reasons = [f"left-out {kind} runs are within {math.expm1(spread):.0%} nine times in ten"]
     evidence: Evidence = "interpolated"
     if all(run.chip != system.accelerator.name for run in held.runs):
-        known = system.accelerator.vendor.lower().startswith(MAKERS)
+        known = system.accelerator.vendor in MAKERS
         evidence = "extrapolated" if known else "analytic"
         spread = max(spread, held.spread["chip"]) * (1.0 if known else OTHER_MAKER)
         reasons.append(f"no run on {system.accelerator.name} was seen")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.model.counts import params
-from tonnage.system import System
+from tonnage.system import System, needed
 from tonnage.train.evidence import TIERS, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures
 from tonnage.train.goodput import together
@@ -141,7 +141,7 @@ def _groups(asked: MixedPlan) -> MixedPlan:
         text = f"a batch of {job.global_batch} sequences has no split over {len(systems)} systems that all can hold"
         return _none(asked, (Bind("batch", text, None, "a larger batch, or fewer systems"),), len(planner.known))
     state = params(job.arch).total
-    reduction = 2 * GRADIENT_BYTES * state / min(s.count * s.accelerator.nic for s in systems)
+    reduction = 2 * GRADIENT_BYTES * state / min(s.count * needed(s.accelerator, "nic") for s in systems)
     parts = tuple(_group(planner, i, batch) for i, batch in enumerate(best))
     step = max(part.step_time for part in parts) + reduction
     return _whole(asked, parts, step, reduction, len(planner.known))

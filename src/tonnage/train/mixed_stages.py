@@ -31,7 +31,7 @@ import numpy as np
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 from tonnage.model.architecture import Architecture
-from tonnage.system import System
+from tonnage.system import System, needed
 from tonnage.train import candidates, pieces, schedule, step
 from tonnage.train.figures import TrainMemory, held
 from tonnage.train.job import TrainJob
@@ -225,7 +225,7 @@ def joined(job: TrainJob, parts: Sequence[PipelinePart]) -> JointPipeline:
 def _wire(part: PipelinePart) -> float:
     """Bytes per second through the NICs of the ranks that hold one replica of a stage."""
     chip = part.system.accelerator
-    return chip.nic / chip.dies * int(part.layout.tp) * int(part.layout.cp)
+    return needed(chip, "nic") / chip.dies * int(part.layout.tp) * int(part.layout.cp)
 
 
 def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, table: int) -> PipelinePart | None:
