@@ -72,6 +72,10 @@ LEFT: dict[str, list[str]] = {
         "serve/search.py held(tokens)",
         "serve/tuning.py Constants.spread",
         "system/silicon.py Column",
+        "train/duration.py Duration.nearest",
+        "train/duration.py Duration.to_json ->",
+        "train/duration.py fitted ->",
+        "train/duration.py slips(held)",
     ],
     "by_part_of_name": [],
     "circles": [],
@@ -133,6 +137,7 @@ LEFT: dict[str, list[str]] = {
         "Reader: catalog/tables.py, model/config.py",
         "Ready: truth/predict_serving.py, truth/predict_training.py",
         "Rule: law/data.py, model/linear.py",
+        "Run: fleet/readiness.py, truth/durations.py",
         "_Reader: cli/serve.py, law/criteria.py",
     ],
 }
