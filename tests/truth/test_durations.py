@@ -157,8 +157,9 @@ def test_a_source_left_out_sees_nothing_of_itself(library: Library) -> None:
 
 def test_a_step_time_of_a_foreign_stack_cannot_be_interpolated(library: Library) -> None:
     made = prepare([row("llama-2-7b")], library, Counter())
-    assert made[0].plan.doubt is not None
-    plan = replace(made[0].plan, doubt=replace(made[0].plan.doubt, evidence="analytic"))
+    run = made[0].plan.run
+    assert run is not None
+    plan = replace(made[0].plan, run=replace(run, doubt=replace(run.doubt, evidence="analytic")))
     assert whole_run(replace(made[0], plan=plan)).evidence == "analytic"
 
 

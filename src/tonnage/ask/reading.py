@@ -1,16 +1,25 @@
-"""Words into numbers, with every problem kept, to show them together; a problem names the field that it is about."""
+"""Words into quantities, with every problem kept, to show all of them together; a problem names its field."""
 
 from __future__ import annotations
 
+import datetime
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tonnage import units
 from tonnage.errors import InputError, Problem
 
+Read = TypeVar("Read")
+
 
 @dataclass(frozen=True)
 class WordReader:
-    """Reads the words of fields. What cannot be read is in `problems`, and a number that does no harm is given back."""
+    """Reads the words of fields. What cannot be read is in `problems`, and a stand-in is given back, so that reading
+    goes on. A problem's path is the field, and what is inside it (`layout.tp9`); in its words, fields stand in
+    backticks.
+    """
 
     problems: list[Problem] = field(default_factory=list)
 
@@ -20,11 +29,7 @@ class WordReader:
 
     def number(self, text: str, kind: str, name: str) -> float:
         """A quantity of a kind that `units.parse` knows."""
-        try:
-            return units.parse(text, kind)
-        except ValueError as error:
-            self.wrong(str(error), name)
-            return 1.0
+        return self.parsed(text, name, lambda words: units.parse(words, kind), 1.0)
 
     def optional(self, text: str | None, kind: str, name: str) -> float | None:
         """The same; None where nothing was written."""
@@ -46,11 +51,7 @@ class WordReader:
 
     def fleet(self, text: str, name: str = "on") -> tuple[int, str]:
         """(how many, of which chip)."""
-        try:
-            return units.parse_fleet(text)
-        except ValueError as error:
-            self.wrong(str(error), name)
-            return 1, ""
+        return self.parsed(text, name, units.parse_fleet, (1, ""))
 
     def layout(self, text: str | None, name: str, known: tuple[str, ...]) -> dict[str, int] | None:
         """What is given of a layout, or None; known: degrees that have a meaning in serving."""
@@ -78,6 +79,48 @@ class WordReader:
         except InputError as error:
             self.problems.extend(error.problems)
             return None
+
+    def parsed(self, text: str, name: str, parse: Callable[[str], Read], instead: Read) -> Read:
+        """`parse(text)`, or `instead` with the problem kept."""
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.wrong(str(error), name)
+            return instead
+
+    def whole(self, text: str, name: str) -> int:
+        """A whole number of at least 1."""
+        value = self.number(text, "tokens", name)
+        if not (math.isfinite(value) and value == int(value) and 1 <= value <= 1e9):
+            self.wrong(f'"{text}" is not a whole number of at least 1', name)
+            return 1
+        return int(value)
+
+    def date(self, text: str | None, name: str) -> datetime.date | None:
+        """A date, or None."""
+        if text is None:
+            return None
+        try:
+            return units.parse_date(text)
+        except ValueError as error:
+            self.wrong(str(error), name)
+            return None
+
+    def layouts(self, text: str | None, fleets: int, name: str) -> tuple[dict[str, int], ...]:
+        """What is fixed on each fleet: one layout for all, or one of each with ` + ` between."""
+        from tonnage.layout import parse_layout
+
+        try:
+            found = [parse_layout(part, "") for part in text.split("+")] if text else [{}]
+        except InputError as error:
+            self.problems.extend(
+                Problem(p.message, path=".".join(filter(None, (name, p.path))), suggestion=p.suggestion)
+                for p in error.problems
+            )
+            return ({},) * fleets
+        if len(found) not in (1, fleets):
+            self.wrong(f"{len(found)} layouts for {fleets} fleets", name)
+        return tuple(found[i % len(found)] for i in range(fleets))
 
     def done(self) -> None:
         """Raises `InputError` with every problem, if there is one."""

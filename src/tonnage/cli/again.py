@@ -11,6 +11,19 @@ from typing import Any
 RENAMED = {"in": "place"}
 
 
+def command_of(
+    verb: str, subject: str, inputs: Mapping[str, Any], usual: Mapping[str, Any], without: tuple[str, ...] = ()
+) -> str:
+    """`tonnage VERB SUBJECT ...` with every input that is not as usual, but for `without`."""
+    words = ["tonnage", verb, subject]
+    for name, value in inputs.items():
+        if name in without or value in (None, False, "", (), []) or value == usual.get(RENAMED.get(name, name)):
+            continue
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            words += ["--" + name.replace("_", "-"), *([] if item is True else [str(item)])]
+    return shlex.join(words)
+
+
 def command_line(verb: Callable[..., int], inputs: Mapping[str, Any], without: tuple[str, ...] = ()) -> str:
     """`tonnage VERB ...` with every input that is not its default, but for `without`."""
     known = inspect.signature(verb, eval_str=True).parameters

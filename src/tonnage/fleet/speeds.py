@@ -335,19 +335,20 @@ def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> Pla
 def _trained(use: Use, model: str, precision: str, system: System, found: TrainPlan) -> PlannedSpeed:
     """A training plan as a speed: tokens/s per accelerator, goodput included."""
     chip, size = system.accelerator.name, system.count
-    if not found.outcome.feasible:
+    run = found.run
+    if run is None or not found.outcome.feasible:
         return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
-    kept = found.goodput.value if found.goodput else 1.0
-    rate = found.tokens_per_second_per_accelerator * kept
-    low, high = rate * found.step_time / found.step_time_high, rate * found.step_time / found.step_time_low
+    kept, step = run.goodput.value, run.step_time
+    rate = run.tokens_per_second * kept
+    low, high = rate * step.value / step.high, rate * step.value / step.low
     detail: dict[str, float | str | None] = {
-        "mfu": found.mfu,
+        "mfu": run.mfu,
         "goodput": kept,
         "precision": precision,
-        "step_time": found.step_time,
+        "step_time": step.value,
     }
-    sources = tuple(found.sources)
-    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", sources, detail)
+    facts = found.provenance.facts
+    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", facts, detail)
 
 
 def round_size(count: float) -> int:

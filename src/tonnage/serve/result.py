@@ -10,8 +10,7 @@ from tonnage.errors import Outcome
 from tonnage.interval import Interval, flat
 from tonnage.layout import Layout
 from tonnage.layout.form import LAYOUT
-from tonnage.model import Architecture
-from tonnage.model.form import ARCHITECTURE
+from tonnage.model.kept import FORMS as MODELS
 from tonnage.provenance import Provenance
 from tonnage.serve.cost import DayMargin
 from tonnage.serve.instances import Instance
@@ -22,7 +21,7 @@ from tonnage.serve.replica.software import Constants
 from tonnage.system import System
 from tonnage.values import Plain
 
-FORMS: values.Forms = {Architecture: ARCHITECTURE, Layout: LAYOUT}
+FORMS: values.Forms = {**MODELS, Layout: LAYOUT}
 """How what is not kept field by field is kept in a saved plan."""
 
 Body = dict[str, Plain]

@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tonnage.catalog.software import Framework, software
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.model.architecture import Architecture
 from tonnage.train import frameworks
 from tonnage.units import decimal_year
-
-if TYPE_CHECKING:
-    from tonnage.model import Architecture
 
 TASKS = ("pretrain", "sft", "lora")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")

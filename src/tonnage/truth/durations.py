@@ -152,11 +152,10 @@ def _planned(run: Run) -> Planned:
         raise Skip(error.message[:90]) from None
     except Exception as error:  # one malformed row of a foreign file must not cost the others their prediction
         raise Skip(f"could not be predicted ({type(error).__name__})") from None
-    if plan.layout is None or plan.wall_time is None or not math.isfinite(plan.wall_time):
+    step, wall = plan.step_time, plan.wall_time
+    if step is None or wall is None or not math.isfinite(wall.value):
         raise Skip(f"no layout is predicted to run: {plan.outcome.reason}")
-    wall = Interval(plan.wall_time, float(plan.wall_time_low or 0), float(plan.wall_time_high or 0))
-    seconds = Interval(plan.step_time, plan.step_time_low, plan.step_time_high)
-    return Planned(run, plan, wall, seconds.times(float(run.job.tokens or 0) / run.job.tokens_per_step), figure)
+    return Planned(run, plan, wall, step.times(float(run.job.tokens or 0) / run.job.tokens_per_step), figure)
 
 
 def _figure(run: Run) -> Prediction:

@@ -25,6 +25,10 @@ RAGGED = (2, 0.06)
 """Places for layers that pipeline chunks may leave free: so many, or that share of the layers where it is more (Llama 3
 405B left 2 of 128: 126 layers on 16 stages, arXiv 2407.21783 section 3.3.2). Emptier layouts are not searched.
 Assumption."""
+MOST_MODEL = 64 * 8
+"""Ranks of one replica (tensor times pipeline) beyond which a batch is called too small for a system. Assumption."""
+LIKELY_MODEL = 64
+"""Ranks of one replica for which a larger batch is proposed. Assumption."""
 
 
 def ranks(system: System) -> int:
@@ -179,9 +183,9 @@ def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
     if fixed.get("ep", 1) > 1 and (not experts or experts % fixed["ep"]):
         text = f"ep{fixed['ep']} does not divide {experts} experts"
         return Bind("divisibility", text, None, "an ep that divides the experts")
-    if job.global_batch < total // (64 * 8):
+    if job.global_batch < total // MOST_MODEL:
         text = f"a batch of {job.global_batch} sequences is too small for {total} ranks"
-        return Bind("batch", text, None, f"a batch of {total // 64} sequences")
+        return Bind("batch", text, None, f"a batch of {total // LIKELY_MODEL} sequences")
     return Bind("divisibility", f"no layout divides {total} ranks, {job.global_batch} sequences and the given degrees")
 
 

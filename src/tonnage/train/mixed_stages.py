@@ -32,11 +32,12 @@ from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 from tonnage.model.architecture import Architecture
 from tonnage.system import System, needed
-from tonnage.train import pieces, schedule, space, step
+from tonnage.train import candidates, pieces, schedule, step
+from tonnage.train.figures import TrainMemory, held
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory
+from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, RankMemory
 from tonnage.train.search import capacity, evaluate
-from tonnage.train.stack import fitted
+from tonnage.train.software import fitted
 
 Fixed = Sequence[Mapping[str, int]]
 APART = ("bubble", "data_parallel", "optimizer", "jitter")
@@ -50,7 +51,7 @@ LEANS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Stage:
+class PipelinePart:
     """A part of the pipeline: its system, the job cut to its layers, its layout, bytes with what waits for later parts;
     slow: of its slowest stage, rest: of its other stages, for one micro-batch, tail: reduction and update [s].
     """
@@ -58,7 +59,7 @@ class Stage:
     system: System
     job: TrainJob
     layout: Layout
-    memory: Memory
+    memory: TrainMemory
     slow: float
     rest: float
     tail: float
@@ -70,18 +71,18 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Staged:
+class JointPipeline:
     """A pipeline over all parts in order: seconds of a step, and of it for sends between parts; places: of each system
     as given, in the pipeline.
     """
 
-    parts: tuple[Stage, ...]
+    parts: tuple[PipelinePart, ...]
     step_time: float
     between: float
     places: tuple[int, ...] = ()
 
 
-def staged(job: TrainJob, systems: Sequence[System], fixed: Fixed) -> Staged | None:
+def staged(job: TrainJob, systems: Sequence[System], fixed: Fixed) -> JointPipeline | None:
     """The fastest pipeline over `systems` that fits, in the order of the memory of their ranks; None where none does.
 
     For each data-parallel degree and micro-batch that all share, layers are cut in proportion to speed (where nothing
@@ -94,7 +95,7 @@ def staged(job: TrainJob, systems: Sequence[System], fixed: Fixed) -> Staged | N
         return None
     if job.arch.depth < len(chips):
         return None
-    found: list[Staged] = []
+    found: list[JointPipeline] = []
     for lean in LEANS:
         speeds = [_peak(s) ** (1 - lean) * (s.count * s.accelerator.memory) ** lean for s in chips]
         first = _cut_by(job.arch.depth, speeds)
@@ -103,8 +104,8 @@ def staged(job: TrainJob, systems: Sequence[System], fixed: Fixed) -> Staged | N
         if found:
             break
     near = [one for one in found[:KEPT] if one.step_time < NEAR * found[0].step_time]
-    again = [_refined(job, chips, wanted, one) for one in near]
-    best = min((*found, *again), key=lambda one: one.step_time, default=None)
+    refined = [_refined(job, chips, wanted, one) for one in near]
+    best = min((*found, *refined), key=lambda one: one.step_time, default=None)
     return None if best is None else replace(best, places=tuple(order.index(i) for i in range(len(order))))
 
 
@@ -115,7 +116,7 @@ def _peak(system: System) -> float:
 
 def _micro(job: TrainJob, chips: Sequence[System], wanted: Fixed) -> list[tuple[int, int]]:
     """(dp, mbs) that divide the ranks of all parts and the batch, with a micro-batch for each part at least."""
-    common = math.gcd(*(space.ranks(system) for system in chips), job.global_batch)
+    common = math.gcd(*(candidates.ranks(system) for system in chips), job.global_batch)
     given = {w["dp"] for w in wanted if "dp" in w}, {w["mbs"] for w in wanted if "mbs" in w}
     found = []
     for dp in (d for d in range(1, common + 1) if common % d == 0 and (d & (d - 1) == 0 or d == common)):
@@ -140,9 +141,9 @@ def _cut_by(depth: int, speeds: Sequence[float]) -> tuple[int, ...]:
 
 def _corrected(
     job: TrainJob, chips: Sequence[System], wanted: Fixed, cut: tuple[int, ...], dp: int, mbs: int, rounds: int
-) -> Staged | None:
+) -> JointPipeline | None:
     """The best of `rounds` cuts, each by the layers that a part's slowest stage did in a second in the one before."""
-    best: Staged | None = None
+    best: JointPipeline | None = None
     for _ in range(rounds):
         made = _made(job, chips, wanted, cut, dp, mbs)
         if made is None:
@@ -156,7 +157,7 @@ def _corrected(
     return best
 
 
-def _refined(job: TrainJob, chips: Sequence[System], wanted: Fixed, one: Staged) -> Staged:
+def _refined(job: TrainJob, chips: Sequence[System], wanted: Fixed, one: JointPipeline) -> JointPipeline:
     """The same degree and micro-batch with better cuts, as long as neighbours' layers moved by one or two help."""
     layout = one.parts[0].layout
     dp, mbs = int(layout.dp), int(layout.mbs)
@@ -171,7 +172,7 @@ def _refined(job: TrainJob, chips: Sequence[System], wanted: Fixed, one: Staged)
     return best
 
 
-def _layers(one: Staged) -> tuple[int, ...]:
+def _layers(one: JointPipeline) -> tuple[int, ...]:
     return tuple(part.layers for part in one.parts)
 
 
@@ -187,9 +188,9 @@ def _beside(cut: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 def _made(
     job: TrainJob, chips: Sequence[System], wanted: Fixed, cut: tuple[int, ...], dp: int, mbs: int
-) -> Staged | None:
+) -> JointPipeline | None:
     """The pipeline with this cut, parts planned from the last to the first; None where one does not fit."""
-    parts: list[Stage] = []
+    parts: list[PipelinePart] = []
     behind = 0
     for k in reversed(range(len(chips))):
         start = sum(cut[:k])
@@ -204,47 +205,47 @@ def _made(
     return joined(job, parts)
 
 
-def joined(job: TrainJob, parts: Sequence[Stage]) -> Staged:
+def joined(job: TrainJob, parts: Sequence[PipelinePart]) -> JointPipeline:
     """The step of one pipeline over `parts`: the formula of this module."""
-    stack = fitted()[0]
+    software = fitted().constants
     layout = parts[0].layout
     batches = job.global_batch // (int(layout.dp) * int(layout.mbs))
     sends = [
-        stack.transfer * 4.0 * int(layout.mbs) * job.seq * job.arch.hidden / min(_wire(one), _wire(other))
+        software.transfer * 4.0 * int(layout.mbs) * job.seq * job.arch.hidden / min(_wire(one), _wire(other))
         for one, other in pairwise(parts)
     ]
     slowest = max(part.slow for part in parts)
     widest = max(sends, default=0.0)
     fill = sum(part.slow + part.rest for part in parts) - slowest + sum(sends)
     busy = batches * (slowest + widest) + fill + max(part.tail for part in parts)
-    total = sum(space.ranks(part.system) for part in parts)
-    return Staged(tuple(parts), busy * (1 + stack.jitter * math.log(total)), batches * widest)
+    total = sum(candidates.ranks(part.system) for part in parts)
+    return JointPipeline(tuple(parts), busy * (1 + software.jitter * math.log(total)), batches * widest)
 
 
-def _wire(part: Stage) -> float:
+def _wire(part: PipelinePart) -> float:
     """Bytes per second through the NICs of the ranks that hold one replica of a stage."""
     chip = part.system.accelerator
     return needed(chip, "nic") / chip.dies * int(part.layout.tp) * int(part.layout.cp)
 
 
-def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, table: int) -> Stage | None:
+def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, table: int) -> PipelinePart | None:
     """The fastest layout of a part that fits with `behind` stages after it and a table of `table` parameters."""
-    best: tuple[float, Layout, Memory] | None = None
-    for chunk in space.layouts(job, system, given):
-        held = pieces.weigh(job, system, chunk)
-        memory = _waiting(held.memory, chunk, held.micro_batches, behind, table)
+    best: tuple[float, Layout, RankMemory] | None = None
+    for chunk in candidates.layouts(job, system, given):
+        weighed = pieces.weigh(job, system, chunk)
+        memory = _waiting(weighed.memory, chunk, weighed.micro_batches, behind, table)
         fits = np.flatnonzero(memory.total <= capacity(system))
         if not fits.size:
             continue
         kept = chunk.at(fits)
-        seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), fitted()[0]).step)
+        seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), fitted().constants).step)
         place = int(np.argmin(seconds))
         if best is None or seconds[place] < best[0]:
             best = float(seconds[place]), kept.at(place), memory.at(int(fits[place]))
-    return None if best is None else _timed(job, system, best[1], best[2])
+    return None if best is None else _timed(job, system, best[1], held(best[2], capacity(system)))
 
 
-def _waiting(memory: Memory, layout: Layout, batches: Numbers, behind: int, table: int) -> Memory:
+def _waiting(memory: RankMemory, layout: Layout, batches: Numbers, behind: int, table: int) -> RankMemory:
     """Memory with activations of the micro-batches that later parts still work on, and the embedding's table."""
     stages = np.asarray(layout.pp)
     more = np.minimum(stages + behind, batches) / np.minimum(stages, batches)
@@ -261,13 +262,13 @@ def _waiting(memory: Memory, layout: Layout, batches: Numbers, behind: int, tabl
     )
 
 
-def _timed(job: TrainJob, system: System, layout: Layout, memory: Memory) -> Stage:
+def _timed(job: TrainJob, system: System, layout: Layout, memory: TrainMemory) -> PipelinePart:
     """A part with the seconds that `joined` needs."""
     found = evaluate(job, system, layout)
     parts = {name: float(np.broadcast_to(value, (1,))[0]) for name, value in found.parts.items()}
     batches = job.global_batch // (int(layout.dp) * int(layout.mbs))
     slow = sum(value for name, value in parts.items() if name not in APART) / batches
-    return Stage(system, job, layout, memory, slow, parts["bubble"], parts["data_parallel"] + parts["optimizer"])
+    return PipelinePart(system, job, layout, memory, slow, parts["bubble"], parts["data_parallel"] + parts["optimizer"])
 
 
 def cut_out(arch: Architecture, start: int, stop: int) -> Architecture:

@@ -1,6 +1,6 @@
-"""What a software stack makes of the hardware: few constants, each physical and bounded, fitted on published runs.
+"""What software makes of the hardware: few constants, each physical and bounded, fitted on published runs.
 
-`scripts/fit_train.py` fits them and writes `data/stack.json` with its errors left out by source and by chip.
+`scripts/fit_train.py` fits them and writes `data/software.json` with its errors left out by source and by chip.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tonnage.values import Plain, decode
 
 
 @dataclass(frozen=True)
-class Stack:
+class TrainSoftware:
     """Constants of the step. Those with bounds in `BOUNDS` are fitted, the others are held at their values.
 
     Time of a class of operators in a step over its time alone in a kernel benchmark: gemm; expert (grouped products of
@@ -104,11 +106,46 @@ BOUNDS: dict[str, tuple[float, float]] = {
 """Bounds of the constants that are fitted; the others are held at their values above."""
 
 
+@dataclass(frozen=True)
+class PublishedRun:
+    """A run of the fit: its case, chip, accelerators, precision, whether a mixture, parameters, sequence [token], and
+    how far off the predicted rate was (share) with its source left out.
+    """
+
+    id: str
+    chip: str
+    count: int
+    precision: str
+    moe: bool
+    params: float
+    seq: int
+    error: float
+
+
+Errors = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""By what was left out, then by kind of run: number, median, 90th percentile, bias."""
+
+
+@dataclass(frozen=True)
+class SoftwareFit:
+    """What `scripts/fit_train.py` found.
+
+    constants: of all runs; spread: half-width of the 90 % interval of the log of a step's time for `dense`, `moe` and a
+    `chip` without runs; runs: what was fitted; folds, chip_folds: constants without a source, without a chip.
+    """
+
+    source: str
+    constants: TrainSoftware
+    errors: Errors
+    spread: Mapping[str, float]
+    runs: tuple[PublishedRun, ...]
+    folds: Mapping[str, TrainSoftware]
+    chip_folds: Mapping[str, TrainSoftware]
+
+
 @functools.cache
-def fitted() -> tuple[Stack, dict[str, Any]]:
-    """(the fitted constants, how far they were off: spreads by regime and errors left out)."""
-    held = json.loads(
-        importlib.resources.files("tonnage.train").joinpath("data/stack.json").read_text(encoding="utf-8")
-    )
-    known = {field.name for field in fields(Stack)}
-    return Stack(**{name: value for name, value in held["constants"].items() if name in known}), held
+def fitted() -> SoftwareFit:
+    """The fitted constants, and how far they were off."""
+    text = importlib.resources.files("tonnage.train").joinpath("data/software.json").read_text(encoding="utf-8")
+    held: Plain = json.loads(text)
+    return decode(SoftwareFit, held)
