@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tonnage import catalog, cli
+from tonnage.report.page_durations import durations_page
 from tonnage.train.duration import fitted
 from tonnage.truth.cases import Skip, load_cases
 from tonnage.truth.durations import divided, fleet, prepare, read, usual_batch, whole_run, without_source
 from tonnage.truth.durations_board import Durations, accuracy, median_ratio, summarised, summary, votes
-from tonnage.truth.page_durations import durations_page
 from tonnage.truth.score import Prediction
 from tonnage.truth.shapes import Library
 

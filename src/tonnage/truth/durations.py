@@ -43,7 +43,7 @@ MOST_BATCH = 16e6
 
 
 @dataclass(frozen=True)
-class Run:
+class DurationRun:
     """A published run: job with its tokens, system, what is known of the layout, the chip's release [year].
 
     assumed: what the source leaves open and the row had to be given; work: FLOP of the whole run.
@@ -67,14 +67,14 @@ class Run:
 class Planned:
     """A run and the plan of its steps; wall: their time with goodput [s]; steps: without [s]."""
 
-    run: Run
+    run: DurationRun
     plan: TrainPlan
     wall: Interval
     steps: Interval
     figure: Prediction
 
 
-def read(row: Row, library: Library) -> Run:
+def read(row: Row, library: Library) -> DurationRun:
     """The run of a row. Raises Skip with the reason when it cannot be expressed.
 
     A batch that is not given follows DeepSeek LLM's scaling of batch with work (arXiv 2401.02954, equation 1), in whole
@@ -108,7 +108,7 @@ def read(row: Row, library: Library) -> Run:
         date=software_date(row),
     )
     assumed = tuple(name for name, value in known.items() if value is None)
-    return Run(row, job, System(chip, count), layout, released(library.catalog, chip.name), assumed, work)
+    return DurationRun(row, job, System(chip, count), layout, released(library.catalog, chip.name), assumed, work)
 
 
 def fleet(work: float, rate: float) -> int:
@@ -144,7 +144,7 @@ def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> lis
     return expressed(rows, lambda row: _planned(read(row, library)), skipped)
 
 
-def _planned(run: Run) -> Planned:
+def _planned(run: DurationRun) -> Planned:
     figure = _figure(run)
     try:
         plan = search.predict(run.job, run.system, run.layout)
@@ -158,7 +158,7 @@ def _planned(run: Run) -> Planned:
     return Planned(run, plan, wall, step.times(float(run.job.tokens or 0) / run.job.tokens_per_step), figure)
 
 
-def _figure(run: Run) -> Prediction:
+def _figure(run: DurationRun) -> Prediction:
     """What of a row is compared, the prediction still open (NaN)."""
     row, chip = run.row, run.system.accelerator.name
     name = text(row, "model", "bundled") or text(row, "model", "name") or "not given"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tonnage.report import page
+from tonnage.report.page import Line
 from tonnage.train.duration import fitted
-from tonnage.truth import page
 from tonnage.truth.board import shown
 from tonnage.truth.durations_board import Durations, median_ratio, parted, summarised
-from tonnage.truth.page import Line
 from tonnage.truth.score import Prediction
 
 KINDS = ("year", "chip generation", "dense or MoE")
