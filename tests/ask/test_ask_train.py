@@ -13,7 +13,7 @@ from tonnage.ask.train import read
 from tonnage.ask.train_plan import planned, planned_mixed
 from tonnage.ask.train_words import TrainWords
 from tonnage.errors import InputError
-from tonnage.train import MixedPlan, TrainPlan, replan
+from tonnage.train import MixedPlan, TrainPlan, plan_again
 
 CATALOG = catalog.load()
 
@@ -49,7 +49,7 @@ def test_all_that_is_asked_is_in_one_plan_that_comes_back(tmp_path: Path) -> Non
     text = json.dumps(found.to_json(), allow_nan=False)
     runs.unlink()
     assert TrainPlan.from_json(json.loads(text)) == found
-    assert replan(found) == found
+    assert plan_again(found) == found
 
 
 def test_a_mixed_fleet_is_priced_part_by_part() -> None:

@@ -24,10 +24,10 @@ from tonnage.train import (
     TrainPlan,
     leveled,
     mixed,
+    mixed_again,
     move,
     plan,
-    replan,
-    replan_mixed,
+    plan_again,
     stage,
 )
 from tonnage.train.result import resting_on
@@ -110,7 +110,7 @@ def test_a_plan_comes_back_from_its_json_and_is_planned_again(name: str, files_g
     kept = TrainPlan.from_json(json.loads(text))
     assert kept == made
     assert kept.to_json() == made.to_json() | {"search": kept.to_json()["search"]}
-    assert replan(kept) == made
+    assert plan_again(kept) == made
 
 
 @pytest.mark.parametrize("name", MIXED)
@@ -121,7 +121,7 @@ def test_a_mixed_plan_comes_back_from_its_json_and_is_planned_again(name: str, f
     files_gone()
     kept = MixedPlan.from_json(json.loads(text))
     assert kept == made
-    assert replan_mixed(kept) == made
+    assert mixed_again(kept) == made
 
 
 def test_the_kinds_are_what_they_are_called() -> None:
@@ -139,7 +139,7 @@ def test_a_model_of_ones_own_is_in_its_plan(tmp_path: Path, files_gone: Callable
     text = json.dumps(made.to_json())
     path.unlink()
     files_gone()
-    assert replan(TrainPlan.from_json(json.loads(text))) == made
+    assert plan_again(TrainPlan.from_json(json.loads(text))) == made
 
 
 def test_what_is_no_plan_is_refused_with_its_path() -> None:

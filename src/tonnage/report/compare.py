@@ -123,14 +123,21 @@ def answer(commands: tuple[str, str], changes: list[Row]) -> Answer:
     """The differences in words and two tables."""
     asked = [row for row in changes if row["path"].startswith("inputs.")]
     said = [row for row in changes if not row["path"].startswith("inputs.")]
-    shown = [row for row in said if _rank(row["path"]) < 3] or said
     sentence = "The two answers are the same."
     if changes:
         sentence = f"{_counted(len(asked), 'input')} and {_counted(len(said), 'result')} differ."
     if commands[0] != commands[1]:
         sentence = f"These answer two different commands, {commands[0]} and {commands[1]}: {sentence}"
-    tables = (_table("inputs", asked, len(asked)), _table("results, largest change first", shown, len(said)))
-    return Answer(sentence, tables=tuple(table for table in tables if table.rows), records=tuple(changes))
+    return Answer(sentence, tables=tables(changes), records=tuple(changes))
+
+
+def tables(changes: list[Row]) -> tuple[Table, ...]:
+    """Differences as tables: inputs, then results."""
+    asked = [row for row in changes if row["path"].startswith("inputs.")]
+    said = [row for row in changes if not row["path"].startswith("inputs.")]
+    shown = [row for row in said if _rank(row["path"]) < 3] or said
+    found = (_table("inputs", asked, len(asked)), _table("results, largest change first", shown, len(said)))
+    return tuple(table for table in found if table.rows)
 
 
 def _counted(count: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage import __version__
 from tonnage.errors import Outcome
 from tonnage.provenance import SCHEMA
 from tonnage.report.answer import Answer
@@ -51,6 +52,7 @@ def envelope(reply: Reply) -> dict[str, Any]:
         "sources": sorted(set(reply.sources)),
         "catalog": reply.catalog.digest if reply.catalog else None,
         "seed": reply.seed,
+        "version": __version__,
         "evidence": reply.evidence,
     }
     return head | dict(reply.body)

@@ -1,11 +1,11 @@
 """One training run: memory, schedule, step time, search, goodput, cost."""
 
+from tonnage.train.again import mixed_again, plan_again
 from tonnage.train.anchor import MeasuredRun, level, leveled
 from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
 from tonnage.train.mixed import groups, mixed
-from tonnage.train.replan import replan, replan_mixed
 from tonnage.train.result import (
     LayoutSearch,
     Level,
@@ -57,11 +57,11 @@ __all__ = [
     "level",
     "leveled",
     "mixed",
+    "mixed_again",
     "move",
     "plan",
+    "plan_again",
     "predict",
-    "replan",
-    "replan_mixed",
     "rl_round",
     "rl_rounds",
     "stage",

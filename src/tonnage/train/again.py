@@ -13,7 +13,7 @@ from tonnage.train.search import plan
 from tonnage.train.switch import move
 
 
-def replan(kept: TrainPlan) -> TrainPlan:
+def plan_again(kept: TrainPlan) -> TrainPlan:
     """The plan of the same job on the same system, with what was asked beside it.
 
     The speed of generation in a stage of reinforcement learning, and the level of measured runs, are those that it
@@ -32,15 +32,15 @@ def replan(kept: TrainPlan) -> TrainPlan:
 
 
 def _move(made: TrainPlan, kept: MovePlan) -> MovePlan:
-    return move(made, replan(kept.after), share=kept.share, start=kept.start, how=kept.how)
+    return move(made, plan_again(kept.after), share=kept.share, start=kept.start, how=kept.how)
 
 
 def _stage(kept: RlPlan) -> RlPlan:
     service = (kept.engine, kept.layout, kept.outcome if kept.where.startswith("generation") else FEASIBLE)
-    return stage(kept.tokens, replan(kept.update), kept.rollouts, service, kept.prices)
+    return stage(kept.tokens, plan_again(kept.update), kept.rollouts, service, kept.prices)
 
 
-def replan_mixed(kept: MixedPlan) -> MixedPlan:
+def mixed_again(kept: MixedPlan) -> MixedPlan:
     """The plan of the same job on the same systems."""
     made = mixed(kept.job, kept.systems, kept.fixed, kept.prices)
     known = replace(made.provenance, facts=kept.provenance.facts, catalog=kept.provenance.catalog)
