@@ -12,9 +12,10 @@ from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
+from tonnage.fleet.prices import Place, Priced, owning, rent
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
-from tonnage.fleet.uncertain import Uncertain, between, point
+from tonnage.fleet.uncertain import Uncertain, point
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -26,8 +27,14 @@ OUTPUT_LENGTH = 1000.0
 SLIP, GIVE_UP = "1.2 to 3", "uniform(10 %, 100 %)"
 """Assumptions unless the programme sets them: see `readiness`."""
 
+RENTED_KEYS = ("term", "notice")
+OWNED_KEYS = ("purchase", "life", "resale", "power_price", "hosting")
+
 MOST_LOTS, MOST_MODELS, MOST_STAGES, MOST_PLACES = 64, 16, 16, 8
 """Bounds on a programme, so that no file asks for hours of planning."""
+
+CONTRACTS = (("3-year", 3 * 365 * units.DAY), ("1-year", 365 * units.DAY))
+"""Terms by which a lease is priced that lasts so long at least; shorter ones are on demand."""
 
 SHORTEST, LONGEST = 7 * units.DAY, 10 * units.YEAR
 
@@ -94,6 +101,8 @@ class _ProgrammeBuilder:
             models=models,
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
+            budget=top.get("budget"),
+            power=top.get("power"),
             **assumptions,
         )
 
@@ -237,25 +246,35 @@ class _ProgrammeBuilder:
         until = read.get("until")
         if until is not None and until.median <= start.median:
             self.read.problem((*path, "until"), "is not after from")
-        tenure = read.get("tenure", "rented")
-        price, note, sources = self._price(read, item, chip, tenure, path)
+        self._tenure_keys(read, path)
+        priced = self._price(read, item, chip, path)
         if not {"lot", "count"} <= read.keys() or chip is None:
             return None
-        kept = {key: read[key] for key in ("over", "acquired", "licence", "spare") if key in read}
+        kept = {key: read[key] for key in ("over", "acquired", "licence", "spare", "notice", "lead") if key in read}
         in_hand = "from" not in read and "acquired" not in read
         return p.Lot(
             read["lot"],
             chip,
             read["count"],
-            tenure,
-            price,
-            note,
+            read.get("tenure", "rented"),
+            priced.price,
+            priced.note,
             start,
             until,
             in_hand=in_hand,
-            sources=sources,
+            sources=priced.facts,
+            term=read["term"][1] if "term" in read else 0.0,
+            bought=priced.bought,
+            quotes=priced.quotes,
             **kept,
         )
+
+    def _tenure_keys(self, read: Mapping[str, Any], path: Where) -> None:
+        """Keys of a lease in an owned lot, and the other way round."""
+        tenure = read.get("tenure", "rented")
+        for key in RENTED_KEYS if tenure == "owned" else OWNED_KEYS:
+            if key in read:
+                self.read.problem((*path, key), f"says nothing of {'an' if tenure == 'owned' else 'a'} {tenure} lot")
 
     def _chip(self, name: str | None, path: Where) -> str | None:
         if name is None:
@@ -276,24 +295,25 @@ class _ProgrammeBuilder:
         when = f"was released on {released}" if released else "has no release date"
         self.read.problem(path, f"{chip} {when}, and was not known on {self.known}: it cannot be in hand")
 
-    def _price(
-        self, read: dict[str, Any], item: Any, chip: str | None, tenure: str, path: Where
-    ) -> tuple[Uncertain | None, str, tuple[str, ...]]:
+    def _price(self, read: dict[str, Any], item: Any, chip: str | None, path: Where) -> Priced:
+        """The price of a lot by the hour; a rented lot without one is a problem."""
+        tenure, name = read.get("tenure", "rented"), str(read.get("lot", ""))
         if "price" in read:
-            return read["price"], "programme", ()
+            price: Uncertain = read["price"]
+            quote = p.Quote(name, chip or "", "rent" if tenure == "rented" else "owning", *price.interval)
+            return Priced(price, (quote,), "programme")
         if chip is None or not isinstance(item, Mapping) or item.get("price") is not None:
-            return None, "", ()
-        for price in self.catalog.price(chip, self.place or None, self.known):
-            if price.match == "elsewhere":
-                continue
-            note = f"{price.tenure} price of {price.date}, {price.source}"
-            return between(price.low, price.high, note), note, (price.fact,)
-        if tenure == "rented":
+            return Priced(None)
+        where = Place(self.catalog, self.place, self.known)
+        if tenure == "owned":
+            return owning(chip, name, where, read)
+        found = rent(chip, name, where, _tariff(read, self.start))
+        if found.price is None:
             text = (
                 f"a rented lot with no price here, and none in the catalogue for {chip} in {self.place} by {self.known}"
             )
             self.read.problem(path, f"{text}: add price: $.../h")
-        return None, "no price known", ()
+        return found
 
     # models
 
@@ -491,6 +511,17 @@ class _ProgrammeBuilder:
         batch = read.get("global_batch")
         kept = {key: read[key] for key in ("seq", "precision", "isl", "osl") if key in read}
         return p.TrainingStage(kind, read[main], global_batch=None if batch is None else int(batch), **kept)
+
+
+def _tariff(read: Mapping[str, Any], start: datetime.date) -> str | None:
+    """The term by which a rented lot is priced: the one that is named, else that of its length."""
+    name, least = read.get("term", (None, 0.0))
+    if name is not None:
+        return str(name)
+    first = read["from"].median if "from" in read else start.toordinal()
+    length = (read["until"].median - first) * units.DAY if "until" in read else 0.0
+    longest = max(least, length)
+    return next((term for term, seconds in CONTRACTS if longest >= seconds - units.DAY), None)
 
 
 def _lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tonnage import files, units
@@ -191,7 +192,31 @@ def _choice(value: Any, field: Field) -> str:
     return text
 
 
-_READERS = {"date": _date, "span": _span, "name": _name, "names": _names, "choice": _choice}
+TERMS = {"on-demand": 0.0, "spot": 0.0, "monthly": units.MONTH, "1-year": units.YEAR, "3-year": 3 * units.YEAR}
+TERMS |= {"5-year": 5 * units.YEAR, "reserved": units.YEAR}
+"""Terms of a lease by name, and the least time [s] for which each is paid: on demand nothing is; a reservation whose
+length the source does not say is taken for a year."""
+
+
+def _term(value: Any, field: Field) -> tuple[str | None, float]:
+    """(name of the term or None, least time [s])."""
+    text = str(value).strip().lower()
+    if text in TERMS:
+        return text, TERMS[text]
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        raise ValueError(f"expected a term such as 1 year or on-demand, got {_show(value)}")
+    try:
+        seconds = units.parse(value, "time")
+    except ValueError:
+        raise _NotThereError(
+            f"{_show(value)} is no term: write a time such as 1 year, or one of {', '.join(TERMS)}",
+            nearest(text, TERMS),
+        ) from None
+    _bounds(uncertain.point(seconds), replace(field, kind="time"), value)
+    return None, seconds
+
+
+_READERS = {"date": _date, "span": _span, "name": _name, "names": _names, "choice": _choice, "term": _term}
 
 
 def override(document: Document, changes: Mapping[str, str]) -> Document:
