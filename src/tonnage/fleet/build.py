@@ -12,7 +12,7 @@ from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
-from tonnage.fleet.prices import Place, Priced, owning, rent
+from tonnage.fleet.prices import Place, Priced, from_purchase, owning, rent
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, point
@@ -265,6 +265,7 @@ class _ProgrammeBuilder:
             sources=priced.facts,
             term=read["term"][1] if "term" in read else 0.0,
             bought=priced.bought,
+            owning=priced.owning,
             quotes=priced.quotes,
             **kept,
         )
@@ -298,13 +299,15 @@ class _ProgrammeBuilder:
     def _price(self, read: dict[str, Any], item: Any, chip: str | None, path: Where) -> Priced:
         """The price of a lot by the hour; a rented lot without one is a problem."""
         tenure, name = read.get("tenure", "rented"), str(read.get("lot", ""))
+        where = Place(self.catalog, self.place, self.known)
+        instead = from_purchase(chip, name, where, {}) if chip and tenure == "rented" else None
+        bought, own = (instead.bought, instead.price) if instead else (None, None)
         if "price" in read:
             price: Uncertain = read["price"]
             quote = p.Quote(name, chip or "", "rent" if tenure == "rented" else "owning", *price.interval)
-            return Priced(price, (quote,), "programme")
+            return Priced(price, (quote,), "programme", (), bought, own)
         if chip is None or not isinstance(item, Mapping) or item.get("price") is not None:
             return Priced(None)
-        where = Place(self.catalog, self.place, self.known)
         if tenure == "owned":
             return owning(chip, name, where, read)
         found = rent(chip, name, where, _tariff(read, self.start))
@@ -313,7 +316,7 @@ class _ProgrammeBuilder:
                 f"a rented lot with no price here, and none in the catalogue for {chip} in {self.place} by {self.known}"
             )
             self.read.problem(path, f"{text}: add price: $.../h")
-        return found
+        return replace(found, bought=bought, owning=own)
 
     # models
 

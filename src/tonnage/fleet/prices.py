@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tonnage import units
@@ -53,7 +53,7 @@ ENERGY = 0.091 / 3.6e6
 @dataclass(frozen=True)
 class Priced:
     """price: [USD/accelerator-s], None where none is known; quotes: where it is from; note: the same in words; facts:
-    ids; bought: the purchase behind it, where one is known.
+    ids; bought: the purchase behind it, where one is known; owning: of a rent, what owning would cost.
     """
 
     price: Uncertain | None
@@ -61,6 +61,7 @@ class Priced:
     note: str = "no price known"
     facts: tuple[str, ...] = ()
     bought: Purchase | None = None
+    owning: Uncertain | None = None
 
 
 @dataclass(frozen=True)
@@ -105,22 +106,28 @@ def owning(chip: str, lot: str, where: Place, keys: Mapping[str, Any]) -> Priced
     published = [
         price for price in where.catalog.owning(chip, where.code or None, where.known) if price.match != "elsewhere"
     ]
+    made = from_purchase(chip, lot, where, keys)
     if published:
-        return _looked_up(published[0], lot, "owning")
-    fact = _purchase(chip, where)
-    if fact is not None:
-        low, high = _ends(fact)
-        quote = Quote(lot, chip, "purchase", low, high, "", fact.place, fact.date, fact.source, fact.note)
-        made = _bought(chip, lot, where, keys, between(low * AROUND, high * AROUND), quote)
-        return Priced(made.price, made.quotes, made.note, (fact.id,), made.bought)
+        return replace(_looked_up(published[0], lot, "owning"), bought=made.bought if made else None)
+    if made is not None:
+        return made
     found = rent(chip, lot, where, None)
     quotes = tuple(_in_place(quote) for quote in found.quotes)
     return Priced(found.price, quotes, found.note, found.facts)
 
 
-def _in_place(quote: Quote) -> Quote:
-    from dataclasses import replace
+def from_purchase(chip: str, lot: str, where: Place, keys: Mapping[str, Any]) -> Priced | None:
+    """What owning costs at the catalogue's latest price of purchase, None where it has none."""
+    fact = _purchase(chip, where)
+    if fact is None:
+        return None
+    low, high = _ends(fact)
+    quote = Quote(lot, chip, "purchase", low, high, "", fact.place, fact.date, fact.source, fact.note)
+    made = _bought(chip, lot, where, keys, between(low * AROUND, high * AROUND), quote)
+    return replace(made, facts=(fact.id,))
 
+
+def _in_place(quote: Quote) -> Quote:
     text = "its rent, in place of a cost of owning, which is not known"
     return replace(quote, basis=f"{text}; {quote.basis}" if quote.basis else text)
 

@@ -67,8 +67,9 @@ class Lot:
     [s] of even delivery; licence: name of a licence; spare: share held back; sources: fact ids.
 
     term: [s] for which a lease is paid at least; notice: [s] ahead of an early end, None where a lease is bound to
-    `until`; lead: [s] from the first day, that of the order, to the arrival; bought: what an owned lot cost, where
-    known; quotes: the prices that it is counted with.
+    `until`; lead: [s] from the first day, that of the order, to the arrival; bought: the purchase of an owned lot,
+    of a rented one what it would be, where known; owning: [USD/accelerator-s] of a rented lot if it were bought;
+    quotes: the prices that it is counted with.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Lot:
     notice: float | None = None
     lead: Uncertain = field(default_factory=lambda: point(0.0))
     bought: Purchase | None = None
+    owning: Uncertain | None = None
     quotes: tuple[Quote, ...] = ()
 
 
