@@ -83,7 +83,7 @@ def fit(
         raise InputError(problems)
     system = System(accelerator(chip, catalog, common.date()), count)
     plan = room(
-        load(model, catalog),
+        load(model, catalog, common.date()),
         system,
         weights,
         kv,

@@ -178,7 +178,7 @@ def _serve(
     found, fact = (room.Price(quoted, "as given"), "") if quoted else _price(catalog, systems[0], place, common)
     listed = _listed(inputs, catalog, common)
     powers = [_power(catalog, one, drawn, common) for one in systems]
-    arch = load(model, catalog)
+    arch = load(model, catalog, common.date())
     if asked["speculative"] is not None and arch.mtp is None:
         asked["speculative"] = replace(asked["speculative"], method="draft")
     job = room.ServeJob(arch=arch, price=found, power=powers[0], price_list=listed, **asked)

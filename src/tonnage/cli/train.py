@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,7 +145,7 @@ def _train(inputs: dict[str, Any], on: tuple[str, ...], common: Common) -> int:
     if read.problems:
         raise InputError(read.problems)
     catalog = common.load_catalog()
-    job = _job(inputs["model"], fields, catalog)
+    job = _job(inputs["model"], fields, catalog, common.date())
     result = train_fleet.result(job, asked, catalog) if len(on) > 1 else _single(job, asked, catalog, train_rows)
     return finish(result, common)
 
@@ -209,11 +210,11 @@ def _framework(name: str | None) -> Problem | None:
     )
 
 
-def _job(model: str, fields: dict[str, Any], catalog: Any) -> TrainJob:
+def _job(model: str, fields: dict[str, Any], catalog: Any, as_of: datetime.date | None) -> TrainJob:
     from tonnage import train as room
     from tonnage.model import load
 
-    return room.TrainJob(arch=load(model, catalog), **fields)
+    return room.TrainJob(arch=load(model, catalog, as_of), **fields)
 
 
 class Reader:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonnage import files, units
-from tonnage.errors import InputError, Problem, nearest
+from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
-from tonnage.fleet.prices import Place, Priced, from_purchase, owning, rent
+from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, owning, rent
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, point
@@ -77,19 +77,25 @@ class _ProgrammeBuilder:
         self.start, self.place, self.known = datetime.date(2000, 1, 1), "", datetime.date.max
         self.dated = True
         self.declared: set[str] = set()
+        self.left_out: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+        self.end = datetime.date.max
 
     def programme(self) -> p.Programme:
         top = self.read.mapping(self.read.document.value, (), schema.PROGRAMME, "a programme")
         self.start = top.get("start", self.start)
         self.place = self._place(top.get("place", ""), ("place",))
         headquarters = self._place(top["headquarters"], ("headquarters",)) if "headquarters" in top else self.place
-        end = self._end(top)
+        end = self.end = self._end(top)
         rules = self._rules(top.get("rules"))
         self.known = self.as_of or rules.known_at or self.start
         self.dated = self.known != self.start or "start" in top
         assumptions = self._assumptions(top.get("assumptions", {}))
         lots = self._lots(top.get("fleet"))
+        if not lots and self.left_out and not self.read.problems:
+            self.read.problem(("fleet",), f"no lot can be planned on: {'; '.join(why for _, why in self.left_out)}")
         models = self._models(top.get("models"), lots)
+        self._readiness_names(assumptions["readiness"], lots)
         self.read.finish()
         return p.Programme(
             name=top["name"],
@@ -103,6 +109,8 @@ class _ProgrammeBuilder:
             known=self.known,
             budget=top.get("budget"),
             power=top.get("power"),
+            left_out=tuple(self.left_out),
+            notes=tuple(dict.fromkeys(self.notes)),
             **assumptions,
         )
 
@@ -233,6 +241,26 @@ class _ProgrammeBuilder:
             seen.add(name)
         return tuple(lots)
 
+    def _unplannable(self, chip: str, start: Uncertain) -> str:
+        """Why a lot cannot be planned on, empty if it can: a fact that is missing, or a day beyond the plan."""
+        from tonnage.system import accelerator
+
+        if start.interval[0] > self.end.toordinal():
+            return f"it comes after {self.end}, when the plan ends"
+        try:
+            accelerator(chip, self.catalog)
+        except MissingFact as error:
+            return str(error)
+        return ""
+
+    def _readiness_names(self, chances: Mapping[str, Uncertain], lots: tuple[p.Lot, ...]) -> None:
+        """Refuse a readiness of what is neither a lot nor a chip of the fleet."""
+        known = {*self.declared, *(lot.name for lot in lots), *(lot.chip for lot in lots)}
+        for name in chances:
+            if name not in known:
+                message = f'no lot and no chip of the fleet named "{str(name)[:60]}"'
+                self.read.problem(("assumptions", "readiness", name), message, nearest(str(name), known), key=True)
+
     def _at_most(self, items: list[Any], most: int, path: Where, what: str) -> list[Any]:
         if len(items) > most:
             self.read.problem(path, f"{len(items)} {what}; at most {most} are taken")
@@ -249,6 +277,10 @@ class _ProgrammeBuilder:
         self._tenure_keys(read, path)
         priced = self._price(read, item, chip, path)
         if not {"lot", "count"} <= read.keys() or chip is None:
+            return None
+        why = self._unplannable(chip, start)
+        if why:
+            self.left_out.append((read["lot"], why))
             return None
         kept = {key: read[key] for key in ("over", "acquired", "licence", "spare", "notice", "lead") if key in read}
         in_hand = "from" not in read and "acquired" not in read
@@ -299,8 +331,8 @@ class _ProgrammeBuilder:
     def _price(self, read: dict[str, Any], item: Any, chip: str | None, path: Where) -> Priced:
         """The price of a lot by the hour; a rented lot without one is a problem."""
         tenure, name = read.get("tenure", "rented"), str(read.get("lot", ""))
-        where = Place(self.catalog, self.place, self.known)
-        instead = from_purchase(chip, name, where, {}) if chip and tenure == "rented" else None
+        where = Market(self.catalog, self.place, self.known)
+        instead = from_purchase(chip, name, where, Owning()) if chip and tenure == "rented" else None
         bought, own = (instead.bought, instead.price) if instead else (None, None)
         if "price" in read:
             price: Uncertain = read["price"]
@@ -309,7 +341,7 @@ class _ProgrammeBuilder:
         if chip is None or not isinstance(item, Mapping) or item.get("price") is not None:
             return Priced(None)
         if tenure == "owned":
-            return owning(chip, name, where, read)
+            return owning(chip, name, where, Owning(**{key: read[key] for key in OWNED_KEYS if key in read}))
         found = rent(chip, name, where, _tariff(read, self.start))
         if found.price is None:
             text = (
@@ -327,6 +359,8 @@ class _ProgrammeBuilder:
             self.read.problem(("models",), "expected models by name")
             return ()
         value = {str(name): value[name] for name in self._at_most(list(value), MOST_MODELS, ("models",), "models")}
+        for name in value:
+            self.read.value(name, ("models", name), schema.Field("name", ""))
         read = {
             name: self.read.mapping(item, ("models", name), schema.MODEL, "a model") for name, item in value.items()
         }
@@ -379,6 +413,7 @@ class _ProgrammeBuilder:
             return "", None
         try:
             if isinstance(value, Mapping):
+                self._precisions(value, path)
                 base = str(value.get("like", ""))
                 if not base:
                     self.read.problem(path, "needs the key like, the model that it is a variant of")
@@ -397,12 +432,25 @@ class _ProgrammeBuilder:
             self.read.problem(path, "holds a key that no model has")
         return str(value), None
 
+    def _precisions(self, value: Mapping[str, Any], path: Where) -> None:
+        """Refuse a format of weights that there is none of."""
+        from tonnage.system import FORMATS
+
+        for key in ("precision", "expert_precision"):
+            given = value.get(key)
+            if given is not None and str(given).lower() not in FORMATS:
+                message = f'"{str(given)[:60]}" is no format of weights; there are {", ".join(FORMATS)}'
+                self.read.problem((*path, key), message, nearest(str(given), FORMATS))
+
     def _load(self, name: str) -> Architecture:
         from tonnage import model
 
         beside = self.path.parent / name
         found = beside.suffix in (".json", ".yaml", ".yml") and beside.exists()
-        return model.load(str(beside) if found else name, self.catalog)
+        undated = not found and model.is_bundled(name, self.catalog) and model.released(name, self.catalog) is None
+        if undated and self.dated:
+            self.notes.append(f"no release date of {name} is known: that it was there by {self.known} is not checked")
+        return model.load(str(beside) if found else name, self.catalog, self.known if self.dated else None)
 
     def _service_keys(self, name: str, keys: dict[str, Any]) -> dict[str, Any] | None:
         if "serve" not in keys:

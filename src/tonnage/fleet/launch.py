@@ -234,6 +234,7 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
         f"a run takes {programme.slip.text} times its plan on a stack of readiness 0, its plan on one of 100 %"
     )
     found.append(f"a run that fails is given up after {programme.give_up.text} of its first stage, and nothing is kept")
+    found += programme.notes
     found.append("services come first; rounds hold their accelerators; models are trained one after another")
     return tuple(found)
 

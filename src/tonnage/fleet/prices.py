@@ -8,9 +8,8 @@ published as the whole cost of owning; a purchase price of the catalogue; and, w
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tonnage import units
 from tonnage.catalog.prices import match_of
@@ -65,7 +64,21 @@ class Priced:
 
 
 @dataclass(frozen=True)
-class Place:
+class Owning:
+    """What a programme says of owning a lot: purchase: [USD] of one accelerator with what stands around it; life: [s];
+    resale: share; power_price: [USD/J]; hosting: [USD/s] of one accelerator, power apart. None: as the catalogue
+    has it.
+    """
+
+    purchase: Uncertain | None = None
+    life: float = LIFE
+    resale: float = RESALE
+    power_price: float | None = None
+    hosting: float | None = None
+
+
+@dataclass(frozen=True)
+class Market:
     """Where and when: place: code; known: the day of knowledge."""
 
     catalog: Catalog
@@ -73,7 +86,7 @@ class Place:
     known: datetime.date
 
 
-def rent(chip: str, lot: str, where: Place, term: str | None) -> Priced:
+def rent(chip: str, lot: str, where: Market, term: str | None) -> Priced:
     """The rent of a chip at a place: the catalogue's best match; a price that holds only elsewhere is none."""
     for found in where.catalog.price(chip, where.code or None, where.known, term):
         if found.match != "elsewhere":
@@ -98,15 +111,15 @@ def _looked_up(found: Price, lot: str, what: str) -> Priced:
     return Priced(between(found.low, found.high, note), (quote,), note, (found.fact,))
 
 
-def owning(chip: str, lot: str, where: Place, keys: Mapping[str, Any]) -> Priced:
+def owning(chip: str, lot: str, where: Market, terms: Owning) -> Priced:
     """What owning a chip costs."""
-    if keys.get("purchase") is not None:
-        price: Uncertain = keys["purchase"]
-        return _bought(chip, lot, where, keys, price, Quote(lot, chip, "purchase", *price.interval))
+    if terms.purchase is not None:
+        quote = Quote(lot, chip, "purchase", *terms.purchase.interval)
+        return _bought(chip, lot, where, terms, terms.purchase, quote)
     published = [
         price for price in where.catalog.owning(chip, where.code or None, where.known) if price.match != "elsewhere"
     ]
-    made = from_purchase(chip, lot, where, keys)
+    made = from_purchase(chip, lot, where, terms)
     if published:
         return replace(_looked_up(published[0], lot, "owning"), bought=made.bought if made else None)
     if made is not None:
@@ -116,14 +129,14 @@ def owning(chip: str, lot: str, where: Place, keys: Mapping[str, Any]) -> Priced
     return Priced(found.price, quotes, found.note, found.facts)
 
 
-def from_purchase(chip: str, lot: str, where: Place, keys: Mapping[str, Any]) -> Priced | None:
+def from_purchase(chip: str, lot: str, where: Market, terms: Owning) -> Priced | None:
     """What owning costs at the catalogue's latest price of purchase, None where it has none."""
     fact = _purchase(chip, where)
     if fact is None:
         return None
     low, high = _ends(fact)
     quote = Quote(lot, chip, "purchase", low, high, "", fact.place, fact.date, fact.source, fact.note)
-    made = _bought(chip, lot, where, keys, between(low * AROUND, high * AROUND), quote)
+    made = _bought(chip, lot, where, terms, between(low * AROUND, high * AROUND), quote)
     return replace(made, facts=(fact.id,))
 
 
@@ -136,7 +149,7 @@ def _ends(fact: Fact) -> tuple[float, float]:
     return (fact.number if fact.low is None else fact.low, fact.number if fact.high is None else fact.high)
 
 
-def _purchase(chip: str, where: Place) -> Fact | None:
+def _purchase(chip: str, where: Market) -> Fact | None:
     """The latest purchase price known [USD] that holds at the place, or anywhere but in another place."""
     facts = [
         fact
@@ -147,10 +160,10 @@ def _purchase(chip: str, where: Place) -> Fact | None:
     return max(fits, key=lambda fact: fact.date or datetime.date.min, default=None)
 
 
-def _bought(chip: str, lot: str, where: Place, keys: Mapping[str, Any], price: Uncertain, quote: Quote) -> Priced:
+def _bought(chip: str, lot: str, where: Market, terms: Owning, price: Uncertain, quote: Quote) -> Priced:
     """Wear of the purchase, power and housing."""
-    life, resale = keys.get("life", LIFE), keys.get("resale", RESALE)
-    running, text = _running(chip, where, keys)
+    life, resale = terms.life, terms.resale
+    running, text = _running(chip, where, terms)
     wear = (1 - resale) / life
     low, high = price.interval
     cost = point(low * wear + running) if price.certain else between(low * wear + running, high * wear + running)
@@ -160,16 +173,16 @@ def _bought(chip: str, lot: str, where: Place, keys: Mapping[str, Any], price: U
     return Priced(cost, (quote, made), note, (), Purchase(price.median, life, resale))
 
 
-def _running(chip: str, where: Place, keys: Mapping[str, Any]) -> tuple[float, str]:
+def _running(chip: str, where: Market, terms: Owning) -> tuple[float, str]:
     """Power and housing of one accelerator [USD/s], and how they are counted."""
     watts = accelerator_power(chip, where.catalog)
-    energy = keys.get("power_price") or energy_price(where)
+    energy = energy_price(where) if terms.power_price is None else terms.power_price
     if watts is None:
-        house = float(keys.get("hosting", 0.0))
+        house = terms.hosting or 0.0
         text = f"housing {units.show_price(house)}" if house else "housing unknown"
         return house, f"power unknown (the catalogue has none for {chip}); {text}"
     power = watts * FACILITY_POWER
-    house = float(keys.get("hosting", watts * FACILITY_POWER * HOUSING))
+    house = power * HOUSING if terms.hosting is None else terms.hosting
     per_kwh = f"${energy * 3.6e6:.3f}/kWh"
     return power * energy + house, f"power {power:,.0f} W at {per_kwh}; housing {units.show_price(house)}"
 
@@ -182,7 +195,7 @@ def accelerator_power(chip: str, catalog: Catalog) -> float | None:
         return None
 
 
-def energy_price(where: Place) -> float:
+def energy_price(where: Market) -> float:
     """The catalogue's latest price of electricity at the place [USD/J], or that of industry in the United States."""
     facts = [
         fact

@@ -101,13 +101,22 @@ def _show(value: Any) -> str:
 def _quantity(value: Any, field: Field) -> Any:
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError(f"expected a quantity, got {_show(value)}")
-    found = uncertain.parse(value, field.kind)
+    found = uncertain.point(0.0, str(value)) if _none(value, field.kind) else uncertain.parse(value, field.kind)
     _bounds(found, field, value)
     if field.point:
         if not found.certain:
             raise ValueError(f"expected one number here, got the range {_show(value)}")
         return found.values[0]
     return found
+
+
+def _none(value: str | float, kind: str) -> bool:
+    """Whether a growth is written as a share that is none: `0 %`."""
+    if kind != "growth":
+        return False
+    with contextlib.suppress(ValueError):
+        return units.parse(value, "share") == 0
+    return False
 
 
 def _ends(found: Uncertain) -> tuple[float, ...]:
@@ -120,7 +129,7 @@ def _ends(found: Uncertain) -> tuple[float, ...]:
 
 
 def _bounds(found: Uncertain, field: Field, value: Any) -> None:
-    numbers = _ends(found)
+    numbers = found.interval if field.kind in ("price", "money") else _ends(found)
     slack = 1e-9 * (max(numbers) - min(numbers))
     if min(numbers) < field.low - slack:
         limit = "negative" if field.low == 0 else f"below {_bound(field.low, field.kind)}"
@@ -136,6 +145,8 @@ def _bound(value: float, kind: str) -> str:
         return units.show_time(value)
     if kind == "price":
         return units.show_price(value)
+    if kind == "money":
+        return units.show_money(value)
     if kind == "share":
         return units.show_share(value)
     if kind == "growth":

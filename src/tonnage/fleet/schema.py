@@ -9,6 +9,8 @@ from tonnage import units
 from tonnage.fleet.programme import StageKind
 
 INF = float("inf")
+MOST_TOKENS = 1e17 / units.DAY
+"""Most demand that is taken [token/s]: a thousand times what the largest service published in 2025 (1e14 a day)."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ MODEL: Table = {
 
 SERVE: Table = {
     "like": Field("name", "Model whose demand and service level it shares."),
-    "input_tokens": Field("token_rate", "Prompt tokens, cached ones included: 608B/day."),
-    "output_tokens": Field("token_rate", "Generated tokens: 168B/day."),
+    "input_tokens": Field("token_rate", "Prompt tokens, cached ones included: 608B/day.", high=MOST_TOKENS),
+    "output_tokens": Field("token_rate", "Generated tokens: 168B/day.", high=MOST_TOKENS),
     "growth": Field(
         "growth", "Growth of the demand, compounded monthly: 5 %/month.", low=-0.5 / units.MONTH, high=2 / units.MONTH
     ),

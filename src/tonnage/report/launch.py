@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 Date = datetime.date
 T = TypeVar("T")
 SHOWN = 8
+HINDSIGHT = (
+    "not as of then: constants fitted on later runs and benchmarks, and what serving engines could not yet do (wide "
+    "expert parallelism among it)"
+)
+"""What an answer as of a day still takes from later days."""
 SOONER = 14
 """Days by which another first place has to be sooner to be named in the headline."""
 
@@ -95,7 +100,9 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     rows += _paid(plan)
     rows += _base(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
-    rows.append(("known", f"prices and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
+    rows.append(("known", f"prices, models and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
+    if plan.as_of or plan.rules_known:
+        rows.append(("", HINDSIGHT))
     rows += [("assumed", text) for text in plan.assumptions]
     rows += [("doubt", text) for text in plan.doubts]
     return tuple(rows)
