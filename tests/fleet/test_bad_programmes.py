@@ -1,4 +1,4 @@
-"""Programmes that are wrong or absurd: every problem with its place, none planned for hours, nothing silently ignored."""
+"""Programmes that are wrong or absurd: every problem with its place, none planned for hours, nothing ignored."""
 
 import pytest
 

@@ -106,7 +106,9 @@ def _lease(world: World, lot: Lot, held: Floats, launch: Floats) -> Floats:
     A lease without notice runs to its last day. One with notice, or without a last day, ends so long after the launch,
     not before its least term is over.
     """
-    free = np.maximum(_first(world, lot) + lot.term, launch + (lot.notice or 0.0))
+    free = launch + (lot.notice or 0.0)
+    if lot.term > 0:
+        free = np.maximum(_first(world, lot) + lot.term, free)
     last = free
     if lot.until is not None:
         until = (world.values[f"fleet.{lot.name}.until"] - world.start.toordinal()) * DAY
@@ -118,11 +120,12 @@ def _lease(world: World, lot: Lot, held: Floats, launch: Floats) -> Floats:
 
 
 def _wear(world: World, lot: Lot, held: Floats, launch: Floats) -> Floats:
-    """What of a purchase for the plan is not written off at the launch [USD] [d]: none for what was in hand."""
+    """What of a purchase for the plan is not written off at the launch [USD] [d]: none of what was there before."""
     if lot.bought is None or lot.in_hand:
         return np.zeros_like(launch)
-    index = np.minimum((launch / PERIOD).astype(int), held.shape[1] - 1)
-    there = held[np.arange(launch.size), index]
+    if lot.acquired is not None and lot.acquired.median <= world.start.toordinal():
+        return np.zeros_like(launch)
+    there = held.max(axis=1)
     left = np.clip(lot.bought.life - (launch - _first(world, lot)), 0.0, lot.bought.life)
     return np.asarray(there * lot.bought.wear * left)
 

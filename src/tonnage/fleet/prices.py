@@ -167,8 +167,8 @@ def _bought(chip: str, lot: str, where: Market, terms: Owning, price: Uncertain,
     wear = (1 - resale) / life
     low, high = price.interval
     cost = point(low * wear + running) if price.certain else between(low * wear + running, high * wear + running)
-    whole = f"written off over {units.show_time(life)} to {units.show_share(resale)}; {text}"
-    made = Quote(lot, chip, "owning", *cost.interval, basis=whole)
+    whole = f"written off over {life / units.YEAR:.3g} years to {units.show_share(resale)}; {text}"
+    made = Quote(lot, chip, "owning", *cost.interval, source="computed", basis=whole)
     note = f"bought at {units.show_money(price.median)}, {whole}"
     return Priced(cost, (quote, made), note, (), Purchase(price.median, life, resale))
 

@@ -27,7 +27,8 @@ ChangeKind = Literal["licence", "ban"]
 class Quote:
     """A price that is counted with: of what (rent, owning or purchase); low, high [USD/accelerator-s, USD of a
     purchase]; term: one of `catalog.prices.TENURES`, empty where the programme gives the price; place: codes it holds
-    in, those of another place included; date; source: key, or `programme`; basis: what exactly was priced.
+    in, those of another place included; date; source: key, `programme`, or `computed` from a purchase; basis:
+    what exactly was priced.
     """
 
     lot: str
