@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from tonnage.errors import MissingFact, Outcome
+from tonnage.errors import Outcome
 from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
 from tonnage.fleet.uncertain import Z90
 
@@ -138,10 +138,7 @@ class EnginePlanner:
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
         key = ("serve", model.name, chip, largest)
         if key not in self.kept:
-            try:
-                self.kept[key] = self._serve(model, chip, largest)
-            except MissingFact as error:
-                self.kept[key] = impossible("serve", model.name, chip, 0, str(error))
+            self.kept[key] = self._serve(model, chip, largest)
         return self.kept[key]
 
     def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
@@ -180,10 +177,7 @@ class EnginePlanner:
         )
         if key not in self.kept:
             made = self._rl if stage.kind == "rl" else self._update
-            try:
-                self.kept[key] = made(model, stage, chip, accelerators)
-            except MissingFact as error:
-                self.kept[key] = impossible(stage.kind, model.name, chip, accelerators, str(error))
+            self.kept[key] = made(model, stage, chip, accelerators)
         return self.kept[key]
 
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
