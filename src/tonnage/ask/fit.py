@@ -75,7 +75,7 @@ def plan_asked(
     count, chip = asked.fleet
     system = System(accelerator(chip, catalog, as_of), count)
     found = fit(
-        load(model, catalog),
+        load(model, catalog, as_of),
         system,
         asked.words.weights,
         asked.words.kv,

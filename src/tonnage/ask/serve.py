@@ -243,7 +243,7 @@ def _jobs(
     prices = [priced(system) for system in systems]
     listed = price_list_of(asked, catalog, as_of)
     powers = [chip_power(catalog, system, asked.power_share, as_of) for system in systems]
-    arch = load(model, catalog)
+    arch = load(model, catalog, as_of)
     drafts = asked.speculative
     if drafts is not None and arch.mtp is None:
         drafts = replace(drafts, method="draft")
@@ -268,6 +268,7 @@ def _jobs(
         chunk=asked.chunk,
         thorough=True,
         price_list=listed,
+        date=as_of,
     )
     return [replace(job, price=price, power=power) for price, power in zip(prices, powers, strict=True)]
 

@@ -74,7 +74,7 @@ class TrainQuestion:
     def job(self, catalog: Catalog) -> TrainJob:
         """What is to be trained."""
         return TrainJob(
-            arch=load(self.model, catalog),
+            arch=load(self.model, catalog, self.date),
             seq=self.seq,
             global_batch=self.global_batch,
             tokens=self.tokens,

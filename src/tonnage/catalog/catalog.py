@@ -211,6 +211,16 @@ class Catalog:
         """Which model was released when."""
         return self.records("model_releases", as_of)
 
+    def model_released(self, identifier: str) -> Date | None:
+        """The day on which a bundled model was released; None where no source says it."""
+        last = identifier.rsplit("/", 1)[-1].lower()
+        for record in self.model_releases():
+            named = record["model"].text.lower() if "model" in record else ""
+            ids = record["ids"].text.split() if "ids" in record else []
+            if last == named or identifier in ids:
+                return record["released"].day
+        return None
+
     def api_prices(self, model: str | None = None, as_of: Date | None = None) -> tuple[Record, ...]:
         """Published prices per token of models behind an API [USD/token]."""
         return self.records("api_prices", as_of, model)

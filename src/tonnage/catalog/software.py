@@ -115,11 +115,12 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class SoftwareFacts:
-    """Everything in the file, by name."""
+    """Everything in the file, by name; wide_experts: from when on experts are dealt out over many servers, by stack."""
 
     features: Mapping[str, Feature]
     frameworks: Mapping[str, Framework]
     engines: Mapping[str, EngineFacts]
+    wide_experts: Mapping[str, Feature] = field(default_factory=dict)
 
 
 @functools.cache
@@ -129,7 +130,8 @@ def software() -> SoftwareFacts:
     features = {name: Feature(name, **body) for name, body in raw["feature"].items()}
     frameworks = [Framework(**_typed(body)) for body in raw["framework"]]
     engines = [EngineFacts(**_typed(body)) for body in raw["engine"]]
-    return SoftwareFacts(features, {one.name: one for one in frameworks}, {one.name: one for one in engines})
+    wide = {stack: Feature("wide experts", **body) for stack, body in raw["wide_experts"].items()}
+    return SoftwareFacts(features, {one.name: one for one in frameworks}, {one.name: one for one in engines}, wide)
 
 
 def _typed(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,8 @@ class World:
     """Draws of everything that does not depend on what is planned.
 
     available: accelerators there, lawful and not held back [d, p, l]; price: [USD/accelerator-s] [d, l], NaN where
-    none is known; values: draws of each uncertain input by its dotted name [d].
+    none is known; values: draws of each uncertain input by its dotted name [d]; paid: accelerators that are paid for
+    [d, p, l], where they are others than those there with those held back.
     """
 
     start: datetime.date
@@ -35,6 +36,7 @@ class World:
     price: Floats
     values: Mapping[str, Floats]
     seed: int
+    paid: Floats | None = None
 
     @property
     def draws(self) -> int:
@@ -50,7 +52,8 @@ class World:
         """The world of one draw."""
         pick = slice(index, index + 1)
         values = {name: sample[pick] for name, sample in self.values.items()}
-        return replace(self, available=self.available[pick], price=self.price[pick], values=values)
+        paid = None if self.paid is None else self.paid[pick]
+        return replace(self, available=self.available[pick], price=self.price[pick], values=values, paid=paid)
 
 
 def draw_world(programme: Programme, calendars: Mapping[str, Calendar], seed: int, draws: int) -> World:
@@ -92,7 +95,7 @@ def _lot_available(
     What arrives on a day on which the rules forbid it does not arrive; what has arrived lawfully stays.
     """
     key = f"fleet.{lot.name}"
-    first = values[f"{key}.from"] - start.toordinal()
+    first = values[f"{key}.from"] + values[f"{key}.lead"] / DAY - start.toordinal()
     over = np.maximum(values[f"{key}.over"] / DAY, 0.0)
     days = np.asarray((np.arange(periods) + 0.5) * PERIOD / DAY, dtype=np.float64)[None, :]
     shift = (values[f"{key}.acquired"] - values[f"{key}.from"])[:, None] if lot.acquired is not None else 0.0

@@ -104,7 +104,7 @@ class Forecast:
     without a price was used [d]; unpriced: those lots, of training and of service; unserved:
     worst share of the demand before the launch that found no capacity [d], first at unserved_at [s]; place: index of
     the attempt that trained the last project; uses: accelerators by period, lot and activity of the first draw, if
-    recorded.
+    recorded; used_training, used_service: accelerator-seconds of each lot until the last launch [d, l].
     """
 
     launch: tuple[Floats, ...]
@@ -118,6 +118,8 @@ class Forecast:
     uses: tuple[Mapping[tuple[str, Activity], float], ...] = ()
     shares: tuple[Mapping[str, float], ...] = field(default=())
     unpriced: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    used_training: Floats = field(default_factory=lambda: np.zeros((1, 0)))
+    used_service: Floats = field(default_factory=lambda: np.zeros((1, 0)))
 
 
 def forecast(
@@ -175,6 +177,7 @@ class _Run:
         self.place = np.full(d, -1.0)
         self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
         self.unpriced = np.zeros((2, len(world.lots)), dtype=bool)
+        self.used = np.zeros((2, d, len(world.lots)))
         self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
         self.uses: list[Mapping[tuple[str, Activity], float]] = []
         self.used_now: dict[tuple[str, Activity], float] = {}
@@ -271,10 +274,11 @@ class _Run:
         free = np.maximum(capacity - used.sum(axis=1), 0.0)
         self.used_now = {}
         held = self._work(free, begin)
-        self._charge(used, held)
+        open_ = ~self.done
         if self.record:
             self._keep(used, need, short)
         self._launch(period)
+        self._charge(used, held, open_, begin)
 
     def _skip(self, period: int) -> None:
         """Leave places on which, from now on, there are never enough accelerators for a run."""
@@ -397,12 +401,14 @@ class _Run:
         booked = row >= 0
         self.spent[row[booked], np.flatnonzero(booked)] += spent[booked]
 
-    def _charge(self, used: Floats, held: Floats) -> None:
-        served = used.sum(axis=1) * PERIOD
-        open_ = ~self.done
+    def _charge(self, used: Floats, held: Floats, open_: Bools, begin: float) -> None:
+        """Book what the draws `open_` used in the period from `begin` on, services until the last launch."""
+        until = np.clip(self.launch[-1] - begin, 0.0, PERIOD) if self.launch else np.full(open_.size, PERIOD)
+        served = used.sum(axis=1) * until[:, None]
         self.training_cost += np.where(open_, _paid(held, self.world.price), 0.0)
         self.service_cost += np.where(open_, _paid(served, self.world.price), 0.0)
         for row, seconds in enumerate((held, served)):
+            self.used[row] += np.where(open_[:, None], seconds, 0.0)
             self.unpriced[row] |= (open_[:, None] & (seconds > 0) & np.isnan(self.world.price)).any(axis=0)
 
     def _launch(self, period: int) -> None:
@@ -479,6 +485,8 @@ class _Run:
             tuple(self.uses),
             tuple(self.shares),
             (self._lots(self.unpriced[0]), self._lots(self.unpriced[1])),
+            self.used[0],
+            self.used[1],
         )
 
     def _lots(self, which: Bools) -> tuple[str, ...]:

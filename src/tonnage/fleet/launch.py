@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import InputError, Problem
-from tonnage.fleet import calendar
+from tonnage.fleet import calendar, money
 from tonnage.fleet.base_case import base_case
 from tonnage.fleet.binds import binds_of, causes_of, outcome_of
 from tonnage.fleet.forecast import Forecast
+from tonnage.fleet.money import LotPaid
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
+from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
 from tonnage.fleet.setting import Play, Rulings, SettledProgramme, only, play, settle
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 Date = datetime.date
 DRAWS = 500
 FEWEST, MOST = 20, 5000
+LEGAL = ("licence", "earlier", "later", "thresholds")
+"""What-ifs that are left out where the law stays as it is for every lot."""
 
 
 def launch(
@@ -53,11 +57,16 @@ def launch(
     speeds = planner or EnginePlanner(programme, book)
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
-    game = play(setting, seed, draws)
-    result = game.run()
-    alternatives = _what_ifs(setting, book, speeds, asked, seed, draws, result) if what_if else ()
-    plan = _answer(setting, game, result, alternatives, seed, book)
+    paid = _played(setting, book, seed, draws)
+    alternatives = _what_ifs(setting, book, speeds, asked, seed, draws, paid.result) if what_if else ()
+    plan = _answer(setting, paid, alternatives, seed, book)
     return replace(plan, seconds=time.perf_counter() - began)
+
+
+def _played(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> LotPaid:
+    """A setting played within its caps of power and money."""
+    watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
+    return money.run(setting, money.powered(setting, play(setting, seed, draws), watts))
 
 
 def check_draws(draws: int) -> None:
@@ -81,13 +90,18 @@ def _what_ifs(
     programme = setting.programme
     made = []
     start = _dates(planned.launch[-1], programme)
-    for item in what_ifs(programme, setting.calendars, _titles(programme, catalog)):
+    tried = {name: tuple((p.name, p.lots) for p in found) for name, found in setting.places.items()}
+    for item in what_ifs(programme, setting.calendars, _titles(programme, catalog), tried):
         changed = settle(item.programme, catalog, planner, asked)
-        found = play(changed, seed, draws).run()
+        if item.lever.kind in LEGAL and changed.calendars == setting.calendars:
+            continue
+        paid = _played(changed, catalog, seed, draws)
+        found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
-        cost = _costs(found.training_cost).p50
-        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost))
+        cost = money.spread(found.training_cost, money.launched(found, programme)).p50
+        total = money.total(paid, programme)
+        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total))
     return tuple(made)
 
 
@@ -111,13 +125,13 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 
 def _answer(
     setting: SettledProgramme,
-    game: Play,
-    result: Forecast,
+    paid: LotPaid,
     alternatives: tuple[WhatIf, ...],
     seed: int,
     catalog: Catalog,
 ) -> LaunchPlan:
-    programme = setting.programme
+    programme, game, result = setting.programme, paid.game, paid.result
+    among = money.launched(result, programme)
     chance = _by_horizon(result, programme)
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
@@ -126,7 +140,7 @@ def _answer(
     coming = programme.coming
     refused = _refused(setting, game)
     return LaunchPlan(
-        outcome=outcome_of(setting, result, chance, binds),
+        outcome=money.outcome(outcome_of(setting, result, chance, binds), paid, programme, chance, binds),
         name=programme.name,
         model=coming[-1].name,
         start=programme.start,
@@ -134,8 +148,8 @@ def _answer(
         launch=_dates(result.launch[-1], programme),
         probability=chance,
         launches={m.name: _dates(at, programme) for m, at in zip(coming, result.launch, strict=True)},
-        cost=_costs(result.training_cost),
-        service_cost=_costs(result.service_cost),
+        cost=money.spread(result.training_cost, among),
+        service_cost=money.spread(result.service_cost, among),
         binds=binds,
         causes={cause: float(value.mean() / DAY) for cause, value in causes.items()},
         sensitivity=sensitivity(setting, game, result),
@@ -167,13 +181,9 @@ def _answer(
         rules_known=programme.rules.known_at,
         unpriced_training=result.unpriced[0],
         unpriced_service=result.unpriced[1],
+        money=money.answer(setting, paid, shown),
+        left_out=programme.left_out,
     )
-
-
-def _costs(values: Floats) -> Percentiles[float]:
-    if np.isnan(values).any():
-        return Percentiles(None, None, None)
-    return Percentiles(*(rank(values, p) for p in (0.1, 0.5, 0.9)))
 
 
 def _trained_on(game: Play, result: Forecast) -> dict[str, float]:
@@ -224,6 +234,7 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
         f"a run takes {programme.slip.text} times its plan on a stack of readiness 0, its plan on one of 100 %"
     )
     found.append(f"a run that fails is given up after {programme.give_up.text} of its first stage, and nothing is kept")
+    found += programme.notes
     found.append("services come first; rounds hold their accelerators; models are trained one after another")
     return tuple(found)
 

@@ -155,7 +155,8 @@ class EnginePlanner:
         from tonnage.serve import ServeJob
 
         s = model.service
-        job = ServeJob(model.architecture, isl=s.isl, osl=s.osl, ttft=s.ttft, tpot=s.tpot, cache_hit=s.cache_hit)
+        day = self.programme.rules.known_at
+        job = ServeJob(model.architecture, s.isl, s.osl, s.ttft, s.tpot, cache_hit=s.cache_hit, date=day)
         return self._best("serve", model.name, chip, largest, job)
 
     def _best(self, use: Use, model: str, chip: str, largest: int, job: ServeJob) -> PlannedSpeed:
@@ -236,7 +237,7 @@ class EnginePlanner:
         largest = next((size for size in SERVING_SIZES if size <= accelerators), 1)
         key = ("rollout", isl, osl, model.name, chip, largest)
         if key not in self.kept:
-            job = ServeJob(model.architecture, isl=isl, osl=osl)
+            job = ServeJob(model.architecture, isl=isl, osl=osl, date=self.programme.rules.known_at)
             self.kept[key] = self._best("rollout", model.name, chip, largest, job)
         return self.kept[key]
 

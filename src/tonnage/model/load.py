@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,15 +33,33 @@ DEEPEST = 4
 """How many times one file may build on another with `like`."""
 
 
-def load(name_or_path: str | Path, catalog: Catalog | None = None) -> Architecture:
+def load(name_or_path: str | Path, catalog: Catalog | None = None, as_of: datetime.date | None = None) -> Architecture:
     """The architecture that a user means.
 
     A bundled name or Hugging Face id (`deepseek-r1`, `deepseek-ai/DeepSeek-R1`), a `config.json`, a folder that holds
     one, or an architecture in YAML: the keys of a config.json, or `like: deepseek-v3` with changes (see `derive`). A
     catalogue with models of its own is asked first. Raises `InputError` with every problem; `UnsupportedModel` for a
     `model_type` that tonnage does not know.
+
+    as_of: a bundled model that was released later is refused; one of no known date passes (see `released`).
     """
+    if as_of is not None and catalog is not None:
+        day = released(str(name_or_path), catalog)
+        if day is not None and day > as_of:
+            message = f"{_brief(str(name_or_path))} was released on {day}, and was not known on {as_of}"
+            raise InputError(Problem(message))
     return _load(str(name_or_path), catalog, 0)
+
+
+def released(name: str, catalog: Catalog) -> datetime.date | None:
+    """The day on which a bundled model was released: None for any other, and where no source says it."""
+    found = _bundled(name, catalog)
+    return None if found is None else catalog.model_released(found[0])
+
+
+def is_bundled(name: str, catalog: Catalog) -> bool:
+    """Whether a name means a bundled model."""
+    return _bundled(name, catalog) is not None
 
 
 def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:

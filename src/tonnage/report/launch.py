@@ -12,17 +12,29 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.fleet.plan import LaunchPlan, Percentiles
+    from tonnage.fleet.programme import Quote
 
 Date = datetime.date
 T = TypeVar("T")
 SHOWN = 8
+HINDSIGHT = "not as of then: constants fitted on later runs and benchmarks"
+"""What an answer as of a day still takes from later days."""
 SOONER = 14
 """Days by which another first place has to be sooner to be named in the headline."""
 
 
 def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
     """A launch in words."""
-    tables = (_binds(plan), _sensitivity(plan), _what_ifs(plan), _speeds(plan), _refused(plan))
+    tables = (
+        _binds(plan),
+        _sensitivity(plan),
+        _what_ifs(plan),
+        _lots(plan),
+        _prices(plan),
+        _speeds(plan),
+        _refused(plan),
+        _left_out(plan),
+    )
     return Answer(
         _sentence(plan),
         _rows(plan),
@@ -68,7 +80,9 @@ def _cost(plan: LaunchPlan) -> str:
         return "nothing is trained"
     if plan.cost.p50 is None:
         return f"training cost unknown ({_no_price(plan.unpriced_training)})"
-    return f"training costs {units.show_money(plan.cost.p50)}"
+    text = f"training costs {units.show_money(plan.cost.p50)}"
+    whole = plan.money.total.p50 if plan.money else None
+    return text if whole is None else f"{text} of {units.show_money(whole)} paid in all until then"
 
 
 def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
@@ -80,12 +94,58 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     training, service = _money(plan.cost, plan.unpriced_training), _money(plan.service_cost, plan.unpriced_service)
     rows.append(("cost", f"{training} to train until the launch, failures included"))
     rows.append(("", f"{service} for all services until then"))
+    rows += _paid(plan)
     rows += _base(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
-    rows.append(("known", f"prices and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
+    rows.append(("known", f"prices, models and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
+    if plan.as_of or plan.rules_known:
+        rows.append(("", HINDSIGHT))
     rows += [("assumed", text) for text in plan.assumptions]
     rows += [("doubt", text) for text in plan.doubts]
     return tuple(rows)
+
+
+def _paid(plan: LaunchPlan) -> list[tuple[str, str]]:
+    """What is paid in all, idle time and what is signed for beyond the launch."""
+    found = plan.money
+    if found is None:
+        return []
+    rows = [
+        ("", f"{_money(found.idle, found.unpriced)} for accelerators that are held and stand idle"),
+        ("  paid in all", f"{_money(found.total, found.unpriced)} from the start to the launch, used or not"),
+        ("  committed", f"{_money(found.committed, found.unpriced)} beyond the launch, by leases and purchases"),
+    ]
+    if found.budget is not None:
+        over = f"{units.show_share(found.over)} of the draws cost more, and count as no launch"
+        away = ", ".join(f"{lot} in {units.show_share(share)}" for lot, share in found.not_leased)
+        not_leased = f"; not leased for it: {away}" if away else ""
+        rows.append(("  budget", f"{units.show_money(found.budget)}; {over}{not_leased}"))
+    return rows
+
+
+def _lots(plan: LaunchPlan) -> Table:
+    """What each lot costs in the draw that is shown."""
+    found = plan.money.by_lot if plan.money else ()
+    rows = tuple(
+        (lot.lot, lot.tenure, *map(_price, (lot.training, lot.service, lot.idle, lot.total, lot.committed)))
+        for lot in found
+    )
+    header = ("lot", "", "training", "services", "idle", "in all", "committed beyond")
+    return Table("what is paid until the launch, in the draw at P50", header, rows)
+
+
+def _prices(plan: LaunchPlan) -> Table:
+    """Every price that is counted with, and where it is from."""
+    quotes = plan.money.quotes if plan.money else ()
+    header = ("lot", "of", "price", "term", "place", "date", "source", "what")
+    return Table("prices", header, tuple(_quoted(quote) for quote in quotes))
+
+
+def _quoted(quote: Quote) -> tuple[str, ...]:
+    show = units.show_money if quote.what == "purchase" else units.show_price
+    price = show(quote.low) if quote.low == quote.high else f"{show(quote.low)} to {show(quote.high)}"
+    day = str(quote.date) if quote.date else ""
+    return (quote.lot, quote.what, price, quote.term, " ".join(quote.place), day, quote.source, quote.basis)
 
 
 def _seen(plan: LaunchPlan) -> str:
@@ -142,7 +202,8 @@ def _sensitivity(plan: LaunchPlan) -> Table:
 
 
 def _what_ifs(plan: LaunchPlan) -> Table:
-    base = (("as planned", *_days(plan.launch), "", units.show_share(plan.probability), _price(plan.cost.p50)),)
+    chance, cost = units.show_share(plan.probability), _price(plan.cost.p50)
+    base = (("as planned", *_days(plan.launch), "", chance, cost, _price(plan.money.whole if plan.money else None)),)
     rows = tuple(
         (
             item.name,
@@ -150,10 +211,11 @@ def _what_ifs(plan: LaunchPlan) -> Table:
             "" if item.shift is None else f"{item.shift:+.0f} d",
             units.show_share(item.probability),
             _price(item.cost),
+            _price(item.total),
         )
         for item in plan.alternatives
     )
-    header = ("what if", "P10", "P50", "P90", "shift", "by horizon", "training")
+    header = ("what if", "P10", "P50", "P90", "shift", "by horizon", "training", "all signed for")
     return Table("what-ifs, on the same draws", header, base + rows)
 
 
@@ -177,6 +239,10 @@ def _speeds(plan: LaunchPlan) -> Table:
 def _refused(plan: LaunchPlan) -> Table:
     rows = tuple((item.lot, units.show_share(item.share), str(item.start), item.reason) for item in plan.not_lawful)
     return Table("not lawful, so not planned on", ("lot", "share of it", "from", "why"), rows)
+
+
+def _left_out(plan: LaunchPlan) -> Table:
+    return Table("left out, since it cannot be planned on", ("lot", "why"), plan.left_out)
 
 
 def _hints(plan: LaunchPlan, path: str) -> tuple[str, ...]:

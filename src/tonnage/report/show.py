@@ -408,6 +408,9 @@ def _model(asked: ShowQuestion, identifier: str) -> Shown:
     from tonnage.model import kv_per_token, load, params
 
     identifier, config, source = asked.catalog.model_config(identifier)
+    released = asked.catalog.model_released(identifier)
+    if asked.as_of is not None and released is not None and released > asked.as_of:
+        raise MissingFact(identifier, f"fact known on {asked.as_of}", hint=f"it was released on {released}")
     architecture = load(identifier, asked.catalog)
     count = params(architecture)
     body: Row = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 
 from tonnage.errors import InputError, Problem
@@ -81,7 +82,8 @@ class ServeJob:
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; thorough: whether other chunks are tried too, more
     batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; price:
-    what an accelerator costs; power: what it draws; price_list: what the tokens are sold at.
+    what an accelerator costs; power: what it draws; price_list: what the tokens are sold at; date: of the software, the
+    newest where None.
     """
 
     arch: Architecture
@@ -107,6 +109,7 @@ class ServeJob:
     price: ChipPrice | None = None
     power: ChipPower | None = None
     price_list: PriceList | None = None
+    date: datetime.date | None = None
 
     @property
     def splits_ffn(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.arrays import Index, Numbers
+from tonnage.catalog.software import software
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
@@ -165,6 +166,7 @@ def options(given: ServeSetting, fixed: Mapping[str, int] | None, contexts: tupl
     it runs none of those that are free.
     """
     found = joined(candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts), given.service.die)
+    found = known_then(found, given)
     if given.job.engine is None:
         return found
     good = np.broadcast_to(given.engine.runs(found.layout, given.formats.kv), found.instances.shape)
@@ -172,6 +174,19 @@ def options(given: ServeSetting, fixed: Mapping[str, int] | None, contexts: tupl
         why = given.engine.refuses(found.layout.at(0), given.formats.kv)
         raise InputError(Problem(why or f"{given.engine.name} runs none of these layouts", path="engine"))
     return at(found, np.flatnonzero(good)) if good.any() else found
+
+
+NARROW = 16
+"""Ranks over which experts were dealt out before software did so over many servers: two of eight, or one of sixteen."""
+
+
+def known_then(found: LayoutCandidates, given: ServeSetting) -> LayoutCandidates:
+    """Layouts that the software of the job's date could run: experts over many servers from a day on, by stack."""
+    wide = software().wide_experts.get(given.service.die.stack or "")
+    if given.job.date is None or wide is None or given.job.date >= wide.since:
+        return found
+    good = np.flatnonzero(np.broadcast_to(np.asarray(found.layout.ep) <= NARROW, found.instances.shape))
+    return at(found, good) if good.size else found
 
 
 def joined(found: LayoutCandidates, die: Accelerator) -> LayoutCandidates:
