@@ -13,8 +13,10 @@ from tonnage.errors import Bind, Outcome
 from tonnage.fleet import words
 from tonnage.fleet.base_case import BaseCase
 from tonnage.fleet.causes import Activity, Cause, Lever
+from tonnage.fleet.programme import Quote
 from tonnage.fleet.readiness import Readiness
 from tonnage.fleet.speeds import PlannedSpeed
+from tonnage.values import Plain, decode, encode
 
 Date = datetime.date
 
@@ -33,6 +35,70 @@ class Percentiles(Generic[T]):
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         return {name: str(v) if isinstance(v, Date) else v for name, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class LotMoney:
+    """What is paid for a lot in the draw that is shown [USD], None without a price: until the launch for training, for
+    services and idle, and committed beyond it.
+    """
+
+    lot: str
+    chip: str
+    tenure: str
+    training: float | None
+    service: float | None
+    idle: float | None
+    committed: float | None
+
+    @property
+    def total(self) -> float | None:
+        """Until the launch."""
+        parts = (self.training, self.service, self.idle)
+        return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        return {**vars(self), "total": self.total}
+
+
+@dataclass(frozen=True)
+class Money:
+    """What is paid, over the draws that launch [USD].
+
+    total: from the start to the launch, used or not; idle: what of it stood idle; committed: beyond the launch, by
+    terms, notice and purchases; by_lot: in the draw that is shown; quotes: the prices counted with; whole: P50 of
+    what is paid and committed together; unpriced: lots
+    that are held and have no price; budget, over: the cap, and the share of draws that cost more; not_leased: rented
+    lots that are left away for the budget, by share of draws.
+    """
+
+    total: Percentiles[float]
+    idle: Percentiles[float]
+    committed: Percentiles[float]
+    by_lot: tuple[LotMoney, ...]
+    quotes: tuple[Quote, ...]
+    whole: float | None = None
+    unpriced: tuple[str, ...] = ()
+    budget: float | None = None
+    over: float = 0.0
+    not_leased: tuple[tuple[str, float], ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of `cost`."""
+        body: dict[str, object] = {
+            "total": _cost(self.total, self.unpriced),
+            "idle": _cost(self.idle, self.unpriced),
+            "committed": _cost(self.committed, self.unpriced),
+            "by_lot": [lot.to_json() for lot in self.by_lot],
+        }
+        if self.budget is not None:
+            body["budget"] = {"cap": self.budget, "over": self.over, "not_leased": dict(self.not_leased)}
+        return body
+
+
+def _quote(quote: Quote) -> dict[str, object]:
+    return {**vars(quote), "place": list(quote.place), "date": _day(quote.date)}
 
 
 @dataclass(frozen=True)
@@ -55,7 +121,8 @@ class Sensitivity:
 @dataclass(frozen=True)
 class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
-    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price.
+    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; total: [USD] paid
+    until the launch and committed beyond it.
     """
 
     lever: Lever
@@ -64,6 +131,7 @@ class WhatIf:
     probability: float
     shift: float | None
     cost: float | None
+    total: float | None = None
 
     @property
     def key(self) -> str:
@@ -78,7 +146,13 @@ class WhatIf:
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         body = {"key": self.key, "name": self.name, **self.launch.to_json(), "shift_days": self.shift}
-        return {**body, "probability_by_horizon": self.probability, "cost_p50": self.cost, "lawful": self.lawful}
+        return {
+            **body,
+            "probability_by_horizon": self.probability,
+            "cost_p50": self.cost,
+            "total_p50": self.total,
+            "lawful": self.lawful,
+        }
 
 
 @dataclass(frozen=True)
@@ -189,9 +263,11 @@ class LaunchPlan:
     sources: tuple[str, ...] = ()
     known: Date = Date.min
     rules_known: Date | None = None
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     unpriced_training: tuple[str, ...] = ()
     unpriced_service: tuple[str, ...] = ()
+    money: Money | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
     errors: Percentiles[float] = field(default_factory=lambda: Percentiles[float](None, None, None))
     first_users: Percentiles[Date] = field(default_factory=lambda: Percentiles[Date](None, None, None))
     first_probability: float = 0.0
@@ -245,7 +321,9 @@ class LaunchPlan:
                 **_cost(self.cost, self.unpriced_training),
                 "service": _cost(self.service_cost, self.unpriced_service),
                 "covers": COVERS,
+                **(self.money.to_json() if self.money else {}),
             },
+            "prices": [_quote(quote) for quote in self.money.quotes] if self.money else [],
             "binds": [{"what": b.what, "by": b.by, "text": b.text, "lift": b.lift} for b in self.binds],
             "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
@@ -262,10 +340,20 @@ class LaunchPlan:
             "trained_on": self.trained_on,
             "assumptions": list(self.assumptions),
             "doubt": list(self.doubts),
+            "plan": encode(self),
         }
 
 
-COVERS = "training of the models to come until the launch: failed attempts, all stages and rounds; service apart"
+def from_json(body: Mapping[str, Plain]) -> LaunchPlan:
+    """The plan that an answer holds: `from_json(plan.to_json()) == plan`. Raises InputError for what is none."""
+    return decode(LaunchPlan, body.get("plan"))
+
+
+COVERS = (
+    "p10, p50, p90: what training of the models to come uses until the launch, failed attempts, all stages and rounds; "
+    "service: what services use; idle: what is held and not used; total: all that is paid until the launch; committed: "
+    "what is signed for beyond it; over the draws that launch"
+)
 
 
 def no_price(lots: tuple[str, ...]) -> str:
