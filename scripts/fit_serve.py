@@ -476,7 +476,7 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
         for i in np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)).tolist():
             case = cases[aim.case[i]]
             drafts = case.drafts is None or (case.drafts > 0 and case.accepted is None)
-            for key in regime(case.accelerator.vendor, case.mode, drafts):
+            for key in regime(case.accelerator, case.mode, drafts):
                 found[key].append(i)
         out[name] = {
             key: round_to(quantile(np.abs(error[at]), vote([rows[i] for i in at]), 0.9) / 1.645)

@@ -145,6 +145,8 @@ hand. Its facts come before ours, the first match wins, and ours stay as they ar
 chip: foo-1
 title: Foo-1, as quoted
 vendor: Foo
+stack: foo-sdk          # the software it is programmed by: cuda, rocm, cann ...; left out: not known
+generation: foo-gen1    # the family of its die, as in `tonnage show CHIP`; left out: not known
 source: Quotation of our supplier, 2026-03     # a title, a key of sources.csv, or {title: ..., url: ...}
 released: 2026-03
 rates: {bf16: 280 to 320 TFLOP/s, fp8: 600 TFLOP/s}     # dense; a range is an interval about its middle

@@ -8,10 +8,12 @@ import json
 
 import pytest
 
+from tonnage.catalog import load
 from tonnage.errors import InputError
 from tonnage.fleet import launch, readiness
 from tonnage.fleet.sensitivity import ranks, spearman
-from tonnage.fleet.speeds import Missed
+from tonnage.fleet.setting import settle
+from tonnage.fleet.speeds import EnginePlanner, Missed
 
 DATE = datetime.date
 
@@ -139,7 +141,7 @@ def test_only_runs_known_on_the_day_count(catalog):
     def chance(day, chip="ascend-910c"):
         runs = readiness.record(catalog, day)
         assert all(run.known_on <= day for run in runs)
-        return readiness.readiness(chip, 12_000, True, runs).probability
+        return readiness.readiness(chip, readiness.vendor(catalog, chip), 12_000, True, runs).probability
 
     before, after = chance(DATE(2025, 8, 13)), chance(DATE(2025, 8, 14))
     assert after < before - 0.05
@@ -154,6 +156,54 @@ def test_a_stage_of_reinforcement_learning_alone_is_no_run_of_the_record(catalog
     alone = {item.id for item in catalog.training_runs() if "rl_stage_only" in item and item["rl_stage_only"].flag}
     assert alone == {"deepseek-r1-rl"}
     assert not {run.source for run in runs} & {catalog.fact(name, "completed").id for name in alone}
+
+
+@pytest.mark.parametrize("chip", ["mlu590", "mtt-s5000", "trainium2", "groq-lpu-v1", "domestic-x", "nameless"])
+def test_a_vendor_without_a_run_has_the_prior_alone(tmp_path, chip):
+    """Whoever makes a chip is a fact of the catalogue; it is never NVIDIA for want of another name."""
+    body = "source: a quotation\nrates: {bf16: 300 TFLOP/s}\nmemory: 64 GB\nbandwidth: 1.6 TB/s\n"
+    (tmp_path / "one.yaml").write_text(f"chip: domestic-x\nvendor: Domestic Silicon\n{body}")
+    (tmp_path / "two.yaml").write_text(f"chip: nameless\n{body}")
+    own = load(tmp_path)
+    runs = readiness.record(own, DATE(2026, 7, 1))
+    found = readiness.readiness(chip, readiness.vendor(own, chip), 12_000, True, runs)
+    assert (found.probability, found.evidence) == (0.5, ())
+    assert "the prior alone" in found.text
+    assert "NVIDIA" not in found.text
+
+
+def test_a_chip_has_the_record_of_its_vendor_whatever_its_key(catalog):
+    runs = readiness.record(catalog, DATE(2026, 7, 1))
+    found = readiness.readiness("atlas-350", readiness.vendor(catalog, "atlas-350"), 12_000, True, runs)
+    assert found.evidence
+    assert {item.run.vendor for item in found.evidence} == {"Huawei"}
+
+
+def test_a_lot_with_a_missing_fact_costs_that_lot_alone(programme, catalog):
+    """The NIC of the MTT S5000 and the bandwidth of the P800 are not known; the H800 serve all the same."""
+    text = """
+name: two
+start: 2025-02-28
+horizon: 3 months
+place: CN
+fleet:
+  - {lot: own, chip: h800, count: 64, tenure: owned}
+  - {lot: moore, chip: mtt-s5000, count: 512, price: $0.5/h}
+  - {lot: kunlun, chip: kunlun-p800, count: 512, price: $0.5/h}
+models:
+  r1:
+    model: deepseek-r1
+    serve: {input_tokens: 1B/day, output_tokens: 0.1B/day, isl: 4400, osl: 1200, tpot: 50ms}
+"""
+    found = settle(programme(text), catalog, EnginePlanner(programme(text), catalog))
+    speeds = {lot: speed for (_, lot), speed in found.serving.items()}
+    assert speeds["own"].rate > 0
+    assert (speeds["moore"].rate, speeds["kunlun"].rate) == (0, 0)
+    assert "no nic for mtt-s5000" in speeds["moore"].reason
+    assert "no bandwidth for kunlun-p800" in speeds["kunlun"].reason
+    assert {speeds[lot].detail["missing_fact"] for lot in ("moore", "kunlun")} == {"nic", "bandwidth"}
+    doubts = launch(programme(text), catalog, 0, 20).doubts
+    assert sum("is left out" in line for line in doubts) == 2
 
 
 def test_every_run_of_the_record_has_a_source(catalog):

@@ -6,12 +6,16 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tonnage import catalog
+from tonnage.errors import InputError
+from tonnage.layout import Layout
 from tonnage.model import load
 from tonnage.serve import ServeJob, Speculation, plan, plan_mixed
 from tonnage.serve.choice import NEARLY, USUAL
+from tonnage.serve.engines import ENGINES
 from tonnage.serve.result import ServePlan
 from tonnage.system import System, accelerator
 
@@ -176,3 +180,26 @@ def test_one_token_does_not_wait_for_thousands_of_others() -> None:
     assert found.tpot is None and found.ttft is not None and found.ttft < 10.0
     most = max(row["requests_per_second"] for row in found.frontier)
     assert (found.requests_per_second or 0.0) >= NEARLY * (1 - USUAL) * most
+
+
+@pytest.mark.parametrize("engine", ["vllm", "trtllm", "sglang"])
+def test_what_an_engine_refuses_is_not_recommended_when_it_was_asked_for(engine: str) -> None:
+    """The search reads the same rule as the flags; a cache that the engine does not keep leaves nothing to search."""
+    found = served(engine=engine, tpot=0.05)
+    assert found.outcome.feasible and found.launch[0]["flags"] is not None
+    assert not any("int8" in row["change"] for row in found.variants)
+    with pytest.raises(InputError, match=f"{engine} keeps no int8 cache"):
+        served(engine=engine, kv="int8")
+
+
+def test_an_engine_runs_the_layouts_that_it_does_not_refuse() -> None:
+    tp, dp, ep = np.array([1, 2, 2, 8]), np.array([8, 4, 4, 1]), np.array([8, 8, 4, 1])
+    layouts = Layout(tp=tp, dp=dp, ep=ep, etp=tp * dp // ep)
+    runs = {name: ENGINES[name].runs(layouts).tolist() for name in ("vllm", "trtllm", "sglang")}
+    assert runs == {
+        "vllm": [True, True, False, True],
+        "trtllm": [True, False, False, True],
+        "sglang": [True, True, True, True],
+    }
+    for name, each in runs.items():
+        assert [ENGINES[name].refuses(layouts.at(i)) is None for i in range(4)] == each

@@ -31,7 +31,10 @@ QUANTITIES = {
 }
 """Attributes of a chip in YAML that are quantities, and the kind of each; `rates.*` are FLOP/s."""
 
-TEXTS = ("title", "vendor", "designed_in", "memory_type", "link_name", "process", "note", "status")
+TEXTS = (
+    *("title", "vendor", "stack", "generation", "designed_in"),
+    *("memory_type", "link_name", "process", "note", "status"),
+)
 FLAGS = ("datacentre", "china_oriented")
 KEYS = (*TEXTS, *FLAGS, *QUANTITIES, "chip", "rates", "released", "source", "kind", "price", "place", "purchase")
 

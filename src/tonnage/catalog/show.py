@@ -102,6 +102,8 @@ def fact_rows(catalog: Catalog, entity: str, as_of: Date | None = None) -> list[
 _FIRST: tuple[str, ...] = (
     "title",
     "vendor",
+    "stack",
+    "generation",
     "released",
     "rates",
     "memory",

@@ -113,6 +113,8 @@ def _assumed(job: ServeJob, plan: ServePlan, assumed: str | None) -> str:
         whose = "the model's own layers" if job.speculative.method == "mtp" else "a model beside it, priced as free"
         text += f"; {float(job.speculative.tokens):g} drafted a step by {whose}"
         text += f", each accepted at {float(job.speculative.acceptance):.0%}"
+    if plan.left_out is not None:
+        text += f"; left out: {plan.left_out}"
     if plan.parts:
         text = f"{_lead(plan)}{text}"
     return text if assumed is None else f"{assumed} (--tpot none: no limit); {text}"

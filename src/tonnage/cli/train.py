@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.reading import place_of
-from tonnage.errors import InputError, Problem, nearest
+from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
@@ -201,12 +201,8 @@ def _fields(read: Reader, inputs: dict[str, Any], common: Common) -> dict[str, A
 def _framework(name: str | None) -> Problem | None:
     from tonnage.train import frameworks
 
-    if name is None or frameworks.known(name):
-        return None
-    known = frameworks.names()
-    return Problem(
-        f'"{name[:40]}" is not known; known are {", ".join(known)}', "--framework", suggestion=nearest(name, known)
-    )
+    found = None if name is None else frameworks.problem(name)
+    return None if found is None else replace(found, where="--framework", path="")
 
 
 def _job(model: str, fields: dict[str, Any], catalog: Any) -> TrainJob:

@@ -237,6 +237,8 @@ def _doubts(setting: SettledProgramme, game: Play) -> tuple[str, ...]:
             made.append(f"predicted speeds are right within a factor {factor:.1f} (90 %), {speed.evidence}")
     if setting.places:
         made.append("failed runs are seldom published: readiness is rather too high where few runs are known")
+    missing = {(s.chip, s.reason): None for s in setting.speeds if "missing_fact" in s.detail}
+    made += [f"{chip} is left out where it would need what is not known: {reason}" for chip, reason in missing]
     return tuple(made)
 
 

@@ -46,15 +46,16 @@ WEIGHTS = {
 }
 """Factors by which a run counts less when it is unlike the planned one: assumptions."""
 
-_VENDOR = {"ascend": "huawei", "mi": "amd", "tpu": "google", "gaudi": "intel", "arc": "intel"}
-
 
 @dataclass(frozen=True)
 class Run:
-    """One training run in public. chips: None where unknown; attested: report or press; source: fact id."""
+    """One training run in public. vendor: of its chip, None where unknown; chips: None where unknown; attested: report
+    or press; source: fact id.
+    """
 
     name: str
     chip: str
+    vendor: str | None
     chips: float | None
     by_maker: bool
     sparse: bool
@@ -83,9 +84,10 @@ class Readiness:
     given: bool = False
 
 
-def vendor(chip: str) -> str:
-    """Vendor by whose software stack a chip is driven: the prefix of its key, NVIDIA unless it is another's."""
-    return next((name for prefix, name in _VENDOR.items() if chip.startswith(prefix)), "nvidia")
+def vendor(catalog: Catalog, chip: str) -> str | None:
+    """Vendor of a chip, by whose software it is driven: the catalogue's fact, None where it has none."""
+    fact = catalog.facts_of(chip).get("vendor")
+    return None if fact is None else str(fact.value)
 
 
 def record(catalog: Catalog, as_of: Date) -> tuple[Run, ...]:
@@ -93,11 +95,11 @@ def record(catalog: Catalog, as_of: Date) -> tuple[Run, ...]:
     reinforcement learning alone (the flag `rl_stage_only`) are left out.
     """
     found = [item for item in catalog.training_runs(as_of=as_of) if {"completed", "chip"} <= item.facts.keys()]
-    whole = [_run(item) for item in found if not ("rl_stage_only" in item and item["rl_stage_only"].flag)]
+    whole = [_run(item, catalog) for item in found if not ("rl_stage_only" in item and item["rl_stage_only"].flag)]
     return tuple(sorted(whole, key=lambda run: (run.known_on, run.name)))
 
 
-def _run(item: Record) -> Run:
+def _run(item: Record, catalog: Catalog) -> Run:
     """A run; where the record does not say, it was not the chip's maker's and the model was sparse. Firm facts count
     as attested by a report; what a lab or a vendor only says counts as the press does.
     """
@@ -105,6 +107,7 @@ def _run(item: Record) -> Run:
     return Run(
         name=item["model"].text if "model" in item else item.id,
         chip=item["chip"].text,
+        vendor=vendor(catalog, item["chip"].text),
         chips=item["chips"].number if "chips" in item else None,
         by_maker="by_maker" in item and item["by_maker"].flag,
         sparse="sparse" not in item or item["sparse"].flag,
@@ -119,16 +122,17 @@ def _reported(item: Record) -> bool:
     return "attested" in item and item["attested"].text == "report"
 
 
-def readiness(chip: str, accelerators: float, sparse: bool, runs: Iterable[Run]) -> Readiness:
-    """Probability that a run of that size completes on `chip`, from the runs known."""
-    evidence = [
-        Evidence(run, _weight(run, chip, accelerators, sparse)) for run in runs if vendor(run.chip) == vendor(chip)
-    ]
+def readiness(chip: str, maker: str | None, accelerators: float, sparse: bool, runs: Iterable[Run]) -> Readiness:
+    """Probability that a run of that size completes on `chip` of vendor `maker`, from the runs known on that vendor's
+    chips; the prior alone where there are none, or the vendor is not known.
+    """
+    alike = [run for run in runs if maker is not None and run.vendor == maker]
+    evidence = [Evidence(run, _weight(run, chip, accelerators, sparse)) for run in alike]
     evidence.sort(key=lambda item: (-item.weight, item.run.known_on))
     good = sum(item.weight for item in evidence if item.run.completed)
     bad = sum(item.weight for item in evidence if not item.run.completed)
     chance = (PRIOR + good) / (2 * PRIOR + good + bad)
-    return Readiness(chip, chance, tuple(evidence), _sentence(chip, chance, evidence))
+    return Readiness(chip, chance, tuple(evidence), _sentence(chip, maker, chance, evidence))
 
 
 def _weight(run: Run, chip: str, accelerators: float, sparse: bool) -> float:
@@ -137,10 +141,14 @@ def _weight(run: Run, chip: str, accelerators: float, sparse: bool) -> float:
     return float(np.prod([factor for factor, applies in zip(WEIGHTS.values(), unlike, strict=True) if applies]))
 
 
-def _sentence(chip: str, chance: float, evidence: list[Evidence]) -> str:
+def _sentence(chip: str, maker: str | None, chance: float, evidence: list[Evidence]) -> str:
+    said = f"a run completes there with probability {100 * chance:.0f} %"
+    if not evidence:
+        whose = f"{chip}, whose vendor is not known" if maker is None else f"chips of {maker}"
+        return f"{said}: no public run on {whose}; the prior alone"
     failed = [item for item in evidence if not item.run.completed]
     same = sum(item.run.chip == chip for item in evidence)
-    text = f"{len(evidence)} public runs on chips of {vendor(chip)}, {same} of them on {chip}"
+    text = f"{len(evidence)} public runs on chips of {maker}, {same} of them on {chip}"
     named = ", ".join(item.run.name for item in evidence[:2])
     text += f" (nearest: {named})" if named else ""
     text += (
@@ -148,7 +156,7 @@ def _sentence(chip: str, chance: float, evidence: list[Evidence]) -> str:
         if failed
         else "; none known to be given up"
     )
-    return f"a run completes there with probability {100 * chance:.0f} %: {text}"
+    return f"{said}: {text}"
 
 
 def given(chip: str, share: Uncertain) -> Readiness:
@@ -159,13 +167,19 @@ def given(chip: str, share: Uncertain) -> Readiness:
 
 
 def of_place(
-    name: str, chip: str, accelerators: float, sparse: bool, programme: Programme, runs: Iterable[Run]
+    name: str,
+    chip: str,
+    maker: str | None,
+    accelerators: float,
+    sparse: bool,
+    programme: Programme,
+    runs: Iterable[Run],
 ) -> Readiness:
     """Readiness of one place: what the programme says of the lot or chip, else the public record's."""
     for key in (name, chip):
         if key in programme.readiness:
             return given(chip, programme.readiness[key])
-    return readiness(chip, accelerators, sparse, runs)
+    return readiness(chip, maker, accelerators, sparse, runs)
 
 
 def completes(chance: float, seed: int, name: str, draws: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

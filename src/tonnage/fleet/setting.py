@@ -95,7 +95,7 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             most = {lot.name: lot.count.interval[1] for lot in allowed}
             serving |= {(model.name, lot.name): planner.serve(model, lot.chip, most[lot.name]) for lot in allowed}
         if model.training:
-            found = _places(programme, model, model.training, usable, runs)
+            found = _places(programme, model, model.training, usable, runs, catalog)
             places[model.name] = found
             for place in found:
                 training |= _stages(model, model.training, place, planner)
@@ -121,7 +121,12 @@ def _alone(setting: SettledProgramme, model: Model, place: TrainingSite, index: 
 
 
 def _places(
-    programme: Programme, model: Model, training: Training, usable: list[Lot], runs: tuple[ready.Run, ...]
+    programme: Programme,
+    model: Model,
+    training: Training,
+    usable: list[Lot],
+    runs: tuple[ready.Run, ...],
+    catalog: Catalog,
 ) -> tuple[TrainingSite, ...]:
     """Places with lots that are ever lawful, in the order in which they are tried."""
     by_name = {lot.name: lot for lot in usable}
@@ -133,7 +138,7 @@ def _places(
             continue
         chip = held[0].chip
         most = min(sum(lot.count.interval[1] for lot in held), training.at_most or math.inf)
-        chance = ready.of_place(name, chip, most, sparse, programme, runs)
+        chance = ready.of_place(name, chip, ready.vendor(catalog, chip), most, sparse, programme, runs)
         found.append(TrainingSite(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
     return tuple(found)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from tonnage.errors import Outcome
+from tonnage.errors import MissingFact, Outcome
 from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
 from tonnage.fleet.uncertain import Z90
 
@@ -101,6 +101,11 @@ class PlannedSpeed:
         }
 
 
+def unknown(use: Use, model: str, chip: str, accelerators: int, error: MissingFact) -> PlannedSpeed:
+    """No speed, because the catalogue lacks a fact that one would need: it costs the lot, not the answer."""
+    return replace(impossible(use, model, chip, accelerators, error.message), detail={"missing_fact": error.attribute})
+
+
 def impossible(use: Use, model: str, chip: str, accelerators: int, reason: str) -> PlannedSpeed:
     """A speed of zero, and why."""
     return PlannedSpeed(use, model, chip, accelerators, 0.0, 0.0, 0.0, reason=reason)
@@ -138,7 +143,10 @@ class EnginePlanner:
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
         key = ("serve", model.name, chip, largest)
         if key not in self.kept:
-            self.kept[key] = self._serve(model, chip, largest)
+            try:
+                self.kept[key] = self._serve(model, chip, largest)
+            except MissingFact as error:
+                self.kept[key] = unknown("serve", model.name, chip, largest, error)
         return self.kept[key]
 
     def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
@@ -177,7 +185,10 @@ class EnginePlanner:
         )
         if key not in self.kept:
             made = self._rl if stage.kind == "rl" else self._update
-            self.kept[key] = made(model, stage, chip, accelerators)
+            try:
+                self.kept[key] = made(model, stage, chip, accelerators)
+            except MissingFact as error:
+                self.kept[key] = unknown(stage.kind, model.name, chip, accelerators, error)
         return self.kept[key]
 
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:

@@ -18,7 +18,7 @@ from tonnage.serve.plan import answer
 from tonnage.serve.result import ServePlan
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.tuning import Constants
-from tonnage.system import System
+from tonnage.system import System, needed
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def first_token(
     load = np.minimum(rate / np.maximum(grid.rate, 1e-12), 1 - 1e-9)
     moved = float(sequence_bytes(first.job.arch, first.formats.kv, Layout(), first.traffic.isl))
     nics: Any = np.minimum(
-        first.service.die.nic * np.asarray(grid.layout.tp), second.service.die.nic * np.asarray(behind.layout.tp)
+        needed(first.service.die, "nic") * np.asarray(grid.layout.tp),
+        needed(second.service.die, "nic") * np.asarray(behind.layout.tp),
     )
     wait = load / (2 * (1 - load)) * grid.ttft
     return np.asarray(grid.ttft + wait + first.service.tuning.admission + moved / nics + behind.tpot, dtype=float)

@@ -11,6 +11,7 @@ import numpy as np
 from tonnage.serve import search
 from tonnage.serve.choice import choose
 from tonnage.serve.job import ACCEPTANCE, ServeJob, Speculation
+from tonnage.serve.precision import narrow
 from tonnage.serve.search import Grid, Setting
 from tonnage.system import System
 
@@ -68,12 +69,13 @@ def variants(given: Setting, chosen: Grid, grids: Grids) -> tuple[dict[str, Any]
     rests on an acceptance that nobody measured here.
     """
     job = given.job
-    narrow = "int8" if given.service.die.vendor == "Huawei" else "fp8"
+    cache = narrow(given.service.die)
     mode = chosen.mode if chosen.mode in ("aggregated", "disaggregated") else job.mode
     same = replace(job, mode=mode, chunk=None if chosen.chunk is None else int(chosen.chunk))
     changes: list[tuple[str, ServeJob]] = []
-    if job.kv is None and given.formats.kv == "bf16":
-        changes.append((f"--kv {narrow}", replace(same, kv=narrow)))
+    kept = job.engine is None or given.engine.caches is None or cache in given.engine.caches
+    if job.kv is None and given.formats.kv == "bf16" and kept:
+        changes.append((f"--kv {cache}", replace(same, kv=cache)))
     if job.speculative is None and job.arch.mtp is not None and job.mode != "prefill":
         drafts = Speculation(1, ACCEPTANCE, source="arXiv 2412.19437, section 5.4.3")
         changes.append((f"--speculate 1@{ACCEPTANCE:g}", replace(same, speculative=drafts)))

@@ -78,7 +78,7 @@ def fit(
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
-    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.vendor)
+    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack)
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
     asked = float(context or CONTEXT)

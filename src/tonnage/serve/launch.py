@@ -9,7 +9,7 @@ step and the running requests over its attention replicas, vLLM and TensorRT-LLM
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -80,28 +80,22 @@ def _row(given: Setting, one: Instance, sides: tuple[int, int] = (0, 0), turns: 
 
 def _apart(given: Setting, one: Instance, sides: tuple[int, int], turns: int) -> str:
     """What vLLM's plugin needs besides; it takes one or two micro-batches (`--enable-dbo`)."""
-    connector = "CAMP2pAFDConnector" if given.service.die.vendor == "Huawei" else "P2pNcclAFDConnector"
+    connector = "CAMP2pAFDConnector" if given.service.die.stack == "cann" else "P2pNcclAFDConnector"
     fields = {"role": one.role, "connector": connector, "num_attention_ranks": sides[0], "num_ffn_ranks": sides[1]}
     return (" --enable-dbo" if turns == 2 else "") + " --additional-config " + _quoted({"afd": fields})
 
 
 def _cannot(given: Setting, one: Instance, sides: tuple[int, int], turns: int) -> str | None:
     """Why an engine cannot be told to run an instance."""
-    own, name, wide = one.layout, given.engine.name, int(one.layout.tp) * int(one.layout.dp)
+    own = one.layout
     if turns > 2 and one.role in ("attention", "ffn"):
         return f"vLLM's plugin takes two micro-batches in turns, not {turns}"
     if one.role in ("attention", "ffn") and sides[0] < sides[1]:
         return "vLLM's plugin needs as many attention ranks as FFN ranks or more"
     if int(own.cp) > 1:
         return "prompts shared by ranks (cp) are set differently in each engine's version"
-    if name == "trtllm" and int(own.dp) > 1 and int(own.tp) > 1:
-        return "TensorRT-LLM gives each attention replica one rank (enable_attention_dp), or has one replica"
-    if given.formats.kv == "int8" and name in ("sglang", "vllm", "trtllm"):
-        return f"{name} keeps no int8 cache"
-    experts = int(own.ep) > 1
-    if name.startswith("vllm") and experts and int(own.ep) != wide and one.role != "ffn":
-        return "vLLM deals experts over all ranks of an instance or cuts all of them, not both"
-    return None
+    held = replace(own, ep=1) if one.role == "ffn" else own
+    return given.engine.refuses(held, given.formats.kv)
 
 
 def _sglang(given: Setting, one: Instance) -> str:

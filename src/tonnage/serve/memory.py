@@ -34,8 +34,8 @@ FORWARD = (0.14e9, 0.45e9)
 and 0.55 GiB (same source; 0.05 to 0.25 in vLLM 0.7 logs)."""
 
 LARGE = 70 * 2.0**30
-"""Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100
-(`EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
+"""Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
+whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
 
 RAISED = 0.05
 """Share of a chip's memory up to which a cache is widened, as far as a step allows, where SGLang's formula leaves less:
@@ -169,7 +169,7 @@ def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Num
 
 def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacity: float, tokens: Numbers) -> Numbers:
     """Peak of sampling in an engine's trial step [byte]: for as many sequences as it may run, every logit at once."""
-    large = capacity >= LARGE and "a100" not in die.name
+    large = capacity >= LARGE and die.name not in engine.few_chips
     sequences = engine.running if large or engine.few is None else engine.few
     return engine.sampled * np.minimum(sequences, tokens) * arch.vocab
 

@@ -13,6 +13,7 @@ from tonnage.layout import Layout
 from tonnage.serve.choice import nearly
 from tonnage.serve.memory import sequence_bytes
 from tonnage.serve.search import Grid, Setting, decoding, frontier, prefilling
+from tonnage.system import needed
 
 Array = NDArray[np.float64]
 Pool = Callable[[Setting, Mapping[str, int] | None], Grid]
@@ -53,11 +54,14 @@ def disaggregated(
 ) -> Grid | None:
     """Pairs of a prefill and a decode point, instances of both in balance; None where two pools do not fit.
 
+    Raises `MissingFact` where no NIC that could carry the cache is known.
+
     limits: on ttft and tpot [s]; decode: the pool that decodes. All points that keep their pool's limit are paired;
     where these are more than `MANY` pairs, prefill points are left out that cannot win (`_needed`).
     """
     if given.system.count < 2:
         return None
+    needed(given.service.die, "nic")
     half = replace(given, ranks=given.ranks - given.dies, job=replace(given.job, concurrency=None))
     first = _fit(prefilling(half, prefill_fixed, limits[0]), "ttft", limits[0])
     later = _decodes(_fit(decode(half, fixed), "tpot", limits[1]), DECODES[given.job.thorough])
@@ -147,7 +151,7 @@ def _paired(given: Setting, first: Grid, later: Grid, k: int) -> Pairs:
     load = np.minimum(rate / (n_p * able[i]), 1 - 1e-9)
     own = first.ttft[i]
     moved = float(sequence_bytes(given.job.arch, given.formats.kv, Layout(), given.traffic.isl))
-    send = (moved / (given.service.die.nic * np.asarray(first.layout.tp)))[i]
+    send = (moved / (needed(given.service.die, "nic") * np.asarray(first.layout.tp)))[i]
     wait = load / (2 * (1 - load)) * own
     ttft = own + wait + given.service.tuning.admission + send + later.tpot[j]
     return Pairs(i, j, n_p, n_d, rate, np.asarray(ttft))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.errors import FEASIBLE, InputError
+from tonnage.errors import FEASIBLE, InputError, MissingFact
 from tonnage.layout import Layout
 from tonnage.serve import afd_search, search
 from tonnage.serve.answer import Speeds, breakdown, describe, measured_share, memory_of, speeds
@@ -25,7 +25,7 @@ from tonnage.serve.result import DEFINITIONS, ServePlan
 from tonnage.serve.search import Grid, Setting
 from tonnage.serve.spread import Doubt, doubt
 from tonnage.serve.tuning import Constants
-from tonnage.system import System
+from tonnage.system import System, needed, unjoined
 
 
 def plan(
@@ -62,6 +62,7 @@ def plan(
     around, refuse = job.thorough and free, chosen is None or grid is None
     few = fewest(given, again) if free and (around or refuse) else None
     if chosen is None or grid is None:
+        _joined(given)
         return replace(refused(given, grids, counted, fixed, few), fewest=few)
     found = answer(given, grids, grid.at(chosen), counted)
     if not around:
@@ -72,6 +73,24 @@ def plan(
         return _grids(other, own, ahead, behind)
 
     return replace(found, fewest=few, variants=variants(given, grid.at(chosen), same))
+
+
+def _joined(given: Setting) -> None:
+    """Raises `MissingFact` where wider layouts might do what none of those priced does, but what joins is not known."""
+    missing = unjoined(given.service.die, given.ranks)
+    if missing is not None:
+        needed(given.service.die, missing)
+
+
+def _left_out(given: Setting) -> str | None:
+    """Which layouts were not looked at because a fact is missing, in words."""
+    die = given.service.die
+    missing = unjoined(die, given.ranks)
+    if missing is None:
+        return None
+    within = 1 if missing == "link" else max(die.domain * die.dies // given.dies, 1)
+    where = f"{within:,} accelerator{'s' * (within > 1)}"
+    return f"layouts over more than {where}: the catalogue has no {missing} for {die.name}"
 
 
 def _pinned(job: ServeJob, point: Grid) -> tuple[dict[str, int], dict[str, int] | None, dict[str, int] | None]:
@@ -126,7 +145,7 @@ def _two_pools(
 ) -> Grid | None:
     try:
         return disaggregated(given, fixed, prefill_fixed, limits, decode)
-    except InputError:
+    except (InputError, MissingFact):
         if required:
             raise
         return None
@@ -180,6 +199,7 @@ def answer(given: Setting, grids: tuple[Grid, ...], point: Grid, counted: dict[s
         frontier=frontier_of(given, grids),
         alternatives=alternatives(given, grids, point),
         search=counted,
+        left_out=_left_out(given),
         definitions=DEFINITIONS,
         evidence=sigma.evidence,
         sources=(*given.system.accelerator.facts, *(job.price_list.facts if job.price_list else ())),

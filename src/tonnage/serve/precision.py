@@ -15,6 +15,15 @@ _EXPERTS = {"fp4": "nvfp4", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "w4a8": "w4a8", 
 WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a8", "w4a16")
 
 
+INT8 = ("cann",)
+"""Software stacks that ship eight-bit releases in INT8 instead of FP8 (CloudMatrix384, arXiv 2506.12708, 4.5)."""
+
+
+def narrow(accelerator: Accelerator) -> str:
+    """Eight-bit format that the chip's software stack serves in; FP8 where the stack is another's, or not known."""
+    return "int8" if accelerator.stack in INT8 else "fp8"
+
+
 @dataclass(frozen=True)
 class Formats:
     """The formats of one deployment. weights: the release's name; kv: of the cache; precision: per part, as the cost
@@ -51,7 +60,7 @@ def formats(arch: Architecture, accelerator: Accelerator, weights: str | None = 
 def _native(accelerator: Accelerator, released: str) -> str:
     name = {"fp8_block": "fp8"}.get(released, released)
     if name == "fp8" and "fp8" not in accelerator.rates:
-        return "int8" if accelerator.vendor == "Huawei" else "bf16"
+        return "int8" if accelerator.stack in INT8 else "bf16"
     return name if name in WEIGHTS else "bf16"
 
 
@@ -63,7 +72,7 @@ def _why(taken: str, released: str, accelerator: Accelerator) -> str:
 
 def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache: str) -> Precision:
     if weights in _EXPERTS and arch.moe:
-        wide = {"w4a8": "int8" if accelerator.vendor == "Huawei" else "fp8"}.get(weights, "bf16")
+        wide = {"w4a8": narrow(accelerator)}.get(weights, "bf16")
         return Precision(linear=wide, experts=_EXPERTS[weights], cache=cache)
     block = weights == "fp8" and arch.precision in ("fp8", "fp8_block")
     return Precision(linear="fp8_block" if block else _DENSE.get(weights, weights), cache=cache)

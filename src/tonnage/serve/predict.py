@@ -21,7 +21,7 @@ from tonnage.serve.precision import Formats, formats
 from tonnage.serve.spread import spread
 from tonnage.serve.step import Service
 from tonnage.serve.tuning import Constants, independent, tuning
-from tonnage.system import per_die
+from tonnage.system import needed, per_die
 
 Array = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ def prepare(cases: Sequence[Case], fitted: Constants | None = None) -> Group:
     first = cases[0]
     chip = per_die(first.accelerator)
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
-    engines = tuple(engine(case.engine, chip.vendor) for case in cases)
+    engines = tuple(engine(case.engine, chip.stack) for case in cases)
     tuned = tuning(engines, chip, how.precision, fitted)
     layout, replicas = _layouts([case.pool for case in cases], first)
     ahead = [case.prefill for case in cases]
@@ -124,7 +124,7 @@ def default_cache(case: Case) -> str:
     chip = case.accelerator
     four = "fp4" in chip.rates
     narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8") or (case.weights == "mxfp4" and four)
-    usual = case.engine in ("trtllm", "atom") or four or chip.vendor == "AMD"
+    usual = case.engine in ("trtllm", "atom") or four or chip.stack == "rocm"
     return "fp8" if narrow and usual and case.engine in _TUNED else "bf16"
 
 
@@ -281,7 +281,7 @@ def _disaggregated(group: Group) -> Figures:
     chunk = np.minimum(_limit(group), np.maximum(traffic.fresh, 1.0))
     prefill = prefill_only(service, group.ahead, traffic, chunk)
     moved = sequence_bytes(service.arch, service.precision.cache, Layout(), traffic.isl)
-    transfer = moved / np.asarray(service.die.nic * group.ahead.tp, dtype=float)
+    transfer = moved / np.asarray(needed(service.die, "nic") * group.ahead.tp, dtype=float)
 
     def evaluate(running: Any) -> Point:
         if np.ndim(running) == 1:

@@ -19,6 +19,7 @@ class ServePlan:
     replica at most, of the ranks that prefill; launch: what each kind of engine instance has to be told (`launch`);
     variants: what a narrower cache or drafts would bring, where these were left open; fewest: accelerators that carry a
     given rate; measured_share: of the time in kernels, what rests on shapes measured on the chip;
+    left_out: layouts that were not looked at because the catalogue lacks a fact;
     ttft_p50, p90, p99: times to the first token that so many of a hundred requests do not exceed.
     """
 
@@ -76,6 +77,7 @@ class ServePlan:
     ttft_p50: float | None = None
     ttft_p90: float | None = None
     ttft_p99: float | None = None
+    left_out: str | None = None
     definitions: tuple[str, ...] = ()
     evidence: str = "analytic"
     sources: tuple[str, ...] = ()

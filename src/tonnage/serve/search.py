@@ -21,7 +21,7 @@ from tonnage.serve.points import Point, Traffic, decode_only, prefill_only, toge
 from tonnage.serve.precision import Formats, formats
 from tonnage.serve.step import Service
 from tonnage.serve.tuning import Constants, constants, independent, tuning
-from tonnage.system import System, per_die
+from tonnage.system import Accelerator, System, needed, per_die, unjoined
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def setting(job: ServeJob, system: System, fitted: Constants | None = None) -> S
     """Formats, engine and tuning of a job on a system."""
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
-    chosen = engine(job.engine, die.vendor)
+    chosen = engine(job.engine, die.stack)
     tuned = tuning((chosen,), die, how.precision, fitted)
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
@@ -193,15 +193,28 @@ def _batches(given: Setting, found: Candidates, fits: Array) -> Array:
 
 
 def options(given: Setting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...] = (1,)) -> Candidates:
-    """Layouts that the engine can be told to run; all where what is fixed leaves none.
-
-    TensorRT-LLM gives each attention replica one rank, or has one replica (`enable_attention_dp`).
+    """Layouts that an engine asked for can be told to run; all where what is fixed leaves none. Raises InputError where
+    it runs none of those that are free.
     """
-    found = candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts)
-    if given.engine.name != "trtllm":
+    found = joined(candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts), given.service.die)
+    if given.job.engine is None:
         return found
-    good = np.broadcast_to((found.layout.tp == 1) | (found.layout.dp == 1), found.instances.shape)
+    good = np.broadcast_to(given.engine.runs(found.layout, given.formats.kv), found.instances.shape)
+    if not good.any() and not fixed:
+        why = given.engine.refuses(found.layout.at(0), given.formats.kv)
+        raise InputError(Problem(why or f"{given.engine.name} runs none of these layouts", "--engine"))
     return _at(found, np.flatnonzero(good)) if good.any() else found
+
+
+def joined(found: Candidates, die: Accelerator) -> Candidates:
+    """Layouts that need no link and no NIC whose bandwidth is unknown. Raises `MissingFact` where every one does."""
+    if die.link is not None and die.nic is not None:
+        return found
+    missing = [unjoined(die, int(ranks)) for ranks in np.broadcast_to(found.ranks, found.instances.shape)]
+    good = np.flatnonzero([fact is None for fact in missing])
+    if not good.size and missing[0] is not None:
+        needed(die, missing[0])
+    return _at(found, good) if good.size < found.size else found
 
 
 def _at(found: Candidates, index: NDArray[np.int64]) -> Candidates:

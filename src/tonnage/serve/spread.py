@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tonnage.serve.case import Case
 from tonnage.serve.tuning import Constants, constants
-from tonnage.system import Accelerator
+from tonnage.system import Accelerator, measured_maker
 
 METRICS = ("rate", "tpot", "ttft")
 
@@ -27,9 +27,9 @@ class Doubt:
     evidence: str
 
 
-def regime(vendor: str, mode: str, speculation: bool) -> tuple[str, ...]:
+def regime(accelerator: Accelerator, mode: str, speculation: bool) -> tuple[str, ...]:
     """Names of the regime of a prediction, the most particular first; the last always has a spread."""
-    maker = "nvidia" if vendor == "NVIDIA" else "other"
+    maker = "nvidia" if measured_maker(accelerator) else "other"
     drafts = ["drafts"] if speculation else []
     apart = ["apart"] if mode != "aggregated" else []
     return tuple(dict.fromkeys((".".join([maker, *drafts, *apart]), ".".join([maker, *drafts]), maker, "all")))
@@ -48,9 +48,9 @@ def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Consta
     vendor entered the fit; analytic elsewhere, half as wide again.
     """
     found = fitted or constants()
-    names = regime(accelerator.vendor, mode, speculation)
-    known = accelerator.vendor == "NVIDIA" or accelerator.vendor in found.vendor
+    names = regime(accelerator, mode, speculation)
+    known = measured_maker(accelerator) or accelerator.vendor in found.vendor
     wider = 1.0 if known else 1.5
     values = [wider * next(found.spread[metric][n] for n in names if n in found.spread[metric]) for metric in METRICS]
-    tier = "interpolated" if accelerator.vendor == "NVIDIA" else "extrapolated" if known else "analytic"
+    tier = "interpolated" if measured_maker(accelerator) else "extrapolated" if known else "analytic"
     return Doubt(values[0], values[1], values[2], tier)

@@ -113,16 +113,19 @@ def constants() -> Constants:
 def kernels(die: Accelerator, precision: Precision) -> str | None:
     """Which kernels of routed experts are known to be immature on this chip, by their name in `Constants.kernels`.
 
-    AMD has no tuned kernels for experts stored in four bits and computed in sixteen, and its CDNA3 chips (those
-    without FP4) another FP8 encoding than the released weights (FNUZ), converted on the way.
+    ROCm has no tuned kernels for experts stored in four bits and computed in sixteen, and CDNA3 has another FP8
+    encoding than the released weights (FNUZ), converted on the way. Older chips count as CDNA3, others as CDNA4.
     """
-    if die.vendor != "AMD":
+    if die.stack != "rocm":
         return None
     stored = precision.experts or precision.linear
-    cdna = "cdna4" if "fp4" in die.rates else "cdna3"
+    cdna = _CDNA.get(die.generation or "", "cdna4")
     if stored == "w4a16":
         return f"amd.{cdna}.w4a16"
-    return "amd.cdna3.fp8" if stored.startswith("fp8") and cdna == "cdna3" else None
+    return "amd.cdna3.fp8" if stored in ("fp8", "fp8_block") and cdna == "cdna3" else None
+
+
+_CDNA = {"cdna2": "cdna3", "cdna3": "cdna3"}
 
 
 def arithmetic(die: Accelerator, precision: Precision) -> str:
@@ -144,7 +147,7 @@ def tuning(
     """
     names, many = [one.name for one in engines], len(engines)
     immature, format_ = kernels(die, precision), arithmetic(die, precision)
-    return each(fitted or constants(), names, [die.vendor] * many, [immature] * many, [format_] * many)
+    return each(fitted or constants(), names, [die.vendor or ""] * many, [immature] * many, [format_] * many)
 
 
 def each(

@@ -9,6 +9,14 @@ from dataclasses import dataclass
 
 from tonnage.system.accelerator import Accelerator
 
+MAKER = "NVIDIA"
+"""Vendor of the chips whose operators and collectives were measured (`scripts/fit_operators.py`)."""
+
+
+def measured_maker(accelerator: Accelerator) -> bool:
+    """Whether a chip is of the vendor whose chips were measured. One whose vendor is not known is not."""
+    return accelerator.vendor == MAKER
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -29,12 +37,12 @@ class Calibration:
 
     def spread(self, kind: str, accelerator: Accelerator) -> float:
         """Log-sigma of a class on a chip: as for left-out chips of the measured vendor, else the worst of them."""
-        return self.sigma[kind] if accelerator.vendor.lower().startswith("nvidia") else self.far[kind]
+        return self.sigma[kind] if measured_maker(accelerator) else self.far[kind]
 
 
 def tier(accelerator: Accelerator) -> str:
     """`transferred` on chips of the vendor whose chips were measured, `analytic` on others."""
-    return "transferred" if accelerator.vendor.lower().startswith("nvidia") else "analytic"
+    return "transferred" if measured_maker(accelerator) else "analytic"
 
 
 @functools.cache

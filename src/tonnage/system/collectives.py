@@ -13,8 +13,7 @@ from typing import Literal
 import numpy as np
 
 from tonnage.arrays import Ints, Numbers
-from tonnage.errors import MissingFact
-from tonnage.system.accelerator import Accelerator
+from tonnage.system.accelerator import Accelerator, needed
 from tonnage.system.calibration import Calibration, calibration
 
 Kind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p"]
@@ -110,22 +109,22 @@ def collective_time(
     domains a reduction takes log2(domains) latencies (a tree; assumption), an all-to-all one. Congestion of the
     network is neglected: fat trees of one rail per rank. A chip with measurements of its own is priced by them where
     they reach (`measured.Measured`), unless `fitted` is given, which is then used alone.
-    Raises `MissingFact` when every candidate needs a link whose bandwidth no source gives; where only some do, theirs
-    is infinite.
+    Raises `MissingFact` when one of them needs a link or NIC whose bandwidth no source gives.
     """
     measured = accelerator.measured if fitted is None else None
     fitted = fitted or calibration()
     inside_bytes, across_bytes = wire_bytes(collective, accelerator)
     inside, domains = reach(collective, accelerator)
+    link, nic = _rate(accelerator, "link", inside_bytes), _rate(accelerator, "nic", across_bytes)
     c = fitted.of("collective")
     exchange = collective.kind in ("all_to_all", "p2p")
     fraction = c["exchange_fraction"] if exchange else c["reduce_fraction"]
-    local = _protocols(inside_bytes, accelerator.link, fraction, c)
+    local = _protocols(inside_bytes, link, fraction, c)
     if fused and collective.kind == "all_reduce":
-        local = np.minimum(local, _one_shot(collective, accelerator.link, inside, c))
-        local = np.minimum(local, c["fused_latency"] * 2 + inside_bytes / (accelerator.link * fraction))
+        local = np.minimum(local, _one_shot(collective, link, inside, c))
+        local = np.minimum(local, c["fused_latency"] * 2 + inside_bytes / (link * fraction))
     hops = 1.0 if exchange else np.log2(np.maximum(domains, 2.0))
-    remote = c["nic_latency"] * hops + across_bytes / (accelerator.nic * c["nic_fraction"])
+    remote = c["nic_latency"] * hops + across_bytes / (nic * c["nic_fraction"])
     local = np.where(inside_bytes > 0, local, 0.0)
     remote = np.where(across_bytes > 0, remote, 0.0)
     total = np.maximum(local, remote) if collective.kind == "all_to_all" else local + remote
@@ -134,17 +133,18 @@ def collective_time(
     if measured is not None:
         factor, share = measured.factor(collective, fused=fused)
         total = np.where(share > 0, np.maximum(total * factor, least_time(collective, accelerator)), total)
-    return _known(total, accelerator)
+    return total[()] if isinstance(total, np.ndarray) else total
 
 
 def least_time(collective: Collective, accelerator: Accelerator) -> Numbers:
     """The least time that a collective can take [s]: its bytes at the links' full rate, no latency.
 
-    A switch that adds (NVLink SHARP) halves what a reduction sends; an unknown link costs nothing here.
+    A switch that adds (NVLink SHARP) halves what a reduction sends. Raises `MissingFact` as `collective_time` does.
     """
     inside, across = wire_bytes(collective, accelerator)
     share = 0.5 if collective.kind == "all_reduce" else 1.0
-    return share * np.fmax(np.fmax(inside / accelerator.link, across / accelerator.nic), 0.0)
+    local, remote = inside / _rate(accelerator, "link", inside), across / _rate(accelerator, "nic", across)
+    return share * np.maximum(local, remote)
 
 
 def _protocols(sent: Numbers, link: float, fraction: float, c: dict[str, float]) -> Numbers:
@@ -159,12 +159,8 @@ def _one_shot(collective: Collective, link: float, inside: Numbers, c: dict[str,
     return c["fused_latency"] + np.asarray(collective.payload) * (inside - 1) / (link * c["reduce_fraction"])
 
 
-def _known(total: Numbers, accelerator: Accelerator) -> Numbers:
-    """Infinite where only some candidates need a link that no source gives; raises `MissingFact` where all do."""
-    unknown = np.isnan(total)
-    if np.any(unknown):
-        if np.all(unknown):
-            which = "link" if np.isnan(accelerator.link) else "nic"
-            raise MissingFact(accelerator.name, which, hint="give it in a catalogue overlay, or use one accelerator")
-        total = np.where(unknown, np.inf, total)
-    return total[()] if isinstance(total, np.ndarray) else total
+def _rate(accelerator: Accelerator, which: Literal["link", "nic"], sent: Numbers) -> float:
+    """Bandwidth of the wire that carries `sent`; any will do where nothing is sent. Raises `MissingFact`."""
+    if np.any(np.asarray(sent) > 0):
+        return needed(accelerator, which)
+    return (accelerator.link if which == "link" else accelerator.nic) or 1.0

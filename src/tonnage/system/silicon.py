@@ -148,6 +148,7 @@ def described(root: Path, system: str) -> Accelerator:
         domain=72 if system.startswith("gb") else int(value["num_gpus_per_node"]),  # the file counts one tray
         nic=value["inter_node_bw"],
         power=value["power"],
+        stack="cuda",
     )
 
 

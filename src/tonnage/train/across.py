@@ -31,7 +31,7 @@ import numpy as np
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 from tonnage.model.architecture import Architecture
-from tonnage.system import System
+from tonnage.system import System, needed
 from tonnage.train import pieces, schedule, space, step
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory
@@ -224,7 +224,7 @@ def joined(job: TrainJob, parts: Sequence[Stage]) -> Staged:
 def _wire(part: Stage) -> float:
     """Bytes per second through the NICs of the ranks that hold one replica of a stage."""
     chip = part.system.accelerator
-    return chip.nic / chip.dies * int(part.layout.tp) * int(part.layout.cp)
+    return needed(chip, "nic") / chip.dies * int(part.layout.tp) * int(part.layout.cp)
 
 
 def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, table: int) -> Stage | None:

@@ -17,6 +17,10 @@ UNPROVEN = {schedule.ZERO_BUBBLE: 0.10, schedule.DUALPIPE: 0.05}
 """Added log-doubt of schedules that no, or one, published run validates; the search adds it to the step too."""
 
 
+MAKERS = ("NVIDIA", "Huawei")
+"""Vendors whose chips have runs of several sources in the fit; the others' few say little of their further chips."""
+
+
 @dataclass(frozen=True)
 class Doubt:
     """evidence: interpolated, extrapolated or analytic; spread: half-width of the 90 % interval of the log of the step
@@ -40,9 +44,9 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> Doubt:
     reasons = [f"left-out {kind} runs are within {math.expm1(spread):.0%} nine times in ten"]
     evidence = "interpolated"
     if system.accelerator.name not in chips:
-        vendors = system.accelerator.vendor.lower().startswith(("nvidia", "huawei"))
-        evidence = "extrapolated" if vendors else "analytic"
-        spread = max(spread, float(held["spread"].get("chip", 1.3 * spread))) * (1.0 if vendors else 1.4)
+        fitted_maker = system.accelerator.vendor in MAKERS
+        evidence = "extrapolated" if fitted_maker else "analytic"
+        spread = max(spread, float(held["spread"].get("chip", 1.3 * spread))) * (1.0 if fitted_maker else 1.4)
         reasons.append(f"no run on {system.accelerator.name} was seen")
     elif near is not None and near["distance"] > 2.5:
         evidence, spread = "extrapolated", 1.15 * spread

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
 from tonnage.model.ffn import Moe
-from tonnage.system import Accelerator, Collective, System, collective_time, per_die
+from tonnage.system import Accelerator, Collective, System, collective_time, measured_maker, per_die
 from tonnage.train import grid
+from tonnage.train.generations import AMPERE, generation
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory, memory, shards
 from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
@@ -25,8 +26,6 @@ DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
 BUCKET = 40e6
 """Parameters in one data-parallel collective (Megatron-LM's default bucket)."""
-WATTS = {"ampere": 400.0 / 312e12, "hopper": 700.0 / 989e12, "blackwell": 1200.0 / 2500e12}
-"""Watts for each 16-bit FLOP/s of the reference part of a generation: A100 SXM, H100 SXM, GB200."""
 
 
 @dataclass(frozen=True)
@@ -269,27 +268,27 @@ def expert_count(job: TrainJob) -> int:
 def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
     """What depends on the job and the chip alone, as numbers."""
     rate = max(chip.rates.get("bf16", 0.0), chip.rates.get("fp16", 0.0))
-    usual = WATTS["blackwell" if "fp4" in chip.rates else "hopper" if "fp8" in chip.rates else "ampere"]
+    traits = generation(chip)
+    usual = traits.watts or (AMPERE if chip.power is None else chip.power / rate)
     watts = usual if chip.power is None else chip.power / rate
-    age = 0.0 if job.traits.tuned else max(job.newest - job.year, 0.0)
     return {
-        "scarcity": usual / WATTS["ampere"],
+        "scarcity": usual / AMPERE,
         "capped": watts / usual,
-        "age": age,
+        "age": job.age,
         "tuned": float(job.traits.tuned),
         "lora": float(job.task == "lora"),
         "learned": job.unevenness,
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
-        "hides_gradients": float(job.year >= job.traits.gradients),
-        "hides_weights": float(job.year >= job.traits.weights),
+        "hides_gradients": float(job.traits.hides("gradients", job.when)),
+        "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
         "generation": float(job.generation if job.flash else 0),
-        "foreign": float(not chip.vendor.lower().startswith("nvidia")),
-        "hopper": float("fp8" in chip.rates),
-        "device": float("fp4" in chip.rates and job.year >= 2026.0),
+        "foreign": float(not measured_maker(chip)),
+        "hopper": float(traits.own_kernels),
+        "device": float(traits.device_shapes and job.has("shapes-on-the-device")),
         "stops": float(job.traits.stops),
         "again": job.traits.selective,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tonnage.model.counts import params
-from tonnage.system import System
+from tonnage.system import System, needed
 from tonnage.train.goodput import together
 from tonnage.train.job import TrainJob
 from tonnage.train.result import TrainPlan
@@ -50,7 +50,7 @@ def rl_round(
     update = rollout * kept * (passes + 1 / 3) / update_rate
     engines = pool or system
     moved = 2.0 * params(job.arch).total * engines.count / max(engines.accelerator.domain, 1)
-    transfer = moved / min(s.accelerator.nic * s.count for s in (system, engines))
+    transfer = moved / min(needed(s.accelerator, "nic") * s.count for s in (system, engines))
     generate = rollout / rollout_rate
     busy = max(generate + reward, update) if split and stale else generate + reward + update
     return Round(generate, reward, update, transfer, busy + transfer)

@@ -14,7 +14,7 @@ from tonnage.arrays import Floats, Numbers
 from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
-from tonnage.system import Accelerator, System, format_of
+from tonnage.system import Accelerator, System, format_of, needed, unjoined
 from tonnage.system import rate as datasheet_rate
 from tonnage.train import grid, pieces, space, step
 from tonnage.train.doubt import UNPROVEN, doubt
@@ -102,10 +102,18 @@ def _search(
         fits = np.flatnonzero(total <= room)
         feasible += fits.size
         if fits.size:
+            _joined(system)
             kept = chunk.at(fits) if fits.size < total.size else chunk
             best += _best(job, system, kept, stack)
     best.sort(key=lambda entry: entry[0])
     return _Found(best[: 4 * KEPT], candidates, feasible, smallest, time.perf_counter() - start)
+
+
+def _joined(system: System) -> None:
+    """Raises `MissingFact` where accelerators that work together need a link or NIC whose bandwidth is not known."""
+    missing = unjoined(system.accelerator, system.count * system.accelerator.dies)
+    if missing is not None:
+        needed(system.accelerator, missing)
 
 
 def _best(job: TrainJob, system: System, kept: Layout, stack: Stack) -> list[tuple[float, float, Layout]]:

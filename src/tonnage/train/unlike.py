@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.layout import show_layout
 from tonnage.model.counts import flop_per_token, params
-from tonnage.system import System
+from tonnage.system import System, needed
 from tonnage.train.across import Stage, Staged, staged
 from tonnage.train.doubt import doubt
 from tonnage.train.goodput import together
@@ -154,7 +154,7 @@ def groups(job: TrainJob, systems: Sequence[System], fixed: Fixed | None = None)
     if best is None:
         text = f"a batch of {job.global_batch} sequences has no split over {len(systems)} systems that all can hold"
         return _none((Bind("batch", text, None, "a larger batch, or fewer systems"),), alone, len(planner.known))
-    reduction = 2 * 4.0 * params(job.arch).total / min(s.count * s.accelerator.nic for s in systems)
+    reduction = 2 * 4.0 * params(job.arch).total / min(s.count * needed(s.accelerator, "nic") for s in systems)
     parts = tuple(
         Part(system, planner.plan(i, batch), batch, job.arch.depth, planner.plan(i, batch).step_time)
         for i, (system, batch) in enumerate(zip(systems, best, strict=True))
