@@ -21,6 +21,8 @@ DAY = 86400.0
 Date = datetime.date
 StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
 ChangeKind = Literal["licence", "ban"]
+Verdict = Literal["fit", "inference only", "unfit"]
+"""What trials of one's own say of a chip: fit for training, for inference only, for neither."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Programme:
     slip: Uncertain
     give_up: Uncertain
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     known: Date = Date.min
     path: str = ""
     text: str = ""

@@ -130,7 +130,6 @@ def _places(
 ) -> tuple[TrainingSite, ...]:
     """Places with lots that are ever lawful, in the order in which they are tried."""
     by_name = {lot.name: lot for lot in usable}
-    sparse = bool(model.architecture and model.architecture.moe)
     found = []
     for name, lots in training.places:
         held = [by_name[lot] for lot in lots if lot in by_name]
@@ -138,7 +137,7 @@ def _places(
             continue
         chip = held[0].chip
         most = min(sum(lot.count.interval[1] for lot in held), training.at_most or math.inf)
-        chance = ready.of_place(name, chip, ready.vendor(catalog, chip), most, sparse, programme, runs)
+        chance = ready.of_place(name, ready.kind_of(catalog, chip), model.architecture, programme, runs)
         found.append(TrainingSite(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
     return tuple(found)
 
@@ -315,7 +314,8 @@ def _attempts(
     for index, place in enumerate([*places, *places[-1:] * RETRIES] if places else []):
         again = f" (attempt {index - len(places) + 2})" if index >= len(places) else ""
         chance = place.readiness.probability
-        done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)
+        rate = ready.rates(place.readiness, seed, draws)
+        done = ready.completes(rate, seed, f"{model.name}.{place.name}{again}", draws)
         if not again and draws and 0 < done.sum() < done.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
