@@ -66,8 +66,9 @@ many runs of its parent's rate. Assumptions; docs/method/readiness.md has the lo
 """
 
 PUBLISHED = ((0.06, 0.25), (0.12, 0.5), (0.25, 0.25))
-"""Share of failures that are published, with weights. Of 24 runs announced beforehand 7 failed; of those known by their
-result 5 of about 100. Were both as likely to fail, 5/100 = f x 7/17, f = 0.12; the range is half to twice that.
+"""Share of failures that are published, with weights. Of 20 runs of the record that were announced beforehand 7 were not
+completed, of 100 that became known by their result 5. Were both as likely to fail, 5/95 = f x 7/13, f = 0.10, and 0.13
+with each run as far as it counts; the range is half to twice that.
 """
 
 SILENT = 1.0
