@@ -102,6 +102,10 @@ Scored by default: `expressible`, quality high or medium, none of the flags `lay
 `counts_cached_tokens`, `simulated_speculation`; ttft only of aggregated cases without `queueing_ttft`; rates not of
 arrival-limited cases.
 
+**Durations** (whole runs): the keys of training, and `tokens` of the run; `metric` is `accelerator_hours` and
+`published` its value; `published_from` says what was printed (accelerator_hours, days x count, or step_time and
+tokens_per_second, which hold steps alone); `source.status` whether the source was read or is recalled.
+
 Errors are summarised as exp|ln(predicted/published)| - 1 with one vote per source, sources under ten cases pooled;
 `aic-inferencex` and `inferencex` are one source.
 """

@@ -12,10 +12,10 @@ import pytest
 from tonnage import catalog
 from tonnage.layout import Layout, backward, collectives, gradient_collectives, shard
 from tonnage.model import Load, Operator, Step, bundled_names, counts, load, operators, params
-from tonnage.serve import afd, memory, step
-from tonnage.serve.precision import formats
-from tonnage.serve.step import Service
-from tonnage.serve.tuning import Tuning
+from tonnage.serve.replica import afd, memory, step
+from tonnage.serve.replica.formats import formats
+from tonnage.serve.replica.software import Software
+from tonnage.serve.replica.step import Service
 from tonnage.system import Collective, Precision, System, accelerator, operator_time, per_die
 from tonnage.train import TrainJob, pieces, work
 
@@ -126,8 +126,8 @@ def under(real: Callable[..., Any], names: Renaming) -> Callable[..., Any]:
 @pytest.mark.parametrize("model", FAMILIES)
 def test_a_serving_step_costs_the_same(monkeypatch: pytest.MonkeyPatch, model: str, names: Renaming) -> None:
     arch = load(model, FACTS)
-    service = Service(arch, H800, formats(arch, H800, None, None).precision, Tuning())
-    sides = afd.Sides(Layout(tp=2, dp=8), Layout(dp=2, ep=8, etp=2))
+    service = Service(arch, H800, formats(arch, H800, None, None).precision, Software())
+    sides = afd.AfdSides(Layout(tp=2, dp=8), Layout(dp=2, ep=8, etp=2))
     loads = (Load(2.0, 512.0), Load(8.0, 1.0, 4000.0))
 
     def priced() -> list[object]:

@@ -68,3 +68,14 @@ def test_an_answer_can_be_saved_traced_compared_and_asked_again(tmp_path, capsys
     assert "memory.capacity" in capsys.readouterr().out
     assert run(["rerun", str(first), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differences"] == []
+
+
+def test_what_a_plan_keeps_is_not_told_as_a_difference_again(tmp_path, capsys):
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file, batch in zip(files, ("512", "1024"), strict=True):
+        words = ["train", "llama-3.1-8b", "--on", "8xh800", "--layout", "tp1,pp1,zero3", "--global-batch", batch]
+        assert run([*words, "-o", str(file), "-q"]) == 0
+    first, second = (json.loads(file.read_text()) for file in files)
+    assert first["plan"]["job"]["global_batch"] == 512
+    paths = [row["path"] for row in differences(first, second)]
+    assert "step_time" in paths and not [path for path in paths if path.startswith("plan")]

@@ -69,7 +69,7 @@ def test_a_round_with_instant_rollouts_is_update_and_transfer(catalog):
     job = TrainJob(load("llama-3.1-8b", catalog), 2048, 1024)
     trained = plan(job, system)
     made = rl_rounds(job, system, trained, Rollouts(1024, 1024, 1024, 1e30, 1e30, 1e30))
-    passes = 2048 * 1024 * (4 / 3) / (trained.tokens_per_second_per_accelerator * 64)
+    passes = 2048 * 1024 * (4 / 3) / (trained.tokens_per_second * 64)
     assert made.each.total == pytest.approx(passes + made.each.transfer)
     assert made.shortest < made.each.total < made.longest
     assert made.interval[0] < made.rate < made.interval[1]

@@ -7,7 +7,7 @@ import pytest
 from tonnage.catalog.software import plain, software
 from tonnage.errors import InputError
 from tonnage.model import load
-from tonnage.serve.engines import ENGINES, engine
+from tonnage.serve.replica.engines import ENGINES, engine
 from tonnage.train import TrainJob
 from tonnage.train.frameworks import published
 from tonnage.truth.cases import load_cases

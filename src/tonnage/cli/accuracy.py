@@ -1,4 +1,4 @@
-"""`tonnage accuracy train|serve`: predictions held against published, measured results."""
+"""`tonnage accuracy train|serve|durations`: predictions held against published, measured results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tonnage.report.envelope import Reply
 
 
 def accuracy(
-    what: Literal["train", "serve"],
+    what: Literal["train", "serve", "durations"],
     /,
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -24,7 +24,7 @@ def accuracy(
     Parameters
     ----------
     what
-        train or serve.
+        train, serve, or durations (accelerator-hours of whole runs).
     cases
         a JSON Lines file of published results instead of the bundled ones; may be repeated.
     everything
@@ -34,6 +34,12 @@ def accuracy(
     from tonnage.truth.evaluate import accuracy as measure
 
     catalog = common.load_catalog()
-    board = measure(what, catalog, cases, everything)
     given = {"what": what, "cases": [str(path) for path in cases], "all": everything}
+    if what == "durations":
+        from tonnage.report.durations import answer as runs
+        from tonnage.truth.durations_board import accuracy as took
+
+        found = took(catalog, cases)
+        return finish(Reply("accuracy", given, found.to_json(), runs(found), catalog=catalog), common)
+    board = measure(what, catalog, cases, everything)
     return finish(Reply("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)

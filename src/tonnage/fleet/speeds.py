@@ -301,12 +301,12 @@ def _why(outcome: Outcome) -> str:
 
 def _missed(found: ServePlan) -> Missed | None:
     """The service level that a plan does not keep, and the nearest that it can."""
-    near = found.nearest or {}
+    near = (None, None) if found.nearest is None else (found.nearest.tpot, found.nearest.ttft)
     levels: tuple[Limit, Limit] = ("tpot", "ttft")
     for bind in found.outcome.binds:
         for level in levels:
             if bind.what == level:
-                return Missed(level, bind.by, bind.lift, near.get("tpot"), near.get("ttft"))
+                return Missed(level, bind.by, bind.lift, *near)
     return None
 
 
@@ -316,17 +316,13 @@ def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> Pla
         speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
         return replace(speed, missed=_missed(found))
     rate = found.requests_per_second / found.accelerators
-    tokens = found.output_tokens_per_second_per_accelerator
-    ends = (
-        found.output_tokens_per_second_per_accelerator_low,
-        found.output_tokens_per_second_per_accelerator_high,
-    )
-    low, high = (rate * end / tokens if tokens and end else rate for end in ends)
+    made = found.output_rate
+    low, high = (rate, rate) if made is None else (rate * end / made.value for end in (made.low, made.high))
     detail: dict[str, float | str | None] = {
-        "ttft": found.ttft,
-        "tpot": found.tpot,
-        "output_tokens_per_second": tokens,
-        "input_tokens_per_second": found.input_tokens_per_second_per_accelerator,
+        "ttft": None if found.ttft is None else found.ttft.value,
+        "tpot": None if found.tpot is None else found.tpot.value,
+        "output_tokens_per_second": None if made is None else made.value,
+        "input_tokens_per_second": found.input_rate,
         "mode": found.mode,
         "engine": found.engine,
     }
@@ -339,19 +335,20 @@ def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> Pla
 def _trained(use: Use, model: str, precision: str, system: System, found: TrainPlan) -> PlannedSpeed:
     """A training plan as a speed: tokens/s per accelerator, goodput included."""
     chip, size = system.accelerator.name, system.count
-    if not found.outcome.feasible:
+    run = found.run
+    if run is None or not found.outcome.feasible:
         return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
-    kept = found.goodput.value if found.goodput else 1.0
-    rate = found.tokens_per_second_per_accelerator * kept
-    low, high = rate * found.step_time / found.step_time_high, rate * found.step_time / found.step_time_low
+    kept, step = run.goodput.value, run.step_time
+    rate = run.tokens_per_second * kept
+    low, high = rate * step.value / step.high, rate * step.value / step.low
     detail: dict[str, float | str | None] = {
-        "mfu": found.mfu,
+        "mfu": run.mfu,
         "goodput": kept,
         "precision": precision,
-        "step_time": found.step_time,
+        "step_time": step.value,
     }
-    sources = tuple(found.sources)
-    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", sources, detail)
+    facts = found.provenance.facts
+    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", facts, detail)
 
 
 def round_size(count: float) -> int:

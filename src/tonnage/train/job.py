@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tonnage.catalog.software import Framework, software
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.model.architecture import Architecture
 from tonnage.train import frameworks
-
-if TYPE_CHECKING:
-    from tonnage.model import Architecture
+from tonnage.units import decimal_year
 
 TASKS = ("pretrain", "sft", "lora")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
@@ -167,16 +166,11 @@ class TrainJob:
     @property
     def age(self) -> float:
         """Years that the software is older than the newest known; 0 for a stack tuned for its run."""
-        return 0.0 if self.traits.tuned else max(_year(NEWEST) - _year(self.when), 0.0)
+        return 0.0 if self.traits.tuned else max(decimal_year(NEWEST) - decimal_year(self.when), 0.0)
 
 
 NEWEST = datetime.date(2026, 8, 1)
 """Date of the newest published result that the constants know of."""
-
-
-def _year(day: datetime.date) -> float:
-    """A day as a decimal year."""
-    return day.year + (day.timetuple().tm_yday - 1) / 365.25
 
 
 def _choice(name: str, value: str, names: tuple[str, ...]) -> list[Problem]:

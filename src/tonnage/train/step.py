@@ -9,7 +9,7 @@ import numpy as np
 from tonnage.arrays import Flags, Numbers
 from tonnage.train import schedule
 from tonnage.train.pieces import Pieces
-from tonnage.train.stack import Stack
+from tonnage.train.software import TrainSoftware
 from tonnage.train.work import Passes
 
 KINDS = (
@@ -33,7 +33,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Times:
+class StepTimes:
     """Seconds of one step: parts by `KINDS` (they sum to `step`)."""
 
     step: Numbers
@@ -50,7 +50,7 @@ class _Layer:
     wgrad: Numbers
 
 
-def assemble(p: Pieces, s: Stack) -> Times:
+def assemble(p: Pieces, s: TrainSoftware) -> StepTimes:
     """Time of each candidate's step.
 
     step = (m x slowest stage + bubble + exposed data parallelism + optimizer) x (1 + jitter), m micro-batches.
@@ -85,14 +85,14 @@ def assemble(p: Pieces, s: Stack) -> Times:
     parts["optimizer"] = s.memory * p.optimizer + s.overhead * np.ones_like(slow)
     steady = sum(parts.values())
     parts["jitter"] = steady * s.jitter * np.log(p.ranks)
-    return Times(steady + parts["jitter"], parts)
+    return StepTimes(steady + parts["jitter"], parts)
 
 
 CUBE = 1.0 / 3.0
 """Clock over power of one silicon: dynamic power is frequency x voltage^2, and voltage follows frequency."""
 
 
-def _factors(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
+def _factors(p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers]:
     """(slowdown of what computes, slowdown by age of the software).
 
     Dense products draw more than a chip may: its clock falls. Between generations by an exponent of the watts for each
@@ -119,13 +119,13 @@ def _hidden(p: Pieces) -> Flags:
     return (p.work.expert > 0) & (interleaved | (p.layout.schedule == schedule.DUALPIPE))
 
 
-def _kernel(p: Pieces, s: Stack) -> Numbers:
+def _kernel(p: Pieces, s: TrainSoftware) -> Numbers:
     """Slowdown of attention by the generation of its kernels: generic ones miss Hopper's matrix unit."""
     generic = 1 + (s.generic - 1) * p.hopper
     return np.select([p.generation >= 2, p.generation >= 1], [generic * s.first, generic], 1.0)
 
 
-def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
+def _products(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, ...]:
     """(gemm forward, backward, weight gradient; experts likewise) [s]."""
     clock, age = _factors(p, s)
     narrow = 1 + p.narrow * (s.narrow - 1)
@@ -144,22 +144,22 @@ def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
     )
 
 
-def _young(p: Pieces, s: Stack) -> Numbers:
+def _young(p: Pieces, s: TrainSoftware) -> Numbers:
     """Slowdown of what only sparse layers have by the age of the software."""
     return np.exp(s.sparse_age * np.minimum(p.age, 2.0))[()]
 
 
-def _uneven(p: Pieces, s: Stack) -> Numbers:
+def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
     """Work of the busiest expert rank over the mean."""
     return 1 + p.learned * (s.imbalance - 1)
 
 
-def _cut(p: Pieces, s: Stack) -> Numbers:
+def _cut(p: Pieces, s: TrainSoftware) -> Numbers:
     """Slowdown of attention kernels of a generation before the chip's where the sequence is cut over cp."""
     return 1 + s.cut_core * (p.generation > 0) * (1 - 1 / np.asarray(p.layout.cp, dtype=float))
 
 
-def _cores(w: Passes, p: Pieces, s: Stack, crowded: Numbers) -> tuple[Numbers, Numbers]:
+def _cores(w: Passes, p: Pieces, s: TrainSoftware, crowded: Numbers) -> tuple[Numbers, Numbers]:
     """(forward, backward) seconds of attention and scans.
 
     Attention by the generation of its kernels; scans run in generic ones (Triton) whatever attention runs in.
@@ -171,7 +171,7 @@ def _cores(w: Passes, p: Pieces, s: Stack, crowded: Numbers) -> tuple[Numbers, N
     return core + triton * w.scan, core_back + triton * w.scan_back
 
 
-def _pointwise(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+def _pointwise(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers, Numbers, Numbers]:
     """(element-wise forward, backward; of routed experts likewise) seconds: memory traffic, no clock."""
     foreign = 1 + p.foreign * (s.foreign_memory - 1)
     spread = s.memory * foreign * np.where(p.compiled > 0, 1.0, s.unfused)
@@ -179,14 +179,14 @@ def _pointwise(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, Numbers, Number
     return spread * w.memory, spread * w.memory_back, rough * w.shuffle, rough * w.shuffle_back
 
 
-def _host(w: Passes, p: Pieces, s: Stack) -> Numbers:
+def _host(w: Passes, p: Pieces, s: TrainSoftware) -> Numbers:
     """Seconds in which the host launches a layer's kernels once: one by one, and a loop over a rank's experts."""
     loops = s.sparse * _young(p, s) * w.sparse * p.held_experts * (1 - p.tuned)
     loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
     return s.launch * w.kernels + loops
 
 
-def _layer(p: Pieces, s: Stack) -> _Layer:
+def _layer(p: Pieces, s: TrainSoftware) -> _Layer:
     """One layer in one micro-batch: what is computed, what is computed again, what is sent, what the host holds up."""
     w = p.work.layer
     clock, age = _factors(p, s)
@@ -231,7 +231,7 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
     return _Layer(parts, occupied + launch, forward, weight + expert_weight)
 
 
-def _head(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
+def _head(p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers]:
     """(forward and backward, forward) seconds of the head, the loss and multi-token prediction."""
     gemm, gemm_back, _, expert, expert_back, _ = _products(p.work.head, p, s)
     w = p.work.head
@@ -248,7 +248,7 @@ def _shown(wire: Numbers, window: Numbers, leak: float) -> Numbers:
     return np.maximum(wire - window, 0.0) + leak * np.minimum(wire, window)
 
 
-def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers, slow: Numbers) -> Numbers:
+def _apart(p: Pieces, s: TrainSoftware, layers: Numbers, layer: _Layer, forward: Numbers, slow: Numbers) -> Numbers:
     """Seconds of data parallelism that compute does not hide.
 
     ZeRO 0 to 2: gradients are reduced behind the backward pass of the last micro-batch, weights gathered behind the

@@ -151,8 +151,9 @@ def _breakdown(library: Library) -> list[str]:
     case = next(case for case in load_cases("training") if case["id"] == special.DEEPSEEK_V3)
     ready = prepare([case], library, Counter())
     plan: TrainPlan | None = planned(ready[0]) if ready else None
-    if plan is None:
+    if plan is None or plan.step_time is None:
         return ["No prediction.", ""]
+    step = plan.step_time.value
     parts = sorted(plan.breakdown.items(), key=lambda item: -item[1])
-    rows = [(name, f"{seconds:.3f} s", f"{100 * seconds / plan.step_time:.1f} %") for name, seconds in parts if seconds]
+    rows = [(name, f"{seconds:.3f} s", f"{100 * seconds / step:.1f} %") for name, seconds in parts if seconds]
     return [f"Layout {plan.layout}.", "", *page.table(("part", "time", "share of the step"), rows)]

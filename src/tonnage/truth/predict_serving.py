@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 
 from tonnage import serve
 from tonnage.errors import TonnageError
-from tonnage.serve import Case, Estimate
-from tonnage.serve.tuning import Constants, constants
+from tonnage.interval import Interval
+from tonnage.serve import Deployment
+from tonnage.serve.replica.software import Constants, constants
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings
@@ -30,7 +31,7 @@ _FIELDS = {RATE: "output_rate", INPUT_RATE: "input_rate", TPOT: "tpot", TTFT: "t
 class Ready:
     """A serving case that can be predicted, and its figures with their roofline."""
 
-    case: Case
+    case: Deployment
     anchored: tuple[Anchored, ...]
 
 
@@ -85,7 +86,7 @@ def folds(kind: str) -> dict[str, Constants]:
     }
 
 
-def answers(cases: Sequence[Case], fitted: Constants | None = None) -> list[serve.Prediction | str]:
+def answers(cases: Sequence[Deployment], fitted: Constants | None = None) -> list[serve.ServePrediction | str]:
     """Predictions of many cases at once; where that fails, one by one, the reason in place of those that fail."""
     try:
         return list(serve.predict(cases, fitted))
@@ -93,7 +94,7 @@ def answers(cases: Sequence[Case], fitted: Constants | None = None) -> list[serv
         return [_one(case, fitted) for case in cases]
 
 
-def _one(case: Case, fitted: Constants | None) -> serve.Prediction | str:
+def _one(case: Deployment, fitted: Constants | None) -> serve.ServePrediction | str:
     try:
         return serve.predict([case], fitted)[0]
     except TonnageError as error:
@@ -102,11 +103,13 @@ def _one(case: Case, fitted: Constants | None) -> serve.Prediction | str:
         return f"could not be predicted ({type(error).__name__})"
 
 
-def _all(ready: Sequence[Ready], found: Sequence[serve.Prediction | str], skipped: Counter[str]) -> list[Prediction]:
+def _all(
+    ready: Sequence[Ready], found: Sequence[serve.ServePrediction | str], skipped: Counter[str]
+) -> list[Prediction]:
     return [row for one, answer in zip(ready, found, strict=True) for row in _rows(one, answer, skipped)]
 
 
-def _rows(ready: Ready, answer: serve.Prediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
+def _rows(ready: Ready, answer: serve.ServePrediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
     for one in ready.anchored:
         try:
             yield _row(one.figure, answer)
@@ -114,10 +117,10 @@ def _rows(ready: Ready, answer: serve.Prediction | str, skipped: Counter[str]) -
             skipped[str(reason)] += 1
 
 
-def _row(figure: Prediction, answer: serve.Prediction | str) -> Prediction:
+def _row(figure: Prediction, answer: serve.ServePrediction | str) -> Prediction:
     if isinstance(answer, str):
         raise Skip(answer)
-    estimate: Estimate | None = getattr(answer, _FIELDS[figure.metric])
+    estimate: Interval | None = getattr(answer, _FIELDS[figure.metric])
     if estimate is None or not (math.isfinite(estimate.value) and estimate.value > 0):
         raise Skip(f"no {figure.metric} is predicted: {answer.outcome.reason}")
     return replace(

@@ -6,8 +6,8 @@ import re
 from functools import cache
 
 from tonnage.errors import InputError
-from tonnage.serve.case import Case, Pool
-from tonnage.serve.engines import engine
+from tonnage.serve.as_run.deployment import Deployment, Pool
+from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import group, metrics
@@ -21,7 +21,7 @@ CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "int8": "8"}
 LONGEST = 1e8
 
 
-def serving_case(case: Row, library: Library) -> Case:
+def serving_case(case: Row, library: Library) -> Deployment:
     """The deployment that a row describes. Raises Skip with the reason when it does not describe one."""
     mode = text(case, "mode")
     if mode not in MODES:
@@ -31,7 +31,7 @@ def serving_case(case: Row, library: Library) -> Case:
     pool = _side(case, "decode") if mode == "disaggregated" else _pool(case, ("layout",), count)
     isl, osl, context = _lengths(case, mode)
     speculation = _speculation(case)
-    return Case(
+    return Deployment(
         id=text(case, "id") or "unnamed",
         arch=library.model(str(required(text(case, "model"), "model"))),
         accelerator=library.chip(str(required(text(case, "chip"), "chip"))),

@@ -41,7 +41,7 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         global_batch=_batch(case, seq),
         precision=_choice(case, "precision", PRECISIONS),
         task=_choice(case, "task", TASKS),
-        framework=_framework(text(case, "framework")),
+        framework=framework_of(text(case, "framework")),
         date=software_date(case),
         routing=_routing(flags(case)),
         moe_overlap=True if text(case, "layout", "comm_overlap") else None,
@@ -95,7 +95,7 @@ def _pipeline(case: Row) -> dict[str, int]:
     return {} if virtual is None else {"vpp": virtual, "schedule": 1 if virtual > 1 else 0}
 
 
-def _framework(name: str | None) -> str | None:
+def framework_of(name: str | None) -> str | None:
     """The framework that a source names; `unknown` where its traits are not."""
     return None if name is None else published(name)
 
