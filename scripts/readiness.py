@@ -14,42 +14,44 @@ from pathlib import Path
 
 from tonnage.catalog import load
 from tonnage.fleet.readiness import AT, PUBLISHED, readiness
-from tonnage.fleet.record import Run, record
+from tonnage.fleet.record import PublicRun, record
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "method" / "readiness.md"
 BEGIN, END = "<!-- leave-one-out: written by scripts/readiness.py -->", "<!-- end of leave-one-out -->"
 AS_OF = datetime.date(2026, 11, 29)
 
 
-def published(rate: float, run: Run) -> float:
+def published(rate: float, run: PublicRun) -> float:
     """Probability that a run which became public did so as completed, if runs complete at a rate."""
     if run.ahead:
         return rate
     return sum(w * rate / (rate + f * (1 - rate)) for f, w in PUBLISHED)
 
 
-def pooled(run: Run, others: list[Run]) -> float:
+def pooled(run: PublicRun, others: list[PublicRun]) -> float:
     """By the rates of the others, partially pooled."""
     found = readiness(run.kind, run.params or 1.0, bool(run.sparse), others)
     return sum(published(rate, run) for rate in found.quantiles) / len(AT)
 
 
-def plain(run: Run, others: list[Run]) -> float:
+def plain(run: PublicRun, others: list[PublicRun]) -> float:
     """The share of all others that completed."""
     return (sum(o.share for o in others if o.completed) + 0.5) / (sum(o.share for o in others) + 1)
 
 
-def by_notice(run: Run, others: list[Run]) -> float:
+def by_notice(run: PublicRun, others: list[PublicRun]) -> float:
     """The share of those others that completed which were announced beforehand, or not, as this one."""
     return plain(run, [o for o in others if o.ahead == run.ahead])
 
 
-def score(runs: list[Run], predict: Callable[[Run, list[Run]], float]) -> list[tuple[Run, float]]:
+def score(
+    runs: list[PublicRun], predict: Callable[[PublicRun, list[PublicRun]], float]
+) -> list[tuple[PublicRun, float]]:
     """Probability that each run was given to have completed, from the others."""
     return [(run, predict(run, [o for o in runs if o is not run])) for run in runs]
 
 
-def mean_log(found: list[tuple[Run, float]]) -> float:
+def mean_log(found: list[tuple[PublicRun, float]]) -> float:
     """Mean logarithm of the probability given to what happened, each run as far as it counts: higher is better."""
     whole = sum(run.share for run, _ in found)
     return sum(run.share * math.log(p if run.completed else 1 - p) for run, p in found) / whole
@@ -81,7 +83,7 @@ def table() -> str:
     return "\n".join([*rows, "", *calibration(score(runs, pooled))])
 
 
-def calibration(found: list[tuple[Run, float]]) -> list[str]:
+def calibration(found: list[tuple[PublicRun, float]]) -> list[str]:
     """Given against seen, in thirds of the runs by the probability given."""
     ordered = sorted(found, key=lambda item: item[1])
     third = math.ceil(len(ordered) / 3)

@@ -20,7 +20,7 @@ from tonnage.fleet.readiness import (
     readiness,
     record,
 )
-from tonnage.fleet.record import HALF_LATE, LATE, LIKE_RUNS, ChipKind, Run
+from tonnage.fleet.record import HALF_LATE, LATE, LIKE_RUNS, ChipKind, PublicRun
 from tonnage.fleet.uncertain import parse, point
 
 DATE = datetime.date
@@ -41,7 +41,7 @@ def of(catalog, chip, day, size=1.2e12, sparse=True, place="CN", more=()):
 
 def a_run(catalog, chip, end, **said):
     kind = kind_of(catalog, chip)
-    return replace(Run("more", kind, 1.2e12, 8192, True, end, True, DATE(2025, 1, 1)), **said)
+    return replace(PublicRun("more", kind, 1.2e12, 8192, True, end, True, DATE(2025, 1, 1)), **said)
 
 
 # Ascend 910C and R2

@@ -114,12 +114,16 @@ def curve(days: Sequence[float]) -> Floats:
 
 
 def rival(launches: Sequence[Launch], story: frozenset[str], cut_off: Date) -> Floats:
-    """F(t) of the announced day plus the naive slip; of the naive lead where no day was announced."""
+    """F(t) of the announced day plus the naive slip; of the naive lead where no day was announced. Where no slip was
+    known yet, the announced day itself.
+    """
     said = announced(launches, story, cut_off)
     if said and said.last:
         found, passed = survival(slips(launches, story)), float((cut_off - said.last).days)
     else:
         found, passed = survival(leads(launches, story)), 0.0
+    if not found.days:
+        return curve([-passed] if said else [])
     left = found.at(passed)
     if left <= 0:
         return np.zeros(LIMIT)

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.fleet.pooling import CELLS, GRID, Path, posterior, quantiles
-from tonnage.fleet.record import HALF, ChipKind, Run, kind_of, record
+from tonnage.fleet.record import HALF, ChipKind, PublicRun, kind_of, record
 from tonnage.fleet.uncertain import Floats, Uncertain, uniforms
 from tonnage.model import params
 
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ChipKind",
     "Evidence",
+    "PublicRun",
     "Readiness",
-    "Run",
     "completes",
     "given",
     "kind_of",
@@ -66,9 +66,9 @@ many runs of its parent's rate. Assumptions; docs/method/readiness.md has the lo
 """
 
 PUBLISHED = ((0.06, 0.25), (0.12, 0.5), (0.25, 0.25))
-"""Share of failures that are published, with weights. Of 20 runs of the record that were announced beforehand 7 were not
-completed, of 100 that became known by their result 5. Were both as likely to fail, 5/95 = f x 7/13, f = 0.10, and 0.13
-with each run as far as it counts; the range is half to twice that.
+"""Share of failures that are published, with weights. Of 20 runs of the record that were announced beforehand 7 were
+not completed, of 100 that became known by their result 5. Were both as likely to fail, 5/95 = f x 7/13, f = 0.10, and
+0.13 with each run as far as it counts; the range is half to twice that.
 """
 
 SILENT = 1.0
@@ -106,7 +106,7 @@ class Evidence:
     same vendor) to 4 (the same chip, kind and scale).
     """
 
-    run: Run
+    run: PublicRun
     weight: float
     near: int = 0
 
@@ -132,7 +132,7 @@ def readiness(
     kind: ChipKind,
     size: float,
     sparse: bool,
-    runs: Iterable[Run],
+    runs: Iterable[PublicRun],
     place: str = "",
     verdict: Verdict | None = None,
 ) -> Readiness:
@@ -144,7 +144,7 @@ def readiness(
 
 @lru_cache(maxsize=256)
 def _readiness(
-    kind: ChipKind, size: float, sparse: bool, runs: tuple[Run, ...], place: str, verdict: Verdict | None
+    kind: ChipKind, size: float, sparse: bool, runs: tuple[PublicRun, ...], place: str, verdict: Verdict | None
 ) -> Readiness:
     """The same; what-ifs ask again and again."""
     target = _path(kind, True, True)
@@ -186,7 +186,7 @@ def _path(kind: ChipKind, like: bool, large: bool) -> Path:
 
 
 def _evidence(
-    kind: ChipKind, size: float, sparse: bool, runs: tuple[Run, ...], place: str
+    kind: ChipKind, size: float, sparse: bool, runs: tuple[PublicRun, ...], place: str
 ) -> list[tuple[Path, Evidence]]:
     """Each run with its path. One of which no stack is known, and that was not completed, may have been on any stack
     that is in use at its place: it counts half.
@@ -207,21 +207,21 @@ def _evidence(
     return made
 
 
-def _like(run: Run, sparse: bool) -> bool:
+def _like(run: PublicRun, sparse: bool) -> bool:
     """Whether a run is of the planned kind: a sparse one says as much of dense models, not the other way round."""
     if not sparse or run.sparse is None:
         return not sparse or not run.completed
     return run.sparse
 
 
-def _large(run: Run, size: float) -> bool:
+def _large(run: PublicRun, size: float) -> bool:
     """Whether a run is of the planned scale or above it: by the model, so that a larger fleet is never less ready."""
     if run.params is not None:
         return run.params >= QUARTER * size
     return not run.completed or (run.chips or 0.0) >= LARGE
 
 
-def _seen(run: Run, weight: float, published: float) -> Floats:
+def _seen(run: PublicRun, weight: float, published: float) -> Floats:
     """Log-likelihood of the rate, on the grid."""
     if run.end == "running":
         return np.asarray(weight * np.log(GRID * run.silence + 1 - GRID))
@@ -291,7 +291,7 @@ def given(kind: ChipKind, share: Uncertain) -> Readiness:
 
 
 def of_place(
-    name: str, kind: ChipKind, arch: Architecture | None, programme: Programme, runs: Iterable[Run]
+    name: str, kind: ChipKind, arch: Architecture | None, programme: Programme, runs: Iterable[PublicRun]
 ) -> Readiness:
     """Readiness of one place: what the programme says of the lot or chip, else the public record's."""
     for key in (name, kind.chip):

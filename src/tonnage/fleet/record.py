@@ -62,7 +62,7 @@ class ChipKind:
 
 
 @dataclass(frozen=True)
-class Run:
+class PublicRun:
     """One training run in public, as known on a day.
 
     kind: on what, without a chip where none was named; params: of the model, chips: accelerators, sparse: a mixture of
@@ -111,7 +111,7 @@ def kind_of(catalog: Catalog, chip: str) -> ChipKind:
 
 
 @lru_cache(maxsize=8)
-def record(catalog: Catalog, as_of: Date) -> tuple[Run, ...]:
+def record(catalog: Catalog, as_of: Date) -> tuple[PublicRun, ...]:
     """Every run of the catalogue known on a day that bears on pre-training, oldest first."""
     kinds = {chip: kind_of(catalog, chip) for chip in catalog.chips()}
     stacks: dict[str, set[str]] = {}
@@ -153,16 +153,16 @@ def _due(catalog: Catalog, as_of: Date) -> dict[str, Date]:
     return found
 
 
-def _run(run: TrainingRun, kind: ChipKind, due: Date | None, place: str, as_of: Date) -> Run:
+def _run(run: TrainingRun, kind: ChipKind, due: Date | None, place: str, as_of: Date) -> PublicRun:
     end = _end(run)
     heard = run.known_on or run.announced or as_of
     ahead = bool(run.announced and (end == "running" or (heard - run.announced).days >= NOTICE))
-    made = Run(run.name, kind, run.params, run.chips, run.sparse, end, ahead, heard, _share(run, end))
+    made = PublicRun(run.name, kind, run.params, run.chips, run.sparse, end, ahead, heard, _share(run, end))
     made = replace(made, source=run.source, place=place)
     return _overdue(made, run, due, as_of) if end == "running" and run.announced else made
 
 
-def _overdue(made: Run, run: TrainingRun, due: Date | None, as_of: Date) -> Run:
+def _overdue(made: PublicRun, run: TrainingRun, due: Date | None, as_of: Date) -> PublicRun:
     """How long a run is overdue. News that it goes on puts off the day on which it was due; one whose end nobody
     stated is not overdue once there was such news.
     """

@@ -125,7 +125,7 @@ def _places(
     model: Model,
     training: Training,
     usable: list[Lot],
-    runs: tuple[ready.Run, ...],
+    runs: tuple[ready.PublicRun, ...],
     catalog: Catalog,
 ) -> tuple[TrainingSite, ...]:
     """Places with lots that are ever lawful, in the order in which they are tried."""
