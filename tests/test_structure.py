@@ -61,7 +61,6 @@ LEFT: dict[str, list[str]] = {
         "Reader: catalog/tables.py, model/config.py",
         "Ready: truth/predict_serving.py, truth/predict_training.py",
         "Rule: law/data.py, model/linear.py",
-        "Run: fleet/readiness.py, truth/durations.py",
         "Software: catalog/software.py, serve/replica/software.py",
     ],
 }
