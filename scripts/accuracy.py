@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 from tonnage import catalog, files
+from tonnage.report.page import INTRODUCTION
+from tonnage.report.page_durations import durations_page
+from tonnage.report.page_serving import serving_page
+from tonnage.report.page_training import training_page
 from tonnage.truth.durations_board import accuracy as durations
 from tonnage.truth.evaluate import accuracy
-from tonnage.truth.page import INTRODUCTION
-from tonnage.truth.page_durations import durations_page
-from tonnage.truth.page_serving import serving_page
-from tonnage.truth.page_training import training_page
 from tonnage.truth.shapes import Library
 
 ROOT = Path(__file__).resolve().parents[1]

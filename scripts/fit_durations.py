@@ -64,7 +64,7 @@ def load() -> tuple[Data, Counter[str]]:
     made = prepare(load_cases("durations"), Library(catalog.load()), skipped)
     skipped["steps alone"] += sum(one.run.floor for one in made)
     made = [one for one in made if not one.run.floor]
-    known = [properties(one.run.job, one.run.system, one.run.released) for one in made]
+    known = [properties(one.run.job, one.run.system) for one in made]
     log = [math.log(one.figure.published / (one.wall.value * one.run.system.count / 3600)) for one in made]
     groups = Counter(one.figure.group for one in made)
     return Data(

@@ -360,8 +360,9 @@ def flags(files: Files) -> set[str]:
     for node in classes.values():
         if any("Parameter" in ast.unparse(decorator) for decorator in node.decorator_list):
             bases = [classes[name] for name in map(ast.unparse, node.bases) if name in classes]
-            for one in (part for held in (*bases, node) for part in held.body if isinstance(part, ast.AnnAssign)):
-                found |= set(_flag(ast.unparse(one.target), one.annotation))
+            parts = (part for held in (*bases, node) for part in held.body if isinstance(part, ast.AnnAssign))
+            own = {ast.unparse(part.target): part.annotation for part in parts}
+            found |= {flag for name, annotation in own.items() for flag in _flag(name, annotation)}
     return found
 
 

@@ -14,7 +14,7 @@ from tonnage.catalog import KINDS, Catalog, Fact, Source, load
 from tonnage.catalog.facts import UNITS, convert
 from tonnage.catalog.loading import DATA, RULES, _bundled, _contents
 from tonnage.catalog.prices import MATCHES
-from tonnage.catalog.tables import COLUMNS, Reader
+from tonnage.catalog.tables import COLUMNS, TableReader
 from tonnage.errors import AmbiguousName, InputError, MissingFact
 from tonnage.files import digest
 from tonnage.units import HOUR
@@ -73,7 +73,7 @@ def test_what_was_recalled_says_so_and_what_was_read_says_when(catalog: Catalog)
 
 @pytest.mark.parametrize("source", ["", "no-such-source"])
 def test_a_fact_without_a_source_does_not_load(source: str) -> None:
-    reader = Reader({"paper": Source("paper", "A paper")})
+    reader = TableReader({"paper": Source("paper", "A paper")})
     row = f"h20-96gb,memory,96,GB,,,{source},,,,datasheet,"
     assert reader.read_facts(",".join(COLUMNS) + "\n" + row + "\n", "mine.csv") == ()
     with pytest.raises(InputError, match=r"mine.csv:2:7 .*source"):

@@ -153,7 +153,7 @@ class Catalog:
             return f"{entity} was not yet released on {as_of}"
         if entity not in self._entities and (near := nearest(entity, self._entities)):
             return f'did you mean "{near}"?'
-        return f"add a row for {entity},{attribute} with its source to a folder and pass it with --catalog"
+        return f"add a row for {entity},{attribute} with its source to a folder of facts of your own (`catalog`)"
 
     # prices
 

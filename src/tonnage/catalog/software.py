@@ -73,7 +73,7 @@ class Framework:
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineFacts:
     """What a serving engine does unless told otherwise.
 
     memory_share: share of the accelerator's memory that it uses at most, None where it follows from the chip and the
@@ -114,22 +114,22 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Software:
+class SoftwareFacts:
     """Everything in the file, by name."""
 
     features: Mapping[str, Feature]
     frameworks: Mapping[str, Framework]
-    engines: Mapping[str, Engine]
+    engines: Mapping[str, EngineFacts]
 
 
 @functools.cache
-def software() -> Software:
+def software() -> SoftwareFacts:
     """The releases that come with tonnage."""
     raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
     features = {name: Feature(name, **body) for name, body in raw["feature"].items()}
     frameworks = [Framework(**_typed(body)) for body in raw["framework"]]
-    engines = [Engine(**_typed(body)) for body in raw["engine"]]
-    return Software(features, {one.name: one for one in frameworks}, {one.name: one for one in engines})
+    engines = [EngineFacts(**_typed(body)) for body in raw["engine"]]
+    return SoftwareFacts(features, {one.name: one for one in frameworks}, {one.name: one for one in engines})
 
 
 def _typed(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def as_flags(names: Collection[str]) -> Iterator[None]:
 def flagged(problem: Problem, names: Collection[str]) -> Problem:
     """A problem that names a field as where it is, or as its path, with the flag instead."""
     problem = replace(problem, message=spoken(problem.message, names))
-    if problem.where in names:
-        return replace(problem, where=flag(problem.where))
+    where, space, of = problem.where.partition(" ")
+    if where in names:
+        return replace(problem, where=flag(where) + space + of)
     field, _, inside = problem.path.partition(".")
     if not problem.where and field in names:
         return replace(problem, where=flag(field), path=inside)

@@ -8,8 +8,12 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
+from tonnage.cli.flags import as_flags
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
+
+NAMES = frozenset({"draws", "set"})
+"""Fields that have a flag."""
 
 
 def launch(
@@ -39,13 +43,15 @@ def launch(
     from tonnage.report import timeline
     from tonnage.report.launch import answer
 
-    check_draws(draws)
+    with as_flags(NAMES):
+        check_draws(draws)
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
     check_outputs(common, (".svg",))
     catalog = common.load_catalog()
-    asked = read_programme(programme, common.changes(), catalog, common.date())
+    with as_flags(NAMES):
+        asked = read_programme(programme, common.changes(), catalog, common.date())
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
     plan = forecast(asked, catalog, common.seed, draws)
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}

@@ -1,5 +1,5 @@
 """Plans as the flags and files of real engines."""
 
-from tonnage.export.flags import Launch, launch, launches
+from tonnage.export.flags import EngineLaunch, launch, launches
 
-__all__ = ["Launch", "launch", "launches"]
+__all__ = ["EngineLaunch", "launch", "launches"]

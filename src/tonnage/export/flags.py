@@ -24,7 +24,7 @@ WRITERS: dict[str, Callable[[Instance], str]] = {
 
 
 @dataclass(frozen=True)
-class Launch:
+class EngineLaunch:
     """How one kind of instance is started. flags: None where the engine cannot be told; why: not, or not quite so."""
 
     chip: str
@@ -41,7 +41,7 @@ class Launch:
         return {**whose, **own, "flags": self.flags, "why": self.why}
 
 
-def launch(one: Instance) -> Launch:
+def launch(one: Instance) -> EngineLaunch:
     """How an instance is started."""
     why, flags = refuses(one), None
     if why is None and one.afd is not None:
@@ -51,10 +51,10 @@ def launch(one: Instance) -> Launch:
     elif why is None:
         why = f"the flags of {one.engine} are not known here"
     engine = one.engine if one.afd is None else "vllm with afd-plugin"
-    return Launch(one.chip, one.role, one.count, engine, flags, why)
+    return EngineLaunch(one.chip, one.role, one.count, engine, flags, why)
 
 
-def launches(plan: ServePlan) -> tuple[Launch, ...]:
+def launches(plan: ServePlan) -> tuple[EngineLaunch, ...]:
     """How every kind of instance of a plan is started."""
     return _strangers([launch(one) for one in plan.instances])
 
@@ -69,7 +69,7 @@ def refuses(one: Instance) -> str | None:
     return ENGINES[one.engine].refuses(held, one.kv)
 
 
-def _strangers(rows: Sequence[Launch]) -> tuple[Launch, ...]:
+def _strangers(rows: Sequence[EngineLaunch]) -> tuple[EngineLaunch, ...]:
     """Rows of two pools, with what stands in the way where their engines differ."""
     pools = ("prefill", "decode")
     engines = {row.engine for row in rows if row.role in pools}

@@ -63,7 +63,7 @@ def launch(
 def check_draws(draws: int) -> None:
     """Raise InputError for a number of draws that is not taken."""
     if not FEWEST <= draws <= MOST:
-        raise InputError(Problem(f"expected from {FEWEST} to {MOST:,} draws, got {draws}", "--draws"))
+        raise InputError(Problem(f"expected from {FEWEST} to {MOST:,} draws, got {draws}", path="draws"))
 
 
 # what-ifs

@@ -203,7 +203,7 @@ def override(document: Document, changes: Mapping[str, str]) -> Document:
     root = document.root
     problems: list[Problem] = []
     for key, text in changes.items():
-        where = f"--set {key}"
+        where = f"set {key}"
         try:
             new = files.parse_yaml(text, where).root if text.strip() else Node(None, where)
             root = _replace(root, key.replace("[", ".").replace("]", "").split("."), _moved(new, where), key)

@@ -62,7 +62,7 @@ _NUMBERED = ("tp", "pp", "vpp", "cp", "ep", "etp", "dp", "zero", "mbs")
 _NAMED = {"recompute": RECOMPUTE, "schedule": SCHEDULE}
 
 
-def parse_layout(text: str, where: str = "--layout") -> dict[str, int]:
+def parse_layout(text: str, where: str = "layout") -> dict[str, int]:
     """`tp8,pp16,vpp2,mbs1,recompute=full` -> the fields that were written, as numbers.
 
     What is left out is left out of the answer too: the search chooses it. Raises `InputError` with every problem.

@@ -12,7 +12,7 @@ LARGEST = {"layers": 10_000, "experts": 100_000, "heads": 65_536, "vocab": 100_0
 Place = Callable[[str], str]
 
 
-class Reader:
+class ConfigReader:
     """Reads keys of one configuration. What is wrong goes to `problems`; a stand-in value lets reading go on."""
 
     def __init__(self, config: Mapping[str, object], problems: list[Problem], place: Place, path: str = "") -> None:
@@ -89,7 +89,7 @@ class Reader:
             return set()
         return layers
 
-    def section(self, key: str) -> Reader | None:
+    def section(self, key: str) -> ConfigReader | None:
         """A nested configuration."""
         value = self.config.get(key)
         if value is None:
@@ -97,7 +97,7 @@ class Reader:
         if not isinstance(value, Mapping):
             self.wrong(key, f"expected keys and values, got {_short(value)}")
             return None
-        return Reader(value, self.problems, self.place, f"{self.path}.{key}" if self.path else key)
+        return ConfigReader(value, self.problems, self.place, f"{self.path}.{key}" if self.path else key)
 
     def layers(self, *keys: str) -> int:
         """The number of layers."""

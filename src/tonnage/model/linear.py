@@ -12,7 +12,7 @@ from tonnage.model.site import Site, share
 
 
 @dataclass(frozen=True)
-class Rule:
+class StateRule:
     """How a state S of key x value per head is read and updated by one token.
 
     state: FLOP over key x value (a GEMM with the state is 2); chunk_keys, chunk_values: FLOP over the key and value
@@ -26,17 +26,17 @@ class Rule:
     chunk: int
 
 
-DELTA = Rule("gated-deltanet", 6.0, 3.0, 2.0, 64)
+DELTA = StateRule("gated-deltanet", 6.0, 3.0, 2.0, 64)
 """Gated delta rule (arXiv 2412.06464; chunkwise form of arXiv 2406.06484): state read for the correction, read for the
 output, updated; inside a chunk KK', QK', TK over keys and TV, (QK')V over values."""
 
-KDA = Rule("kda", 6.0, 3.0, 2.0, 64)
+KDA = StateRule("kda", 6.0, 3.0, 2.0, 64)
 """Kimi delta attention (Kimi Linear, arXiv 2510.26692): the delta rule with a decay for each key channel."""
 
-SSD = Rule("mamba2", 4.0, 1.0, 1.0, 128)
+SSD = StateRule("mamba2", 4.0, 1.0, 1.0, 128)
 """State-space duality (Mamba-2, arXiv 2405.21060, section 6): state read and updated; inside a chunk CB' and (CB')X."""
 
-LIGHTNING = Rule("lightning", 4.0, 1.0, 1.0, 256)
+LIGHTNING = StateRule("lightning", 4.0, 1.0, 1.0, 256)
 """Lightning attention (arXiv 2401.04658; MiniMax-01, arXiv 2501.08313): as linear attention with a fixed decay."""
 
 
@@ -50,7 +50,7 @@ class Recurrent:
     elements held (biases, decays, norms).
     """
 
-    rule: Rule
+    rule: StateRule
     heads: int
     key_heads: int
     key: int

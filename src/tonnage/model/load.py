@@ -15,7 +15,7 @@ from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel,
 from tonnage.files import LIMIT, Document, read_json, read_yaml
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.changes import change
-from tonnage.model.config import Place, Reader
+from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
 from tonnage.model.families import FAMILIES as PLAIN
 from tonnage.model.families import Body, Family
@@ -176,7 +176,7 @@ def derive(
 def build(config: Mapping[str, object], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
     """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
     problems: list[Problem] = []
-    outer = Reader(config, problems, place or (lambda path: ""))
+    outer = ConfigReader(config, problems, place or (lambda path: ""))
     inner = outer.section("text_config") or outer
     kind = _known(inner, outer)
     body = FAMILIES[kind](inner)
@@ -211,7 +211,7 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
     )
 
 
-def _known(inner: Reader, outer: Reader) -> str:
+def _known(inner: ConfigReader, outer: ConfigReader) -> str:
     """The family's name, or `UnsupportedModel` that says what is missing."""
     asked = [reader.text("model_type") for reader in (inner, outer)]
     for kind in asked:
@@ -237,7 +237,7 @@ def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
     return tuple(replace(block, count=layers.count(number)) for block, number in kinds.items()), layers
 
 
-def _precision(outer: Reader, inner: Reader) -> tuple[str, str]:
+def _precision(outer: ConfigReader, inner: ConfigReader) -> tuple[str, str]:
     """Formats of (linear weights, routed experts) by `quantization_config` and `dtype`, as `system` names them."""
     plain = inner.text("dtype") or inner.text("torch_dtype") or outer.text("dtype") or outer.text("torch_dtype")
     plain = {"float16": "fp16", "float32": "fp32"}.get(plain, "bf16")
@@ -259,7 +259,7 @@ def _precision(outer: Reader, inner: Reader) -> tuple[str, str]:
     return (plain if section.text("modules") == "experts" else packed), packed
 
 
-def _packed(section: Reader, plain: str) -> str:
+def _packed(section: ConfigReader, plain: str) -> str:
     """Format of weights packed by GPTQ, AWQ or compressed-tensors (its first group speaks for all)."""
     groups = section.section("config_groups")
     first = groups.section(next(iter(groups.config), "")) if groups else None

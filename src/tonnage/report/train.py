@@ -12,6 +12,7 @@ from tonnage.report.train_move import move_rows, move_sentence
 from tonnage.report.train_rl import rl_rows, rl_sentence
 from tonnage.system import format_of, rate
 from tonnage.train import TrainDoubt, TrainFigures, TrainJob, TrainMemory, TrainPlan
+from tonnage.train.duration import sentence as sentence_of
 from tonnage.train.goodput import Goodput
 from tonnage.train.maturity import Dated
 
@@ -46,11 +47,21 @@ def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> tuple[tupl
         ("memory", memory(run.memory)),
         ("speed", speed(run)),
         ("goodput", goodput(run.goodput)),
+        *_took(plan),
         ("cost", _cost(plan, run, quote)),
         ("bound by", bound(run)),
         ("doubt", doubt(run.doubt)),
         *((("assumed", fallback),) if fallback else ()),
     )
+
+
+def _took(plan: TrainPlan) -> tuple[tuple[str, str], ...]:
+    """How long such runs took, beside what the steps take."""
+    took = plan.duration
+    if took is None:
+        return ()
+    ends = " to ".join(units.show_time(end) for end in (took.time.low, took.time.high))
+    return (("such runs", f"took {units.show_time(took.time.value)} (90 %: {ends}): {sentence_of(took)}"),)
 
 
 def _fallback(plan: TrainPlan) -> str:

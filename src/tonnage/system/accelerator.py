@@ -38,7 +38,7 @@ class Accelerator:
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
     direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
     low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
-    visible: memory that a program finds on it [byte], None where nobody has said.
+    visible: memory that a program finds on it [byte], None where nobody has said. released: first day on sale.
     measured: operators and collectives measured on one die of this chip, None where the cost models speak alone.
 
     vendor: who makes it; stack: the software it is programmed by (`cuda`, `rocm`, `cann`, `xla` ...); generation: the
@@ -63,6 +63,7 @@ class Accelerator:
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     visible: float | None = None
+    released: datetime.date | None = None
     measured: Measurements | None = field(default=None, repr=False, compare=False)
     stack: str | None = None
     generation: str | None = None
@@ -92,7 +93,7 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
     used = {name: fact for name, fact in facts.items() if name in _NUMBERS or name.startswith("rates.")}
     values = {name: float(fact.number) for name, fact in used.items()}
     bounded = {name: fact for name, fact in used.items() if fact.low is not None and fact.high is not None}
-    return _assemble(
+    found = _assemble(
         key,
         {name: fact.text for name, fact in facts.items() if name in _TEXTS},
         values,
@@ -100,6 +101,7 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
         {name: float(fact.low or 0.0) for name, fact in bounded.items()},
         {name: float(fact.high or 0.0) for name, fact in bounded.items()},
     )
+    return replace(found, released=facts["released"].day if "released" in facts else None)
 
 
 def _assemble(

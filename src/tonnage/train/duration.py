@@ -12,14 +12,16 @@ import functools
 import importlib.resources
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tonnage.interval import Interval, around
 from tonnage.model.counts import params
+from tonnage.provenance import Evidence
 from tonnage.system import Accelerator, System
 from tonnage.train.job import TrainJob
 from tonnage.units import decimal_year
+from tonnage.values import Plain, decode
 
 FEW = 1000.0
 """Accelerators from which on more of them no longer add to the slip. Knee chosen before the fit."""
@@ -37,7 +39,7 @@ GENERATION = 0.3
 """Chips whose rates differ by less than this logarithm are of one generation."""
 STRANGE = 1.4
 """What the spread of the slip is multiplied by for a vendor of whom no run is published. Assumption."""
-ORDER = ("interpolated", "extrapolated", "analytic")
+ORDER: tuple[Evidence, ...] = ("interpolated", "extrapolated", "analytic")
 """Kinds of evidence, best first."""
 
 
@@ -108,6 +110,39 @@ class Slips:
 
 
 @dataclass(frozen=True)
+class LikeRun:
+    """The published run most like a plan: its id, how far, and its slip."""
+
+    id: str
+    distance: float
+    slip: float
+
+
+@dataclass(frozen=True)
+class DurationFit:
+    """What the fit left, as it is kept.
+
+    constants: level and coefficients of all, folds: without each source; spread, unseen: as in `Slips`; errors: by what
+    was left out; runs: the published ones.
+    """
+
+    source: str
+    constants: Mapping[str, float]
+    spread: float
+    unseen: float
+    errors: Mapping[str, Mapping[str, float | Mapping[str, float]]]
+    folds: Mapping[str, Mapping[str, float]]
+    runs: tuple[Past, ...]
+
+    def error(self, cut: str, part: str | None = None) -> Mapping[str, float]:
+        """Errors of one way to leave out, or of one part of it."""
+        held = self.errors[cut]
+        found = held if part is None else held[part]
+        assert isinstance(found, Mapping)
+        return {name: value for name, value in found.items() if isinstance(value, (int, float))}
+
+
+@dataclass(frozen=True)
 class Duration:
     """How long a run takes: time [s] with its 90 % interval; slip: over the wall time of its steps, with its own.
 
@@ -117,46 +152,42 @@ class Duration:
 
     time: Interval
     slip: Interval
-    evidence: str
+    evidence: Evidence
     reason: str
-    nearest: dict[str, Any] | None
+    nearest: LikeRun | None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Plain]:
         """The keys of a training answer."""
         return {
             **self.time.flat("duration"),
             **self.slip.flat("slip"),
             "duration_evidence": self.evidence,
             "duration_reason": self.reason,
-            "nearest_run": self.nearest,
+            "nearest_run": None if self.nearest is None else vars(self.nearest),
         }
 
 
 @functools.cache
-def fitted() -> tuple[Slips, dict[str, Any]]:
+def fitted() -> tuple[Slips, DurationFit]:
     """(the fitted slip, all that the fit left: errors, slips without each source)."""
     path = importlib.resources.files("tonnage.train").joinpath("data/durations.json")
-    held = json.loads(path.read_text(encoding="utf-8"))
-    return slips(held, held["constants"]), held
+    held = decode(DurationFit, json.loads(path.read_text(encoding="utf-8")))
+    return slips(held, held.constants), held
 
 
-def slips(held: dict[str, Any], constants: dict[str, float], without: str | None = None) -> Slips:
+def slips(held: DurationFit, constants: Mapping[str, float], without: str | None = None) -> Slips:
     """The slip of some constants, and the published runs, those of one source left out."""
-    runs = tuple(
-        Past(run["id"], run["group"], Properties(**run["properties"]), run["slip"])
-        for run in held["runs"]
-        if run["group"] != without
-    )
+    runs = tuple(run for run in held.runs if run.group != without)
     coefficients = {name: value for name, value in constants.items() if name != "level"}
-    return Slips(constants["level"], coefficients, held["spread"], held["unseen"], runs)
+    return Slips(constants["level"], coefficients, held.spread, held.unseen, runs)
 
 
-def properties(job: TrainJob, system: System, released: float | None = None) -> Properties:
-    """What of a run moves its slip; released: the chip's release as a decimal year, None if unknown."""
+def properties(job: TrainJob, system: System) -> Properties:
+    """What of a run moves its slip."""
     chip = system.accelerator
     return Properties(
         count=system.count,
-        age=None if released is None else decimal_year(job.when) - released,
+        age=None if chip.released is None else decimal_year(job.when) - decimal_year(chip.released),
         moe=job.arch.moe,
         params=float(params(job.arch).total),
         vendor=chip.vendor or "",
@@ -173,8 +204,7 @@ def duration(
     job: TrainJob,
     system: System,
     wall: Interval,
-    released: float | None = None,
-    evidence: str = "interpolated",
+    evidence: Evidence = "interpolated",
     known: Slips | None = None,
 ) -> Duration:
     """How long such runs took.
@@ -183,7 +213,7 @@ def duration(
     exceed; known: other constants than the fitted ones (a source left out).
     """
     known = known or fitted()[0]
-    here = properties(job, system, released)
+    here = properties(job, system)
     own, spread, why = _evidence(here, known)
     slip = around(known.slip(here), spread)
     return Duration(
@@ -209,7 +239,7 @@ def sentence(found: Duration) -> str:
     return f"{slip.value:.2g} times their steps; 90 % {slip.low:.2g} to {slip.high:.2g}; {found.reason}"
 
 
-def _evidence(here: Properties, known: Slips) -> tuple[str, float, str]:
+def _evidence(here: Properties, known: Slips) -> tuple[Evidence, float, str]:
     """(evidence, standard deviation of ln slip, why)."""
     if not any(past.properties.vendor == here.vendor for past in known.runs):
         return "analytic", STRANGE * known.unseen, f"no run on chips of {here.vendor} is among them"
@@ -225,8 +255,8 @@ def _said(known: Slips) -> str:
     return f"from {len(known.runs)} published runs of {len({past.group for past in known.runs})} sources"
 
 
-def _nearest(here: Properties, known: Slips) -> dict[str, Any] | None:
+def _nearest(here: Properties, known: Slips) -> LikeRun | None:
     if not known.runs:
         return None
     best = min(known.runs, key=lambda past: past.distance(here))
-    return {"id": best.id, "distance": round(best.distance(here), 2), "slip": best.slip}
+    return LikeRun(best.id, round(best.distance(here), 2), best.slip)

@@ -13,7 +13,7 @@ from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.provenance import Evidence
 from tonnage.train.evidence import TrainDoubt
 from tonnage.train.goodput import Goodput
-from tonnage.train.memory import RankMemory
+from tonnage.train.memory import TrainRankMemory
 from tonnage.values import Plain
 
 Body = dict[str, Plain]
@@ -58,7 +58,7 @@ class TrainMemory:
         return kinds | total | {"capacity": self.capacity}
 
 
-def held(memory: RankMemory, capacity: float) -> TrainMemory:
+def held(memory: TrainRankMemory, capacity: float) -> TrainMemory:
     """Bytes of one candidate, beside the capacity of a rank."""
     return TrainMemory(**{f.name: float(getattr(memory, f.name)) for f in fields(memory)}, capacity=capacity)
 

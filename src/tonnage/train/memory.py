@@ -29,7 +29,7 @@ end."""
 
 
 @dataclass(frozen=True)
-class RankMemory:
+class TrainRankMemory:
     """Bytes on the fullest rank. slack_low, slack_high: 90 % interval of `slack`."""
 
     weights: Numbers
@@ -56,13 +56,13 @@ class RankMemory:
         """Total with the most slack."""
         return self.total - self.slack + self.slack_high
 
-    def at(self, index: int) -> RankMemory:
+    def at(self, index: int) -> TrainRankMemory:
         """One candidate's memory, as floats."""
         names = self.__dataclass_fields__
-        return RankMemory(**{name: float(np.asarray(getattr(self, name)).reshape(-1)[index]) for name in names})
+        return TrainRankMemory(**{name: float(np.asarray(getattr(self, name)).reshape(-1)[index]) for name in names})
 
 
-def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Numbers) -> RankMemory:
+def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Numbers) -> TrainRankMemory:
     """Bytes on the fullest of the first, second and last stages of each candidate.
 
     `work` is gathered: one entry a candidate. States and activations are linear in a stage's layers and ends, so the
@@ -92,7 +92,7 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     transfer = (layout.pp > 1) * 4.0 * work.saved[2]
     low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
     weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))
-    return RankMemory(weights, gradients, optimizer, activations, gathered + transfer, middle, low, high)
+    return TrainRankMemory(weights, gradients, optimizer, activations, gathered + transfer, middle, low, high)
 
 
 def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Numbers:

@@ -35,7 +35,7 @@ from tonnage.system import System, needed
 from tonnage.train import candidates, pieces, schedule, step
 from tonnage.train.figures import TrainMemory, held
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, RankMemory
+from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, TrainRankMemory
 from tonnage.train.search import capacity, evaluate
 from tonnage.train.software import fitted
 
@@ -230,7 +230,7 @@ def _wire(part: PipelinePart) -> float:
 
 def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, table: int) -> PipelinePart | None:
     """The fastest layout of a part that fits with `behind` stages after it and a table of `table` parameters."""
-    best: tuple[float, Layout, RankMemory] | None = None
+    best: tuple[float, Layout, TrainRankMemory] | None = None
     for chunk in candidates.layouts(job, system, given):
         weighed = pieces.weigh(job, system, chunk)
         memory = _waiting(weighed.memory, chunk, weighed.micro_batches, behind, table)
@@ -245,7 +245,7 @@ def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, ta
     return None if best is None else _timed(job, system, best[1], held(best[2], capacity(system)))
 
 
-def _waiting(memory: RankMemory, layout: Layout, batches: Numbers, behind: int, table: int) -> RankMemory:
+def _waiting(memory: TrainRankMemory, layout: Layout, batches: Numbers, behind: int, table: int) -> TrainRankMemory:
     """Memory with activations of the micro-batches that later parts still work on, and the embedding's table."""
     stages = np.asarray(layout.pp)
     more = np.minimum(stages + behind, batches) / np.minimum(stages, batches)

@@ -19,7 +19,7 @@ from tonnage.system import Accelerator, Collective, System, collective_time, mea
 from tonnage.train import grid
 from tonnage.train.generations import AMPERE, generation
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, RankMemory, memory, shards
+from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, TrainRankMemory, memory, shards
 from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
@@ -101,7 +101,7 @@ class Pieces:
     sharded: Numbers
     turns: Numbers
     buckets: Numbers
-    memory: RankMemory
+    memory: TrainRankMemory
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Weighed:
 
     work: LayerWork
     micro_batches: Numbers
-    memory: RankMemory
+    memory: TrainRankMemory
 
 
 def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:

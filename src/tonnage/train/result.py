@@ -18,6 +18,7 @@ from tonnage.layout import Layout, show_layout
 from tonnage.model.kept import FORMS
 from tonnage.provenance import Evidence, Provenance
 from tonnage.system import System
+from tonnage.train.duration import Duration, duration
 from tonnage.train.figures import Body, Figured, TrainFigures, degrees, figures_json
 from tonnage.train.job import TrainJob
 from tonnage.units import DAY
@@ -311,10 +312,21 @@ class TrainPlan(Figured):
     rl: RlPlan | None = None
     provenance: Provenance = Provenance()
 
+    @property
+    def duration(self) -> Duration | None:
+        """How long such runs took, over their steps; None where the tokens are not given, and for other tasks than
+        pre-training, of which no durations are published.
+        """
+        if self.wall_time is None or self.job.task != "pretrain":
+            return None
+        return duration(self.job, self.system, self.wall_time, self.evidence)
+
     def to_json(self) -> Body:
         """The keys of a training answer."""
+        took = self.duration
         body: Body = {
             **figures_json(self.run),
+            **({} if took is None else took.to_json()),
             "layout": show_layout(self.layout) if self.layout else None,
             "degrees": degrees(self.layout),
             "price": self.price,

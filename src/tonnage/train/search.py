@@ -21,7 +21,7 @@ from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
 from tonnage.train.goodput import Goodput, goodput
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import RankMemory
+from tonnage.train.memory import TrainRankMemory
 from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.units import HOUR, show_memory
@@ -37,7 +37,7 @@ class Evaluation:
     layout: Layout
     step_time: Floats
     parts: dict[str, Numbers]
-    memory: RankMemory
+    memory: TrainRankMemory
     fits: NDArray[np.bool_]
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from tonnage.catalog import Catalog
-from tonnage.errors import MissingFact, TonnageError
+from tonnage.errors import TonnageError
 from tonnage.interval import Interval
 from tonnage.model import flop_per_token
 from tonnage.system import System
@@ -26,7 +23,7 @@ from tonnage.truth.scored import group
 from tonnage.truth.shapes import Library, family
 from tonnage.truth.table import Row
 from tonnage.truth.training import CLASSES, framework_of, software_date, training_layout
-from tonnage.units import DAY, HOUR, decimal_year
+from tonnage.units import DAY, HOUR
 
 HOURS = "accelerator_hours"
 FLOORS = ("step_time", "tokens_per_second")
@@ -43,7 +40,7 @@ MOST_BATCH = 16e6
 
 
 @dataclass(frozen=True)
-class Run:
+class DurationRun:
     """A published run: job with its tokens, system, what is known of the layout, the chip's release [year].
 
     assumed: what the source leaves open and the row had to be given; work: FLOP of the whole run.
@@ -53,7 +50,6 @@ class Run:
     job: TrainJob
     system: System
     layout: dict[str, int]
-    released: float | None
     assumed: tuple[str, ...]
     work: float
 
@@ -67,14 +63,14 @@ class Run:
 class Planned:
     """A run and the plan of its steps; wall: their time with goodput [s]; steps: without [s]."""
 
-    run: Run
+    run: DurationRun
     plan: TrainPlan
     wall: Interval
     steps: Interval
     figure: Prediction
 
 
-def read(row: Row, library: Library) -> Run:
+def read(row: Row, library: Library) -> DurationRun:
     """The run of a row. Raises Skip with the reason when it cannot be expressed.
 
     A batch that is not given follows DeepSeek LLM's scaling of batch with work (arXiv 2401.02954, equation 1), in whole
@@ -108,7 +104,7 @@ def read(row: Row, library: Library) -> Run:
         date=software_date(row),
     )
     assumed = tuple(name for name, value in known.items() if value is None)
-    return Run(row, job, System(chip, count), layout, released(library.catalog, chip.name), assumed, work)
+    return DurationRun(row, job, System(chip, count), layout, assumed, work)
 
 
 def fleet(work: float, rate: float) -> int:
@@ -130,21 +126,12 @@ def divided(batch: int, dp: int) -> int:
     return dp * max(round(batch / dp), 1)
 
 
-def released(catalog: Catalog, chip: str) -> float | None:
-    """Release of a chip as a decimal year; None where nobody says."""
-    try:
-        day = catalog.fact(chip, "released").value
-    except MissingFact:
-        return None
-    return decimal_year(day) if isinstance(day, datetime.date) else None
-
-
 def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[Planned]:
     """Rows that can be expressed, with the plan of their steps; the others are counted by reason."""
     return expressed(rows, lambda row: _planned(read(row, library)), skipped)
 
 
-def _planned(run: Run) -> Planned:
+def _planned(run: DurationRun) -> Planned:
     figure = _figure(run)
     try:
         plan = search.predict(run.job, run.system, run.layout)
@@ -158,7 +145,7 @@ def _planned(run: Run) -> Planned:
     return Planned(run, plan, wall, step.times(float(run.job.tokens or 0) / run.job.tokens_per_step), figure)
 
 
-def _figure(run: Run) -> Prediction:
+def _figure(run: DurationRun) -> Prediction:
     """What of a row is compared, the prediction still open (NaN)."""
     row, chip = run.row, run.system.accelerator.name
     name = text(row, "model", "bundled") or text(row, "model", "name") or "not given"
@@ -182,7 +169,7 @@ def _figure(run: Run) -> Prediction:
 
 def took(one: Planned, known: Slips | None = None) -> Duration:
     """How long such a run takes by the fitted slip, or by other constants."""
-    return duration(one.run.job, one.run.system, one.wall, one.run.released, one.plan.evidence, known)
+    return duration(one.run.job, one.run.system, one.wall, one.plan.evidence, known)
 
 
 def whole_run(one: Planned, known: Slips | None = None) -> Prediction:
@@ -209,8 +196,8 @@ def _hours(one: Planned, time: Interval, evidence: str) -> Prediction:
 
 def without_source(made: Iterable[Planned]) -> list[Prediction]:
     """Hours of whole runs with the slip fitted without their source, and without its runs beside them."""
-    held: dict[str, Any] = fitted()[1]
-    known = {name: slips(held, constants, name) for name, constants in held["folds"].items()}
+    held = fitted()[1]
+    known = {name: slips(held, constants, name) for name, constants in held.folds.items()}
     return [whole_run(one, known.get(one.figure.group)) for one in made]
 
 

@@ -70,7 +70,7 @@ def _values(rows: Iterable[Prediction]) -> dict[str, float]:
 def _extra(one: Planned) -> dict[str, Any]:
     """What a row of a whole run says beside its hours."""
     found = took(one)
-    said = {**found.slip.flat("slip"), "nearest_run": found.nearest}
+    said = {**found.slip.flat("slip"), "nearest_run": None if found.nearest is None else vars(found.nearest)}
     return said | {"accelerators": one.run.system.count, "assumed": list(one.run.assumed)}
 
 

@@ -28,21 +28,21 @@ _FIELDS = {RATE: "output_rate", INPUT_RATE: "input_rate", TPOT: "tpot", TTFT: "t
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedService:
     """A serving case that can be predicted, and its figures with their roofline."""
 
     case: Deployment
     anchored: tuple[Anchored, ...]
 
 
-def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[Ready]:
+def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[PreparedService]:
     """Cases that can be expressed; the others are counted by reason."""
 
-    def make(row: Row) -> Ready:
+    def make(row: Row) -> PreparedService:
         case = serving_case(row, library)
         open_figures = figures(row, case.arch.moe)
         roof = ceilings(case)
-        return Ready(case, tuple(Anchored(figure, roof[figure.metric]) for figure in open_figures))
+        return PreparedService(case, tuple(Anchored(figure, roof[figure.metric]) for figure in open_figures))
 
     return expressed(rows, make, skipped)
 
@@ -61,7 +61,9 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
 
 
-def left_out(ready: Sequence[Ready], kept: Mapping[str, Constants], side: Callable[[Ready], str]) -> list[Prediction]:
+def left_out(
+    ready: Sequence[PreparedService], kept: Mapping[str, Constants], side: Callable[[PreparedService], str]
+) -> list[Prediction]:
     """Predictions with constants fitted without what `side` names of a case; none if no such fits are kept.
 
     What was in no fit at all (a new source) is predicted with the constants that come with tonnage.
@@ -104,12 +106,12 @@ def _one(case: Deployment, fitted: Constants | None) -> serve.ServePrediction | 
 
 
 def _all(
-    ready: Sequence[Ready], found: Sequence[serve.ServePrediction | str], skipped: Counter[str]
+    ready: Sequence[PreparedService], found: Sequence[serve.ServePrediction | str], skipped: Counter[str]
 ) -> list[Prediction]:
     return [row for one, answer in zip(ready, found, strict=True) for row in _rows(one, answer, skipped)]
 
 
-def _rows(ready: Ready, answer: serve.ServePrediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
+def _rows(ready: PreparedService, answer: serve.ServePrediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
     for one in ready.anchored:
         try:
             yield _row(one.figure, answer)

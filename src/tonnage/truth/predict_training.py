@@ -25,7 +25,7 @@ from tonnage.truth.training import anchored, training_job
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedRun:
     """A training case that can be predicted, and its figure with its work."""
 
     job: TrainJob
@@ -34,16 +34,16 @@ class Ready:
     anchored: Anchored
 
 
-Planned = tuple[Ready, TrainPlan, TrainFigures]
+Planned = tuple[PreparedRun, TrainPlan, TrainFigures]
 """A case, its plan, and what its run does."""
 
 
-def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[Ready]:
+def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[PreparedRun]:
     """Cases that can be expressed; the others are counted by reason."""
 
-    def make(row: Row) -> Ready:
+    def make(row: Row) -> PreparedRun:
         job, system, layout = training_job(row, library)
-        return Ready(job, system, layout, anchored(row, job, system, layout))
+        return PreparedRun(job, system, layout, anchored(row, job, system, layout))
 
     return expressed(rows, make, skipped)
 
@@ -80,7 +80,7 @@ def left_out(found: Sequence[Planned], folds: Mapping[str, TrainSoftware], by: s
     return made
 
 
-def _planned(ready: Ready) -> Planned:
+def _planned(ready: PreparedRun) -> Planned:
     try:
         plan = search.predict(ready.job, ready.system, ready.layout)
     except TonnageError as error:
@@ -93,7 +93,7 @@ def _planned(ready: Ready) -> Planned:
     return ready, plan, run
 
 
-def planned(ready: Ready) -> TrainPlan | None:
+def planned(ready: PreparedRun) -> TrainPlan | None:
     """The plan of a case, or None where there is none."""
     try:
         return _planned(ready)[1]
@@ -101,7 +101,7 @@ def planned(ready: Ready) -> TrainPlan | None:
         return None
 
 
-def _row(ready: Ready, plan: TrainPlan, run: TrainFigures, seconds: float) -> Prediction:
+def _row(ready: PreparedRun, plan: TrainPlan, run: TrainFigures, seconds: float) -> Prediction:
     step = run.step_time
     rate = run.tokens_per_second * step.value / seconds
     return replace(

@@ -19,7 +19,7 @@ USUAL = "sglang"
 """Engine on a software stack that none is the usual one of, or that is not known."""
 
 
-class Engine(software.Engine):
+class Engine(software.EngineFacts):
     """An engine with its settings, and what it refuses."""
 
     def refuses(self, layout: Layout, kv: str | None = None) -> str | None:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tonnage.truth import page, special
+from tonnage.report import page
+from tonnage.report.page import Line
+from tonnage.truth import special
 from tonnage.truth.board import Board, Made, shown
 from tonnage.truth.cases import load_cases
-from tonnage.truth.page import Line
 from tonnage.truth.predict_serving import predict
 from tonnage.truth.score import Prediction, summarise
 from tonnage.truth.scored import RATE, TPOT, TTFT

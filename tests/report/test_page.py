@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from tonnage import catalog
+from tonnage.report.page_serving import serving_page
+from tonnage.report.page_training import training_page
 from tonnage.truth.board import Board, assemble
 from tonnage.truth.cases import load_cases
-from tonnage.truth.page_serving import serving_page
-from tonnage.truth.page_training import training_page
 from tonnage.truth.predict_serving import predict as predict_serving
 from tonnage.truth.predict_training import left_out
 from tonnage.truth.predict_training import predict as predict_training

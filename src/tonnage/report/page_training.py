@@ -7,11 +7,12 @@ from collections import Counter
 
 import numpy as np
 
+from tonnage.report import page
+from tonnage.report.page import Line
 from tonnage.train.result import TrainPlan
-from tonnage.truth import page, special
+from tonnage.truth import special
 from tonnage.truth.board import Board
 from tonnage.truth.cases import load_cases
-from tonnage.truth.page import Line
 from tonnage.truth.predict_training import planned, prepare
 from tonnage.truth.score import Prediction, quantile, summarise, vote
 from tonnage.truth.shapes import Library

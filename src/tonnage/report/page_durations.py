@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tonnage.report import page
+from tonnage.report.page import Line
 from tonnage.train.duration import fitted
-from tonnage.truth import page
 from tonnage.truth.board import shown
 from tonnage.truth.durations_board import Durations, median_ratio, parted, summarised
-from tonnage.truth.page import Line
 from tonnage.truth.score import Prediction
 
 KINDS = ("year", "chip generation", "dense or MoE")
@@ -64,19 +64,19 @@ def _inside(rows: Sequence[Prediction]) -> str:
 
 
 def _kinds() -> list[str]:
-    errors = fitted()[1]["errors"]
+    held = fitted()[1]
     rows = []
     for cut in KINDS:
-        for name, found in errors[cut].items():
+        for name in held.errors[cut]:
             what = f"each {cut} in turn" if name == "all" else name
-            rows.append((what, *_kind(found)))
-    meta = errors["source"]
-    rows += [(f"runs of {name}", *_kind(found)) for name, found in meta.items() if name != "all"]
-    rows.append(("each source, properties chosen anew", *_kind(errors["chosen anew"])))
+            rows.append((what, *_kind(held.error(cut, name))))
+    sources = [name for name in held.errors["source"] if name != "all"]
+    rows += [(f"runs of {name}", *_kind(held.error("source", name))) for name in sources]
+    rows.append(("each source, properties chosen anew", *_kind(held.error("chosen anew"))))
     return page.table(("left out of the fit", "runs", "median ratio", "median / 90th", "in 90 % interval"), rows)
 
 
-def _kind(found: dict[str, float]) -> tuple[str, ...]:
+def _kind(found: Mapping[str, float]) -> tuple[str, ...]:
     error = f"{100 * found['median']:.0f} / {100 * found['p90']:.0f} %"
     return (str(int(found["n"])), f"{found['median_ratio']:.2f}", error, f"{100 * found['inside']:.0f} %")
 
