@@ -12,7 +12,7 @@ from tonnage.errors import InputError
 from tonnage.fleet import launch, pooling
 from tonnage.fleet.readiness import (
     AT,
-    GIVEN_UP_AFTER,
+    DEBUG,
     completes,
     given,
     kind_of,
@@ -245,6 +245,6 @@ def test_a_share_that_a_programme_states_as_a_range_is_drawn():
 
 
 def test_a_failure_takes_months():
-    low, high = parse(GIVEN_UP_AFTER, "time").interval
+    low, high = parse(DEBUG, "time").interval
     assert (low, high) == pytest.approx((75 * 86400, 350 * 86400))
     assert len(AT) == 40

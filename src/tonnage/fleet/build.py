@@ -12,6 +12,7 @@ from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
+from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, between, point
@@ -132,6 +133,7 @@ class _ProgrammeBuilder:
         return {
             "slip": read.get("slip", uncertain.parse(SLIP, "number")),
             "give_up": read.get("give_up", uncertain.parse(GIVE_UP, "share")),
+            "debug": read.get("debug", uncertain.parse(DEBUG, "time")),
             "readiness": shares,
             "verdicts": verdicts,
         }

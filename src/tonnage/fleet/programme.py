@@ -143,6 +143,7 @@ class Rules:
 class Programme:
     """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`.
 
+    debug: [s] from the failure of a run until it is given up; verdicts: of one's own trials, by chip or lot.
     text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were changed, and the day of
     knowledge that was asked for.
     """
@@ -159,6 +160,7 @@ class Programme:
     give_up: Uncertain
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    debug: Uncertain = field(default_factory=lambda: point(0.0))
     known: Date = Date.min
     path: str = ""
     text: str = ""
@@ -201,6 +203,7 @@ def _inputs(programme: Programme) -> Iterator[tuple[str, Uncertain]]:
         yield f"models.{model.name}.good_enough.each", model.each
     yield "assumptions.slip", programme.slip
     yield "assumptions.give_up", programme.give_up
+    yield "assumptions.debug", programme.debug
 
 
 def order(models: Mapping[str, str | None]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ is read as like the planned run; what a success leaves unknown, as unlike.
 
 In the draws, the rate of a stack is one number a draw, shared by all attempts on it (`rates`): where a first attempt
 failed, a second is likelier to fail. A run that completes on a stack of readiness P takes 1 + (slip - 1) (1 - P) of its
-planned time; one that does not is debugged and tried again for months before it is given up (`GIVEN_UP_AFTER`).
+planned time; one that does not is debugged and tried again for months before it is given up (`DEBUG`).
 
 Neglected: that software becomes better with time; that labs differ.
 """
@@ -90,10 +90,11 @@ VERDICTS: Mapping[Verdict, tuple[float, float]] = {"fit": (2.0, 0.0), "inference
 An assumption: a trial is shorter than a run.
 """
 
-GIVEN_UP_AFTER = "75 days to 350 days"
-"""Time from the start of a run that fails until it is given up (90 %). DeepSeek-R2 on Ascend: 75 days from the first
-report to the missed date, 206 from R1 to the report of the failure; Llama 4 Behemoth 100; BigScience 104B 191; Viking
-33B 210; StableLM 274; Arrakis 350 (training_runs and launches of the catalogue). Median 162 days.
+DEBUG = "75 days to 350 days"
+"""Time in which a run that fails is looked into and tried again until it is given up (90 %). DeepSeek-R2 on Ascend: 75
+days from the first report to the missed date, 206 from R1 to the report of the failure; Llama 4 Behemoth 100;
+BigScience 104B 191; Viking 33B 210; StableLM 274; Arrakis 350 (training_runs and launches of the catalogue). Median 162
+days.
 """
 
 AT = tuple((i + 0.5) / 40 for i in range(40))

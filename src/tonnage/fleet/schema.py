@@ -137,6 +137,7 @@ ASSUMPTIONS: Table = {
         "number", "Time a run takes over its plan, on a stack whose readiness is 0 (1 = none).", low=1.0, high=20.0
     ),
     "give_up": Field("share", "Share of its planned time after which a run that fails is given up.", high=5.0),
+    "debug": Field("time", "How long a run that fails is looked into and tried again before it is given up.", high=1e8),
     "readiness": Field("nested", "Probability that a run completes, by lot or chip, in place of the public record's."),
     "verdicts": Field("nested", "What one's own trials say, by lot or chip: fit, inference only or unfit."),
 }
