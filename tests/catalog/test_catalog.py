@@ -48,7 +48,7 @@ def test_everything_that_was_collected_is_there(catalog: Catalog) -> None:
         "api_prices": 50,
         "market": 6,
         "events": 42,
-        "cutoffs": 21,
+        "cutoffs": 27,
     }
     assert {table: len(facts) >= least[table] for table, facts in catalog.tables.items()} == dict.fromkeys(least, True)
     assert len(catalog.chips()) >= 79

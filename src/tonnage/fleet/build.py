@@ -13,6 +13,7 @@ from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
 from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, owning, rent
+from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, point
@@ -169,17 +170,33 @@ class _ProgrammeBuilder:
         read = self.read.mapping(value, ("assumptions",), schema.ASSUMPTIONS, "assumptions") if value else {}
         from tonnage.fleet import uncertain
 
-        chances = read.pop("readiness", {})
-        field = schema.Field("share", "", high=1.0)
-        if not isinstance(chances, Mapping):
-            self.read.problem(("assumptions", "readiness"), "expected chips or lots with a share each")
-            chances = {}
-        shares = {k: self.read.value(v, ("assumptions", "readiness", k), field) for k, v in chances.items()}
+        share = schema.Field("share", "", high=1.0)
+        verdict = schema.Field("choice", "", choices=schema.VERDICTS)
+        shares = self._by_chip(read.pop("readiness", {}), "readiness", share, "a share")
+        verdicts = self._by_chip(read.pop("verdicts", {}), "verdicts", verdict, "fit, inference only or unfit")
         return {
             "slip": read.get("slip", uncertain.parse(SLIP, "number")),
             "give_up": read.get("give_up", uncertain.parse(GIVE_UP, "share")),
-            "readiness": {key: share for key, share in shares.items() if share is not None},
+            "debug": read.get("debug", uncertain.parse(DEBUG, "time")),
+            "readiness": shares,
+            "verdicts": verdicts,
         }
+
+    def _by_chip(self, value: Any, name: str, field: schema.Field, what: str) -> dict[str, Any]:
+        """Values by chip or lot; a chip by any of its names."""
+        path: Where = ("assumptions", name)
+        if not isinstance(value, Mapping):
+            self.read.problem(path, f"expected chips or lots with {what} each")
+            return {}
+        found = {key: self.read.value(item, (*path, key), field) for key, item in value.items()}
+        kept = {str(key): item for key, item in found.items() if item is not None}
+        return {self._key(key): item for key, item in kept.items()} | kept
+
+    def _key(self, name: str) -> str:
+        try:
+            return self.catalog.chip(name)
+        except InputError:
+            return name
 
     # rules
 

@@ -351,7 +351,9 @@ def _doubts(setting: SettledProgramme) -> tuple[str, ...]:
             factor = float(np.exp(1.645 * speed.sigma))
             made.append(f"predicted speeds are right within a factor {factor:.1f} (90 %), {speed.evidence}")
     if setting.places:
-        made.append("failed runs are seldom published: readiness is rather too high where few runs are known")
+        made.append(
+            "readiness assumes that 6 to 25 % of failed runs are published; software that improves is neglected"
+        )
     missing = {(s.chip, s.reason): None for s in setting.speeds if "missing_fact" in s.detail}
     made += [f"{chip} is left out where it would need what is not known: {reason}" for chip, reason in missing]
     return tuple(made)

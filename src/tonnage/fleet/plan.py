@@ -409,9 +409,13 @@ def _readiness(found: Readiness) -> dict[str, object]:
             "chip": item.run.chip,
             "known_on": str(item.run.known_on),
             "completed": item.run.completed,
+            "end": item.run.end,
+            "days_overdue": item.run.overdue,
+            "near": item.near,
             "weight": item.weight,
             "source": item.run.source,
         }
         for item in found.evidence
     ]
-    return {"chip": found.chip, "probability": found.probability, "text": found.text, "evidence": runs}
+    said = {"chip": found.chip, "probability": found.probability, "low": found.low, "high": found.high}
+    return {**said, "text": found.text, "evidence": runs}

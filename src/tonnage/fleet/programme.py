@@ -23,6 +23,8 @@ FIRST_USERS = 0.1
 Date = datetime.date
 StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
 ChangeKind = Literal["licence", "ban"]
+Verdict = Literal["fit", "inference only", "unfit"]
+"""What trials of one's own say of a chip: fit for training, for inference only, for neither."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ class Rules:
 class Programme:
     """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`.
 
+    debug: [s] from the failure of a run until it is given up; verdicts: of one's own trials, by chip or lot;
     correlations: pairs of inputs by name, with their correlation. budget: [USD] that may be spent until the launch and
     committed beyond it; power: [W] of the site; None without a cap. left_out: lots that cannot be planned on, each
     with its reason. text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were
@@ -219,6 +222,8 @@ class Programme:
     slip: Uncertain
     give_up: Uncertain
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    debug: Uncertain = field(default_factory=lambda: point(0.0))
     known: Date = Date.min
     budget: float | None = None
     power: float | None = None
@@ -270,6 +275,7 @@ def _inputs(programme: Programme) -> Iterator[tuple[str, Uncertain]]:
         yield f"models.{model.name}.good_enough.each", model.each
     yield "assumptions.slip", programme.slip
     yield "assumptions.give_up", programme.give_up
+    yield "assumptions.debug", programme.debug
 
 
 def uncertain_names(lots: tuple[Lot, ...], models: tuple[Model, ...]) -> set[str]:

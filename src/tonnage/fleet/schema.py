@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tonnage import units
-from tonnage.fleet.programme import StageKind
+from tonnage.fleet.programme import StageKind, Verdict
 
 INF = float("inf")
 MOST_TOKENS = 1e17 / units.DAY
@@ -172,12 +172,16 @@ CORRELATION: Table = {
     "r": Field("number", "Correlation of their normal scores.", required=True, point=True, low=-1.0, high=1.0),
 }
 
+VERDICTS: tuple[Verdict, ...] = ("fit", "inference only", "unfit")
+
 ASSUMPTIONS: Table = {
     "slip": Field(
         "number", "Time a run takes over its plan, on a stack whose readiness is 0 (1 = none).", low=1.0, high=20.0
     ),
     "give_up": Field("share", "Share of its planned time after which a run that fails is given up.", high=5.0),
+    "debug": Field("time", "How long a run that fails is looked into and tried again before it is given up.", high=1e8),
     "readiness": Field("nested", "Probability that a run completes, by lot or chip, in place of the public record's."),
+    "verdicts": Field("nested", "What one's own trials say, by lot or chip: fit, inference only or unfit."),
 }
 
 RULES: Table = {
@@ -223,6 +227,7 @@ def programme_schema() -> dict[str, object]:
     )
     busy = {"oneOf": [_scalar("60 % to 80 %"), _object(BUSY)]}
     chances = {"type": "object", "additionalProperties": _scalar("60 %")}
+    verdicts = {"type": "object", "additionalProperties": {"type": "string", "enum": list(VERDICTS)}}
     rule = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, _object(RULES)]}
     top = _object(
         PROGRAMME,
@@ -230,7 +235,7 @@ def programme_schema() -> dict[str, object]:
         correlations={"type": "array", "items": _object(CORRELATION)},
         models={"type": "object", "additionalProperties": model, "minProperties": 1},
         rules=rule,
-        assumptions=_object(ASSUMPTIONS, readiness=chances),
+        assumptions=_object(ASSUMPTIONS, readiness=chances, verdicts=verdicts),
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tonnage programme", **top}
 
