@@ -48,7 +48,8 @@ def test_the_answer_has_the_keys_of_the_interface(story):
     for key in ("binds", "sensitivity", "timeline", "rules_applied", "not_lawful", "alternatives", "throughputs"):
         assert body[key], key
     assert body["timeline"][0].keys() == {"lot", "from", "until", "does", "accelerators"}
-    assert story.outcome.feasible and story.launch.p10 < story.launch.p50 < story.launch.p90
+    assert story.outcome.feasible and story.launch.p10 < story.launch.p50
+    assert story.launch.p90 is None or story.launch.p50 < story.launch.p90
 
 
 def test_the_same_seed_gives_the_same_bytes(plan):
@@ -218,7 +219,7 @@ def test_every_run_of_the_record_has_a_source(catalog):
 def test_a_place_that_the_programme_knows_better_is_taken_at_its_word(plan):
     found = plan(assumptions__readiness="{ascend: 5 %, h800-sxm: 100 %}")
     assert found.readiness["r2: ascend"].probability == 0.05
-    assert found.trained_on["own"] > 0.9
+    assert found.trained_on["own"] > 0.9 * sum(found.trained_on.values())
 
 
 def test_speeds_and_their_evidence_are_in_the_answer(story):

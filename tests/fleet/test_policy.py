@@ -84,6 +84,7 @@ horizon: 2 years
 place: US
 fleet: [{{lot: own, chip: h100-sxm, count: {count}, tenure: owned, price: $2.35/h}}]
 models: {{m: {{model: {model}, train: {{stages: [{{pretrain: {stage}}}]}}}}}}
+assumptions: {{readiness: {{own: 100 %}}}}
 """
 V3 = ("deepseek-v3", "2025-02-28", "{tokens: 14.8T, precision: fp8}")
 LLAMA = ("llama-3.1-405b", "2026-01-05", "{tokens: 15.6T, seq: 8192, global_batch: 2048}")
@@ -266,7 +267,7 @@ def test_a_gap_before_the_first_lot_is_named_and_no_verdict(swap):
     assert found.outcome.feasible and found.probability > 0.9
     assert found.gap.start == DATE(2025, 1, 6) and abs((found.gap.end - DATE(2025, 4, 1)).days) <= 7
     assert found.gap.share == pytest.approx(1) and found.gap.draws == 1
-    from tonnage.cli.launch import answer
+    from tonnage.report.launch import answer
 
     assert "finds no capacity 2025-01-06 to" in dict(answer(found).rows)["gap"]
 

@@ -289,8 +289,9 @@ class _ProgrammeBuilder:
         """Why a lot cannot be planned on, empty if it can: a fact that is missing, or a day beyond the plan."""
         from tonnage.system import accelerator
 
-        if start.interval[0] > self.end.toordinal():
-            return f"it comes after {self.end}, when the plan ends"
+        last = self.start + datetime.timedelta(seconds=LONGEST)
+        if start.interval[0] > max(last, self.end).toordinal():
+            return f"it comes after {last}, up to which launches are looked for"
         try:
             accelerator(chip, self.catalog)
         except MissingFact as error:
@@ -298,11 +299,11 @@ class _ProgrammeBuilder:
         return ""
 
     def _readiness_names(self, chances: Mapping[str, Uncertain], lots: tuple[p.Lot, ...]) -> None:
-        """Refuse a readiness of what is neither a lot nor a chip of the fleet."""
+        """Refuse a readiness of what is neither a lot nor a chip."""
         known = {*self.declared, *(lot.name for lot in lots), *(lot.chip for lot in lots)}
         for name in chances:
-            if name not in known:
-                message = f'no lot and no chip of the fleet named "{str(name)[:60]}"'
+            if name not in known and self._chip_name(str(name)) is None:
+                message = f'no lot and no chip named "{str(name)[:60]}"'
                 self.read.problem(("assumptions", "readiness", name), message, nearest(str(name), known), key=True)
 
     def _at_most(self, items: list[Any], most: int, path: Where, what: str) -> list[Any]:

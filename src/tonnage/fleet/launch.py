@@ -151,7 +151,7 @@ def _what_ifs(
         found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
-        cost = money.spread(found.training_cost, money.launched(found, programme)).p50
+        cost = money.spread(found.training_cost, money.launching(found)).p50
         total = money.total(paid, programme)
         made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total))
     return tuple(made)
@@ -183,7 +183,7 @@ def _answer(
     catalog: Catalog,
 ) -> LaunchPlan:
     programme, result, paid = setting.programme, played.result, played.paid
-    among = money.launched(result, programme)
+    ever = money.launching(result)
     chance = _by_horizon(result, programme)
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
@@ -201,8 +201,8 @@ def _answer(
         launch=_dates(result.launch[-1], programme),
         probability=chance,
         launches={m.name: _dates(at, programme) for m, at in zip(coming, result.launch, strict=True)},
-        cost=money.spread(result.training_cost, among),
-        service_cost=money.spread(result.service_cost, among),
+        cost=money.spread(result.training_cost, ever),
+        service_cost=money.spread(result.service_cost, ever),
         binds=binds,
         causes={cause: float(value.mean() / DAY) for cause, value in causes.items()},
         sensitivity=sensitivity(setting, played.drawn, result),

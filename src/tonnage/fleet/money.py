@@ -281,6 +281,12 @@ def launched(result: Forecast, programme: Programme) -> Bools:
     return found if found.any() else np.ones_like(found)
 
 
+def launching(result: Forecast) -> Bools:
+    """Draws that launch, whenever that is; all of them where none does."""
+    found = np.isfinite(result.launch[-1])
+    return found if found.any() else np.ones_like(found)
+
+
 def spread(values: Floats, among: Bools) -> Percentiles[float]:
     """P10, P50 and P90 over some draws; None where one of them is not known."""
     kept = values[among]
