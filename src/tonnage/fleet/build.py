@@ -17,13 +17,11 @@ from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, point
+from tonnage.fleet.workload import lengths, like, stage, under_way
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.model import Architecture
-
-OUTPUT_LENGTH = 1000.0
-"""Generated tokens of one request where the programme names no length: an assumption, shown in the answer."""
 
 SLIP, GIVE_UP = "1.2 to 3", "uniform(10 %, 100 %)"
 """Assumptions unless the programme sets them: see `readiness`."""
@@ -526,14 +524,14 @@ class _ProgrammeBuilder:
         if own is None:
             return None
         path: Where = ("models", name, "serve")
-        shared, base = self._like(own, after, services, path)
+        shared, base = like(self.read, own, after, services, path)
         merged = {**shared, **own}
         if "takes_over" in own and after is None:
             self.read.problem((*path, "takes_over"), "there is no model to take over from: add after: MODEL")
         demand = [own.get(key, point(0.0)) for key in ("input_tokens", "output_tokens")]
         if after is None and not any(quantity.median > 0 for quantity in demand) and not base:
             self.read.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
-        isl, osl, assumed = _lengths(merged)
+        isl, osl, assumed = lengths(merged)
         kept: dict[str, Any] = {key: merged[key] for key in ("ttft", "tpot", "cache_hit") if key in merged}
         moving = {key: own[key] for key in ("takes_over", "within", "surge", "first_users") if key in own}
         return p.ServiceSpec(
@@ -548,24 +546,6 @@ class _ProgrammeBuilder:
             **kept,
             **moving,
         )
-
-    def _like(
-        self, own: dict[str, Any], after: str | None, services: Mapping[str, dict[str, Any] | None], path: Where
-    ) -> tuple[dict[str, Any], str | None]:
-        base = own.get("like", after)
-        seen: set[str] = set()
-        shared: dict[str, Any] = {}
-        while base is not None and base not in seen:
-            seen.add(base)
-            below = services.get(base)
-            if below is None:
-                if "like" in own:
-                    message = f'no service of a model "{base}" in this programme'
-                    self.read.problem((*path, "like"), message, nearest(base, services))
-                break
-            shared = {**{k: v for k, v in below.items() if k not in ("like", "takes_over", "within", "on")}, **shared}
-            base = below.get("like")
-        return shared, own.get("like", after)
 
     def _lot_names(self, names: tuple[str, ...], lots: tuple[p.Lot, ...], path: Where) -> tuple[str, ...]:
         """Names of lots that are meant by names of lots or of chips."""
@@ -587,7 +567,7 @@ class _ProgrammeBuilder:
         read = self.read.mapping(value, path, schema.TRAIN, "train")
         items = self.read.items(read["stages"], (*path, "stages"), "stages") if "stages" in read else []
         items = self._at_most(items, MOST_STAGES, (*path, "stages"), "stages")
-        stages = [self._stage(item, (*path, "stages", index)) for index, item in enumerate(items)]
+        stages = [stage(self.read, item, (*path, "stages", index)) for index, item in enumerate(items)]
         names = tuple(self._at_most(list(read.get("try", ())), MOST_PLACES, (*path, "try"), "places"))
         tried = [(name, self._meant(name, lots, (*path, "try"))) for name in names]
         if not names:
@@ -596,43 +576,12 @@ class _ProgrammeBuilder:
             ]
         places = tuple((name, found) for name, found in tried if found)
         return p.Training(
-            tuple(filter(None, stages)), places, read.get("at_most"), bool(names), **self._under_way(read, path)
+            tuple(filter(None, stages)),
+            places,
+            read.get("at_most"),
+            bool(names),
+            **under_way(self.read, read, self.start, path),
         )
-
-    def _under_way(self, read: dict[str, Any], path: Where) -> dict[str, Any]:
-        """What is said of a run under way."""
-        since, many = read.get("since"), read.get("interruptions")
-        told = {key: value for key, value in (("since", since), ("interruptions", many)) if value is not None}
-        if told and "done" not in read:
-            self.read.problem(path, f"{next(iter(told))} is said of a run under way: add done: 40 %")
-        if since is not None and since >= self.start:
-            self.read.problem((*path, "since"), f"is not before the start, {self.start}")
-        made: dict[str, Any] = {"done": read["done"]} if "done" in read else {}
-        return made | {"since": since, "interruptions": None if many is None else int(many)}
-
-    def _stage(self, item: Any, path: Where) -> p.TrainingStage | None:
-        if not isinstance(item, Mapping) or len(item) != 1:
-            self.read.problem(path, "expected one stage such as {pretrain: 20T tokens}")
-            return None
-        name = str(next(iter(item)))
-        kind = schema.stage_kind(name)
-        if kind is None:
-            message = f'no stage named "{name[:60]}"; stages: {", ".join(schema.STAGES)}'
-            self.read.problem((*path, name), message, nearest(name, schema.STAGES), key=True)
-            return None
-        main, table = schema.SHORTHAND[kind], schema.STAGES[kind]
-        value, below = item[kind], (*path, kind)
-        if isinstance(value, Mapping):
-            read = self.read.mapping(value, below, table, f"the stage {kind}")
-        else:
-            read = {main: self.read.value(value, below, table[main])} if value is not None else {}
-            if value is None:
-                self.read.problem(below, f"needs its amount, such as {kind}: 20T tokens")
-        if read.get(main) is None:
-            return None
-        batch = read.get("global_batch")
-        kept = {key: read[key] for key in ("seq", "precision", "isl", "osl") if key in read}
-        return p.TrainingStage(kind, read[main], global_batch=None if batch is None else int(batch), **kept)
 
 
 def _tariff(read: Mapping[str, Any], start: datetime.date) -> str | None:
@@ -644,21 +593,6 @@ def _tariff(read: Mapping[str, Any], start: datetime.date) -> str | None:
     length = (read["until"].median - first) * units.DAY if "until" in read else 0.0
     longest = max(least, length)
     return next((term for term, seconds in CONTRACTS if longest >= seconds - units.DAY), None)
-
-
-def _lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
-    """Prompt and generated tokens of a request; what is not given follows from the ratio of the two demands."""
-    inputs, outputs = (keys[k].median if k in keys else 0.0 for k in ("input_tokens", "output_tokens"))
-    ratio = inputs / outputs if inputs > 0 and outputs > 0 else 1.0
-    isl, osl = keys.get("isl"), keys.get("osl")
-    if isl is not None and osl is not None:
-        return isl, osl, ()
-    if osl is not None:
-        return osl * ratio, osl, (f"isl {osl * ratio:,.0f} tokens, from the ratio of prompt to generated tokens",)
-    if isl is not None:
-        return isl, isl / ratio, (f"osl {isl / ratio:,.0f} tokens, from the ratio of prompt to generated tokens",)
-    text = f"requests of {OUTPUT_LENGTH * ratio:,.0f} + {OUTPUT_LENGTH:,.0f} tokens, since isl and osl are not given"
-    return OUTPUT_LENGTH * ratio, OUTPUT_LENGTH, (text,)
 
 
 __all__ = ["Problem", "read_programme", "read_programme_text"]
