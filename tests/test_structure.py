@@ -35,11 +35,6 @@ LEFT: dict[str, list[str]] = {
         "fleet/reading.py ProgrammeReader.mapping(value)",
         "fleet/reading.py ProgrammeReader.value ->",
         "fleet/reading.py ProgrammeReader.value(value)",
-        "system/silicon.py Column",
-        "train/duration.py Duration.nearest",
-        "train/duration.py Duration.to_json ->",
-        "train/duration.py fitted ->",
-        "train/duration.py slips(held)",
     ],
     "by_part_of_name": [],
     "circles": [],
@@ -263,6 +258,11 @@ def test_our_flags_in_the_library_are_found(case: str) -> None:
         assert own_flags({**verb, path: text}) == [f"{path} {flag}" for flag in expected]
     for path in ("export/vllm.py", "serve/launch.py", "cli/fit.py", "report/answer.py", "ask/serve.py"):
         assert own_flags({**verb, path: text}) == []
+
+
+def test_only_the_command_line_knows_the_parser_of_flags() -> None:
+    found = {path for path, text in FILES.items() if "cyclopts" in outside({path: text})}
+    assert found and {path.partition("/")[0] for path in found} == {"cli"}
 
 
 # ---------------------------------------------------------------- dependencies
