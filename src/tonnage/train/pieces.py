@@ -125,7 +125,7 @@ def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
 
 
 def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
-    """Price `layouts` (one-dimensional arrays) on `system`; whether they divide is not checked (`space.layouts`)."""
+    """Price `layouts` (one-dimensional arrays) on `system`; that they divide is not checked (`candidates.layouts`)."""
     chip = per_die(system.accelerator)
     weighed = weigh(job, system, layouts)
     work, batches, held = weighed.work, weighed.micro_batches, weighed.memory
