@@ -26,6 +26,9 @@ DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
 BUCKET = 40e6
 """Parameters in one data-parallel collective (Megatron-LM's default bucket)."""
+NARROW = 1.2
+"""Times the 16-bit rate above which narrower products count as faster. Chips of the catalogue have 1.0 times (no
+arithmetic of its own) or 1.95 and more, so that any value between says the same. Assumption."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
 
 
 def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
-    """Price `layouts` (one-dimensional arrays) on `system`; whether they divide is not checked (`space.layouts`)."""
+    """Price `layouts` (one-dimensional arrays) on `system`; that they divide is not checked (`candidates.layouts`)."""
     chip = per_die(system.accelerator)
     weighed = weigh(job, system, layouts)
     work, batches, held = weighed.work, weighed.micro_batches, weighed.memory
@@ -284,7 +287,7 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
         "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
-        "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
+        "narrow": float(chip.rates.get(job.compute, 0.0) > NARROW * rate),
         "generation": float(job.generation if job.flash else 0),
         "foreign": float(not measured_maker(chip)),
         "hopper": float(traits.own_kernels),

@@ -449,6 +449,7 @@ class MixedPlan(Figured):
         }
 
     def _part(self, place: int, part: MixedPart) -> Body:
+        """The keys of one part of a mixed plan."""
         share = self.share(part)
         return {
             "chip": part.system.accelerator.name,
