@@ -17,14 +17,17 @@ from tonnage.train import (
     MixedPlan,
     Move,
     MovePlan,
+    NearPlan,
     RlPlan,
     Rollouts,
     TrainJob,
     TrainPlan,
+    enough,
     level,
     leveled,
     mixed,
     move,
+    nearby,
     plan,
     stage,
 )
@@ -35,12 +38,15 @@ from tonnage.train.result import resting_on
 @dataclass(frozen=True)
 class Trained:
     """A plan on one kind of chips; quote: the catalogue's price that it rests on; software: its step with earlier
-    software.
+    software; near: counts and batches that would leave fewer accelerators over; enough: where the plan cannot be and no
+    other layout can, how many accelerators can.
     """
 
     plan: TrainPlan
     quote: Quote | None
     software: tuple[Dated, ...]
+    near: tuple[NearPlan, ...] = ()
+    enough: int | None = None
 
 
 def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
@@ -49,8 +55,10 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
     paid = asked.paid(system, catalog)
     made = plan(job, system, asked.layouts[0], price=paid.value)
     own = None if asked.anchor is None else level(job, system, measured(asked.anchor, job, system, catalog))
+    near = nearby(made)
     if own is not None:
         made = leveled(made, own)
+        near = tuple(replace(one, tokens_per_second=one.tokens_per_second * own.ratio) for one in near)
     facts = paid.facts
     dated = _history(made, own)
     if made.outcome.feasible:
@@ -58,7 +66,8 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
         staged, for_stage = _staged(asked, made, own, catalog)
         made, facts = replace(made, move=moved, rl=staged), (*facts, *for_move, *for_stage)
     made = replace(made, provenance=resting_on(made.provenance, facts, catalog.digest))
-    return Trained(made, paid.quote, dated)
+    stuck = not made.outcome.feasible and made.nearest_feasible is None
+    return Trained(made, paid.quote, dated, near, enough(made) if stuck else None)
 
 
 def planned_mixed(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> MixedPlan:

@@ -11,21 +11,25 @@ from tonnage.report.answer import Answer, Table
 from tonnage.report.train_move import move_rows, move_sentence
 from tonnage.report.train_rl import rl_rows, rl_sentence
 from tonnage.system import format_of, rate
-from tonnage.train import TrainDoubt, TrainFigures, TrainJob, TrainMemory, TrainPlan
+from tonnage.train import NearPlan, TrainDoubt, TrainFigures, TrainJob, TrainMemory, TrainPlan
 from tonnage.train.duration import sentence as sentence_of
 from tonnage.train.goodput import Goodput
 from tonnage.train.maturity import Dated
 
 
-def answer(plan: TrainPlan, quote: Price | None = None, dated: Sequence[Dated] = ()) -> Answer:
-    """The answer for one kind of accelerators; quote: the catalogue's price; dated: the step with earlier software."""
+def answer(
+    plan: TrainPlan, quote: Price | None = None, dated: Sequence[Dated] = (), near: Sequence[NearPlan] = ()
+) -> Answer:
+    """The answer for one kind of accelerators; quote: the catalogue's price; dated: the step with earlier software;
+    near: counts and batches that leave fewer over.
+    """
     if plan.run is None:
         bind = plan.outcome.binds[0]
         refused = [("bound by", f"{bind.what}: {bind.text}"), *((("nearest", bind.lift),) if bind.lift else ())]
         return Answer(f"No layout: {bind.text}.", tuple(refused), feasible=False)
     tables = (breakdown(plan.run), *((_alternatives(plan),) if plan.alternatives else ()))
     records = tuple({"kind": name, "seconds": value} for name, value in plan.breakdown.items())
-    rows = (*_rows(plan, plan.run, quote), *_software(plan.run, dated))
+    rows = (*_rows(plan, plan.run, quote), *_nearby(near), *_software(plan.run, dated))
     made = Answer(_sentence(plan, plan.run), rows, tables, records=records, feasible=plan.outcome.feasible)
     if plan.move is not None:
         made = _with(made, move_rows(plan.move), move_sentence(plan.move))
@@ -43,16 +47,38 @@ def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> tuple[tupl
     fallback = _fallback(plan)
     return (
         ("layout", f"{plan.layout}" + (f"  ({_searched(plan)})" if plan.search else "")),
+        *_uses(plan, run),
         *((("nearest", lift),) if lift else ()),
         ("memory", memory(run.memory)),
         ("speed", speed(run)),
-        ("goodput", goodput(run.goodput)),
+        ("goodput", goodput(run.goodput, plan.unused or 0)),
         *_took(plan),
         ("cost", _cost(plan, run, quote)),
         ("bound by", bound(run)),
         ("doubt", doubt(run.doubt)),
         *((("assumed", fallback),) if fallback else ()),
     )
+
+
+def _uses(plan: TrainPlan, run: TrainFigures) -> tuple[tuple[str, str], ...]:
+    """How many of the accelerators work, where some are left over."""
+    if not plan.used or not plan.unused:
+        return ()
+    each = units.show_number(run.tokens_per_second * plan.system.count / plan.used)
+    text = f"{plan.used:,} of {plan.system.count:,} accelerators, {each} tokens/s each; {plan.unused:,} are spares"
+    return (("uses", text),)
+
+
+def _nearby(near: Sequence[NearPlan]) -> tuple[tuple[str, str], ...]:
+    """What would leave fewer over, or make each do more."""
+    told = [f"{_would(one)}, {units.show_number(one.tokens_per_second)} tokens/s per accelerator" for one in near]
+    return (("nearby", "; ".join(told)),) if told else ()
+
+
+def _would(one: NearPlan) -> str:
+    if one.what == "count":
+        return f"of {one.value:,} accelerators " + ("all" if one.used == one.value else f"{one.used:,}") + " would work"
+    return f"with `global_batch` {one.value} {one.used:,} would work"
 
 
 def _took(plan: TrainPlan) -> tuple[tuple[str, str], ...]:
@@ -70,7 +96,8 @@ def _fallback(plan: TrainPlan) -> str:
 
 
 def _sentence(plan: TrainPlan, run: TrainFigures) -> str:
-    what = f"{plan.job.arch.title} on {plan.system.count:,} {plan.system.accelerator.title}"
+    count = f"{plan.used:,} of {plan.system.count:,}" if plan.used and plan.unused else f"{plan.system.count:,}"
+    what = f"{plan.job.arch.title} on {count} {plan.system.accelerator.title}"
     if not plan.outcome.feasible:
         return f"{what} does not work as asked: {plan.outcome.binds[0].text}."
     return sentence(plan.job, what, run)
@@ -117,12 +144,20 @@ def speed(run: TrainFigures) -> str:
     return f"{value} a step (90 %: {low} to {high}), {flop} of model FLOP per accelerator"
 
 
-def goodput(found: Goodput) -> str:
-    """Effective time, what interrupts, and where the rate is from."""
+def goodput(found: Goodput, idle: int = 0) -> str:
+    """Effective time, what interrupts, how many spares to keep, of which some stand idle already, and where the rate
+    is from.
+    """
     every = f"an interruption every {units.show_time(found.mtbf)}"
     return f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%}): {every}, a checkpoint every " + (
-        f"{units.show_time(found.interval)}, {found.spares:,} spares beside it; {found.failures.source}"
+        f"{units.show_time(found.interval)}, {found.spares:,} spares beside it{_there(found.spares, idle)}; {found.failures.source}"
     )
+
+
+def _there(spares: int, idle: int) -> str:
+    if not idle:
+        return ""
+    return " (the accelerators left over are enough)" if idle >= spares else f" ({idle:,} of them are left over already)"
 
 
 def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
@@ -130,6 +165,8 @@ def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
     if bill is None:
         return "not computed: no `tokens`"
     hours = f"{units.show_tokens(bill.accelerator_hours)} accelerator-hours"
+    if plan.unused:
+        hours += f" of all {plan.system.count:,}"
     if bill.energy is not None:
         hours += f", at most {units.show_energy(bill.energy)} by the chips' rated power"
     if bill.cost is None or plan.price is None:
