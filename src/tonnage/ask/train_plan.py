@@ -8,7 +8,6 @@ from tonnage.ask.price import Paid
 from tonnage.ask.train import TrainQuestion
 from tonnage.ask.train_anchor import measured
 from tonnage.catalog import Catalog
-from tonnage.catalog import Price as Quote
 from tonnage.serve import ServeJob, ServePlan
 from tonnage.serve import plan as serve
 from tonnage.system import System
@@ -37,13 +36,13 @@ from tonnage.train.result import resting_on
 
 @dataclass(frozen=True)
 class Trained:
-    """A plan on one kind of chips; quote: the catalogue's price that it rests on; software: its step with earlier
+    """A plan on one kind of chips; paid: the price that it rests on; software: its step with earlier
     software; near: counts and batches that would leave fewer accelerators over; enough: where the plan cannot be and no
     other layout can, how many accelerators can.
     """
 
     plan: TrainPlan
-    quote: Quote | None
+    paid: Paid
     software: tuple[Dated, ...]
     near: tuple[NearPlan, ...] = ()
     enough: int | None = None
@@ -67,16 +66,21 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
         made, facts = replace(made, move=moved, rl=staged), (*facts, *for_move, *for_stage)
     made = replace(made, provenance=resting_on(made.provenance, facts, catalog.digest))
     stuck = not made.outcome.feasible and made.nearest_feasible is None
-    return Trained(made, paid.quote, dated, near, enough(made) if stuck else None)
+    return Trained(made, paid, dated, near, enough(made) if stuck else None)
 
 
 def planned_mixed(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> MixedPlan:
     """The run over all kinds of accelerators together."""
     systems = [asked.system(fleet, catalog) for fleet in asked.fleets]
-    prices = [asked.paid(system, catalog) for system in systems]
+    prices = paid_mixed(asked, catalog)
     made = mixed(job, systems, asked.layouts, [price.value for price in prices])
     facts = tuple(fact for price in prices for fact in price.facts)
     return replace(made, provenance=resting_on(made.provenance, facts, catalog.digest))
+
+
+def paid_mixed(asked: TrainQuestion, catalog: Catalog) -> tuple[Paid, ...]:
+    """What the accelerators of each kind are paid at."""
+    return tuple(asked.paid(asked.system(fleet, catalog), catalog) for fleet in asked.fleets)
 
 
 def _history(made: TrainPlan, own: Level | None) -> tuple[Dated, ...]:

@@ -43,6 +43,9 @@ class TrainWords:
         such as Megatron-Core, NeMo or torchtitan; default the newest Megatron-like stack.
     price
         of one accelerator, such as $2.10/h; default the catalogue's best match.
+    term
+        of payment, for the catalogue's price: on-demand, monthly, 1-year, 3-year, reserved or spot; default what can
+        be rented and left.
     place
         where the price is asked, such as CN.
     anchor
@@ -83,6 +86,7 @@ class TrainWords:
     routing: str = "learned"
     framework: str | None = None
     price: str | None = None
+    term: str | None = None
     place: Annotated[str | None, Parameter(name="--in")] = None
     anchor: Path | None = None
     move_to: str | None = None

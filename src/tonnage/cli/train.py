@@ -72,7 +72,7 @@ def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog
     hints: tuple[str, ...] = (f"{command} --layout {plan.layout}  pins this layout; --json has every number",)
     if not plan.outcome.feasible:
         hints = _ways_out(found, inputs)
-    told = with_flags(answer(plan, found.quote, found.software, found.near), NAMES, *hints)
+    told = with_flags(answer(plan, found.paid.quote, found.software, found.near, found.paid.note), NAMES, *hints)
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)
 
@@ -90,7 +90,8 @@ def _ways_out(found: Trained, inputs: dict[str, Any]) -> tuple[str, ...]:
 
 def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog) -> Reply:
     """Several kinds together."""
-    from tonnage.ask.train_plan import planned_mixed
+    from tonnage.ask.train_plan import paid_mixed, planned_mixed
+    from tonnage.report.train import basis
     from tonnage.report.train_mixed import answer
 
     plan = planned_mixed(asked, job, catalog)
@@ -101,6 +102,8 @@ def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog:
         works = any(asked.layouts) and planned_mixed(free, job, catalog).outcome.feasible
         hints = (f"{command}  (no --layout)",) if works else ()
     title = " + ".join(f"{count:,} {chip}" for count, chip in asked.fleets)
-    told = with_flags(answer(plan, title), NAMES, *hints)
+    prices = paid_mixed(asked, catalog) if asked.term else ()
+    bases = [price.note + basis(price.quote) if price.quote else "" for price in prices]
+    told = with_flags(answer(plan, title, bases), NAMES, *hints)
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)

@@ -18,10 +18,14 @@ from tonnage.train.maturity import Dated
 
 
 def answer(
-    plan: TrainPlan, quote: Price | None = None, dated: Sequence[Dated] = (), near: Sequence[NearPlan] = ()
+    plan: TrainPlan,
+    quote: Price | None = None,
+    dated: Sequence[Dated] = (),
+    near: Sequence[NearPlan] = (),
+    note: str = "",
 ) -> Answer:
-    """The answer for one kind of accelerators; quote: the catalogue's price; dated: the step with earlier software;
-    near: counts and batches that leave fewer over.
+    """The answer for one kind of accelerators; quote: the catalogue's price, note: said before it; dated: the step with
+    earlier software; near: counts and batches that leave fewer over.
     """
     if plan.run is None:
         bind = plan.outcome.binds[0]
@@ -29,7 +33,7 @@ def answer(
         return Answer(f"No layout: {bind.text}.", tuple(refused), feasible=False)
     tables = (breakdown(plan.run), *((_alternatives(plan),) if plan.alternatives else ()))
     records = tuple({"kind": name, "seconds": value} for name, value in plan.breakdown.items())
-    rows = (*_rows(plan, plan.run, quote), *_nearby(near), *_software(plan.run, dated))
+    rows = (*_rows(plan, plan.run, quote, note), *_nearby(near), *_software(plan.run, dated))
     made = Answer(_sentence(plan, plan.run), rows, tables, records=records, feasible=plan.outcome.feasible)
     if plan.move is not None:
         made = _with(made, move_rows(plan.move), move_sentence(plan.move))
@@ -42,7 +46,7 @@ def _with(made: Answer, rows: tuple[tuple[str, str], ...], sentence: str) -> Ans
     return replace(made, rows=(*made.rows, *rows), sentence=f"{made.sentence} {sentence}")
 
 
-def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> tuple[tuple[str, str], ...]:
+def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) -> tuple[tuple[str, str], ...]:
     lift = None if plan.outcome.feasible else plan.outcome.binds[0].lift
     fallback = _fallback(plan)
     return (
@@ -53,7 +57,7 @@ def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> tuple[tupl
         ("speed", speed(run)),
         ("goodput", goodput(run.goodput, plan.unused or 0)),
         *_took(plan),
-        ("cost", _cost(plan, run, quote)),
+        ("cost", _cost(plan, run, quote, note)),
         ("bound by", bound(run)),
         ("doubt", doubt(run.doubt)),
         *((("assumed", fallback),) if fallback else ()),
@@ -149,18 +153,19 @@ def goodput(found: Goodput, idle: int = 0) -> str:
     is from.
     """
     every = f"an interruption every {units.show_time(found.mtbf)}"
+    spares = f"{found.spares:,} spares beside it{_there(found.spares, idle)}"
     return f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%}): {every}, a checkpoint every " + (
-        f"{units.show_time(found.interval)}, {found.spares:,} spares beside it{_there(found.spares, idle)}; {found.failures.source}"
+        f"{units.show_time(found.interval)}, {spares}; {found.failures.source}"
     )
 
 
 def _there(spares: int, idle: int) -> str:
     if not idle:
         return ""
-    return " (the accelerators left over are enough)" if idle >= spares else f" ({idle:,} of them are left over already)"
+    return " (what is left over is enough)" if idle >= spares else f" ({idle:,} of them are left over already)"
 
 
-def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
+def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) -> str:
     bill = run.bill
     if bill is None:
         return "not computed: no `tokens`"
@@ -174,8 +179,13 @@ def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
     if quote is None:
         return f"{units.show_money(bill.cost)}: {hours} at {units.show_price(plan.price)}"
     span = f"{units.show_price(quote.low)} to {units.show_price(quote.high)}"
-    when = f"{quote.tenure}, {quote.date or 'undated'}, {', '.join(quote.place) or 'no place'}"
+    when = note + basis(quote)
     return f"{units.show_money(bill.cost)}: {hours} at {units.show_price(quote.value)} ({span}; {when})"
+
+
+def basis(quote: Price) -> str:
+    """Term, date and place of a quoted price."""
+    return f"{quote.tenure}, {quote.date or 'undated'}, {', '.join(quote.place) or 'no place'}"
 
 
 def bound(run: TrainFigures) -> str:

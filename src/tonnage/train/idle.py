@@ -168,7 +168,8 @@ class _Bound:
     def model(self, combination: Column, pipe: Column) -> Column:
         """Ranks of one replica."""
         one = self.layers.layout
-        ranks: Column = (np.asarray(one.tp) * one.cp)[combination] * self.pipes.pp[pipe]
+        tensors: Column = np.asarray(one.tp * one.cp, dtype=np.int64)
+        ranks: Column = tensors[combination] * self.pipes.pp[pipe]
         return ranks
 
     def most(self, combination: Column, pipe: Column) -> Column:
@@ -191,10 +192,7 @@ class _Bound:
         """
         p, depth = self.pipes, self.job.arch.depth
         pp, kind = p.pp[pipe], p.schedule[pipe]
-        layer, head = np.empty(pipe.shape), np.empty(pipe.shape)
-        for one, seconds in self.layers.layer.items():
-            here = kind == one
-            layer[here], head[here] = seconds[combination[here]], self.layers.head[one][combination[here]]
+        layer, head = (self._chosen(table, kind, combination) for table in (self.layers.layer, self.layers.head))
         dual = kind == schedule.DUALPIPE
         whole = depth * layer + np.where(dual, 0.5, 1.0) * head
         slow = np.maximum(-(-depth // pp) * layer, whole / pp)
@@ -203,10 +201,14 @@ class _Bound:
         m = self.job.global_batch / (dp * np.asarray(self.layers.layout.mbs)[combination])
         ranks = self.model(combination, pipe)
         jitter = self.software.jitter
-        seconds = m * slow * (1 + jitter * np.log(ranks * dp)) + bubble * (1 + jitter * np.log(ranks))
-        doubtful = np.select([kind == name for name in UNPROVEN], list(UNPROVEN.values()), 0.0)
-        bound: Floats = seconds * np.exp(doubtful)
-        return bound
+        seconds: Floats = m * slow * (1 + jitter * np.log(ranks * dp)) + bubble * (1 + jitter * np.log(ranks))
+        doubtful: Floats = np.select([kind == name for name in UNPROVEN], list(UNPROVEN.values()), 0.0)
+        return seconds * np.exp(doubtful)
+
+    def _chosen(self, table: dict[int, Floats], kind: Column, combination: Column) -> Floats:
+        """Each row's entry of the table of its schedule."""
+        chosen: Floats = np.select([kind == one for one in table], [column[combination] for column in table.values()])
+        return chosen
 
 
 def _widest(bounds: _Bound) -> _Rows:

@@ -86,8 +86,8 @@ def _multiples(batch: int, grain: int) -> tuple[int, int]:
 
 
 def enough(found: TrainPlan) -> int | None:
-    """Accelerators that hold what an infeasible plan cannot, with a free layout; None where too many would be needed, or
-    where it is not known how they are joined.
+    """Accelerators that hold what an infeasible plan cannot, with a free layout; None where too many would be needed,
+    or where it is not known how they are joined.
 
     Its own count, or the first double of it that does.
     """

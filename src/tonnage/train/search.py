@@ -246,7 +246,7 @@ def _figures(
     working = used(found.layout.at(0), system)
     useful = goodput(replace(system, count=working))
     flop = flop_of_token(job)
-    busy = rate * flop * system.count / working
+    busy = job.tokens_per_step / seconds / working * flop
     wall = wall_time(job, seconds, useful, sure)
     return TrainFigures(
         step_time=sure.around(seconds),
