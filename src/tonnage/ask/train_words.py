@@ -24,6 +24,7 @@ class TrainWords:
     routing: str = "learned"
     framework: str | None = None
     price: str | None = None
+    term: str | None = None
     place: str | None = None
     anchor: Path | None = None
     move_to: str | None = None

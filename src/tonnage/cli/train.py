@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from tonnage.ask.train import TrainQuestion
+    from tonnage.ask.train_plan import Trained
     from tonnage.catalog import Catalog
     from tonnage.train import TrainJob
 
@@ -51,6 +52,9 @@ class TrainOptions(TrainWords):
         such as Megatron-Core, NeMo or torchtitan; default the newest Megatron-like stack.
     price
         of one accelerator, such as $2.10/h; default the catalogue's best match.
+    term
+        of payment, for the catalogue's price: on-demand, monthly, 1-year, 3-year, reserved or spot; default what can
+        be rented and left.
     place
         where the price is asked, such as CN.
     anchor
@@ -120,10 +124,10 @@ def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict
     return {"model": asked.model, **given, "as_of": common.as_of}
 
 
-def _command(inputs: dict[str, Any]) -> str:
-    """The command without its layout, for hints."""
+def _command(inputs: dict[str, Any], **instead: str) -> str:
+    """The command without its layout, for hints; with some words instead of its own."""
     usual = {field.name: field.default for field in fields(TrainOptions)}
-    given = {name: value for name, value in inputs.items() if name != "model"}
+    given = {name: value for name, value in (inputs | instead).items() if name != "model"}
     return command_of("train", inputs["model"], given, usual, without=("layout",))
 
 
@@ -136,27 +140,44 @@ def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog
         found = planned(asked, job, catalog)
     plan, command = found.plan, _command(inputs)
     body: dict[str, Any] = plan.to_json() | {"software": [vars(one) for one in found.software]}
+    body |= {"nearby": [vars(one) for one in found.near]}
     if plan.move is not None:
         body["switch"] |= {"to": inputs["move_to"]}
     hints: tuple[str, ...] = (f"{command} --layout {plan.layout}  pins this layout; --json has every number",)
     if not plan.outcome.feasible:
-        hints = (f"{command}  (no --layout)",) if plan.layout is None else ()
-    told = with_flags(answer(plan, found.quote, found.software), NAMES, *hints)
+        hints = _ways_out(found, inputs)
+    told = with_flags(answer(plan, found.paid.quote, found.software, found.near, found.paid.note), NAMES, *hints)
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)
 
 
+def _ways_out(found: Trained, inputs: dict[str, Any]) -> tuple[str, ...]:
+    """A command that works, where the one that was asked does not."""
+    plan = found.plan
+    if plan.nearest_feasible is not None:
+        return (f"{_command(inputs)} --layout {plan.nearest_feasible}  fits",)
+    if found.enough is not None:
+        more = f"{found.enough}x{plan.system.accelerator.name}"
+        return (f"{_command(inputs, on=more)}  fits",)
+    return ()
+
+
 def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog) -> Reply:
     """Several kinds together."""
-    from tonnage.ask.train_plan import planned_mixed
+    from tonnage.ask.train_plan import paid_mixed, planned_mixed
+    from tonnage.report.train import basis
     from tonnage.report.train_mixed import answer
 
     plan = planned_mixed(asked, job, catalog)
     body, command = plan.to_json(), _command(inputs)
     hints: tuple[str, ...] = (f'{command} --layout "{body["layout"]}"  pins these layouts',)
     if not plan.outcome.feasible:
-        hints = () if inputs["layout"] is None else (f"{command}  (no --layout)",)
+        free = replace(asked, layouts=tuple({} for _ in asked.fleets))
+        works = any(asked.layouts) and planned_mixed(free, job, catalog).outcome.feasible
+        hints = (f"{command}  (no --layout)",) if works else ()
     title = " + ".join(f"{count:,} {chip}" for count, chip in asked.fleets)
-    told = with_flags(answer(plan, title), NAMES, *hints)
+    prices = paid_mixed(asked, catalog) if asked.term else ()
+    bases = [price.note + basis(price.quote) if price.quote else "" for price in prices]
+    told = with_flags(answer(plan, title, bases), NAMES, *hints)
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)
