@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tonnage.ask.price import Paid
 from tonnage.ask.train import TrainQuestion
-from tonnage.ask.train_anchor import measured
 from tonnage.catalog import Catalog
-from tonnage.serve import ServeJob, ServePlan
-from tonnage.serve import plan as serve
 from tonnage.system import System
 from tonnage.train import (
     Level,
@@ -33,6 +31,9 @@ from tonnage.train import (
 from tonnage.train.maturity import Dated, history
 from tonnage.train.result import resting_on
 
+if TYPE_CHECKING:
+    from tonnage.serve import ServePlan
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -53,7 +54,7 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
     system = asked.system(asked.fleets[0], catalog)
     paid = asked.paid(system, catalog)
     made = plan(job, system, asked.layouts[0], price=paid.value)
-    own = None if asked.anchor is None else level(job, system, measured(asked.anchor, job, system, catalog))
+    own = _own_level(asked, job, system, catalog)
     near = nearby(made)
     if own is not None:
         made = leveled(made, own)
@@ -81,6 +82,15 @@ def planned_mixed(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Mixe
 def paid_mixed(asked: TrainQuestion, catalog: Catalog) -> tuple[Paid, ...]:
     """What the accelerators of each kind are paid at."""
     return tuple(asked.paid(asked.system(fleet, catalog), catalog) for fleet in asked.fleets)
+
+
+def _own_level(asked: TrainQuestion, job: TrainJob, system: System, catalog: Catalog) -> Level | None:
+    """What the user's own runs say, where there are some."""
+    if asked.anchor is None:
+        return None
+    from tonnage.ask.train_anchor import measured
+
+    return level(job, system, measured(asked.anchor, job, system, catalog))
 
 
 def _history(made: TrainPlan, own: Level | None) -> tuple[Dated, ...]:
@@ -116,6 +126,9 @@ def _staged(
     want, job = asked.rollout, made.job
     if want is None:
         return None, ()
+    from tonnage.serve import ServeJob
+    from tonnage.serve import plan as serve
+
     apart = None if want.fleet is None else asked.system(want.fleet, catalog)
     update = plan(replace(job, seq=want.prompt + want.length, tokens=None), made.system, price=made.price)
     if own is not None:
