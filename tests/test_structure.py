@@ -28,21 +28,7 @@ from structure import (
 FILES = read()
 
 LEFT: dict[str, list[str]] = {
-    "anys": [
-        "fleet/reading.py ProgrammeReader.items ->",
-        "fleet/reading.py ProgrammeReader.items(value)",
-        "fleet/reading.py ProgrammeReader.mapping ->",
-        "fleet/reading.py ProgrammeReader.mapping(value)",
-        "fleet/reading.py ProgrammeReader.value ->",
-        "fleet/reading.py ProgrammeReader.value(value)",
-        "fleet/workload.py lengths(keys)",
-        "fleet/workload.py like ->",
-        "fleet/workload.py like(own)",
-        "fleet/workload.py like(services)",
-        "fleet/workload.py stage(item)",
-        "fleet/workload.py under_way ->",
-        "fleet/workload.py under_way(read)",
-    ],
+    "anys": [],
     "by_part_of_name": [],
     "circles": [],
     "long": [],

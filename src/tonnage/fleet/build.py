@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from tonnage import files, units
 from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
-from tonnage.fleet import schema
+from tonnage.fleet import schema, uncertain
+from tonnage.fleet.keys import Keys
+from tonnage.fleet.lots import busy, owned, tariff, tenure_keys, terms
 from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, owning, rent
 from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, point
-from tonnage.fleet.workload import lengths, like, stage, under_way
+from tonnage.fleet.workload import service, stage, under_way
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -26,16 +28,12 @@ if TYPE_CHECKING:
 SLIP, GIVE_UP = "1.2 to 3", "uniform(10 %, 100 %)"
 """Assumptions unless the programme sets them: see `readiness`."""
 
-RENTED_KEYS = ("term", "notice")
-OWNED_KEYS = ("purchase", "life", "resale", "power_price", "hosting")
-
 MOST_LOTS, MOST_MODELS, MOST_STAGES, MOST_PLACES = 64, 16, 16, 8
 """Bounds on a programme, so that no file asks for hours of planning."""
 
-CONTRACTS = (("3-year", 3 * 365 * units.DAY), ("1-year", 365 * units.DAY))
-"""Terms by which a lease is priced that lasts so long at least; shorter ones are on demand."""
-
 SHORTEST, LONGEST = 7 * units.DAY, 10 * units.YEAR
+
+T = TypeVar("T")
 
 
 def read_programme(
@@ -67,6 +65,15 @@ def read_programme_text(
     return replace(made, path=name, text=text, sets=dict(sets or {}), as_of=as_of)
 
 
+@dataclass(frozen=True)
+class _Assumptions:
+    slip: Uncertain
+    give_up: Uncertain
+    debug: Uncertain
+    readiness: Mapping[str, Uncertain]
+    verdicts: Mapping[str, p.Verdict]
+
+
 class _ProgrammeBuilder:
     """Builds one programme; notes problems in its reader."""
 
@@ -82,23 +89,24 @@ class _ProgrammeBuilder:
 
     def programme(self) -> p.Programme:
         top = self.read.mapping(self.read.document.value, (), schema.PROGRAMME, "a programme")
-        self.start = top.get("start", self.start)
-        self.place = self._place(top.get("place", ""), ("place",))
-        headquarters = self._place(top["headquarters"], ("headquarters",)) if "headquarters" in top else self.place
+        self.start = top.date("start", self.start)
+        self.place = self._place(top.text("place", ""), ("place",))
+        owner = top.text("headquarters")
+        headquarters = self.place if owner is None else self._place(owner, ("headquarters",))
         end = self.end = self._end(top)
-        rules = self._rules(top.get("rules"))
+        rules = self._rules(top.raw("rules"))
         self.known = self.as_of or rules.known_at or self.start
         self.dated = self.known != self.start or "start" in top
-        assumptions = self._assumptions(top.get("assumptions", {}))
-        lots = self._lots(top.get("fleet"))
+        assumptions = self._assumptions(top.raw("assumptions"))
+        lots = self._lots(top.raw("fleet"))
         if not lots and self.left_out and not self.read.problems:
             self.read.problem(("fleet",), f"no lot can be planned on: {'; '.join(why for _, why in self.left_out)}")
-        models = self._models(top.get("models"), lots)
-        correlations = self._correlations(top.get("correlations", ()), lots, models)
-        self._readiness_names(assumptions["readiness"], lots)
+        models = self._models(top.raw("models"), lots)
+        correlations = self._correlations(top.raw("correlations"), lots, models)
+        self._readiness_names(assumptions.readiness, lots)
         self.read.finish()
         return p.Programme(
-            name=top["name"],
+            name=top.text("name", ""),
             start=self.start,
             end=end,
             place=self.place,
@@ -108,34 +116,38 @@ class _ProgrammeBuilder:
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
             correlations=correlations,
-            budget=top.get("budget"),
-            power=top.get("power"),
+            budget=top.number("budget"),
+            power=top.number("power"),
             left_out=tuple(self.left_out),
             notes=tuple(dict.fromkeys(self.notes)),
-            **assumptions,
+            slip=assumptions.slip,
+            give_up=assumptions.give_up,
+            debug=assumptions.debug,
+            readiness=assumptions.readiness,
+            verdicts=assumptions.verdicts,
         )
 
     def _correlations(
-        self, value: Any, lots: tuple[p.Lot, ...], models: tuple[p.Model, ...]
+        self, value: object, lots: tuple[p.Lot, ...], models: tuple[p.Model, ...]
     ) -> tuple[tuple[str, str, float], ...]:
         from tonnage.fleet.draws import consistent
 
         items = self.read.items(value, ("correlations",), "correlations") if value else []
-        uncertain = p.uncertain_names(lots, models)
+        inputs = p.uncertain_names(lots, models)
         made: list[tuple[str, str, float]] = []
         for index, item in enumerate(items):
             path: Where = ("correlations", index)
             read = self.read.mapping(item, path, schema.CORRELATION, "a correlation")
-            names = tuple(map(str, read.get("between", ())))
+            names, r = read.names("between"), read.number("r")
             if "between" in read and (len(names) != 2 or names[0] == names[1]):
                 self.read.problem((*path, "between"), "expected two inputs")
                 continue
             for name in names:
-                if name not in uncertain and lots and models:
+                if name not in inputs and lots and models:
                     message = f'no uncertain input named "{name[:80]}"'
-                    self.read.problem((*path, "between"), message, nearest(name, tuple(uncertain)))
-            if len(names) == 2 and "r" in read and set(names) <= uncertain:
-                made.append((names[0], names[1], read["r"]))
+                    self.read.problem((*path, "between"), message, nearest(name, tuple(inputs)))
+            if len(names) == 2 and r is not None and set(names) <= inputs:
+                made.append((names[0], names[1], r))
         if not consistent(tuple(made)):
             self.read.problem(("correlations",), "these correlations exclude one another")
         return tuple(made)
@@ -151,8 +163,8 @@ class _ProgrammeBuilder:
             self.read.problem(path, error.problems[0].message, error.problems[0].suggestion)
             return str(text).strip().upper()[:40]
 
-    def _end(self, top: dict[str, Any]) -> datetime.date:
-        span = top.get("horizon")
+    def _end(self, top: Keys) -> datetime.date:
+        span = top.span("horizon")
         if not 2010 <= self.start.year <= 2060 and "start" in top:
             self.read.problem(("start",), f"{self.start} is not between 2010 and 2060")
         if span is None:
@@ -164,23 +176,21 @@ class _ProgrammeBuilder:
             seconds = min(max(seconds, SHORTEST), LONGEST)
         return self.start + datetime.timedelta(days=round(seconds / units.DAY))
 
-    def _assumptions(self, value: Any) -> dict[str, Any]:
-        read = self.read.mapping(value, ("assumptions",), schema.ASSUMPTIONS, "assumptions") if value else {}
-        from tonnage.fleet import uncertain
-
+    def _assumptions(self, value: object) -> _Assumptions:
+        read = self.read.mapping(value, ("assumptions",), schema.ASSUMPTIONS, "assumptions") if value else Keys()
         share = schema.Field("share", "", high=1.0)
         verdict = schema.Field("choice", "", choices=schema.VERDICTS)
-        shares = self._by_chip(read.pop("readiness", {}), "readiness", share, "a share")
-        verdicts = self._by_chip(read.pop("verdicts", {}), "verdicts", verdict, "fit, inference only or unfit")
-        return {
-            "slip": read.get("slip", uncertain.parse(SLIP, "number")),
-            "give_up": read.get("give_up", uncertain.parse(GIVE_UP, "share")),
-            "debug": read.get("debug", uncertain.parse(DEBUG, "time")),
-            "readiness": shares,
-            "verdicts": verdicts,
-        }
+        shares = self._by_chip(read.raw("readiness", {}), "readiness", share, "a share")
+        verdicts = self._by_chip(read.raw("verdicts", {}), "verdicts", verdict, "fit, inference only or unfit")
+        return _Assumptions(
+            read.uncertain("slip", uncertain.parse(SLIP, "number")),
+            read.uncertain("give_up", uncertain.parse(GIVE_UP, "share")),
+            read.uncertain("debug", uncertain.parse(DEBUG, "time")),
+            {key: chance for key, chance in shares.items() if isinstance(chance, Uncertain)},
+            {key: fit for key, said in verdicts.items() for fit in schema.VERDICTS if fit == said},
+        )
 
-    def _by_chip(self, value: Any, name: str, field: schema.Field, what: str) -> dict[str, Any]:
+    def _by_chip(self, value: object, name: str, field: schema.Field, what: str) -> dict[str, object]:
         """Values by chip or lot; a chip by any of its names."""
         path: Where = ("assumptions", name)
         if not isinstance(value, Mapping):
@@ -198,7 +208,7 @@ class _ProgrammeBuilder:
 
     # rules
 
-    def _rules(self, value: Any) -> p.Rules:
+    def _rules(self, value: object) -> p.Rules:
         listed = value if isinstance(value, list) else [value]
         known: datetime.date | None = None
         without: list[str] = []
@@ -207,9 +217,9 @@ class _ProgrammeBuilder:
         for index, item in enumerate(listed):
             path: Where = ("rules", index) if isinstance(value, list) else ("rules",)
             read = self._rule(item, path)
-            known = read.get("known-at", known)
-            without += [name for name in map(str, read.get("without", ())) if self._known_rule(name, path)]
-            for text in read.get("with", ()):
+            known = read.date("known-at") or known
+            without += [name for name in read.names("without") if self._known_rule(name, path)]
+            for text in read.names("with"):
                 if "=" in text:
                     altered += self._altered(f"with {text}", path)
                 elif change := self._change(text, path):
@@ -226,18 +236,18 @@ class _ProgrammeBuilder:
             return []
         return [text]
 
-    def _rule(self, item: Any, path: Where) -> dict[str, Any]:
+    def _rule(self, item: object, path: Where) -> Keys:
         if item is None:
-            return {}
+            return Keys()
         if isinstance(item, Mapping):
             return self.read.mapping(item, path, schema.RULES, "rules")
         try:
             words = p.rule_words(str(item))
         except ValueError as error:
             self.read.problem(path, str(error))
-            return {}
+            return Keys()
         read = {key: self.read.value(text, path, schema.RULES[key]) for key, text in words.items()}
-        return {key: found for key, found in read.items() if found is not None}
+        return Keys({key: found for key, found in read.items() if found is not None})
 
     def _known_rule(self, name: str, path: Where) -> bool:
         from tonnage.fleet import calendar
@@ -270,7 +280,7 @@ class _ProgrammeBuilder:
 
     # fleet
 
-    def _lots(self, value: Any) -> tuple[p.Lot, ...]:
+    def _lots(self, value: object) -> tuple[p.Lot, ...]:
         items = self.read.items(value, ("fleet",), "lots") if value is not None else []
         items = self._at_most(items, MOST_LOTS, ("fleet",), "lots")
         self.declared = {str(item.get(key)) for item in items if isinstance(item, Mapping) for key in ("lot", "chip")}
@@ -304,65 +314,44 @@ class _ProgrammeBuilder:
                 message = f'no lot and no chip named "{str(name)[:60]}"'
                 self.read.problem(("assumptions", "readiness", name), message, nearest(str(name), known), key=True)
 
-    def _at_most(self, items: list[Any], most: int, path: Where, what: str) -> list[Any]:
+    def _at_most(self, items: list[T], most: int, path: Where, what: str) -> list[T]:
         if len(items) > most:
             self.read.problem(path, f"{len(items)} {what}; at most {most} are taken")
         return items[:most]
 
-    def _lot(self, item: Any, path: Where) -> p.Lot | None:
+    def _lot(self, item: object, path: Where) -> p.Lot | None:
         read = self.read.mapping(item, path, schema.LOT, "a lot")
-        chip = self._chip(read.get("chip"), (*path, "chip"))
-        start = read.get("from", point(self.start.toordinal()))
-        self._released(chip, read.get("acquired", read.get("from")), (*path, "chip"))
-        until = read.get("until")
+        chip = self._chip(read.text("chip"), (*path, "chip"))
+        start = read.uncertain("from", point(self.start.toordinal()))
+        self._released(chip, read.uncertain("acquired") or read.uncertain("from"), (*path, "chip"))
+        until = read.uncertain("until")
         if until is not None and until.median <= start.median:
             self.read.problem((*path, "until"), "is not after from")
-        self._tenure_keys(read, path)
+        tenure_keys(self.read, read, path)
         priced = self._price(read, item, chip, path)
-        if not {"lot", "count"} <= read.keys() or chip is None:
+        name, count = read.text("lot"), read.uncertain("count")
+        if name is None or count is None or chip is None:
             return None
         why = self._unplannable(chip, start)
         if why:
-            self.left_out.append((read["lot"], why))
+            self.left_out.append((name, why))
             return None
-        plain = ("over", "acquired", "licence", "spare", "notice", "lead")
-        kept: dict[str, Any] = {key: read[key] for key in plain if key in read}
-        kept |= self._busy(read, (*path, "busy"))
-        in_hand = "from" not in read and "acquired" not in read
-        return p.Lot(
-            read["lot"],
+        made = p.Lot(
+            name,
             chip,
-            read["count"],
-            read.get("tenure", "rented"),
+            count,
+            read.text("tenure", "rented"),
             priced.price,
             priced.note,
             start,
             until,
-            in_hand=in_hand,
+            in_hand="from" not in read and "acquired" not in read,
             sources=priced.facts,
-            term=read["term"][1] if "term" in read else 0.0,
             bought=priced.bought,
             owning=priced.owning,
             quotes=priced.quotes,
-            **kept,
         )
-
-    def _busy(self, read: dict[str, Any], path: Where) -> dict[str, Any]:
-        """Other people's demand on a lot: a share, or a share that grows."""
-        value = read.get("busy")
-        if not isinstance(value, Mapping):
-            share = None if value is None else self.read.value(value, path, schema.BUSY["share"])
-            return {} if share is None else {"busy": share}
-        found = self.read.mapping(value, path, schema.BUSY, "busy")
-        names = {"share": "busy", "growth": "busy_growth"}
-        return {names[key]: found[key] for key in names if key in found}
-
-    def _tenure_keys(self, read: Mapping[str, Any], path: Where) -> None:
-        """Keys of a lease in an owned lot, and the other way round."""
-        tenure = read.get("tenure", "rented")
-        for key in RENTED_KEYS if tenure == "owned" else OWNED_KEYS:
-            if key in read:
-                self.read.problem((*path, key), f"says nothing of {'an' if tenure == 'owned' else 'a'} {tenure} lot")
+        return terms(made, read, busy(self.read, read, (*path, "busy")))
 
     def _chip(self, name: str | None, path: Where) -> str | None:
         if name is None:
@@ -383,21 +372,20 @@ class _ProgrammeBuilder:
         when = f"was released on {released}" if released else "has no release date"
         self.read.problem(path, f"{chip} {when}, and was not known on {self.known}: it cannot be in hand")
 
-    def _price(self, read: dict[str, Any], item: Any, chip: str | None, path: Where) -> Priced:
+    def _price(self, read: Keys, item: object, chip: str | None, path: Where) -> Priced:
         """The price of a lot by the hour; a rented lot without one is a problem."""
-        tenure, name = read.get("tenure", "rented"), str(read.get("lot", ""))
+        tenure, name, price = read.text("tenure", "rented"), read.text("lot", ""), read.uncertain("price")
         where = Market(self.catalog, self.place, self.known)
         instead = from_purchase(chip, name, where, Owning()) if chip and tenure == "rented" else None
         bought, own = (instead.bought, instead.price) if instead else (None, None)
-        if "price" in read:
-            price: Uncertain = read["price"]
+        if price is not None:
             quote = p.Quote(name, chip or "", "rent" if tenure == "rented" else "owning", *price.interval)
             return Priced(price, (quote,), "programme", (), bought, own)
         if chip is None or not isinstance(item, Mapping) or item.get("price") is not None:
             return Priced(None)
         if tenure == "owned":
-            return owning(chip, name, where, Owning(**{key: read[key] for key in OWNED_KEYS if key in read}))
-        found = rent(chip, name, where, _tariff(read, self.start))
+            return owning(chip, name, where, owned(read))
+        found = rent(chip, name, where, tariff(read, self.start))
         if found.price is None:
             text = (
                 f"a rented lot with no price here, and none in the catalogue for {chip} in {self.place} by {self.known}"
@@ -407,7 +395,7 @@ class _ProgrammeBuilder:
 
     # models
 
-    def _models(self, value: Any, lots: tuple[p.Lot, ...]) -> tuple[p.Model, ...]:
+    def _models(self, value: object, lots: tuple[p.Lot, ...]) -> tuple[p.Model, ...]:
         if value is None:
             return ()
         if not isinstance(value, Mapping) or not value:
@@ -427,8 +415,8 @@ class _ProgrammeBuilder:
         services = {name: self._service_keys(name, read[name]) for name in placed}
         return tuple(self._model(name, read[name], after[name], services, lots) for name in placed)
 
-    def _after(self, name: str, keys: dict[str, Any], read: Mapping[str, Any]) -> str | None:
-        before = keys.get("after")
+    def _after(self, name: str, keys: Keys, read: Mapping[str, Keys]) -> str | None:
+        before = keys.text("after")
         if before is not None and before not in read:
             message = f'no model "{before}" in this programme'
             others = [other for other in read if other != name]
@@ -439,15 +427,15 @@ class _ProgrammeBuilder:
     def _model(
         self,
         name: str,
-        keys: dict[str, Any],
+        keys: Keys,
         after: str | None,
-        services: Mapping[str, dict[str, Any] | None],
+        services: Mapping[str, Keys | None],
         lots: tuple[p.Lot, ...],
     ) -> p.Model:
         path: Where = ("models", name)
-        reference, architecture = self._architecture(keys.get("model"), (*path, "model"))
-        good = keys.get("good_enough")
-        rounds = self.read.mapping(good, (*path, "good_enough"), schema.GOOD_ENOUGH, "good_enough") if good else {}
+        reference, architecture = self._architecture(keys.raw("model"), (*path, "model"))
+        good = keys.raw("good_enough")
+        rounds = self.read.mapping(good, (*path, "good_enough"), schema.GOOD_ENOUGH, "good_enough") if good else Keys()
         if "serve" not in keys and "train" not in keys and after is None:
             self.read.problem(path, "is neither served nor trained: give it serve, train or both")
         return p.Model(
@@ -455,14 +443,14 @@ class _ProgrammeBuilder:
             reference,
             architecture,
             self._service(name, after, services, lots),
-            self._training(keys.get("train"), (*path, "train"), lots),
+            self._training(keys.raw("train"), (*path, "train"), lots),
             after,
-            rounds.get("rounds", point(0.0)),
-            rounds.get("each", point(0.0)),
-            rounds.get("hold"),
+            rounds.uncertain("rounds", point(0.0)),
+            rounds.uncertain("each", point(0.0)),
+            rounds.uncertain("hold"),
         )
 
-    def _architecture(self, value: Any, path: Where) -> tuple[str, Architecture | None]:
+    def _architecture(self, value: object, path: Where) -> tuple[str, Architecture | None]:
         from tonnage import model
 
         if value is None:
@@ -488,7 +476,7 @@ class _ProgrammeBuilder:
             self.read.problem(path, "holds a key that no model has")
         return str(value), None
 
-    def _precisions(self, value: Mapping[str, Any], path: Where) -> None:
+    def _precisions(self, value: Mapping[str, object], path: Where) -> None:
         """Refuse a format of weights that there is none of."""
         from tonnage.system import FORMATS
 
@@ -508,44 +496,24 @@ class _ProgrammeBuilder:
             self.notes.append(f"no release date of {name} is known: that it was there by {self.known} is not checked")
         return model.load(str(beside) if found else name, self.catalog, self.known if self.dated else None)
 
-    def _service_keys(self, name: str, keys: dict[str, Any]) -> dict[str, Any] | None:
+    def _service_keys(self, name: str, keys: Keys) -> Keys | None:
         if "serve" not in keys:
             return None
-        return self.read.mapping(keys["serve"], ("models", name, "serve"), schema.SERVE, "serve")
+        return self.read.mapping(keys.raw("serve"), ("models", name, "serve"), schema.SERVE, "serve")
 
     def _service(
         self,
         name: str,
         after: str | None,
-        services: Mapping[str, dict[str, Any] | None],
+        services: Mapping[str, Keys | None],
         lots: tuple[p.Lot, ...],
     ) -> p.ServiceSpec | None:
         own = services.get(name)
         if own is None:
             return None
         path: Where = ("models", name, "serve")
-        shared, base = like(self.read, own, after, services, path)
-        merged = {**shared, **own}
-        if "takes_over" in own and after is None:
-            self.read.problem((*path, "takes_over"), "there is no model to take over from: add after: MODEL")
-        demand = [own.get(key, point(0.0)) for key in ("input_tokens", "output_tokens")]
-        if after is None and not any(quantity.median > 0 for quantity in demand) and not base:
-            self.read.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
-        isl, osl, assumed = lengths(merged)
-        kept: dict[str, Any] = {key: merged[key] for key in ("ttft", "tpot", "cache_hit") if key in merged}
-        moving = {key: own[key] for key in ("takes_over", "within", "surge", "first_users") if key in own}
-        return p.ServiceSpec(
-            isl,
-            osl,
-            demand[0],
-            demand[1],
-            merged.get("growth", point(0.0)),
-            merged.get("peak", point(1.0)),
-            lots=self._lot_names(own.get("on", ()), lots, (*path, "on")),
-            assumed=assumed,
-            **kept,
-            **moving,
-        )
+        made = service(self.read, own, after, services, path)
+        return replace(made, lots=self._lot_names(own.names("on"), lots, (*path, "on")))
 
     def _lot_names(self, names: tuple[str, ...], lots: tuple[p.Lot, ...], path: Where) -> tuple[str, ...]:
         """Names of lots that are meant by names of lots or of chips."""
@@ -561,14 +529,14 @@ class _ProgrammeBuilder:
             self.read.problem(path, f'no lot and no chip of the fleet named "{name[:60]}"', nearest(name, known))
         return found
 
-    def _training(self, value: Any, path: Where, lots: tuple[p.Lot, ...]) -> p.Training | None:
+    def _training(self, value: object, path: Where, lots: tuple[p.Lot, ...]) -> p.Training | None:
         if value is None:
             return None
         read = self.read.mapping(value, path, schema.TRAIN, "train")
-        items = self.read.items(read["stages"], (*path, "stages"), "stages") if "stages" in read else []
+        items = self.read.items(read.raw("stages"), (*path, "stages"), "stages") if "stages" in read else []
         items = self._at_most(items, MOST_STAGES, (*path, "stages"), "stages")
         stages = [stage(self.read, item, (*path, "stages", index)) for index, item in enumerate(items)]
-        names = tuple(self._at_most(list(read.get("try", ())), MOST_PLACES, (*path, "try"), "places"))
+        names = tuple(self._at_most(list(read.names("try")), MOST_PLACES, (*path, "try"), "places"))
         tried = [(name, self._meant(name, lots, (*path, "try"))) for name in names]
         if not names:
             tried = [
@@ -578,21 +546,10 @@ class _ProgrammeBuilder:
         return p.Training(
             tuple(filter(None, stages)),
             places,
-            read.get("at_most"),
+            read.number("at_most"),
             bool(names),
-            **under_way(self.read, read, self.start, path),
+            *under_way(self.read, read, self.start, path),
         )
-
-
-def _tariff(read: Mapping[str, Any], start: datetime.date) -> str | None:
-    """The term by which a rented lot is priced: the one that is named, else that of its length."""
-    name, least = read.get("term", (None, 0.0))
-    if name is not None:
-        return str(name)
-    first = read["from"].median if "from" in read else start.toordinal()
-    length = (read["until"].median - first) * units.DAY if "until" in read else 0.0
-    longest = max(least, length)
-    return next((term for term, seconds in CONTRACTS if longest >= seconds - units.DAY), None)
 
 
 __all__ = ["Problem", "read_programme", "read_programme_text"]

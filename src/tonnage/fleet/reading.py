@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.files import Document, Key, Node
 from tonnage.fleet import uncertain
+from tonnage.fleet.keys import Keys, Term
 from tonnage.fleet.schema import Field, Table
 from tonnage.fleet.uncertain import Uncertain
 
@@ -35,11 +35,11 @@ class ProgrammeReader:
         """Note that something at `path` is wrong."""
         self.problems.append(Problem(message, self.document.place(path, key=key), dotted(path), suggestion))
 
-    def mapping(self, value: Any, path: Path, table: Table, what: str) -> dict[str, Any]:
+    def mapping(self, value: object, path: Path, table: Table, what: str) -> Keys:
         """The values of a mapping by its table; nested ones are given as they stand. Missing keys are left out."""
         if not isinstance(value, Mapping):
             self.problem(path, f"expected {what} as a mapping of keys, got {_show(value)}")
-            return {}
+            return Keys()
         for key in value:
             if key not in table:
                 self.problem((*path, key), "unknown key", nearest(str(key), table), key=True)
@@ -48,9 +48,9 @@ class ProgrammeReader:
             self.problem((*path, key), f"{what} needs this key")
         present = ((key, field) for key, field in table.items() if value.get(key) is not None)
         read = {key: self.value(value[key], (*path, key), field) for key, field in present}
-        return {key: item for key, item in read.items() if item is not None}
+        return Keys({key: item for key, item in read.items() if item is not None})
 
-    def value(self, value: Any, path: Path, field: Field) -> Any:
+    def value(self, value: object, path: Path, field: Field) -> object:
         """One value by its field; None, with a problem noted, when it does not fit."""
         if field.kind == "nested":
             return value
@@ -62,7 +62,7 @@ class ProgrammeReader:
             self.problem(path, str(error))
         return None
 
-    def items(self, value: Any, path: Path, what: str) -> list[Any]:
+    def items(self, value: object, path: Path, what: str) -> list[object]:
         """A list that is not empty; otherwise a problem, and an empty list."""
         if isinstance(value, list) and value:
             return value
@@ -89,7 +89,7 @@ def _order(where: str) -> tuple[int, int]:
     return (int(parts[1]), int(parts[2])) if len(parts) == 3 and parts[1].isdigit() and parts[2].isdigit() else (0, 0)
 
 
-def _show(value: Any) -> str:
+def _show(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, (list, Mapping)):
@@ -98,7 +98,7 @@ def _show(value: Any) -> str:
     return f'"{text[:60]}"'
 
 
-def _quantity(value: Any, field: Field) -> Any:
+def _quantity(value: object, field: Field) -> Uncertain | float:
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError(f"expected a quantity, got {_show(value)}")
     found = uncertain.point(0.0, str(value)) if _none(value, field.kind) else uncertain.parse(value, field.kind)
@@ -128,7 +128,7 @@ def _ends(found: Uncertain) -> tuple[float, ...]:
     return (found.median,) if "(" in found.text else found.interval
 
 
-def _bounds(found: Uncertain, field: Field, value: Any) -> None:
+def _bounds(found: Uncertain, field: Field, value: object) -> None:
     numbers = found.interval if field.kind in ("price", "money") else _ends(found)
     slack = 1e-9 * (max(numbers) - min(numbers))
     if min(numbers) < field.low - slack:
@@ -154,7 +154,7 @@ def _bound(value: float, kind: str) -> str:
     return units.show_number(value) if value < 1e6 else units.show_count(value)
 
 
-def _date(value: Any, field: Field) -> Any:
+def _date(value: object, field: Field) -> Uncertain | datetime.date:
     if not isinstance(value, (str, datetime.date, int)) or isinstance(value, bool):
         raise ValueError(f"expected a date such as 2025-04-16, got {_show(value)}")
     found = uncertain.parse_date(value if isinstance(value, datetime.date) else str(value))
@@ -166,7 +166,7 @@ def _date(value: Any, field: Field) -> Any:
     return datetime.date.fromordinal(int(found.values[0])) if field.point else found
 
 
-def _span(value: Any, field: Field) -> Any:
+def _span(value: object, field: Field) -> datetime.date | float:
     """A duration [s] or a last day."""
     if isinstance(value, datetime.date):
         return value
@@ -180,7 +180,7 @@ def _span(value: Any, field: Field) -> Any:
         raise ValueError(f"expected a duration such as 18 months or a last day, got {_show(value)}") from None
 
 
-def _name(value: Any, field: Field) -> str:
+def _name(value: object, field: Field) -> str:
     if isinstance(value, (Mapping, list)) or value is None:
         raise ValueError(f"expected a name, got {_show(value)}")
     text = str(value).strip()
@@ -189,14 +189,14 @@ def _name(value: Any, field: Field) -> str:
     return text
 
 
-def _names(value: Any, field: Field) -> tuple[str, ...]:
+def _names(value: object, field: Field) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else [value]
     if not listed:
         raise ValueError("expected one name or more, got an empty list")
     return tuple(_name(item, field) for item in listed)
 
 
-def _choice(value: Any, field: Field) -> str:
+def _choice(value: object, field: Field) -> str:
     text = str(value).strip().lower()
     if text not in field.choices:
         raise _NotThereError(f"{_show(value)} is not one of {', '.join(field.choices)}", nearest(text, field.choices))
@@ -209,11 +209,10 @@ TERMS |= {"5-year": 5 * units.YEAR, "reserved": units.YEAR}
 length the source does not say is taken for a year."""
 
 
-def _term(value: Any, field: Field) -> tuple[str | None, float]:
-    """(name of the term or None, least time [s])."""
+def _term(value: object, field: Field) -> Term:
     text = str(value).strip().lower()
     if text in TERMS:
-        return text, TERMS[text]
+        return Term(text, TERMS[text])
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError(f"expected a term such as 1 year or on-demand, got {_show(value)}")
     try:
@@ -224,10 +223,17 @@ def _term(value: Any, field: Field) -> tuple[str | None, float]:
             nearest(text, TERMS),
         ) from None
     _bounds(uncertain.point(seconds), replace(field, kind="time"), value)
-    return None, seconds
+    return Term(None, seconds)
 
 
-_READERS = {"date": _date, "span": _span, "name": _name, "names": _names, "choice": _choice, "term": _term}
+_READERS: Mapping[str, Callable[[object, Field], object]] = {
+    "date": _date,
+    "span": _span,
+    "name": _name,
+    "names": _names,
+    "choice": _choice,
+    "term": _term,
+}
 
 
 def override(document: Document, changes: Mapping[str, str]) -> Document:

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any
 
 from tonnage.errors import nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
+from tonnage.fleet.keys import Keys
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader
+from tonnage.fleet.uncertain import Uncertain, point
 
 OUTPUT_LENGTH = 1000.0
 """Generated tokens of one request where the programme names no length: an assumption, shown in the answer."""
 
 
+NOT_SHARED = ("like", "takes_over", "within", "on")
+"""Keys of a service that are its own, whatever else is like it."""
+
+
 def like(
     reader: ProgrammeReader,
-    own: dict[str, Any],
+    own: Keys,
     after: str | None,
-    services: Mapping[str, dict[str, Any] | None],
+    services: Mapping[str, Keys | None],
     path: Where,
-) -> tuple[dict[str, Any], str | None]:
+) -> tuple[Keys, str | None]:
     """(Keys that a service takes over from the one that it is `like`, or follows; that model's name)."""
-    base = own.get("like", after)
+    base = own.text("like") or after
     seen: set[str] = set()
-    shared: dict[str, Any] = {}
+    shared = Keys()
     while base is not None and base not in seen:
         seen.add(base)
         below = services.get(base)
@@ -35,16 +40,46 @@ def like(
                 message = f'no service of a model "{base}" in this programme'
                 reader.problem((*path, "like"), message, nearest(base, services))
             break
-        shared = {**{k: v for k, v in below.items() if k not in ("like", "takes_over", "within", "on")}, **shared}
-        base = below.get("like")
-    return shared, own.get("like", after)
+        shared = shared.over(below.without(NOT_SHARED))
+        base = below.text("like")
+    return shared, own.text("like") or after
 
 
-def lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
+def service(
+    reader: ProgrammeReader, own: Keys, after: str | None, services: Mapping[str, Keys | None], path: Where
+) -> p.ServiceSpec:
+    """The demand for a model and its service level, on all lots."""
+    shared, base = like(reader, own, after, services, path)
+    keys, none = own.over(shared), point(0.0)
+    if "takes_over" in own and after is None:
+        reader.problem((*path, "takes_over"), "there is no model to take over from: add after: MODEL")
+    inputs, outputs = own.uncertain("input_tokens", none), own.uncertain("output_tokens", none)
+    if after is None and not (inputs.median > 0 or outputs.median > 0) and not base:
+        reader.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
+    isl, osl, assumed = lengths(keys)
+    return p.ServiceSpec(
+        isl,
+        osl,
+        inputs,
+        outputs,
+        keys.uncertain("growth", none),
+        keys.uncertain("peak", point(1.0)),
+        keys.number("ttft"),
+        keys.number("tpot"),
+        keys.number("cache_hit", 0.0),
+        own.uncertain("takes_over", point(1.0)),
+        own.uncertain("within", none),
+        own.uncertain("surge", none),
+        own.uncertain("first_users", point(p.FIRST_USERS)),
+        assumed=assumed,
+    )
+
+
+def lengths(keys: Keys) -> tuple[float, float, tuple[str, ...]]:
     """Prompt and generated tokens of a request; what is not given follows from the ratio of the two demands."""
-    inputs, outputs = (keys[k].median if k in keys else 0.0 for k in ("input_tokens", "output_tokens"))
+    inputs, outputs = (keys.uncertain(k, point(0.0)).median for k in ("input_tokens", "output_tokens"))
     ratio = inputs / outputs if inputs > 0 and outputs > 0 else 1.0
-    isl, osl = keys.get("isl"), keys.get("osl")
+    isl, osl = keys.number("isl"), keys.number("osl")
     if isl is not None and osl is not None:
         return isl, osl, ()
     if osl is not None:
@@ -55,19 +90,20 @@ def lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
     return OUTPUT_LENGTH * ratio, OUTPUT_LENGTH, (text,)
 
 
-def under_way(reader: ProgrammeReader, read: Mapping[str, Any], start: datetime.date, path: Where) -> dict[str, Any]:
-    """What is said of a run under way."""
-    since, many = read.get("since"), read.get("interruptions")
+def under_way(
+    reader: ProgrammeReader, read: Keys, start: datetime.date, path: Where
+) -> tuple[Uncertain, datetime.date | None, int | None]:
+    """What is said of a run under way: the share of its first stage that is done, since when, interruptions."""
+    since, many = read.date("since"), read.number("interruptions")
     told = {key: value for key, value in (("since", since), ("interruptions", many)) if value is not None}
     if told and "done" not in read:
         reader.problem(path, f"{next(iter(told))} is said of a run under way: add done: 40 %")
     if since is not None and since >= start:
         reader.problem((*path, "since"), f"is not before the start, {start}")
-    made: dict[str, Any] = {"done": read["done"]} if "done" in read else {}
-    return made | {"since": since, "interruptions": None if many is None else int(many)}
+    return read.uncertain("done", point(0.0)), since, None if many is None else int(many)
 
 
-def stage(reader: ProgrammeReader, item: Any, path: Where) -> p.TrainingStage | None:
+def stage(reader: ProgrammeReader, item: object, path: Where) -> p.TrainingStage | None:
     """One stage of a run, `{pretrain: 20T tokens}` or with its keys; None where the reader has noted a problem."""
     if not isinstance(item, Mapping) or len(item) != 1:
         reader.problem(path, "expected one stage such as {pretrain: 20T tokens}")
@@ -83,11 +119,18 @@ def stage(reader: ProgrammeReader, item: Any, path: Where) -> p.TrainingStage | 
     if isinstance(value, Mapping):
         read = reader.mapping(value, below, table, f"the stage {kind}")
     else:
-        read = {main: reader.value(value, below, table[main])} if value is not None else {}
+        read = Keys({main: reader.value(value, below, table[main])} if value is not None else {})
         if value is None:
             reader.problem(below, f"needs its amount, such as {kind}: 20T tokens")
-    if read.get(main) is None:
+    amount, batch = read.uncertain(main), read.number("global_batch")
+    if amount is None:
         return None
-    batch = read.get("global_batch")
-    kept = {key: read[key] for key in ("seq", "precision", "isl", "osl") if key in read}
-    return p.TrainingStage(kind, read[main], global_batch=None if batch is None else int(batch), **kept)
+    return p.TrainingStage(
+        kind,
+        amount,
+        read.number("seq"),
+        None if batch is None else int(batch),
+        read.text("precision"),
+        read.number("isl"),
+        read.number("osl"),
+    )
