@@ -21,6 +21,7 @@ VERBS = {
     "train": "The best layout to train a model on these chips: step time, memory, days, cost.",
     "serve": "The best way to serve a model on these chips under a service level: speed, memory, price.",
     "show": "What is known: chips, models, prices, rules, events, or one thing by name.",
+    "lawful": "Which chips may be brought to a place, what they do for a model; the best design within limits.",
     "sources": "Where the facts in a saved answer come from.",
     "compare": "What differs between two saved answers.",
     "rerun": "Ask again what a saved answer was asked, and say what changed.",

@@ -15,7 +15,14 @@ from tonnage.cli.common import COMMON, Common, finish
 from tonnage.errors import InputError, Outcome, Problem
 from tonnage.report.envelope import Reply, plain
 
-POSITIONAL = {"fit": ("model",), "train": ("model",), "serve": ("model",), "launch": ("programme",), "show": ("name",)}
+POSITIONAL = {
+    "fit": ("model",),
+    "train": ("model",),
+    "serve": ("model",),
+    "launch": ("programme",),
+    "show": ("name",),
+    "lawful": ("model",),
+}
 
 
 def rerun(result: Path, /, *, common: Common = COMMON) -> int:

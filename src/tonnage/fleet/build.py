@@ -98,7 +98,7 @@ class _ProgrammeBuilder:
         self.known = self.as_of or rules.known_at or self.start
         self.dated = self.known != self.start or "start" in top
         assumptions = self._assumptions(top.raw("assumptions"))
-        lots = self._lots(top.raw("fleet"))
+        lots = p.with_fees(self._lots(top.raw("fleet")), rules)
         if not lots and self.left_out and not self.read.problems:
             self.read.problem(("fleet",), f"no lot can be planned on: {'; '.join(why for _, why in self.left_out)}")
         models = self._models(top.raw("models"), lots)
@@ -260,8 +260,8 @@ class _ProgrammeBuilder:
 
     def _change(self, text: str, path: Where) -> p.Change | None:
         try:
-            kind, chip, day = p.parse_change(text, self.start)
-            return p.Change(kind, self.catalog.chip(chip), day)
+            change = p.parse_change(text, self.start)
+            return replace(change, chip=self.catalog.chip(change.chip))
         except ValueError as error:
             self.read.problem(path, str(error))
         except InputError as error:

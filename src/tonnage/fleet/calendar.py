@@ -93,7 +93,7 @@ def _timeline(lot: Lot, programme: Programme, catalog: Catalog, rules: RuleBook)
 def _ruling(lot: Lot, day: Date, programme: Programme, catalog: Catalog, rules: RuleBook, *, delivered: bool) -> Ruling:
     change = _changed(lot.chip, day, programme.rules.changes)
     if change is not None and delivered:
-        return Ruling(day, change.kind == "licence", f"by assumption: {change}", (f"with {change}",))
+        return Ruling(day, change.kind != "ban", f"by assumption: {change}", (f"with {change}",))
     from tonnage.law import lawful
 
     found = lawful(

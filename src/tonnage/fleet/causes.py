@@ -45,6 +45,7 @@ class Activity:
 LeverKind = Literal[
     "without",
     "licence",
+    "fee",
     "earlier",
     "later",
     "thresholds",
@@ -58,10 +59,10 @@ LeverKind = Literal[
     "prices",
     "buy",
 ]
-"""without: a rule taken away; licence: held for a lot; earlier, later: a rule's day moved; thresholds: a rule's, twice
-as high; twice: a lot doubled; train: on another place first; flat: demand; quiet: other people's demand gone; ready:
-every run completes; failed: the first attempt does not; good: no rounds; prices: rents up by half; buy: a lot
-not rented.
+"""without: a rule taken away; licence: held for a lot; fee: the same for a fee; earlier, later: a rule's day moved;
+thresholds: a rule's, just so far that it lets lots come; twice: a lot doubled; train: on another place first; flat:
+demand; quiet: other people's demand gone; ready: every run completes; failed: the first attempt does not; good: no
+rounds; prices: rents up by half; buy: a lot not rented.
 """
 
 

@@ -37,7 +37,7 @@ DRAWS = 500
 FEWEST, MOST = 20, 100_000
 CHUNK = 2_000
 """Draws that are played at once, so that memory does not grow with their number."""
-LEGAL = ("licence", "earlier", "later", "thresholds")
+LEGAL = ("licence", "fee", "earlier", "later", "thresholds")
 """What-ifs that are left out where the law stays as it is for every lot."""
 
 
@@ -143,7 +143,7 @@ def _what_ifs(
     made = []
     start = _dates(planned.launch[-1], programme)
     tried = {name: tuple((p.name, p.lots) for p in found) for name, found in setting.places.items()}
-    for item in what_ifs(programme, setting.calendars, _titles(programme, catalog), tried):
+    for item in what_ifs(programme, setting.calendars, _titles(programme, catalog), tried, catalog):
         changed = settle(item.programme, catalog, planner, asked)
         if item.lever.kind in LEGAL and changed.calendars == setting.calendars:
             continue

@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from tonnage.fleet.uncertain import Uncertain, point
+from tonnage.units import show_share
 
 if TYPE_CHECKING:
     from tonnage.model import Architecture
@@ -22,7 +23,7 @@ FIRST_USERS = 0.1
 """Share of the demand at launch that has to be served before a model has its first users: an assumption."""
 Date = datetime.date
 StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
-ChangeKind = Literal["licence", "ban"]
+ChangeKind = Literal["licence", "ban", "fee"]
 Verdict = Literal["fit", "inference only", "unfit"]
 """What trials of one's own say of a chip: fit for training, for inference only, for neither."""
 
@@ -178,14 +179,18 @@ class Model:
 
 @dataclass(frozen=True)
 class Change:
-    """What the law is taken to be instead: `licence` or `ban`, for a chip, from a day on."""
+    """What the law is taken to be instead: `licence`, `ban`, or `fee` (a licence for a share of the price on top of it,
+    which the lot's price bears), for a chip, from a day on.
+    """
 
     kind: ChangeKind
     chip: str
     start: Date
+    share: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.chip} from {self.start}"
+        fee = f" {show_share(self.share)}" if self.kind == "fee" else ""
+        return f"{self.kind} {self.chip}{fee} from {self.start}"
 
 
 @dataclass(frozen=True)
@@ -294,18 +299,41 @@ def order(models: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(done)
 
 
-_CHANGE = re.compile(r"^(licen[cs]e|ban)\s+(?:(?:for|on)\s+)?(\S+)(?:\s+from\s+(\S+))?$", re.IGNORECASE)
+_CHANGE = re.compile(
+    r"^(licen[cs]e|ban|fee)\s+(?:(?:for|on)\s+)?(\S+)(?:\s+(?:of\s+)?([\d.]+\s*%))?(?:\s+from\s+(\S+))?$",
+    re.IGNORECASE,
+)
 
 
-def parse_change(text: str, start: Date) -> tuple[ChangeKind, str, Date]:
-    """`licence h20 from 2025-07-14` -> (kind, chip as written, day). Raises ValueError with a sentence."""
+def parse_change(text: str, start: Date) -> Change:
+    """`licence h20 from 2025-07-14`, `fee h20 15 % from 2025-08-11` -> the change, with the chip as it is written.
+
+    Raises ValueError with a sentence.
+    """
     from tonnage import units
 
     match = _CHANGE.match(text.strip())
-    if not match:
-        raise ValueError(f'"{text[:60]}" is not a change of rules; write licence CHIP from DATE, or ban CHIP from DATE')
-    kind: ChangeKind = "ban" if match[1].lower() == "ban" else "licence"
-    return kind, match[2], units.parse_date(match[3]) if match[3] else start
+    if not match or (match[1].lower() == "fee") != bool(match[3]):
+        ways = "licence CHIP from DATE, ban CHIP from DATE, or fee CHIP SHARE from DATE"
+        raise ValueError(f'"{text[:60]}" is not a change of rules; write {ways}')
+    kind: ChangeKind = "ban" if match[1].lower() == "ban" else "fee" if match[3] else "licence"
+    share = units.parse(match[3], "share") if match[3] else 0.0
+    return Change(kind, match[2], units.parse_date(match[4]) if match[4] else start, share)
+
+
+def with_fees(lots: tuple[Lot, ...], rules: Rules) -> tuple[Lot, ...]:
+    """Lots that come under a fee, at prices that bear all of it."""
+    return tuple(_with_fee(lot, rules) for lot in lots)
+
+
+def _with_fee(lot: Lot, rules: Rules) -> Lot:
+    """The dearest fee that falls on a part of the lot, on the whole of it: a lot has one price."""
+    last = (lot.acquired or lot.start).interval[1] + lot.over.interval[1] / DAY
+    due = [c.share for c in rules.changes if c.kind == "fee" and c.chip == lot.chip and c.start.toordinal() <= last]
+    if not due or lot.in_hand or lot.price is None:
+        return lot
+    note = f"{lot.price_note}; with a fee of {show_share(max(due))}".removeprefix("; ")
+    return replace(lot, price=lot.price.scaled(1 + max(due)), price_note=note)
 
 
 def rule_words(text: str) -> dict[str, str]:

@@ -187,7 +187,7 @@ ASSUMPTIONS: Table = {
 RULES: Table = {
     "known-at": Field("date", "Only rules announced by this day.", point=True),
     "without": Field("names", "Rules left out, by id or by the chip they are about."),
-    "with": Field("names", "Changes: licence CHIP [from DATE], ban CHIP [from DATE]."),
+    "with": Field("names", "Changes: licence CHIP, ban CHIP, fee CHIP SHARE, each [from DATE]; RULE.FIELD=VALUE."),
 }
 
 _DESCRIBED = {

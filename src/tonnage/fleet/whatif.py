@@ -1,8 +1,9 @@
 """What-ifs: the same programme with one thing changed, on the same draws.
 
 They are made from what the programme holds: each rule that keeps a lot away taken away, moved in time or with other
-thresholds, a licence held for each such lot, each lot doubled, each further place tried first, each demand held flat,
-other people's demand gone, rounds and failures taken away, a first attempt that fails, dearer rents, a lot bought.
+thresholds, a licence held for each such lot, freely or for a fee, each lot doubled, each further place tried first,
+each demand held flat, other people's demand gone, rounds and failures taken away, a first attempt that fails, dearer
+rents, a lot bought.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from tonnage.catalog import load
 from tonnage.fleet.calendar import Calendar
 from tonnage.fleet.causes import CAPACITY, CHIPS, FAILURES, ROUNDS, RUNS, Lever, LeverKind
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.uncertain import point
+from tonnage.units import show_share
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
+    from tonnage.law import RuleBook
 
 MOST = 32
 """Most what-ifs that are played."""
@@ -39,9 +47,15 @@ class ChangedProgramme:
 
 
 def what_ifs(
-    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str], places: Places | None = None
+    programme: Programme,
+    calendars: Mapping[str, Calendar],
+    titles: Mapping[str, str],
+    places: Places | None = None,
+    catalog: Catalog | None = None,
 ) -> tuple[ChangedProgramme, ...]:
-    """Every what-if of a programme. titles: of rules, by id; places: as they are tried, where they were found."""
+    """Every what-if of a programme. titles: of rules, by id; places: as they are tried, where they were found; catalog:
+    of the chips, the bundled one unless given.
+    """
     made = [
         *_rules(programme, calendars, titles),
         *_licences(programme, calendars),
@@ -59,6 +73,8 @@ def what_ifs(
         *_dearer(programme),
         *_bought(programme),
         *_moved_rules(programme, calendars, titles),
+        *_thresholds(programme, calendars, titles, catalog),
+        *_fees(programme, calendars, catalog),
     ]
     return tuple(made[:MOST])
 
@@ -102,7 +118,7 @@ def _licences(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterab
 def _moved_rules(
     programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
 ) -> Iterable[ChangedProgramme]:
-    """Each rule that turns a lot away a quarter earlier, a quarter later, with thresholds twice as high."""
+    """Each rule that turns a lot away a quarter earlier, a quarter later."""
     for rule, lots in _first_rules(programme, calendars).items():
         for kind, words, altered in _alterations(rule, programme):
             rules = replace(programme.rules, altered=(*programme.rules.altered, *altered))
@@ -113,12 +129,7 @@ def _moved_rules(
 
 def _alterations(identifier: str, programme: Programme) -> Iterable[tuple[LeverKind, str, tuple[str, ...]]]:
     """Ways in which a rule may be otherwise: kind, in words, as the law reads them. None for what is no rule."""
-    from tonnage.law import rule_book
-    from tonnage.law.data import clauses
-
-    rules: Rules = programme.rules
-    book = rule_book(rules.altered) if rules.altered else rule_book()
-    rule = next((rule for rule in book.rules if rule.id == identifier), None)
+    rule = next((rule for rule in _book(programme.rules).rules if rule.id == identifier), None)
     if rule is None:
         return
     kinds: tuple[tuple[LeverKind, str, datetime.timedelta], ...] = (
@@ -130,15 +141,61 @@ def _alterations(identifier: str, programme: Programme) -> Iterable[tuple[LeverK
             continue
         fields = ("announced", "effective", *(("compliance",) if rule.compliance else ()))
         yield kind, words, tuple(f"with {rule.id}.{name}={getattr(rule, name) + shift}" for name in fields)
-    found = dict.fromkeys(
-        (clause.metric, clause.value)
-        for paragraph in rule.paragraphs
-        for clause in clauses(paragraph.criteria)
-        if clause.op in (">", ">=") and clause.value > 0
-    )
-    if found:
-        altered = tuple(f"with {rule.id}.{metric}={value:g}->{2 * value:g}" for metric, value in found)
-        yield "thresholds", "with thresholds twice as high", altered
+
+
+def _book(rules: Rules) -> RuleBook:
+    from tonnage.law import rule_book
+
+    return rule_book(rules.altered) if rules.altered else rule_book()
+
+
+def _thresholds(
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str], catalog: Catalog | None
+) -> Iterable[ChangedProgramme]:
+    """Each rule that turns a lot away for its numbers, with thresholds just so far that it lets all such lots come.
+
+    A rule that names a chip turns it away whatever its thresholds: there is none for its lots.
+    """
+    from tonnage.law import Arrivals, least_moves, moves_text, traits
+
+    catalog = catalog or load()
+    book = _book(programme.rules)
+    for rule, lots in _first_rules(programme, calendars).items():
+        if rule not in {one.id for one in book.rules}:
+            continue
+        free = [lot for lot in lots if lot.chip not in book.rule(rule).chips]
+        day = max((calendars[lot.name].refusals[0].start for lot in free), default=programme.start)
+        chips = tuple(traits(chip, catalog) for chip in dict.fromkeys(lot.chip for lot in free))
+        moves = least_moves(rule, Arrivals(chips, day, programme.place, programme.headquarters), book)
+        if not moves:
+            continue
+        altered = tuple(f"with {rule}.{move.metric}={move.old:g}->{move.new:g}" for move in moves)
+        rules = replace(programme.rules, altered=(*programme.rules.altered, *altered))
+        lever = Lever("thresholds", rule, RUNS | CHIPS | CAPACITY | FAILURES, lots=tuple(lot.name for lot in free))
+        title = f"the rule on {_chips(free)} with {moves_text(moves)}: {titles.get(rule, rule)}"
+        yield ChangedProgramme(lever, title, replace(programme, rules=rules))
+
+
+def _fees(
+    programme: Programme, calendars: Mapping[str, Calendar], catalog: Catalog | None
+) -> Iterable[ChangedProgramme]:
+    """A licence for each lot that a rule turns away, for the fee that the record knows for its chip, all passed on."""
+    from tonnage.law import known_fee, traits
+
+    catalog = catalog or load()
+    for lot in programme.lots:
+        if lot.licence or not calendars[lot.name].refusals:
+            continue
+        chip = traits(lot.chip, catalog)
+        fee = known_fee(chip, programme.place, programme.headquarters, _book(programme.rules))
+        if fee is None:
+            continue
+        dearer = lot.price.scaled(fee.factor) if lot.price else None
+        lever = Lever("fee", lot.name, RUNS | CHIPS | CAPACITY | FAILURES, lots=(lot.name,))
+        share = f"{show_share(fee.share)} of {fee.base} (price +{show_share(fee.factor - 1)}; {fee.rule})"
+        title = f"{lot.name} ({lot.chip}) for a fee instead of refusal: {share}"
+        held = replace(lot, licence=f"assumed, for a fee of {show_share(fee.share)}", price=dearer)
+        yield ChangedProgramme(lever, title, _with_lot(programme, held))
 
 
 def _doubled(programme: Programme, lot: Lot, lawful: bool) -> ChangedProgramme:

@@ -11,11 +11,14 @@ from tonnage.law.book import RuleBook, rule_book
 from tonnage.law.classify import Classification, Fee, Finding, Measure, classify, thresholds
 from tonnage.law.criteria import ChipTraits, Margin, performance_density, tpp, traits, traits_from_mapping
 from tonnage.law.data import Party, Rule, RuleSource, load_rules
+from tonnage.law.design import Shares, designed, lawful_designs, limits_above, limits_met
 from tonnage.law.lawful import Lawful, free_windows, lawful
+from tonnage.law.moves import Arrivals, ThresholdMove, known_fee, least_moves, moves_text
 from tonnage.law.rules import open_questions, rule_rows, source_rows
 from tonnage.law.words import explain
 
 __all__ = [
+    "Arrivals",
     "ChipTraits",
     "Classification",
     "Fee",
@@ -27,11 +30,20 @@ __all__ = [
     "Rule",
     "RuleBook",
     "RuleSource",
+    "Shares",
+    "ThresholdMove",
     "classify",
+    "designed",
     "explain",
     "free_windows",
+    "known_fee",
     "lawful",
+    "lawful_designs",
+    "least_moves",
+    "limits_above",
+    "limits_met",
     "load_rules",
+    "moves_text",
     "open_questions",
     "performance_density",
     "rule_book",

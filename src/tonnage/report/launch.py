@@ -271,7 +271,21 @@ def _what_ifs(plan: LaunchPlan) -> Table:
         for item in plan.alternatives
     )
     header = ("what if", "P10", "P50", "P90", "shift", "by horizon", "training", "all signed for")
-    return Table("what-ifs, on the same draws", header, base + rows)
+    return Table("what-ifs, on the same draws", header, base + rows, _named(plan))
+
+
+def _named(plan: LaunchPlan) -> str:
+    """Which rules name the chips that they keep away, so that no what-if moves their thresholds."""
+    from tonnage.law import load_rules
+
+    named = {rule.id: rule.chips for rule in load_rules().rules if rule.kind == "control"}
+    found = {
+        f"{item.chip} ({rule})": None
+        for item in plan.not_lawful
+        for rule in item.rules[:1]
+        if item.chip in named.get(rule, ())
+    }
+    return f"no other threshold would free what a rule names: {', '.join(found)}" if found else ""
 
 
 def _days(spread: Percentiles[Date]) -> tuple[str, ...]:
