@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli import launch_best
 from tonnage.cli.common import COMMON, Common, Result, check_outputs, finish
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer, Table
@@ -85,7 +86,8 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
     """A launch in words."""
     from tonnage.report import timeline
 
-    tables = (_binds(plan), _sensitivity(plan), _what_ifs(plan), _speeds(plan), _refused(plan))
+    best = launch_best.tables(plan)
+    tables = (_binds(plan), *best, _sensitivity(plan), _what_ifs(plan), _speeds(plan), _refused(plan))
     return Answer(
         _sentence(plan),
         _rows(plan),
@@ -143,7 +145,7 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     training, service = _money(plan.cost, plan.unpriced_training), _money(plan.service_cost, plan.unpriced_service)
     rows.append(("cost", f"{training} to train until the launch, failures included"))
     rows.append(("", f"{service} for all services until then"))
-    rows += _base(plan)
+    rows += launch_best.rows(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
     rows.append(("known", f"prices and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
     rows += [("assumed", text) for text in plan.assumptions]
@@ -155,20 +157,6 @@ def _seen(plan: LaunchPlan) -> str:
     if plan.rules_known:
         return f"rules announced by {plan.rules_known}"
     return "rules as they came, each from its own day (with hindsight)"
-
-
-def _base(plan: LaunchPlan) -> list[tuple[str, str]]:
-    """The base case in a line: every input at its median, and what a launch a week earlier lacks."""
-    found = plan.base
-    if found is None or found.launch is None:
-        return []
-    text = f"launches {found.launch} with every input at its median and likelier runs completing"
-    if found.exact is not None:
-        text += f"; by linear programme in the week of {found.exact}"
-    if found.short:
-        lots = ", ".join(f"{lot} {units.show_share(share)}" for lot, share in found.short.items())
-        text += f", and a week earlier is short of {lots}"
-    return [("base case", text)]
 
 
 def _three(spread: Percentiles[T], show: Callable[[T], str]) -> str:

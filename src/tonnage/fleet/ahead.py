@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tonnage.fleet.allocation import AllocationProblem, ModelRun
-from tonnage.fleet.highs import LinearProgramme
+from tonnage.fleet.draws import Bools
+from tonnage.fleet.highs import Ints, LinearProgramme
 from tonnage.fleet.uncertain import Floats
 
 TINY = 1e-12
@@ -46,7 +47,7 @@ def served_first(problem: AllocationProblem) -> AllocationProblem:
     return replace(problem, unserved=np.where(least > allowed + slack, least * (1 + 1e-7) + slack, allowed))
 
 
-def _serving(problem: AllocationProblem, most: Floats | None) -> tuple[LinearProgramme, Floats]:
+def _serving(problem: AllocationProblem, most: Floats | None) -> tuple[LinearProgramme, Ints]:
     """Services alone: columns x [m, l, p], free [l, p], short [m, p]; rows of capacity, need, shortage, power."""
     m, p = problem.need.shape
     lots = problem.capacity.shape[1]
@@ -87,20 +88,23 @@ def free_accelerators(problem: AllocationProblem) -> tuple[FreeAccelerators, ...
             if key not in known:
                 known[key] = _free(model, place.lots, m, lots, p)
             found.append(known[key])
+        if not found:
+            made.append(FreeAccelerators(np.zeros((0, p)), np.zeros((0, p, lots)), np.zeros((0, m, p))))
+            continue
         most, by_lot, by_need = (np.stack([part[i] for part in found]) for i in range(3))
         opened = np.array([[p0 >= place.opens for p0 in range(p)] for place in run.places])
         made.append(FreeAccelerators(np.where(opened, most, 0.0), by_lot, by_need))
     return tuple(made)
 
 
-def _free(model: LinearProgramme, which: Floats, m: int, lots: int, p: int) -> tuple[Floats, Floats, Floats]:
+def _free(model: LinearProgramme, which: Bools, m: int, lots: int, p: int) -> tuple[Floats, Floats, Floats]:
     cost = np.zeros(model.columns_count)
     free = np.arange(m * lots * p, m * lots * p + lots * p).reshape(lots, p)
-    cost[free[np.asarray(which, dtype=bool)].ravel()] = -1.0
+    cost[free[which].ravel()] = -1.0
     found = model.solve(cost=cost)
     if found is None:
         raise RuntimeError("the services cannot be served with the shortage that is allowed")
-    most = np.maximum(found.values[free][np.asarray(which, dtype=bool)].sum(axis=0), 0.0)
+    most = np.maximum(found.values[free][which].sum(axis=0), 0.0)
     by_lot = np.maximum(-found.duals[: lots * p].reshape(lots, p), 0.0).T
     by_need = np.maximum(found.duals[lots * p : lots * p + m * p].reshape(m, p), 0.0)
     return most, by_lot, by_need

@@ -1,4 +1,4 @@
-"""What is to be allocated over time, as plain arrays: lots by period, services, runs of several stages on several places.
+"""What is to be allocated over time, as plain arrays: lots by period, services, runs of stages on places.
 
 Nothing here knows a programme: `optimum_case.py` makes these arrays from one. Axes: p periods, l lots, m services, j
 places of a run. Times are in periods, work in the unit of its stage (tokens, or periods of a pause).
@@ -14,8 +14,8 @@ import numpy as np
 from tonnage.fleet.draws import Bools
 from tonnage.fleet.uncertain import Floats
 
-NEAR = 5e-4
-"""Most by which the lines over a curve of speed may lie above its concave hull, as a share of its top."""
+NEAR = 1e-3
+"""Most by which the lines over a curve of speed may lie above its concave hull, as a share of the speed."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +70,29 @@ def _below(at: Floats, speed: Floats, a: int, b: int, c: int) -> bool:
     return bool((speed[b] - speed[a]) * (at[c] - at[a]) <= (speed[c] - speed[a]) * (at[b] - at[a]))
 
 
+INSIDE = (0.25, 0.5, 0.75)
+"""Where on an edge of the hull the lines are held against it."""
+
+
 def _few(at: Floats, speed: Floats, slope: Floats, offset: Floats) -> list[int]:
-    """Few of the hull's edges, such that the lowest of their lines is `NEAR` the hull at each corner."""
-    kept = [0, len(slope) - 1] if len(slope) > 1 else [0]
-    while len(kept) < len(slope):
-        over = (slope[kept][:, None] * at[None, :] + offset[kept][:, None]).min(axis=0)
-        over = np.minimum(over, speed[-1]) - speed
+    """Few of the hull's edges, such that the lowest of their lines is `NEAR` it."""
+    edge = np.repeat(np.arange(len(slope)), len(INSIDE))
+    size = at[edge] + np.tile(INSIDE, len(slope)) * np.diff(at)[edge]
+    exact = slope[edge] * size + offset[edge]
+    kept = sorted({0, len(slope) - 1})
+    while True:
+        over = (slope[kept][:, None] * size + offset[kept][:, None]).min(axis=0)
+        over = np.minimum(over, speed[-1]) / np.maximum(exact, 1e-300) - 1.0
         worst = int(np.argmax(over))
-        if over[worst] <= NEAR * speed[-1]:
-            break
-        edge = min(worst, len(slope) - 1)
-        kept.append(edge if edge not in kept else next(i for i in range(len(slope)) if i not in kept))
-    return sorted(kept)
+        if over[worst] <= NEAR or edge[worst] in kept:
+            return kept
+        kept = sorted([*kept, int(edge[worst])])
 
 
 @dataclass(frozen=True)
 class RunStage:
-    """One stage. amount of work; curves: by place; timed: it takes its time whatever is free (a pause, rounds), at `pace`
-    periods a period, and holds `holds` accelerators meanwhile, or as many as are free [j].
+    """One stage. amount of work; curves: by place; timed: it takes its time whatever is free (a pause, rounds),
+    at `pace` periods a period, and holds `holds` accelerators meanwhile, or as many as are free [j].
     """
 
     kind: str
@@ -132,8 +137,8 @@ class AllocationProblem:
 
     capacity: accelerators [p, l]; need: requests/s [m, p]; rate: requests/s per accelerator, 0 where it cannot be
     [m, l]; price: of use [USD/accelerator-period] [l], NaN where none is known; unserved: requests/s that may stay
-    unserved, all services together [p]; runs; power: [W] of an accelerator [l], and the most in each period [p]; budget:
-    [USD] of all that is used.
+    unserved, all services together [p]; runs; power: [W] of an accelerator [l], and the most in each period [p];
+    budget: [USD] of all that the runs use.
     """
 
     capacity: Floats

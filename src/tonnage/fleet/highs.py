@@ -64,6 +64,10 @@ class LinearProgramme:
 
     def solve(self, *, gap: float = GAP, cost: Floats | None = None) -> Solved | None:
         """The optimum, or None if there is none. cost: other costs of the columns; the last basis is begun from."""
+        if not self.columns_count:
+            low, high = (np.concatenate([part[i] for part in self._rows] or [np.zeros(0)]) for i in range(2))
+            none = Solved(np.zeros(0), np.zeros(self.rows_count), 0.0)
+            return none if np.all((low <= 0) & (high >= 0)) else None
         solver = self._solver(gap)
         if cost is not None:
             solver.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
@@ -108,7 +112,7 @@ class LinearProgramme:
         solver.passModel(lp)
         return solver
 
-    def _matrix(self) -> tuple[Ints, Ints, Floats]:
+    def _matrix(self) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
         """Column by column, without zeros."""
         if not self._cells:
             return np.zeros(self.columns_count + 1, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0)
@@ -118,4 +122,5 @@ class LinearProgramme:
         place, inverse = np.unique(place, return_inverse=True)
         total = np.bincount(inverse, weights=values[kept], minlength=len(place))
         starts = np.searchsorted(place // max(self.rows_count, 1), np.arange(self.columns_count + 1))
-        return starts.astype(np.int32), (place % max(self.rows_count, 1)).astype(np.int32), total
+        index = (place % max(self.rows_count, 1)).astype(np.int32)
+        return starts.astype(np.int32), index, np.asarray(total, dtype=np.float64)

@@ -11,9 +11,11 @@ import numpy as np
 
 from tonnage.errors import InputError, Problem
 from tonnage.fleet import calendar
-from tonnage.fleet.base_case import base_case
+from tonnage.fleet.base_case import base_case, gained
 from tonnage.fleet.binds import binds_of, causes_of, outcome_of
+from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
+from tonnage.fleet.hindsight import gap
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
@@ -55,8 +57,9 @@ def launch(
     setting = settle(programme, book, speeds, asked)
     game = play(setting, seed, draws)
     result = game.run()
-    alternatives = _what_ifs(setting, book, speeds, asked, seed, draws, result) if what_if else ()
-    plan = _answer(setting, game, result, alternatives, seed, book)
+    base = explained(setting, play(setting, 0, 0))
+    alternatives = _what_ifs(base, book, speeds, asked, seed, draws, result) if what_if else ()
+    plan = _answer(base, game, result, alternatives, seed, book)
     return replace(plan, seconds=time.perf_counter() - began)
 
 
@@ -70,7 +73,7 @@ def check_draws(draws: int) -> None:
 
 
 def _what_ifs(
-    setting: SettledProgramme,
+    base: Explained,
     catalog: Catalog,
     planner: Planner,
     asked: Rulings,
@@ -78,7 +81,7 @@ def _what_ifs(
     draws: int,
     planned: Forecast,
 ) -> tuple[WhatIf, ...]:
-    programme = setting.programme
+    setting, programme = base.setting, base.setting.programme
     made = []
     start = _dates(planned.launch[-1], programme)
     for item in what_ifs(programme, setting.calendars, _titles(programme, catalog)):
@@ -87,7 +90,8 @@ def _what_ifs(
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
         cost = _costs(found.training_cost).p50
-        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost))
+        best = gained(base, changed)
+        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, *best))
     return tuple(made)
 
 
@@ -110,14 +114,14 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 
 
 def _answer(
-    setting: SettledProgramme,
+    base: Explained,
     game: Play,
     result: Forecast,
     alternatives: tuple[WhatIf, ...],
     seed: int,
     catalog: Catalog,
 ) -> LaunchPlan:
-    programme = setting.programme
+    setting, programme = base.setting, base.setting.programme
     chance = _by_horizon(result, programme)
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
@@ -158,7 +162,8 @@ def _answer(
         draws=game.world.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
-        base=base_case(setting),
+        base=base_case(base),
+        gap=gap(game, result),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in game.drawn.items()},
         evidence=_evidence(setting),

@@ -1,7 +1,7 @@
 """The best allocation over time: a mixed-integer programme over periods x lots x uses, solved by HiGHS.
 
-`earliest` finds the earliest end of every run (the last one counts first), `least_cost` the cheapest way to be done by a
-date, `most_served` the way that serves most, `cheapest_growth` what would have to be added. The formulation is in
+`earliest` finds the earliest end of every run (the last one counts first), `least_cost` the cheapest way to be done
+by a date, `most_served` the way that serves most, `cheapest_growth` what would have to be added. The formulation is in
 docs/method/launch.md, "The best plan". One run is solved by `ahead.py`, exactly and without integers; this programme
 then only has to find what it costs. For several runs `ahead.py` gives the bounds.
 """
@@ -11,20 +11,18 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from tonnage.fleet.ahead import FreeAccelerators, RunPath, earliest_end, free_accelerators, served_first
 from tonnage.fleet.allocation import Allocation, AllocationProblem, ModelRun, RunStage
+from tonnage.fleet.draws import Bools
 from tonnage.fleet.highs import GAP, Ints, LinearProgramme, Solved
 from tonnage.fleet.uncertain import Floats
 
 AFTER = 1e-5
 """Periods that a deadline is put off by, so that a run that just meets it does in floating point too."""
-
-SMALL = 1e-3
-"""What a period of an earlier run is worth, in periods of the last one."""
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -33,6 +31,30 @@ class Prepared:
     problem: AllocationProblem
     free: tuple[FreeAccelerators, ...]
     paths: tuple[RunPath, ...]
+
+    @cached_property
+    def by_place(self) -> tuple[tuple[RunPath, ...], ...]:
+        """The earliest end of each run that stays at one place; for runs that can move, that of the run anywhere."""
+        made = []
+        for run, free, path in zip(self.problem.runs, self.free, self.paths, strict=True):
+            stays = not np.isfinite(run.move[~np.eye(len(run.places), dtype=bool)]).any()
+            alone = [earliest_end(_at(run, j), free.most[[j]]) if stays else path for j in range(len(run.places))]
+            made.append(tuple(alone))
+        return tuple(made)
+
+
+def _at(run: ModelRun, place: int) -> ModelRun:
+    """A run with one of its places."""
+    stages = tuple(
+        replace(
+            stage,
+            curves=stage.curves[place : place + 1],
+            holds=stage.holds[place : place + 1],
+            pace=stage.pace[place : place + 1],
+        )
+        for stage in run.stages
+    )
+    return replace(run, places=(run.places[place],), stages=stages, move=np.zeros((1, 1)))
 
 
 def prepare(problem: AllocationProblem, free: tuple[FreeAccelerators, ...] | None = None) -> Prepared:
@@ -49,13 +71,45 @@ def earliest(ready: Prepared) -> tuple[float, ...] | None:
     """
     if any(not math.isfinite(path.end) for path in ready.paths):
         return None
-    if len(ready.paths) <= 1 and math.isinf(ready.problem.budget):
-        return tuple(path.end for path in ready.paths)
-    latest = _in_turn(ready)
-    built = _Programme(ready, tuple(latest), floating=True)
-    built.cost(built.ends, [SMALL] * (len(latest) - 1) + [1.0])
+    alone = tuple(path.end for path in ready.paths)
+    if len(alone) <= 1 and math.isinf(ready.problem.budget):
+        return alone
+    if _can(ready, alone):
+        return alone
+    by = _in_turn(ready)
+    if not _can(ready, tuple(by)):
+        by = [float(ready.problem.periods)] * len(by)
+        if not _can(ready, tuple(by)):
+            return None
+    for k in reversed(range(len(by))):
+        by[k] = _soonest(ready, by, k)
+    return tuple(by)
+
+
+def _can(ready: Prepared, by: tuple[float, ...]) -> bool:
+    """Whether every run can be done by its date."""
+    return _Programme(ready, by).solve() is not None
+
+
+def _soonest(ready: Prepared, by: list[float], k: int) -> float:
+    """The earliest end of run k with those of the others given: its week by halving, then the time within it."""
+    low, high = math.floor(ready.paths[k].end), math.ceil(by[k] - AFTER) - 1
+    while low < high:
+        middle = (low + high) // 2
+        fits = _can(ready, (*by[:k], middle + 1.0, *by[k + 1 :]))
+        low, high = (low, middle) if fits else (middle + 1, high)
+    built = _Programme(ready, (*by[:k], min(by[k], high + 1.0), *by[k + 1 :]), floating=True)
+    built.cost(built.ends[[k]], 1.0)
     found = built.solve(GAP / 10)
-    return None if found is None else tuple(float(found.values[column]) for column in built.ends)
+    return by[k] if found is None else min(by[k], float(found.values[built.ends[k]]) + AFTER)
+
+
+def _after(run: ModelRun, place: int, stage: int, free: Floats) -> float:
+    """The least time of the stages after one, at a place or, of a run that can move, anywhere: no time."""
+    if np.isfinite(run.move[~np.eye(len(run.places), dtype=bool)]).any():
+        return 0.0
+    rest = [(later.amount, float(later.speed(place, free).max(initial=0.0))) for later in run.stages[stage + 1 :]]
+    return sum(amount / top if top > 0 else math.inf for amount, top in rest)
 
 
 def _in_turn(ready: Prepared) -> list[float]:
@@ -85,23 +139,33 @@ def least_cost(ready: Prepared, by: tuple[float, ...], until: float | None = Non
     return None if found is None else built.read(found)
 
 
-def most_served(ready: Prepared, by: tuple[float, ...], until: float) -> Allocation | None:
-    """The allocation that leaves least unserved until a date with every run done by its own, services not first."""
-    built = _Programme(replace(ready, problem=replace(ready.problem, unserved=None)), by, until=until, short=True)
+def most_served(problem: AllocationProblem, by: tuple[float, ...], until: float) -> Allocation | None:
+    """The allocation that leaves least unserved until a date, with every run done by its own: services give way."""
+    nobody = replace(problem, need=np.zeros_like(problem.need), unserved=np.zeros(problem.periods))
+    ready = replace(prepare(nobody), problem=replace(problem, unserved=None))
+    built = _Programme(ready, by, until=until, short=True)
     built.cost(built.short.ravel(), 1.0)
     built.pay(1e-6)
     found = built.solve()
     return None if found is None else built.read(found)
 
 
-def cheapest_growth(problem: AllocationProblem, by: tuple[float, ...], until: float, grows: Floats) -> Allocation | None:
-    """The cheapest accelerators to add for the whole time, at the price of each lot, such that all is served and every
-    run done by its date. grows: lots of which there may be more [l].
+def most_demand(problem: AllocationProblem) -> float:
+    """The largest multiple of the demand, at most 1, that can be served in every period."""
+    built = _Programme(Prepared(replace(problem, runs=(), unserved=None), (), ()), (), multiple=True)
+    built.cost(built.multiple, -1.0)
+    found = built.solve()
+    return 0.0 if found is None else float(found.values[built.multiple][0])
+
+
+def cheapest_growth(problem: AllocationProblem, by: tuple[float, ...], until: float, grows: Bools) -> Allocation | None:
+    """The cheapest accelerators to add for the whole time, at the price of each lot, such that all is served but what
+    may stay unserved, and every run done by its date. grows: lots of which there may be more [l].
     """
     free = tuple(FreeAccelerators(np.full((len(r.places), problem.periods), np.inf), *_none()) for r in problem.runs)
-    ready = Prepared(replace(problem, unserved=np.zeros(problem.periods)), free, ())
-    built = _Programme(ready, by, until=until, grows=np.asarray(grows, dtype=bool))
-    built.pay()
+    built = _Programme(Prepared(problem, free, ()), by, until=until, grows=grows)
+    built.pay(1e-6)
+    built.cost(built.extra, problem.priced / (problem.priced.max(initial=0.0) or 1.0))
     found = built.solve()
     return None if found is None else built.read(found)
 
@@ -135,7 +199,8 @@ class _Programme:
         until: float | None = None,
         floating: bool = False,
         short: bool = False,
-        grows: Floats | None = None,
+        multiple: bool = False,
+        grows: Bools | None = None,
     ) -> None:
         self.ready, self.by = ready, by
         problem = ready.problem
@@ -148,6 +213,7 @@ class _Programme:
         self.weight = np.ones(self.p)
         self.weight[-1] = min(1.0, self.until - (self.p - 1))
         self._costs: dict[int, float] = {}
+        self.multiple = self.model.columns(1, low=0.0 if multiple else 1.0, high=1.0)
         self._services(short)
         self._lots(grows)
         self.runs = [self._run(k, run, floating) for k, run in enumerate(problem.runs)]
@@ -165,7 +231,8 @@ class _Programme:
         high = np.where((most > 0)[None, :] | may_be_short, problem.need[:, :p] / self.scale[:, None], 0.0)
         self.short = self.model.columns(m * p, high=high.ravel()).reshape(m, p)
         low = problem.need[:, :p] / self.scale[:, None]
-        rows = self.model.rows(m * p, low=low.ravel()).reshape(m, p)
+        rows = self.model.rows(m * p, low=0.0).reshape(m, p)
+        self.model.cells(rows, self.multiple[0], -low)
         rate = problem.rate[:, :, None] * self.unit / self.scale[:, None, None]
         self.model.cells(np.broadcast_to(rows[:, None, :], self.x.shape), self.x, np.where(can, rate, 0.0))
         self.model.cells(rows, self.short, 1.0)
@@ -174,7 +241,7 @@ class _Programme:
             part = (self.scale / self.scale.sum())[:, None]
             self.model.cells(np.broadcast_to(limit, self.short.shape), self.short, part)
 
-    def _lots(self, grows: Floats | None) -> None:
+    def _lots(self, grows: Bools | None) -> None:
         high = self.problem.capacity.T[:, : self.p] / self.unit
         self.capacity = self.model.rows(self.l * self.p, high=high.ravel()).reshape(self.l, self.p)
         self.model.cells(np.broadcast_to(self.capacity, self.x.shape), self.x, 1.0)
@@ -187,7 +254,7 @@ class _Programme:
         free = self.ready.free[k].most[:, : self.p]
         s, j, p, model = len(run.stages), len(run.places), self.p, self.model
         last = max(0, min(p - 1, math.ceil(self.by[k] + AFTER) - 1))
-        opened = self._opened(run, free, last)
+        opened = self._opened(k, run, free, last)
         share = model.columns(s * j * p, high=opened.astype(float).ravel()).reshape(s, j, p)
         done = model.columns(s * j * p, high=opened.astype(float).ravel()).reshape(s, j, p)
         lots = [np.flatnonzero(place.lots) for place in run.places]
@@ -201,13 +268,20 @@ class _Programme:
         self._whereabouts(run, made)
         return made
 
-    def _opened(self, run: ModelRun, free: Floats, last: int) -> Floats:
-        """Whether a stage may run at a place in a period [s, j, p]."""
+    def _opened(self, k: int, run: ModelRun, free: Floats, last: int) -> Bools:
+        """Whether a stage may run at a place in a period [s, j, p]: not before the one before it can be done there, and
+        not when what follows would be too late.
+        """
         made = np.zeros((len(run.stages), len(run.places), self.p), dtype=bool)
         when = np.arange(self.p)
         for (s, stage), (j, place) in itertools.product(enumerate(run.stages), enumerate(run.places)):
             inside = (when >= place.opens) & (when >= int(run.begins)) & (when <= last)
             made[s, j] = inside & (stage.timed | (stage.curves[j].at(np.minimum(free[j], 1e12)) > 0))
+            if self.ready.paths:
+                path = self.ready.by_place[k][j]
+                begin = path.first[s - 1] if s else 0.0
+                latest = self.by[k] - _after(run, j, s, free[j])
+                made[s, j] &= (path.end <= self.by[k] + 1e-6) & (when + 1 > begin) & (when < latest + 1e-6)
         return made
 
     def _complete(self, k: int, run: ModelRun, last: int) -> Ints:
@@ -224,7 +298,7 @@ class _Programme:
         self.model.cells(rows, columns[:, :-1], -1.0)
         return columns
 
-    def _sizes(self, run: ModelRun, made: _RunColumns, free: Floats, opened: Floats) -> None:
+    def _sizes(self, run: ModelRun, made: _RunColumns, free: Floats, opened: Bools) -> None:
         """Accelerators held, within what is free in the share of the period; work within the curve of speed."""
         at = np.cumsum([0, *(len(lots) for lots in made.lots)])
         for j, lots in enumerate(made.lots):
@@ -234,9 +308,7 @@ class _Programme:
             for s, stage in enumerate(run.stages):
                 self._size(stage, s, j, made, held[s], free[j], np.flatnonzero(opened[s, j]))
 
-    def _size(
-        self, stage: RunStage, s: int, j: int, made: _RunColumns, held: Ints, free: Floats, when: Ints
-    ) -> None:
+    def _size(self, stage: RunStage, s: int, j: int, made: _RunColumns, held: Ints, free: Floats, when: Ints) -> None:
         model, share, done = self.model, made.share[s, j], made.done[s, j]
         closed = np.setdiff1d(np.arange(self.p), when)
         if closed.size:
@@ -264,9 +336,7 @@ class _Programme:
         model.cells(np.broadcast_to(rows, held[:, at].shape), held[:, at], -a * self.unit)
         model.cells(rows, share[at], -b)
 
-    def _timed(
-        self, stage: RunStage, j: int, share: Ints, done: Ints, held: Ints, free: Floats, when: Ints
-    ) -> None:
+    def _timed(self, stage: RunStage, j: int, share: Ints, done: Ints, held: Ints, free: Floats, when: Ints) -> None:
         rows = self.model.rows(2 * when.size, high=0.0).reshape(2, -1)
         self.model.cells(rows[0], done[when], max(stage.amount, 1e-12))
         self.model.cells(rows[0], share[when], -(stage.pace[j] if stage.pace else 1.0))
@@ -347,8 +417,8 @@ class _Programme:
                 self.model.cells(np.broadcast_to(rows, column.shape), column, problem.power[lot] / problem.power.max())
         if math.isfinite(problem.budget):
             row = self.model.rows(1, high=1.0)
-            for column, lot, weight in self._uses():
-                cost = problem.priced[lot] * self.unit * weight / problem.budget
+            for column, lot, _ in self._uses()[self.l :]:
+                cost = problem.priced[lot] * self.unit / problem.budget
                 self.model.cells(row, column, np.broadcast_to(cost, column.shape))
 
     def _uses(self) -> list[tuple[Ints, int, Floats]]:
@@ -371,7 +441,6 @@ class _Programme:
         price = self.problem.priced / (self.problem.priced.max(initial=0.0) or 1.0) * share
         for column, lot, weight in self._uses():
             self.cost(column.ravel(), np.broadcast_to(price[lot] * weight, column.shape).ravel())
-        self.cost(self.extra, price * self.weight.sum())
 
     def solve(self, gap: float = GAP) -> Solved | None:
         """The optimum."""

@@ -15,7 +15,7 @@ import numpy as np
 from tonnage.fleet.ahead import free_accelerators
 from tonnage.fleet.allocate import share
 from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunPlace, RunStage, SpeedCurve
-from tonnage.fleet.draws import PERIOD
+from tonnage.fleet.draws import PERIOD, Bools
 from tonnage.fleet.forecast import Attempt, Project, StageSpeed, needs
 from tonnage.fleet.optimum import Prepared, earliest, prepare
 from tonnage.fleet.setting import Play
@@ -110,7 +110,7 @@ def rates(game: Play) -> Floats:
 
 def need_of(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> Floats:
     """Requests/s of each service at the middle of each period [m, p]."""
-    middles = (np.arange(game.world.periods) + 0.5) * PERIOD
+    middles = np.asarray((np.arange(game.world.periods) + 0.5) * PERIOD, dtype=np.float64)
     need = needs(game.services, game.projects, middles, launch).T
     kept = np.array([service.name not in options.without_services for service in game.services])
     return np.asarray(need * kept[:, None] if kept.size else need)
@@ -239,7 +239,7 @@ def launch_at(game: Play, k: int, trained: float, before: tuple[float, ...], opt
 
 def _carries(
     game: Play, k: int, times: Floats, before: tuple[float, ...], within: float, options: CaseOptions
-) -> Floats:
+) -> Bools:
     """Whether all services fit at the end of the move, at each time of launch [d]."""
     end = (times + within) * PERIOD
     index = np.minimum((end / PERIOD + 1e-12).astype(int), game.world.periods - 1)
@@ -252,13 +252,13 @@ def _carries(
     rate = np.broadcast_to(rates(game), (times.size, *rates(game).shape))
     price = np.broadcast_to(game.world.price[0], capacity.shape)
     _, short = share(capacity, need, rate, price, np.zeros_like(capacity, dtype=bool))
-    able = short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), 1e-9)
+    able: Bools = short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), 1e-9)
     if need.shape[1] > 2:
         _by_programme(able, capacity, need, game)
-    return np.asarray(able)
+    return able
 
 
-def _by_programme(able: Floats, capacity: Floats, need: Floats, game: Play) -> None:
+def _by_programme(able: Bools, capacity: Floats, need: Floats, game: Play) -> None:
     """Where the quick rule of three and more services finds no way, the linear programme is asked, up to the first
     time at which there is one.
     """
@@ -271,3 +271,15 @@ def _by_programme(able: Floats, capacity: Floats, need: Floats, game: Play) -> N
     said = served_first(case).unserved
     assert said is not None
     able[:stop] |= said <= 1e-6 * np.maximum(need[:stop].sum(axis=1), 1e-9)
+
+
+def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> float:
+    """The earliest launch [periods] of the last model with those of the earlier ones given [s]."""
+    last = len(game.projects) - 1
+    ready = prepared(game, (*launch[:-1], np.full(1, np.inf)), options)
+    ends = earliest(ready)
+    if ends is None or not all(np.isfinite(at[0]) for at in launch[:-1]):
+        return math.inf
+    before = tuple(float(at[0]) / PERIOD for at in launch[:-1])
+    trained = ends[-1] if game.projects[-1].trains else 0.0
+    return launch_at(game, last, max(trained, before[-1] if before else 0.0), before, options)

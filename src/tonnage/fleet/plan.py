@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from tonnage.errors import Bind, Outcome
 from tonnage.fleet import words
 from tonnage.fleet.base_case import BaseCase
+from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.causes import Activity, Cause, Lever
 from tonnage.fleet.readiness import Readiness
 from tonnage.fleet.speeds import PlannedSpeed
@@ -55,7 +56,8 @@ class Sensitivity:
 @dataclass(frozen=True)
 class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
-    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price.
+    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; best_days,
+    best_saved: by how much the best plan of the base case is earlier, and cheaper [USD] at the date of the plan as it is.
     """
 
     lever: Lever
@@ -64,6 +66,8 @@ class WhatIf:
     probability: float
     shift: float | None
     cost: float | None
+    best_days: float | None = None
+    best_saved: float | None = None
 
     @property
     def key(self) -> str:
@@ -78,7 +82,14 @@ class WhatIf:
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         body = {"key": self.key, "name": self.name, **self.launch.to_json(), "shift_days": self.shift}
-        return {**body, "probability_by_horizon": self.probability, "cost_p50": self.cost, "lawful": self.lawful}
+        return {
+            **body,
+            "probability_by_horizon": self.probability,
+            "cost_p50": self.cost,
+            "lawful": self.lawful,
+            "best_days_earlier": self.best_days,
+            "best_saved": self.best_saved,
+        }
 
 
 @dataclass(frozen=True)
@@ -166,6 +177,7 @@ class LaunchPlan:
     draw: int
     draw_launch: Date | None = None
     base: BaseCase | None = None
+    gap: PolicyGap | None = None
     days: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
     evidence: str = "analytic"
@@ -211,6 +223,7 @@ class LaunchPlan:
             "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
             "base_case": _base(self.base),
+            "optimum": _optimum(self.base, self.gap),
             "timeline": [_use(use) for use in self.timeline],
             "spans": [_use(use) for use in self.spans],
             "timeline_draw": {"index": self.draw, "launch": _day(self.draw_launch)},
@@ -247,6 +260,14 @@ def _base(found: BaseCase | None) -> dict[str, object] | None:
     if found is None:
         return None
     return {"launch": _day(found.launch), "linear_programme": _day(found.exact), "short_a_week_earlier": found.short}
+
+
+def _optimum(found: BaseCase | None, gap: PolicyGap | None) -> dict[str, object] | None:
+    """The best plan of the base case, and how far the policy is behind the best plans of a sample of the draws."""
+    if found is None:
+        return None
+    behind = gap.to_json() if gap else {"gap_days_median": None, "gap_days_p90": None, "gap_draws": 0}
+    return {**found.best.to_json(), **behind}
 
 
 def _day(value: Date | None) -> str | None:
