@@ -337,6 +337,22 @@ def test_the_cheapest_growth_is_of_the_cheaper_lot_that_may_grow():
     assert cheapest_growth(case, (), 10.0, np.array([False, False])) is None
 
 
+def test_growth_is_dearer_where_one_accelerator_serves_less():
+    """20 more of a lot at 1 serve as much as ten of the other, at 3 each twice as fast: the first is cheaper."""
+    case = AllocationProblem(np.full((3, 2), 10.0), np.full((1, 3), 50.0), np.array([[1.0, 2.0]]), np.array([1.0, 3.0]))
+    assert cheapest_growth(case, (), 3.0, np.array([True, True])).extra == pytest.approx([20.0, 0.0])
+    assert most_demand(case) == pytest.approx(0.6, abs=1e-6)
+
+
+def test_duals_say_what_a_lot_and_a_demand_do_to_what_is_free():
+    """The other lot has no room for all that is served: each of its accelerators frees one, each request takes one."""
+    case = one_run(need=np.full((1, 10), 30.0), rate=np.array([[1.0, 2.0]]), capacity=np.full((10, 2), [20.0, 10.0]))
+    (free,) = free_accelerators(prepare(case).problem)
+    assert free.most[0] == pytest.approx(np.full(10, 10.0))
+    assert free.by_lot[0, 0] == pytest.approx([1.0, 2.0])
+    assert free.by_need[0, 0, 0] == pytest.approx(1.0)
+
+
 def test_a_curve_is_never_falling_and_its_lines_lie_on_or_just_over_it():
     sizes = np.array([2.0, 4, 8, 16, 32, 64])
     found = SpeedCurve(sizes, np.array([1.0, 5, 9, 11, 12, 12]))

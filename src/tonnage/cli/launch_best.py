@@ -8,7 +8,7 @@ from tonnage import units
 from tonnage.report.answer import Table
 
 if TYPE_CHECKING:
-    from tonnage.fleet.best import LotWorth, NearBest
+    from tonnage.fleet.best import ByDate, LotWorth, NearBest
     from tonnage.fleet.plan import LaunchPlan
 
 Rows = list[tuple[str, str]]
@@ -32,6 +32,8 @@ def rows(plan: LaunchPlan) -> Rows:
 
         made.append(("", words.gap(plan.gap)))
     made += [("", _rule(item.name, item.best_days, item.best_saved)) for item in plan.alternatives if _counts(item)]
+    if found.best.by is not None:
+        made.append((f"by {found.best.by.date}", _by(found.best.by)))
     return made
 
 
@@ -50,6 +52,19 @@ def _best(plan: LaunchPlan) -> str:
             f"; {units.show_money(best.training)} to train, {units.show_money(best.services)} for services until then"
         )
     return f"launches {best.launch}{where}{money} (by the whole calendar, known ahead)"
+
+
+def _by(found: ByDate) -> str:
+    """The cheapest launch by a date, and the one that serves most."""
+    if not found.launches:
+        return f"no launch; it takes {found.change}" if found.change else "no launch, whatever may lawfully be added"
+    money = "unpriced"
+    if found.training is not None and found.services is not None:
+        money = (
+            f"{units.show_money(found.training)} to train, {units.show_money(found.services)} for services until then"
+        )
+    served = "" if found.unserved is None else f"; {units.show_share(1 - found.unserved)} of the demand can be served"
+    return f"the cheapest launch costs {money}{served}"
 
 
 def _counts(item: object) -> bool:
@@ -88,7 +103,7 @@ def tables(plan: LaunchPlan) -> tuple[Table, ...]:
     )
 
 
-WORTH = ("lot", "one more for a week", "in the week of", "a tenth more throughout", "saves at the same date")
+WORTH = ("lot", "one more for a week", "in the week of", "a tenth more throughout", "at the same date")
 
 
 def _days(days: float | None) -> str:
@@ -96,11 +111,14 @@ def _days(days: float | None) -> str:
 
 
 def _worth(item: LotWorth) -> tuple[str, ...]:
-    one = f"{units.show_time(item.hours * 3600)} sooner" if item.hours > 0 else "-"
+    value = "" if item.value is None or item.value < 0.5 else f" ({units.show_money(item.value)})"
+    one = f"{units.show_time(item.hours * units.HOUR)} sooner{value}" if item.hours > 0 else "-"
     tenth = f"{item.days:.1f} days sooner" if item.days >= 0.05 else "-"
-    saved = "unpriced" if item.saved is None else units.show_money(item.saved) if item.saved >= CENT else "-"
+    saved = "unpriced" if item.saved is None else f"{units.show_money(item.saved)} less" if item.saved >= CENT else "-"
     return item.lot, one, str(item.week or ""), tenth, saved
 
 
 def _near(item: NearBest) -> tuple[str, ...]:
+    if item.kind == "sooner":
+        return str(item.launch), item.text, ""
     return str(item.launch), item.text, "unpriced" if item.training is None else units.show_money(item.training)

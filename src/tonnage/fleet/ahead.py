@@ -1,10 +1,10 @@
 """The earliest end of one run with the whole calendar known: exact, period by period.
 
-Within a period the services are the same throughout, so the most accelerators that they can leave free on a place is one
-number [j, p]: a linear programme. A run that is at a place does best with all of them (the curve of speed never falls),
-and more progress at the same time and place is never worse; so what has to be kept from period to period is, for each
-place, the furthest progress. Moves are begun where they can pay: at the start of a period, at the end of a stage, and so
-that they end with a period.
+Within a period the services are the same throughout, so the most accelerators that they can leave free on a place is
+one number [j, p]: a linear programme. A run that is at a place does best with all of them (the curve of speed never
+falls), and more progress at the same time and place is never worse; so what has to be kept from period to period is,
+for each place, the furthest progress. Moves are begun where they can pay: at the start of a period, at the end of a
+stage, and so that they end with a period.
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ class BaseCase:
     best: BestPlan
 
 
-def base_case(found: Explained) -> BaseCase:
-    """The base case of a programme."""
+def base_case(found: Explained, by: Date | None = None) -> BaseCase:
+    """The base case of a programme; by: a date by which the cheapest launch is asked for too."""
     at = float(found.game.run().launch[-1][0]) / PERIOD
-    plan = best_plan(found)
+    plan = best_plan(found, by)
     short = {item.lot: item.share for item in plan.worth if item.share > explain.ROUNDING}
     return BaseCase(_day(found, at), plan.launch, dict(sorted(short.items(), key=lambda item: -item[1])), plan)
 
@@ -59,8 +59,8 @@ def _training(found: Explained) -> float | None:
     return plan.training_cost if plan is not None and explain.priced(found, plan) else None
 
 
-def best_plan(found: Explained) -> BestPlan:
-    """The best plan, explained."""
+def best_plan(found: Explained, by: Date | None = None) -> BestPlan:
+    """The best plan, explained; by: a date by which the cheapest launch is asked for too."""
     launches = found.cheapest is not None
     return BestPlan(
         launch=_day(found, found.best.last) if launches else None,
@@ -73,4 +73,5 @@ def best_plan(found: Explained) -> BestPlan:
         worth=explain.worth(found),
         near=explain.near(found),
         conflict=() if launches else explain.conflict(found),
+        by=explain.by_date(found, by) if by else None,
     )

@@ -12,7 +12,7 @@ from tonnage.fleet.causes import Activity
 Date = datetime.date
 
 LimitKind = Literal["count", "delivery", "demand", "rounds", "order", "horizon"]
-NearKind = Literal["later", "without_lot", "place", "any_order"]
+NearKind = Literal["later", "without_lot", "place", "sooner"]
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,15 @@ class LaunchLimit:
 @dataclass(frozen=True)
 class LotWorth:
     """What more of a lot is worth. hours: that one more accelerator for one week brings the launch forward, in the week
-    in which it brings most, `week`; share: of what is missing that more of this lot would relieve, all weeks together;
-    days: that a tenth more throughout brings it forward; saved: [USD] that a tenth more saves at the same date, None
-    if a lot used has no price.
+    in which it brings most, `week`; value: [USD] of that time, at what the cheapest plan a week later saves; share: of
+    what is missing that more of this lot would relieve, all weeks together; days: that a tenth more throughout brings
+    it forward; saved: [USD] that a tenth more saves at the same date. value, saved: None if a lot used has no price.
     """
 
     lot: str
     hours: float
     week: Date | None
+    value: float | None
     share: float
     days: float
     saved: float | None
@@ -81,6 +82,7 @@ class LotWorth:
             "lot": self.lot,
             "hours_per_accelerator_week": self.hours,
             "week": str(self.week) if self.week else None,
+            "usd_per_accelerator_week": self.value,
             "share": self.share,
             "days_of_a_tenth_more": self.days,
             "usd_saved_by_a_tenth_more": self.saved,
@@ -89,8 +91,9 @@ class LotWorth:
 
 @dataclass(frozen=True)
 class NearBest:
-    """A plan near the best. about: lot or place; shift: days of the launch; training: [USD]; saving: [USD] of training
-    and services together, over the same weeks; both None if a lot used has no price.
+    """A plan near the best. about: lot, place or, of one that is sooner, the lots added in words; shift: days of the
+    launch; training: [USD]; saving: [USD] of training and services together, over the same weeks; both None if a lot
+    used has no price.
     """
 
     kind: NearKind
@@ -113,7 +116,7 @@ class NearBest:
 
 @dataclass(frozen=True)
 class PolicyGap:
-    """How far the policy lies behind the best plan of the same draw, made with hindsight. days: median, P90 over the
+    """How far the policy lies behind the best plan of the same draw, made with hindsight. median, p90: days, over the
     draws in which there is a best plan, infinite where the policy never launches; ahead: most days that it is before
     it, which would be a fault of the programme.
     """
@@ -131,10 +134,30 @@ class PolicyGap:
 
 
 @dataclass(frozen=True)
+class ByDate:
+    """The cheapest launch by a date: training, services [USD] until then, None if a lot used has no price; unserved:
+    least share of the demand until then that goes unserved if services give way to training; change: the cheapest
+    lawful change with which it launches by then, if it does not.
+    """
+
+    date: Date
+    launches: bool
+    training: float | None = None
+    services: float | None = None
+    unserved: float | None = None
+    change: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        return {**vars(self), "date": str(self.date)}
+
+
+@dataclass(frozen=True)
 class BestPlan:
     """The best plan of the base case, every input at its median. launch: None if there is none within the horizon;
     trained: day of the last model's; place: where it is trained; training, services: [USD] until the launch, None if a
-    lot used has no price; conflict: what cannot be had together if there is no launch.
+    lot used has no price; conflict: what cannot be had together if there is no launch; by: the cheapest launch by a
+    date that was asked for.
     """
 
     launch: Date | None
@@ -147,6 +170,7 @@ class BestPlan:
     worth: tuple[LotWorth, ...] = ()
     near: tuple[NearBest, ...] = ()
     conflict: tuple[LaunchLimit, ...] = ()
+    by: ByDate | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -160,4 +184,5 @@ class BestPlan:
             "worth": [lot.to_json() for lot in self.worth],
             "alternatives": [near.to_json() for near in self.near],
             "conflict": [limit.to_json() for limit in self.conflict],
+            **({"by": self.by.to_json()} if self.by else {}),
         }

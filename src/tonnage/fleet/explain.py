@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.fleet import remedies
 from tonnage.fleet.ahead import RunPath, earliest_end
 from tonnage.fleet.allocation import Allocation
-from tonnage.fleet.best import BestUse, LaunchLimit, LotWorth, NearBest
+from tonnage.fleet.best import BestUse, ByDate, LaunchLimit, LotWorth, NearBest
 from tonnage.fleet.causes import Activity
 from tonnage.fleet.draws import PERIOD, Bools
-from tonnage.fleet.optimum import Prepared, least_cost
-from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch
+from tonnage.fleet.optimum import Prepared, least_cost, most_served
+from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch, launch_at
 from tonnage.fleet.programme import DAY
 from tonnage.fleet.setting import Play, SettledProgramme
 from tonnage.fleet.uncertain import Floats
@@ -31,6 +32,9 @@ from tonnage.units import HOUR
 Date = datetime.date
 WEEKS = 8
 """Weeks after the best launch in which a cheaper plan is looked for."""
+
+SOONER = 4
+"""Weeks before the best launch for which it is said what would have to be added."""
 
 CHEAPER = 0.05
 """Share of the cost of training that a plan has to save to be named."""
@@ -232,7 +236,7 @@ def worth(found: Explained) -> tuple[LotWorth, ...]:
     if found.cheapest is None:
         return ()
     values = _values(found)
-    total = float(values.sum())
+    total, price = float(values.sum()), _week(found)
     made = []
     for column, lot in enumerate(found.game.world.lots):
         there = found.game.world.available[0, :, column]
@@ -245,8 +249,20 @@ def worth(found: Explained) -> tuple[LotWorth, ...]:
         share = float(values[:, column].sum()) / total if total > 0 else 0.0
         days = (found.best.last - best.last) * PERIOD / DAY
         begins = found.week(week) if top > 0 else None
-        made.append(LotWorth(lot, top * PERIOD / HOUR, begins, share, days, saved(found, best)))
+        value = None if price is None else top * price
+        made.append(LotWorth(lot, top * PERIOD / HOUR, begins, value, share, days, saved(found, best)))
     return tuple(sorted(made, key=lambda item: (-item.days, -item.hours, -(item.saved or 0.0))))
+
+
+def _week(found: Explained) -> float | None:
+    """[USD] that the cheapest plan a week later saves, the services of the same weeks paid."""
+    until = found.best.last + 1
+    if not found.trained or until > min(found.game.world.periods, found.horizon):
+        return None
+    now, later = (least_cost(found.best.ready, tuple(at + more for at in found.trained), until) for more in (0.0, 1.0))
+    if now is None or later is None or not priced(found, now):
+        return None
+    return max(now.cost - later.cost, 0.0)
 
 
 def saved(found: Explained, more: BestLaunch) -> float | None:
@@ -272,7 +288,21 @@ def near(found: Explained) -> tuple[NearBest, ...]:
     """Plans near the best: later and cheaper, without a rented lot, trained elsewhere."""
     if found.cheapest is None:
         return ()
-    return (*_later(found), *_without_lots(found), *_elsewhere(found))
+    elsewhere = tuple(_elsewhere(found))
+    dates = {item.launch for item in elsewhere}
+    without = (item for item in _without_lots(found) if item.launch not in dates or item.shift == 0)
+    return (*_sooner(found), *_later(found), *without, *elsewhere)
+
+
+def _sooner(found: Explained) -> Iterator[NearBest]:
+    """The cheapest lawful lots to add for a launch `SOONER` weeks earlier."""
+    by = found.best.last - SOONER
+    if by <= 0 or not found.trained:
+        return
+    extra = remedies.cheapest_launch(found.setting, found.game, by)
+    if extra is not None:
+        about = remedies.added(found.game, extra)
+        yield NearBest("sooner", about, found.day(by), -SOONER * PERIOD / DAY, None, None)
 
 
 def _later(found: Explained) -> Iterator[NearBest]:
@@ -340,6 +370,39 @@ def place_of(found: Explained) -> str:
     if not runs or not paths[-1].legs:
         return ""
     return runs[-1].places[paths[-1].legs[0].place].name
+
+
+# by a date
+
+
+def by_date(found: Explained, date: Date) -> ByDate:
+    """The cheapest launch by a date, and the one that serves most; or the cheapest lawful change that makes one."""
+    by = (date - found.setting.programme.start).days * DAY / PERIOD
+    if not found.best.last <= by:
+        return ByDate(date, False, change=_change(found, by))
+    until = min(by, float(found.game.world.periods))
+    last = len(found.game.projects) - 1
+    at_last = launch_at(found.game, last, until - 1e-6, found.best.launch[:-1]) <= until
+    ends = (*found.trained[:-1], until) if at_last and found.trained else found.trained
+    plan = least_cost(found.best.ready, ends, until)
+    most = most_served(found.best.ready.problem, ends, until)
+    if plan is None:
+        return ByDate(date, False)
+    known = priced(found, plan)
+    training, services = (plan.training_cost, plan.service_cost) if known else (None, None)
+    need = found.best.ready.problem.need[:, : math.ceil(until)].sum()
+    unserved = float(most.short.sum() / need) if most is not None and need > 0 else None
+    return ByDate(date, True, training, services, unserved)
+
+
+def _change(found: Explained, by: float) -> str | None:
+    """The cheapest lawful change with which it launches by a time: another place first, which costs no lot, or lots."""
+    free = best_launch(found.game, CaseOptions(in_order=False))
+    if free.last <= by:
+        place = place_of(replace(found, best=free))
+        return f"{place} first, and launches {found.day(free.last)}"
+    extra = remedies.cheapest_launch(found.setting, found.game, by)
+    return None if extra is None else remedies.added(found.game, extra)
 
 
 # when there is no launch

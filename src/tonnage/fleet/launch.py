@@ -41,11 +41,13 @@ def launch(
     draws: int = DRAWS,
     planner: Planner | None = None,
     what_if: bool = True,
+    by: Date | None = None,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
-    are played too. Raises InputError for a number of draws that is not from 20 to 5,000.
+    are played too; by: a date by which the cheapest launch of the base case is asked for. Raises InputError for a
+    number of draws that is not from 20 to 5,000.
     """
     from tonnage import catalog as catalogues
 
@@ -59,7 +61,7 @@ def launch(
     result = game.run()
     base = explained(setting, play(setting, 0, 0))
     alternatives = _what_ifs(base, book, speeds, asked, seed, draws, result) if what_if else ()
-    plan = _answer(base, game, result, alternatives, seed, book)
+    plan = _answer(base, game, result, alternatives, seed, book, by)
     return replace(plan, seconds=time.perf_counter() - began)
 
 
@@ -120,6 +122,7 @@ def _answer(
     alternatives: tuple[WhatIf, ...],
     seed: int,
     catalog: Catalog,
+    by: Date | None,
 ) -> LaunchPlan:
     setting, programme = base.setting, base.setting.programme
     chance = _by_horizon(result, programme)
@@ -162,7 +165,7 @@ def _answer(
         draws=game.world.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
-        base=base_case(base),
+        base=base_case(base, by),
         gap=gap(game, result),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in game.drawn.items()},

@@ -24,6 +24,7 @@ from tonnage.fleet.uncertain import Floats
 AFTER = 1e-5
 """Periods that a deadline is put off by, so that a run that just meets it does in floating point too."""
 
+
 @dataclass(frozen=True)
 class Prepared:
     """A problem whose shortages are said, with what is free for each run and the earliest end of each by itself."""

@@ -57,7 +57,7 @@ class Sensitivity:
 class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
     ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; best_days,
-    best_saved: by how much the best plan of the base case is earlier, and cheaper [USD] at the date of the plan as it is.
+    best_saved: by how much the best plan of the base case is earlier, and cheaper [USD] at the date of the plan as is.
     """
 
     lever: Lever

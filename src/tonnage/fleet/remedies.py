@@ -101,6 +101,11 @@ def launch(setting: SettledProgramme) -> str | None:
     extra = cheapest_launch(setting, game, setting.programme.days * DAY / PERIOD)
     if extra is None or not (extra > 0.5).any():
         return _later(setting)
+    return added(game, extra)
+
+
+def added(game: Play, extra: Floats) -> str:
+    """Lots that are added from their first day on, in words."""
     return f"{_added(game, extra)} from its first day on, {_monthly(game, extra)}"
 
 

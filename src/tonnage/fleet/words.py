@@ -54,6 +54,8 @@ def limit(found: LaunchLimit) -> str:
 def near(found: NearBest) -> str:
     """`2 weeks later: $2.2M less`, `without cloud-h20: the same day`, `own-h800 first: 3 weeks later`."""
     when = _shift(found.shift)
+    if found.kind == "sooner":
+        return f"{when}: with {found.about}"
     if found.kind == "later":
         return f"{when}: {_saving(found)}"
     does = {"without_lot": f"without {found.about}", "place": f"{found.about} first"}
