@@ -18,7 +18,7 @@ from tonnage.fleet.base_case import base_case, best_plan
 from tonnage.fleet.draws import PERIOD, World
 from tonnage.fleet.explain import conflict, explained, limits, near, uses, worth
 from tonnage.fleet.forecast import Attempt, Demand, Project, StageSpeed
-from tonnage.fleet.hindsight import best_day, gap
+from tonnage.fleet.hindsight import behind, best_day
 from tonnage.fleet.optimum_case import CaseOptions, best_launch, launch_at
 from tonnage.fleet.setting import Play, play, settle
 from tonnage.units import DAY, MONTH, WEEK
@@ -183,10 +183,10 @@ def test_the_policy_is_within_five_days_of_the_best_plan_of_the_base_case(found,
 def test_the_policy_over_a_hundred_draws(story):
     setting = story()
     one = play(setting, 0, 100)
-    behind = gap(one, one.run(), 100)
-    assert behind.draws > 80
-    assert behind.median < 5 and behind.ahead < 1e-3
-    assert behind.p90 >= behind.median
+    found = behind(one, one.run(), 100)
+    assert found.draws > 80
+    assert found.median < 5 and found.ahead < 1e-3
+    assert found.p90 >= found.median
 
 
 def test_what_each_lot_does_is_there_and_does_the_work(found):

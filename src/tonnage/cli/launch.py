@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import Parameter
 
 from tonnage import units
-from tonnage.cli import launch_best
 from tonnage.cli.common import COMMON, Common, Result, check_outputs, finish
 from tonnage.errors import InputError, Problem
+from tonnage.report import launch_best
 from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:

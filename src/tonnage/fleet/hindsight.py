@@ -16,7 +16,7 @@ SAMPLE, FEW = 20, 4
 """Draws that are looked at, of programmes with one run and with several."""
 
 
-def gap(game: Play, result: Forecast, sample: int | None = None) -> PolicyGap | None:
+def behind(game: Play, result: Forecast, sample: int | None = None) -> PolicyGap | None:
     """How far the policy lies behind the best plan, over draws evenly spread; None if there is no best plan in any."""
     runs = sum(project.trains for project in game.projects)
     wanted = sample or (SAMPLE if runs <= 1 else FEW)

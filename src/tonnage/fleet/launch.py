@@ -15,7 +15,7 @@ from tonnage.fleet.base_case import base_case, gained
 from tonnage.fleet.binds import binds_of, causes_of, outcome_of
 from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.hindsight import gap
+from tonnage.fleet.hindsight import behind
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
@@ -166,7 +166,7 @@ def _answer(
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
         base=base_case(base, by),
-        gap=gap(game, result),
+        hindsight=behind(game, result),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in game.drawn.items()},
         evidence=_evidence(setting),

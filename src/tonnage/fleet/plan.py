@@ -177,7 +177,7 @@ class LaunchPlan:
     draw: int
     draw_launch: Date | None = None
     base: BaseCase | None = None
-    gap: PolicyGap | None = None
+    hindsight: PolicyGap | None = None
     days: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
     evidence: str = "analytic"
@@ -223,7 +223,7 @@ class LaunchPlan:
             "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
             "base_case": _base(self.base),
-            "optimum": _optimum(self.base, self.gap),
+            "optimum": _optimum(self.base, self.hindsight),
             "timeline": [_use(use) for use in self.timeline],
             "spans": [_use(use) for use in self.spans],
             "timeline_draw": {"index": self.draw, "launch": _day(self.draw_launch)},
@@ -262,11 +262,11 @@ def _base(found: BaseCase | None) -> dict[str, object] | None:
     return {"launch": _day(found.launch), "linear_programme": _day(found.exact), "short_a_week_earlier": found.short}
 
 
-def _optimum(found: BaseCase | None, gap: PolicyGap | None) -> dict[str, object] | None:
+def _optimum(found: BaseCase | None, policy: PolicyGap | None) -> dict[str, object] | None:
     """The best plan of the base case, and how far the policy is behind the best plans of a sample of the draws."""
     if found is None:
         return None
-    behind = gap.to_json() if gap else {"gap_days_median": None, "gap_days_p90": None, "gap_draws": 0}
+    behind = policy.to_json() if policy else {"gap_days_median": None, "gap_days_p90": None, "gap_draws": 0}
     return {**found.best.to_json(), **behind}
 
 

@@ -77,7 +77,7 @@ def _saving(found: NearBest) -> str:
     return f"{show_money(abs(found.saving))} {'less' if found.saving > 0 else 'more'}"
 
 
-def gap(found: PolicyGap) -> str:
+def behind(found: PolicyGap) -> str:
     """`the policy is 0 days behind the best plan with hindsight (median of 20 draws), never ahead`."""
     if math.isinf(found.median):
         median = "never launches in half of the draws in which the best plan with hindsight does"

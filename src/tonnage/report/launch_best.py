@@ -27,10 +27,10 @@ def rows(plan: LaunchPlan) -> Rows:
         text = f"launches {found.launch} with every input at its median and likelier runs completing"
         made.append(("base case", text))
     made.append(("best plan", _best(plan)))
-    if plan.gap is not None:
+    if plan.hindsight is not None:
         from tonnage.fleet import words
 
-        made.append(("", words.gap(plan.gap)))
+        made.append(("", words.behind(plan.hindsight)))
     made += [("", _rule(item.name, item.best_days, item.best_saved)) for item in plan.alternatives if _counts(item)]
     if found.best.by is not None:
         made.append((f"by {found.best.by.date}", _by(found.best.by)))
