@@ -303,6 +303,19 @@ def test_services_move_to_the_other_lot_for_a_run():
     assert plan.training_cost == pytest.approx(200.0, rel=1e-4) and plan.service_cost == pytest.approx(50.0, rel=1e-4)
 
 
+def test_a_run_leaves_a_place_where_it_fails_with_what_it_did_there():
+    """100 of work at 10 a week: half of it may be done where the run fails; then it goes on, or it begins elsewhere."""
+    curve = SpeedCurve(np.array([1.0, 10]), np.array([1.0, 10]))
+    capacity = np.array([[10.0, 0]] * 6 + [[0.0, 10]] * 14)
+    places = (RunPlace("a", np.array([True, False]), fails=0.5), RunPlace("b", np.array([False, True])))
+    stage = RunStage("pretrain", 100.0, (curve, curve))
+    case = AllocationProblem(capacity, np.zeros((0, 20)), np.zeros((0, 2)), np.ones(2))
+    moves = replace(case, runs=(ModelRun("r", places, (stage,), stay(2, 0.5)),))
+    assert prepare(moves).paths[0].end == pytest.approx(11.0)
+    stays = replace(case, runs=(ModelRun("r", places, (stage,), stay(2)),))
+    assert prepare(stays).paths[0].end == pytest.approx(16.0)
+
+
 def test_a_limit_on_power_is_kept():
     """20 accelerators of 1 W serve nobody else: 15 W, of which services take 10, leave five for the run."""
     ready = prepare(one_run(power=np.ones(2), most_power=np.full(10, 20.0)))

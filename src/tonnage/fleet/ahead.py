@@ -140,11 +140,13 @@ class _Label:
     place: int
     stage: int
     left: float
+    room: float = math.inf
     legs: tuple[object, ...] | None = None
 
     def behind(self, other: _Label) -> bool:
         """Whether another at the same place is as early and as far."""
-        return other.at <= self.at + TINY and (other.stage, -other.left) >= (self.stage, -self.left - TINY)
+        further = (other.stage, -other.left) >= (self.stage, -self.left - TINY)
+        return other.at <= self.at + TINY and further and other.room >= self.room - TINY
 
 
 def speeds(run: ModelRun, free: Floats) -> Floats:
@@ -164,7 +166,7 @@ def earliest_end(run: ModelRun, free: Floats) -> RunPath:
     amounts = tuple(stage.amount for stage in run.stages)
     best: list[_Label] = []
     first = [math.inf] * len(amounts)
-    waiting = [_Label(run.begins, j, 0, amounts[0]) for j in range(len(run.places))]
+    waiting = [_arrived(run, _Label(run.begins, j, 0, amounts[0]), j) for j in range(len(run.places))]
     for p in range(int(run.begins), periods):
         waiting = _period(run, speed, amounts, waiting, p, first, best)
         if best:
@@ -229,7 +231,7 @@ def _within(
     stops = sorted({p + math.ceil(part) - part for part in lost if part % 1} | {p + 1.0})
     while label.at < p + 1:
         for j, part in zip(others, lost, strict=True):
-            yield replace(label, place=j, at=label.at + part)
+            yield _arrived(run, replace(label, at=label.at + part), j)
         before = label.stage
         label = _run_on(speed, amounts, label, p, next(stop for stop in stops if stop > label.at))
         if label.stage > before:
@@ -239,16 +241,24 @@ def _within(
     yield label
 
 
+def _arrived(run: ModelRun, label: _Label, place: int) -> _Label:
+    """The label at another place."""
+    fails = run.places[place].fails
+    return replace(label, place=place, room=label.left * fails if math.isfinite(fails) else math.inf)
+
+
 def _run_on(speed: Floats, amounts: tuple[float, ...], label: _Label, p: int, stop: float) -> _Label:
     """The label at `stop`, or at the end of its stage if that is sooner."""
     pace = float(speed[label.stage, label.place, p])
-    needed = label.left / pace if pace > 0 else math.inf
-    if label.left <= 0:
-        needed = 0.0
+    needed = 0.0 if label.left <= 0 else label.left / pace if pace > 0 else math.inf
+    if math.isfinite(label.room):
+        done = min(pace * (stop - label.at), label.room)
+        label = replace(label, left=label.left - done, room=label.room - done)
+        return replace(label, at=stop, legs=_noted(label, stop, pace))
     if label.at + needed <= stop:
         end, stage = label.at + needed, label.stage + 1
         left = amounts[stage] if stage < len(amounts) else 0.0
-        return _Label(end, label.place, stage, left, _noted(label, end))
+        return _Label(end, label.place, stage, left, math.inf, _noted(label, end))
     return replace(label, at=stop, left=label.left - pace * (stop - label.at), legs=_noted(label, stop, pace))
 
 

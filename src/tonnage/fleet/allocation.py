@@ -111,11 +111,14 @@ class RunStage:
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run may be. lots: which [l], of one chip kind; opens: the first period in which it may be used."""
+    """Where a run may be. lots: which [l], of one chip kind; opens: the first period in which it may be used; fails:
+    share of what is left of a stage on arrival that can be done there before the run fails, infinite if it completes.
+    """
 
     name: str
     lots: Bools
     opens: int = 0
+    fails: float = math.inf
 
 
 @dataclass(frozen=True)

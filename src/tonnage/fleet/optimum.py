@@ -276,7 +276,7 @@ class _Programme:
         made = np.zeros((len(run.stages), len(run.places), self.p), dtype=bool)
         when = np.arange(self.p)
         for (s, stage), (j, place) in itertools.product(enumerate(run.stages), enumerate(run.places)):
-            inside = (when >= place.opens) & (when >= int(run.begins)) & (when <= last)
+            inside = (when >= place.opens) & math.isinf(place.fails) & (when >= int(run.begins)) & (when <= last)
             made[s, j] = inside & (stage.timed | (stage.curves[j].at(np.minimum(free[j], 1e12)) > 0))
             if self.ready.paths:
                 path = self.ready.by_place[k][j]
