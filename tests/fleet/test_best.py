@@ -17,9 +17,9 @@ from tonnage.fleet import launch
 from tonnage.fleet.base_case import base_case, best_plan
 from tonnage.fleet.draws import PERIOD, World
 from tonnage.fleet.explain import conflict, explained, limits, near, uses, worth
-from tonnage.fleet.forecast import Attempt, Demand, Project, StageSpeed
 from tonnage.fleet.hindsight import behind, best_day
 from tonnage.fleet.optimum_case import CaseOptions, best_launch, launch_at
+from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
 from tonnage.fleet.setting import Play, play, settle
 from tonnage.units import DAY, MONTH, WEEK
 
@@ -93,7 +93,7 @@ def project(rng, k, lots, service, before, one):
             return StageSpeed(kind, np.zeros(0), np.zeros(0), np.ones(1))
         size = float(rng.choice([16, 128, 512]))
         rates = rng.uniform(300, 1000) * np.array([1, rng.uniform(0.2, 1)])
-        return StageSpeed(kind, np.array([size, 8 * size]), rates, one(rng.uniform(0.7, 1.3)), size / 4)
+        return StageSpeed(kind, np.array([size, 8 * size]), rates, one(rng.uniform(0.7, 1.3)))
 
     places = int(rng.integers(1, lots + 1))
     order = rng.permutation(lots)
@@ -107,6 +107,9 @@ def project(rng, k, lots, service, before, one):
         f"m{k}", attempts, tuple(amounts), one(rng.uniform(0.1, 1)), one(rng.integers(0, 3)),
         one(rng.uniform(1, 4) * WEEK), math.inf if rng.random() < 0.7 else 700.0, service, before,
         rng.uniform(0.3, 1), float(rng.uniform(0, 6)) * WEEK, rng.uniform(0, 0.8), True,
+        hold=None if rng.random() < 0.5 else one(rng.uniform(1, 400)), after=k - 1 if k else None,
+        chosen=bool(rng.random() < 0.5), pause=float(rng.uniform(0, 10)) * DAY, check=1e9,
+        done=one(rng.uniform(0, 0.5) * (rng.random() < 0.3)),
     )  # fmt: skip
 
 
@@ -116,7 +119,7 @@ def test_the_policy_is_never_earlier_than_the_best_plan_of_the_same_draw(seed):
     one = game(seed)
     result = one.run()
     policy = result.launch[-1][0] / DAY
-    assert best_day(one, result, 0) <= policy + 1e-4 or math.isinf(policy)
+    assert best_day(one, result.launch) <= policy + 1e-4 or math.isinf(policy)
 
 
 @given(SEEDS)
@@ -125,7 +128,7 @@ def test_nor_with_two_models_to_come(seed):
     one = game(seed, 2)
     result = one.run()
     policy = result.launch[-1][0] / DAY
-    assert math.isinf(policy) or best_day(one, result, 0) <= policy + 1e-3
+    assert math.isinf(policy) or best_day(one, result.launch) <= policy + 1e-3
 
 
 @given(SEEDS)
@@ -133,6 +136,8 @@ def test_nor_with_two_models_to_come(seed):
 def test_a_better_programme_is_never_later(seed):
     """More of a lot, less of the demand, fewer rounds, any place first: the best launch is no later."""
     one = game(seed)
+    said = tuple(replace(p, hold=np.array([100.0]) if p.hold is None else p.hold) for p in one.projects)
+    one = replace(one, projects=said)  # what rounds hold where nothing is said grows with the lot
     at = best_launch(one).last
     rng = np.random.default_rng(seed + 7)
     lot = int(rng.integers(len(one.world.lots)))
@@ -183,7 +188,7 @@ def test_the_policy_is_within_five_days_of_the_best_plan_of_the_base_case(found,
 def test_the_policy_over_a_hundred_draws(story):
     setting = story()
     one = play(setting, 0, 100)
-    found = behind(one, one.run(), 100)
+    found = behind(one, one.run().launch)
     assert found.draws > 80
     assert found.median < 5 and found.ahead < 1e-3
     assert found.p90 >= found.median
@@ -255,7 +260,7 @@ def test_the_cheapest_launch_by_a_date(programme, catalog, planner):
         return plan.base.best.by, dict(answer(plan).rows)[f"by {day}"], plan.base.best
 
     late, words, best = asked("2026-01-31")
-    assert late.launches and late.training <= best.training and late.unserved == pytest.approx(0, abs=1e-6)
+    assert late.launches and late.training <= best.training * (1 + 1e-3) and late.unserved == pytest.approx(0, abs=1e-6)
     assert "to train" in words
     early, words, _ = asked("2025-08-20")
     assert not early.launches and "own first" in early.change and "it takes" in words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +15,8 @@ from tonnage.fleet.allocation import AllocationProblem
 from tonnage.fleet.causes import Cause
 from tonnage.fleet.forecast import needs
 from tonnage.fleet.optimum import most_demand
-from tonnage.fleet.setting import play, run_sizes, settle
-from tonnage.fleet.speeds import round_size
+from tonnage.fleet.setting import play, settle
+from tonnage.fleet.sizes import LADDER, round_size
 
 DAY = 86400
 
@@ -174,6 +175,4 @@ def test_nothing_is_used_that_is_not_there(seed):
 
 def test_sizes_of_runs():
     assert [round_size(n) for n in (1, 2, 7, 100, 1000, 10_000)] == [1, 2, 7, 96, 896, 9216]
-    assert run_sizes(16) == (4, 16)
-    assert run_sizes(10_000) == (2304, 9216)
-    assert run_sizes(20_000) == (9216, 36864)
+    assert all(b == 4 * a for a, b in itertools.pairwise(LADDER)) and LADDER[0] == 2

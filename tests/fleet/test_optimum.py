@@ -304,14 +304,17 @@ def test_services_move_to_the_other_lot_for_a_run():
 
 
 def test_a_run_leaves_a_place_where_it_fails_with_what_it_did_there():
-    """100 of work at 10 a week: half of it may be done where the run fails; then it goes on, or it begins elsewhere."""
+    """100 of work at 10 a week: half of it may be done where the run fails; then it goes on, or it begins elsewhere.
+
+    What is found is no later: the room of a second arrival may be given to the first.
+    """
     curve = SpeedCurve(np.array([1.0, 10]), np.array([1.0, 10]))
     capacity = np.array([[10.0, 0]] * 6 + [[0.0, 10]] * 14)
     places = (RunPlace("a", np.array([True, False]), fails=0.5), RunPlace("b", np.array([False, True])))
     stage = RunStage("pretrain", 100.0, (curve, curve))
     case = AllocationProblem(capacity, np.zeros((0, 20)), np.zeros((0, 2)), np.ones(2))
     moves = replace(case, runs=(ModelRun("r", places, (stage,), stay(2, 0.5)),))
-    assert prepare(moves).paths[0].end == pytest.approx(11.0)
+    assert 10.5 - 1e-9 <= prepare(moves).paths[0].end <= 11.0 + 1e-9
     stays = replace(case, runs=(ModelRun("r", places, (stage,), stay(2)),))
     assert prepare(stays).paths[0].end == pytest.approx(16.0)
 

@@ -10,11 +10,14 @@ import pytest
 
 from tonnage.cli import run
 from tonnage.fleet.programme import Model, TrainingStage
-from tonnage.fleet.speeds import EnginePlanner, PlannedSpeed
+from tonnage.fleet.speeds import EnginePlanner
 from tonnage.fleet.uncertain import point
 from tonnage.model import load
+from tonnage.serve import ServeJob
+from tonnage.serve import plan as plan_service
 from tonnage.system import System, accelerator
 from tonnage.train import Rollouts, rl_rounds
+from tonnage.train.rl import TAIL
 
 CHIPS, PROMPT, RESPONSE, RESPONSES = 1024, 500, 8000, 1024
 
@@ -37,28 +40,53 @@ def planner(programme, catalog):
     return made
 
 
-def stage_of(planner, monkeypatch, rollout=None):
+def stage_of(planner, chips=CHIPS, responses=RESPONSES):
     model = Model("m", "deepseek-v3", load("deepseek-v3", planner.catalog))
-    stage = TrainingStage("rl", point(1e11), global_batch=RESPONSES, isl=float(PROMPT), osl=float(RESPONSE))
-    if rollout is not None:
-        monkeypatch.setattr(planner, "_rollout", lambda *_: rollout)
-    return planner.train(model, stage, "h800-sxm", CHIPS)
+    stage = TrainingStage("rl", point(1e11), global_batch=responses, isl=float(PROMPT), osl=float(RESPONSE))
+    return planner.train(model, stage, "h800-sxm", chips)
 
 
-def test_a_launch_and_a_run_agree_on_reinforcement_learning(answer, planner, monkeypatch):
-    rate = answer["rollout_tokens_per_second_per_accelerator"] / RESPONSE
-    rollout = PlannedSpeed("rollout", "m", "h800-sxm", 256, rate, rate, rate)
-    found = stage_of(planner, monkeypatch, rollout)
+def test_a_launch_and_a_run_agree_on_reinforcement_learning(answer, planner):
+    """To the digit, with the whole of what each plans by itself."""
+    found = stage_of(planner)
     assert found.rate * CHIPS * answer["wall_time"] == pytest.approx(1e11, rel=1e-12)
+    assert found.detail["round"] == pytest.approx(answer["total"], rel=1e-12)
 
 
-def test_a_stage_counts_prompts_log_probabilities_and_weights(planner, monkeypatch, catalog):
+def test_no_response_comes_faster_than_its_tokens(planner, catalog):
+    """R1-like rollouts: a round takes its longest response at the latency that `serve` gives for the batch, however
+    many accelerators there are; more of them stop helping.
+    """
+    rates = []
+    for chips in (512, 1024, 2048, 4096, 9216):
+        found = stage_of(planner, chips)
+        job = ServeJob(load("deepseek-v3", catalog), isl=PROMPT, osl=RESPONSE, concurrency=RESPONSES)
+        latency = plan_service(job, System(accelerator("h800-sxm", catalog), chips)).tpot
+        assert found.detail["generate"] >= TAIL * RESPONSE * latency
+        assert found.detail["round"] > found.detail["generate"] > RESPONSE * 0.002
+        rates.append(found.rate * chips)
+    assert rates == sorted(rates) and rates[-1] < 3 * rates[0]
+
+
+def test_a_longer_tail_makes_a_longer_round(catalog):
+    from tonnage.train import TrainJob, plan
+
+    system = System(accelerator("h800-sxm", catalog), 64)
+    job = TrainJob(load("llama-3.1-8b", catalog), 2048, 1024)
+    trained = plan(job, system)
+    even, tail = (
+        rl_rounds(job, system, trained, Rollouts(1024, 1024, 1024, 1e6, 8e5, 2e6, latency=0.01, tail=longest))
+        for longest in (1.0, 3.0)
+    )
+    assert tail.each.total - even.each.total == pytest.approx(2 * 1024 * 0.01)
+    assert tail.longest - even.longest == pytest.approx(2 * 1024 * 0.01 * 1e6 / 8e5)
+
+
+def test_a_stage_counts_prompts_log_probabilities_and_weights(planner):
     """Deliberately against the sum of two rates, which leaves all three out."""
-    rollout = PlannedSpeed("rollout", "m", "h800-sxm", 256, 1500 / RESPONSE, 1000 / RESPONSE, 2000 / RESPONSE)
-    found = stage_of(planner, monkeypatch, rollout)
+    found = stage_of(planner)
     generates, updates = (found.detail[f"{half}_tokens_per_second"] for half in ("rollout", "update"))
-    assert generates == pytest.approx(1500)
-    assert found.rate < 0.8 / (1 / generates + 1 / updates)
+    assert found.rate < 0.9 / (1 / generates + 1 / updates)
     assert found.low < found.rate < found.high
 
 

@@ -126,7 +126,8 @@ def _sentence(plan: LaunchPlan) -> str:
         return f"{word} ({bind.what}): {bind.text}.{lift}"
     place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
     where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
-    early = f"P10 {plan.launch.p10}, P90 {plan.launch.p90 or f'after {plan.end}'}"
+    late = {"never": "never", "after the horizon": f"after {plan.end}"}[plan.without_date(0.9)]
+    early = f"P10 {plan.launch.p10}, P90 {plan.launch.p90 or late}"
     when = f"{plan.model} launches by {plan.launch.p50} as likely as not ({early}){where}{_other(plan)}"
     return f"Yes: {when}; {_cost(plan)}."
 
@@ -156,7 +157,8 @@ def _cost(plan: LaunchPlan) -> str:
 
 def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     chance = units.show_share(plan.probability)
-    rows = [("launch", f"{_three(plan.launch, str)}; {chance} by {plan.end}")]
+    rows = [("launch", f"{_three(plan.launch, str, plan.without_date)}; {chance} by {plan.end}{_error(plan)}")]
+    rows += _in_part(plan)
     for name, spread in plan.launches.items():
         if name != plan.model:
             rows.append((f"  {name}", _three(spread, str)))
@@ -177,9 +179,40 @@ def _seen(plan: LaunchPlan) -> str:
     return "rules as they came, each from its own day (with hindsight)"
 
 
-def _three(spread: Percentiles[T], show: Callable[[T], str]) -> str:
-    parts = (f"{name.upper()} {'after the horizon' if v is None else show(v)}" for name, v in vars(spread).items())
-    return ", ".join(parts)
+def _late(_: float) -> str:
+    return "after the horizon"
+
+
+def _three(spread: Percentiles[T], show: Callable[[T], str], late: Callable[[float], str] = _late) -> str:
+    shown = {name: late(float(name[1:]) / 100) if v is None else show(v) for name, v in vars(spread).items()}
+    return ", ".join(f"{name.upper()} {text}" for name, text in shown.items())
+
+
+def _error(plan: LaunchPlan) -> str:
+    """How far P50 may be off by the number of draws."""
+    error = plan.errors.p50
+    return "" if error is None else f"; P50 +- {error:.0f} d at {plan.draws:,} draws"
+
+
+def _in_part(plan: LaunchPlan) -> list[tuple[str, str]]:
+    """First users, draws that never launch, and demand without capacity until the launch."""
+    rows = []
+    if plan.first_users != plan.launch:
+        chance = units.show_share(plan.first_probability)
+        rows.append(("first users", f"{_three(plan.first_users, str)}; {chance} by {plan.end}"))
+    if plan.never:
+        from tonnage.fleet import words
+
+        listed = sorted(plan.never.items(), key=lambda item: -item[1])
+        told = ", ".join(f"{words.cause(cause)} ({units.show_share(share)})" for cause, share in listed)
+        rows.append(("never", f"in {units.show_share(plan.probability_never)} of the draws, however long: {told}"))
+    if plan.gap is not None and plan.outcome.reason != "capacity":
+        gap, worst = plan.gap, units.show_share(plan.gap.share)
+        draws = "" if gap.draws > 0.995 else f", in {units.show_share(gap.draws)} of the draws"
+        rows.append(
+            ("gap", f"up to {worst} of the demand in service finds no capacity {gap.start} to {gap.end}{draws}")
+        )
+    return rows
 
 
 def _money(spread: Percentiles[float], unpriced: tuple[str, ...]) -> str:
@@ -197,7 +230,9 @@ def _rules(plan: LaunchPlan) -> str:
 def _binds(plan: LaunchPlan) -> Table:
     rows = tuple((units.show_number(b.by or 0.0, 2), b.text, b.lift or "") for b in plan.binds[:SHOWN])
     return Table(
-        "what is in the way (days on the way to the launch, mean of all draws)", ("days", "what", "lifted by"), rows
+        "what is in the way (days on the way to the launch, mean of the draws that launch)",
+        ("days", "what", "lifted by"),
+        rows,
     )
 
 

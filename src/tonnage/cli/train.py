@@ -50,6 +50,7 @@ def train(
     rollout_prompt: str = "1k",
     rollout_on: str | None = None,
     rollout_stale: Annotated[bool, Parameter(negative="")] = False,
+    rollout_tail: float | None = None,
     reward: str = "0s",
     common: Common = COMMON,
 ) -> int:
@@ -107,6 +108,8 @@ def train(
         chips that generate, such as 512xh20; by default those that train, in turns.
     rollout_stale
         responses may be one round old, so that two pools work at the same time.
+    rollout_tail
+        longest response of a round over the mean; default 2, an assumption.
     reward
         time of scoring in each round that generation does not hide, such as 30s.
     """

@@ -35,7 +35,9 @@ class MoveAsked:
 
 @dataclass(frozen=True)
 class RolloutAsked:
-    """Tokens to generate, tokens of a response and of a prompt, who generates (None: who trains), and how."""
+    """Tokens to generate, tokens of a response and of a prompt, who generates (None: who trains), and how; longest over
+    mean response.
+    """
 
     tokens: float
     length: int
@@ -43,6 +45,7 @@ class RolloutAsked:
     fleet: tuple[int, str] | None
     stale: bool
     reward: float
+    tail: float
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,17 @@ def read_rollout(read: Reader, inputs: dict[str, Any]) -> RolloutAsked | None:
         None if inputs["rollout_on"] is None else read.fleet(inputs["rollout_on"], "--rollout-on"),
         bool(inputs["rollout_stale"]),
         read.number(inputs["reward"], "time", "--reward"),
+        _tail(read, inputs["rollout_tail"]),
     )
+
+
+def _tail(read: Reader, value: float | None) -> float:
+    """Longest over mean response, at least 1."""
+    from tonnage.train.rl import TAIL
+
+    if value is not None and not 1 <= value <= 100:
+        read.problems.append(Problem(f"expected 1 to 100, got {value:g}", "--rollout-tail"))
+    return TAIL if value is None else value
 
 
 def system(fleet: tuple[int, str], catalog: Catalog, asked: Asked) -> System:
@@ -425,6 +438,8 @@ def _rollouts(job: TrainJob, served: ServePlan, pool: System, want: RolloutAsked
         None if want.fleet is None else pool,
         want.reward,
         want.stale,
+        served.tpot or 0.0,
+        want.tail,
     )
 
 
@@ -438,9 +453,13 @@ def _round_rows(found: Round, body: dict[str, Any], want: RolloutAsked, job: Tra
     span = f"{units.show_time(body['total_low'])} to {units.show_time(body['total_high'])}"
     where = f"{body['rollout_count']:,} {body['rollout_chip']}, {body['rollout_layout']}, {body['rollout_engine']}"
     cost = "unpriced" if body["cost"] is None else units.show_money(body["cost"])
-    each = f"{job.global_batch:,} responses of {units.show_tokens(want.length)} tokens"
+    each = f"{job.global_batch:,} responses of {units.show_tokens(want.length)} tokens on average"
+    each += f", the longest {want.tail:g} times"
     return (
-        ("round", f"{units.show_time(found.total)} ({span}): {parts}; {body['pools']}; {each}, all of one length"),
+        (
+            "round",
+            f"{units.show_time(found.total)} ({span}): {parts}; {body['pools']}; {each}",
+        ),
         ("rollout", f"{rate} tokens/s per accelerator on {where}"),
         ("update", f"{body['update_layout']}, prompts trained on too, one pass and log-probabilities"),
         ("stage", f"{units.show_time(body['wall_time'])}, {body['rounds']:,.0f} rounds, {cost}"),

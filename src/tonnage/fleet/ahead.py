@@ -213,12 +213,17 @@ def _rank(label: _Label) -> tuple[float, int, float]:
 
 
 def _pruned(labels: list[_Label]) -> list[_Label]:
-    """Labels that no other at the same place beats."""
+    """Labels that no other at the same place beats. Of two on a place on which the run fails, the one that is further
+    is given the room of the other: no later than exact, and one label is enough.
+    """
     front: dict[int, list[_Label]] = {}
     for label in sorted(labels, key=_rank):
         kept = front.setdefault(label.place, [])
-        if not any(label.behind(other) for other in kept):
+        ahead = next((i for i, other in enumerate(kept) if replace(label, room=0.0).behind(other)), None)
+        if ahead is None:
             kept.append(label)
+        elif label.room > kept[ahead].room:
+            kept[ahead] = replace(kept[ahead], room=label.room)
     return [label for kept in front.values() for label in kept]
 
 

@@ -11,7 +11,8 @@ from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.fleet import remedies, words
 from tonnage.fleet.causes import Cause
 from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.plan import WhatIf
+from tonnage.fleet.plan import Gap, WhatIf
+from tonnage.fleet.programme import Programme
 from tonnage.fleet.setting import SettledProgramme
 from tonnage.fleet.uncertain import Floats, rank
 from tonnage.units import DAY, show_share
@@ -27,15 +28,19 @@ NEGLIGIBLE = 0.5 * DAY
 
 
 def causes_of(result: Forecast) -> dict[Cause, Floats]:
-    """Time on the way to the launch by cause [d], longest first."""
-    kept = {cause: value for cause, value in result.causes.items() if value.mean() > 0}
+    """Time on the way to the launch by cause [d], longest first, in the draws that launch, however late: nothing here
+    depends on the horizon. In all draws if none launches.
+    """
+    some = np.isfinite(result.launch[-1])
+    some = some if some.any() else np.ones_like(some)
+    kept = {cause: value[some] for cause, value in result.causes.items() if value[some].mean() > 0}
     return dict(sorted(kept.items(), key=lambda item: (-item[1].mean(), words.cause(item[0]))))
 
 
 def binds_of(
     setting: SettledProgramme, causes: Mapping[Cause, Floats], alternatives: tuple[WhatIf, ...], chance: float
 ) -> tuple[Bind, ...]:
-    """What stands between the start and the launch, the longest first; `by` in days, averaged over all draws."""
+    """What stands between the start and the launch, the longest first; `by` in days, averaged over the draws."""
     made = []
     places = {(model, place.name): place.lots for model, found in setting.places.items() for place in found}
     for cause, value in causes.items():
@@ -76,7 +81,7 @@ def outcome_of(setting: SettledProgramme, result: Forecast, chance: float, binds
     if unkept is not None and chance < POSSIBLE:
         return infeasible(unkept, *binds)
     short = float(np.mean(result.unserved > UNSERVED))
-    if short >= LIKELY:
+    if short >= LIKELY and chance < POSSIBLE and np.mean(np.isfinite(result.launch[-1])) < LIKELY:
         worst = rank(result.unserved, 0.5)
         at = rank(np.where(np.isfinite(result.unserved_at), result.unserved_at, np.inf), 0.5)
         day = programme.start + datetime.timedelta(seconds=min(at, programme.days * DAY))
@@ -89,9 +94,19 @@ def outcome_of(setting: SettledProgramme, result: Forecast, chance: float, binds
     return Outcome("feasible", (late, *binds)) if chance >= POSSIBLE else infeasible(late, *binds)
 
 
+def gap_of(result: Forecast, programme: Programme) -> Gap | None:
+    """The time in which demand in service finds no capacity before the launch, in the middle of the draws with one."""
+    some = result.unserved > UNSERVED
+    if not some.any():
+        return None
+    begin, end = rank(result.unserved_at[some], 0.5), rank(result.unserved_until[some], 0.5)
+    days = [programme.start + datetime.timedelta(seconds=round(at)) for at in (begin, end)]
+    return Gap(days[0], min(days[1], programme.end), rank(result.unserved[some], 0.5), float(np.mean(some)))
+
+
 def _late(setting: SettledProgramme, result: Forecast, chance: float) -> Bind:
     programme, model = setting.programme, setting.programme.coming[-1]
-    trained = float(np.mean(np.isfinite(result.trained[-1])))
+    trained = float(np.mean(result.trained[-1] <= programme.days * DAY))
     what = "capacity" if trained - chance > 0.3 else "training"
     where = "is trained but finds no capacity to serve it" if what == "capacity" else "is not trained"
     text = f"{model.name} launches by {programme.end} with a probability of only {show_share(chance)}"

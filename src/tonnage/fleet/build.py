@@ -83,6 +83,7 @@ class _ProgrammeBuilder:
         assumptions = self._assumptions(top.get("assumptions", {}))
         lots = self._lots(top.get("fleet"))
         models = self._models(top.get("models"), lots)
+        correlations = self._correlations(top.get("correlations", ()), lots, models)
         self.read.finish()
         return p.Programme(
             name=top["name"],
@@ -94,8 +95,34 @@ class _ProgrammeBuilder:
             models=models,
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
+            correlations=correlations,
             **assumptions,
         )
+
+    def _correlations(
+        self, value: Any, lots: tuple[p.Lot, ...], models: tuple[p.Model, ...]
+    ) -> tuple[tuple[str, str, float], ...]:
+        from tonnage.fleet.draws import consistent
+
+        items = self.read.items(value, ("correlations",), "correlations") if value else []
+        uncertain = p.uncertain_names(lots, models)
+        made: list[tuple[str, str, float]] = []
+        for index, item in enumerate(items):
+            path: Where = ("correlations", index)
+            read = self.read.mapping(item, path, schema.CORRELATION, "a correlation")
+            names = tuple(map(str, read.get("between", ())))
+            if "between" in read and (len(names) != 2 or names[0] == names[1]):
+                self.read.problem((*path, "between"), "expected two inputs")
+                continue
+            for name in names:
+                if name not in uncertain and lots and models:
+                    message = f'no uncertain input named "{name[:80]}"'
+                    self.read.problem((*path, "between"), message, nearest(name, tuple(uncertain)))
+            if len(names) == 2 and "r" in read and set(names) <= uncertain:
+                made.append((names[0], names[1], read["r"]))
+        if not consistent(tuple(made)):
+            self.read.problem(("correlations",), "these correlations exclude one another")
+        return tuple(made)
 
     def _place(self, text: str, path: Where) -> str:
         from tonnage.law.data import load_rules
@@ -241,7 +268,8 @@ class _ProgrammeBuilder:
         price, note, sources = self._price(read, item, chip, tenure, path)
         if not {"lot", "count"} <= read.keys() or chip is None:
             return None
-        kept = {key: read[key] for key in ("over", "acquired", "licence", "spare") if key in read}
+        kept: dict[str, Any] = {key: read[key] for key in ("over", "acquired", "licence", "spare") if key in read}
+        kept |= self._busy(read, (*path, "busy"))
         in_hand = "from" not in read and "acquired" not in read
         return p.Lot(
             read["lot"],
@@ -256,6 +284,16 @@ class _ProgrammeBuilder:
             sources=sources,
             **kept,
         )
+
+    def _busy(self, read: dict[str, Any], path: Where) -> dict[str, Any]:
+        """Other people's demand on a lot: a share, or a share that grows."""
+        value = read.get("busy")
+        if not isinstance(value, Mapping):
+            share = None if value is None else self.read.value(value, path, schema.BUSY["share"])
+            return {} if share is None else {"busy": share}
+        found = self.read.mapping(value, path, schema.BUSY, "busy")
+        names = {"share": "busy", "growth": "busy_growth"}
+        return {names[key]: found[key] for key in names if key in found}
 
     def _chip(self, name: str | None, path: Where) -> str | None:
         if name is None:
@@ -347,6 +385,7 @@ class _ProgrammeBuilder:
             after,
             rounds.get("rounds", point(0.0)),
             rounds.get("each", point(0.0)),
+            rounds.get("hold"),
         )
 
     def _architecture(self, value: Any, path: Where) -> tuple[str, Architecture | None]:
@@ -406,7 +445,7 @@ class _ProgrammeBuilder:
             self.read.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
         isl, osl, assumed = _lengths(merged)
         kept: dict[str, Any] = {key: merged[key] for key in ("ttft", "tpot", "cache_hit") if key in merged}
-        moving = {key: own[key] for key in ("takes_over", "within", "surge") if key in own}
+        moving = {key: own[key] for key in ("takes_over", "within", "surge", "first_users") if key in own}
         return p.ServiceSpec(
             isl,
             osl,
@@ -466,7 +505,20 @@ class _ProgrammeBuilder:
                 (chip, tuple(lot.name for lot in lots if lot.chip == chip)) for chip in {lot.chip: 0 for lot in lots}
             ]
         places = tuple((name, found) for name, found in tried if found)
-        return p.Training(tuple(filter(None, stages)), places, read.get("at_most"), chosen=bool(names))
+        return p.Training(
+            tuple(filter(None, stages)), places, read.get("at_most"), bool(names), **self._under_way(read, path)
+        )
+
+    def _under_way(self, read: dict[str, Any], path: Where) -> dict[str, Any]:
+        """What is said of a run under way."""
+        since, many = read.get("since"), read.get("interruptions")
+        told = {key: value for key, value in (("since", since), ("interruptions", many)) if value is not None}
+        if told and "done" not in read:
+            self.read.problem(path, f"{next(iter(told))} is said of a run under way: add done: 40 %")
+        if since is not None and since >= self.start:
+            self.read.problem((*path, "since"), f"is not before the start, {self.start}")
+        made: dict[str, Any] = {"done": read["done"]} if "done" in read else {}
+        return made | {"since": since, "interruptions": None if many is None else int(many)}
 
     def _stage(self, item: Any, path: Where) -> p.TrainingStage | None:
         if not isinstance(item, Mapping) or len(item) != 1:

@@ -8,12 +8,14 @@ from typing import Literal
 
 from tonnage.fleet.programme import StageKind
 
-CauseKind = StageKind | Literal["rounds", "waits_for_chips", "waits_for_capacity", "failed_attempt"]
+CauseKind = (
+    StageKind | Literal["rounds", "waits_for_chips", "waits_for_capacity", "failed_attempt", "moves", "no_place"]
+)
 
 RUNS: frozenset[CauseKind] = frozenset(("pretrain", "extend", "sft", "rl"))
 """Stages that take less time with more or other chips; a pause does not."""
 
-CHIPS: frozenset[CauseKind] = frozenset(("waits_for_chips",))
+CHIPS: frozenset[CauseKind] = frozenset(("waits_for_chips", "moves", "no_place"))
 CAPACITY: frozenset[CauseKind] = frozenset(("waits_for_capacity",))
 FAILURES: frozenset[CauseKind] = frozenset(("failed_attempt",))
 ROUNDS: frozenset[CauseKind] = frozenset(("rounds",))
@@ -32,9 +34,11 @@ class Cause:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a lot does: it serves a model, trains it in a stage or in a run that fails, improves it; or is available."""
+    """What a lot does: it serves a model, trains it in a stage or in a run that fails, takes over a run that moves,
+    improves it; or is available.
+    """
 
-    kind: StageKind | Literal["serves", "fails", "improves", "available"]
+    kind: StageKind | Literal["serves", "fails", "moves", "improves", "available"]
     model: str = ""
 
 
@@ -46,7 +50,7 @@ class Lever:
     of the causes that it acts on, empty for all; lawful: whether it may lawfully be done.
     """
 
-    kind: Literal["without", "twice", "train", "flat", "ready", "good"]
+    kind: Literal["without", "twice", "train", "flat", "ready", "good", "quiet"]
     about: str
     causes: frozenset[CauseKind]
     models: tuple[str, ...] = ()

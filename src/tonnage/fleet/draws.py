@@ -14,19 +14,27 @@ from numpy.typing import NDArray
 
 from tonnage.fleet.calendar import Calendar
 from tonnage.fleet.programme import Lot, Programme
-from tonnage.fleet.uncertain import Floats, draw
+from tonnage.fleet.uncertain import Floats, draw, normal_scores, uniforms
 from tonnage.units import DAY, MONTH, WEEK
 
 PERIOD = WEEK
 """Length of a period [s]. Stages end inside periods; what is shared between services changes from period to period."""
+
+LONGEST = 520
+"""Periods that are played at most, ten years: what has not launched by then never does."""
+
+
+Pick = slice | NDArray[np.int64]
+"""Which draws."""
 
 
 @dataclass(frozen=True)
 class World:
     """Draws of everything that does not depend on what is planned.
 
-    available: accelerators there, lawful and not held back [d, p, l]; price: [USD/accelerator-s] [d, l], NaN where
-    none is known; values: draws of each uncertain input by its dotted name [d].
+    available: accelerators there, lawful, not held back and not busy for others, in the periods of the horizon
+    [d, p, l]; later: the same in further periods, until no lot changes any more [d, q, l]; price: [USD/accelerator-s]
+    [d, l], NaN where none is known; values: draws of each uncertain input by its dotted name [d].
     """
 
     start: datetime.date
@@ -35,6 +43,7 @@ class World:
     price: Floats
     values: Mapping[str, Floats]
     seed: int
+    later: Floats | None = None
 
     @property
     def draws(self) -> int:
@@ -43,37 +52,120 @@ class World:
 
     @property
     def periods(self) -> int:
-        """Number of periods."""
+        """Number of periods of the horizon."""
         return int(self.available.shape[1])
 
-    def only(self, index: int) -> World:
-        """The world of one draw."""
-        pick = slice(index, index + 1)
+    @property
+    def whole(self) -> Floats:
+        """Accelerators there in the horizon and after it [d, p + q, l]; what is there last stays."""
+        return self.available if self.later is None else np.concatenate([self.available, self.later], axis=1)
+
+    def take(self, pick: Pick) -> World:
+        """The world of some of the draws."""
         values = {name: sample[pick] for name, sample in self.values.items()}
-        return replace(self, available=self.available[pick], price=self.price[pick], values=values)
+        later = None if self.later is None else self.later[pick]
+        return replace(self, available=self.available[pick], price=self.price[pick], values=values, later=later)
+
+    def scaled(self, column: int, factor: float) -> World:
+        """The world with one lot so many times as large."""
+        size = np.ones(len(self.lots))
+        size[column] = factor
+        later = None if self.later is None else self.later * size
+        return replace(self, available=self.available * size, later=later)
 
 
-def draw_world(programme: Programme, calendars: Mapping[str, Calendar], seed: int, draws: int) -> World:
-    """Draw a programme's inputs. `draws` = 0 gives the base case: one draw with every input at its median."""
-    inputs = programme.inputs()
-    if draws:
-        values = {name: _kept(name, draw(quantity, seed, name, draws)) for name, quantity in inputs.items()}
-    else:
-        values = {name: np.array([quantity.median]) for name, quantity in inputs.items()}
+def draw_world(
+    programme: Programme, calendars: Mapping[str, Calendar], seed: int, draws: int, pick: Pick = slice(None)
+) -> World:
+    """Draw a programme's inputs. `draws` = 0 gives the base case: one draw with every input at its median.
+
+    pick: which of the draws are kept; they are the same whichever are.
+    """
+    values = {name: sample[pick] for name, sample in drawn(programme, seed, draws).items()}
     periods = max(1, int(np.ceil(programme.days * DAY / PERIOD)))
-    columns = [_lot_available(lot, calendars[lot.name], programme.start, values, periods) for lot in programme.lots]
-    prices = [values.get(f"fleet.{lot.name}.price", np.full(max(draws, 1), np.nan)) for lot in programme.lots]
+    whole = max(periods, _last_change(programme, values))
+    columns = [_lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]
+    number = next(iter(values.values())).size
+    prices = [values.get(f"fleet.{lot.name}.price", np.full(number, np.nan)) for lot in programme.lots]
+    there = np.stack(columns, axis=2)
     return World(
         programme.start,
         tuple(lot.name for lot in programme.lots),
-        np.stack(columns, axis=2),
+        there[:, :periods],
         np.stack(prices, axis=1),
         values,
         seed,
+        there[:, periods:] if whole > periods else None,
     )
 
 
-_SIGNED, _SHARES = ("from", "until", "acquired", "growth"), ("takes_over", "spare")
+def drawn(programme: Programme, seed: int, draws: int) -> dict[str, Floats]:
+    """Every uncertain input by name [d], held within what the quantity can be; correlated as the programme says."""
+    inputs = programme.inputs()
+    if not draws:
+        return {name: np.array([quantity.median]) for name, quantity in inputs.items()}
+    levels = correlated(programme.correlations, seed, draws)
+    found = {}
+    for name, quantity in inputs.items():
+        sample = quantity.quantile(levels[name]) if name in levels else draw(quantity, seed, name, draws)
+        found[name] = _kept(name, sample)
+    return found
+
+
+def correlated(pairs: tuple[tuple[str, str, float], ...], seed: int, draws: int) -> dict[str, Floats]:
+    """Uniform numbers of the inputs that are correlated: a Gaussian copula laid over their own streams.
+
+    Each stream keeps its numbers and gets the order of scores with the correlations asked for (Iman and Conover 1982),
+    so that every input keeps its own distribution. Correlations that exclude one another are brought to the nearest
+    that do not, by their eigenvalues.
+    """
+    names = tuple(dict.fromkeys(name for first, second, _ in pairs for name in (first, second)))
+    if not names:
+        return {}
+    wanted = np.eye(len(names))
+    for first, second, r in pairs:
+        a, b = names.index(first), names.index(second)
+        wanted[a, b] = wanted[b, a] = r
+    streams = np.stack([uniforms(seed, name, draws) for name in names], axis=1)
+    scores = normal_scores(streams)
+    own = np.linalg.cholesky(np.corrcoef(scores, rowvar=False))
+    mixed = np.linalg.solve(own, scores.T).T @ _root(wanted).T
+    order = np.argsort(np.argsort(mixed, axis=0, kind="stable"), axis=0, kind="stable")
+    return {name: np.sort(streams[:, i])[order[:, i]] for i, name in enumerate(names)}
+
+
+def consistent(pairs: tuple[tuple[str, str, float], ...]) -> bool:
+    """Whether correlations can hold together."""
+    names = tuple(dict.fromkeys(name for first, second, _ in pairs for name in (first, second)))
+    wanted = np.eye(len(names))
+    for first, second, r in pairs:
+        wanted[names.index(first), names.index(second)] = wanted[names.index(second), names.index(first)] = r
+    return not names or bool(np.linalg.eigvalsh(wanted).min() > -1e-9)
+
+
+def _root(wanted: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(wanted)
+    near = vectors @ np.diag(np.maximum(values, 1e-9)) @ vectors.T
+    size = np.sqrt(np.diag(near))
+    return np.asarray(np.linalg.cholesky(near / np.outer(size, size)))
+
+
+def _last_change(programme: Programme, values: Mapping[str, Floats]) -> int:
+    """Periods until no lot changes any more, at most `LONGEST`."""
+    days = 0.0
+    for lot in programme.lots:
+        key = f"fleet.{lot.name}"
+        last = values[f"{key}.from"] + values[f"{key}.over"] / DAY
+        if lot.until is not None:
+            last = np.maximum(last, values[f"{key}.until"])
+        if values[f"{key}.busy_growth"].any() and values[f"{key}.busy"].any():
+            days = LONGEST * PERIOD / DAY
+        days = max(days, float(last.max()) - programme.start.toordinal())
+    return int(min(np.ceil(days * DAY / PERIOD) + 1, LONGEST))
+
+
+_SIGNED = ("from", "until", "acquired", "growth", "busy_growth")
+_SHARES = ("takes_over", "spare", "busy", "done")
 
 
 def _kept(name: str, sample: Floats) -> Floats:
@@ -101,6 +193,10 @@ def _lot_available(
     there = count * arrived * (1 - values[f"{key}.spare"])[:, None]
     if lot.until is not None:
         there = there * (days < (values[f"{key}.until"] - start.toordinal())[:, None])
+    busy = values[f"{key}.busy"][:, None]
+    if busy.any():
+        busy = np.clip(demand(busy, values[f"{key}.busy_growth"][:, None], days * DAY), 0.0, 1.0)
+        there = there * (1 - busy)
     return np.asarray(there)
 
 

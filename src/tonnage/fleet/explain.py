@@ -23,7 +23,7 @@ from tonnage.fleet.best import BestUse, ByDate, LaunchLimit, LotWorth, NearBest
 from tonnage.fleet.causes import Activity
 from tonnage.fleet.draws import PERIOD, Bools
 from tonnage.fleet.optimum import Prepared, least_cost, most_served
-from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch, launch_at
+from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch, lasting, launch_at
 from tonnage.fleet.programme import DAY
 from tonnage.fleet.setting import Play, SettledProgramme
 from tonnage.fleet.uncertain import Floats
@@ -78,6 +78,7 @@ class Explained:
 
 def explained(setting: SettledProgramme, game: Play) -> Explained:
     """The best launch of a base case and the cheapest way to it."""
+    game = lasting(game)
     best = best_launch(game)
     bare = Explained(setting, game, best, None)
     if not best.last <= bare.horizon:

@@ -1,119 +1,62 @@
 """The programme played forward, all draws at once: services first, then training, then the wait for capacity.
 
-A project is one model to come. It goes through attempts (places), an attempt through the stages of training; an
-attempt that will not complete spends part of its first stage and gives up, and the next place begins anew. After the
-stages come rounds of improvement; then the model launches in the first period from which the fleet can carry it
-together with all others, at the end of the move of demand too. Projects follow one another.
+A project is one model to come. All are trained side by side as their lots allow, an earlier one first where they meet
+(`Track` says where each is trained, and what a run that fails or moves keeps). After the stages come rounds of
+improvement; then the model launches in the first period from which the fleet can carry it together with all others, at
+the end of the move of demand too, and not before the model that it follows. It has its first users as soon as a share
+of that demand can be carried. Periods go on after the horizon until every draw has launched or never will.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from tonnage.fleet.allocate import TINY, share
-from tonnage.fleet.causes import Activity, Cause
-from tonnage.fleet.draws import PERIOD, Bools, World, demand
-from tonnage.fleet.programme import StageKind
+from tonnage.fleet.causes import Activity, Cause, CauseKind
+from tonnage.fleet.draws import LONGEST, PERIOD, Bools, World, demand
+from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
+from tonnage.fleet.track import TURNS, Track
 from tonnage.fleet.uncertain import Floats
 
-TURNS = 12
-"""Most stages that can end within one period."""
+BESIDE: tuple[CauseKind, ...] = ("waits_for_chips", "failed_attempt", "moves")
+"""What an attempt takes time with beside its stages."""
 
-
-@dataclass(frozen=True)
-class StageSpeed:
-    """Training speed of one stage on one place: tokens/s per accelerator at some sizes of the run [k], between which it
-    is interpolated on the logarithm of the size; factor: what the draws think of it [d]; least: fewest accelerators
-    that a run is started on. A pause has no sizes.
-    """
-
-    kind: StageKind
-    sizes: Floats
-    rate: Floats
-    factor: Floats
-    least: float = 1.0
-
-    def of(self, accelerators: Floats) -> Floats:
-        """Tokens/s of a run [d]. A pause runs at 1 s per s. Outside the sizes that were planned, the speed per
-        accelerator is that of the nearest.
-        """
-        if self.kind == "pause":
-            return np.ones_like(accelerators)
-        if not self.sizes.size:
-            return np.zeros_like(accelerators)
-        inside = np.maximum(accelerators, self.sizes[0])
-        each = np.exp(np.interp(np.log(inside), np.log(self.sizes), np.log(self.rate)))
-        return np.where(accelerators >= self.least, each * accelerators * self.factor, 0.0)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One attempt. name: its place; lots: which [l]; completes: whether the run does [d]; slip: time over plan [d]."""
-
-    name: str
-    lots: Bools
-    completes: Bools
-    slip: Floats
-    speeds: tuple[StageSpeed, ...]
-
-
-@dataclass(frozen=True)
-class Project:
-    """A model to come. amounts: of each stage [d]; trains: whether it needs training at all (with no attempt it then
-    never launches); service, taken_from: rows among the services, or None.
-    """
-
-    name: str
-    attempts: tuple[Attempt, ...]
-    amounts: tuple[Floats, ...]
-    give_up: Floats
-    rounds: Floats
-    each: Floats
-    at_most: float = np.inf
-    service: int | None = None
-    taken_from: int | None = None
-    takes_over: Floats | float = 1.0
-    within: Floats | float = 0.0
-    surge: Floats | float = 0.0
-    trains: bool = True
-
-
-@dataclass(frozen=True)
-class Demand:
-    """The demand for one model. base: requests/s at the start [d]; growth [1/s]; peak: capacity over average; rate:
-    requests/s per accelerator [d, l], 0 where it may not or cannot run; from_launch: counted only once launched.
-    """
-
-    name: str
-    base: Floats
-    growth: Floats
-    peak: Floats
-    rate: Floats
-    from_launch: bool = False
+SHRINKS = 8
+"""Periods between two looks at whether enough draws have ended to go on without them."""
 
 
 @dataclass(frozen=True)
 class Forecast:
     """What came out, per draw.
 
-    launch: [s] from the start, infinite when it does not happen, for each project [d]; trained: likewise; causes: [s]
-    of the way to the last launch by cause [d]; training_cost, service_cost: [USD] up to the launch, NaN where a lot
-    without a price was used [d]; unpriced: those lots, of training and of service; unserved:
-    worst share of the demand before the launch that found no capacity [d], first at unserved_at [s]; place: index of
-    the attempt that trained the last project; uses: accelerators by period, lot and activity of the first draw, if
-    recorded.
+    launch: [s] from the start, infinite when it never happens, for each project [d]; first: likewise, when its first
+    users come; trained: likewise; causes: [s] of the way to the last launch by cause [d]; never: index among the
+    causes of what the last project waits for in vain, -1 where it launches [d]; training_cost, service_cost: [USD] up
+    to the launch, NaN where a lot without a price was used [d]; held, served: accelerator-seconds of training and of
+    service up to the launch [d, l]; unpriced: those lots, of training and of service; unserved: worst share of the
+    demand before the launch, and within the horizon, that found no capacity [d], from unserved_at to unserved_until
+    [s]; missing: the same in each period of the horizon, with users that wait for a trained model [p], a mean over all
+    draws; place: index of the attempt that trained the last project; uses: accelerators by period, lot and activity of
+    the first draw, if recorded.
     """
 
     launch: tuple[Floats, ...]
+    first: tuple[Floats, ...]
     trained: tuple[Floats, ...]
     causes: Mapping[Cause, Floats]
+    never: Mapping[Cause, Bools]
     training_cost: Floats
     service_cost: Floats
+    held: Floats
+    served: Floats
     unserved: Floats
     unserved_at: Floats
+    unserved_until: Floats
+    missing: Floats
     place: Floats
     uses: tuple[Mapping[tuple[str, Activity], float], ...] = ()
     shares: tuple[Mapping[str, float], ...] = field(default=())
@@ -123,13 +66,55 @@ class Forecast:
 def forecast(
     world: World, services: tuple[Demand, ...], projects: tuple[Project, ...], record: bool = False
 ) -> Forecast:
-    """Play all draws of a world forward over its periods."""
-    run = _Run(world, services, projects, record)
-    for period in range(world.periods):
+    """Play all draws of a world forward; record: what each lot does in the first of them, over the horizon."""
+    book = _Book(world, projects)
+    run = _Run(world, services, projects, book, np.arange(world.draws), record)
+    for period in range(world.periods if record else LONGEST):
         run.step(period)
-        if not record and run.done.all():
+        open_ = np.flatnonzero(~run.done)
+        if not record and not open_.size:
             break
-    return run.result()
+        if not record and period % SHRINKS == 0 and open_.size < len(run.index) / 2:
+            run.write()
+            run = run.shrunk(open_)
+    run.write()
+    return book.result(run)
+
+
+def joined(parts: Sequence[Forecast]) -> Forecast:
+    """The forecast of all draws from those of parts of them, in order; what was recorded is left out."""
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [part.place.size for part in parts]
+
+    def rows(found: Sequence[tuple[Floats, ...]]) -> tuple[Floats, ...]:
+        return tuple(np.concatenate(row) for row in zip(*found, strict=True))
+
+    def by_cause(found: Sequence[Mapping[Cause, Any]], kind: type) -> dict[Cause, Any]:
+        blank: list[Any] = [np.zeros(size, dtype=kind) for size in sizes]
+        causes = dict.fromkeys(cause for part in found for cause in part)
+        return {c: np.concatenate([part.get(c, b) for part, b in zip(found, blank, strict=True)]) for c in causes}
+
+    def lots(which: int) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(lot for part in parts for lot in part.unpriced[which]))
+
+    return Forecast(
+        launch=rows([part.launch for part in parts]),
+        first=rows([part.first for part in parts]),
+        trained=rows([part.trained for part in parts]),
+        causes=by_cause([part.causes for part in parts], float),
+        never=by_cause([part.never for part in parts], bool),
+        training_cost=np.concatenate([part.training_cost for part in parts]),
+        service_cost=np.concatenate([part.service_cost for part in parts]),
+        held=np.concatenate([part.held for part in parts]),
+        served=np.concatenate([part.served for part in parts]),
+        unserved=np.concatenate([part.unserved for part in parts]),
+        unserved_at=np.concatenate([part.unserved_at for part in parts]),
+        unserved_until=np.concatenate([part.unserved_until for part in parts]),
+        missing=np.average([part.missing for part in parts], axis=0, weights=sizes),
+        place=np.concatenate([part.place for part in parts]),
+        unpriced=(lots(0), lots(1)),
+    )
 
 
 def needs(services: tuple[Demand, ...], projects: tuple[Project, ...], now: Floats, launch: Sequence[Floats]) -> Floats:
@@ -137,22 +122,34 @@ def needs(services: tuple[Demand, ...], projects: tuple[Project, ...], now: Floa
 
     After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
     """
+    return _needs(services, projects, now, launch, {})
+
+
+def _needs(
+    services: tuple[Demand, ...],
+    projects: tuple[Project, ...],
+    now: Floats,
+    launch: Sequence[Floats],
+    only: Mapping[int, Floats | float],
+) -> Floats:
+    """`needs`, with only a share of the demand that a project brings; only: by index of the project."""
     rows = []
     for service in services:
         own = demand(service.base, service.growth, now)
         rows.append(np.zeros_like(own) if service.from_launch else own)
-    for project, at in zip(projects, launch, strict=True):
+    for k, (project, at) in enumerate(zip(projects, launch, strict=True)):
         if project.service is None:
             continue
-        launched = now >= at
+        launched, part = now >= at, only.get(k, 1.0)
         one = services[project.service]
         if one.from_launch:
-            rows[project.service] = np.where(launched, demand(one.base, one.growth, now), rows[project.service])
+            own = demand(one.base, one.growth, now) * part
+            rows[project.service] = np.where(launched, own, rows[project.service])
         if project.taken_from is None:
             continue
         since = np.where(launched, now - np.where(np.isfinite(at), at, 0.0), 0.0)
         ramp = np.where(launched, np.clip(since / np.maximum(project.within, 1.0), 0.0, 1.0), 0.0)
-        moved = rows[project.taken_from] * project.takes_over * ramp
+        moved = rows[project.taken_from] * project.takes_over * ramp * part
         rows[project.taken_from] = rows[project.taken_from] - moved
         rows[project.service] = rows[project.service] + moved * (1 + project.surge)
     if not rows:
@@ -160,324 +157,41 @@ def needs(services: tuple[Demand, ...], projects: tuple[Project, ...], now: Floa
     return np.stack(rows, axis=1) * np.stack([service.peak for service in services], axis=1)
 
 
-class _Run:
-    """State of all draws: which project, attempt and stage each is in, and what is left of it."""
+class _Book:
+    """What came out of every draw; filled when a draw leaves the run."""
 
-    def __init__(self, world: World, services: tuple[Demand, ...], projects: tuple[Project, ...], record: bool) -> None:
-        d = world.draws
-        self.world, self.services, self.projects, self.record = world, services, projects, record
-        self.project = np.zeros(d, dtype=int)
-        self.attempt = np.zeros(d, dtype=int)
-        self.stage = np.zeros(d, dtype=int)
-        self.left = np.zeros(d)
-        self.trained = [np.full(d, np.inf) for _ in projects]
-        self.launch = [np.full(d, np.inf) for _ in projects]
-        self.place = np.full(d, -1.0)
-        self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
-        self.unpriced = np.zeros((2, len(world.lots)), dtype=bool)
-        self.unserved, self.unserved_at = np.zeros(d), np.full(d, np.inf)
-        self.uses: list[Mapping[tuple[str, Activity], float]] = []
-        self.used_now: dict[tuple[str, Activity], float] = {}
-        self.shares: list[Mapping[str, float]] = []
-        self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((d, 0, len(world.lots)))
-        self.pace_of: dict[tuple[int, int], tuple[Floats, Floats, Floats]] = {}
-        self.ahead = {(k, a): self._ahead(place) for k, a, place in self._places()}
-        self.codes, self.causes = self._codes()
+    def __init__(self, world: World, projects: tuple[Project, ...]) -> None:
+        d, lots = world.draws, len(world.lots)
+        self.world = world
+        self.launch, self.first, self.trained = (np.full((len(projects), d), np.inf) for _ in range(3))
+        self.codes, self.causes = _codes(projects)
         self.spent = np.zeros((len(self.causes), d))
-        self._enter(np.ones(d, dtype=bool))
+        self.never, self.place = np.full(d, -1), np.full(d, -1.0)
+        self.training_cost, self.service_cost = np.zeros(d), np.zeros(d)
+        self.held, self.served = np.zeros((d, lots)), np.zeros((d, lots))
+        self.unserved, self.unserved_at, self.unserved_until = np.zeros(d), np.full(d, np.inf), np.zeros(d)
+        self.missing = np.zeros(world.periods)
+        self.unpriced = np.zeros((2, lots), dtype=bool)
 
-    def _places(self) -> Iterator[tuple[int, int, Attempt]]:
-        for k, project in enumerate(self.projects):
-            for a, place in enumerate(project.attempts):
-                yield k, a, place
-
-    def _ahead(self, place: Attempt) -> Floats:
-        """Most accelerators that a place has from each period on [d, p]."""
-        total = self.world.available[:, :, place.lots].sum(axis=2)
-        return np.maximum.accumulate(total[:, ::-1], axis=1)[:, ::-1]
-
-    def _codes(self) -> tuple[dict[tuple[int, int], int], list[Cause]]:
-        """Rows of the book of time: each attempt's waiting, failing, stages and rounds; each project's last wait."""
-        rows: dict[tuple[int, int], int] = {}
-        causes: list[Cause] = []
-        for k, a, place in self._places():
-            model = self.projects[k].name
-            rows[k, a] = len(causes)
-            causes += [Cause("waits_for_chips", model, place.name), Cause("failed_attempt", model, place.name)]
-            causes += [Cause(stage.kind, model, place.name) for stage in place.speeds]
-            causes.append(Cause("rounds", model))
-        for k, project in enumerate(self.projects):
-            rows[k, -1] = len(causes)
-            causes.append(Cause("waits_for_capacity", project.name))
-        return rows, causes
-
-    # state
-
-    @property
-    def done(self) -> Bools:
-        """Draws in which every project has launched."""
-        return self.project >= len(self.projects)
-
-    def _is_trained(self) -> Bools:
-        waiting = np.zeros(self.world.draws, dtype=bool)
-        for k in range(len(self.projects)):
-            waiting |= (self.project == k) & np.isfinite(self.trained[k])
-        return waiting
-
-    def _enter(self, who: Bools) -> None:
-        """Set the amount of work of the stage that the draws `who` are now in."""
-        for k, project in enumerate(self.projects):
-            here = who & (self.project == k)
-            if not here.any():
-                continue
-            last = len(project.amounts)
-            for stage, amount in enumerate(project.amounts):
-                at = here & (self.stage == stage)
-                self.left[at] = amount[at]
-            rounds = here & (self.stage == last)
-            self.left[rounds] = np.round(project.rounds[rounds]) * project.each[rounds]
-            for a, place in enumerate(project.attempts):
-                failing = here & (self.attempt == a) & ~place.completes & (self.stage == 0)
-                self.left[failing] *= project.give_up[failing]
-
-    def _advance(self, who: Bools, clock: Floats) -> None:
-        """The draws `who` have finished their stage: next stage, next attempt, or trained."""
-        for k, project in enumerate(self.projects):
-            here = who & (self.project == k)
-            failed = np.zeros_like(here)
-            for a, place in enumerate(project.attempts):
-                failed |= here & (self.attempt == a) & ~place.completes & (self.stage == 0)
-            self.attempt[failed] += 1
-            self.stage[failed] = 0
-            went_on = here & ~failed
-            self.stage[went_on] += 1
-            ready = went_on & (self.stage > len(project.amounts))
-            self.trained[k][ready] = clock[ready]
-            if k == len(self.projects) - 1:
-                self.place[ready] = self.attempt[ready]
-        self._enter(who)
-
-    # one period
-
-    def step(self, period: int) -> None:
-        """All draws, one period."""
-        begin = period * PERIOD
-        self.pace_of.clear()
-        self._skip(period)
-        capacity = self.world.available[:, period]
-        need = self._need(np.full(self.world.draws, begin + PERIOD / 2), self.launch)
-        used, short = self._share(capacity, need, self._training_lots())
-        self._note_unserved(need, short, begin)
-        free = np.maximum(capacity - used.sum(axis=1), 0.0)
-        self.used_now = {}
-        held = self._work(free, begin)
-        self._charge(used, held)
-        if self.record:
-            self._keep(used, need, short)
-        self._launch(period)
-
-    def _skip(self, period: int) -> None:
-        """Leave places on which, from now on, there are never enough accelerators for a run."""
-        for k, project in enumerate(self.projects):
-            for a, place in enumerate(project.attempts[:-1]):
-                here = (self.project == k) & (self.attempt == a) & (self.stage == 0) & ~np.isfinite(self.trained[k])
-                if not here.any():
-                    continue
-                ahead = self.ahead[k, a][:, period]
-                least = max((speed.least for speed in place.speeds if speed.kind != "pause"), default=0.0)
-                blocked = any(speed.kind != "pause" and not speed.sizes.size for speed in place.speeds)
-                hopeless = here & ((ahead < max(least, 1.0)) | blocked)
-                self.attempt[hopeless] += 1
-                self._enter(hopeless)
-
-    def _share(self, capacity: Floats, need: Floats, last: Bools) -> tuple[Floats, Floats]:
-        """`share`, for the draws that are not done (all of them when the first is recorded)."""
-        if self.record or not self.done.any():
-            return share(capacity, need, self.rate, self.world.price, last)
-        open_ = np.flatnonzero(~self.done)
-        used, short = np.zeros_like(self.rate), np.zeros_like(need)
-        rows = (capacity[open_], need[open_], self.rate[open_], self.world.price[open_], last[open_])
-        used[open_], short[open_] = share(*rows)
-        return used, short
-
-    def _need(self, now: Floats, launch: Sequence[Floats]) -> Floats:
-        return needs(self.services, self.projects, now, launch)
-
-    def _training_lots(self) -> Bools:
-        lots = np.zeros((self.world.draws, len(self.world.lots)), dtype=bool)
-        for k, project in enumerate(self.projects):
-            training = (self.project == k) & ~np.isfinite(self.trained[k])
-            for a, place in enumerate(project.attempts):
-                lots |= (training & (self.attempt == a))[:, None] & place.lots[None, :]
-        return lots
-
-    def _note_unserved(self, need: Floats, short: Floats, begin: float) -> None:
-        total = need.sum(axis=1)
-        missing = np.divide(short.sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
-        missing = np.where(self.done, 0.0, missing)
-        self.unserved_at = np.where((missing > 1e-6) & ~np.isfinite(self.unserved_at), begin, self.unserved_at)
-        self.unserved = np.maximum(self.unserved, missing)
-
-    def _work(self, free: Floats, begin: float) -> Floats:
-        """Spend a period on training; returns accelerator-seconds held by it [d, l]."""
-        d = self.world.draws
-        left_over = np.full(d, PERIOD)
-        held = np.zeros((d, len(self.world.lots)))
-        for _ in range(TURNS):
-            active = ~self.done & ~self._is_trained() & (left_over > TINY) & self._has_attempt()
-            if not active.any():
-                break
-            lots, speed, slip = self._pace(free)
-            pace = np.where(active, speed / slip, 0.0)
-            never = active & (self.left <= 0)
-            time = np.divide(self.left, pace, out=np.full(d, np.inf), where=pace > 0)
-            time = np.where(never, 0.0, time)
-            spent = np.where(active, np.minimum(time, left_over), 0.0)
-            self._count(spent, active, pace)
-            now = spent[:, None] * np.where((pace > 0)[:, None], lots, 0.0)
-            held += now
-            if self.record and now[0].any():
-                self._note_use(now[0] / PERIOD)
-            self.left = self.left - spent * pace
-            left_over = left_over - spent
-            over = active & (time <= spent + TINY)
-            if over.any():
-                self._advance(over, begin + PERIOD - left_over)
-        return held
-
-    def _has_attempt(self) -> Bools:
-        """Draws whose present project still has a place to train on; one that needs no training is ready at once."""
-        found = np.zeros(self.world.draws, dtype=bool)
-        for k, project in enumerate(self.projects):
-            here = self.project == k
-            if not project.trains:
-                self.trained[k] = np.where(here & ~np.isfinite(self.trained[k]), self._after(k), self.trained[k])
-            found |= here & (self.attempt < len(project.attempts))
-        return found
-
-    def _after(self, k: int) -> Floats:
-        return self.launch[k - 1] if k else np.zeros(self.world.draws)
-
-    def _pace(self, free: Floats) -> tuple[Floats, Floats, Floats]:
-        """Accelerators that each draw's run holds [d, l], its speed in units of its stage per second, and its slip."""
-        d = self.world.draws
-        lots, speed, slip = np.zeros((d, len(self.world.lots))), np.zeros(d), np.ones(d)
-        for k, a, place in self._places():
-            here = (self.project == k) & (self.attempt == a)
-            if not here.any():
-                continue
-            if (k, a) not in self.pace_of:
-                self.pace_of[k, a] = self._table(self.projects[k], place, free)
-            mine, speeds, slips = self.pace_of[k, a]
-            stage = np.minimum(self.stage, len(place.speeds))
-            lots = np.where(here[:, None], mine, lots)
-            speed = np.where(here, speeds[stage, np.arange(d)], speed)
-            slip = np.where(here & (stage < len(place.speeds)), slips, slip)
-        return lots, speed, slip
-
-    def _table(self, project: Project, place: Attempt, free: Floats) -> tuple[Floats, Floats, Floats]:
-        """A place in this period: accelerators held [d, l], speed of each stage and of rounds [s + 1, d], slip [d]."""
-        mine = np.where(place.lots[None, :], free, 0.0)
-        total = mine.sum(axis=1)
-        run = np.minimum(total, project.at_most)
-        scale = np.divide(run, total, out=np.zeros_like(total), where=total > 0)
-        speeds = [*(stage.of(run) for stage in place.speeds), np.ones_like(run)]
-        return mine * scale[:, None], np.stack(speeds), place.slip
-
-    def _count(self, spent: Floats, active: Bools, pace: Floats) -> None:
-        """Book the time of the active draws under what they spent it on."""
-        d = self.world.draws
-        row = np.full(d, -1)
-        for k, a, place in self._places():
-            here = active & (self.project == k) & (self.attempt == a)
-            if not here.any():
-                continue
-            kind = np.where(pace <= 0, 0, np.where(place.completes, 2 + self.stage, 1))
-            row = np.where(here, self.codes[k, a] + kind, row)
-        booked = row >= 0
-        self.spent[row[booked], np.flatnonzero(booked)] += spent[booked]
-
-    def _charge(self, used: Floats, held: Floats) -> None:
-        served = used.sum(axis=1) * PERIOD
-        open_ = ~self.done
-        self.training_cost += np.where(open_, _paid(held, self.world.price), 0.0)
-        self.service_cost += np.where(open_, _paid(served, self.world.price), 0.0)
-        for row, seconds in enumerate((held, served)):
-            self.unpriced[row] |= (open_[:, None] & (seconds > 0) & np.isnan(self.world.price)).any(axis=0)
-
-    def _launch(self, period: int) -> None:
-        """Launch the trained models of draws whose fleet can carry them from now to the end of the move."""
-        for k, project in enumerate(self.projects):
-            ready = (self.project == k) & np.isfinite(self.trained[k])
-            if not ready.any():
-                continue
-            begin = period * PERIOD
-            able = self._carries(k, project, period, ready)
-            at = np.where(able, np.maximum(self.trained[k], begin), np.inf)
-            spent = np.where(able, at, begin + PERIOD) - np.maximum(self.trained[k], begin)
-            self.spent[self.codes[k, -1]] += np.where(ready, np.maximum(spent, 0.0), 0.0)
-            self.launch[k] = np.where(able, at, self.launch[k])
-            self.project[able] = k + 1
-            self.attempt[able] = 0
-            self.stage[able] = 0
-            self._enter(able)
-
-    def _carries(self, k: int, project: Project, period: int, ready: Bools) -> Bools:
-        """Those of the draws `ready` in which all services fit at the end of the move of demand, if it launched now."""
-        if project.service is None:
-            return ready
-        begin = np.maximum(np.where(np.isfinite(self.trained[k]), self.trained[k], 0.0), period * PERIOD)
-        end = begin + project.within
-        index = np.minimum((end / PERIOD).astype(int), self.world.periods - 1)
-        launch = [at if i != k else begin for i, at in enumerate(self.launch)]
-        rows = np.flatnonzero(ready)
-        need = self._need(end, launch)[rows]
-        capacity = self.world.available[rows, index[rows]]
-        nowhere_last = np.zeros_like(capacity, dtype=bool)
-        _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)
-        able = ready.copy()
-        able[rows] = short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), TINY)
-        return able
-
-    # record of one draw
-
-    def _keep(self, used: Floats, need: Floats, short: Floats) -> None:
-        for column, lot in enumerate(self.world.lots):
-            for m, service in enumerate(self.services):
-                if used[0, m, column] > 0.5:
-                    self.used_now[lot, Activity("serves", service.name)] = float(used[0, m, column])
-        self.uses.append(self.used_now)
-        total = need[0].sum()
-        self.shares.append({"unserved": float(short[0].sum() / total) if total > 0 else 0.0})
-
-    def _note_use(self, held: Floats) -> None:
-        """Book the first draw's run of this moment, in accelerators over the period, before it moves on."""
-        project = self.projects[int(self.project[0])]
-        place = project.attempts[int(self.attempt[0])]
-        stage = int(self.stage[0])
-        if not place.completes[0]:
-            does = Activity("fails", project.name)
-        elif stage < len(place.speeds):
-            does = Activity(place.speeds[stage].kind, project.name)
-        else:
-            does = Activity("improves", project.name)
-        for lot, count in zip(self.world.lots, held, strict=True):
-            if count > 0:
-                self.used_now[lot, does] = self.used_now.get((lot, does), 0.0) + float(count)
-
-    def result(self) -> Forecast:
-        """The forecast."""
+    def result(self, run: _Run) -> Forecast:
+        """The forecast; the last run holds the record."""
         return Forecast(
             tuple(self.launch),
+            tuple(self.first),
             tuple(self.trained),
             self._causes(),
+            {cause: self.never == code for code, cause in enumerate(self.causes) if (self.never == code).any()},
             self.training_cost,
             self.service_cost,
+            self.held,
+            self.served,
             self.unserved,
             self.unserved_at,
+            self.unserved_until,
+            self.missing / self.world.draws,
             self.place,
-            tuple(self.uses),
-            tuple(self.shares),
+            tuple(run.uses),
+            tuple(run.shares),
             (self._lots(self.unpriced[0]), self._lots(self.unpriced[1])),
         )
 
@@ -493,6 +207,352 @@ class _Run:
         return found
 
 
+def _codes(projects: tuple[Project, ...]) -> tuple[dict[tuple[int, int], int], list[Cause]]:
+    """Rows of the book of time: each attempt's waiting, failing, moving, stages and rounds; each project's last wait;
+    and its wait for a place of which there is none.
+    """
+    rows: dict[tuple[int, int], int] = {}
+    causes: list[Cause] = []
+    for k, project in enumerate(projects):
+        for a, place in enumerate(project.attempts):
+            rows[k, a] = len(causes)
+            causes += [Cause(kind, project.name, place.name) for kind in BESIDE]
+            causes += [Cause(stage.kind, project.name, place.name) for stage in place.speeds]
+            causes.append(Cause("rounds", project.name))
+        rows[k, -1] = len(causes)
+        causes += [Cause("waits_for_capacity", project.name), Cause("no_place", project.name)]
+    return rows, causes
+
+
+class _Run:
+    """The draws that still run."""
+
+    def __init__(
+        self,
+        world: World,
+        services: tuple[Demand, ...],
+        projects: tuple[Project, ...],
+        book: _Book,
+        index: np.ndarray,
+        record: bool,
+    ) -> None:
+        self.world, self.services, self.projects, self.record = world, services, projects, record
+        self.book, self.index = book, index
+        self.whole = world.whole
+        self.tracks = [Track(world, project) for project in projects]
+        self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((len(index), 0, 1))
+        self.grows = np.all([s.growth >= 0 for s in services], axis=0) if services else np.ones(len(index), dtype=bool)
+        falls = np.all(np.diff(self.whole, axis=1) <= TINY, axis=2)
+        quiet = np.logical_and.accumulate(falls[:, ::-1], axis=1)[:, ::-1]
+        self.last = np.concatenate([quiet, np.ones((len(index), 1), dtype=bool)], axis=1)
+        self.uses: list[Mapping[tuple[str, Activity], float]] = []
+        self.used_now: dict[tuple[str, Activity], float] = {}
+        self.shares: list[Mapping[str, float]] = []
+        self.never = np.full(len(index), -1)
+        lots = len(world.lots)
+        self.spent = np.zeros((len(book.causes), len(index)))
+        self.costs, self.seconds = np.zeros((2, len(index))), np.zeros((2, len(index), lots))
+        self.unserved, self.unserved_at = np.zeros(len(index)), np.full(len(index), np.inf)
+        self.unserved_until = np.zeros(len(index))
+
+    @property
+    def done(self) -> Bools:
+        """Draws in which every project has launched, or never will."""
+        ended = [np.isfinite(track.launch) | track.never for track in self.tracks]
+        return np.asarray(np.all(ended, axis=0)) if ended else np.ones(len(self.index), dtype=bool)
+
+    def shrunk(self, pick: np.ndarray) -> _Run:
+        """The run of some of the draws."""
+        services = tuple(service.take(pick) for service in self.services)
+        projects = tuple(project.take(pick) for project in self.projects)
+        made = _Run(self.world.take(pick), services, projects, self.book, self.index[pick], self.record)
+        for mine, old in zip(made.tracks, self.tracks, strict=True):
+            for name in Track.STATE:
+                setattr(mine, name, getattr(old, name)[..., pick])
+        for name in ("never", "spent", "costs", "unserved", "unserved_at", "unserved_until"):
+            setattr(made, name, getattr(self, name)[..., pick])
+        made.seconds = self.seconds[:, pick]
+        return made
+
+    def write(self) -> None:
+        """Put what is known of these draws into the book."""
+        book, at = self.book, self.index
+        for k, track in enumerate(self.tracks):
+            book.launch[k, at], book.first[k, at], book.trained[k, at] = track.launch, track.first, track.trained
+        book.place[at] = self.tracks[-1].place if self.tracks else -1.0
+        book.spent[:, at] = self.spent
+        never = ~np.isfinite(self.tracks[-1].launch)
+        book.never[at] = np.where(never, np.where(self.never >= 0, self.never, self.tracks[-1].doing), -1)
+        book.training_cost[at], book.service_cost[at] = self.costs
+        book.held[at], book.served[at] = self.seconds
+        book.unserved[at], book.unserved_at[at] = self.unserved, self.unserved_at
+        book.unserved_until[at] = self.unserved_until
+
+    # one period
+
+    def step(self, period: int) -> None:
+        """All draws, one period."""
+        begin = period * PERIOD
+        open_ = ~self.done
+        capacity = self.whole[:, min(period, self.whole.shape[1] - 1)]
+        need = needs(self.services, self.projects, np.full(len(self.index), begin + PERIOD / 2), self._launches())
+        used, short = self._share(capacity, need, open_)
+        free = np.maximum(capacity - used.sum(axis=1), 0.0)
+        self.used_now = {}
+        held = np.zeros_like(free)
+        busy: list[tuple[Track, Floats]] = []
+        for k, track in enumerate(self.tracks):
+            mine = self._work(k, track, np.maximum(free - held / PERIOD, 0.0), period, busy)
+            busy.append((track, mine))
+            held += mine
+        self._charge(used, held, open_)
+        if self.record:
+            self._keep(used, need, short)
+        self._launch(period, need, short, open_)
+
+    def _launches(self) -> list[Floats]:
+        return [track.launch for track in self.tracks]
+
+    def _share(self, capacity: Floats, need: Floats, open_: Bools) -> tuple[Floats, Floats]:
+        """`share`, for the draws that are not done (all of them when the first is recorded)."""
+        if not self.services:
+            return np.zeros((*need.shape, capacity.shape[1])), np.zeros_like(need)
+        last = np.zeros_like(capacity, dtype=bool)
+        for track in self.tracks:
+            last |= track.lots()
+        if self.record or open_.all():
+            return share(capacity, need, self.rate, self.world.price, last)
+        at = np.flatnonzero(open_)
+        used, short = np.zeros_like(self.rate), np.zeros_like(need)
+        used[at], short[at] = share(capacity[at], need[at], self.rate[at], self.world.price[at], last[at])
+        return used, short
+
+    def _work(self, k: int, track: Track, free: Floats, period: int, busy: list[tuple[Track, Floats]]) -> Floats:
+        """Spend a period on one project; returns accelerator-seconds held by it [d, l]."""
+        begin, d = period * PERIOD, len(self.index)
+        left_over, held = np.full(d, PERIOD), np.zeros((d, len(self.world.lots)))
+        if not track.training.any():
+            return held
+        totals = [free[:, place.lots].sum(axis=1) for place in track.rows]
+        track.choose(np.ones(d, dtype=bool), period, totals)
+        self._stuck(k, track, period, totals)
+        for _ in range(TURNS):
+            active = track.training & (left_over > TINY)
+            if not active.any():
+                break
+            count, pace = track.pace(active, totals)
+            time = track.ahead_of(pace)
+            spent = np.where(active, np.minimum(time, left_over), 0.0)
+            self._count(k, track, spent, active, pace, busy)
+            now = self._held(track, spent * np.where(pace > 0, count, 0.0), free, totals)
+            held += now
+            if self.record and now[0].any():
+                self._note_use(k, track, now[0] / PERIOD)
+            paused = track.pause > 0
+            track.spend(spent, np.where(active, pace, 0.0))
+            left_over = left_over - spent
+            over = active & (time <= spent + TINY)
+            if over.any():
+                track.advance(over, paused, begin + PERIOD - left_over)
+                track.choose(over & (track.row < 0), period, totals)
+        return held
+
+    def _stuck(self, k: int, track: Track, period: int, totals: list[Floats]) -> None:
+        """Give up draws whose places have nothing free for the run, and never will have more."""
+        still = track.training & (track.pause <= 0) & self._quiet(k, period)
+        if still.any():
+            nothing = [total < max(place.least, 1.0) for total, place in zip(totals, track.rows, strict=True)]
+            waits = np.array([self.book.codes[k, a] for a in range(len(track.rows))])
+            self._give_up(k, track, still & np.all(nothing, axis=0), waits[np.maximum(track.row, 0)])
+
+    def _held(self, track: Track, seconds: Floats, free: Floats, totals: list[Floats]) -> Floats:
+        """Accelerator-seconds spread over the lots of the place, each in proportion to what is free of it [d, l]."""
+        made = np.zeros_like(free)
+        for a, place in enumerate(track.rows):
+            here = (track.row == a) & (seconds > 0) & (totals[a] > 0)
+            if here.any():
+                part = seconds[here] / totals[a][here]
+                made[here] = np.where(place.lots, free[here], 0.0) * part[:, None]
+        return made
+
+    def _count(
+        self, k: int, track: Track, spent: Floats, active: Bools, pace: Floats, busy: list[tuple[Track, Floats]]
+    ) -> None:
+        """Book the time of the active draws under what they spent it on; the last project's is the way to the launch.
+
+        A wait for accelerators that an earlier project holds is that project's time.
+        """
+        row = np.full(len(self.index), self.book.codes[k, -1] + 1)
+        for a, place in enumerate(track.rows):
+            here = active & (track.row == a)
+            if not here.any():
+                continue
+            fails = np.isfinite(track.until) | track.failing
+            does = np.where(fails, 1, np.where(track.pause > 0, 2, 3 + track.stage))
+            code = self.book.codes[k, a] + np.where(pace <= 0, 0, does)
+            for other, held in busy:
+                blocks = (pace <= 0) & (held[:, place.lots].sum(axis=1) > 0)
+                code = np.where(blocks, other.doing, code)
+            row = np.where(here, code, row)
+        track.doing = np.where(active & (spent > 0), row, track.doing)
+        if k == len(self.tracks) - 1:
+            at = np.flatnonzero(active)
+            self.spent[row[at], at] += spent[at]
+
+    def _charge(self, used: Floats, held: Floats, open_: Bools) -> None:
+        for row, seconds in enumerate((held, used.sum(axis=1) * PERIOD)):
+            counted = np.where(open_[:, None], seconds, 0.0)
+            self.costs[row] += _paid(counted, self.world.price)
+            self.seconds[row] += counted
+            self.book.unpriced[row] |= ((counted > 0) & np.isnan(self.world.price)).any(axis=0)
+
+    # launches
+
+    def _launch(self, period: int, need: Floats, short: Floats, open_: Bools) -> None:
+        """Launch the trained models of draws whose fleet can carry them from now to the end of the move."""
+        begin, waiting = period * PERIOD, np.zeros(len(self.index))
+        for k, track in enumerate(self.tracks):
+            before = self.tracks[track.project.after] if track.project.after is not None else None
+            trained = np.isfinite(track.trained) & ~np.isfinite(track.launch) & ~track.never
+            if before is not None:
+                self._give_up(k, track, ~np.isfinite(track.launch) & before.never, before.doing)
+                trained &= ~track.never
+            if not trained.any():
+                continue
+            free = trained if before is None else trained & np.isfinite(before.launch)
+            able, missing = self._carries(k, period, free)
+            at = np.maximum(track.trained, begin)
+            at = at if before is None else np.maximum(at, np.where(free, before.launch, 0.0))
+            waits = trained & ~able
+            code = np.full(len(self.index), self.book.codes[k, -1])
+            code = code if before is None else np.where(free, code, before.doing)
+            track.doing = np.where(waits, code, track.doing)
+            self._book_wait(k, track, before, trained, free, np.where(able, at, begin + PERIOD) - at, begin)
+            self._first_users(k, track, period, free, able, at)
+            track.launch = np.where(able, at, track.launch)
+            waiting = np.maximum(waiting, np.where(free & ~able, missing, 0.0))
+            self._give_up(k, track, free & ~able & self._quiet(k, period), track.doing)
+        self._note_unserved(need, short, begin, waiting, open_)
+
+    def _book_wait(
+        self,
+        k: int,
+        track: Track,
+        before: Track | None,
+        trained: Bools,
+        free: Bools,
+        alone: Floats,
+        begin: float,
+    ) -> None:
+        """Book the wait of a trained model: for capacity, or for the model before it, under what that one does."""
+        code = np.full(len(self.index), self.book.codes[k, -1])
+        since = np.maximum(track.trained, begin)
+        ahead = np.zeros(len(self.index))
+        if before is not None:
+            until = np.where(np.isfinite(before.launch), before.launch, begin + PERIOD)
+            ahead = np.where(trained, np.maximum(until - since, 0.0), 0.0)
+        if k == len(self.tracks) - 1:
+            self.spent[code[0]] += np.where(free, np.maximum(alone, 0.0), 0.0)
+            if before is not None:
+                at = np.flatnonzero(ahead > 0)
+                self.spent[before.doing[at], at] += ahead[at]
+
+    def _first_users(self, k: int, track: Track, period: int, free: Bools, able: Bools, at: Floats) -> None:
+        """The day on which a share of the demand at launch can be carried."""
+        ask = free & ~able & ~np.isfinite(track.first)
+        some, _ = self._carries(k, period, ask, track.project.first)
+        new = (some & ask) | (able & ~np.isfinite(track.first))
+        track.first = np.where(new, at, track.first)
+
+    def _quiet(self, k: int, period: int) -> Bools:
+        """Draws in which no lot grows any more, no demand shrinks, and no other launch can change it: all others have
+        launched, never will, or come after this one.
+        """
+        others = [
+            np.isfinite(t.launch) | t.never
+            for i, t in enumerate(self.tracks)
+            if i != k and not (i > k and t.project.after == k)
+        ]
+        still = self.last[:, min(period, self.last.shape[1] - 1)]
+        return np.asarray(still & self.grows & (np.all(others, axis=0) if others else True))
+
+    def _give_up(self, k: int, track: Track, who: Bools, why: Floats | np.ndarray) -> None:
+        """The project never launches in the draws `who`."""
+        new = who & ~track.never
+        track.never |= new
+        track.doing = np.where(new, why, track.doing)
+        if k == len(self.tracks) - 1:
+            self.never = np.where(new, why, self.never)
+
+    def _carries(self, k: int, period: int, ready: Bools, part: Floats | float = 1.0) -> tuple[Bools, Floats]:
+        """Those of the draws `ready` in which all services fit at the end of the move of demand, if it launched now
+        with so much of its demand; and the share of all demand that finds no capacity.
+        """
+        track, project = self.tracks[k], self.projects[k]
+        missing = np.zeros(len(self.index))
+        if project.service is None or not ready.any():
+            return ready, missing
+        begin = np.maximum(np.where(np.isfinite(track.trained), track.trained, 0.0), period * PERIOD)
+        end = begin + project.within
+        index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
+        launch = [at if i != k else begin for i, at in enumerate(self._launches())]
+        rows = np.flatnonzero(ready)
+        need = _needs(self.services, self.projects, end, launch, {k: part})[rows]
+        capacity = self.whole[rows, index[rows]]
+        nowhere_last = np.zeros_like(capacity, dtype=bool)
+        _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)
+        total = np.maximum(need.sum(axis=1), TINY)
+        able = ready.copy()
+        able[rows] = short.sum(axis=1) <= 1e-6 * total
+        missing[rows] = short.sum(axis=1) / total
+        return able, missing
+
+    def _note_unserved(self, need: Floats, short: Floats, begin: float, waiting: Floats, open_: Bools) -> None:
+        """Demand in service that found no capacity within the horizon, and users who wait for a trained model."""
+        period = round(begin / PERIOD)
+        if period >= self.world.periods:
+            return
+        total = need.sum(axis=1)
+        missing = np.divide(short.sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
+        missing = np.where(open_, missing, 0.0)
+        some = missing > 1e-6
+        self.unserved_at = np.where(some & ~np.isfinite(self.unserved_at), begin, self.unserved_at)
+        self.unserved_until = np.where(some, begin + PERIOD, self.unserved_until)
+        self.unserved = np.maximum(self.unserved, missing)
+        self.book.missing[period] += float(np.maximum(missing, waiting).sum())
+
+    # record of one draw
+
+    def _keep(self, used: Floats, need: Floats, short: Floats) -> None:
+        for column, lot in enumerate(self.world.lots):
+            for m, service in enumerate(self.services):
+                if used[0, m, column] > 0.5:
+                    self.used_now[lot, Activity("serves", service.name)] = float(used[0, m, column])
+        self.uses.append(self.used_now)
+        total = need[0].sum()
+        self.shares.append({"unserved": float(short[0].sum() / total) if total > 0 else 0.0})
+
+    def _note_use(self, k: int, track: Track, held: Floats) -> None:
+        """Book the first draw's run of this moment, in accelerators over the period, before it moves on."""
+        project, place, stage = self.projects[k], track.attempt(0), int(track.stage[0])
+        if place is None:
+            return
+        if np.isfinite(track.until[0]) or track.failing[0]:
+            does = Activity("fails", project.name)
+        elif track.pause[0] > 0:
+            does = Activity("moves", project.name)
+        elif stage < len(place.speeds):
+            does = Activity(place.speeds[stage].kind, project.name)
+        else:
+            does = Activity("improves", project.name)
+        for lot, count in zip(self.world.lots, held, strict=True):
+            if count > 0:
+                self.used_now[lot, does] = self.used_now.get((lot, does), 0.0) + float(count)
+
+
 def _paid(seconds: Floats, price: Floats) -> Floats:
     """[USD] for accelerator-seconds of each lot [d, l]; NaN where a lot that is used has no price."""
     return np.asarray(np.where(seconds > 0, seconds * price, 0.0).sum(axis=1))
+
+
+__all__ = ["Attempt", "Demand", "Forecast", "Project", "StageSpeed", "forecast", "needs"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,16 +13,18 @@ import numpy as np
 from tonnage.errors import InputError, Problem
 from tonnage.fleet import calendar
 from tonnage.fleet.base_case import base_case, gained
-from tonnage.fleet.binds import binds_of, causes_of, outcome_of
+from tonnage.fleet.best import PolicyGap
+from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
 from tonnage.fleet.explain import Explained, explained
-from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.hindsight import behind
+from tonnage.fleet.forecast import Forecast, joined
+from tonnage.fleet.hindsight import behind, sampled
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
-from tonnage.fleet.setting import Play, Rulings, SettledProgramme, only, play, settle
+from tonnage.fleet.setting import Rulings, SettledProgramme, play, settle
 from tonnage.fleet.speeds import EnginePlanner, Planner
-from tonnage.fleet.uncertain import Floats, rank
+from tonnage.fleet.track import ROUNDS_HOLD
+from tonnage.fleet.uncertain import Floats, rank, rank_error
 from tonnage.fleet.uses import available, spans, weekly
 from tonnage.fleet.whatif import what_ifs
 from tonnage.units import DAY, show_share
@@ -31,7 +34,9 @@ if TYPE_CHECKING:
 
 Date = datetime.date
 DRAWS = 500
-FEWEST, MOST = 20, 5000
+FEWEST, MOST = 20, 100_000
+CHUNK = 2_000
+"""Draws that are played at once, so that memory does not grow with their number."""
 
 
 def launch(
@@ -47,7 +52,7 @@ def launch(
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
     are played too; by: a date by which the cheapest launch of the base case is asked for. Raises InputError for a
-    number of draws that is not from 20 to 5,000.
+    number of draws that is not from 20 to 100,000.
     """
     from tonnage import catalog as catalogues
 
@@ -57,12 +62,54 @@ def launch(
     speeds = planner or EnginePlanner(programme, book)
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
-    game = play(setting, seed, draws)
-    result = game.run()
+    played = _play(setting, seed, draws)
     base = explained(setting, play(setting, 0, 0))
-    alternatives = _what_ifs(base, book, speeds, asked, seed, draws, result) if what_if else ()
-    plan = _answer(base, game, result, alternatives, seed, book, by)
+    alternatives = _what_ifs(base, book, speeds, asked, seed, draws, played.result) if what_if else ()
+    plan = _answer(base, played, alternatives, seed, book, by)
     return replace(plan, seconds=time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _Played:
+    """All draws, played in parts. there: most accelerators of each lot [d, l]; places: of the last model's attempts."""
+
+    result: Forecast
+    drawn: Mapping[str, Floats]
+    there: Floats
+    values: Mapping[str, Floats]
+    places: tuple[str, ...]
+    draws: int
+
+
+def _parts(draws: int) -> Iterator[slice]:
+    for begin in range(0, draws, CHUNK):
+        yield slice(begin, min(begin + CHUNK, draws))
+
+
+def _play(setting: SettledProgramme, seed: int, draws: int) -> _Played:
+    found, drawn, there, values = [], [], [], []
+    for part in _parts(draws):
+        game = play(setting, seed, draws, part)
+        found.append(game.run())
+        drawn.append(game.drawn)
+        there.append(game.world.available.max(axis=1))
+        values.append(game.world.values)
+    names = dict.fromkeys(name for one in drawn for name in one)
+    return _Played(
+        joined(found),
+        {name: np.concatenate([one[name] for one in drawn]) for name in names},
+        np.concatenate(there),
+        {name: np.concatenate([one[name] for one in values]) for name in values[0]},
+        tuple(attempt.name for attempt in game.projects[-1].attempts),
+        draws,
+    )
+
+
+def _hindsight(setting: SettledProgramme, seed: int, played: _Played) -> PolicyGap | None:
+    """How far the policy is behind the best plans of a sample of the draws."""
+    runs = sum(model.training is not None for model in setting.programme.coming)
+    chosen = sampled(played.draws, runs)
+    return behind(play(setting, seed, played.draws, chosen), tuple(at[chosen] for at in played.result.launch))
 
 
 def check_draws(draws: int) -> None:
@@ -88,10 +135,10 @@ def _what_ifs(
     start = _dates(planned.launch[-1], programme)
     for item in what_ifs(programme, setting.calendars, _titles(programme, catalog)):
         changed = settle(item.programme, catalog, planner, asked)
-        found = play(changed, seed, draws).run()
+        found = joined([play(changed, seed, draws, part).run() for part in _parts(draws)])
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
-        cost = _costs(found.training_cost).p50
+        cost = _costs(found.training_cost, found).p50
         best = gained(base, changed)
         made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, *best))
     return tuple(made)
@@ -117,21 +164,21 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 
 def _answer(
     base: Explained,
-    game: Play,
-    result: Forecast,
+    played: _Played,
     alternatives: tuple[WhatIf, ...],
     seed: int,
     catalog: Catalog,
     by: Date | None,
 ) -> LaunchPlan:
-    setting, programme = base.setting, base.setting.programme
+    setting, programme, result = base.setting, base.setting.programme, played.result
     chance = _by_horizon(result, programme)
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
-    shown = int(np.argsort(result.launch[-1], kind="stable")[(game.world.draws - 1) // 2])
-    story = only(game, shown).run(record=True)
+    shown = int(np.argsort(result.launch[-1], kind="stable")[(played.draws - 1) // 2])
+    game = play(setting, seed, played.draws, slice(shown, shown + 1))
+    story = game.run(record=True)
     coming = programme.coming
-    refused = _refused(setting, game)
+    refused = _refused(setting, played)
     return LaunchPlan(
         outcome=outcome_of(setting, result, chance, binds),
         name=programme.name,
@@ -141,71 +188,84 @@ def _answer(
         launch=_dates(result.launch[-1], programme),
         probability=chance,
         launches={m.name: _dates(at, programme) for m, at in zip(coming, result.launch, strict=True)},
-        cost=_costs(result.training_cost),
-        service_cost=_costs(result.service_cost),
+        cost=_costs(result.training_cost, result),
+        service_cost=_costs(result.service_cost, result),
         binds=binds,
         causes={cause: float(value.mean() / DAY) for cause, value in causes.items()},
-        sensitivity=sensitivity(setting, game, result),
+        sensitivity=sensitivity(setting, played.drawn, result),
         timeline=weekly(story, programme),
         spans=spans(story, programme),
-        calendar=available(game, shown, programme),
+        calendar=available(game, 0, programme),
         rules_applied=_rules_applied(setting, refused, catalog),
         not_lawful=refused,
         alternatives=alternatives,
         throughputs=setting.speeds,
         readiness={f"{name}: {p.name}": p.readiness for name, found in setting.places.items() for p in found},
-        trained_on=_trained_on(game, result),
+        trained_on=_trained_on(played),
         assumptions=_assumptions(programme),
-        doubts=_doubts(setting, game),
+        doubts=_doubts(setting),
         programme_text=programme.text,
         programme_name=programme.path,
         sets=programme.sets,
         as_of=programme.as_of,
         seed=seed,
-        draws=game.world.draws,
+        draws=played.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
         base=base_case(base, by),
-        hindsight=behind(game, result),
+        hindsight=_hindsight(setting, seed, played),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
-        values={name: float(sample[shown]) for name, sample in game.drawn.items()},
+        values={name: float(sample[shown]) for name, sample in played.drawn.items()},
         evidence=_evidence(setting),
         sources=_sources(setting),
         known=programme.known,
         rules_known=programme.rules.known_at,
         unpriced_training=result.unpriced[0],
         unpriced_service=result.unpriced[1],
+        errors=_errors(result.launch[-1]),
+        first_users=_dates(result.first[-1], programme),
+        first_probability=float(np.mean(result.first[-1] <= programme.days * DAY)),
+        never={cause: float(np.mean(which)) for cause, which in result.never.items()},
+        gap=gap_of(result, programme),
+        missing=tuple(float(share) for share in result.missing),
     )
 
 
-def _costs(values: Floats) -> Percentiles[float]:
+def _errors(seconds: Floats) -> Percentiles[float]:
+    found = (rank_error(seconds, p) for p in (0.1, 0.5, 0.9))
+    return Percentiles(*(None if error is None else error / DAY for error in found))
+
+
+def _costs(values: Floats, result: Forecast) -> Percentiles[float]:
+    """Percentiles over the draws that launch; over all if none does."""
+    some = np.isfinite(result.launch[-1])
+    values = values[some] if some.any() else values
     if np.isnan(values).any():
         return Percentiles(None, None, None)
     return Percentiles(*(rank(values, p) for p in (0.1, 0.5, 0.9)))
 
 
-def _trained_on(game: Play, result: Forecast) -> dict[str, float]:
-    attempts = game.projects[-1].attempts
+def _trained_on(played: _Played) -> dict[str, float]:
     found: dict[str, float] = {}
-    for index, attempt in enumerate(attempts):
-        found[attempt.name] = found.get(attempt.name, 0.0) + float(np.mean(result.place == index))
+    for index, name in enumerate(played.places):
+        found[name] = found.get(name, 0.0) + float(np.mean(played.result.place == index))
     return found
 
 
 # law, sources, doubt
 
 
-def _refused(setting: SettledProgramme, game: Play) -> tuple[Refused, ...]:
+def _refused(setting: SettledProgramme, played: _Played) -> tuple[Refused, ...]:
     """Lots, and parts of lots, that the rules keep away."""
     made = []
     for column, lot in enumerate(setting.programme.lots):
         found = setting.calendars[lot.name]
         if not found.refusals:
             continue
-        wanted = np.floor(game.world.values[f"fleet.{lot.name}.count"]) * (
-            1 - game.world.values[f"fleet.{lot.name}.spare"]
-        )
-        there = game.world.available[:, :, column].max(axis=1)
+        key = f"fleet.{lot.name}"
+        kept = (1 - played.values[f"{key}.spare"]) * (1 - played.values[f"{key}.busy"])
+        wanted = np.floor(played.values[f"{key}.count"]) * kept
+        there = played.there[:, column]
         share = float(np.mean(np.clip(1 - np.divide(there, wanted, out=np.ones_like(there), where=wanted > 0), 0, 1)))
         if share > 1e-6:
             first = found.refusals[0]
@@ -231,12 +291,40 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
     found.append(
         f"a run takes {programme.slip.text} times its plan on a stack of readiness 0, its plan on one of 100 %"
     )
-    found.append(f"a run that fails is given up after {programme.give_up.text} of its first stage, and nothing is kept")
-    found.append("services come first; rounds hold their accelerators; models are trained one after another")
+    found.append(
+        f"a run that fails is given up after {programme.give_up.text} of its first stage: the time to find that out, "
+        "from which nothing is kept but a checkpoint that it came with"
+    )
+    found += _rounds(programme) + _under_way(programme) + _first(programme)
+    found.append("services come first; models are trained side by side, an earlier one first where they meet")
     return tuple(found)
 
 
-def _doubts(setting: SettledProgramme, game: Play) -> tuple[str, ...]:
+def _rounds(programme: Programme) -> list[str]:
+    open_ = [model.name for model in programme.coming if model.rounds.median > 0 and model.hold is None]
+    text = f"rounds hold and need {ROUNDS_HOLD:,.0f} accelerators, or all of a smaller place"
+    return [f"{', '.join(open_)}: {text}"] if open_ else []
+
+
+def _under_way(programme: Programme) -> list[str]:
+    made = []
+    for model in programme.coming:
+        training = model.training
+        if training is None or training.done.median <= 0:
+            continue
+        since = f" since {training.since}" if training.since else ""
+        many = "" if training.interruptions is None else f", {training.interruptions} interruptions so far"
+        made.append(f"{model.name}: {training.done.text} of its first stage is done{since}{many}")
+    return made
+
+
+def _first(programme: Programme) -> list[str]:
+    service = programme.coming[-1].service
+    share = show_share(service.first_users.median) if service else ""
+    return [f"first users: {share} of its demand at launch served; launch: all of it"] if service else []
+
+
+def _doubts(setting: SettledProgramme) -> tuple[str, ...]:
     wide = sorted(setting.speeds, key=lambda speed: -speed.sigma)[:1]
     made = []
     for speed in wide:

@@ -266,7 +266,7 @@ class _Programme:
         self._sizes(run, made, free, opened)
         self._progress(made)
         self._clock(k, run, made, last, floating)
-        self._whereabouts(run, made)
+        self._whereabouts(run, made, len(self._visited(k, run)))
         return made
 
     def _opened(self, k: int, run: ModelRun, free: Floats, last: int) -> Bools:
@@ -279,11 +279,18 @@ class _Programme:
             inside = (when >= place.opens) & math.isinf(place.fails) & (when >= int(run.begins)) & (when <= last)
             made[s, j] = inside & (stage.timed | (stage.curves[j].at(np.minimum(free[j], 1e12)) > 0))
             if self.ready.paths:
+                made[s, j] &= j in self._visited(k, run)
                 path = self.ready.by_place[k][j]
                 begin = path.first[s - 1] if s else 0.0
                 latest = self.by[k] - _after(run, j, s, free[j])
                 made[s, j] &= (path.end <= self.by[k] + 1e-6) & (when + 1 > begin) & (when < latest + 1e-6)
         return made
+
+    def _visited(self, k: int, run: ModelRun) -> set[int]:
+        """Places that a run is given: of one that can move those of its earliest path, else all."""
+        legs = self.ready.paths[k].legs if self.ready.paths else ()
+        moves = np.isfinite(run.move[~np.eye(len(run.places), dtype=bool)]).any()
+        return {leg.place for leg in legs} if moves and legs else set(range(len(run.places)))
 
     def _complete(self, k: int, run: ModelRun, last: int) -> Ints:
         """Whether each stage is complete by the end of a period: not before it can be, and the last in time."""
@@ -376,10 +383,10 @@ class _Programme:
             model.cells(np.broadcast_to(ends, made.share.shape), made.share, -1.0)
             model.cells(ends[1:], made.complete[-1, :-1], np.arange(1, p, dtype=float))
 
-    def _whereabouts(self, run: ModelRun, made: _RunColumns) -> None:
+    def _whereabouts(self, run: ModelRun, made: _RunColumns, visited: int) -> None:
         """One place at a time; a move costs its time (at most a period is counted)."""
         j, p, model = len(run.places), self.p, self.model
-        if j == 1:
+        if visited == 1:
             return
         off = run.move[~np.eye(j, dtype=bool)]
         if np.isinf(off).all():

@@ -7,6 +7,7 @@ later place may be used only once those before it, on which the run would comple
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -16,9 +17,11 @@ from tonnage.fleet.ahead import free_accelerators
 from tonnage.fleet.allocate import share
 from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunPlace, RunStage, SpeedCurve
 from tonnage.fleet.draws import PERIOD, Bools
-from tonnage.fleet.forecast import Attempt, Project, StageSpeed, needs
+from tonnage.fleet.forecast import needs
 from tonnage.fleet.optimum import Prepared, earliest, prepare
+from tonnage.fleet.projects import Attempt, Project, StageSpeed
 from tonnage.fleet.setting import Play
+from tonnage.fleet.track import GONE, ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats
 
 POINTS = 24
@@ -30,12 +33,17 @@ EDGE = 1e-6
 
 @dataclass(frozen=True)
 class CaseOptions:
-    """What is left out of a case: order of the places; their names that are not used; models not served; rounds."""
+    """What is left out of a case: order of the places; their names that are not used; models not served; rounds.
+    with_failing: places on which the run fails count too, up to where it fails; only_last: of the runs, that of the
+    last model.
+    """
 
     in_order: bool = True
     without_places: tuple[str, ...] = ()
     without_services: tuple[str, ...] = ()
     without_rounds: bool = False
+    with_failing: bool = False
+    only_last: bool = False
 
 
 PLAIN = CaseOptions()
@@ -57,6 +65,7 @@ class BestLaunch:
 
 def best_launch(game: Play, options: CaseOptions = PLAIN) -> BestLaunch:
     """The earliest launches of a play of one draw. Launches of earlier models move demand: that is settled in turns."""
+    game = lasting(game)
     before = tuple(np.full(1, np.inf) for _ in game.projects)
     for _ in range(max(1, len(game.projects))):
         ready = prepared(game, before, options)
@@ -77,7 +86,8 @@ def _launches(game: Play, ready: Prepared, options: CaseOptions) -> BestLaunch:
     trained = tuple(next(runs) if project.trains else 0.0 for project in game.projects)
     launch: list[float] = []
     for k, at in enumerate(trained):
-        after = max(at, launch[-1] if launch else 0.0)
+        before = game.projects[k].after
+        after = max(at, launch[before] if before is not None else 0.0)
         launch.append(launch_at(game, k, after, tuple(launch), options))
     return BestLaunch(trained, tuple(launch), ready)
 
@@ -85,20 +95,33 @@ def _launches(game: Play, ready: Prepared, options: CaseOptions) -> BestLaunch:
 # the problem
 
 
+def lasting(game: Play, periods: int = 0) -> Play:
+    """The play with what is there after the horizon as further periods, at least so many."""
+    whole = game.world.whole
+    more = max(periods - whole.shape[1], 0)
+    if whole.shape[1] == game.world.periods and not more:
+        return game
+    there = np.concatenate([whole, np.repeat(whole[:, -1:], more, axis=1)], axis=1)
+    return replace(game, world=replace(game.world, available=there, later=None))
+
+
 def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> Prepared:
     """The problem of a play of one draw, with the launches of the models before the last given."""
     world = game.world
+    trained = [project for project in game.projects if project.trains]
+    trained = trained[-1:] if options.only_last else trained
     bare = AllocationProblem(
         world.available[0],
         need_of(game, launch, options),
         rates(game),
         world.price[0] * PERIOD,
-        tuple(_run(game, project, options, None) for project in game.projects if project.trains),
+        tuple(_run(game, project, options, None) for project in trained),
     )
     bare = replace(bare, unserved=_unserved(bare))
     free = free_accelerators(bare)
-    trained = [project for project in game.projects if project.trains]
     runs = tuple(_run(game, p, options, f.most) for p, f in zip(trained, free, strict=True))
+    if len(runs) > 1:
+        runs = tuple(replace(run, move=np.where(np.eye(len(run.places), dtype=bool), 0.0, np.inf)) for run in runs)
     return prepare(replace(bare, runs=runs), free)
 
 
@@ -124,6 +147,7 @@ def _unserved(problem: AllocationProblem) -> Floats:
     rate = np.broadcast_to(problem.rate, (p, *problem.rate.shape))
     price = np.broadcast_to(problem.price, (p, lots))
     last = [np.zeros(lots, dtype=bool), *(place.lots for run in problem.runs for place in run.places)]
+    last += [a | b for a, b in itertools.combinations(last[1:], 2)]
     unique = {which.tobytes(): which for which in last}.values()
     short = [
         share(problem.capacity, problem.need.T, rate, price, np.broadcast_to(which, (p, lots)))[1].sum(axis=1)
@@ -137,58 +161,85 @@ def _unserved(problem: AllocationProblem) -> Floats:
 def _run(game: Play, project: Project, options: CaseOptions, free: Floats | None) -> ModelRun:
     """A project as a run. free: accelerators at which the curves of speed are taken too; None: no curves."""
     tried = _places(project, options)
-    opens = _opens(game, tried, project) if options.in_order else [0] * len(tried)
-    places = tuple(RunPlace(a.name, a.lots, opened) for a, opened in zip(tried, opens, strict=True))
+    opens = _opens(game, project) if options.in_order and project.chosen else {}
+    places = tuple(
+        RunPlace(a.name, a.lots, opens.get(a.name, 0), math.inf if a.completes[0] else float(project.give_up[0]))
+        for a in tried
+    )
     stages: list[RunStage] = []
     for index, amount in enumerate(project.amounts):
-        speeds = [attempt.speeds[index] for attempt in tried]
-        if amount[0] > 0:
-            stages.append(_stage(project, tried, speeds, float(amount[0]), free))
+        left = float(amount[0]) * (1.0 if index else 1.0 - float(np.ravel(project.done)[0]))
+        if left > 0:
+            stages.append(_stage(project, tried, index, left, free))
     rounds = float(np.round(project.rounds[0]) * project.each[0]) / PERIOD
     if rounds > 0 and not options.without_rounds:
-        none = SpeedCurve(np.zeros(0), np.zeros(0))
-        stages.append(RunStage("rounds", rounds, (none,) * len(tried), True, _held(tried)))
-    return ModelRun(project.name, places, tuple(stages), _moves(len(tried)))
+        stages.append(RunStage("rounds", rounds, tuple(_rounds(game, project, a) for a in tried)))
+    return ModelRun(project.name, places, tuple(stages), _moves(game, project, tried))
 
 
 def _places(project: Project, options: CaseOptions) -> list[Attempt]:
-    """Each place once, in the order tried, on which some attempt completes."""
+    """Each place once, in the order tried, on which some attempt completes; or all, if work on others counts."""
     found: dict[str, Attempt] = {}
     for attempt in project.attempts:
-        if attempt.completes[0] and attempt.name not in options.without_places:
+        if attempt.name in options.without_places:
+            continue
+        if attempt.completes[0]:
+            found[attempt.name] = attempt if attempt.name not in found else replace(attempt, name=attempt.name)
+        elif options.with_failing:
             found.setdefault(attempt.name, attempt)
     return list(found.values())
 
 
-def _moves(places: int) -> Floats:
-    """A run stays where it is: the policy begins anew elsewhere."""
-    return np.where(np.eye(places, dtype=bool), 0.0, np.inf)
+def _moves(game: Play, project: Project, tried: list[Attempt]) -> Floats:
+    """Periods that a move takes: the pause, and the tokens that check it at the best speed of the place."""
+    made = np.full((len(tried), len(tried)), np.inf)
+    for j, attempt in enumerate(tried):
+        run = next((speed for speed in attempt.speeds if speed.kind != "pause"), None)
+        there = game.world.whole[0][:, attempt.lots].sum(axis=1)
+        speed = float(run.best(np.minimum(there, project.at_most))[1].max(initial=0.0)) if run else 0.0
+        made[:, j] = (project.pause + (project.check / speed if speed > 0 else 0.0)) / PERIOD
+        made[j, j] = 0.0
+    return made
 
 
-def _opens(game: Play, tried: list[Attempt], project: Project) -> list[int]:
-    """The first period in which each place may be used: once those before it have too few chips to come."""
-    opens, first = [], 0
-    for attempt in tried:
-        opens.append(first)
-        there = game.world.available[0][:, attempt.lots].sum(axis=1)
-        ahead = np.minimum(np.maximum.accumulate(there[::-1])[::-1], project.at_most)
-        least = np.min([_curve(speed, ahead, 1.0).at(ahead) for speed in attempt.speeds if speed.kind != "pause"]
-                       or [np.ones_like(ahead)], axis=0)  # fmt: skip
-        hopeless = np.flatnonzero(least <= 0)
-        first = max(first, int(hopeless[0]) if hopeless.size else game.world.periods)
+def _opens(game: Play, project: Project) -> dict[str, int]:
+    """The first period in which each place may be used, in the order of the places: once those before it have too few
+    chips to come; or once a run that has begun finds none where it is for a while.
+    """
+    opens: dict[str, int] = {}
+    first, gone = 0, game.world.periods
+    for attempt in project.attempts:
+        there, least = _there(game, attempt), max(attempt.least, 1.0)
+        enough = np.flatnonzero(there >= least)
+        some = np.array([there[p : p + GONE].max() < least for p in range(len(there))])
+        pauses = bool(attempt.speeds) and attempt.speeds[0].kind == "pause"
+        begun = 0 if pauses else enough[0] + 1 if enough.size else len(there)
+        after = np.flatnonzero(some & (np.arange(len(there)) >= begun))
+        gone = min(gone, int(after[0]) if after.size else game.world.periods)
+    if np.ravel(project.done)[0] > 0:
+        gone = 0
+    for attempt in project.attempts:
+        opens.setdefault(attempt.name, min(first, gone))
+        if attempt.completes[0]:
+            enough = np.flatnonzero(_there(game, attempt) >= max(attempt.least, 1.0))
+            first = max(first, int(enough[-1]) + 1 if enough.size else 0)
     return opens
 
 
-def _stage(
-    project: Project, tried: list[Attempt], speeds: list[StageSpeed], amount: float, free: Floats | None
-) -> RunStage:
-    if speeds and speeds[0].kind == "pause":
-        none = SpeedCurve(np.zeros(0), np.zeros(0))
-        pace = tuple(1.0 / float(attempt.slip[0]) for attempt in tried)
-        return RunStage("pause", amount / PERIOD, (none,) * len(tried), True, _held(tried), pace)
+def _there(game: Play, attempt: Attempt) -> Floats:
+    return np.asarray(game.world.available[0][:, attempt.lots].sum(axis=1))
+
+
+def _stage(project: Project, tried: list[Attempt], index: int, amount: float, free: Floats | None) -> RunStage:
+    speeds = [attempt.speeds[index] for attempt in tried]
+    none = SpeedCurve(np.zeros(0), np.zeros(0))
     kind = speeds[0].kind if speeds else "pretrain"
+    if kind == "pause":
+        pace = tuple(1.0 / float(attempt.slip[0]) for attempt in tried)
+        holds = tuple(float(speed.sizes[0]) if speed.sizes.size else 0.0 for speed in speeds)
+        return RunStage("pause", amount / PERIOD, (none,) * len(tried), True, holds, pace)
     if free is None:
-        return RunStage(kind, amount, tuple(SpeedCurve(np.zeros(0), np.zeros(0)) for _ in tried))
+        return RunStage(kind, amount, (none,) * len(tried))
     curves = tuple(
         _curve(speed, np.minimum(free[j], project.at_most), PERIOD / float(tried[j].slip[0]))
         for j, speed in enumerate(speeds)
@@ -198,24 +249,29 @@ def _stage(
 
 def _curve(speed: StageSpeed, at: Floats, factor: float) -> SpeedCurve:
     """The best speed of a run on some of `n` accelerators, at a ladder of sizes and exactly at those of `at`."""
-    most = float(at.max(initial=0.0))
-    least = max(float(speed.least), 1.0)
+    most, least = float(at.max(initial=0.0)), max(speed.least, 1e-9)
     if most < least:
         return SpeedCurve(np.zeros(0), np.zeros(0))
-    ladder = np.geomspace(least, most, POINTS)
-    sizes = np.unique(np.concatenate([ladder, speed.sizes[speed.sizes <= most], at]))
+    sizes = np.unique(np.concatenate([np.geomspace(least, most, POINTS), speed.sizes[speed.sizes <= most], at]))
     sizes = sizes[(sizes >= least) & (sizes <= most)]
-    one = replace(speed, factor=speed.factor[:1])
-    best = np.maximum.accumulate(one.of(sizes)) * factor
-    return SpeedCurve(sizes[best > 0], best[best > 0])
+    whole = np.maximum.accumulate(speed.best(sizes)[1]) * factor
+    return SpeedCurve(sizes[whole > 0], whole[whole > 0])
 
 
-def _held(tried: list[Attempt]) -> tuple[float, ...]:
-    """Accelerators that rounds and pauses hold at each place: the fewest on which the run's last stage runs."""
-    return tuple(
-        next((float(speed.least) for speed in reversed(attempt.speeds) if speed.kind != "pause"), 0.0)
-        for attempt in tried
-    )
+SPARK = 1e-6
+"""Share of what rounds hold at which their curve begins."""
+
+
+def _rounds(game: Play, project: Project, attempt: Attempt) -> SpeedCurve:
+    """Rounds go on in proportion to what they hold, up to what they need."""
+    if project.hold is not None:
+        need = min(float(project.hold[0]), project.at_most)
+    else:
+        most = min(float(_there(game, attempt).max(initial=0.0)), project.at_most)
+        need = min(max(most, 1.0), ROUNDS_HOLD)
+    if need <= 0:
+        return SpeedCurve(np.array([0.0]), np.array([1.0]))
+    return SpeedCurve(np.array([SPARK * need, need]), np.array([SPARK, 1.0]))
 
 
 # the launch
@@ -275,11 +331,12 @@ def _by_programme(able: Bools, capacity: Floats, need: Floats, game: Play) -> No
 
 def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> float:
     """The earliest launch [periods] of the last model with those of the earlier ones given [s]."""
-    last = len(game.projects) - 1
+    game, last = lasting(game), len(game.projects) - 1
     ready = prepared(game, (*launch[:-1], np.full(1, np.inf)), options)
     ends = earliest(ready)
     if ends is None or not all(np.isfinite(at[0]) for at in launch[:-1]):
         return math.inf
     before = tuple(float(at[0]) / PERIOD for at in launch[:-1])
     trained = ends[-1] if game.projects[-1].trains else 0.0
-    return launch_at(game, last, max(trained, before[-1] if before else 0.0), before, options)
+    after = game.projects[last].after
+    return launch_at(game, last, max(trained, before[after] if after is not None else 0.0), before, options)

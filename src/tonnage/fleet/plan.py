@@ -121,6 +121,18 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Demand in service that finds no capacity before the launch: from, until, the worst share, in which share of the
+    draws (the others from the middle of those).
+    """
+
+    start: Date
+    end: Date
+    share: float
+    draws: float
+
+
+@dataclass(frozen=True)
 class Applied:
     """A rule that kept something away: id, title, what it did."""
 
@@ -133,7 +145,12 @@ class Applied:
 class LaunchPlan:
     """Whether, when, at what cost; what binds and what moves it; who does what when; what-ifs.
 
-    launch: of the last model to come; launches: of each; probability: of a launch within the horizon; cost: [USD] of
+    launch: of the last model to come, when all of its demand can be served; errors: standard errors of its three days
+    [d], None where too few draws lie beside one; first_users: when a first share of that demand can be;
+    first_probability: of that within the horizon; launches: of each; probability: of a launch within the horizon;
+    never: what draws that never launch wait for in vain, and their share of all; gap: demand in service without
+    capacity before the launch; missing: share of all demand without capacity in each week of the horizon, users who
+    wait for a trained model included, a mean over the draws; cost: [USD] of
     the training of the models to come up to the launch, attempts that fail and rounds included; service_cost: [USD] of
     all services up to the launch (both None throughout when a lot that they use has no price: unpriced_training,
     unpriced_service); causes: mean days on the way to the launch by cause; trained_on: share of draws by
@@ -187,6 +204,21 @@ class LaunchPlan:
     seconds: float = 0.0
     unpriced_training: tuple[str, ...] = ()
     unpriced_service: tuple[str, ...] = ()
+    errors: Percentiles[float] = field(default_factory=lambda: Percentiles[float](None, None, None))
+    first_users: Percentiles[Date] = field(default_factory=lambda: Percentiles[Date](None, None, None))
+    first_probability: float = 0.0
+    never: Mapping[Cause, float] = field(default_factory=dict)
+    gap: Gap | None = None
+    missing: tuple[float, ...] = ()
+
+    @property
+    def probability_never(self) -> float:
+        """Share of the draws that never launch, however long one waits."""
+        return sum(self.never.values())
+
+    def without_date(self, p: float) -> str:
+        """Why there is no day by which a share p of the draws has launched: `never`, or `after the horizon`."""
+        return "never" if p > 1 - self.probability_never + 1e-9 else "after the horizon"
 
     @property
     def programme_digest(self) -> str:
@@ -211,7 +243,14 @@ class LaunchPlan:
             "known": str(self.known),
             "rules_known": str(self.rules_known) if self.rules_known else None,
             "draws": self.draws,
-            "launch": {**self.launch.to_json(), "probability_by_horizon": self.probability, **_note(self)},
+            "launch": _launch(self),
+            "first_users": {**self.first_users.to_json(), "probability_by_horizon": self.first_probability},
+            "all_users": {**self.launch.to_json(), "probability_by_horizon": self.probability},
+            "gap": None if self.gap is None else _gap(self.gap),
+            "unserved": [
+                {"from": str(self.start + datetime.timedelta(weeks=week)), "share": share}
+                for week, share in enumerate(self.missing)
+            ],
             "distribution": [{"p": p / 100, "date": _day(self.at(p / 100))} for p in range(5, 100, 5)],
             "launches": {name: spread.to_json() for name, spread in self.launches.items()},
             "cost": {
@@ -251,9 +290,26 @@ def _cost(spread: Percentiles[float], unpriced: tuple[str, ...]) -> dict[str, ob
     return {**spread.to_json(), **({"reason": no_price(unpriced)} if unpriced else {})}
 
 
+def _launch(plan: LaunchPlan) -> dict[str, object]:
+    return {
+        **plan.launch.to_json(),
+        "standard_error_days": plan.errors.to_json(),
+        "probability_by_horizon": plan.probability,
+        "probability_never": plan.probability_never,
+        "never": {words.cause(cause): share for cause, share in plan.never.items()},
+        **_note(plan),
+    }
+
+
+def _gap(gap: Gap) -> dict[str, object]:
+    return {"from": str(gap.start), "until": str(gap.end), "share": gap.share, "draws": gap.draws}
+
+
 def _note(plan: LaunchPlan) -> dict[str, str]:
     late = [name for name in ("p10", "p50", "p90") if getattr(plan.launch, name) is None]
-    return {"note": f"{', '.join(late)}: not by {plan.end}"} if late else {}
+    texts = {"never": "never", "after the horizon": f"not by {plan.end}"}
+    said = {name: texts[plan.without_date(float(name[1:]) / 100)] for name in late}
+    return {"note": "; ".join(f"{name}: {text}" for name, text in said.items())} if late else {}
 
 
 def _base(found: BaseCase | None) -> dict[str, object] | None:

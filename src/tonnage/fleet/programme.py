@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tonnage.model import Architecture
 
 DAY = 86400.0
+FIRST_USERS = 0.1
+"""Share of the demand at launch that has to be served before a model has its first users: an assumption."""
 Date = datetime.date
 StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
 ChangeKind = Literal["licence", "ban"]
@@ -29,7 +31,8 @@ class Lot:
 
     name; chip: catalogue key; count [accelerators]; tenure: owned or rented; price: [USD/accelerator-s], None when no
     price is known (owned lots only); price_note: where the price is from; start, until, acquired: day numbers; over:
-    [s] of even delivery; licence: name of a licence; spare: share held back; sources: fact ids.
+    [s] of even delivery; licence: name of a licence; spare: share held back; busy: share that other people's
+    demand takes at the start, and its growth [1/s], compounded monthly; sources: fact ids.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Lot:
     in_hand: bool = False
     licence: str | None = None
     spare: Uncertain = field(default_factory=lambda: point(0.0))
+    busy: Uncertain = field(default_factory=lambda: point(0.0))
+    busy_growth: Uncertain = field(default_factory=lambda: point(0.0))
     sources: tuple[str, ...] = ()
 
 
@@ -55,7 +60,8 @@ class ServiceSpec:
     input_tokens, output_tokens: [token/s] at the start, zero for a model that only takes over; growth: [1/s],
     compounded monthly; peak: capacity held over average demand; isl, osl: [token] of a request; ttft, tpot: [s] or
     None; cache_hit: share; takes_over: share of the predecessor's demand; within: [s]; surge: demand added at launch as
-    a share of what moves; lots: names that may serve, empty for all.
+    a share of what moves; first_users: share of its demand at launch with which it has its first users; lots: names
+    that may serve, empty for all.
     """
 
     isl: float
@@ -70,6 +76,7 @@ class ServiceSpec:
     takes_over: Uncertain = field(default_factory=lambda: point(1.0))
     within: Uncertain = field(default_factory=lambda: point(0.0))
     surge: Uncertain = field(default_factory=lambda: point(0.0))
+    first_users: Uncertain = field(default_factory=lambda: point(FIRST_USERS))
     lots: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
 
@@ -89,19 +96,25 @@ class TrainingStage:
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: stages in order; places: for each attempt the names of the lots it runs on, and what
-    the user called it; at_most: [accelerators] of one run.
+    """How a model is trained: stages in order; places: for each attempt the names of the lots it runs on, and what the
+    user called it; at_most: [accelerators] of one run; chosen: whether the user gave their order; done: share of the
+    first stage that is done at the start; since: day on which it began; interruptions: so far.
     """
 
     stages: tuple[TrainingStage, ...]
     places: tuple[tuple[str, tuple[str, ...]], ...]
     at_most: float | None = None
     chosen: bool = True
+    done: Uncertain = field(default_factory=lambda: point(0.0))
+    since: Date | None = None
+    interruptions: int | None = None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the programme: in service, to come, or both."""
+    """A model of the programme: in service, to come, or both. rounds, each: of improvement [s]; hold: accelerators that
+    they hold, None for what is assumed.
+    """
 
     name: str
     reference: str
@@ -111,6 +124,7 @@ class Model:
     after: str | None = None
     rounds: Uncertain = field(default_factory=lambda: point(0.0))
     each: Uncertain = field(default_factory=lambda: point(0.0))
+    hold: Uncertain | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +155,8 @@ class Rules:
 class Programme:
     """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`.
 
-    text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were changed, and the day of
-    knowledge that was asked for.
+    correlations: pairs of inputs by name, with their correlation. text, path, sets, as_of: what it was read from: the
+    whole file, its name, leaves that were changed, and the day of knowledge that was asked for.
     """
 
     name: str
@@ -161,6 +175,7 @@ class Programme:
     text: str = ""
     sets: Mapping[str, str] = field(default_factory=dict)
     as_of: Date | None = None
+    correlations: tuple[tuple[str, str, float], ...] = ()
 
     @property
     def days(self) -> int:
@@ -184,20 +199,30 @@ class Programme:
 
 def _inputs(programme: Programme) -> Iterator[tuple[str, Uncertain]]:
     for lot in programme.lots:
-        for key in ("count", "price", "start", "until", "over", "acquired", "spare"):
+        for key in ("count", "price", "start", "until", "over", "acquired", "spare", "busy", "busy_growth"):
             quantity = getattr(lot, key)
             if quantity is not None:
                 yield f"fleet.{lot.name}.{ {'start': 'from'}.get(key, key) }", quantity
     for model in programme.models:
-        for key in ("input_tokens", "output_tokens", "growth", "peak", "takes_over", "within", "surge"):
+        for key in ("input_tokens", "output_tokens", "growth", "peak", "takes_over", "within", "surge", "first_users"):
             if model.service:
                 yield f"models.{model.name}.serve.{key}", getattr(model.service, key)
         for index, stage in enumerate(model.training.stages if model.training else ()):
             yield f"models.{model.name}.train.stages.{index}.{stage.kind}", stage.amount
+        if model.training:
+            yield f"models.{model.name}.train.done", model.training.done
+        if model.hold is not None:
+            yield f"models.{model.name}.good_enough.hold", model.hold
         yield f"models.{model.name}.good_enough.rounds", model.rounds
         yield f"models.{model.name}.good_enough.each", model.each
     yield "assumptions.slip", programme.slip
     yield "assumptions.give_up", programme.give_up
+
+
+def uncertain_names(lots: tuple[Lot, ...], models: tuple[Model, ...]) -> set[str]:
+    """Dotted names of the inputs that are not one number, of a fleet and models."""
+    whole = Programme("", Date.min, Date.max, "", "", lots, models, Rules(), point(1.0), point(1.0))
+    return {name for name, quantity in whole.inputs().items() if not quantity.certain}
 
 
 def order(models: Mapping[str, str | None]) -> tuple[str, ...]:

@@ -46,6 +46,9 @@ WEIGHTS = {
 }
 """Factors by which a run counts less when it is unlike the planned one: assumptions."""
 
+LIKE = 4.0
+"""A run of up to so many times the accelerators of one in the record is like it in size."""
+
 _VENDOR = {"ascend": "huawei", "mi": "amd", "tpu": "google", "gaudi": "intel", "arc": "intel"}
 
 
@@ -128,7 +131,7 @@ def readiness(chip: str, accelerators: float, sparse: bool, runs: Iterable[Run])
 
 
 def _weight(run: Run, chip: str, accelerators: float, sparse: bool) -> float:
-    small = run.chips is None or run.chips < accelerators / 4
+    small = run.chips is None or run.chips < accelerators / LIKE
     unlike = (run.chip != chip, small, run.by_maker, sparse and not run.sparse, run.attested == "press")
     return float(np.prod([factor for factor, applies in zip(WEIGHTS.values(), unlike, strict=True) if applies]))
 

@@ -42,6 +42,7 @@ PROGRAMME: Table = {
     "models": Field("nested", "Models in service and models to come, by a short name.", required=True),
     "rules": Field("nested", "as-of, or known-at DATE, without RULE, with CHANGE; one or a list."),
     "assumptions": Field("nested", "Assumptions that can be set."),
+    "correlations": Field("nested", "Correlated inputs: {between: [fleet.a.from, fleet.b.from], r: 0.5}."),
 }
 
 LOT: Table = {
@@ -58,6 +59,7 @@ LOT: Table = {
     "acquired": Field("date", "Day on which the chips came into the place, which is what rules look at."),
     "licence": Field("name", "Licence under which the lot is lawful although a rule asks for one."),
     "spare": Field("share", "Share held back for failures.", high=0.99),
+    "busy": Field("nested", "Share that other people's demand takes: 60 % to 80 %, or {share, growth}."),
 }
 
 MODEL: Table = {
@@ -84,6 +86,7 @@ SERVE: Table = {
     "takes_over": Field("share", "Share of the predecessor's demand that moves to it.", high=1.0),
     "within": Field("time", "How long the move takes, and how far ahead capacity must be there.", high=2 * units.YEAR),
     "surge": Field("number", "Demand that the launch adds, as a share of the demand that moves.", high=100.0),
+    "first_users": Field("share", "Share of the demand at launch with which it has its first users.", high=1.0),
     "on": Field("names", "Lots that may serve it; all unless given."),
 }
 
@@ -93,6 +96,9 @@ TRAIN: Table = {
     ),
     "try": Field("names", "Lots, or chips, to train on: the first, then where to go if the run fails there."),
     "at_most": Field("count", "Most accelerators that one run uses.", point=True, low=1, high=1e8, whole=True),
+    "done": Field("share", "Share of the first stage that is done at the start: a run under way.", high=1.0),
+    "since": Field("date", "Day on which the run under way began.", point=True),
+    "interruptions": Field("count", "Interruptions of the run under way so far.", point=True, high=1e6, whole=True),
 }
 
 _SEQ = Field("tokens", "Sequence length.", point=True, low=1, high=1e8)
@@ -128,6 +134,19 @@ SHORTHAND: Mapping[StageKind, str] = {
 GOOD_ENOUGH: Table = {
     "rounds": Field("count", "Rounds of improvement, rounded to whole ones.", required=True, high=100),
     "each": Field("time", "How long a round takes.", required=True, high=2 * units.YEAR),
+    "hold": Field(
+        "count", "Accelerators that rounds hold and need; 1,024, or all of a smaller place.", low=1, high=1e8
+    ),
+}
+
+BUSY: Table = {
+    "share": Field("share", "Share of the lot that other people's demand takes at the start.", required=True, high=1.0),
+    "growth": Field("growth", "Growth of that, compounded monthly.", low=-0.5 / units.MONTH, high=2 / units.MONTH),
+}
+
+CORRELATION: Table = {
+    "between": Field("names", "Two inputs by their dotted names.", required=True),
+    "r": Field("number", "Correlation of their normal scores.", required=True, point=True, low=-1.0, high=1.0),
 }
 
 ASSUMPTIONS: Table = {
@@ -175,11 +194,13 @@ def programme_schema() -> dict[str, object]:
         train=train,
         good_enough=_object(GOOD_ENOUGH),
     )
+    busy = {"oneOf": [_scalar("60 % to 80 %"), _object(BUSY)]}
     chances = {"type": "object", "additionalProperties": _scalar("60 %")}
     rule = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, _object(RULES)]}
     top = _object(
         PROGRAMME,
-        fleet={"type": "array", "items": _object(LOT), "minItems": 1},
+        fleet={"type": "array", "items": _object(LOT, busy=busy), "minItems": 1},
+        correlations={"type": "array", "items": _object(CORRELATION)},
         models={"type": "object", "additionalProperties": model, "minProperties": 1},
         rules=rule,
         assumptions=_object(ASSUMPTIONS, readiness=chances),

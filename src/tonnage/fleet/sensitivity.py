@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.plan import Sensitivity
-from tonnage.fleet.setting import Play, SettledProgramme
+from tonnage.fleet.setting import SettledProgramme
 from tonnage.fleet.uncertain import Floats
 from tonnage.units import DAY
 
-LATE = 1.1
-"""A launch after the horizon counts as one at so many times it."""
+FEWEST = 10
+"""Draws that have to launch before anything is said of what moves the launch."""
 
 
-def sensitivity(setting: SettledProgramme, game: Play, result: Forecast) -> tuple[Sensitivity, ...]:
-    """Every uncertain input and factor, by how much it moves the launch; those with no effect are left out."""
-    day = np.minimum(result.launch[-1], setting.programme.days * DAY * LATE) / DAY
-    if np.ptp(day) == 0:
+def sensitivity(setting: SettledProgramme, drawn: Mapping[str, Floats], result: Forecast) -> tuple[Sensitivity, ...]:
+    """Every uncertain input and factor, by how much it moves the launch, over the draws that launch, however late;
+    those with no effect are left out.
+    """
+    some = np.isfinite(result.launch[-1])
+    day = result.launch[-1][some] / DAY
+    if day.size < FEWEST or np.ptp(day) == 0:
         return ()
     texts = _texts(setting)
-    made = [_moves(name, sample, day, texts.get(name, "")) for name, sample in game.drawn.items()]
+    made = [_moves(name, sample[some], day, texts.get(name, "")) for name, sample in drawn.items()]
     total = sum(item.correlation**2 for item in made)
     ranked = sorted(made, key=lambda item: (-abs(item.correlation), item.name))
     shared = [replace(item, share=item.correlation**2 / total if total else 0.0) for item in ranked]
-    floor = 2 / np.sqrt(game.world.draws)
+    floor = 2 / np.sqrt(day.size)
     return tuple(item for item in shared if abs(item.correlation) > floor) or tuple(shared[:1])
 
 
 def _moves(name: str, sample: Floats, day: Floats, text: str) -> Sensitivity:
     values = np.unique(sample)
+    if values.size < 2:
+        return Sensitivity(name, 0.0, 0.0, 0.0, text)
     low, high = (sample == values[0], sample == values[-1]) if values.size == 2 else _thirds(sample)
     swing = float(np.mean(day[high]) - np.mean(day[low]))
     return Sensitivity(name, spearman(sample, day), 0.0, swing, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,40 +13,35 @@ import numpy as np
 
 from tonnage.fleet import readiness as ready
 from tonnage.fleet.calendar import Calendar, calendar
-from tonnage.fleet.draws import World, draw_world
-from tonnage.fleet.forecast import Attempt, Demand, Forecast, Project, StageSpeed, forecast
+from tonnage.fleet.draws import Pick, World, draw_world
+from tonnage.fleet.forecast import Forecast, forecast
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
-from tonnage.fleet.speeds import PlannedSpeed, Planner, round_size
+from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
+from tonnage.fleet.sizes import curve, planned, shown
+from tonnage.fleet.speeds import PlannedSpeed, Planner
+from tonnage.fleet.track import Track
 from tonnage.fleet.uncertain import Floats, Uncertain, draw, point
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
 
 Date = datetime.date
-LADDER = (2304, 9216, 36864, 147456, 589824)
-"""Sizes at which the speed of a large run is planned: multiples of 256, a factor of four apart."""
-
-SHARES = (0.25, 1.0)
-"""Sizes at which the speed of a run of fewer than `LADDER[0]` is planned, as shares of the most that a place holds."""
-
-
-def run_sizes(most: float) -> tuple[int, ...]:
-    """Sizes that bracket runs of a fifth to the whole of `most` accelerators; 1.25 times the last is near enough."""
-    if most < LADDER[0]:
-        return tuple(sorted({round_size(max(1.0, most * share)) for share in SHARES}))
-    top = next((index for index, size in enumerate(LADDER) if most <= 1.25 * size), len(LADDER) - 1)
-    return tuple(size for size in LADDER[: top + 1] if size >= most / 5)
+DEBUG = "assumptions.debug"
+"""Input that says how long a run that fails is looked for, beyond the work that it wasted [s]."""
 
 
 @dataclass(frozen=True)
 class TrainingSite:
-    """Where a model may be trained. chip; lots: their names; most: the most accelerators one run would use there."""
+    """Where a model may be trained. chip; lots: their names; most: the most accelerators one run would have there;
+    limit: the most that it uses, infinite if all: fewer where larger runs are so much less sure that they are later.
+    """
 
     name: str
     chip: str
     lots: tuple[str, ...]
     most: float
     readiness: ready.Readiness
+    limit: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -63,12 +59,28 @@ class SettledProgramme:
 
     @property
     def speeds(self) -> tuple[PlannedSpeed, ...]:
-        """Every speed that was planned, once."""
-        listed = [*self.serving.values(), *(speed for found in self.training.values() for speed in found)]
+        """Every speed that the answer rests on, once: of runs, those of the sizes nearest to what a place holds."""
+        most = {
+            (model, place.name): min(place.most, place.limit) for model, found in self.places.items() for place in found
+        }
+        runs = (
+            shown(found, most[model, place])
+            for (model, place, _), found in self.training.items()
+            if (model, place) in most
+        )
+        listed = [*self.serving.values(), *(speed for found in runs for speed in found)]
         return tuple({(s.use, s.model, s.chip, s.accelerators): s for s in listed}.values())
 
 
+MARGIN = 1.25
+"""Draws of a lot's count may lie so far above the upper end of its interval and still have their own run size."""
+
 Rulings = dict[tuple[Lot, Rules, Date], Calendar]
+
+
+def _alike(lot: Lot) -> Lot:
+    """What the law looks at: lots that differ in name, count and price only are asked for once."""
+    return replace(lot, name="", count=point(0.0), price=None, price_note="", sources=(), spare=point(0), busy=point(0))
 
 
 def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Rulings | None = None) -> SettledProgramme:
@@ -78,12 +90,10 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
     """
     known = {} if asked is None else asked
     for lot in programme.lots:
-        key = (replace(lot, count=point(0.0)), programme.rules, programme.end)
+        key = (_alike(lot), programme.rules, programme.end)
         if key not in known:
             known[key] = calendar(lot, programme, catalog)
-    calendars = {
-        lot.name: known[replace(lot, count=point(0.0)), programme.rules, programme.end] for lot in programme.lots
-    }
+    calendars = {lot.name: known[_alike(lot), programme.rules, programme.end] for lot in programme.lots}
     usable = [lot for lot in programme.lots if not calendars[lot.name].never]
     runs = ready.record(catalog, programme.known)
     places: dict[str, tuple[TrainingSite, ...]] = {}
@@ -96,9 +106,9 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             serving |= {(model.name, lot.name): planner.serve(model, lot.chip, most[lot.name]) for lot in allowed}
         if model.training:
             found = _places(programme, model, model.training, usable, runs)
-            places[model.name] = found
             for place in found:
                 training |= _stages(model, model.training, place, planner)
+            places[model.name] = tuple(_sized(programme, model, place, training, runs) for place in found)
     return _ordered(SettledProgramme(programme, calendars, places, serving, training))
 
 
@@ -115,9 +125,10 @@ def _ordered(setting: SettledProgramme) -> SettledProgramme:
 
 def _alone(setting: SettledProgramme, model: Model, place: TrainingSite, index: int) -> float:
     """Expected time to train in the base case, if this were the only place and every run completed after retries."""
-    sure = replace(place, readiness=replace(place.readiness, probability=1.0))
-    trained = play(replace(setting, places={**setting.places, model.name: (sure,)}), 0, 0).run().trained[index][0]
-    return float(trained / max(place.readiness.probability, 1e-9))
+    game = play(replace(setting, places={**setting.places, model.name: (place,)}), 0, 0)
+    free = game.world.whole[:, 0, :]
+    time = Track(game.world, game.projects[index]).ends(free)
+    return float(time / max(place.readiness.probability, 1e-9))
 
 
 def _places(
@@ -138,6 +149,39 @@ def _places(
     return tuple(found)
 
 
+def _sized(
+    programme: Programme,
+    model: Model,
+    place: TrainingSite,
+    training: Mapping[tuple[str, str, int], tuple[PlannedSpeed, ...]],
+    runs: tuple[ready.Run, ...],
+) -> TrainingSite:
+    """The place with the size of run that is expected to end first: time over the probability that it completes.
+
+    That probability falls in steps, where a run becomes larger than what the record is like; in between, more is never
+    slower. The sizes at the steps and the whole place are compared.
+    """
+    stages = model.training.stages if model.training else ()
+    curves = [
+        (stage.amount.median, curve(training[model.name, place.name, i]))
+        for i, stage in enumerate(stages)
+        if stage.kind != "pause"
+    ]
+    sparse = bool(model.architecture and model.architecture.moe)
+    steps = {float(math.floor(ready.LIKE * run.chips)) for run in runs if run.chips}
+    best, soonest = place, math.inf
+    for size in sorted({place.most, *(step for step in steps if 1 <= step < place.most)}, reverse=True):
+        chance = ready.of_place(place.name, place.chip, size, sparse, programme, runs)
+        speeds = [(amount, float(found.best(np.array([size]))[1][0])) for amount, found in curves]
+        time = sum(amount / speed if speed else math.inf for amount, speed in speeds)
+        slip = float(ready.slipped(np.array([programme.slip.median]), chance.probability)[0])
+        expected = time * slip / max(chance.probability, 1e-9)
+        if expected < soonest:
+            limit = math.inf if size == place.most else size
+            best, soonest = replace(place, readiness=chance, limit=limit), expected
+    return best
+
+
 def _stages(
     model: Model, training: Training, place: TrainingSite, planner: Planner
 ) -> dict[tuple[str, str, int], tuple[PlannedSpeed, ...]]:
@@ -145,9 +189,8 @@ def _stages(
     for index, stage in enumerate(training.stages):
         if stage.kind == "pause":
             continue
-        sizes = run_sizes(place.most)
-        found = tuple(planner.train(model, stage, place.chip, size) for size in sizes)
-        made[model.name, place.name, index] = found
+        train = functools.partial(planner.train, model, stage, place.chip)
+        made[model.name, place.name, index] = planned(MARGIN * place.most, train)
     return made
 
 
@@ -165,49 +208,33 @@ class Play:
         return forecast(self.world, self.services, self.projects, record)
 
 
-def play(setting: SettledProgramme, seed: int, draws: int) -> Play:
-    """Draw a setting; draws = 0: the base case, every input at its median and every run that is likelier than not."""
+def play(setting: SettledProgramme, seed: int, draws: int, pick: Pick = slice(None)) -> Play:
+    """Draw a setting; draws = 0: the base case, every input at its median and every run that is likelier than not.
+
+    pick: which of the draws are played; they are the same whichever are.
+    """
     programme = setting.programme
-    world = draw_world(programme, setting.calendars, seed, draws)
-    drawn = {name: sample for name, sample in world.values.items() if np.ptp(sample) > 0}
-    factors = _factors(setting, seed, draws)
+    world = draw_world(programme, setting.calendars, seed, draws, pick)
+    inputs = programme.inputs()
+    drawn = {name: sample for name, sample in world.values.items() if not inputs[name].certain}
+    factors = {name: sample[pick] for name, sample in _factors(setting, seed, draws).items()}
     services, rows = _demands(setting, world, factors)
-    projects = tuple(_project(setting, world, model, rows, factors, drawn, seed, draws) for model in programme.coming)
+    names = [model.name for model in programme.coming]
+    made = []
+    for model in programme.coming:
+        attempts = _attempts(setting, world, model, factors, drawn, seed, draws, pick)
+        made.append(_project(setting, world, model, rows, names, attempts))
     drawn |= {name: sample for name, sample in factors.items() if np.ptp(sample) > 0}
-    return Play(world, services, projects, drawn)
+    return Play(world, services, tuple(made), drawn)
 
 
 def only(found: Play, index: int) -> Play:
     """The play of one draw."""
     pick = slice(index, index + 1)
-
-    def cut(value: Floats | float) -> Floats | float:
-        return value[pick] if isinstance(value, np.ndarray) else value
-
-    def attempt(place: Attempt) -> Attempt:
-        speeds = tuple(replace(speed, factor=speed.factor[pick]) for speed in place.speeds)
-        return replace(place, completes=place.completes[pick], slip=place.slip[pick], speeds=speeds)
-
-    services = tuple(
-        replace(s, base=s.base[pick], growth=s.growth[pick], peak=s.peak[pick], rate=s.rate[pick])
-        for s in found.services
-    )
-    projects = tuple(
-        replace(
-            p,
-            attempts=tuple(attempt(place) for place in p.attempts),
-            amounts=tuple(amount[pick] for amount in p.amounts),
-            give_up=p.give_up[pick],
-            rounds=p.rounds[pick],
-            each=p.each[pick],
-            takes_over=cut(p.takes_over),
-            within=cut(p.within),
-            surge=cut(p.surge),
-        )
-        for p in found.projects
-    )
+    services = tuple(service.take(pick) for service in found.services)
+    projects = tuple(project.take(pick) for project in found.projects)
     drawn = {name: sample[pick] for name, sample in found.drawn.items()}
-    return Play(found.world.only(index), services, projects, drawn)
+    return Play(found.world.take(pick), services, projects, drawn)
 
 
 def _factors(setting: SettledProgramme, seed: int, draws: int) -> dict[str, Floats]:
@@ -265,31 +292,45 @@ def _project(
     world: World,
     model: Model,
     rows: Mapping[str, int],
-    factors: Mapping[str, Floats],
-    drawn: dict[str, Floats],
-    seed: int,
-    draws: int,
+    names: list[str],
+    attempts: tuple[Attempt, ...],
 ) -> Project:
-    values, key = world.values, f"models.{model.name}"
-    stages = model.training.stages if model.training else ()
-    amounts = tuple(values[f"{key}.train.stages.{i}.{stage.kind}"] for i, stage in enumerate(stages))
+    """names: of the models to come, in order; rows: of the services by model."""
+    values, key, training = world.values, f"models.{model.name}", model.training
+    stages = training.stages if training else ()
     service, before = rows.get(model.name), rows.get(model.after or "")
     moves = service is not None and before is not None
     return Project(
-        model.name,
-        _attempts(setting, world, model, factors, drawn, seed, draws),
-        amounts,
-        values["assumptions.give_up"],
-        values[f"{key}.good_enough.rounds"],
-        values[f"{key}.good_enough.each"],
-        (model.training.at_most if model.training else None) or np.inf,
-        service,
-        before if moves else None,
-        values[f"{key}.serve.takes_over"] if moves else 1.0,
-        values[f"{key}.serve.within"] if service is not None else 0.0,
-        values[f"{key}.serve.surge"] if moves else 0.0,
-        model.training is not None,
+        name=model.name,
+        attempts=attempts,
+        amounts=tuple(values[f"{key}.train.stages.{i}.{stage.kind}"] for i, stage in enumerate(stages)),
+        give_up=values["assumptions.give_up"],
+        rounds=values[f"{key}.good_enough.rounds"],
+        each=values[f"{key}.good_enough.each"],
+        at_most=(training.at_most if training else None) or np.inf,
+        service=service,
+        taken_from=before if moves else None,
+        takes_over=values[f"{key}.serve.takes_over"] if moves else 1.0,
+        within=values[f"{key}.serve.within"] if service is not None else 0.0,
+        surge=values[f"{key}.serve.surge"] if moves else 0.0,
+        trains=training is not None,
+        hold=values.get(f"{key}.good_enough.hold"),
+        after=names.index(model.after) if model.after in names else None,
+        chosen=training.chosen if training else True,
+        **_move(model),
+        first=values[f"{key}.serve.first_users"] if service is not None else 1.0,
+        done=values.get(f"{key}.train.done", 0.0),
     )
+
+
+def _move(model: Model) -> dict[str, float]:
+    """What it costs to move its run: seconds, and tokens trained twice."""
+    from tonnage.train.switch import Move, pauses
+
+    if model.architecture is None:
+        return {}
+    how = Move()
+    return {"pause": sum(pauses(model.architecture, how).values()), "check": how.check}
 
 
 RETRIES = 2
@@ -304,24 +345,22 @@ def _attempts(
     drawn: dict[str, Floats],
     seed: int,
     draws: int,
+    pick: Pick,
 ) -> tuple[Attempt, ...]:
     places = setting.places.get(model.name, ())
     made = []
     for index, place in enumerate([*places, *places[-1:] * RETRIES] if places else []):
         again = f" (attempt {index - len(places) + 2})" if index >= len(places) else ""
         chance = place.readiness.probability
-        done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)
+        done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)[pick]
         if not again and draws and 0 < done.sum() < done.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
-        made.append(Attempt(place.name, lots, done, slip, speeds))
+        debug = world.values.get(DEBUG, 0.0)
+        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit))
     return tuple(made)
-
-
-SMALLER = 4.0
-"""A run may be this much smaller than the smallest size that was planned, unless a planned size did not fit."""
 
 
 def _speeds(
@@ -329,15 +368,12 @@ def _speeds(
 ) -> tuple[StageSpeed, ...]:
     factor = np.ones(draws) if known is None else known
     stages = model.training.stages if model.training else ()
-    made = []
+    made: list[StageSpeed] = []
     for index, stage in enumerate(stages):
         if stage.kind == "pause":
-            made.append(StageSpeed("pause", np.zeros(0), np.zeros(0), np.ones(draws)))
+            sizes, rates = (made[-1].sizes, made[-1].rate) if made else (np.zeros(0), np.zeros(0))
+            made.append(StageSpeed("pause", sizes, rates, np.ones(draws)))
             continue
-        planned = setting.training[model.name, place.name, index]
-        found = [speed for speed in planned if speed.rate > 0]
-        sizes = np.array([float(speed.accelerators) for speed in found])
-        rates = np.array([speed.rate for speed in found])
-        least = sizes[0] / (1 if len(found) < len(planned) else SMALLER) if found else 0.0
-        made.append(StageSpeed(stage.kind, sizes, rates, factor, float(least)))
+        found = curve(setting.training[model.name, place.name, index])
+        made.append(StageSpeed(stage.kind, found.sizes, found.rate, factor))
     return tuple(made)

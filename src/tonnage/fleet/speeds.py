@@ -30,9 +30,10 @@ ROLLOUT = (500.0, 8000.0)
 """Prompt and generated tokens of a rollout where a stage gives none: an assumption, shown in the answer.
 DeepSeek-R1-Zero's answers grew to about 10,000 tokens on average (arXiv 2501.12948, figure 3)."""
 
-RESPONSES = 1024
-"""Responses in a round of reinforcement learning, and so in its global batch, where a stage gives none: an assumption,
-as of `tonnage train`. New weights reach the engines once a round."""
+RESPONSES = 8192
+"""Responses in a round of reinforcement learning, and so in its global batch, where a stage gives none: an assumption.
+DeepSeek-R1 generated 8,192 outputs at a time and trained on them in 16 steps of 512, 32 questions of 16 outputs each
+(arXiv 2501.12948, supplement, recalled). New weights reach the engines once a round."""
 
 SEQUENCE, BATCH = 4096.0, 15360
 """Sequence length [token] and global batch [sequences] of a stage that gives none: those of DeepSeek-V3 (arXiv
@@ -117,16 +118,11 @@ class Planner(Protocol):
 
 
 class EnginePlanner:
-    """Speeds by `tonnage.serve.plan` and `tonnage.train.plan`, each planned once.
-
-    A run's layout is searched freely at the first size; at further sizes tensor and expert parallelism stay as found
-    there, if that fits.
-    """
+    """Speeds by `tonnage.serve.plan` and `tonnage.train.plan`, each planned once, whatever was planned before."""
 
     def __init__(self, programme: Programme, catalog: Catalog) -> None:
         self.programme, self.catalog = programme, catalog
         self.kept: dict[tuple[object, ...], PlannedSpeed] = {}
-        self.hints: dict[tuple[object, ...], dict[str, int]] = {}
 
     def _system(self, chip: str, accelerators: int) -> System:
         from tonnage.system import System, accelerator
@@ -183,8 +179,10 @@ class EnginePlanner:
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         if model.architecture is None:
             return impossible(stage.kind, model.name, chip, accelerators, "no architecture")
+        from tonnage.train import plan
+
         job, system = self._job(model.architecture, stage, chip, accelerators)
-        return _trained(stage.kind, model.name, job.precision, system, self._plan(model.name, job, system))
+        return _trained(stage.kind, model.name, job.precision, system, plan(job, system))
 
     def _job(self, arch: Architecture, stage: TrainingStage, chip: str, accelerators: int) -> tuple[TrainJob, System]:
         """One run of a stage; FP8 is trained as BF16 on chips without it."""
@@ -204,43 +202,30 @@ class EnginePlanner:
         )
         return job, system
 
-    def _plan(self, model: str, job: TrainJob, system: System) -> TrainPlan:
-        """The plan of a run, with tp and ep of the first size where they fit."""
-        from tonnage.train import plan
+    def _rollout(self, arch: Architecture, stage: TrainingStage, system: System) -> PlannedSpeed:
+        """Responses/s per accelerator with the whole batch of a round in flight on the run's accelerators."""
+        from tonnage.serve import ServeJob, plan
 
-        key = (model, system.accelerator.name, job.precision, job.task, job.seq)
-        found = plan(job, system, self.hints[key]) if key in self.hints else None
-        if found is None or not found.outcome.feasible:
-            found = plan(job, system)
-        if found.outcome.feasible and found.layout is not None:
-            self.hints.setdefault(key, {"tp": int(found.layout.tp), "ep": int(found.layout.ep)})
-        return found
-
-    def _rollout(self, model: Model, isl: float, osl: float, chip: str, accelerators: int) -> PlannedSpeed:
-        """Responses/s per accelerator without a limit on latency."""
-        from tonnage.serve import ServeJob
-
-        if model.architecture is None:
-            return impossible("rollout", model.name, chip, accelerators, "no architecture")
-        largest = next((size for size in SERVING_SIZES if size <= accelerators), 1)
-        key = ("rollout", isl, osl, model.name, chip, largest)
-        if key not in self.kept:
-            job = ServeJob(model.architecture, isl=isl, osl=osl)
-            self.kept[key] = self._best("rollout", model.name, chip, largest, job)
-        return self.kept[key]
+        isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
+        job = ServeJob(arch, isl=isl, osl=osl, concurrency=float(stage.global_batch or RESPONSES))
+        return _served("rollout", arch.name, system.accelerator.name, system.count, plan(job, system))
 
     def _rl(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """Rounds of rollouts and updates on the same accelerators, in turns: `tonnage.train.rl_rounds`."""
+        from tonnage.train import plan
+
         if model.architecture is None:
             return impossible("rl", model.name, chip, accelerators, "no architecture")
         isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
-        rollout = self._rollout(model, isl, osl, chip, accelerators)
         longer = replace(stage, seq=isl + osl, global_batch=stage.global_batch or RESPONSES)
         job, system = self._job(model.architecture, longer, chip, accelerators)
-        trained = self._plan(model.name, job, system)
+        rollout = self._rollout(model.architecture, stage, system)
+        if rollout.rate <= 0:
+            return impossible("rl", model.name, chip, accelerators, rollout.reason)
+        trained = plan(job, system)
         update = _trained("rl", model.name, job.precision, system, trained)
-        if rollout.rate <= 0 or update.rate <= 0:
-            return impossible("rl", model.name, chip, accelerators, rollout.reason or update.reason)
+        if update.rate <= 0:
+            return impossible("rl", model.name, chip, accelerators, update.reason)
         return _in_rounds(job, system, trained, update, rollout, isl, osl)
 
 
@@ -258,13 +243,21 @@ def _in_rounds(
 ) -> PlannedSpeed:
     """Rounds as a speed: generated tokens/s per accelerator, goodput included."""
     from tonnage.train import Rollouts, rl_rounds
+    from tonnage.train.rl import TAIL
 
     rate, low, high = (value * osl * system.count for value in (rollout.rate, rollout.low, rollout.high))
-    made = rl_rounds(job, system, trained, Rollouts(isl, osl, job.global_batch, rate, low, high))
+    latency = rollout.detail.get("tpot")
+    waits = latency if isinstance(latency, float) else 0.0
+    batch = Rollouts(isl, osl, job.global_batch, rate, low, high, latency=waits, tail=TAIL)
+    made = rl_rounds(job, system, trained, batch)
     slow, fast = made.interval
     detail: dict[str, float | str | None] = {
         "rollout_tokens_per_second": rollout.rate * osl,
         "update_tokens_per_second": update.rate,
+        "round": made.each.total,
+        "generate": made.each.generate,
+        "latency": waits,
+        "responses": float(job.global_batch),
         "isl": isl,
         "osl": osl,
         "engine": rollout.detail.get("engine", ""),
@@ -341,12 +334,3 @@ def _trained(use: Use, model: str, precision: str, system: System, found: TrainP
     }
     sources = tuple(found.sources)
     return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", sources, detail)
-
-
-def round_size(count: float) -> int:
-    """Largest number of at most `count` that is a power of two times 1, 3, 5, 7 or 9: one that layouts divide."""
-    best = 1
-    for odd in (1, 3, 5, 7, 9):
-        if count >= odd:
-            best = max(best, odd * 2 ** int(math.log2(count / odd) + 1e-9))
-    return best

@@ -39,6 +39,7 @@ def what_ifs(
             if not calendars[lot.name].never
         ),
         *_elsewhere(programme, calendars),
+        *_quiet(programme),
         *_flat(programme),
         *_ready(programme),
         *_good(programme),
@@ -103,6 +104,16 @@ def _alternatives(
     for lot in programme.lots:
         if lot.name not in tried and not calendars[lot.name].never:
             yield lot.name, (lot.name,)
+
+
+def _quiet(programme: Programme) -> Iterable[ChangedProgramme]:
+    """Each lot without the demand of other people that it carries."""
+    for lot in programme.lots:
+        if lot.busy.median > 0:
+            free = replace(lot, busy=point(0.0))
+            lots = tuple(free if other.name == lot.name else other for other in programme.lots)
+            lever = Lever("quiet", lot.name, RUNS | CHIPS | CAPACITY, lots=(lot.name,))
+            yield ChangedProgramme(lever, f"without other people's demand on {lot.name}", replace(programme, lots=lots))
 
 
 def _flat(programme: Programme) -> Iterable[ChangedProgramme]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from tonnage.model import Architecture
 from tonnage.model.counts import params
 from tonnage.system import System
 from tonnage.train.goodput import Goodput
@@ -78,12 +79,7 @@ def switch(
     """
     how = how or Move()
     before, after = _rate(*old), _rate(*new)
-    state = params(job.arch).total * STATE
-    parts = {
-        "checkpoint": 2 * state / how.storage,
-        "convert": how.convert * state / how.storage,
-        "transfer": state / how.wire,
-        "warm_up": how.warm_up,
+    parts = pauses(job.arch, how) | {
         "check": how.check / after,
         "lost": _interval(old[1].goodput) / 2,
     }
@@ -100,6 +96,17 @@ def switch(
         stay=remaining / before,
         move=pause + remaining / after,
     )
+
+
+def pauses(arch: Architecture, how: Move) -> dict[str, float]:
+    """Seconds of a move that do not depend on the speed of either system, by kind."""
+    state = params(arch).total * STATE
+    return {
+        "checkpoint": 2 * state / how.storage,
+        "convert": how.convert * state / how.storage,
+        "transfer": state / how.wire,
+        "warm_up": how.warm_up,
+    }
 
 
 def _rate(system: System, plan: TrainPlan) -> float:

@@ -1,0 +1,339 @@
+"""One model to come in every draw: where it is trained, in which stage, what is left of it, and when it moves.
+
+A run keeps its place while it works there. Where the programme names the order of places, the next is begun when the
+run before it has failed, and a run whose accelerators are gone moves there with its checkpoint. Where it does not, the
+run is on the place where it is expected to end first, and moves when another would end it a good deal sooner. A move
+costs the pause that `train/switch.py` computes. A run that fails is given up, and goes on elsewhere from where it was
+when it came: from nothing, unless it had moved there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tonnage.fleet.allocate import TINY
+from tonnage.fleet.draws import PERIOD, Bools, World
+from tonnage.fleet.projects import Attempt, Project
+from tonnage.fleet.uncertain import Floats
+from tonnage.units import DAY
+
+TURNS = 16
+"""Most stages that can end within one period."""
+
+ROUNDS_HOLD = 1024.0
+"""Accelerators that rounds of improvement hold where the programme does not say, or the most that the place ever has:
+an assumption, twice the 512 H800 of DeepSeek-R1's reinforcement learning (arXiv 2501.12948, supplement, recalled)."""
+
+GONE = 4
+"""Periods for which a place has no accelerators before a run that has begun leaves it."""
+
+LOOKS = 4
+"""Periods between two looks for a place where a run would end sooner."""
+
+SOONER = (0.9, 7 * DAY)
+"""A run moves to another place if it is expected to end there within this share of its time, and this much sooner."""
+
+
+class Track:
+    """State of one project in all draws."""
+
+    STATE = (
+        *("row", "stage", "left", "kept_stage", "kept_left", "until", "pause", "failing", "begun", "was", "dead"),
+        *("trained", "launch", "first", "never", "place", "doing"),
+    )
+    """What changes while it is played; the last axis is the draws."""
+
+    def __init__(self, world: World, project: Project) -> None:
+        d = world.draws
+        self.world, self.project = world, project
+        self.rows = project.attempts
+        rounds = np.round(project.rounds) * project.each
+        self.amounts = np.stack([*project.amounts, rounds])
+        self.stages = len(project.amounts)
+        self.row, self.stage = np.full(d, -1), np.zeros(d, dtype=int)
+        self.left = self.amounts[0] * (1 - (project.done if self.stages else 0.0))
+        self.kept_stage, self.kept_left = self.stage.copy(), self.left.copy()
+        self.until = np.full(d, np.inf)
+        self.pause, self.failing = np.zeros(d), np.zeros(d, dtype=bool)
+        self.begun = np.broadcast_to(np.asarray(project.done) > 0, (d,)).copy()
+        self.was = np.full(d, -1)
+        self.dead = np.zeros((len(self.rows), d), dtype=bool)
+        self.trained = np.full(d, np.inf) if project.trains else np.zeros(d)
+        self.launch, self.first = np.full(d, np.inf), np.full(d, np.inf)
+        self.never = np.full(d, project.trains and not self.rows)
+        self.place = np.full(d, -1.0)
+        self.doing = np.zeros(d, dtype=int)
+        whole = world.whole
+        self.there = [whole[:, :, place.lots].sum(axis=2) for place in self.rows]
+        self.most = [a.max(axis=1) for a in self.there]
+        least = [max(place.least, 1.0) for place in self.rows]
+        self.now = [a >= need for a, need in zip(self.there, least, strict=True)]
+        self.ever = [np.maximum.accumulate(a[:, ::-1], axis=1)[:, ::-1] for a in self.now]
+        self.soon = [_within(a, GONE) for a in self.now]
+        self.paths: dict[int, tuple[Floats, Floats]] = {}
+        self.elsewhere = not project.chosen and len({place.name for place in self.rows}) > 1
+
+    @property
+    def training(self) -> Bools:
+        """Draws in which it is not trained yet."""
+        return np.asarray(~np.isfinite(self.trained) & ~self.never)
+
+    def lots(self) -> Bools:
+        """Lots on which it is being trained [d, l]."""
+        made = np.zeros((self.world.draws, len(self.world.lots)), dtype=bool)
+        for a, place in enumerate(self.rows):
+            made |= (self.training & (self.row == a))[:, None] & place.lots[None, :]
+        return made
+
+    # where
+
+    def choose(self, who: Bools, period: int, free: list[Floats]) -> None:
+        """A place for the draws `who`; free: accelerators of each attempt that are free in this period [d]."""
+        who = who & self.training & ~self.failing
+        if not who.any():
+            return
+        viable = self._viable(period)
+        best = self._soonest(who, period, free, viable) if self.elsewhere else self._in_order(period, viable)
+        best = np.where(who, best, self.row)
+        self.never |= who & ~viable.any(axis=0)
+        moved = who & (best >= 0) & (best != self.row)
+        if moved.any():
+            self._enter(moved, best, free)
+
+    def _in_order(self, period: int, viable: Bools) -> np.ndarray:
+        """The first attempt that may be made; a run that has begun stays until its accelerators are gone, and then goes
+        to the first place that has some now.
+        """
+        d = np.arange(self.world.draws)
+        first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
+        now = viable & np.stack([enough[:, self._at(period)] for enough in self.now])
+        waits = (self.row >= 0) & viable[np.maximum(self.row, 0), d]
+        later = np.where(waits, self.row, first)
+        moved = np.where(now.any(axis=0), now.argmax(axis=0), later)
+        stays = (self.row >= 0) & ~self._gone(period)
+        return np.asarray(np.where(stays, self.row, np.where(self.begun, moved, first)))
+
+    def _viable(self, period: int) -> Bools:
+        """Attempts that may be made from a period on [a, d]: not failed, enough accelerators now or later, and none
+        before it on the same place that has not failed.
+        """
+        made = np.zeros((len(self.rows), self.world.draws), dtype=bool)
+        earlier: dict[str, Bools] = {}
+        for a, place in enumerate(self.rows):
+            tried = earlier.get(place.name)
+            made[a] = self.ever[a][:, self._at(period)] & ~self.dead[a] & (True if tried is None else tried)
+            earlier[place.name] = self.dead[a]
+        return made
+
+    def _gone(self, period: int) -> Bools:
+        """Draws whose place has no accelerators for a while (those that have begun), or never again."""
+        made = np.zeros(self.world.draws, dtype=bool)
+        p = self._at(period)
+        for a in range(len(self.rows)):
+            made |= (self.row == a) & ~np.where(self.begun, self.soon[a][:, p], self.ever[a][:, p])
+        return made
+
+    def _at(self, period: int) -> int:
+        """The period of the calendar of lots, which ends where nothing changes any more."""
+        return min(period, int(self.there[0].shape[1]) - 1)
+
+    def _soonest(self, who: Bools, period: int, free: list[Floats], viable: Bools) -> np.ndarray:
+        """The attempt that is expected to end first, or until it has accelerators, a while from now, the best of those
+        that have some; one already made is left only for one that ends much sooner, which is looked for now and then.
+        """
+        gone = (self.row >= 0) & self._gone(period)
+        came = any((now[:, self._at(period)] & ~now[:, max(self._at(period) - 1, 0)]).any() for now in self.now)
+        who = who & ((self.row < 0) | gone | (came or period % LOOKS == 0))
+        if not who.any():
+            return self.row
+        ends = np.full((len(self.rows), self.world.draws), np.inf)
+        for a, place in enumerate(self.rows):
+            some = who & (viable[a] | (self.row == a))
+            if some.any():
+                ends[a] = np.where(some, self._ends(a, period, free[a]), np.inf)
+                ends[a] /= np.where(self.row == a, 1.0, max(place.chance, 1e-9))
+        ends[self.row[gone], np.flatnonzero(gone)] = np.inf
+        best, found = ends.argmin(axis=0), ends.min(axis=0)
+        here = np.where(np.stack([now[:, self._at(period)] for now in self.now]), ends, np.inf)
+        soon = np.stack([soon[:, self._at(period)] for soon in self.soon])[best, np.arange(self.world.draws)]
+        fills = (self.row < 0) & ~soon & np.isfinite(here.min(axis=0))
+        best, found = np.where(fills, here.argmin(axis=0), best), np.where(fills, here.min(axis=0), found)
+        first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
+        best = np.where(np.isfinite(found), best, np.where(self.row >= 0, self.row, first))
+        mine = np.where(self.row >= 0, ends[np.maximum(self.row, 0), np.arange(self.world.draws)], np.inf)
+        cost = np.where(self.begun, self.project.pause, 0.0)
+        move = found + cost < np.minimum(SOONER[0] * mine, mine - SOONER[1])
+        return np.asarray(np.where(who & ((self.row < 0) | move), best, self.row))
+
+    def ends(self, free: Floats) -> float:
+        """Seconds from the start until the first draw's stages would be done on its first place; free: of each lot."""
+        if not self.rows:
+            return float(np.inf)
+        return float(self._ends(0, 0, free[:, self.rows[0].lots].sum(axis=1))[0])
+
+    def _ends(self, a: int, period: int, free: Floats) -> Floats:
+        """Seconds from a period until what is left of the stages would be done on a place, on its calendar of lots and
+        with the share of it that services leave now [d].
+        """
+        done, ratio = self._path(a)
+        last = done.shape[1] - 1
+        there = self.there[a][:, min(period, last)]
+        share = np.divide(free, there, out=np.ones_like(free), where=there > 0)
+        wanted = np.full_like(free, 1.0)
+        for s in range(self.stages):
+            todo = np.where(self.stage == s, np.maximum(self.left, 0.0), np.where(self.stage < s, self.amounts[s], 0.0))
+            wanted += np.where(todo > 0, todo * np.where(todo > 0, ratio[s], 0.0), 0.0)
+        start = done[:, min(period, last) - 1] if period else np.zeros(len(free))
+        target = np.divide(wanted, share, out=np.full_like(free, np.inf), where=share > 0) + start
+        weeks = (done[:, min(period, last) :] < target[:, None] - TINY).sum(axis=1).astype(float)
+        speed = done[:, last] - (done[:, last - 1] if last else 0.0)
+        after = np.divide(target - done[:, last], speed, out=np.full_like(free, np.inf), where=speed > 0)
+        return np.asarray(np.where(target <= done[:, last], weeks, weeks + np.maximum(after, 0.0)) * PERIOD)
+
+    def _path(self, a: int) -> tuple[Floats, Floats]:
+        """Work done by the end of each period if a run had all of a place, in units of its longest stage [d, p], and
+        how much of that a unit of each stage is [s, d].
+        """
+        if a not in self.paths:
+            place = self.rows[a]
+            runs = [s for s, speed in enumerate(place.speeds) if speed.kind != "pause"]
+            there = np.minimum(self.there[a], self._most(a))
+            most = there.max(axis=1)
+            full = [speed.best(most)[1] for speed in place.speeds]
+            main = max(runs, key=lambda s: float(self.amounts[s].mean()), default=0)
+            ratio = np.zeros((self.stages, self.world.draws))
+            for s in runs:
+                ratio[s] = np.divide(full[main], full[s], out=np.full_like(most, np.inf), where=full[s] > 0)
+            ratio[:, most <= 0] = 1.0
+            if runs:
+                rate = place.speeds[main].curve.best(there)[1] * place.speeds[main].factor[:, None]
+            else:
+                rate = (there > 0).astype(float)
+            self.paths[a] = (np.cumsum(rate / place.slip[:, None], axis=1) * PERIOD, ratio)
+        return self.paths[a]
+
+    def _enter(self, who: Bools, best: np.ndarray, free: list[Floats]) -> None:
+        """The draws `who` begin on, or move to, the attempt `best`."""
+        self.row = np.where(who, best, self.row)
+        moves = who & self.begun & (self.was >= 0)
+        for a, place in enumerate(self.rows):
+            here = who & (self.row == a)
+            if not here.any():
+                continue
+            self.until[here] = np.where(place.completes[here], np.inf, self.project.give_up[here] * self.left[here])
+            if (here & moves).any():
+                speed = self._checking(a, free[a])
+                again = np.divide(self.project.check, speed, out=np.zeros_like(speed), where=speed > 0)
+                self.pause[here & moves] = (self.project.pause + again)[here & moves]
+        self.kept_stage = np.where(who, self.stage, self.kept_stage)
+        self.kept_left = np.where(who, self.left, self.kept_left)
+
+    def _checking(self, a: int, free: Floats) -> Floats:
+        """Tokens/s of the first stage that runs, at which a move is checked [d]."""
+        place = self.rows[a]
+        run = next((speed for speed in place.speeds if speed.kind != "pause"), None)
+        return run.best(np.minimum(free, self._most(a)))[1] if run else np.zeros_like(free)
+
+    # what it does
+
+    def groups(self, who: Bools) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Draws at each attempt and stage."""
+        index = np.flatnonzero(who & (self.row >= 0))
+        keys = self.row[index] * (self.stages + 1) + self.stage[index]
+        for key in np.unique(keys):
+            a, s = divmod(int(key), self.stages + 1)
+            yield a, s, index[keys == key]
+
+    def pace(self, who: Bools, free: list[Floats]) -> tuple[Floats, Floats]:
+        """Accelerators that each draw's run holds, and its speed in units of its stage per second; a pause on the way
+        runs at 1.
+        """
+        held, speed = np.zeros(self.world.draws), np.zeros(self.world.draws)
+        for a, s, at in self.groups(who):
+            place = self.rows[a]
+            there = np.minimum(free[a][at], self._most(a))
+            if s < self.stages:
+                held[at], fast = place.speeds[s].best(there, at)
+                speed[at] = fast / place.slip[at]
+            else:
+                need = self._hold(a)[at]
+                held[at] = np.minimum(there, need)
+                speed[at] = np.divide(held[at], need, out=np.ones_like(need), where=need > 0)
+        waits = self.pause > 0
+        return held, np.where(waits, 1.0, speed)
+
+    def _most(self, a: int) -> float:
+        """Most accelerators that a run uses on a place."""
+        return min(self.project.at_most, self.rows[a].limit)
+
+    def _hold(self, a: int) -> Floats:
+        """Accelerators that rounds hold [d]."""
+        if self.project.hold is not None:
+            return np.minimum(self.project.hold, self.project.at_most)
+        most = np.minimum(self.most[a], self.project.at_most)
+        return np.asarray(np.minimum(np.maximum(most, 1.0), ROUNDS_HOLD))
+
+    def advance(self, who: Bools, paused: Bools, clock: Floats) -> None:
+        """The draws `who` have ended what they did: a pause (the draws `paused`), a run that fails, or a stage."""
+        paused = who & paused
+        lost = who & ((paused & self.failing) | (~paused & np.isfinite(self.until)))
+        self.pause[paused] = 0.0
+        fails = lost & ~self.failing
+        if fails.any():
+            self.failing[fails] = True
+            for a, place in enumerate(self.rows):
+                here = fails & (self.row == a)
+                self.pause[here] = np.broadcast_to(place.debug, here.shape)[here]
+        over = lost & (self.pause <= 0)
+        self._fail(over)
+        went_on = who & ~paused & ~lost
+        self.stage[went_on] += 1
+        ready = went_on & (self.stage > self.stages)
+        on = went_on & ~ready
+        self.left[on] = self.amounts[self.stage[on], np.flatnonzero(on)]
+        self.trained[ready] = clock[ready]
+        self.place[ready] = self.row[ready]
+
+    def _fail(self, who: Bools) -> None:
+        """The attempt is over: its place is given up, what was done there is lost."""
+        at = np.flatnonzero(who)
+        self.dead[self.row[at], at] = True
+        self.was[at] = self.row[at]
+        self.row[at] = -1
+        self.until[at] = np.inf
+        self.failing[at] = False
+        self.stage[at], self.left[at] = self.kept_stage[at], self.kept_left[at]
+        fresh = (self.stage == 0) & (self.left >= self.amounts[0])
+        self.begun[at] = ~fresh[at]
+
+    def spend(self, spent: Floats, pace: Floats) -> None:
+        """Time passes: `spent` seconds at `pace`."""
+        paused = self.pause > 0
+        work = np.where(paused, 0.0, spent * pace)
+        self.pause = np.where(paused, np.maximum(self.pause - spent, 0.0), self.pause)
+        self.left = self.left - work
+        self.until = self.until - work
+        self.begun |= work > 0
+        self.was = np.where(work > 0, self.row, self.was)
+
+    def ahead_of(self, pace: Floats) -> Floats:
+        """Seconds until what is being done ends [d]."""
+        work = np.where(np.isfinite(self.until), self.until, self.left)
+        todo = np.where(self.pause > 0, self.pause, work)
+        time = np.divide(todo, pace, out=np.full_like(todo, np.inf), where=pace > 0)
+        return np.where((todo <= 0) & (self.row >= 0), 0.0, time)
+
+    def attempt(self, draw: int) -> Attempt | None:
+        """The attempt of one draw."""
+        return self.rows[self.row[draw]] if self.row[draw] >= 0 else None
+
+
+def _within(there: Bools, periods: int) -> Bools:
+    """Whether there is something in one of the next periods, the present one included [d, p]; what is last stays."""
+    made = there.copy()
+    for ahead in range(1, periods):
+        made[:, :-ahead] |= there[:, ahead:]
+        made[:, -ahead:] |= there[:, -1:]
+    return made
