@@ -134,24 +134,26 @@ def test_nor_with_two_models_to_come(seed):
 @given(SEEDS)
 @settings(max_examples=300, deadline=None)
 def test_a_better_programme_is_never_later(seed):
-    """More of a lot, less of the demand, fewer rounds, any place first: the best launch is no later."""
+    """More of a lot, less of the demand, fewer rounds, any place first: the best launch is no later.
+
+    With an order of places more of a lot can be later: chips to come on an earlier place bind a run to wait for them.
+    """
     one = game(seed)
     said = tuple(replace(p, hold=np.array([100.0]) if p.hold is None else p.hold) for p in one.projects)
     one = replace(one, projects=said)  # what rounds hold where nothing is said grows with the lot
-    at = best_launch(one).last
+    at, free = best_launch(one).last, best_launch(one, CaseOptions(in_order=False)).last
     rng = np.random.default_rng(seed + 7)
     lot = int(rng.integers(len(one.world.lots)))
     more = one.world.available.copy()
     more[0, :, lot] = np.maximum(more[0, :, lot], np.roll(more[0, :, lot], -1)) * (1 + rng.random())
     better = {
-        "more": best_launch(replace(one, world=replace(one.world, available=more))),
+        "more": best_launch(replace(one, world=replace(one.world, available=more)), CaseOptions(in_order=False)),
         "no order": best_launch(one, CaseOptions(in_order=False)),
         "no rounds": best_launch(one, CaseOptions(without_rounds=True)),
         "less demand": best_launch(one, CaseOptions(without_services=tuple(s.name for s in one.services))),
     }
     for name, found in better.items():
-        # rounds that end sooner can meet a wait for capacity, never a later one
-        assert found.last <= at + 1e-6, name
+        assert found.last <= (free if name == "more" else at) + 1e-6, name
 
 
 def test_a_launch_waits_for_capacity_within_a_week(story):
