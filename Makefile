@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test check accuracy speed examples lock format clean
+.PHONY: help setup setup-test launch test check accuracy backtest speed examples lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -39,6 +39,9 @@ check: setup-test  ## lint, format, types, layers, dead links
 
 accuracy: setup  ## regenerate docs/accuracy.md: predictions against published results
 	@$(BIN)/python scripts/accuracy.py
+
+backtest: setup  ## regenerate docs/backtest.md: launches predicted from the facts of a day, against what came
+	@$(BIN)/python scripts/backtest.py
 
 speed: setup  ## regenerate docs/speed.md
 	@$(BIN)/python benchmarks/speed.py

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 from tonnage import catalog, files
+from tonnage.report.page import INTRODUCTION
+from tonnage.report.page_durations import durations_page
+from tonnage.report.page_serving import serving_page
+from tonnage.report.page_training import training_page
+from tonnage.truth.durations_board import accuracy as durations
 from tonnage.truth.evaluate import accuracy
-from tonnage.truth.page import INTRODUCTION
-from tonnage.truth.page_serving import serving_page
-from tonnage.truth.page_training import training_page
 from tonnage.truth.shapes import Library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,8 +52,9 @@ def main() -> None:
     lines = [INTRODUCTION]
     lines += training_page(accuracy("train", facts, chips=True), library)
     lines += serving_page(accuracy("serve", facts, chips=True), library, peer())
+    lines += durations_page(durations(facts))
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
-    print("\n".join([*bars(lines, "## Training"), *bars(lines, "## Serving")]))
+    print("\n".join([*bars(lines, "## Training"), *bars(lines, "## Serving"), *bars(lines, "## Durations")]))
     print(f"{options.output} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 
 

@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from scipy.optimize import minimize
 from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.model import state_elements
-from tonnage.serve.case import Case
-from tonnage.serve.points import Traffic, Wave, combine, decode_point, prefill_point
-from tonnage.serve.predict import figures, grouped, prepare
-from tonnage.serve.spread import regime
-from tonnage.serve.step import Parts
-from tonnage.serve.tuning import ADMISSION, Constants, Tuning, arithmetic, constants, each, kernels
+from tonnage.serve.as_run.deployment import Deployment
+from tonnage.serve.as_run.predict import figures, grouped, prepare
+from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
+from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, each, kernels
+from tonnage.serve.replica.spread import regime
+from tonnage.serve.replica.step import PassTimes
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -155,9 +155,9 @@ class Flat:
     running: np.ndarray
     chunk: np.ndarray
     mixed: np.ndarray
-    decode: Parts
-    both: Parts
-    first: Parts
+    decode: PassTimes
+    both: PassTimes
+    first: PassTimes
     population: np.ndarray
     most: np.ndarray
     arrival: np.ndarray
@@ -171,10 +171,10 @@ class Flat:
     equal: np.ndarray
 
 
-def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
+def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
     """Evaluate all cases once; their steps stay as they are while the constants move a little."""
     n = len(cases)
-    names = [f.name for f in fields(Parts)]
+    names = [f.name for f in fields(PassTimes)]
     store = {key: np.zeros(n) for key in (*LOADS, *REQUEST)}
     decode, both, wave = ({name: np.zeros(n) for name in names} for _ in range(3))
     mode, engine, vendor, immature, formats = (np.empty(n, dtype=object) for _ in range(5))
@@ -208,9 +208,9 @@ def flatten(cases: Sequence[Case], fitted: Constants) -> Flat:
         arithmetic=formats,
         traffic=Traffic(**requests),
         unknown_acceptance=unknown,
-        decode=Parts(**decode),
-        both=Parts(**both),
-        first=Parts(**wave),
+        decode=PassTimes(**decode),
+        both=PassTimes(**both),
+        first=PassTimes(**wave),
         **loads,
     )
 
@@ -243,12 +243,12 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
         store["chunk"][at] = point.chunk
     if found.prefill is not None:
         store["chunk"][at] = found.prefill.chunk
-        store["pp_ahead"][at] = (group.ahead or group.layout).pp
-        if group.ahead is not None:
-            store["servers"][at] = group.ahead_replicas / group.replicas
+        store["pp_ahead"][at] = (group.prefill or group.layout).pp
+        if group.prefill is not None:
+            store["servers"][at] = group.prefill_replicas / group.replicas
 
 
-def spread_out(values: Constants, flat: Flat) -> Tuning:
+def spread_out(values: Constants, flat: Flat) -> Software:
     """The tuning of each case; one whose requests arrive by themselves is asked as `serve.tuning.independent` says."""
     tuned = each(values, *(held.tolist() for held in (flat.engine, flat.vendor, flat.immature, flat.arithmetic)))
     alone = np.isfinite(flat.arrival)
@@ -334,7 +334,7 @@ def errors(values: Constants, flat: Flat, aim: Target) -> np.ndarray:
     return out
 
 
-def filled(cases: Sequence[Case], flat: Flat, aim: Target, keep: np.ndarray, base: Constants) -> float:
+def filled(cases: Sequence[Deployment], flat: Flat, aim: Target, keep: np.ndarray, base: Constants) -> float:
     """Sequences that decode at once in SGLang's saturated runs of hybrids, over those for which the pool of recurrent
     states has room: median of what is kept, by Little's law from the published rate and TPOT; 1 where less than five
     are.
@@ -403,7 +403,7 @@ def folds_of(aim: Target) -> np.ndarray:
 
 
 def left_out(
-    cases: Sequence[Case], flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
+    cases: Sequence[Deployment], flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
 ) -> tuple[np.ndarray, dict[str, Constants]]:
     """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
     out = np.full(aim.case.size, np.nan)
@@ -453,7 +453,7 @@ def main() -> None:
         print(json.dumps(widths, indent=1))
         rest, levels = level_known(error, aim, cases)
         report("anchored, rest of sweep", rest, aim, rows)
-        base = replace(base, spread={**widths, "anchored": spreads(rest, aim, cases, rows)})
+        base = replace(base, spread=widths, anchored=spreads(rest, aim, cases, rows))
         print("  anchored clusters:", levels)
         sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
         chips: dict[str, Constants] = {}
@@ -461,14 +461,14 @@ def main() -> None:
             apart, chips = left_out(cases, flat, aim, base, aim.chip, 20)
             report("chip left out", apart, aim, rows)
         if not given.dry:
-            write_folds({"source": sources, "chip": chips}, base.spread)
+            write_folds({"source": sources, "chip": chips}, base)
         for name in sorted(set(aim.group)):
             report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
     if not given.dry:
         write(base)
 
 
-def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequence[Prediction]) -> dict[str, Any]:
+def spreads(error: np.ndarray, aim: Target, cases: Sequence[Deployment], rows: Sequence[Prediction]) -> dict[str, Any]:
     """Per metric and regime, the log-spread whose 1.645-fold holds 90 % of the errors, each source one vote."""
     out: dict[str, Any] = {}
     for name, metrics in (("rate", (RATE, INPUT_RATE)), ("tpot", (TPOT,)), ("ttft", (TTFT,))):
@@ -476,7 +476,7 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
         for i in np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)).tolist():
             case = cases[aim.case[i]]
             drafts = case.drafts is None or (case.drafts > 0 and case.accepted is None)
-            for key in regime(case.accelerator.vendor, case.mode, drafts):
+            for key in regime(case.accelerator, case.mode, drafts):
                 found[key].append(i)
         out[name] = {
             key: round_to(quantile(np.abs(error[at]), vote([rows[i] for i in at]), 0.9) / 1.645)
@@ -486,7 +486,7 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Case], rows: Sequenc
     return out
 
 
-def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[np.ndarray, int]:
+def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> tuple[np.ndarray, int]:
     """Errors of the rest of each sweep once three of its points are known (the least, the middle and the most loaded).
 
     A sweep is what one source measured of one model, engine, chip, format and mode; the three give one level, as
@@ -510,10 +510,13 @@ def level_known(error: np.ndarray, aim: Target, cases: Sequence[Case]) -> tuple[
     return out, used
 
 
-def write_folds(kept: dict[str, dict[str, Constants]], widths: Mapping[str, Any]) -> None:
+def write_folds(kept: dict[str, dict[str, Constants]], shipped: Constants) -> None:
     """Constants of each fold, so that anybody can see what is predicted without a source or a chip."""
     held = {
-        kind: {name: body(replace(values, spread=widths)) for name, values in found.items()}
+        kind: {
+            name: body(replace(values, spread=shipped.spread, anchored=shipped.anchored))
+            for name, values in found.items()
+        }
         for kind, found in kept.items()
     }
     (OUT.parent / "folds.json").write_text(json.dumps(held) + "\n", encoding="utf-8")
@@ -533,6 +536,7 @@ def body(values: Constants) -> dict[str, Any]:
         "kernels": {k: round_to(v) for k, v in values.kernels.items()},
         "crowding": {k: round_to(v) for k, v in values.crowding.items()},
         "spread": values.spread,
+        "anchored": values.anchored,
         "source": "scripts/fit_serve.py on the scored serving and silicon cases",
     }
 

@@ -5,7 +5,7 @@
 Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source
 (docs/method/training.md).
 Left out by source and by chip; the residuals of the first give the intervals. `--write` replaces
-`src/tonnage/train/data/stack.json`.
+`src/tonnage/train/data/software.json`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from tonnage import catalog
 from tonnage.errors import MissingFact
 from tonnage.model import params
 from tonnage.system import System
-from tonnage.train import pieces, space, step
+from tonnage.train import candidates, pieces, step
 from tonnage.train.job import TrainJob
 from tonnage.train.pieces import Pieces
 from tonnage.train.search import capacity
-from tonnage.train.stack import BOUNDS, Stack
+from tonnage.train.software import BOUNDS, TrainSoftware
 from tonnage.truth import score, training
 from tonnage.truth.cases import Skip, load_cases
 from tonnage.truth.scored import why_not_training
 from tonnage.truth.shapes import Library
 
-OUT = Path(__file__).resolve().parents[1] / "src/tonnage/train/data/stack.json"
+OUT = Path(__file__).resolve().parents[1] / "src/tonnage/train/data/software.json"
 SOFT = 0.03
 """Log errors below this count quadratically: repeats of one configuration differ by 1 to 5 %."""
 
@@ -84,9 +84,9 @@ def load() -> tuple[list[Case], dict[str, int]]:
 def case(row: Any, library: Library) -> Case:
     """A row with all settings that its source leaves open."""
     job, system, fixed = training.training_job(row, library)
-    found = list(space.layouts(job, system, fixed))
+    found = list(candidates.layouts(job, system, fixed))
     if not found:
-        raise Skip(f"no layout: {space.why_none(job, system, fixed).text}"[:90])
+        raise Skip(f"no layout: {candidates.why_none(job, system, fixed).text}"[:90])
     try:
         parts = [pieces.measure(job, system, layout) for layout in found]
     except MissingFact as fact:
@@ -136,25 +136,25 @@ def table(cases: Sequence[Case]) -> Table:
     )
 
 
-def errors(t: Table, stack: Stack) -> Any:
+def errors(t: Table, software: TrainSoftware) -> Any:
     """ln(predicted / published) of each case, best feasible candidate; nought inside a published range."""
-    seconds = np.where(t.feasible, step.assemble(t.pieces, stack).step, np.inf)
+    seconds = np.where(t.feasible, step.assemble(t.pieces, software).step, np.inf)
     predicted = t.rate / np.minimum.reduceat(seconds, t.starts)
     return np.log(predicted / np.clip(predicted, t.low, t.high))
 
 
-def build(vector: Any, names: Sequence[str]) -> Stack:
-    """A stack with these constants."""
-    return dataclasses.replace(Stack(), **dict(zip(names, map(float, vector), strict=True)))
+def build(vector: Any, names: Sequence[str]) -> TrainSoftware:
+    """Software with these constants."""
+    return dataclasses.replace(TrainSoftware(), **dict(zip(names, map(float, vector), strict=True)))
 
 
-def fit(t: Table, weights: Any, names: Sequence[str], start: Stack) -> Stack:
+def fit(t: Table, weights: Any, names: Sequence[str], start: TrainSoftware) -> TrainSoftware:
     """Constants of least weighted soft absolute log error, within their bounds, near their prior means."""
     low = np.array([BOUNDS[name][0] for name in names])
     high = np.array([BOUNDS[name][1] for name in names])
     span = high - low
     root = np.sqrt(weights / weights.sum())
-    prior = np.array([getattr(Stack(), name) for name in names])
+    prior = np.array([getattr(TrainSoftware(), name) for name in names])
 
     def residuals(unit: Any) -> Any:
         vector = low + unit * span
@@ -190,16 +190,16 @@ def report(name: str, log: Any, weights: Any, mask: Any | None = None) -> dict[s
 
 
 def left_out(
-    t_of: Any, cases: Sequence[Case], keys: Sequence[str], names: Sequence[str], start: Stack
-) -> tuple[Any, dict[str, Stack]]:
+    t_of: Any, cases: Sequence[Case], keys: Sequence[str], names: Sequence[str], start: TrainSoftware
+) -> tuple[Any, dict[str, TrainSoftware]]:
     """Ln errors of each case with everything of its key left out of the fit."""
     log = np.zeros(len(cases))
-    folds: dict[str, Stack] = {}
+    folds: dict[str, TrainSoftware] = {}
     for key in sorted(set(keys)):
         out = np.array([k == key for k in keys])
         rest = [c for c, o in zip(cases, out, strict=True) if not o]
-        stack = folds[key] = fit(t_of(rest), score.vote([c.figure for c in rest]), names, start)
-        log[out] = errors(t_of([c for c, o in zip(cases, out, strict=True) if o]), stack)
+        software = folds[key] = fit(t_of(rest), score.vote([c.figure for c in rest]), names, start)
+        log[out] = errors(t_of([c for c, o in zip(cases, out, strict=True) if o]), software)
     return log, folds
 
 
@@ -215,19 +215,19 @@ def main() -> None:
     names = list(BOUNDS)
     every = table(cases)
     weights = score.vote([c.figure for c in cases])
-    stack = fit(every, weights, names, Stack())
+    software = fit(every, weights, names, TrainSoftware())
     for name in names:
         low, high = BOUNDS[name]
-        print(f"  {name:14s} {getattr(stack, name):10.4g}   in [{low:g}, {high:g}]")
+        print(f"  {name:14s} {getattr(software, name):10.4g}   in [{low:g}, {high:g}]")
     groups = [c.figure.group for c in cases]
-    log = errors(every, stack)
+    log = errors(every, software)
     show("in sample", cases, log, weights)
     if options.quick:
         by_group(groups, log, weights)
         rows(cases, log) if options.rows else None
         return
-    by_source, folds = left_out(table, cases, groups, names, stack)
-    by_chip, chip_folds = left_out(table, cases, [chip_of(c) for c in cases], names, stack)
+    by_source, folds = left_out(table, cases, groups, names, software)
+    by_chip, chip_folds = left_out(table, cases, [chip_of(c) for c in cases], names, software)
     found = {"in_sample": show("in sample", cases, log, weights)}
     found["source_left_out"] = show("source left out", cases, by_source, weights)
     found["chip_left_out"] = show("chip left out", cases, by_chip, weights)
@@ -235,7 +235,7 @@ def main() -> None:
     if options.rows:
         rows(cases, by_source)
     if options.write:
-        held = record(stack, found, cases, by_source, by_chip)
+        held = record(software, found, cases, by_source, by_chip)
         held |= {"folds": {k: constants(f) for k, f in folds.items()}}
         held |= {"chip_folds": {k: constants(f) for k, f in chip_folds.items()}}
         OUT.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
@@ -274,13 +274,13 @@ def rows(cases: Sequence[Case], log: Any) -> None:
         print(f"{c.figure.id[:60]:60s} {c.figure.tags['chip'][:10]:10s} {c.job.precision:6s} {np.expm1(error):+7.1%}")
 
 
-def constants(stack: Stack) -> dict[str, float]:
+def constants(software: TrainSoftware) -> dict[str, float]:
     """Constants to four digits."""
-    return {field.name: float(f"{getattr(stack, field.name):.4g}") for field in fields(stack)}
+    return {field.name: float(f"{getattr(software, field.name):.4g}") for field in fields(software)}
 
 
 def runs(cases: Sequence[Case], log: Any) -> list[dict[str, Any]]:
-    """What `doubt.nearest` compares with: one entry a case, with our error when its source was left out."""
+    """What `evidence.nearest` compares with: one entry a case, with our error when its source was left out."""
     return [
         {
             "id": c.figure.id,
@@ -296,11 +296,13 @@ def runs(cases: Sequence[Case], log: Any) -> list[dict[str, Any]]:
     ]
 
 
-def record(stack: Stack, found: dict[str, Any], cases: Sequence[Case], log: Any, chips: Any) -> dict[str, Any]:
+def record(
+    software: TrainSoftware, found: dict[str, Any], cases: Sequence[Case], log: Any, chips: Any
+) -> dict[str, Any]:
     """What is written beside the constants."""
     return {
         "source": "scripts/fit_train.py on the scored training cases of tonnage.truth",
-        "constants": constants(stack),
+        "constants": constants(software),
         "errors": found,
         "spread": spreads(cases, log, chips),
         "runs": runs(cases, log),

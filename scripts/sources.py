@@ -42,11 +42,13 @@ in `NOTICE`.
 | from | licence | what is used |
 | --- | --- | --- |
 | Epoch AI, Machine Learning Hardware | CC-BY 4.0 | data sheets, release dates, some prices |
+| Epoch AI, Notable AI Models and AI Models | CC-BY 4.0 | training runs: accelerators, tokens, sizes, days |
 | InferenceX by SemiAnalysis | Apache-2.0 | peaks, links, cost of owning, power; measured serving results |
 | NVIDIA AIConfigurator (Dynamo) | Apache-2.0 | peaks and links of NVIDIA systems; measured sample of latencies |
 | Alibaba InferSim | Apache-2.0 | H20 and H800 as used inside Alibaba |
 | DeepSeek open-infra-index | CC0 1.0 | one day of service; cost accounting |
 | SkyPilot catalog | not verified | list prices of clouds |
+| gpu-price-index, gpu-price-feed, gpuhunt, GPU price tracker on GitHub | not verified | rents and prices by place |
 | simonw/llm-prices | no licence file | history of prices per token |
 | Azure public dataset | CC-BY 4.0 | arrivals of requests (Splitwise, ISCA 2024), for tests with traces |
 | Mooncake | Apache-2.0 | requests with prefix blocks (FAST 2025), for tests with traces |
@@ -56,12 +58,13 @@ in `NOTICE`.
 TABLE_TEXT = {
     "chips": "accelerators: dense rates, memory, links, NIC, power, dies, release",
     "servers": "nodes, racks, pods: which chip, how many, in what scale-up domain",
-    "prices": "rents by place, date and tenure; purchase; cost of owning; rate of exchange",
+    "prices": "rents by place, date and term; purchase; cost of owning; rate of exchange",
     "power_prices": "electricity",
     "supply": "shipments, orders, stocks, plans",
     "fleets": "fleets as reported",
     "demand": "published days of service",
-    "training_runs": "public record of training runs, completed and not",
+    "training_runs": "public record of training runs: when announced, on which chip and stack, how they ended",
+    "launches": "what was said of a model's launch beforehand, and when it came",
     "model_releases": "which model when",
     "api_prices": "prices per token",
     "market": "statements on the market",
@@ -98,6 +101,10 @@ Scored by default: `expressible`, quality high or medium, none of the flags `lay
 `random_prompt_speculation`, `inconsistent`, `rate_meaning_unclear`, `peak_not_steady`, `simulated_expert_balance`,
 `counts_cached_tokens`, `simulated_speculation`; ttft only of aggregated cases without `queueing_ttft`; rates not of
 arrival-limited cases.
+
+**Durations** (whole runs): the keys of training, and `tokens` of the run; `metric` is `accelerator_hours` and
+`published` its value; `published_from` says what was printed (accelerator_hours, days x count, or step_time and
+tokens_per_second, which hold steps alone); `source.status` whether the source was read or is recalled.
 
 Errors are summarised as exp|ln(predicted/published)| - 1 with one vote per source, sources under ten cases pooled;
 `aic-inferencex` and `inferencex` are one source.
@@ -142,6 +149,8 @@ hand. Its facts come before ours, the first match wins, and ours stay as they ar
 chip: foo-1
 title: Foo-1, as quoted
 vendor: Foo
+stack: foo-sdk          # the software it is programmed by: cuda, rocm, cann ...; left out: not known
+generation: foo-gen1    # the family of its die, as in `tonnage show CHIP`; left out: not known
 source: Quotation of our supplier, 2026-03     # a title, a key of sources.csv, or {title: ..., url: ...}
 released: 2026-03
 rates: {bf16: 280 to 320 TFLOP/s, fp8: 600 TFLOP/s}     # dense; a range is an interval about its middle

@@ -346,18 +346,23 @@ ENGINES = ("export/", "serve/launch.py")
 
 
 def flags(files: Files) -> set[str]:
-    """Flags of the verbs: arguments of the function that has a file's name, fields of what `Parameter` decorates."""
+    """Flags of the verbs: arguments of the function that has a file's name, fields of what `Parameter` decorates and of
+    what that is made from.
+    """
+    asked = [(path, tree) for path, tree in trees(files) if room(path) in ("cli", "ask")]
+    classes = {node.name: node for _, tree in asked for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
     found: set[str] = set()
-    for path, tree in trees(files):
-        if room(path) not in ("cli", "ask"):
-            continue
+    for path, tree in asked:
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and node.name == Path(path).stem:
+            if isinstance(node, ast.FunctionDef) and room(path) == "cli" and node.name == Path(path).stem:
                 given = [*node.args.args, *node.args.kwonlyargs]
                 found |= {flag for one in given for flag in _flag(one.arg, one.annotation)}
-            elif isinstance(node, ast.ClassDef) and any("Parameter" in ast.unparse(d) for d in node.decorator_list):
-                fields = [one for one in node.body if isinstance(one, ast.AnnAssign)]
-                found |= {flag for one in fields for flag in _flag(ast.unparse(one.target), one.annotation)}
+    for node in classes.values():
+        if any("Parameter" in ast.unparse(decorator) for decorator in node.decorator_list):
+            bases = [classes[name] for name in map(ast.unparse, node.bases) if name in classes]
+            parts = (part for held in (*bases, node) for part in held.body if isinstance(part, ast.AnnAssign))
+            own = {ast.unparse(part.target): part.annotation for part in parts}
+            found |= {flag for name, annotation in own.items() for flag in _flag(name, annotation)}
     return found
 
 

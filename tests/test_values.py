@@ -4,8 +4,8 @@ import datetime
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Generic, Literal, TypeVar
 
 import pytest
 from hypothesis import given
@@ -97,3 +97,26 @@ def test_a_missing_field_is_told() -> None:
 def test_what_is_no_value_is_not_written() -> None:
     with pytest.raises(TypeError, match="no value: set"):
         encode({"a": {1}})
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ends(Generic[T]):
+    first: T
+    last: T | None
+
+
+@dataclass(frozen=True)
+class Story:
+    days: Ends[datetime.date]
+    costs: Ends[float]
+    of: Mapping[Leaf, float]
+
+
+def test_generic_values_and_mappings_by_value_come_back() -> None:
+    leaf = Leaf("x", "a", datetime.date(2025, 1, 2))
+    story = Story(Ends(datetime.date(2025, 1, 2), None), Ends(1.0, 2.0), {leaf: 3.0})
+    assert decode(Story, json.loads(json.dumps(encode(story)))) == story
+    assert decode(Story, json.loads(json.dumps(encode(replace(story, of={}))))).of == {}

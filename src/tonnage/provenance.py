@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+SCHEMA = "tonnage/1"
+"""Version of the form in which answers are kept."""
+
 Evidence = Literal["interpolated", "extrapolated", "analytic"]
 """How near published results are to what was asked: among them, beyond them, or none of its kind."""
 

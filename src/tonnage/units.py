@@ -339,3 +339,8 @@ def show_power(value: float) -> str:
 def show_energy(value: float) -> str:
     """Joule -> `1.2 MWh`."""
     return _scaled(value, ((3.6e12, "GWh"), (3.6e9, "MWh"), (3.6e6, "kWh"), (3.6e3, "Wh"), (1.0, "J")))
+
+
+def decimal_year(day: datetime.date) -> float:
+    """A day as a year and its fraction, for ages and trends [year]."""
+    return day.year + (day.timetuple().tm_yday - 1) / 365.25

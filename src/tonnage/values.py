@@ -1,9 +1,9 @@
 """Frozen values to plain JSON and back, exactly: `decode(type(value), encode(value)) == value`.
 
-A value is a frozen dataclass of numbers, text, dates, None, other values, and tuples or mappings of these. What stands
-in a file is looked at with the type in hand and never executed: a field that the type does not have, or that has
-another kind of content, is an `InputError` with its path. A class that is better kept in another form (an architecture
-as the configuration that it was read from) has a `Form`.
+A value is a frozen dataclass of numbers, text, dates, None, other values, tuples, sets of text or mappings of these.
+What stands in a file is looked at with the type in hand and never executed: a field that the type does not have, or
+that has another kind of content, is an `InputError` with its path. A class that is better kept in another form (an
+architecture as the configuration that it was read from) has a `Form`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,13 @@ def encode(value: object, forms: Forms | None = None) -> Plain:
     if is_dataclass(value):
         return {f.name: encode(getattr(value, f.name), forms) for f in fields(value) if f.compare}
     if isinstance(value, Mapping):
-        return {str(key): encode(item, forms) for key, item in value.items()}
+        if all(isinstance(key, str) for key in value):
+            return {key: encode(item, forms) for key, item in value.items()}
+        return [[encode(key, forms), encode(item, forms)] for key, item in value.items()]
     if isinstance(value, (tuple, list)):
         return [encode(item, forms) for item in value]
+    if isinstance(value, frozenset):
+        return [encode(item, forms) for item in sorted(value)]
     raise TypeError(f"no value: {type(value).__name__}")
 
 
@@ -80,12 +84,14 @@ def _decode(kind: Any, plain: Plain, forms: Forms, path: str, depth: int) -> obj
         return _plain_of(plain, path, plain in inner, " or ".join(map(str, inner)))
     if origin in (tuple, list, Sequence):
         return _tuple(inner, plain, forms, path, depth)
+    if origin is frozenset:
+        return frozenset(cast("tuple[object, ...]", _tuple((inner[0], ...), plain, forms, path, depth)))
     if origin in (dict, Mapping):
-        if not isinstance(plain, dict):
-            raise _wrong(path, "expected a mapping")
-        return {key: _decode(inner[1], item, forms, f"{path}.{key}", depth + 1) for key, item in plain.items()}
+        return _mapping(inner, plain, forms, path, depth)
     if isinstance(kind, type) and is_dataclass(kind):
         return _dataclass(kind, plain, forms, path, depth)
+    if isinstance(origin, type) and is_dataclass(origin):
+        return _dataclass(origin, plain, forms, path, depth, dict(zip(_parameters(origin), inner, strict=True)))
     return _leaf(kind, plain, path)
 
 
@@ -122,7 +128,31 @@ def _tuple(inner: tuple[Any, ...], plain: Plain, forms: Forms, path: str, depth:
     )
 
 
-def _dataclass(kind: type, plain: Plain, forms: Forms, path: str, depth: int) -> object:
+def _parameters(kind: Any) -> tuple[Any, ...]:
+    """Type variables of a generic class."""
+    return tuple(kind.__parameters__)
+
+
+def _mapping(inner: tuple[Any, ...], plain: Plain, forms: Forms, path: str, depth: int) -> object:
+    """A mapping; one whose keys are values themselves is kept as pairs."""
+    if isinstance(plain, dict) and inner[0] in (str, Any):
+        return {key: _decode(inner[1], item, forms, f"{path}.{key}", depth + 1) for key, item in plain.items()}
+    if plain == {}:
+        return {}
+    if (
+        inner[0] is str
+        or not isinstance(plain, list)
+        or not all(isinstance(pair, list) and len(pair) == 2 for pair in plain)
+    ):
+        raise _wrong(path, "expected a mapping")
+    pairs = [_tuple(inner, pair, forms, f"{path}[{index}]", depth + 1) for index, pair in enumerate(plain)]
+    return dict(cast("list[tuple[Any, Any]]", pairs))
+
+
+def _dataclass(
+    kind: type, plain: Plain, forms: Forms, path: str, depth: int, bound: Mapping[Any, Any] | None = None
+) -> object:
+    """A dataclass from its fields; bound: what the type variables of a generic one stand for."""
     if not isinstance(plain, dict):
         raise _wrong(path, f"expected the fields of {kind.__name__}")
     known = _fields(kind)
@@ -132,8 +162,18 @@ def _dataclass(kind: type, plain: Plain, forms: Forms, path: str, depth: int) ->
     problems += [Problem(f"{kind.__name__} needs it", path=f"{path}.{name}".lstrip(".")) for name in missing]
     if problems:
         raise InputError(problems)
-    found = {name: _decode(known[name][1], item, forms, f"{path}.{name}", depth + 1) for name, item in plain.items()}
-    return kind(**found)
+    kinds = {name: _bind(hint, bound or {}) for name, (_, hint) in known.items()}
+    return kind(
+        **{name: _decode(kinds[name], item, forms, f"{path}.{name}", depth + 1) for name, item in plain.items()}
+    )
+
+
+def _bind(hint: Any, bound: Mapping[Any, Any]) -> Any:
+    """A field's type with its type variables replaced by what they stand for."""
+    if hint in bound:
+        return bound[hint]
+    open_ = getattr(hint, "__parameters__", ()) if bound else ()
+    return hint[tuple(bound[variable] for variable in open_)] if open_ else hint
 
 
 @functools.cache

@@ -13,7 +13,8 @@ import pytest
 from tonnage.catalog import KINDS, Catalog, Fact, Source, load
 from tonnage.catalog.facts import UNITS, convert
 from tonnage.catalog.loading import DATA, RULES, _bundled, _contents
-from tonnage.catalog.tables import COLUMNS, Reader
+from tonnage.catalog.prices import MATCHES
+from tonnage.catalog.tables import COLUMNS, TableReader
 from tonnage.errors import AmbiguousName, InputError, MissingFact
 from tonnage.files import digest
 from tonnage.units import HOUR
@@ -36,17 +37,18 @@ def test_everything_that_was_collected_is_there(catalog: Catalog) -> None:
     least = {
         "chips": 1300,
         "servers": 150,
-        "prices": 75,
+        "prices": 500,
         "power_prices": 5,
         "supply": 50,
         "fleets": 8,
         "demand": 15,
-        "training_runs": 25,
+        "training_runs": 1400,
+        "launches": 500,
         "model_releases": 26,
         "api_prices": 50,
         "market": 6,
         "events": 42,
-        "cutoffs": 21,
+        "cutoffs": 27,
     }
     assert {table: len(facts) >= least[table] for table, facts in catalog.tables.items()} == dict.fromkeys(least, True)
     assert len(catalog.chips()) >= 79
@@ -71,7 +73,7 @@ def test_what_was_recalled_says_so_and_what_was_read_says_when(catalog: Catalog)
 
 @pytest.mark.parametrize("source", ["", "no-such-source"])
 def test_a_fact_without_a_source_does_not_load(source: str) -> None:
-    reader = Reader({"paper": Source("paper", "A paper")})
+    reader = TableReader({"paper": Source("paper", "A paper")})
     row = f"h20-96gb,memory,96,GB,,,{source},,,,datasheet,"
     assert reader.read_facts(",".join(COLUMNS) + "\n" + row + "\n", "mine.csv") == ()
     with pytest.raises(InputError, match=r"mine.csv:2:7 .*source"):
@@ -237,7 +239,7 @@ def test_tenure_and_place_decide_before_age(catalog: Catalog) -> None:
     assert catalog.price("h100-sxm", "US", day, "1-year")[0].value * HOUR == pytest.approx(2.35)
     assert catalog.price("h100-sxm", "CN", day)[0].place == ("CN",)
     matches = [price.match for price in catalog.price("h100-sxm", "CN", day)]
-    assert matches == sorted(matches, key=["here", "world", "elsewhere"].index)
+    assert matches == sorted(matches, key=MATCHES.index)
 
 
 def test_six_dollars_an_hour_is_eight_a100(catalog: Catalog) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tonnage import catalog
 from tonnage.catalog import load
-from tonnage.catalog.tables import COLUMNS, Reader
+from tonnage.catalog.tables import COLUMNS, TableReader
 from tonnage.errors import InputError
 from tonnage.units import HOUR
 
@@ -225,6 +225,6 @@ def test_too_many_files(tmp_path: Path) -> None:
 @given(st.lists(st.lists(st.text(max_size=12), min_size=1, max_size=14), max_size=6))
 def test_no_table_breaks_the_reader(rows: list[list[str]]) -> None:
     text = HEADER + "\n" + "\n".join(",".join(row) for row in rows)
-    reader = Reader()
+    reader = TableReader()
     assert all(fact.source for fact in reader.read_facts(text, "any.csv"))
     assert all(problem.where.startswith("any.csv:") for problem in reader.problems)

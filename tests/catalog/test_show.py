@@ -16,7 +16,7 @@ from tonnage.cli import run
 
 D = datetime.date
 LISTS = """
-chips prices rules events supply demand servers runs releases api power fleets market cutoffs sources
+chips prices rules events supply demand servers runs launches releases api power fleets market cutoffs sources
 """.split()  # noqa: SIM905
 
 
@@ -58,6 +58,20 @@ def test_the_same_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert rate["fact"] in body["sources"]
     assert all(fact["source_title"] for fact in body["facts"] + body["prices"])
     assert all(price["date"] <= "2025-04-16" and price["age"] for price in body["prices"])
+
+
+def test_prices_of_a_country_hold_those_of_its_region_and_the_page_one_of_each_term(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = ask_json(capsys, "prices", "--in", "DE")["prices"]
+    assert {row["match"] for row in rows} == {"region", "world"}
+    assert all("EU" in row["place"].split() for row in rows if row["match"] == "region")
+    rents = [row for row in ask_json(capsys, "h100-sxm")["prices"] if row["what"] == "rent"]
+    _, page, _ = ask(capsys, "h100-sxm")
+    lines = [line.split() for line in page.splitlines()]
+    months = [line for line in lines if line[:1] == ["on-demand"] and line[2:3] == ["US"]]
+    assert len(months) == 1 < len([row for row in rents if (row["tenure"], row["place"]) == ("on-demand", "US")])
+    assert f"--json has all {len(ask_json(capsys, 'h100-sxm')['prices'])}" in page.replace("\n", " ").replace("  ", " ")
 
 
 def test_chips_say_what_is_lawful(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from tonnage.ask.saved import leaves
 from tonnage.cli import run
-from tonnage.cli.compare import differences
 from tonnage.cli.rerun import command_words
-from tonnage.cli.saved import leaves
+from tonnage.report.compare import differences
 
 
 def test_leaves_are_named_by_their_path():
@@ -20,11 +20,11 @@ def test_differences_are_ranked_by_their_ratio():
     assert found[0]["ratio"] == pytest.approx(4)
 
 
-def test_headlines_come_first_and_entries_of_lists_last():
+def test_what_is_read_first_comes_first_the_largest_change_ahead_and_entries_of_lists_last():
     first = {"frontier": [{"ttft": 1.0}], "search": {"found": 1}, "cost": 1.0, "tpot": 1.0, "memory": {"total": 1.0}}
     second = {"frontier": [{"ttft": 9.0}], "search": {"found": 5}, "cost": 3.0, "tpot": 1.1, "memory": {"total": 2.0}}
     found = [row["path"] for row in differences(first, second)]
-    assert found == ["tpot", "memory.total", "cost", "search.found", "frontier[0].ttft"]
+    assert found == ["cost", "memory.total", "tpot", "search.found", "frontier[0].ttft"]
 
 
 def test_answers_of_two_commands_are_compared_with_a_warning(tmp_path, capsys):
@@ -68,3 +68,14 @@ def test_an_answer_can_be_saved_traced_compared_and_asked_again(tmp_path, capsys
     assert "memory.capacity" in capsys.readouterr().out
     assert run(["rerun", str(first), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differences"] == []
+
+
+def test_what_a_plan_keeps_is_not_told_as_a_difference_again(tmp_path, capsys):
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    for file, batch in zip(files, ("512", "1024"), strict=True):
+        words = ["train", "llama-3.1-8b", "--on", "8xh800", "--layout", "tp1,pp1,zero3", "--global-batch", batch]
+        assert run([*words, "-o", str(file), "-q"]) == 0
+    first, second = (json.loads(file.read_text()) for file in files)
+    assert first["plan"]["job"]["global_batch"] == 512
+    paths = [row["path"] for row in differences(first, second)]
+    assert "step_time" in paths and not [path for path in paths if path.startswith("plan")]

@@ -15,6 +15,14 @@ def run(capsys: pytest.CaptureFixture[str], text: str) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["lmdeploy", "jetstream", "mango"])
+def test_an_engine_that_is_not_known_is_refused_and_never_replaced(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert cli.run(f"serve qwen3-32b --on 8xh100-sxm --engine {name}".split()) == 2
+    assert f'no engine named "{name}"; known: vllm, sglang' in capsys.readouterr().err
+
+
 def asked(capsys: pytest.CaptureFixture[str], text: str) -> dict[str, Any]:
     code, out = run(capsys, f"serve {text} --json")
     held: dict[str, Any] = json.loads(out)

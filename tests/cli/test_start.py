@@ -133,7 +133,7 @@ def test_an_interrupt_is_one_line(place, capsys, monkeypatch):
     if place == "import":
         monkeypatch.setattr(cli, "_answered", interrupt)
     else:
-        monkeypatch.setattr("tonnage.cli.show._lists", interrupt)
+        monkeypatch.setattr("tonnage.report.show.listed", interrupt)
     with pytest.raises(SystemExit) as left:
         cli.main(["show", "chips"])
     assert left.value.code == 130

@@ -255,7 +255,7 @@ def test_what_cannot_be_had_together_is_irreducible(found):
 
 
 def test_the_cheapest_launch_by_a_date(programme, catalog, planner):
-    from tonnage.cli.launch import answer
+    from tonnage.report.launch import answer
 
     def asked(day, **sets):
         plan = launch(programme(**sets), catalog, 0, 20, planner, False, DATE.fromisoformat(day))
@@ -281,7 +281,7 @@ def test_a_date_outside_the_horizon_is_refused(capsys):
 
 
 def test_the_answer_has_the_best_plan_and_its_keys(programme, catalog, planner):
-    from tonnage.cli.launch import answer
+    from tonnage.report.launch import answer
 
     plan = launch(programme(), catalog, 0, 40, planner)
     body = json.loads(json.dumps(plan.to_json()))

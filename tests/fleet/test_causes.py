@@ -102,3 +102,68 @@ def test_causes_in_words():
         "r2: waits for capacity to serve it",
         "r2: rounds until good enough",
     ]
+
+
+def keys(found):
+    return {item.key: item for item in found.alternatives}
+
+
+def test_every_place_of_training_is_a_what_if_whether_given_or_found(programme, catalog, written):
+    from tonnage.fleet import launch
+
+    speeds = {"serve": {"h800-sxm": 1.0}, "train": {"h800-sxm": 900.0, "a100-sxm-80gb": 300.0}}
+    for text in (TWO, TWO.replace(", try: [a100-pool, a]", "")):
+        found = launch(programme(text), catalog, draws=20, planner=written(**speeds))
+        moved = [item for item in found.alternatives if item.lever.kind == "train"]
+        assert len(moved) == 1
+        assert moved[0].launch != found.launch
+
+
+def test_a_place_that_is_not_tried_is_a_what_if_too(programme, catalog, written):
+    from tonnage.fleet import launch
+
+    found = launch(programme(fleet__1__from="2025-02-28"), catalog, draws=20, planner=written(**SPEEDS))
+    assert {item.key for item in found.alternatives if item.lever.kind == "train"} == {
+        "train:r2:own",
+        "train:r2:cloud",
+    }
+
+
+SPEEDS = {
+    "serve": {"h800-sxm": 0.8, "h20-96gb": 0.3, "ascend-910c": 0.6},
+    "train": {"h800-sxm": 900.0, "h20-96gb": 150.0, "ascend-910c": 600.0},
+}
+
+
+def test_licences_and_rules_moved_in_time_have_their_signs(programme, catalog, written):
+    from tonnage.fleet import launch
+
+    found = keys(launch(programme(), catalog, draws=60, planner=written(**SPEEDS)))
+    rule = "us_2025_04_09_h20_letter"
+    assert found["licence:cloud"].shift <= 0
+    assert found[f"earlier:{rule}"].shift >= 0 >= found[f"later:{rule}"].shift
+    assert found[f"earlier:{rule}"].probability <= found[f"later:{rule}"].probability
+    assert found["failed:r2:ascend"].shift > 0
+
+
+def test_dearer_rents_cost_more_and_a_bought_lot_is_committed(programme, catalog, written):
+    from tonnage.fleet import launch
+
+    plan = launch(programme(), catalog, draws=60, planner=written(**SPEEDS))
+    found = keys(plan)
+    assert found["prices"].launch == plan.launch
+    assert found["prices"].total > plan.money.whole
+    assert found["buy:cloud"].total > plan.money.whole
+
+
+def test_a_licence_frees_a_lot_although_a_second_rule_takes_over(programme, catalog, written):
+    """Without the rule that refuses B200 in China first another one refuses them: with a licence the
+    whole lot comes, and is paid for.
+    """
+    from tonnage.fleet import launch
+
+    sets = {"fleet__1__chip": "b200", "fleet__1__from": "2025-03-10", "fleet__1__price": "$4/h"}
+    speeds = {"serve": {**SPEEDS["serve"], "b200-sxm": 3.0}, "train": {**SPEEDS["train"], "b200-sxm": 2000.0}}
+    found = keys(launch(programme(**sets), catalog, draws=20, planner=written(**speeds)))
+    without = next(item for key, item in found.items() if key.startswith("without:"))
+    assert found["licence:cloud"].total > 1.5 * without.total

@@ -56,10 +56,12 @@ def test_a_run_alone_takes_tokens_over_speed(story, written):
 def test_a_failing_run_costs_its_share_and_begins_anew_elsewhere(story, written):
     text = ALONE.replace("fleet: [", "fleet: [{lot: other, chip: h200, count: 1024, price: $2/h}, ")
     text = text.replace("{stages:", "{try: [other, own], stages:")
-    text = text.replace("{slip: 1, readiness: {own: 100 %}}", "{slip: 1, give_up: 50 %, readiness: {own: 1, other: 0}}")
+    text = text.replace(
+        "{slip: 1, readiness: {own: 100 %}}", "{slip: 1, give_up: 50 %, debug: 1 hour, readiness: {own: 1, other: 0}}"
+    )
     setting = story(text, written(train={"h100-sxm": 1000.0, "h200-sxm": 2000.0}))
     result = play(setting, 0, 0).run()
-    failed = 0.5 * 4e12 / (1024 * 2000.0)
+    failed = 0.5 * 4e12 / (1024 * 2000.0) + 3600
     assert result.causes[Cause("failed_attempt", "m", "other")][0] == pytest.approx(failed)
     alone = 4e12 / (1024 * 1000.0) + 14 * DAY + 2 * 10 * DAY
     assert result.launch[0][0] == pytest.approx(alone + failed)

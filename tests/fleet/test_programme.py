@@ -122,13 +122,13 @@ def test_overrides_reach_every_leaf(programme):
 
 @pytest.mark.parametrize("key", ["fleet.9.count", "name.x.y", "fleet.nothing.count"])
 def test_an_override_that_leads_nowhere_is_refused(programme, key):
-    with pytest.raises(InputError, match=r"^--set"):
+    with pytest.raises(InputError, match=r"^set "):
         programme(**{key.replace(".", "__"): "3"})
 
 
 def test_what_an_override_breaks_is_said_where_it_was_set(programme):
     found = problems(programme, programme.story, fleet__0__count="-3")
-    assert found[0].where == "--set fleet.0.count"
+    assert found[0].where == "set fleet.0.count"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_override_keeps_what_it_does_not_touch():
     changed = override(document, {"a.b.1": "5 to 6", "a.d": "{x: 1}"})
     assert changed.value == {"a": {"b": [1, "5 to 6"], "c": 3, "d": {"x": 1}}}
     assert changed.place(("a", "c")) == document.place(("a", "c"))
-    assert changed.place(("a", "b", 1)) == "--set a.b.1"
+    assert changed.place(("a", "b", 1)) == "set a.b.1"
 
 
 def test_a_chip_in_hand_before_its_release_is_refused(programme):

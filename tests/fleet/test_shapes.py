@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tonnage.cli.launch import answer
 from tonnage.fleet import launch
 from tonnage.report import timeline
 from tonnage.report.answer import render
+from tonnage.report.launch import answer
 
 CHIPS = {"h800": 0.8, "h20": 0.3, "ascend-910c": 0.6, "h100-sxm": 0.9, "b200": 2.0, "mi300x": 0.0}
 KEYS = {"h800": "h800-sxm", "h20": "h20-96gb", "b200": "b200-sxm"}

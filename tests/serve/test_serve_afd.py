@@ -13,12 +13,14 @@ from tonnage.errors import InputError
 from tonnage.layout import Layout
 from tonnage.model import Architecture, load, params
 from tonnage.model.load import build
-from tonnage.serve import ServeJob, afd_search, plan, plan_mixed, search
-from tonnage.serve.afd import THERE, Sides, Turn, on_ffn, point, side_weights, turn, visits, wire
-from tonnage.serve.memory import weight_bytes
-from tonnage.serve.points import Traffic, decode_parts
+from tonnage.serve import ServeJob, plan, plan_mixed
+from tonnage.serve.replica.afd import THERE, AfdSides, AfdTurn, on_ffn, point, side_weights, turn, visits, wire
+from tonnage.serve.replica.memory import weight_bytes
+from tonnage.serve.replica.points import Traffic, decode_parts
+from tonnage.serve.replica.step import PassTimes, seconds
 from tonnage.serve.result import ServePlan
-from tonnage.serve.step import Parts, seconds
+from tonnage.serve.search import afd
+from tonnage.serve.search.grid import ServeSetting, serve_setting
 from tonnage.system import Accelerator, System, accelerator
 
 CATALOG = catalog.load()
@@ -35,20 +37,20 @@ def served(count: int = 32, chip: Accelerator = H800, arch: Architecture = V3, *
 
 
 def rate(found: ServePlan) -> float:
-    assert found.output_tokens_per_second_per_accelerator is not None
-    return found.output_tokens_per_second_per_accelerator
+    assert found.output_rate is not None
+    return found.output_rate.value
 
 
-def setting(chip: Accelerator = H800, count: int = 32, arch: Architecture = V3) -> search.Setting:
-    return search.setting(ServeJob(arch, 4096.0, 1024.0, mode="afd"), System(chip, count))
+def setting(chip: Accelerator = H800, count: int = 32, arch: Architecture = V3) -> ServeSetting:
+    return serve_setting(ServeJob(arch, 4096.0, 1024.0, mode="afd"), System(chip, count))
 
 
-def sides(attention: int = 16, ffn: int = 16) -> Sides:
-    return Sides(Layout(tp=1, dp=attention), Layout(tp=1, dp=ffn, ep=ffn))
+def sides(attention: int = 16, ffn: int = 16) -> AfdSides:
+    return AfdSides(Layout(tp=1, dp=attention), Layout(tp=1, dp=ffn, ep=ffn))
 
 
-def once(times: tuple[float, float, float, float]) -> Turn:
-    return Turn(*times, Parts(), Parts())
+def once(times: tuple[float, float, float, float]) -> AfdTurn:
+    return AfdTurn(*times, PassTimes(), PassTimes())
 
 
 def step_three(kv: str) -> tuple[Architecture, str]:
@@ -69,13 +71,10 @@ def test_step_three_on_32_hopper_is_near_its_report_and_ahead_of_deepseek_v3() -
     arch, kv = step_three("fp8")
     assert params(arch).total == pytest.approx(321e9, rel=0.02)
     three = served(arch=arch, kv=kv, isl=3596.0, osl=1000.0, tpot=0.05)
-    assert three.layout and three.ffn_layout
-    assert three.output_tokens_per_second_per_accelerator_low is not None
-    assert three.output_tokens_per_second_per_accelerator_high is not None
-    assert three.output_tokens_per_second_per_accelerator_low < 4039
-    assert three.output_tokens_per_second_per_accelerator_high > 4039
+    assert three.pool and three.ffn and three.output_rate is not None
+    assert three.output_rate.low < 4039 < three.output_rate.high
     assert rate(three) == pytest.approx(4039, rel=0.4)
-    assert three.layout["dp"] * three.layout["tp"] == 16 == three.ffn_layout["ep"] * three.ffn_layout["etp"]
+    assert three.pool.layout.ranks == 16 == three.ffn.pool.layout.ep * three.ffn.pool.layout.etp
     v3 = plan(ServeJob(V3, 3596.0, 1000.0, tpot=0.05, mode="decode"), System(H800, 128), {"ep": 128, "tp": 1})
     assert rate(three) / rate(v3) == pytest.approx(4039 / 2324, rel=0.25)
 
@@ -119,7 +118,7 @@ def test_the_wire_is_hidden_from_as_many_turns_as_megascale_infer_says(ratio: fl
 
 def test_one_micro_batch_is_the_serial_sum() -> None:
     found = served(tpot=None, micro_batches=1, batch=4.0)
-    assert found.busy is not None and found.busy["attention"] + found.busy["ffn"] < 1
+    assert found.ffn is not None and found.ffn.attention_busy + found.ffn.ffn_busy < 1
     given = setting()
     one = turn(given.service, given.service, sides(), given.traffic, 32.0)
     done = point(given.service, given.traffic, one, 32.0, 1)
@@ -149,17 +148,18 @@ def test_a_better_chip_is_never_slower(change: str) -> None:
     better = dataclasses.replace(H800, **{change: 2 * getattr(H800, change)})
     asked: dict[str, Any] = {"batch": 32.0, "layout": {"tp": 1, "dp": 16}, "ffn_layout": {"ep": 16}, "micro_batches": 2}
     slow, fast = served(**asked), served(chip=better, **asked)
-    assert slow.tpot is not None and fast.tpot is not None and fast.tpot <= slow.tpot * (1 + 1e-9)
+    assert slow.tpot is not None and fast.tpot is not None and fast.tpot.value <= slow.tpot.value * (1 + 1e-9)
 
 
 def test_inside_one_scale_up_domain_the_nic_does_not_matter() -> None:
     asked: dict[str, Any] = {"batch": 16.0, "layout": {"tp": 1, "dp": 8}, "ffn_layout": {"ep": 16}}
     wide = dataclasses.replace(H800, domain=64)
     slow = dataclasses.replace(wide, nic=wide.nic / 100)
-    assert served(24, wide, **asked).tpot == pytest.approx(served(24, slow, **asked).tpot)
-    assert (served(24, dataclasses.replace(slow, domain=8), **asked).tpot or 0.0) > (
-        served(24, slow, **asked).tpot or 0.0
+    inside, across, apart = (
+        served(24, chip, **asked).tpot for chip in (wide, slow, dataclasses.replace(slow, domain=8))
     )
+    assert inside and across and apart and inside.value == pytest.approx(across.value)
+    assert apart.value > (across.value)
 
 
 def test_longer_context_is_attention_s_matter_alone() -> None:
@@ -174,47 +174,47 @@ def test_longer_context_is_attention_s_matter_alone() -> None:
 
 def test_the_chosen_point_alone_gives_the_number_of_the_search_and_pins_itself() -> None:
     best = served(tpot=0.05)
-    assert best.layout and best.ffn_layout and best.micro_batches and best.tpot is not None
+    assert best.pool and best.ffn and best.tpot is not None
     again = served(
-        batch=best.batch_per_accelerator,
-        layout={name: best.layout[name] for name in ("tp", "dp")},
-        ffn_layout={name: best.ffn_layout[name] for name in ("tp", "dp", "ep", "etp")},
-        micro_batches=best.micro_batches,
+        batch=best.speed.batch,
+        layout={name: getattr(best.pool.layout, name) for name in ("tp", "dp")},
+        ffn_layout={name: getattr(best.ffn.pool.layout, name) for name in ("tp", "dp", "ep", "etp")},
+        micro_batches=best.ffn.micro_batches,
     )
-    assert again.tpot == pytest.approx(best.tpot)
+    assert again.tpot and again.tpot.value == pytest.approx(best.tpot.value)
     assert rate(again) == pytest.approx(rate(best))
 
 
 def test_memory_of_both_sides_holds_what_it_must() -> None:
     """FFN ranks hold 1/16 of 654 GB of experts in FP8 and all dense and shared weights; attention ranks no expert."""
     best = served(tpot=0.05, layout={"tp": 1, "dp": 16}, ffn_layout={"ep": 16})
-    assert best.ffn_memory is not None
+    assert best.memory is not None and best.ffn is not None
     experts = 58 * 256 * 3 * 7168 * 2048 / 16
     rest = (3 * 3 * 7168 * 18432) + 58 * 3 * 7168 * 2048
-    assert best.ffn_memory["weights"] == pytest.approx(experts + rest, rel=0.01)
-    assert best.ffn_memory["kv_cache"] == 0.0
-    assert best.memory["weights"] < 20e9 and best.memory["kv_cache"] > 0
-    assert all(side["total"] <= side["reported"] for side in (best.memory, best.ffn_memory))
+    assert best.ffn.memory.weights == pytest.approx(experts + rest, rel=0.01)
+    assert best.ffn.memory.kv_cache == 0.0
+    assert best.memory.weights < 20e9 and best.memory.kv_cache > 0
+    assert all(side.total <= side.reported for side in (best.memory, best.ffn.memory))
 
 
 def test_it_is_analytic_and_wider_and_says_what_works() -> None:
     found = served(tpot=0.05)
     other = plan(ServeJob(V3, 4096.0, 1024.0, tpot=0.05, mode="decode"), System(H800, 32))
     assert found.evidence == "analytic"
-    assert found.tpot_high and found.tpot_low and other.tpot_high and other.tpot_low
-    assert found.tpot_high / found.tpot_low > other.tpot_high / other.tpot_low
-    assert found.busy is not None and all(0 < share <= 1 for share in found.busy.values())
+    assert found.tpot and other.tpot and found.tpot.sigma > other.tpot.sigma
+    ffn = found.ffn
+    assert ffn is not None and all(0 < share <= 1 for share in (ffn.attention_busy, ffn.ffn_busy, ffn.wire_busy))
     assert sum(found.breakdown.values()) == pytest.approx(1.0)
-    assert found.ttft is None and found.input_tokens_per_second_per_accelerator is None
+    assert found.ttft is None and found.input_rate is None
 
 
 def test_a_prefill_pool_beside_uses_what_it_says() -> None:
     found = served(96, mode="disaggregated", afd=True, tpot=0.06, ttft=5.0)
-    assert found.layout and found.prefill_layout and found.ffn_layout
-    pools = (found.layout, found.prefill_layout, found.ffn_layout)
-    ranks = sum(side["tp"] * side["pp"] * side["dp"] * side["replicas"] for side in pools)
+    assert found.pool and found.prefill_pool and found.ffn
+    pools = (found.pool, found.prefill_pool, found.ffn.pool)
+    ranks = sum(side.layout.ranks * side.instances for side in pools)
     assert ranks == found.used <= 96
-    assert found.ttft is not None and found.ttft <= 5.0
+    assert found.ttft is not None and found.ttft.value <= 5.0
 
 
 def test_two_kinds_of_chips_take_the_better_way_round() -> None:
@@ -223,12 +223,12 @@ def test_two_kinds_of_chips_take_the_better_way_round() -> None:
     both = plan_mixed([job, job], fleets)
     ways = [plan(job, fleets[i], ffn=fleets[1 - i]).requests_per_second or 0.0 for i in (0, 1)]
     assert both.requests_per_second == pytest.approx(max(ways))
-    assert {part["does"] for part in both.parts} == {"attention", "FFN"}
+    assert {part.does for part in both.shares} == {"attention", "FFN"}
 
 
 def test_dense_models_and_what_makes_no_sense() -> None:
     dense = served(8, arch=LLAMA, isl=1024.0, osl=256.0, tpot=0.05)
-    assert dense.outcome.feasible and dense.ffn_layout and dense.ffn_layout["ep"] == 1
+    assert dense.outcome.feasible and dense.ffn and dense.ffn.pool.layout.ep == 1
     for wrong in ({"ttft": 1.0}, {"micro_batches": 0}, {"mode": "aggregated", "afd": True}):
         with pytest.raises(InputError):
             served(**wrong)
@@ -238,7 +238,7 @@ def test_dense_models_and_what_makes_no_sense() -> None:
 
 
 def test_every_operator_has_one_side() -> None:
-    found = afd_search.decoding(setting())
+    found = afd.decoding(setting())
     assert found.candidates > 10_000 and found.ffn is not None
     assert {one.part for one in _operators() if on_ffn(one)} == {"ffn", "experts", "shared_experts"}
 

@@ -10,10 +10,10 @@ import pytest
 from tonnage import catalog
 from tonnage.layout import Layout
 from tonnage.model import load
-from tonnage.serve.points import Traffic, decode_parts, prefill_parts
-from tonnage.serve.precision import formats
-from tonnage.serve.step import Service
-from tonnage.serve.tuning import Tuning
+from tonnage.serve.replica.formats import formats
+from tonnage.serve.replica.points import Traffic, decode_parts, prefill_parts
+from tonnage.serve.replica.software import Software
+from tonnage.serve.replica.step import Service
 from tonnage.system import Collective, accelerator, collective_time, per_die
 
 FACTS = catalog.load()
@@ -24,7 +24,7 @@ TRAFFIC = Traffic(isl=4000.0, osl=1000.0)
 
 
 def service(arch=V3, die=H800):
-    return Service(arch, die, formats(arch, die, "fp8", None).precision, Tuning())
+    return Service(arch, die, formats(arch, die, "fp8", None).precision, Software())
 
 
 def sent(tokens: float, *, forwarding: bool, limit: float = np.inf) -> float:

@@ -25,22 +25,22 @@ def served(**asked: object) -> ServePlan:
 @pytest.mark.parametrize("mode", ["aggregated", "disaggregated"])
 def test_percentiles_are_in_order_and_the_mean_is_among_them(mode: str) -> None:
     found = served(mode=mode, rate=20.0)
-    assert found.ttft and found.ttft_p50 and found.ttft_p90 and found.ttft_p99
-    assert found.ttft_p50 <= found.ttft_p90 <= found.ttft_p99
-    assert found.ttft_p50 * 0.9 <= found.ttft <= found.ttft_p99
+    assert found.ttft and found.speed.late
+    assert found.speed.late.p50 <= found.speed.late.p90 <= found.speed.late.p99
+    assert found.speed.late.p50 * 0.9 <= found.ttft.value <= found.speed.late.p99
 
 
 def test_the_tail_grows_faster_than_the_middle_near_saturation() -> None:
     idle, busy = served(rate=4.0), served(rate=40.0)
-    assert idle.ttft_p50 and idle.ttft_p99 and busy.ttft_p50 and busy.ttft_p99
-    assert busy.ttft_p99 / busy.ttft_p50 > idle.ttft_p99 / idle.ttft_p50
+    assert idle.speed.late and busy.speed.late
+    assert busy.speed.late.p99 / busy.speed.late.p50 > idle.speed.late.p99 / idle.speed.late.p50
 
 
 def test_an_idle_service_has_no_queue_in_its_tail() -> None:
     found = served(rate=0.01)
-    assert found.ttft and found.ttft_p99
-    assert math.isclose(found.ttft_p99, found.ttft, rel_tol=0.5)
+    assert found.ttft and found.speed.late
+    assert math.isclose(found.speed.late.p99, found.ttft.value, rel_tol=0.5)
 
 
 def test_a_closed_loop_has_none() -> None:
-    assert served(concurrency=64.0).ttft_p99 is None
+    assert served(concurrency=64.0).speed.late is None

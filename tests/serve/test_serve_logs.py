@@ -20,7 +20,7 @@ import pytest
 from tonnage import catalog
 from tonnage.model import Architecture, load
 from tonnage.serve import fit
-from tonnage.serve.engines import ENGINES, SORTED
+from tonnage.serve.replica.engines import ENGINES, SORTED
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()
@@ -93,8 +93,8 @@ def ratio(row: dict[str, str], folder: Path) -> float:
         running=int(row["sequences"]),
         context=32768,
     )
-    room = found.memory["kv_cache"]
-    one = sum(kind["kv_bytes"] + kind["state_bytes"] for kind in found.cache)
+    room = found.memory.kv_cache
+    one = sum(kind.kv_bytes + kind.state_bytes for kind in found.cache)
     got = {"tokens": found.cached_tokens, "GiB": room / 2**30, "x 32768": room / one}[row["unit"]]
     return got / float(row["printed"])
 

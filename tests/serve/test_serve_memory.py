@@ -11,19 +11,19 @@ from tonnage.layout import Layout
 from tonnage.model import load, params
 from tonnage.model.compressed import Compressed
 from tonnage.serve import fit
-from tonnage.serve.engines import ENGINES
-from tonnage.serve.memory import (
+from tonnage.serve.replica.engines import ENGINES
+from tonnage.serve.replica.formats import formats
+from tonnage.serve.replica.memory import (
     CONTEXT,
     FORWARD,
     VISIBLE,
-    Memory,
+    RankMemory,
     decode_memory,
     memory,
     sequence_bytes,
     static_share,
     weight_bytes,
 )
-from tonnage.serve.precision import formats
 from tonnage.system import Precision, System, accelerator, per_die
 
 CATALOG = catalog.load()
@@ -71,7 +71,7 @@ def test_each_engine_leaves_room_by_its_own_rule() -> None:
     arch = load("meta-llama/Llama-3.1-8B", CATALOG)
     die = per_die(accelerator("h100-sxm", CATALOG))
 
-    def room(name: str) -> Memory:
+    def room(name: str) -> RankMemory:
         return memory(arch, die, Precision(), Layout(), ENGINES[name], context=4096, tokens=8192.0, share=0.9)
 
     vllm, sglang, trtllm = room("vllm"), room("sglang"), room("trtllm")

@@ -12,7 +12,7 @@ from tonnage import catalog
 from tonnage.cli import run
 from tonnage.errors import InputError
 from tonnage.model import load
-from tonnage.serve import Power, Price, ServeJob, margin, plan, plan_mixed, price_list, revenue
+from tonnage.serve import ChipPower, ChipPrice, ServeJob, margin, plan, plan_mixed, price_list, revenue
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()
@@ -21,7 +21,7 @@ LLAMA = load("meta-llama/Llama-3.1-8B", CATALOG)
 H800 = accelerator("h800", CATALOG)
 H100 = accelerator("h100-sxm", CATALOG)
 DAY = next(record for record in CATALOG.records("demand") if record.id == "deepseek-day-2025-02-28")
-TWO_DOLLARS = Price(2.0 / 3600, "as given")
+TWO_DOLLARS = ChipPrice(2.0 / 3600, "as given")
 
 
 def number(attribute: str) -> float:
@@ -80,18 +80,18 @@ def test_cached_fresh_and_output_tokens_pay_the_whole_bill() -> None:
     job = ServeJob(R1, isl=8192.0, osl=512.0, cache_hit=0.75, tpot=0.1, price=TWO_DOLLARS)
     for mode in ("aggregated", "disaggregated"):
         found = plan(replace(job, mode=mode), System(H800, 64))
-        fresh, cached = found.cost_per_million_fresh_tokens, found.cost_per_million_cached_tokens
-        given, put = found.input_tokens_per_second_per_accelerator, found.output_tokens_per_second_per_accelerator
-        assert fresh and cached and given and put and found.cost_per_million_output_tokens
-        bill = given * (0.25 * fresh + 0.75 * cached) + put * found.cost_per_million_output_tokens
+        fresh, cached = found.bill.fresh, found.bill.cached
+        given, put = found.input_rate, found.output_rate
+        assert fresh and cached and given and put and found.bill.output
+        bill = given * (0.25 * fresh + 0.75 * cached) + put.value * found.bill.output
         assert bill / 1e6 == pytest.approx(TWO_DOLLARS.value)
         assert cached < fresh / 3
 
 
 def test_without_cache_hits_there_is_no_price_of_cached_tokens() -> None:
     found = plan(ServeJob(LLAMA, 1024.0, 256.0, concurrency=16.0, price=TWO_DOLLARS), System(H100, 1))
-    assert found.cost_per_million_cached_tokens is None
-    assert found.cost_per_million_fresh_tokens == found.cost_per_million_input_tokens
+    assert found.bill.cached is None
+    assert found.bill.fresh == found.bill.input
 
 
 def test_longer_cached_context_costs_more_a_request() -> None:
@@ -99,7 +99,7 @@ def test_longer_cached_context_costs_more_a_request() -> None:
     for cached in (4096.0, 65536.0):
         isl = cached + 2048
         job = ServeJob(LLAMA, isl, 256.0, cache_hit=cached / isl, mode="prefill", price=TWO_DOLLARS)
-        each = plan(job, System(H100, 1), {"tp": 1}).cost_per_million_cached_tokens
+        each = plan(job, System(H100, 1), {"tp": 1}).bill.cached
         assert each
         costs.append(each * cached)
     assert costs[1] > 2 * costs[0]
@@ -107,12 +107,12 @@ def test_longer_cached_context_costs_more_a_request() -> None:
 
 def test_energy_is_the_power_of_all_accelerators_once_and_never_zero() -> None:
     job = ServeJob(LLAMA, 1024.0, 256.0, concurrency=16.0)
-    found = plan(replace(job, power=Power(700.0, "rated")), System(H100, 1))
-    given, put = found.input_tokens_per_second_per_accelerator, found.output_tokens_per_second_per_accelerator
-    assert given and put and found.energy_per_million_input_tokens and found.energy_per_million_output_tokens
-    watts = (given * found.energy_per_million_input_tokens + put * found.energy_per_million_output_tokens) / 1e6
+    found = plan(replace(job, power=ChipPower(700.0, "rated")), System(H100, 1))
+    given, put = found.input_rate, found.output_rate
+    assert given and put and found.bill.input_energy and found.bill.output_energy
+    watts = (given * found.bill.input_energy + put.value * found.bill.output_energy) / 1e6
     assert watts == pytest.approx(700.0)
-    assert plan(job, System(H100, 1)).energy_per_million_output_tokens is None
+    assert plan(job, System(H100, 1)).bill.output_energy is None
 
 
 def test_a_mixed_fleet_has_one_bill_and_one_margin() -> None:
@@ -120,23 +120,23 @@ def test_a_mixed_fleet_has_one_bill_and_one_margin() -> None:
     h20 = accelerator("h20", CATALOG)
     job = ServeJob(R1, 4096.0, 1024.0, cache_hit=0.5, tpot=0.05, ttft=5.0, price_list=listed)
     jobs = [
-        replace(job, price=TWO_DOLLARS, power=Power(700.0, "rated")),
-        replace(job, price=replace(TWO_DOLLARS, value=1.0 / 3600), power=Power(400.0, "rated")),
+        replace(job, price=TWO_DOLLARS, power=ChipPower(700.0, "rated")),
+        replace(job, price=replace(TWO_DOLLARS, value=1.0 / 3600), power=ChipPower(400.0, "rated")),
     ]
     found = plan_mixed(jobs, [System(H800, 16), System(h20, 16)])
-    assert found.outcome.feasible and found.day is not None and found.requests_per_second
-    assert found.day["cost_per_day"] == pytest.approx(16 * 24 * 3)
+    assert found.outcome.feasible and found.bill.day is not None and found.requests_per_second
+    assert found.bill.day.cost_per_day == pytest.approx(16 * 24 * 3)
     isl, osl = found.requests_per_second * 4096, found.requests_per_second * 1024
     per_day = 86400 * (isl / 2 * (0.14 + 0.55) + osl * 2.19) / 1e6
-    assert found.day["revenue_per_day"] == pytest.approx(per_day)
-    fresh, cached = found.cost_per_million_fresh_tokens, found.cost_per_million_cached_tokens
-    assert fresh and cached and found.cost_per_million_output_tokens
-    assert (isl / 2 * (fresh + cached) + osl * found.cost_per_million_output_tokens) / 1e6 * 86400 == pytest.approx(
-        found.day["cost_per_day"]
+    assert found.bill.day.revenue_per_day == pytest.approx(per_day)
+    fresh, cached = found.bill.fresh, found.bill.cached
+    assert fresh and cached and found.bill.output
+    assert (isl / 2 * (fresh + cached) + osl * found.bill.output) / 1e6 * 86400 == pytest.approx(
+        found.bill.day.cost_per_day
     )
     unknown = plan_mixed([jobs[0], replace(jobs[1], power=None, price=None)], [System(H800, 16), System(h20, 16)])
-    assert unknown.energy_per_million_output_tokens is None
-    assert unknown.day is not None and unknown.day["margin"] is None and unknown.day["revenue_per_day"] > 0
+    assert unknown.bill.output_energy is None
+    assert unknown.bill.day is not None and unknown.bill.day.margin is None and unknown.bill.day.revenue_per_day > 0
 
 
 def test_a_list_of_prices_is_that_of_its_day() -> None:

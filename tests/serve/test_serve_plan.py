@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 
 import pytest
 
 from tonnage import catalog
 from tonnage.errors import InputError
 from tonnage.model import Architecture, load
-from tonnage.serve import Case, Measured, Pool, Price, ServeJob, Speculation, anchored, plan, plan_mixed, predict
+from tonnage.serve import (
+    ChipPrice,
+    Deployment,
+    MeasuredService,
+    Pool,
+    ServeJob,
+    Speculation,
+    anchored,
+    plan,
+    plan_mixed,
+    predict,
+)
 from tonnage.serve.plan import ServePlan
 from tonnage.system import Accelerator, System, accelerator
 
@@ -30,11 +40,11 @@ def served(arch: Architecture = LLAMA, chip: Accelerator = H100, count: int = 1,
 
 
 def rate(found: ServePlan) -> float:
-    assert found.output_tokens_per_second_per_accelerator is not None
-    return found.output_tokens_per_second_per_accelerator
+    assert found.output_rate is not None
+    return found.output_rate.value
 
 
-def case(**changed: object) -> Case:
+def case(**changed: object) -> Deployment:
     usual: dict[str, object] = {
         "id": "x",
         "arch": R1,
@@ -47,7 +57,7 @@ def case(**changed: object) -> Case:
         "weights": "fp8",
         "engine": "sglang",
     }
-    return Case(**{**usual, **changed})  # type: ignore[arg-type]
+    return Deployment(**{**usual, **changed})  # type: ignore[arg-type]
 
 
 def test_deepseek_r1_on_eight_h200_is_near_inferencex() -> None:
@@ -84,10 +94,10 @@ def test_any_expert_parallel_size_is_answered() -> None:
 
 def test_same_point_gives_the_same_number_in_search_and_alone() -> None:
     best = served(R1, H20, 16, isl=4096.0, tpot=0.05)
-    assert best.layout is not None
-    fixed = {name: best.layout[name] for name in ("tp", "pp", "dp", "ep", "etp")}
+    assert best.pool is not None
+    fixed = {name: getattr(best.pool.layout, name) for name in ("tp", "pp", "dp", "ep", "etp")}
     again = served(R1, H20, 16, isl=4096.0, tpot=0.05, mode="aggregated", layout=fixed)
-    assert again.tpot == pytest.approx(best.tpot)
+    assert again.tpot and best.tpot and again.tpot.value == pytest.approx(best.tpot.value)
     assert rate(again) == pytest.approx(rate(best))
 
 
@@ -101,13 +111,13 @@ def test_a_better_chip_is_never_slower(change: str) -> None:
         slow = served(chip=H100, count=4, concurrency=32.0, layout=layout)
         fast = served(chip=better, count=4, concurrency=32.0, layout=layout)
         assert fast.tpot is not None and slow.tpot is not None
-        assert fast.tpot <= slow.tpot * (1 + 1e-9)
+        assert fast.tpot.value <= slow.tpot.value * (1 + 1e-9)
         assert rate(fast) >= rate(slow) * (1 - 1e-9)
 
 
 def test_longer_context_is_never_faster() -> None:
     times = [served(isl=isl, concurrency=16.0, layout={"tp": 1}).tpot for isl in (256.0, 1024.0, 4096.0, 16384.0)]
-    assert all(a is not None and b is not None and a <= b for a, b in itertools.pairwise(times))
+    assert all(a is not None and b is not None and a.value <= b.value for a, b in itertools.pairwise(times))
 
 
 def test_more_in_flight_is_more_throughput_until_memory_binds() -> None:
@@ -120,8 +130,8 @@ def test_more_in_flight_is_more_throughput_until_memory_binds() -> None:
 
 def test_input_and_output_tokens_are_of_the_same_requests() -> None:
     found = served(isl=3000.0, osl=500.0, concurrency=16.0)
-    assert found.requests_per_second is not None and found.input_tokens_per_second_per_accelerator is not None
-    assert found.input_tokens_per_second_per_accelerator == pytest.approx(found.requests_per_second * 3000)
+    assert found.requests_per_second is not None and found.input_rate is not None
+    assert found.input_rate == pytest.approx(found.requests_per_second * 3000)
     assert rate(found) == pytest.approx(found.requests_per_second * 500)
 
 
@@ -132,25 +142,22 @@ def test_prefix_cache_and_speculation_help() -> None:
     alone = served(R1, H200, 8, isl=8192.0, concurrency=8.0, layout={"tp": 8})
     assert rate(cached) > rate(plain)
     assert drafted.tpot is not None and alone.tpot is not None
-    assert drafted.tpot < alone.tpot < drafted.tpot * 1.9
+    assert drafted.tpot.value < alone.tpot.value < drafted.tpot.value * 1.9
 
 
 def test_limits_are_kept_and_a_tighter_one_costs_throughput() -> None:
     loose, tight = served(R1, H200, 32, isl=4000.0, tpot=0.05), served(R1, H200, 32, isl=4000.0, tpot=0.02)
-    assert tight.tpot is not None and tight.tpot <= 0.02
+    assert tight.tpot is not None and tight.tpot.value <= 0.02
     assert rate(tight) < rate(loose)
-    assert tight.search["candidates"] > tight.search["feasible"] > 0
+    assert tight.search.candidates > tight.search.feasible > 0
 
 
 def test_two_pools_use_what_they_say() -> None:
     found = served(R1, H200, 32, isl=4000.0, ttft=5.0, tpot=0.03, mode="disaggregated")
-    assert found.mode == "disaggregated" and found.layout and found.prefill_layout
-    ranks = sum(
-        math.prod(side[name] for name in ("tp", "pp", "dp")) * side["replicas"]
-        for side in (found.layout, found.prefill_layout)
-    )
+    assert found.mode == "disaggregated" and found.pool and found.prefill_pool
+    ranks = sum(side.layout.ranks * side.instances for side in (found.pool, found.prefill_pool))
     assert ranks == found.used <= 32
-    assert found.tpot is not None and found.tpot <= 0.03
+    assert found.tpot is not None and found.tpot.value <= 0.03
 
 
 def test_thousands_of_chips_are_copies_of_one_replica() -> None:
@@ -165,7 +172,7 @@ def test_a_mixed_fleet_serves_at_least_what_its_best_part_does() -> None:
     alone = [plan(job, fleet).requests_per_second or 0.0 for fleet in fleets]
     assert both.outcome.feasible and both.accelerators == 48
     assert (both.requests_per_second or 0.0) >= max(alone)
-    assert [part["count"] for part in both.parts] and sum(part["count"] for part in both.parts) == 48
+    assert [part.count for part in both.shares] and sum(part.count for part in both.shares) == 48
 
 
 def test_an_impossible_limit_names_itself_and_the_nearest() -> None:
@@ -173,7 +180,7 @@ def test_an_impossible_limit_names_itself_and_the_nearest() -> None:
     assert found.outcome.reason == "tpot"
     assert found.outcome.binds[0].by is not None and found.outcome.binds[0].by > 1
     assert found.nearest is not None
-    assert served(R1, H20, 16, isl=4096.0, tpot=found.nearest["tpot"] * 1.01).outcome.feasible
+    assert served(R1, H20, 16, isl=4096.0, tpot=found.nearest.tpot * 1.01).outcome.feasible
 
 
 def test_no_memory_and_too_high_a_rate_are_outcomes() -> None:
@@ -184,25 +191,25 @@ def test_no_memory_and_too_high_a_rate_are_outcomes() -> None:
 
 
 def test_cost_is_the_whole_bill_once_and_never_zero() -> None:
-    priced = served(concurrency=32.0, price=Price(2.0 / 3600, "as given"))
-    assert priced.cost_per_million_input_tokens is not None and priced.cost_per_million_output_tokens is not None
-    per_second = priced.cost_per_million_input_tokens * (priced.input_tokens_per_second_per_accelerator or 0.0) / 1e6
-    per_second += priced.cost_per_million_output_tokens * rate(priced) / 1e6
+    priced = served(concurrency=32.0, price=ChipPrice(2.0 / 3600, "as given"))
+    assert priced.bill.input is not None and priced.bill.output is not None
+    per_second = priced.bill.input * (priced.input_rate or 0.0) / 1e6
+    per_second += priced.bill.output * rate(priced) / 1e6
     assert per_second == pytest.approx(2.0 / 3600)
-    assert served(concurrency=32.0).cost_per_million_output_tokens is None
+    assert served(concurrency=32.0).bill.output is None
 
 
 def test_breakdown_adds_up_and_frontier_falls() -> None:
     found = served(R1, H200, 16, isl=4000.0)
     assert sum(found.breakdown.values()) == pytest.approx(1.0)
-    users = [row["tokens_per_second_per_user"] for row in found.frontier]
-    rates = [row["output_tokens_per_second_per_accelerator"] for row in found.frontier]
+    users = [row.user for row in found.frontier]
+    rates = [row.output for row in found.frontier]
     assert len(users) > 5
     assert users == sorted(users) and rates == sorted(rates, reverse=True)
 
 
 def test_an_anchor_moves_predictions_onto_it_and_narrows_the_doubt() -> None:
-    moved = anchored([Measured(case(), tpot=0.066)])
+    moved = anchored([MeasuredService(case(), tpot=0.066)])
     at, other = predict([case(), case(concurrency=16.0)], moved)
     before = predict([case(concurrency=16.0)])[0]
     assert at.tpot is not None and other.tpot is not None and before.tpot is not None
@@ -210,7 +217,7 @@ def test_an_anchor_moves_predictions_onto_it_and_narrows_the_doubt() -> None:
     assert other.tpot.value > 1.5 * before.tpot.value
     assert other.tpot.high / other.tpot.low < before.tpot.high / before.tpot.low
     with pytest.raises(InputError):
-        anchored([Measured(case(), tpot=66.0)])
+        anchored([MeasuredService(case(), tpot=66.0)])
 
 
 def test_many_cases_are_predicted_like_each_alone() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import load
-from tonnage.serve import Case, Pool, Prediction, ServeJob, Speculation, plan, predict
+from tonnage.serve import Deployment, Pool, ServeJob, ServePrediction, Speculation, plan, predict
 from tonnage.serve.result import ServePlan
 from tonnage.system import Accelerator, System, accelerator
 
@@ -49,12 +49,16 @@ def asked(pin: Pin, mode: str, **changed: Any) -> ServePlan:
     return found
 
 
-def ran(pin: Pin, mode: str, **changed: Any) -> Prediction:
+def ran(pin: Pin, mode: str, **changed: Any) -> ServePrediction:
     model, chip, _, _, pool, engine, weights = pin
     osl = 1.0 if mode == "prefill" else OSL
     kinds: dict[str, Any] = {"id": "x", "engine": engine, "weights": weights, "kv": "bf16", "requests": LONG}
     return predict(
-        [Case(arch=MODELS[model], accelerator=CHIPS[chip], mode=mode, pool=pool, isl=ISL, osl=osl, **kinds, **changed)]
+        [
+            Deployment(
+                arch=MODELS[model], accelerator=CHIPS[chip], mode=mode, pool=pool, isl=ISL, osl=osl, **kinds, **changed
+            )
+        ]
     )[0]
 
 
@@ -62,22 +66,22 @@ def ran(pin: Pin, mode: str, **changed: Any) -> Prediction:
 def test_a_pinned_service_is_what_the_same_run_is_predicted_to_be(pin: Pin) -> None:
     planned, predicted = asked(pin, "aggregated", concurrency=48.0), ran(pin, "aggregated", concurrency=48.0)
     assert predicted.tpot and predicted.ttft and predicted.output_rate
-    assert planned.tpot == pytest.approx(predicted.tpot.value, rel=1e-6)
-    assert planned.ttft == pytest.approx(predicted.ttft.value, rel=1e-6)
-    assert planned.output_tokens_per_second_per_accelerator == pytest.approx(predicted.output_rate.value, rel=1e-6)
+    assert planned.tpot.value == pytest.approx(predicted.tpot.value, rel=1e-6)
+    assert planned.ttft.value == pytest.approx(predicted.ttft.value, rel=1e-6)
+    assert planned.output_rate.value == pytest.approx(predicted.output_rate.value, rel=1e-6)
 
 
 @pytest.mark.parametrize("pin", PINS, ids=lambda pin: f"{pin[0]}-{pin[1]}")
 def test_a_pinned_pool_is_what_the_same_pool_is_predicted_to_be(pin: Pin) -> None:
     decoding, measured = asked(pin, "decode", batch=3.0), ran(pin, "decode", batch=3.0)
     assert measured.tpot and measured.output_rate
-    assert decoding.tpot == pytest.approx(measured.tpot.value, rel=1e-6)
-    assert decoding.output_tokens_per_second_per_accelerator == pytest.approx(measured.output_rate.value, rel=1e-6)
+    assert decoding.tpot.value == pytest.approx(measured.tpot.value, rel=1e-6)
+    assert decoding.output_rate.value == pytest.approx(measured.output_rate.value, rel=1e-6)
     filling, tokens = asked(pin, "prefill", chunk=4096), 4096 * _replicas(pin) / pin[2]
     first = ran(pin, "prefill", tokens=tokens)
     assert first.ttft and first.input_rate
-    assert filling.ttft == pytest.approx(first.ttft.value, rel=1e-6)
-    assert filling.input_tokens_per_second_per_accelerator == pytest.approx(first.input_rate.value, rel=1e-6)
+    assert filling.ttft.value == pytest.approx(first.ttft.value, rel=1e-6)
+    assert filling.input_rate == pytest.approx(first.input_rate.value, rel=1e-6)
 
 
 def _replicas(pin: Pin) -> float:
@@ -89,8 +93,8 @@ def test_a_rate_is_met_at_the_batch_that_the_same_run_has() -> None:
     busy = asked(pin, "aggregated", batch=4.0)
     again = ran(pin, "aggregated", rate=busy.requests_per_second)
     assert again.tpot and again.ttft
-    assert busy.tpot == pytest.approx(again.tpot.value, rel=1e-3)
-    assert busy.ttft == pytest.approx(again.ttft.value, rel=1e-3)
+    assert busy.tpot.value == pytest.approx(again.tpot.value, rel=1e-3)
+    assert busy.ttft.value == pytest.approx(again.ttft.value, rel=1e-3)
 
 
 MODES: list[dict[str, Any]] = [
@@ -109,21 +113,21 @@ def test_prefill_and_decode_tokens_are_those_of_the_same_requests(how: dict[str,
     job = ServeJob(MODELS["deepseek-r1"], ISL, OSL, **{"tpot": 0.05, "cache_hit": 0.25, **how})
     found = plan(job, System(CHIPS["h200-sxm"], 32))
     requests, count = found.requests_per_second, found.accelerators
-    assert requests and found.tpot and found.batch_per_accelerator
-    assert (found.input_tokens_per_second_per_accelerator or 0.0) * count == pytest.approx(requests * ISL)
-    assert (found.output_tokens_per_second_per_accelerator or 0.0) * count == pytest.approx(requests * OSL)
+    assert requests and found.tpot and found.speed.batch
+    assert (found.input_rate or 0.0) * count == pytest.approx(requests * ISL)
+    assert found.output_rate.value * count == pytest.approx(requests * OSL)
     if job.rate is None:  # Little's law: what decodes is requests/s x time of decode
-        decoding = found.batch_per_accelerator * found.used
-        assert decoding == pytest.approx(requests * (OSL - 1) * found.tpot, rel=0.03)
+        decoding = found.speed.batch * found.used
+        assert decoding == pytest.approx(requests * (OSL - 1) * found.tpot.value, rel=0.03)
 
 
 @pytest.mark.parametrize("mode", ["decode", "afd"])
 def test_what_only_decodes_makes_as_many_tokens_as_run_in_a_step(mode: str) -> None:
     found = plan(ServeJob(MODELS["deepseek-r1"], ISL, OSL, tpot=0.05, mode=mode), System(CHIPS["h200-sxm"], 32))
-    assert found.batch_per_accelerator and found.tpot and found.requests_per_second
-    steps = found.batch_per_accelerator * found.used / found.tpot
+    assert found.speed.batch and found.tpot and found.requests_per_second
+    steps = found.speed.batch * found.used / found.tpot.value
     assert found.requests_per_second * (OSL - 1) == pytest.approx(steps, rel=1e-3)
-    assert found.input_tokens_per_second_per_accelerator is None
+    assert found.input_rate is None
 
 
 POOLS = ({"tp": 1, "dp": 16, "ep": 16}, {"tp": 1, "pp": 4, "dp": 4, "ep": 2})
@@ -149,8 +153,8 @@ def test_longer_prompts_are_never_served_faster_by_two_pools() -> None:
 def test_a_larger_batch_makes_more_tokens_at_a_higher_tpot_until_memory_binds() -> None:
     """On 16 H20 a rank has room for under 100 sequences of 4096 + 512 tokens."""
     found = [asked(PINS[3], "decode", batch=batch) for batch in (1.0, 4.0, 16.0, 64.0)]
-    rates = [one.output_tokens_per_second_per_accelerator or 0.0 for one in found]
-    assert rates == sorted(rates) and [one.tpot or 0.0 for one in found] == sorted(one.tpot or 0.0 for one in found)
+    rates = [one.output_rate.value for one in found]
+    assert rates == sorted(rates) and [one.tpot.value for one in found] == sorted(one.tpot.value for one in found)
     model, chip, count, layout, _, engine, weights = PINS[3]
     job = ServeJob(MODELS[model], ISL, OSL, engine=engine, weights=weights, kv="bf16", mode="decode", batch=256.0)
     assert plan(job, System(CHIPS[chip], count), layout).outcome.reason == "memory"

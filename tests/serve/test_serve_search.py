@@ -12,8 +12,10 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import load
-from tonnage.serve import ServeJob, pairs, plan, search
-from tonnage.serve.choice import USUAL
+from tonnage.serve import ServeJob, plan
+from tonnage.serve.search import modes, two_pools
+from tonnage.serve.search.choice import USUAL
+from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()
@@ -34,11 +36,11 @@ def test_a_thorough_search_tries_more_points_than_aiconfigurator_and_counts_each
     started = time.process_time()
     found = plan(job(), System(H200, 32))
     seconds = time.process_time() - started
-    kinds = found.search["kinds"]
-    assert found.search["candidates"] == sum(kinds.values()) > 159_600
+    kinds = found.search.kinds
+    assert found.search.candidates == sum(kinds.values()) > 159_600
     assert set(kinds) == {"aggregated", "prefill", "decode", "pairs"}
     assert kinds["aggregated"] > 20_000
-    assert found.search["candidates"] > found.search["feasible"] > 0
+    assert found.search.candidates > found.search.feasible > 0
     assert seconds < 5
 
 
@@ -50,17 +52,17 @@ def test_more_is_never_worse() -> None:
 @pytest.mark.parametrize("count", [8, 13, 32])
 def test_pairs_find_what_every_number_of_instances_finds(count: int) -> None:
     """All points of both pools, all whole numbers of instances, each share of the prefill pool: nothing is better."""
-    given = search.setting(job(arch=LLAMA, thorough=False, ttft=0.5, tpot=0.02), System(H100, count))
-    found = pairs.disaggregated(given, None, None, (0.5, 0.02))
+    given = serve_setting(job(arch=LLAMA, thorough=False, ttft=0.5, tpot=0.02), System(H100, count))
+    found = two_pools.disaggregated(given, None, None, (0.5, 0.02))
     half = replace(given, ranks=given.ranks - 1)
-    first, later = search.prefilling(half, None, 0.5), search.decoding(half, None)
-    best = max(_served(given, first, later, number, full) for number in range(1, count) for full in pairs.FULL)
+    first, later = modes.prefilling(half, None, 0.5), modes.decoding(half, None)
+    best = max(_served(given, first, later, number, full) for number in range(1, count) for full in two_pools.FULL)
     assert found is not None
     fine = (found.ttft <= 0.5) & (found.tpot <= 0.02)
     assert best >= float(found.rate[fine].max()) >= best * 0.99
 
 
-def _served(given: search.Setting, first: search.Grid, later: search.Grid, number: int, full: float) -> float:
+def _served(given: ServeSetting, first: PointGrid, later: PointGrid, number: int, full: float) -> float:
     """Best rate with `number` instances that decode, over all pairs that keep the limits."""
     ok_p = (first.most >= 1) & (first.running <= first.most) & (first.ttft <= 0.5)
     ok_d = (later.most >= 1) & (later.running <= later.most) & (later.tpot <= 0.02)
@@ -79,10 +81,10 @@ def _served(given: search.Setting, first: search.Grid, later: search.Grid, numbe
 
 def test_prefill_points_that_are_left_out_cannot_win() -> None:
     """With the same instances of both pools, a kept point of the same ranks serves as much at no higher ttft."""
-    given = search.setting(job(), System(H200, 32))
-    grid = search.prefilling(replace(given, ranks=31), None, 2.0)
+    given = serve_setting(job(), System(H200, 32))
+    grid = modes.prefilling(replace(given, ranks=31), None, 2.0)
     grid = grid.at(np.flatnonzero((grid.most >= 1) & (grid.ttft <= 2.0)))
-    kept = set(pairs._needed(grid, given.chunk).tolist())
+    kept = set(two_pools._needed(grid, given.chunk).tolist())
     each = grid.rate / grid.instances
     assert 0 < len(kept) < grid.rate.size
     for i in set(range(grid.rate.size)) - kept:
@@ -117,4 +119,4 @@ def test_the_engines_chunk_is_kept_unless_another_is_clearly_better() -> None:
 def test_smaller_chunks_leave_more_room_and_are_what_was_asked() -> None:
     small, large = (plan(job(chunk=chunk, mode="aggregated", ttft=None), System(H200, 16)) for chunk in (1024, 32768))
     assert small.chunk == 1024 and large.chunk == 32768
-    assert small.memory["activations"] < large.memory["activations"]
+    assert small.memory.activations < large.memory.activations

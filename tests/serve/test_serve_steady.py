@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tonnage import catalog
-from tonnage.serve import loop, predict, steady
-from tonnage.serve.case import Case, Pool
+from tonnage.serve import predict
+from tonnage.serve.as_run.deployment import Deployment, Pool
+from tonnage.serve.as_run.predict import prepare
 from tonnage.serve.job import Speculation
-from tonnage.serve.points import Point, Traffic, together
-from tonnage.serve.predict import prepare
+from tonnage.serve.replica import loads, steady
+from tonnage.serve.replica.points import Point, Traffic, together
 from tonnage.truth.shapes import Library
 
 some = st.floats(1.0, 1e4)
@@ -75,22 +76,22 @@ def test_a_run_mixes_its_first_wave_and_the_rest() -> None:
 
 
 def test_crossing_interpolates() -> None:
-    ratio = (2.0 * loop.SHARES)[None, :]
-    assert loop._crossing(ratio)[0] == pytest.approx(0.5)
-    assert loop._crossing(np.zeros((1, loop.SHARES.size)))[0] == 1.0
+    ratio = (2.0 * loads.SHARES)[None, :]
+    assert loads._crossing(ratio)[0] == pytest.approx(0.5)
+    assert loads._crossing(np.zeros((1, loads.SHARES.size)))[0] == 1.0
 
 
 @cache
-def _case(engine: str = "vllm", **changes: Any) -> Case:
+def _case(engine: str = "vllm", **changes: Any) -> Deployment:
     library = Library(catalog.load())
     arch, chip = library.model("meta-llama/Llama-3.1-8B"), library.chip("h100-sxm")
-    made = Case(
+    made = Deployment(
         "one", arch, chip, "aggregated", Pool(1), 1000.0, 500.0, concurrency=16.0, weights="bf16", engine=engine
     )
     return replace(made, **changes)
 
 
-def _point(case: Case, running: Any, bandwidth: float = 1.0) -> Point:
+def _point(case: Deployment, running: Any, bandwidth: float = 1.0) -> Point:
     chip = replace(case.accelerator, bandwidth=case.accelerator.bandwidth * bandwidth)
     group = prepare([replace(case, accelerator=chip)])
     kind = group.engines[0]
@@ -152,7 +153,7 @@ def test_open_loop_serves_what_arrives(share: float) -> None:
 
     most = np.array([200.0])
     arrival = share * np.asarray(evaluate(most).rate)
-    point = loop.open_loop(evaluate, Traffic(1000.0, 500.0), arrival, most)
+    point = loads.open_loop(evaluate, Traffic(1000.0, 500.0), arrival, most)
     assert np.asarray(point.rate) == pytest.approx(arrival, rel=0.01)
-    over = loop.open_loop(evaluate, Traffic(1000.0, 500.0), 10 * arrival / share, most)
+    over = loads.open_loop(evaluate, Traffic(1000.0, 500.0), 10 * arrival / share, most)
     assert float(np.asarray(over.running)[0]) == pytest.approx(200.0)

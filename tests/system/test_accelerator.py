@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import pytest
 
 from tonnage.catalog import load
 from tonnage.errors import AmbiguousName, InputError, MissingFact
-from tonnage.system import FORMATS, Accelerator, Precision, accelerator, format_of, per_die, rate
+from tonnage.system import (
+    FORMATS,
+    Accelerator,
+    Precision,
+    accelerator,
+    format_of,
+    needed,
+    per_die,
+    rate,
+    tier,
+    unjoined,
+)
 
 
 def test_h20_as_its_datasheet_says() -> None:
@@ -97,3 +109,30 @@ def test_precision_by_part() -> None:
         "bf16",
         "fp8_block",
     ]
+
+
+def test_every_chip_says_whose_it_is_and_what_it_is_programmed_by() -> None:
+    """Facts with a source each; an overlay that does not say leaves them unknown."""
+    catalog = load()
+    for key in catalog.chips():
+        facts = catalog.facts_of(key)
+        assert {"vendor", "stack", "generation"} <= facts.keys(), key
+        assert all(facts[name].source in catalog.source_list for name in ("vendor", "stack", "generation"))
+    one = {key: accelerator(key, catalog) for key in ("a800", "h20-96gb", "mi300x", "atlas-350", "tpu-v5e")}
+    assert [chip.stack for chip in one.values()] == ["cuda", "cuda", "rocm", "cann", "xla"]
+    assert (one["a800"].generation, one["h20-96gb"].generation) == ("ampere", "hopper")
+
+
+def test_a_chip_of_ones_own_is_of_no_ones_family(tmp_path: Path) -> None:
+    (tmp_path / "nvidia-like.yaml").write_text(
+        "chip: h100-clone\nsource: a quotation\nrates: {bf16: 300 TFLOP/s}\nmemory: 64 GB\nbandwidth: 1.6 TB/s\n"
+    )
+    own = accelerator("h100-clone", load(tmp_path))
+    assert (own.vendor, own.stack, own.generation, own.link, own.nic) == (None, None, None, None, None)
+    assert tier(own) == "analytic"
+    assert unjoined(own, 1) is None
+    assert unjoined(own, 2) == "nic"
+    with pytest.raises(MissingFact, match="nic"):
+        needed(own, "nic")
+    (tmp_path / "nvidia-like.yaml").write_text((tmp_path / "nvidia-like.yaml").read_text() + "stack: cuda\n")
+    assert accelerator("h100-clone", load(tmp_path)).stack == "cuda"

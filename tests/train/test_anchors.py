@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import importlib.resources
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from tonnage import catalog
 from tonnage.train import TrainPlan, predict
-from tonnage.train.stack import BOUNDS, Stack, fitted
+from tonnage.train.software import BOUNDS, TrainSoftware, fitted
 from tonnage.truth import training
 from tonnage.truth.cases import load_cases
 from tonnage.truth.shapes import Library
@@ -30,7 +32,8 @@ def predicted(name: str) -> tuple[TrainPlan, float]:
     job, system, fixed = training.training_job(row, LIBRARY)
     plan = predict(job, system, fixed)
     figure = training.figure(row, job.arch.moe)
-    rate = plan.tokens_per_second_per_accelerator
+    assert plan.run is not None
+    rate = plan.run.tokens_per_second
     low, high = figure.published_low or figure.published, figure.published_high or figure.published
     return plan, float(rate / np.clip(rate, low, high))
 
@@ -48,7 +51,7 @@ def test_megatron_sc21_table_1() -> None:
 def test_megatron_sc21_order_of_rates() -> None:
     names = [name for name in sorted(cases()) if name.startswith("megatron-sc21-gpt")]
     plans = [predicted(name) for name in names]
-    flops = [plan.model_flops_per_second_per_accelerator for plan, _ in plans]
+    flops = [plan.run.model_flops_per_second for plan, _ in plans]
     published = [flop / ratio for flop, (_, ratio) in zip(flops, plans, strict=True)]
     ranks = [np.argsort(np.argsort(values)) for values in (flops, published)]
     assert np.corrcoef(*ranks)[0, 1] > 0.6
@@ -77,7 +80,7 @@ def test_headline_runs_fit_and_are_as_fast_as_published(name: str, within: float
 
 def test_llama_405b_scales_as_published() -> None:
     small, large = (predicted(f"llama3-405b-{n}h100-seq8192")[0] for n in (8192, 16384))
-    ratio = large.tokens_per_second_per_accelerator / small.tokens_per_second_per_accelerator
+    ratio = large.tokens_per_second / small.tokens_per_second
     assert ratio == pytest.approx(0.93, abs=0.04)
 
 
@@ -95,24 +98,25 @@ def test_memory_of_torchtitan_runs_where_the_micro_batch_is_known() -> None:
 
 def test_the_share_of_each_mechanism_of_deepseek_v3_is_shown() -> None:
     plan, _ = predicted("deepseek-v3-2048h800")
-    shares = {name: value / plan.step_time for name, value in plan.breakdown.items()}
+    shares = {name: value / plan.run.step_time.value for name, value in plan.breakdown.items()}
     assert 0.01 < shares["bubble"] < 0.12, "published: 2.06 s of 19.93 s (arXiv 2505.09343, table 4)"
     assert shares["expert_parallel"] < 0.2, "all-to-all is mostly hidden by DualPipe"
 
 
 def test_constants_lie_within_their_bounds_and_every_fold_is_kept() -> None:
-    stack, held = fitted()
+    held = fitted()
     for name, (low, high) in BOUNDS.items():
-        assert low <= getattr(stack, name) <= high, name
+        assert low <= getattr(held.constants, name) <= high, name
+    text = importlib.resources.files("tonnage.train").joinpath("data/software.json").read_text(encoding="utf-8")
     for folds in ("folds", "chip_folds"):
-        assert all(set(fold) == set(Stack.__dataclass_fields__) for fold in held[folds].values())
-    sources = {cases()[run["id"]]["group"] for run in held["runs"]}
-    assert sources == set(held["folds"])
+        assert all(set(fold) == set(TrainSoftware.__dataclass_fields__) for fold in json.loads(text)[folds].values())
+    sources = {cases()[run.id]["group"] for run in held.runs}
+    assert sources == set(held.folds)
 
 
 def test_left_out_errors_that_the_fit_recorded() -> None:
-    _, held = fitted()
-    source, chip = held["errors"]["source_left_out"], held["errors"]["chip_left_out"]
+    errors = fitted().errors
+    source, chip = errors["source_left_out"], errors["chip_left_out"]
     assert source["all"]["median"] < 0.09 and source["all"]["p90"] < 0.27
     assert source["dense"]["median"] < 0.075 and source["moe"]["median"] < 0.15
     assert chip["all"]["median"] < 0.12 and chip["all"]["p90"] < 0.28

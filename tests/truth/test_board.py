@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tonnage import catalog, cli
+from tonnage.report.page import below, figures_table, pair, rows_table, table, within
 from tonnage.truth import special
 from tonnage.truth.board import Board, choose, expressed, shown
 from tonnage.truth.cases import Skip, load_cases
 from tonnage.truth.evaluate import accuracy, bundled, split_kinds
-from tonnage.truth.page import below, figures_table, pair, rows_table, table, within
 from tonnage.truth.score import Prediction, summarise
 from tonnage.truth.scored import RATE, TPOT, TRAINING_RATE, why_not_training
 

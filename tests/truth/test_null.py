@@ -9,7 +9,7 @@ import pytest
 
 from tonnage import catalog
 from tonnage.model import flop_per_token, params
-from tonnage.serve.case import Case, Pool
+from tonnage.serve.as_run.deployment import Deployment, Pool
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings
 from tonnage.truth.null import Anchored, fit, in_sample, left_out
@@ -55,9 +55,9 @@ def test_nothing_known_gives_no_prediction() -> None:
 
 
 @pytest.fixture(scope="module")
-def llama() -> Case:
+def llama() -> Deployment:
     library = Library(catalog.load())
-    return Case(
+    return Deployment(
         id="x",
         arch=library.model("meta-llama/Llama-3.1-70B"),
         accelerator=library.chip("h100-sxm"),
@@ -71,7 +71,7 @@ def llama() -> Case:
     )
 
 
-def test_decode_of_one_request_reads_the_weights_once(llama: Case) -> None:
+def test_decode_of_one_request_reads_the_weights_once(llama: Deployment) -> None:
     chip = llama.accelerator
     total, embedding = params(llama.arch).total, params(llama.arch).by_name["embedding"]
     head = params(llama.arch).by_name["head"]
@@ -81,14 +81,14 @@ def test_decode_of_one_request_reads_the_weights_once(llama: Case) -> None:
     )
 
 
-def test_prefill_is_bound_by_arithmetic(llama: Case) -> None:
+def test_prefill_is_bound_by_arithmetic(llama: Deployment) -> None:
     found = ceilings(replace(llama, mode="prefill"))
     per_token = float(flop_per_token(llama.arch, 1000.0))
     assert found == {INPUT_RATE: pytest.approx(llama.accelerator.rates["fp8"] / per_token)}
     assert ceilings(llama)[TTFT] == pytest.approx(1000 * per_token / (4 * llama.accelerator.rates["fp8"]))
 
 
-def test_more_in_flight_is_more_rate_and_slower_tokens(llama: Case) -> None:
+def test_more_in_flight_is_more_rate_and_slower_tokens(llama: Deployment) -> None:
     points = [ceilings(replace(llama, concurrency=float(load))) for load in (1, 8, 64, 256)]
     for less, more in itertools.pairwise(points):
         assert more[RATE] > less[RATE] and more[TPOT] > less[TPOT]
@@ -96,16 +96,16 @@ def test_more_in_flight_is_more_rate_and_slower_tokens(llama: Case) -> None:
     assert saturated[RATE] > points[-1][RATE]
 
 
-def test_no_more_run_than_the_memory_holds(llama: Case) -> None:
+def test_no_more_run_than_the_memory_holds(llama: Deployment) -> None:
     asked = ceilings(replace(llama, concurrency=1e6))
     assert asked == ceilings(replace(llama, concurrency=None))
 
 
-def test_half_of_the_prompt_in_the_cache_halves_its_prefill(llama: Case) -> None:
+def test_half_of_the_prompt_in_the_cache_halves_its_prefill(llama: Deployment) -> None:
     assert ceilings(replace(llama, cache_hit=0.5))[TTFT] == pytest.approx(ceilings(llama)[TTFT] / 2)
 
 
-def test_two_pools_run_at_the_pace_of_the_slower(llama: Case) -> None:
+def test_two_pools_run_at_the_pace_of_the_slower(llama: Deployment) -> None:
     apart = replace(llama, mode="disaggregated", prefill=Pool(count=4, tp=4), concurrency=64.0)
     found = ceilings(apart)
     assert found[TPOT] < ceilings(replace(llama, concurrency=64.0))[TPOT]
@@ -114,12 +114,12 @@ def test_two_pools_run_at_the_pace_of_the_slower(llama: Case) -> None:
     assert starved[RATE] == pytest.approx(llama.osl / per_prompt / 5)
 
 
-def test_arrivals_fill_what_they_need(llama: Case) -> None:
+def test_arrivals_fill_what_they_need(llama: Deployment) -> None:
     slow, fast = (ceilings(replace(llama, concurrency=None, rate=rate)) for rate in (0.1, 20.0))
     assert slow[TPOT] < fast[TPOT]
     assert slow[TPOT] == pytest.approx(ceilings(llama)[TPOT])
 
 
-def test_an_unknown_format_is_said(llama: Case) -> None:
+def test_an_unknown_format_is_said(llama: Deployment) -> None:
     with pytest.raises(Skip, match="format"):
         ceilings(replace(llama, weights="fp1"))

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from tonnage.catalog import names
 from tonnage.catalog.facts import Fact, Source
+from tonnage.catalog.launches import Launch, read_launch
 from tonnage.catalog.prices import Price, ranked
+from tonnage.catalog.runs import TrainingRun, read_run
 from tonnage.errors import InputError, MissingFact, Problem, nearest
 
 Date = datetime.date
@@ -21,6 +23,7 @@ TABLES = (
     "fleets",
     "demand",
     "training_runs",
+    "launches",
     "model_releases",
     "api_prices",
     "market",
@@ -47,13 +50,15 @@ class Record:
 
     @property
     def first(self) -> Fact:
-        """Any one of its facts: they share date, place and what they are about."""
+        """Its first fact. Place is the same for all; so is the date, but for training runs and launches, whose
+        announcement comes before their outcome.
+        """
         return next(iter(self.facts.values()))
 
     @property
     def about(self) -> tuple[str, ...]:
         """Chips or models that it is about."""
-        return self.first.about
+        return tuple(dict.fromkeys(name for fact in self.facts.values() for name in fact.about))
 
     @property
     def date(self) -> Date | None:
@@ -148,14 +153,17 @@ class Catalog:
             return f"{entity} was not yet released on {as_of}"
         if entity not in self._entities and (near := nearest(entity, self._entities)):
             return f'did you mean "{near}"?'
-        return f"add a row for {entity},{attribute} with its source to a folder and pass it with --catalog"
+        return f"add a row for {entity},{attribute} with its source to a folder of facts of your own (`catalog`)"
 
     # prices
 
     def price(
         self, chip: str, place: str | None = None, date: Date | None = None, tenure: str | None = None
     ) -> tuple[Price, ...]:
-        """Rental prices of a chip known on `date`, best match first; empty when there is none (never 0)."""
+        """Rental prices of a chip known on `date`, best match first; empty when there is none (never 0).
+
+        tenure: the term that comes first; without one, what people rent by, on demand or by the month.
+        """
         rents = [fact for fact in self.tables["prices"] if fact.entity == chip and fact.attribute == "price.rental"]
         return ranked(rents, place, date, tenure)
 
@@ -170,9 +178,10 @@ class Catalog:
         """Records of a table known on `as_of`, about one chip or model if asked, in the order of the table."""
         groups: dict[str, dict[str, Fact]] = {}
         for fact in self.tables[table]:
-            if fact.known_on(as_of) and (about is None or about in fact.about):
+            if fact.known_on(as_of):
                 groups.setdefault(fact.entity, {}).setdefault(fact.attribute, fact)
-        return tuple(Record(key, facts) for key, facts in groups.items())
+        found = (Record(key, facts) for key, facts in groups.items())
+        return tuple(record for record in found if about is None or about in record.about)
 
     def events(self, as_of: Date | None = None, about: str | None = None) -> tuple[Record, ...]:
         """What happened, oldest first."""
@@ -190,9 +199,27 @@ class Catalog:
         """Public record of training runs: hours, tokens, cost, outcome."""
         return self.records("training_runs", as_of, chip)
 
+    def runs(self, as_of: Date | None = None) -> tuple[TrainingRun, ...]:
+        """The same as values, each as it was known on `as_of`: before its outcome was known, it was running."""
+        return tuple(read_run(record.id, record.facts) for record in self.training_runs(as_of=as_of))
+
+    def launches(self, as_of: Date | None = None) -> tuple[Launch, ...]:
+        """Launches of models with what had been said of their day, each as it was known on `as_of`."""
+        return tuple(read_launch(record.id, record.facts, as_of) for record in self.records("launches", as_of))
+
     def model_releases(self, as_of: Date | None = None) -> tuple[Record, ...]:
         """Which model was released when."""
         return self.records("model_releases", as_of)
+
+    def model_released(self, identifier: str) -> Date | None:
+        """The day on which a bundled model was released; None where no source says it."""
+        last = identifier.rsplit("/", 1)[-1].lower()
+        for record in self.model_releases():
+            named = record["model"].text.lower() if "model" in record else ""
+            ids = record["ids"].text.split() if "ids" in record else []
+            if last == named or identifier in ids:
+                return record["released"].day
+        return None
 
     def api_prices(self, model: str | None = None, as_of: Date | None = None) -> tuple[Record, ...]:
         """Published prices per token of models behind an API [USD/token]."""

@@ -78,7 +78,8 @@ class Fact:
     printed: value and unit as the source prints them; source: key of a `Source`; locator: where in it; retrieved: when
     it was last read, None if recalled; date: the day it speaks of or holds from; disclosed: the day it became public,
     where that is later; about: chips or models that the record is about; place: ISO-like codes, `world` for anywhere;
-    tenure: how a price is paid; until: end of validity; period: the time it covers; mark: firm, disputed or recalled.
+    tenure: how a price is paid; until: end of validity; period: the time it covers; mark: firm, disputed or recalled,
+    and of a price how it was come by (`prices.QUOTES`).
     """
 
     id: str

@@ -44,8 +44,8 @@ CHIP = {
     **dict.fromkeys(("domain", "dies", "silicon_dies"), _COUNT),
     "die_area": Limit("mm2", 1e-2, 1e6),
     "process_node": Limit("nm", 1e-2, 1e5),
-    **dict.fromkeys(("title", "vendor", "memory_type", "link_name", "process", "note", "status"), Limit("text")),
-    "designed_in": Limit("text"),
+    **dict.fromkeys(("title", "vendor", "stack", "generation", "designed_in"), Limit("text")),
+    **dict.fromkeys(("memory_type", "link_name", "process", "note", "status"), Limit("text")),
     **dict.fromkeys(("datacentre", "china_oriented"), Limit("flag")),
     **dict.fromkeys(("released", "shipping_from"), Limit("date")),
 }

@@ -10,7 +10,7 @@ from tonnage import files
 from tonnage.catalog.catalog import TABLES, Catalog
 from tonnage.catalog.facts import Fact
 from tonnage.catalog.models import lines_of
-from tonnage.catalog.tables import Reader
+from tonnage.catalog.tables import TableReader
 
 DATA = Path(__file__).parent / "data"
 RULES = Path(__file__).parents[1] / "law" / "data"
@@ -33,7 +33,7 @@ def load(overlay: Path | str | None = None) -> Catalog:
 
 @functools.cache
 def _bundled() -> Catalog:
-    reader = Reader()
+    reader = TableReader()
     reader.read_sources(_text("sources.csv"), "sources.csv")
     tables: dict[str, tuple[Fact, ...]] = {}
     for table in TABLES:

@@ -11,7 +11,7 @@ from tonnage.catalog.catalog import TABLES, Catalog
 from tonnage.catalog.facts import KINDS, Fact, Source
 from tonnage.catalog.limits import PRECISIONS, limit_of
 from tonnage.catalog.names import normal
-from tonnage.catalog.tables import Reader
+from tonnage.catalog.tables import TableReader
 from tonnage.errors import InputError, Problem, nearest
 
 FILES, LIMIT = 100, 4_000_000
@@ -31,7 +31,10 @@ QUANTITIES = {
 }
 """Attributes of a chip in YAML that are quantities, and the kind of each; `rates.*` are FLOP/s."""
 
-TEXTS = ("title", "vendor", "designed_in", "memory_type", "link_name", "process", "note", "status")
+TEXTS = (
+    *("title", "vendor", "stack", "generation", "designed_in"),
+    *("memory_type", "link_name", "process", "note", "status"),
+)
 FLAGS = ("datacentre", "china_oriented")
 KEYS = (*TEXTS, *FLAGS, *QUANTITIES, "chip", "rates", "released", "source", "kind", "price", "place", "purchase")
 
@@ -53,7 +56,7 @@ def read_overlay(folder: Path, base: Catalog) -> Catalog:
 def _members(folder: Path) -> list[Path]:
     """Files of the overlay by name. Hidden files and READMEs are passed over; others must be of a known name."""
     if not folder.is_dir():
-        raise InputError(Problem("is not a folder of CSV and YAML files", where=f"--catalog {str(folder)[:200]}"))
+        raise InputError(Problem("is not a folder of CSV and YAML files", where=str(folder)[:200]))
     paths = []
     for path in folder.iterdir():
         if not path.name.startswith(".") and not path.name.upper().startswith("README"):
@@ -72,7 +75,7 @@ def _members(folder: Path) -> list[Path]:
 
 
 def _build(contents: Mapping[Path, str], base: Catalog, total: str) -> Catalog:
-    reader = Reader(base.source_list, own=True)
+    reader = TableReader(base.source_list, own=True)
     for path, text in contents.items():
         if path.name == "sources.csv":
             reader.read_sources(text, str(path))
@@ -92,7 +95,7 @@ def _build(contents: Mapping[Path, str], base: Catalog, total: str) -> Catalog:
 class _Described:
     """One chip described in YAML -> facts. Problems go to the reader, with their place in the file."""
 
-    def __init__(self, path: Path, text: str, reader: Reader) -> None:
+    def __init__(self, path: Path, text: str, reader: TableReader) -> None:
         self.reader, self.path = reader, path
         self.document: files.Document | None = None
         try:

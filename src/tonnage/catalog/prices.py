@@ -1,4 +1,8 @@
-"""Rental prices by place, date and tenure, the best match first, with their age in sight."""
+"""Rental prices by place, term and date, the best match first, with their age in sight.
+
+One term for all chips unless another is asked for: what people rent by, on demand or by the month. A contract of years
+or a spot price is the default only where nothing else is known.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,54 @@ from dataclasses import dataclass
 
 from tonnage.catalog.facts import Fact
 
-TENURES = ("spot", "on-demand", "monthly", "1-year", "3-year", "internal", "owned")
-"""How a price is paid. internal: what an owner charges itself in its own accounts; owned: cost of owning."""
+TENURES = ("on-demand", "monthly", "1-year", "3-year", "5-year", "reserved", "spot", "internal", "owned")
+"""How a price is paid, what is taken by default first. reserved: for a time that the source does not split; internal:
+what an owner charges itself in its own accounts; owned: cost of owning.
+"""
+
+RENTED = ("on-demand", "monthly")
+"""Terms that a renter can leave: equally good by default, so that between them the place decides."""
+
+QUARTER = 91
+
+QUOTES = {
+    "contract": 0,
+    "index": 0,
+    "list": QUARTER,
+    "": QUARTER,
+    "marketplace": 2 * QUARTER,
+    "assumed": 2 * QUARTER,
+    "unsure": 4 * QUARTER,
+    "hyperscaler": 4 * QUARTER,
+}
+"""How a price was come by -> how many days newer it has to be to go before the best kind: a choice of ours. contract: a
+deal, or an index of deals; index: median or index over several providers; list: one provider's list price; marketplace:
+offers of many owners; assumed: by a cost model; unsure: a range, a lowest find or a page without a day; hyperscaler:
+list price of a hyperscaler, two to four times what contracts cost. Empty: not said.
+"""
+
+MATCHES = ("here", "region", "world", "elsewhere")
+"""How a price's place answers the place that was asked for."""
+
+REGIONS = {
+    "EU": "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK",
+    "north-america": "CA MX US",
+    "asia-pacific": "AU HK ID IN JP KR MY NZ PH SG TH TW VN",
+    "middle-east": "AE BH IL JO KW OM QA SA TR",
+}
+"""Regions that prices are quoted for, and their countries. EU: the members since 2020-02-01 (Treaty on European Union);
+the others as clouds group their regions, without China.
+"""
 
 
 @dataclass(frozen=True)
 class Price:
     """One quoted price of one accelerator [USD/accelerator-s].
 
-    low, high: what the source spans; place: codes it holds in; match: `here`, `world` or `elsewhere`, seen from the
-    place that was asked for; date: when it held; age: days from then to the day asked for, None when no day was;
-    tenure: one of `TENURES`; basis: what exactly was priced; source: key; fact: id of the fact; kind: of the fact.
+    low, high: what the source spans; place: codes it holds in; match: one of `MATCHES`, seen from the place that was
+    asked for; date: when it held; age: days from then to the day asked for, None when no day was; tenure: one of
+    `TENURES`; basis: what exactly was priced; source: key; fact: id of the fact; kind: of the fact; quote: one of
+    `QUOTES`.
     """
 
     chip: str
@@ -36,13 +77,15 @@ class Price:
     kind: str
     recalled: bool
     own: bool = False
+    quote: str = ""
 
 
 def ranked(
     facts: Iterable[Fact], place: str | None, day: datetime.date | None, tenure: str | None
 ) -> tuple[Price, ...]:
-    """Prices known on `day`, best match first: place, then tenure, then the user's own, then what was read
-    before what was recalled, then the latest. Prices of other places follow; `match` says so.
+    """Prices known on `day`, best match first. What serves the place before what does not (`match` says so); then the
+    term asked for and the user's own; then what can be rented and left; hyperscalers' lists after all others; then the
+    place, the term, what was read before what was recalled, and the latest, with the head start of `QUOTES`.
     """
     known = [fact for fact in facts if fact.known_on(day) and fact.number > 0]
     prices = [_price(fact, place, day) for fact in known]
@@ -57,7 +100,7 @@ def _price(fact: Fact, place: str | None, day: datetime.date | None) -> Price:
         low=fact.number if fact.low is None else fact.low,
         high=fact.number if fact.high is None else fact.high,
         place=fact.place,
-        match=_match(fact.place, place),
+        match=match_of(fact.place, place),
         date=fact.date,
         age=age,
         tenure=fact.tenure,
@@ -67,16 +110,33 @@ def _price(fact: Fact, place: str | None, day: datetime.date | None) -> Price:
         kind=fact.kind,
         recalled=fact.recalled,
         own=fact.known == "own",
+        quote=fact.mark,
     )
 
 
-def _match(places: tuple[str, ...], asked: str | None) -> str:
+def match_of(places: tuple[str, ...], asked: str | None) -> str:
+    """How the codes that a price holds in answer the place that is asked for: one of `MATCHES`."""
     if asked is None or asked in places:
         return "here"
+    if any(asked in REGIONS[place].split() for place in places if place in REGIONS):
+        return "region"
     return "world" if "world" in places else "elsewhere"
 
 
 def _rank(price: Price, tenure: str | None) -> tuple[int, ...]:
-    place = ("here", "world", "elsewhere").index(price.match)
-    other = int(tenure is not None and price.tenure != tenure)
-    return place, other, int(not price.own), int(price.recalled), -(price.date.toordinal() if price.date else 0)
+    return (
+        int(price.match == "elsewhere"),
+        int(tenure is not None and price.tenure != tenure),
+        int(not price.own),
+        0 if price.tenure in RENTED else 1 + _at(TENURES, price.tenure),
+        int(price.quote == "hyperscaler"),
+        MATCHES.index(price.match),
+        _at(TENURES, price.tenure),
+        int(price.recalled),
+        QUOTES.get(price.quote, QUARTER) - (price.date.toordinal() if price.date else 0),
+    )
+
+
+def _at(order: tuple[str, ...], name: str) -> int:
+    """Place of a name in an order; unknown names come last."""
+    return order.index(name) if name in order else len(order)

@@ -9,7 +9,7 @@ from typing import Any
 from tonnage import units
 from tonnage.catalog.catalog import Catalog, Record
 from tonnage.catalog.facts import Fact
-from tonnage.catalog.prices import Price
+from tonnage.catalog.prices import MATCHES, Price, match_of
 
 Date = datetime.date
 Row = dict[str, Any]
@@ -102,6 +102,8 @@ def fact_rows(catalog: Catalog, entity: str, as_of: Date | None = None) -> list[
 _FIRST: tuple[str, ...] = (
     "title",
     "vendor",
+    "stack",
+    "generation",
     "released",
     "rates",
     "memory",
@@ -139,6 +141,7 @@ def _price_row(price: Price, catalog: Catalog, as_of: Date | None) -> Row:
         "place": " ".join(price.place),
         "match": price.match,
         "tenure": price.tenure,
+        "quote": price.quote,
         "date": price.date,
         "age": age(price.date, as_of),
         "kind": price.kind,
@@ -154,7 +157,7 @@ def _bought(catalog: Catalog, chip: str, place: str | None, as_of: Date | None) 
         for fact in catalog.tables["prices"]
         if fact.entity == chip and fact.attribute not in ("price.rental", "price.owning") and fact.known_on(as_of)
     ]
-    facts.sort(key=lambda fact: (place is not None and place not in fact.place, -(fact.date or Date.min).toordinal()))
+    facts.sort(key=lambda fact: (MATCHES.index(match_of(fact.place, place)), -(fact.date or Date.min).toordinal()))
     return [
         fact_row(fact, catalog)
         | {
@@ -163,7 +166,9 @@ def _bought(catalog: Catalog, chip: str, place: str | None, as_of: Date | None) 
                 fact.attribute, fact.attribute.removeprefix("price.").removesuffix(".cny")
             ),
             "place": " ".join(fact.place),
+            "match": match_of(fact.place, place),
             "tenure": "purchase",
+            "quote": fact.mark,
             "age": age(fact.date, as_of),
         }
         for fact in facts

@@ -40,7 +40,7 @@ CELL, ROWS = 4_000, 100_000
 """Longest cell [characters] and most rows that are read."""
 
 
-class Reader:
+class TableReader:
     """Reads tables one after another; gathers problems instead of stopping at the first.
 
     own: the tables are the user's: their facts are marked so, and go before ours.

@@ -1,31 +1,18 @@
-"""`tonnage accuracy train|serve`: predictions held against published, measured results."""
+"""`tonnage accuracy train|serve|durations`: predictions held against published, measured results."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from tonnage.cli.common import COMMON, Common, Result, finish
-from tonnage.report.answer import Answer, Table
-
-if TYPE_CHECKING:
-    from tonnage.truth.board import Board
-    from tonnage.truth.score import Summary
-
-NAMES = {
-    "tokens_per_second_per_accelerator": "training rate",
-    "output_tokens_per_second_per_accelerator": "output rate",
-    "input_tokens_per_second_per_accelerator": "prefill rate",
-    "tpot": "TPOT",
-    "ttft": "TTFT",
-}
-SHOWN = 12
+from tonnage.cli.common import COMMON, Common, finish
+from tonnage.report.envelope import Reply
 
 
 def accuracy(
-    what: Literal["train", "serve"],
+    what: Literal["train", "serve", "durations"],
     /,
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -37,81 +24,22 @@ def accuracy(
     Parameters
     ----------
     what
-        train or serve.
+        train, serve, or durations (accelerator-hours of whole runs).
     cases
         a JSON Lines file of published results instead of the bundled ones; may be repeated.
     everything
         also the cases that are not scored.
     """
+    from tonnage.report.accuracy import answer
     from tonnage.truth.evaluate import accuracy as measure
 
     catalog = common.load_catalog()
-    board = measure(what, catalog, cases, everything)
     given = {"what": what, "cases": [str(path) for path in cases], "all": everything}
-    body = board.to_json()
-    return finish(Result("accuracy", given, body, _answer(board, body), catalog=catalog), common)
+    if what == "durations":
+        from tonnage.report.durations import answer as runs
+        from tonnage.truth.durations_board import accuracy as took
 
-
-def _answer(board: Board, body: dict[str, Any]) -> Answer:
-    from tonnage.truth.score import breakdown, summarise
-
-    tables = [_metrics(board)]
-    for metric in board.metrics[:2]:
-        part = board.of(metric)
-        pairs = ((title, breakdown(part.rows, tag), breakdown(part.null, tag)) for tag, title in _TITLES.items())
-        tables += [_by(f"{NAMES[metric]} by {title}", ours, null) for title, ours, null in pairs]
-    if board.skipped:
-        cells = tuple((str(count), reason) for reason, count in board.skipped.most_common(SHOWN))
-        tables.append(Table("without a prediction", ("cases", "why"), cells))
-    return Answer(_sentence(board, summarise), tables=tuple(tables), records=tuple(body["rows"]))
-
-
-_TITLES = {"group": "source", "chip": "chip"}
-
-
-def _sentence(board: Board, summarise: Any) -> str:
-    if not board.rows:
-        return f"None of the cases can be predicted ({sum(board.skipped.values())} left out)."
-    parts = []
-    for metric in board.metrics:
-        ours, null = summarise(board.of(metric).rows), summarise(board.of(metric).null)
-        parts.append(f"the {NAMES[metric]} by {_pair(ours)} (null model {_pair(null)})")
-    return f"Over {len(board.rows)} published figures, median / 90th percentile, we miss " + "; ".join(parts) + "."
-
-
-def _pair(found: Summary) -> str:
-    from tonnage.truth.board import shown
-
-    return shown(found)
-
-
-def _metrics(board: Board) -> Table:
-    from tonnage.truth.score import beaten, summarise
-
-    cells = []
-    for metric in board.metrics:
-        part = board.of(metric)
-        ours = summarise(part.rows)
-        better, votes = beaten(part.rows, part.null)
-        left = _pair(summarise(part.left_out)) if part.left_out else "-"
-        row = (NAMES[metric], str(ours.n), str(ours.groups), _pair(ours), left, _pair(summarise(part.null)))
-        cells.append((*row, _signed(ours.bias), _share(ours.coverage_90), f"{better} of {votes}"))
-    header = ("metric", "n", "votes", "median / 90th", "source left out", "null", "bias", "in interval", "beats null")
-    return Table("errors, exp|ln(predicted/published)| - 1, one vote per source", header, tuple(cells))
-
-
-def _by(title: str, ours: dict[str, Summary], null: dict[str, Summary]) -> Table:
-    cells = tuple(
-        (name, str(found.n), _pair(found), _pair(null[name]) if name in null else "-", _signed(found.bias))
-        for name, found in list(ours.items())[:SHOWN]
-    )
-    note = f"and {len(ours) - SHOWN} more (--json has them all)" if len(ours) > SHOWN else ""
-    return Table(title, ("", "n", "median / 90th", "null", "bias"), cells, note)
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.0f} %"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.0f} %"
+        found = took(catalog, cases)
+        return finish(Reply("accuracy", given, found.to_json(), runs(found), catalog=catalog), common)
+    board = measure(what, catalog, cases, everything)
+    return finish(Reply("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tonnage import units
-from tonnage.errors import InputError, Outcome, Problem
-from tonnage.report.answer import Answer, render, to_csv
+from tonnage.errors import InputError, Problem
+from tonnage.report.answer import render, to_csv
+from tonnage.report.envelope import Reply, to_json
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
 
-SCHEMA = "tonnage/1"
 ENDINGS = (".json", ".csv", ".txt", ".out", ".md")
 """Endings of the files that any result can be written to."""
 
@@ -129,43 +128,24 @@ def tell(text: str) -> None:
 COMMON = Common()
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a verb hands to `finish`.
-
-    command, inputs: what was asked, so that `rerun` can ask it again; body: the result's own keys (JSON values, base
-    units); outcome, evidence, sources: as in every plan; answer: the same in words; pictures: by file ending (`.svg`),
-    a function that draws it.
-    """
-
-    command: str
-    inputs: Mapping[str, Any]
-    body: Mapping[str, Any]
-    answer: Answer
-    outcome: Outcome = field(default_factory=Outcome)
-    evidence: str | None = None
-    sources: Iterable[str] = ()
-    catalog: Catalog | None = None
-    pictures: Mapping[str, Callable[[], str]] = field(default_factory=dict)
-
-
-def finish(result: Result, common: Common) -> int:
-    """Print a result as asked for, write the files asked for, and return the exit code (0 feasible, 1 infeasible).
+def finish(reply: Reply, common: Common) -> int:
+    """Print a reply as asked for, write the files asked for, and return the exit code (0 feasible, 1 infeasible).
 
     Every file is made before the first is written, and written before anything is printed: all of them or none.
     """
     from tonnage import files
 
-    check_outputs(common, tuple(result.pictures))
-    files.write_all([(path, _contents(path, result, common)) for path in common.output])
+    check_outputs(common, tuple(reply.pictures))
+    reply = replace(reply, seed=common.seed)
+    files.write_all([(path, _contents(path, reply)) for path in common.output])
     if common.json:
-        text = to_json(result, common)
+        text = to_json(reply)
     elif common.csv:
-        text = to_csv(result.answer)
+        text = to_csv(reply.answer)
     else:
-        text = render(result.answer, saved=tuple(str(path) for path in common.output), color=_color(common))
+        text = render(reply.answer, saved=tuple(str(path) for path in common.output), color=_color(common))
     put(text)
-    return 0 if result.outcome.feasible else 1
+    return 0 if reply.outcome.feasible else 1
 
 
 def check_outputs(common: Common, pictures: Iterable[str] = ()) -> None:
@@ -185,7 +165,7 @@ def check_outputs(common: Common, pictures: Iterable[str] = ()) -> None:
 
 
 def put(text: str) -> None:
-    """Print a result. Raises InputError when standard output is closed or full."""
+    """Print a reply. Raises InputError when standard output is closed or full."""
     if sys.stdout is None:
         raise InputError(Problem("is closed", "standard output"))
     try:
@@ -198,55 +178,15 @@ def put(text: str) -> None:
         raise InputError(Problem(f"cannot be written: {reason}", "standard output")) from None
 
 
-def envelope(result: Result, common: Common) -> dict[str, Any]:
-    """The result with the keys that every answer has."""
-    head: dict[str, Any] = {
-        "schema": SCHEMA,
-        "command": result.command,
-        "inputs": dict(result.inputs),
-        "outcome": result.outcome.reason,
-        "binds": [
-            {"what": bind.what, "by": bind.by, "text": bind.text, "lift": bind.lift} for bind in result.outcome.binds
-        ],
-        "sources": sorted(set(result.sources)),
-        "catalog": result.catalog.digest if result.catalog else None,
-        "seed": common.seed,
-        "evidence": result.evidence,
-    }
-    return head | dict(result.body)
-
-
-def to_json(result: Result, common: Common) -> str:
-    """One line of sorted meaning, indented; numbers as plain floats; no NaN (an unknown is null)."""
-    return json.dumps(_plain(envelope(result, common)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """Only what JSON has: numpy numbers become floats, dates ISO text, infinities and NaN null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (datetime.date, Path)):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    return str(value)
-
-
-def _contents(path: Path, result: Result, common: Common) -> str:
+def _contents(path: Path, reply: Reply) -> str:
     ending = path.suffix.lower()
     if ending == ".json":
-        return to_json(result, common)
+        return to_json(reply)
     if ending == ".csv":
-        return to_csv(result.answer)
-    if ending in result.pictures:
-        return result.pictures[ending]()
-    return render(result.answer, color=False)
+        return to_csv(reply.answer)
+    if ending in reply.pictures:
+        return reply.pictures[ending]()
+    return render(reply.answer, color=False)
 
 
 def _color(common: Common) -> bool:

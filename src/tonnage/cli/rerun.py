@@ -1,46 +1,68 @@
-"""`tonnage rerun RESULT.json`: ask again what a saved answer was asked, and say what changed."""
+"""`tonnage rerun RESULT.json`: ask again what a saved answer was asked, and say what moved a number."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tonnage.cli.common import COMMON, Common, Result, finish
-from tonnage.cli.compare import differences
-from tonnage.cli.saved import read_answer
+from tonnage import __version__
+from tonnage.ask.saved import read_answer
+from tonnage.cli.common import COMMON, Common, finish
 from tonnage.errors import InputError, Outcome, Problem
-from tonnage.report.answer import Answer, Table
+from tonnage.report.envelope import Reply, plain
 
 POSITIONAL = {"fit": ("model",), "train": ("model",), "serve": ("model",), "launch": ("programme",), "show": ("name",)}
 
 
 def rerun(result: Path, /, *, common: Common = COMMON) -> int:
-    """Ask again what a saved answer was asked, with today's tonnage and catalogue, and say what changed.
+    """Ask again what a saved answer was asked, and say whether a file, the catalogue, the version or the code moved it.
 
     Parameters
     ----------
     result
         a result saved with `-o FILE.json`.
     """
+    from tonnage.report.rerun import answer, moved
+
     saved = read_answer(result)
     if saved["command"] not in POSITIONAL:
         raise InputError(Problem(f'answers of "{saved["command"]}" cannot be asked again', str(result)))
+    catalog = common.load_catalog()
     words = command_words(saved)
-    again = _ask(words)
-    changes = [c for c in differences(saved, again) if c["path"] not in ("catalog",)]
-    same = saved.get("catalog") == again.get("catalog")
-    sentence = "The answer is the same." if not changes else f"{len(changes)} numbers differ from the saved answer."
-    rows = tuple((c["path"], str(c["first"])[:36], str(c["second"])[:36]) for c in changes[:40])
-    tables = (Table("changes", ("what", "saved", "now"), rows),) if rows else ()
-    known = (("catalogue", "the same" if same else "changed since the answer was saved"), ("command", " ".join(words)))
-    answer = Answer(sentence, known, tables, records=tuple(changes))
-    body = {"differences": changes, "same_catalog": same, "rerun": again}
+    kept = _from_plan(saved, common)
+    anew, why = _anew(words)
+    if kept is None and anew is None:
+        raise InputError(Problem(f"cannot be asked again: {why}", str(result)))
+    found = moved(saved, kept, anew, catalog.digest, __version__, why)
+    body: dict[str, Any] = {
+        "differences": list(found.whole),
+        "same_catalog": found.same_catalog,
+        "same_version": found.same_version,
+    }
+    body |= {"moved_by": found.cause, "by_code": list(found.by_code), "by_facts": list(found.by_facts)}
+    again: Mapping[str, Any] = anew if anew is not None else {**saved, **(kept or {})}
+    body |= {"rerun": dict(again)}
     outcome = Outcome(reason=str(again.get("outcome", "feasible")))
-    return finish(Result("rerun", {"result": str(result)}, body, answer, outcome), common)
+    said = answer(found, " ".join(words))
+    return finish(Reply("rerun", {"result": str(result)}, body, said, outcome, catalog=catalog), common)
+
+
+def _from_plan(saved: dict[str, Any], common: Common) -> Mapping[str, Any] | None:
+    """The same question with today's code, from the plan that the answer holds; None where it holds none."""
+    from tonnage.ask.again import asked_again
+
+    if "plan" not in saved:
+        return None
+    try:
+        made: Mapping[str, Any] = plain(asked_again(saved, common.load_catalog()))
+    except InputError as error:
+        common.note(f"the saved plan cannot be made again: {error.message}")
+        return None
+    return made
 
 
 def command_words(saved: dict[str, Any]) -> list[str]:
@@ -55,13 +77,14 @@ def command_words(saved: dict[str, Any]) -> list[str]:
     return [*words, "--seed", str(saved.get("seed", 0))]
 
 
-def _ask(words: list[str]) -> dict[str, Any]:
+def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:
+    """The answer to the same words now, with today's files; None and why where there is none."""
     from tonnage.cli import run
 
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    out, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
         code = run([*words, "--json", "--quiet"])
     if code not in (0, 1):
-        sys.exit(code)
+        return None, " ".join(told.getvalue().split()) or f"exit {code}"
     answer: dict[str, Any] = json.loads(out.getvalue())
-    return answer
+    return answer, None

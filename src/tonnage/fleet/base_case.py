@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 
 from tonnage.fleet import explain
-from tonnage.fleet.best import BestPlan
+from tonnage.fleet.best import BestPlan, CapKind
 from tonnage.fleet.draws import PERIOD
 from tonnage.fleet.explain import Explained
 from tonnage.fleet.optimum_case import best_launch
 from tonnage.fleet.programme import DAY
-from tonnage.fleet.setting import SettledProgramme, play
+from tonnage.fleet.setting import Play
 
 Date = datetime.date
 
@@ -37,17 +37,18 @@ def base_case(found: Explained, by: Date | None = None) -> BaseCase:
     return BaseCase(_day(found, at), plan.launch, dict(sorted(short.items(), key=lambda item: -item[1])), plan)
 
 
-def gained(found: Explained, changed: SettledProgramme) -> tuple[float | None, float | None]:
-    """What a changed programme gains in the base case: days that its best plan launches earlier, infinite if only it
+def gained(found: Explained, changed: Play) -> tuple[float | None, float | None]:
+    """What the base case of a changed programme gains: days that its best plan launches earlier, infinite if only it
     launches, None if it does not; and [USD] that it is cheaper at the date of the plan as it is, None if unknown.
     """
-    best = best_launch(play(changed, 0, 0))
+    best = best_launch(changed)
     if not best.last <= found.horizon:
         return None, None
     if found.cheapest is None:
         return math.inf, None
     days = (found.best.last - best.last) * PERIOD / DAY
-    return days, explain.saved(found, best)
+    same = changed.world.lots == found.game.world.lots
+    return days, explain.saved(found, best) if same else None
 
 
 def _day(found: Explained, periods: float) -> Date | None:
@@ -57,6 +58,15 @@ def _day(found: Explained, periods: float) -> Date | None:
 def _training(found: Explained) -> float | None:
     plan = found.cheapest
     return plan.training_cost if plan is not None and explain.priced(found, plan) else None
+
+
+def _not_kept(found: Explained) -> tuple[CapKind, ...]:
+    """Caps of the programme that the best plan does not keep: a budget is of all that is signed for, used or not; and
+    what is added to a lot is taken to find power.
+    """
+    programme = found.setting.programme
+    caps: tuple[tuple[CapKind, float | None], ...] = (("budget", programme.budget), ("power", programme.power))
+    return tuple(kind for kind, cap in caps if cap is not None)
 
 
 def best_plan(found: Explained, by: Date | None = None) -> BestPlan:
@@ -74,4 +84,5 @@ def best_plan(found: Explained, by: Date | None = None) -> BestPlan:
         near=explain.near(found),
         conflict=() if launches else explain.conflict(found),
         by=explain.by_date(found, by) if by else None,
+        not_kept=_not_kept(found),
     )

@@ -12,6 +12,7 @@ from tonnage.fleet.causes import Activity
 Date = datetime.date
 
 LimitKind = Literal["count", "delivery", "demand", "rounds", "order", "horizon"]
+CapKind = Literal["budget", "power"]
 NearKind = Literal["later", "without_lot", "place", "sooner"]
 
 
@@ -157,7 +158,8 @@ class BestPlan:
     """The best plan of the base case, every input at its median. launch: None if there is none within the horizon;
     trained: day of the last model's; place: where it is trained; training, services: [USD] until the launch, None if a
     lot used has no price; conflict: what cannot be had together if there is no launch; by: the cheapest launch by a
-    date that was asked for.
+    date that was asked for; not_kept: caps of the programme that it does not keep (power: by what it says of more
+    accelerators).
     """
 
     launch: Date | None
@@ -171,6 +173,7 @@ class BestPlan:
     near: tuple[NearBest, ...] = ()
     conflict: tuple[LaunchLimit, ...] = ()
     by: ByDate | None = None
+    not_kept: tuple[CapKind, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -184,5 +187,6 @@ class BestPlan:
             "worth": [lot.to_json() for lot in self.worth],
             "alternatives": [near.to_json() for near in self.near],
             "conflict": [limit.to_json() for limit in self.conflict],
+            "not_kept": list(self.not_kept),
             **({"by": self.by.to_json()} if self.by else {}),
         }

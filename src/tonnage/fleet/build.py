@@ -9,25 +9,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonnage import files, units
-from tonnage.errors import InputError, Problem, nearest
+from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
+from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, owning, rent
+from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
-from tonnage.fleet.uncertain import Uncertain, between, point
+from tonnage.fleet.uncertain import Uncertain, point
+from tonnage.fleet.workload import lengths, like, stage, under_way
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.model import Architecture
 
-OUTPUT_LENGTH = 1000.0
-"""Generated tokens of one request where the programme names no length: an assumption, shown in the answer."""
-
 SLIP, GIVE_UP = "1.2 to 3", "uniform(10 %, 100 %)"
 """Assumptions unless the programme sets them: see `readiness`."""
 
+RENTED_KEYS = ("term", "notice")
+OWNED_KEYS = ("purchase", "life", "resale", "power_price", "hosting")
+
 MOST_LOTS, MOST_MODELS, MOST_STAGES, MOST_PLACES = 64, 16, 16, 8
 """Bounds on a programme, so that no file asks for hours of planning."""
+
+CONTRACTS = (("3-year", 3 * 365 * units.DAY), ("1-year", 365 * units.DAY))
+"""Terms by which a lease is priced that lasts so long at least; shorter ones are on demand."""
 
 SHORTEST, LONGEST = 7 * units.DAY, 10 * units.YEAR
 
@@ -70,20 +76,26 @@ class _ProgrammeBuilder:
         self.start, self.place, self.known = datetime.date(2000, 1, 1), "", datetime.date.max
         self.dated = True
         self.declared: set[str] = set()
+        self.left_out: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+        self.end = datetime.date.max
 
     def programme(self) -> p.Programme:
         top = self.read.mapping(self.read.document.value, (), schema.PROGRAMME, "a programme")
         self.start = top.get("start", self.start)
         self.place = self._place(top.get("place", ""), ("place",))
         headquarters = self._place(top["headquarters"], ("headquarters",)) if "headquarters" in top else self.place
-        end = self._end(top)
+        end = self.end = self._end(top)
         rules = self._rules(top.get("rules"))
         self.known = self.as_of or rules.known_at or self.start
         self.dated = self.known != self.start or "start" in top
         assumptions = self._assumptions(top.get("assumptions", {}))
         lots = self._lots(top.get("fleet"))
+        if not lots and self.left_out and not self.read.problems:
+            self.read.problem(("fleet",), f"no lot can be planned on: {'; '.join(why for _, why in self.left_out)}")
         models = self._models(top.get("models"), lots)
         correlations = self._correlations(top.get("correlations", ()), lots, models)
+        self._readiness_names(assumptions["readiness"], lots)
         self.read.finish()
         return p.Programme(
             name=top["name"],
@@ -96,6 +108,10 @@ class _ProgrammeBuilder:
             rules=replace(rules, known_at=self.as_of or rules.known_at),
             known=self.known,
             correlations=correlations,
+            budget=top.get("budget"),
+            power=top.get("power"),
+            left_out=tuple(self.left_out),
+            notes=tuple(dict.fromkeys(self.notes)),
             **assumptions,
         )
 
@@ -152,17 +168,33 @@ class _ProgrammeBuilder:
         read = self.read.mapping(value, ("assumptions",), schema.ASSUMPTIONS, "assumptions") if value else {}
         from tonnage.fleet import uncertain
 
-        chances = read.pop("readiness", {})
-        field = schema.Field("share", "", high=1.0)
-        if not isinstance(chances, Mapping):
-            self.read.problem(("assumptions", "readiness"), "expected chips or lots with a share each")
-            chances = {}
-        shares = {k: self.read.value(v, ("assumptions", "readiness", k), field) for k, v in chances.items()}
+        share = schema.Field("share", "", high=1.0)
+        verdict = schema.Field("choice", "", choices=schema.VERDICTS)
+        shares = self._by_chip(read.pop("readiness", {}), "readiness", share, "a share")
+        verdicts = self._by_chip(read.pop("verdicts", {}), "verdicts", verdict, "fit, inference only or unfit")
         return {
             "slip": read.get("slip", uncertain.parse(SLIP, "number")),
             "give_up": read.get("give_up", uncertain.parse(GIVE_UP, "share")),
-            "readiness": {key: share for key, share in shares.items() if share is not None},
+            "debug": read.get("debug", uncertain.parse(DEBUG, "time")),
+            "readiness": shares,
+            "verdicts": verdicts,
         }
+
+    def _by_chip(self, value: Any, name: str, field: schema.Field, what: str) -> dict[str, Any]:
+        """Values by chip or lot; a chip by any of its names."""
+        path: Where = ("assumptions", name)
+        if not isinstance(value, Mapping):
+            self.read.problem(path, f"expected chips or lots with {what} each")
+            return {}
+        found = {key: self.read.value(item, (*path, key), field) for key, item in value.items()}
+        kept = {str(key): item for key, item in found.items() if item is not None}
+        return {self._key(key): item for key, item in kept.items()} | kept
+
+    def _key(self, name: str) -> str:
+        try:
+            return self.catalog.chip(name)
+        except InputError:
+            return name
 
     # rules
 
@@ -251,6 +283,27 @@ class _ProgrammeBuilder:
             seen.add(name)
         return tuple(lots)
 
+    def _unplannable(self, chip: str, start: Uncertain) -> str:
+        """Why a lot cannot be planned on, empty if it can: a fact that is missing, or a day beyond the plan."""
+        from tonnage.system import accelerator
+
+        last = self.start + datetime.timedelta(seconds=LONGEST)
+        if start.interval[0] > max(last, self.end).toordinal():
+            return f"it comes after {last}, up to which launches are looked for"
+        try:
+            accelerator(chip, self.catalog)
+        except MissingFact as error:
+            return str(error)
+        return ""
+
+    def _readiness_names(self, chances: Mapping[str, Uncertain], lots: tuple[p.Lot, ...]) -> None:
+        """Refuse a readiness of what is neither a lot nor a chip."""
+        known = {*self.declared, *(lot.name for lot in lots), *(lot.chip for lot in lots)}
+        for name in chances:
+            if name not in known and self._chip_name(str(name)) is None:
+                message = f'no lot and no chip named "{str(name)[:60]}"'
+                self.read.problem(("assumptions", "readiness", name), message, nearest(str(name), known), key=True)
+
     def _at_most(self, items: list[Any], most: int, path: Where, what: str) -> list[Any]:
         if len(items) > most:
             self.read.problem(path, f"{len(items)} {what}; at most {most} are taken")
@@ -264,24 +317,33 @@ class _ProgrammeBuilder:
         until = read.get("until")
         if until is not None and until.median <= start.median:
             self.read.problem((*path, "until"), "is not after from")
-        tenure = read.get("tenure", "rented")
-        price, note, sources = self._price(read, item, chip, tenure, path)
+        self._tenure_keys(read, path)
+        priced = self._price(read, item, chip, path)
         if not {"lot", "count"} <= read.keys() or chip is None:
             return None
-        kept: dict[str, Any] = {key: read[key] for key in ("over", "acquired", "licence", "spare") if key in read}
+        why = self._unplannable(chip, start)
+        if why:
+            self.left_out.append((read["lot"], why))
+            return None
+        plain = ("over", "acquired", "licence", "spare", "notice", "lead")
+        kept: dict[str, Any] = {key: read[key] for key in plain if key in read}
         kept |= self._busy(read, (*path, "busy"))
         in_hand = "from" not in read and "acquired" not in read
         return p.Lot(
             read["lot"],
             chip,
             read["count"],
-            tenure,
-            price,
-            note,
+            read.get("tenure", "rented"),
+            priced.price,
+            priced.note,
             start,
             until,
             in_hand=in_hand,
-            sources=sources,
+            sources=priced.facts,
+            term=read["term"][1] if "term" in read else 0.0,
+            bought=priced.bought,
+            owning=priced.owning,
+            quotes=priced.quotes,
             **kept,
         )
 
@@ -294,6 +356,13 @@ class _ProgrammeBuilder:
         found = self.read.mapping(value, path, schema.BUSY, "busy")
         names = {"share": "busy", "growth": "busy_growth"}
         return {names[key]: found[key] for key in names if key in found}
+
+    def _tenure_keys(self, read: Mapping[str, Any], path: Where) -> None:
+        """Keys of a lease in an owned lot, and the other way round."""
+        tenure = read.get("tenure", "rented")
+        for key in RENTED_KEYS if tenure == "owned" else OWNED_KEYS:
+            if key in read:
+                self.read.problem((*path, key), f"says nothing of {'an' if tenure == 'owned' else 'a'} {tenure} lot")
 
     def _chip(self, name: str | None, path: Where) -> str | None:
         if name is None:
@@ -314,24 +383,27 @@ class _ProgrammeBuilder:
         when = f"was released on {released}" if released else "has no release date"
         self.read.problem(path, f"{chip} {when}, and was not known on {self.known}: it cannot be in hand")
 
-    def _price(
-        self, read: dict[str, Any], item: Any, chip: str | None, tenure: str, path: Where
-    ) -> tuple[Uncertain | None, str, tuple[str, ...]]:
+    def _price(self, read: dict[str, Any], item: Any, chip: str | None, path: Where) -> Priced:
+        """The price of a lot by the hour; a rented lot without one is a problem."""
+        tenure, name = read.get("tenure", "rented"), str(read.get("lot", ""))
+        where = Market(self.catalog, self.place, self.known)
+        instead = from_purchase(chip, name, where, Owning()) if chip and tenure == "rented" else None
+        bought, own = (instead.bought, instead.price) if instead else (None, None)
         if "price" in read:
-            return read["price"], "programme", ()
+            price: Uncertain = read["price"]
+            quote = p.Quote(name, chip or "", "rent" if tenure == "rented" else "owning", *price.interval)
+            return Priced(price, (quote,), "programme", (), bought, own)
         if chip is None or not isinstance(item, Mapping) or item.get("price") is not None:
-            return None, "", ()
-        for price in self.catalog.price(chip, self.place or None, self.known):
-            if price.match == "elsewhere":
-                continue
-            note = f"{price.tenure} price of {price.date}, {price.source}"
-            return between(price.low, price.high, note), note, (price.fact,)
-        if tenure == "rented":
+            return Priced(None)
+        if tenure == "owned":
+            return owning(chip, name, where, Owning(**{key: read[key] for key in OWNED_KEYS if key in read}))
+        found = rent(chip, name, where, _tariff(read, self.start))
+        if found.price is None:
             text = (
                 f"a rented lot with no price here, and none in the catalogue for {chip} in {self.place} by {self.known}"
             )
             self.read.problem(path, f"{text}: add price: $.../h")
-        return None, "no price known", ()
+        return replace(found, bought=bought, owning=own)
 
     # models
 
@@ -342,6 +414,8 @@ class _ProgrammeBuilder:
             self.read.problem(("models",), "expected models by name")
             return ()
         value = {str(name): value[name] for name in self._at_most(list(value), MOST_MODELS, ("models",), "models")}
+        for name in value:
+            self.read.value(name, ("models", name), schema.Field("name", ""))
         read = {
             name: self.read.mapping(item, ("models", name), schema.MODEL, "a model") for name, item in value.items()
         }
@@ -395,6 +469,7 @@ class _ProgrammeBuilder:
             return "", None
         try:
             if isinstance(value, Mapping):
+                self._precisions(value, path)
                 base = str(value.get("like", ""))
                 if not base:
                     self.read.problem(path, "needs the key like, the model that it is a variant of")
@@ -413,12 +488,25 @@ class _ProgrammeBuilder:
             self.read.problem(path, "holds a key that no model has")
         return str(value), None
 
+    def _precisions(self, value: Mapping[str, Any], path: Where) -> None:
+        """Refuse a format of weights that there is none of."""
+        from tonnage.system import FORMATS
+
+        for key in ("precision", "expert_precision"):
+            given = value.get(key)
+            if given is not None and str(given).lower() not in FORMATS:
+                message = f'"{str(given)[:60]}" is no format of weights; there are {", ".join(FORMATS)}'
+                self.read.problem((*path, key), message, nearest(str(given), FORMATS))
+
     def _load(self, name: str) -> Architecture:
         from tonnage import model
 
         beside = self.path.parent / name
         found = beside.suffix in (".json", ".yaml", ".yml") and beside.exists()
-        return model.load(str(beside) if found else name, self.catalog)
+        undated = not found and model.is_bundled(name, self.catalog) and model.released(name, self.catalog) is None
+        if undated and self.dated:
+            self.notes.append(f"no release date of {name} is known: that it was there by {self.known} is not checked")
+        return model.load(str(beside) if found else name, self.catalog, self.known if self.dated else None)
 
     def _service_keys(self, name: str, keys: dict[str, Any]) -> dict[str, Any] | None:
         if "serve" not in keys:
@@ -436,14 +524,14 @@ class _ProgrammeBuilder:
         if own is None:
             return None
         path: Where = ("models", name, "serve")
-        shared, base = self._like(own, after, services, path)
+        shared, base = like(self.read, own, after, services, path)
         merged = {**shared, **own}
         if "takes_over" in own and after is None:
             self.read.problem((*path, "takes_over"), "there is no model to take over from: add after: MODEL")
         demand = [own.get(key, point(0.0)) for key in ("input_tokens", "output_tokens")]
         if after is None and not any(quantity.median > 0 for quantity in demand) and not base:
             self.read.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
-        isl, osl, assumed = _lengths(merged)
+        isl, osl, assumed = lengths(merged)
         kept: dict[str, Any] = {key: merged[key] for key in ("ttft", "tpot", "cache_hit") if key in merged}
         moving = {key: own[key] for key in ("takes_over", "within", "surge", "first_users") if key in own}
         return p.ServiceSpec(
@@ -458,24 +546,6 @@ class _ProgrammeBuilder:
             **kept,
             **moving,
         )
-
-    def _like(
-        self, own: dict[str, Any], after: str | None, services: Mapping[str, dict[str, Any] | None], path: Where
-    ) -> tuple[dict[str, Any], str | None]:
-        base = own.get("like", after)
-        seen: set[str] = set()
-        shared: dict[str, Any] = {}
-        while base is not None and base not in seen:
-            seen.add(base)
-            below = services.get(base)
-            if below is None:
-                if "like" in own:
-                    message = f'no service of a model "{base}" in this programme'
-                    self.read.problem((*path, "like"), message, nearest(base, services))
-                break
-            shared = {**{k: v for k, v in below.items() if k not in ("like", "takes_over", "within", "on")}, **shared}
-            base = below.get("like")
-        return shared, own.get("like", after)
 
     def _lot_names(self, names: tuple[str, ...], lots: tuple[p.Lot, ...], path: Where) -> tuple[str, ...]:
         """Names of lots that are meant by names of lots or of chips."""
@@ -497,7 +567,7 @@ class _ProgrammeBuilder:
         read = self.read.mapping(value, path, schema.TRAIN, "train")
         items = self.read.items(read["stages"], (*path, "stages"), "stages") if "stages" in read else []
         items = self._at_most(items, MOST_STAGES, (*path, "stages"), "stages")
-        stages = [self._stage(item, (*path, "stages", index)) for index, item in enumerate(items)]
+        stages = [stage(self.read, item, (*path, "stages", index)) for index, item in enumerate(items)]
         names = tuple(self._at_most(list(read.get("try", ())), MOST_PLACES, (*path, "try"), "places"))
         tried = [(name, self._meant(name, lots, (*path, "try"))) for name in names]
         if not names:
@@ -506,58 +576,23 @@ class _ProgrammeBuilder:
             ]
         places = tuple((name, found) for name, found in tried if found)
         return p.Training(
-            tuple(filter(None, stages)), places, read.get("at_most"), bool(names), **self._under_way(read, path)
+            tuple(filter(None, stages)),
+            places,
+            read.get("at_most"),
+            bool(names),
+            **under_way(self.read, read, self.start, path),
         )
 
-    def _under_way(self, read: dict[str, Any], path: Where) -> dict[str, Any]:
-        """What is said of a run under way."""
-        since, many = read.get("since"), read.get("interruptions")
-        told = {key: value for key, value in (("since", since), ("interruptions", many)) if value is not None}
-        if told and "done" not in read:
-            self.read.problem(path, f"{next(iter(told))} is said of a run under way: add done: 40 %")
-        if since is not None and since >= self.start:
-            self.read.problem((*path, "since"), f"is not before the start, {self.start}")
-        made: dict[str, Any] = {"done": read["done"]} if "done" in read else {}
-        return made | {"since": since, "interruptions": None if many is None else int(many)}
 
-    def _stage(self, item: Any, path: Where) -> p.TrainingStage | None:
-        if not isinstance(item, Mapping) or len(item) != 1:
-            self.read.problem(path, "expected one stage such as {pretrain: 20T tokens}")
-            return None
-        name = str(next(iter(item)))
-        kind = schema.stage_kind(name)
-        if kind is None:
-            message = f'no stage named "{name[:60]}"; stages: {", ".join(schema.STAGES)}'
-            self.read.problem((*path, name), message, nearest(name, schema.STAGES), key=True)
-            return None
-        main, table = schema.SHORTHAND[kind], schema.STAGES[kind]
-        value, below = item[kind], (*path, kind)
-        if isinstance(value, Mapping):
-            read = self.read.mapping(value, below, table, f"the stage {kind}")
-        else:
-            read = {main: self.read.value(value, below, table[main])} if value is not None else {}
-            if value is None:
-                self.read.problem(below, f"needs its amount, such as {kind}: 20T tokens")
-        if read.get(main) is None:
-            return None
-        batch = read.get("global_batch")
-        kept = {key: read[key] for key in ("seq", "precision", "isl", "osl") if key in read}
-        return p.TrainingStage(kind, read[main], global_batch=None if batch is None else int(batch), **kept)
-
-
-def _lengths(keys: Mapping[str, Any]) -> tuple[float, float, tuple[str, ...]]:
-    """Prompt and generated tokens of a request; what is not given follows from the ratio of the two demands."""
-    inputs, outputs = (keys[k].median if k in keys else 0.0 for k in ("input_tokens", "output_tokens"))
-    ratio = inputs / outputs if inputs > 0 and outputs > 0 else 1.0
-    isl, osl = keys.get("isl"), keys.get("osl")
-    if isl is not None and osl is not None:
-        return isl, osl, ()
-    if osl is not None:
-        return osl * ratio, osl, (f"isl {osl * ratio:,.0f} tokens, from the ratio of prompt to generated tokens",)
-    if isl is not None:
-        return isl, isl / ratio, (f"osl {isl / ratio:,.0f} tokens, from the ratio of prompt to generated tokens",)
-    text = f"requests of {OUTPUT_LENGTH * ratio:,.0f} + {OUTPUT_LENGTH:,.0f} tokens, since isl and osl are not given"
-    return OUTPUT_LENGTH * ratio, OUTPUT_LENGTH, (text,)
+def _tariff(read: Mapping[str, Any], start: datetime.date) -> str | None:
+    """The term by which a rented lot is priced: the one that is named, else that of its length."""
+    name, least = read.get("term", (None, 0.0))
+    if name is not None:
+        return str(name)
+    first = read["from"].median if "from" in read else start.toordinal()
+    length = (read["until"].median - first) * units.DAY if "until" in read else 0.0
+    longest = max(least, length)
+    return next((term for term, seconds in CONTRACTS if longest >= seconds - units.DAY), None)
 
 
 __all__ = ["Problem", "read_programme", "read_programme_text"]

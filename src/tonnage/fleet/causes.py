@@ -42,6 +42,29 @@ class Activity:
     model: str = ""
 
 
+LeverKind = Literal[
+    "without",
+    "licence",
+    "earlier",
+    "later",
+    "thresholds",
+    "twice",
+    "train",
+    "flat",
+    "quiet",
+    "ready",
+    "failed",
+    "good",
+    "prices",
+    "buy",
+]
+"""without: a rule taken away; licence: held for a lot; earlier, later: a rule's day moved; thresholds: a rule's, twice
+as high; twice: a lot doubled; train: on another place first; flat: demand; quiet: other people's demand gone; ready:
+every run completes; failed: the first attempt does not; good: no rounds; prices: rents up by half; buy: a lot
+not rented.
+"""
+
+
 @dataclass(frozen=True)
 class Lever:
     """One thing that a what-if changes.
@@ -50,7 +73,7 @@ class Lever:
     of the causes that it acts on, empty for all; lawful: whether it may lawfully be done.
     """
 
-    kind: Literal["without", "twice", "train", "flat", "ready", "good", "quiet"]
+    kind: LeverKind
     about: str
     causes: frozenset[CauseKind]
     models: tuple[str, ...] = ()
@@ -60,7 +83,7 @@ class Lever:
     @property
     def key(self) -> str:
         """A stable name: `without:us_2025...`."""
-        middle = self.models if self.kind == "train" else ()
+        middle = self.models if self.kind in ("train", "failed") else ()
         return ":".join((self.kind, *middle, *([self.about] if self.about else ())))
 
     def acts_on(self, cause: Cause, places: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:

@@ -34,7 +34,8 @@ class World:
 
     available: accelerators there, lawful, not held back and not busy for others, in the periods of the horizon
     [d, p, l]; later: the same in further periods, until no lot changes any more [d, q, l]; price: [USD/accelerator-s]
-    [d, l], NaN where none is known; values: draws of each uncertain input by its dotted name [d].
+    [d, l], NaN where none is known; values: draws of each uncertain input by its dotted name [d]; paid: accelerators
+    that are paid for [d, p, l], where they are others than those there with those held back.
     """
 
     start: datetime.date
@@ -44,6 +45,7 @@ class World:
     values: Mapping[str, Floats]
     seed: int
     later: Floats | None = None
+    paid: Floats | None = None
 
     @property
     def draws(self) -> int:
@@ -64,7 +66,9 @@ class World:
         """The world of some of the draws."""
         values = {name: sample[pick] for name, sample in self.values.items()}
         later = None if self.later is None else self.later[pick]
-        return replace(self, available=self.available[pick], price=self.price[pick], values=values, later=later)
+        paid = None if self.paid is None else self.paid[pick]
+        there, price = self.available[pick], self.price[pick]
+        return replace(self, available=there, price=price, values=values, later=later, paid=paid)
 
     def scaled(self, column: int, factor: float) -> World:
         """The world with one lot so many times as large."""
@@ -81,7 +85,7 @@ def draw_world(
 
     pick: which of the draws are kept; they are the same whichever are.
     """
-    values = {name: sample[pick] for name, sample in drawn(programme, seed, draws).items()}
+    values = {name: sample[pick].copy() for name, sample in drawn(programme, seed, draws).items()}
     periods = max(1, int(np.ceil(programme.days * DAY / PERIOD)))
     whole = max(periods, _last_change(programme, values))
     columns = [_lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]
@@ -184,7 +188,7 @@ def _lot_available(
     What arrives on a day on which the rules forbid it does not arrive; what has arrived lawfully stays.
     """
     key = f"fleet.{lot.name}"
-    first = values[f"{key}.from"] - start.toordinal()
+    first = values[f"{key}.from"] + values[f"{key}.lead"] / DAY - start.toordinal()
     over = np.maximum(values[f"{key}.over"] / DAY, 0.0)
     days = np.asarray((np.arange(periods) + 0.5) * PERIOD / DAY, dtype=np.float64)[None, :]
     shift = (values[f"{key}.acquired"] - values[f"{key}.from"])[:, None] if lot.acquired is not None else 0.0

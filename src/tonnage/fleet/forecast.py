@@ -239,7 +239,8 @@ class _Run:
         self.world, self.services, self.projects, self.record = world, services, projects, record
         self.book, self.index = book, index
         self.whole = world.whole
-        self.tracks = [Track(world, project) for project in projects]
+        growth = np.max([s.growth for s in services], axis=0) if services else 0.0
+        self.tracks = [Track(world, project, growth) for project in projects]
         self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((len(index), 0, 1))
         self.grows = np.all([s.growth >= 0 for s in services], axis=0) if services else np.ones(len(index), dtype=bool)
         falls = np.all(np.diff(self.whole, axis=1) <= TINY, axis=2)

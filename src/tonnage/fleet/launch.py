@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import InputError, Problem
-from tonnage.fleet import calendar
+from tonnage.fleet import calendar, money
 from tonnage.fleet.base_case import base_case, gained
 from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
+from tonnage.fleet.draws import Pick
 from tonnage.fleet.explain import Explained, explained
-from tonnage.fleet.forecast import Forecast, joined
+from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.hindsight import behind, sampled
+from tonnage.fleet.money import LotPaid, PaidDraws
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
+from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
-from tonnage.fleet.setting import Rulings, SettledProgramme, play, settle
+from tonnage.fleet.setting import Play, Rulings, SettledProgramme, play, settle
+from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats, rank, rank_error
@@ -37,6 +41,8 @@ DRAWS = 500
 FEWEST, MOST = 20, 100_000
 CHUNK = 2_000
 """Draws that are played at once, so that memory does not grow with their number."""
+LEGAL = ("licence", "earlier", "later", "thresholds")
+"""What-ifs that are left out where the law stays as it is for every lot."""
 
 
 def launch(
@@ -62,8 +68,8 @@ def launch(
     speeds = planner or EnginePlanner(programme, book)
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
-    played = _play(setting, seed, draws)
-    base = explained(setting, play(setting, 0, 0))
+    played = _play(setting, book, seed, draws)
+    base = explained(setting, _game(setting, book, 0, 0))
     alternatives = _what_ifs(base, book, speeds, asked, seed, draws, played.result) if what_if else ()
     plan = _answer(base, played, alternatives, seed, book, by)
     return replace(plan, seconds=time.perf_counter() - began)
@@ -73,12 +79,17 @@ def launch(
 class _Played:
     """All draws, played in parts. there: most accelerators of each lot [d, l]; places: of the last model's attempts."""
 
-    result: Forecast
+    paid: PaidDraws
     drawn: Mapping[str, Floats]
     there: Floats
     values: Mapping[str, Floats]
     places: tuple[str, ...]
     draws: int
+
+    @property
+    def result(self) -> Forecast:
+        """What came out."""
+        return self.paid.result
 
 
 def _parts(draws: int) -> Iterator[slice]:
@@ -86,36 +97,55 @@ def _parts(draws: int) -> Iterator[slice]:
         yield slice(begin, min(begin + CHUNK, draws))
 
 
-def _play(setting: SettledProgramme, seed: int, draws: int) -> _Played:
+def _game(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, pick: Pick = slice(None)) -> Play:
+    """Some of the draws, within the cap of power; of no draws the base case."""
+    watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
+    return money.powered(setting, play(setting, seed, draws, pick), watts)
+
+
+def _part(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, part: slice) -> LotPaid:
+    """Some of the draws, played within the caps of power and money."""
+    return money.run(setting, _game(setting, catalog, seed, draws, part))
+
+
+def _paid(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> PaidDraws:
+    return money.together([_part(setting, catalog, seed, draws, part) for part in _parts(draws)])
+
+
+def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> _Played:
     found, drawn, there, values = [], [], [], []
+    places: tuple[str, ...] = ()
     for part in _parts(draws):
-        game = play(setting, seed, draws, part)
-        found.append(game.run())
-        drawn.append(game.drawn)
-        there.append(game.world.available.max(axis=1))
-        values.append(game.world.values)
+        one = _part(setting, catalog, seed, draws, part)
+        found.append(one)
+        drawn.append(one.game.drawn)
+        there.append(one.game.world.available.max(axis=1))
+        values.append(one.game.world.values)
+        places = tuple(attempt.name for attempt in one.game.projects[-1].attempts)
     names = dict.fromkeys(name for one in drawn for name in one)
     return _Played(
-        joined(found),
+        money.together(found),
         {name: np.concatenate([one[name] for one in drawn]) for name in names},
         np.concatenate(there),
         {name: np.concatenate([one[name] for one in values]) for name in values[0]},
-        tuple(attempt.name for attempt in game.projects[-1].attempts),
+        places,
         draws,
     )
 
 
-def _hindsight(setting: SettledProgramme, seed: int, played: _Played) -> PolicyGap | None:
-    """How far the policy is behind the best plans of a sample of the draws."""
+def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _Played) -> PolicyGap | None:
+    """How far the policy is behind the best plans of a sample of the draws; None with a cap that those do not keep."""
+    if setting.programme.budget is not None:
+        return None
     runs = sum(model.training is not None for model in setting.programme.coming)
     chosen = sampled(played.draws, runs)
-    return behind(play(setting, seed, played.draws, chosen), tuple(at[chosen] for at in played.result.launch))
+    return behind(_game(setting, catalog, seed, played.draws, chosen), tuple(at[chosen] for at in played.result.launch))
 
 
 def check_draws(draws: int) -> None:
     """Raise InputError for a number of draws that is not taken."""
     if not FEWEST <= draws <= MOST:
-        raise InputError(Problem(f"expected from {FEWEST} to {MOST:,} draws, got {draws}", "--draws"))
+        raise InputError(Problem(f"expected from {FEWEST} to {MOST:,} draws, got {draws}", path="draws"))
 
 
 # what-ifs
@@ -133,14 +163,19 @@ def _what_ifs(
     setting, programme = base.setting, base.setting.programme
     made = []
     start = _dates(planned.launch[-1], programme)
-    for item in what_ifs(programme, setting.calendars, _titles(programme, catalog)):
+    tried = {name: tuple((p.name, p.lots) for p in found) for name, found in setting.places.items()}
+    for item in what_ifs(programme, setting.calendars, _titles(programme, catalog), tried):
         changed = settle(item.programme, catalog, planner, asked)
-        found = joined([play(changed, seed, draws, part).run() for part in _parts(draws)])
+        if item.lever.kind in LEGAL and changed.calendars == setting.calendars:
+            continue
+        paid = _paid(changed, catalog, seed, draws)
+        found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
-        cost = _costs(found.training_cost, found).p50
-        best = gained(base, changed)
-        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, *best))
+        cost = money.spread(found.training_cost, money.launching(found)).p50
+        total = money.total(paid, programme)
+        best = gained(base, _game(changed, catalog, 0, 0))
+        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total, *best))
     return tuple(made)
 
 
@@ -170,17 +205,19 @@ def _answer(
     catalog: Catalog,
     by: Date | None,
 ) -> LaunchPlan:
-    setting, programme, result = base.setting, base.setting.programme, played.result
+    setting, programme = base.setting, base.setting.programme
+    result, paid = played.result, played.paid
+    ever = money.launching(result)
     chance = _by_horizon(result, programme)
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
     shown = int(np.argsort(result.launch[-1], kind="stable")[(played.draws - 1) // 2])
-    game = play(setting, seed, played.draws, slice(shown, shown + 1))
+    game = _part(setting, catalog, seed, played.draws, slice(shown, shown + 1)).game
     story = game.run(record=True)
     coming = programme.coming
     refused = _refused(setting, played)
     return LaunchPlan(
-        outcome=outcome_of(setting, result, chance, binds),
+        outcome=money.outcome(outcome_of(setting, result, chance, binds), paid, programme, chance, binds),
         name=programme.name,
         model=coming[-1].name,
         start=programme.start,
@@ -188,8 +225,8 @@ def _answer(
         launch=_dates(result.launch[-1], programme),
         probability=chance,
         launches={m.name: _dates(at, programme) for m, at in zip(coming, result.launch, strict=True)},
-        cost=_costs(result.training_cost, result),
-        service_cost=_costs(result.service_cost, result),
+        cost=money.spread(result.training_cost, ever),
+        service_cost=money.spread(result.service_cost, ever),
         binds=binds,
         causes={cause: float(value.mean() / DAY) for cause, value in causes.items()},
         sensitivity=sensitivity(setting, played.drawn, result),
@@ -202,7 +239,7 @@ def _answer(
         throughputs=setting.speeds,
         readiness={f"{name}: {p.name}": p.readiness for name, found in setting.places.items() for p in found},
         trained_on=_trained_on(played),
-        assumptions=_assumptions(programme),
+        assumptions=(*_assumptions(programme), *_spares(setting)),
         doubts=_doubts(setting),
         programme_text=programme.text,
         programme_name=programme.path,
@@ -213,7 +250,7 @@ def _answer(
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
         base=base_case(base, by),
-        hindsight=_hindsight(setting, seed, played),
+        hindsight=_hindsight(setting, catalog, seed, played),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in played.drawn.items()},
         evidence=_evidence(setting),
@@ -228,21 +265,14 @@ def _answer(
         never={cause: float(np.mean(which)) for cause, which in result.never.items()},
         gap=gap_of(result, programme),
         missing=tuple(float(share) for share in result.missing),
+        money=money.answer(setting, paid, shown),
+        left_out=programme.left_out,
     )
 
 
 def _errors(seconds: Floats) -> Percentiles[float]:
     found = (rank_error(seconds, p) for p in (0.1, 0.5, 0.9))
     return Percentiles(*(None if error is None else error / DAY for error in found))
-
-
-def _costs(values: Floats, result: Forecast) -> Percentiles[float]:
-    """Percentiles over the draws that launch; over all if none does."""
-    some = np.isfinite(result.launch[-1])
-    values = values[some] if some.any() else values
-    if np.isnan(values).any():
-        return Percentiles(None, None, None)
-    return Percentiles(*(rank(values, p) for p in (0.1, 0.5, 0.9)))
 
 
 def _trained_on(played: _Played) -> dict[str, float]:
@@ -295,9 +325,23 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
         f"a run that fails is given up after {programme.give_up.text} of its first stage: the time to find that out, "
         "from which nothing is kept but a checkpoint that it came with"
     )
+    found += programme.notes
     found += _rounds(programme) + _under_way(programme) + _first(programme)
     found.append("services come first; models are trained side by side, an earlier one first where they meet")
     return tuple(found)
+
+
+def _spares(setting: SettledProgramme) -> Iterator[str]:
+    """Places of which only a part trains, since more would end no sooner."""
+    for name, places in setting.places.items():
+        training = setting.programme.model(name).training
+        at_most = (training.at_most if training else None) or np.inf
+        for place in places:
+            curves = [curve(found) for (m, p, _), found in setting.training.items() if (m, p) == (name, place.name)]
+            most = min(place.most, at_most)
+            held = max((float(one.best(np.array([min(most, place.limit)]))[0][0]) for one in curves), default=most)
+            if 0 < held < 0.99 * most:
+                yield f"{name} trains on at most {held:,.0f} of {most:,.0f} {place.chip}: the others are spares"
 
 
 def _rounds(programme: Programme) -> list[str]:
@@ -332,7 +376,11 @@ def _doubts(setting: SettledProgramme) -> tuple[str, ...]:
             factor = float(np.exp(1.645 * speed.sigma))
             made.append(f"predicted speeds are right within a factor {factor:.1f} (90 %), {speed.evidence}")
     if setting.places:
-        made.append("failed runs are seldom published: readiness is rather too high where few runs are known")
+        made.append(
+            "readiness assumes that 6 to 25 % of failed runs are published; software that improves is neglected"
+        )
+    missing = {(s.chip, s.reason): None for s in setting.speeds if "missing_fact" in s.detail}
+    made += [f"{chip} is left out where it would need what is not known: {reason}" for chip, reason in missing]
     return tuple(made)
 
 

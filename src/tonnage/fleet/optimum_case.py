@@ -196,10 +196,15 @@ def _moves(game: Play, project: Project, tried: list[Attempt]) -> Floats:
     for j, attempt in enumerate(tried):
         run = next((speed for speed in attempt.speeds if speed.kind != "pause"), None)
         there = game.world.whole[0][:, attempt.lots].sum(axis=1)
-        speed = float(run.best(np.minimum(there, project.at_most))[1].max(initial=0.0)) if run else 0.0
+        speed = float(run.best(np.minimum(there, _most(project, attempt)))[1].max(initial=0.0)) if run else 0.0
         made[:, j] = (project.pause + (project.check / speed if speed > 0 else 0.0)) / PERIOD
         made[j, j] = 0.0
     return made
+
+
+def _most(project: Project, attempt: Attempt) -> float:
+    """Most accelerators that a run uses on a place."""
+    return min(project.at_most, attempt.limit)
 
 
 def _opens(game: Play, project: Project) -> dict[str, int]:
@@ -241,7 +246,7 @@ def _stage(project: Project, tried: list[Attempt], index: int, amount: float, fr
     if free is None:
         return RunStage(kind, amount, (none,) * len(tried))
     curves = tuple(
-        _curve(speed, np.minimum(free[j], project.at_most), PERIOD / float(tried[j].slip[0]))
+        _curve(speed, np.minimum(free[j], _most(project, tried[j])), PERIOD / float(tried[j].slip[0]))
         for j, speed in enumerate(speeds)
     )
     return RunStage(kind, amount, curves)
@@ -271,7 +276,8 @@ def _rounds(game: Play, project: Project, attempt: Attempt) -> SpeedCurve:
         need = min(max(most, 1.0), ROUNDS_HOLD)
     if need <= 0:
         return SpeedCurve(np.array([0.0]), np.array([1.0]))
-    return SpeedCurve(np.array([SPARK * need, need]), np.array([SPARK, 1.0]))
+    top = min(need, _most(project, attempt))
+    return SpeedCurve(np.array([SPARK * top, top]), np.array([SPARK, 1.0]) * top / need)
 
 
 # the launch

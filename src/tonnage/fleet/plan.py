@@ -14,8 +14,10 @@ from tonnage.fleet import words
 from tonnage.fleet.base_case import BaseCase
 from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.causes import Activity, Cause, Lever
+from tonnage.fleet.programme import Quote
 from tonnage.fleet.readiness import Readiness
 from tonnage.fleet.speeds import PlannedSpeed
+from tonnage.values import Plain, decode, encode
 
 Date = datetime.date
 
@@ -34,6 +36,70 @@ class Percentiles(Generic[T]):
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         return {name: str(v) if isinstance(v, Date) else v for name, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class LotMoney:
+    """What is paid for a lot in the draw that is shown [USD], None without a price: until the launch for training, for
+    services and idle, and committed beyond it.
+    """
+
+    lot: str
+    chip: str
+    tenure: str
+    training: float | None
+    service: float | None
+    idle: float | None
+    committed: float | None
+
+    @property
+    def total(self) -> float | None:
+        """Until the launch."""
+        parts = (self.training, self.service, self.idle)
+        return None if any(part is None for part in parts) else sum(part or 0.0 for part in parts)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        return {**vars(self), "total": self.total}
+
+
+@dataclass(frozen=True)
+class Money:
+    """What is paid, over the draws that launch [USD].
+
+    total: from the start to the launch, used or not; idle: what of it stood idle; committed: beyond the launch, by
+    terms, notice and purchases; by_lot: in the draw that is shown; quotes: the prices counted with; whole: P50 of
+    what is paid and committed together; unpriced: lots
+    that are held and have no price; budget, over: the cap, and the share of draws that cost more; not_leased: rented
+    lots that are left away for the budget, by share of draws.
+    """
+
+    total: Percentiles[float]
+    idle: Percentiles[float]
+    committed: Percentiles[float]
+    by_lot: tuple[LotMoney, ...]
+    quotes: tuple[Quote, ...]
+    whole: float | None = None
+    unpriced: tuple[str, ...] = ()
+    budget: float | None = None
+    over: float = 0.0
+    not_leased: tuple[tuple[str, float], ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """The keys of `cost`."""
+        body: dict[str, object] = {
+            "total": _cost(self.total, self.unpriced),
+            "idle": _cost(self.idle, self.unpriced),
+            "committed": _cost(self.committed, self.unpriced),
+            "by_lot": [lot.to_json() for lot in self.by_lot],
+        }
+        if self.budget is not None:
+            body["budget"] = {"cap": self.budget, "over": self.over, "not_leased": dict(self.not_leased)}
+        return body
+
+
+def _quote(quote: Quote) -> dict[str, object]:
+    return {**vars(quote), "place": list(quote.place), "date": _day(quote.date)}
 
 
 @dataclass(frozen=True)
@@ -56,8 +122,9 @@ class Sensitivity:
 @dataclass(frozen=True)
 class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
-    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; best_days,
-    best_saved: by how much the best plan of the base case is earlier, and cheaper [USD] at the date of the plan as is.
+    ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; total: [USD] paid
+    until the launch and committed beyond it; best_days, best_saved: by how much the best plan of the base case is
+    earlier, and cheaper [USD] at the date of the plan as is.
     """
 
     lever: Lever
@@ -66,6 +133,7 @@ class WhatIf:
     probability: float
     shift: float | None
     cost: float | None
+    total: float | None = None
     best_days: float | None = None
     best_saved: float | None = None
 
@@ -86,6 +154,7 @@ class WhatIf:
             **body,
             "probability_by_horizon": self.probability,
             "cost_p50": self.cost,
+            "total_p50": self.total,
             "lawful": self.lawful,
             "best_days_earlier": self.best_days,
             "best_saved": self.best_saved,
@@ -158,7 +227,7 @@ class LaunchPlan:
     there) show, the one at P50; days: launch of every draw, days from the start, infinite where there is none.
 
     The question: programme_text, the whole file, programme_name, where it was read from, sets, the leaves that were
-    changed, as_of, draws, seed. `read_programme_text` and `launch` give the same answer from it.
+    changed, as_of, draws, seed, by. `read_programme_text` and `launch` give the same answer from it.
     """
 
     outcome: Outcome
@@ -201,15 +270,23 @@ class LaunchPlan:
     sources: tuple[str, ...] = ()
     known: Date = Date.min
     rules_known: Date | None = None
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     unpriced_training: tuple[str, ...] = ()
     unpriced_service: tuple[str, ...] = ()
+    money: Money | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
     errors: Percentiles[float] = field(default_factory=lambda: Percentiles[float](None, None, None))
     first_users: Percentiles[Date] = field(default_factory=lambda: Percentiles[Date](None, None, None))
     first_probability: float = 0.0
     never: Mapping[Cause, float] = field(default_factory=dict)
     gap: Gap | None = None
     missing: tuple[float, ...] = ()
+
+    @property
+    def by(self) -> Date | None:
+        """The date by which the cheapest launch was asked for."""
+        asked = self.base.best.by if self.base else None
+        return asked.date if asked else None
 
     @property
     def probability_never(self) -> float:
@@ -257,7 +334,9 @@ class LaunchPlan:
                 **_cost(self.cost, self.unpriced_training),
                 "service": _cost(self.service_cost, self.unpriced_service),
                 "covers": COVERS,
+                **(self.money.to_json() if self.money else {}),
             },
+            "prices": [_quote(quote) for quote in self.money.quotes] if self.money else [],
             "binds": [{"what": b.what, "by": b.by, "text": b.text, "lift": b.lift} for b in self.binds],
             "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
@@ -275,10 +354,20 @@ class LaunchPlan:
             "trained_on": self.trained_on,
             "assumptions": list(self.assumptions),
             "doubt": list(self.doubts),
+            "plan": encode(self),
         }
 
 
-COVERS = "training of the models to come until the launch: failed attempts, all stages and rounds; service apart"
+def from_json(body: Mapping[str, Plain]) -> LaunchPlan:
+    """The plan that an answer holds: `from_json(plan.to_json()) == plan`. Raises InputError for what is none."""
+    return decode(LaunchPlan, body.get("plan"))
+
+
+COVERS = (
+    "p10, p50, p90: what training of the models to come uses until the launch, failed attempts, all stages and rounds; "
+    "service: what services use; idle: what is held and not used; total: all that is paid until the launch; committed: "
+    "what is signed for beyond it; over the draws that launch"
+)
 
 
 def no_price(lots: tuple[str, ...]) -> str:
@@ -342,9 +431,13 @@ def _readiness(found: Readiness) -> dict[str, object]:
             "chip": item.run.chip,
             "known_on": str(item.run.known_on),
             "completed": item.run.completed,
+            "end": item.run.end,
+            "days_overdue": item.run.overdue,
+            "near": item.near,
             "weight": item.weight,
             "source": item.run.source,
         }
         for item in found.evidence
     ]
-    return {"chip": found.chip, "probability": found.probability, "text": found.text, "evidence": runs}
+    said = {"chip": found.chip, "probability": found.probability, "low": found.low, "high": found.high}
+    return {**said, "text": found.text, "evidence": runs}

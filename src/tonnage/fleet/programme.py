@@ -23,6 +23,44 @@ FIRST_USERS = 0.1
 Date = datetime.date
 StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
 ChangeKind = Literal["licence", "ban"]
+Verdict = Literal["fit", "inference only", "unfit"]
+"""What trials of one's own say of a chip: fit for training, for inference only, for neither."""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A price that is counted with: of what (rent, owning or purchase); low, high [USD/accelerator-s, USD of a
+    purchase]; term: one of `catalog.prices.TENURES`, empty where the programme gives the price; place: codes it holds
+    in, those of another place included; date; source: key, `programme`, or `computed` from a purchase; basis:
+    what exactly was priced.
+    """
+
+    lot: str
+    chip: str
+    what: str
+    low: float
+    high: float
+    term: str = ""
+    place: tuple[str, ...] = ()
+    date: Date | None = None
+    source: str = "programme"
+    basis: str = ""
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """Accelerators that are bought: price: [USD] of one with what stands around it; life: [s] of use; resale: share of
+    the price that is left at its end.
+    """
+
+    price: float
+    life: float
+    resale: float
+
+    @property
+    def wear(self) -> float:
+        """What use wears off [USD/accelerator-s], in a straight line."""
+        return self.price * (1 - self.resale) / self.life
 
 
 @dataclass(frozen=True)
@@ -33,6 +71,11 @@ class Lot:
     price is known (owned lots only); price_note: where the price is from; start, until, acquired: day numbers; over:
     [s] of even delivery; licence: name of a licence; spare: share held back; busy: share that other people's
     demand takes at the start, and its growth [1/s], compounded monthly; sources: fact ids.
+
+    term: [s] for which a lease is paid at least; notice: [s] ahead of an early end, None where a lease is bound to
+    `until`; lead: [s] from the first day, that of the order, to the arrival; bought: the purchase of an owned lot,
+    of a rented one what it would be, where known; owning: [USD/accelerator-s] of a rented lot if it were bought;
+    quotes: the prices that it is counted with.
     """
 
     name: str
@@ -51,6 +94,12 @@ class Lot:
     busy: Uncertain = field(default_factory=lambda: point(0.0))
     busy_growth: Uncertain = field(default_factory=lambda: point(0.0))
     sources: tuple[str, ...] = ()
+    term: float = 0.0
+    notice: float | None = None
+    lead: Uncertain = field(default_factory=lambda: point(0.0))
+    bought: Purchase | None = None
+    owning: Uncertain | None = None
+    quotes: tuple[Quote, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,8 +204,11 @@ class Rules:
 class Programme:
     """Everything that a launch is planned from. Times in seconds, days as ordinals inside `Uncertain`.
 
-    correlations: pairs of inputs by name, with their correlation. text, path, sets, as_of: what it was read from: the
-    whole file, its name, leaves that were changed, and the day of knowledge that was asked for.
+    debug: [s] from the failure of a run until it is given up; verdicts: of one's own trials, by chip or lot;
+    correlations: pairs of inputs by name, with their correlation. budget: [USD] that may be spent until the launch and
+    committed beyond it; power: [W] of the site; None without a cap. left_out: lots that cannot be planned on, each
+    with its reason. text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were
+    changed, and the day of knowledge that was asked for.
     """
 
     name: str
@@ -170,7 +222,13 @@ class Programme:
     slip: Uncertain
     give_up: Uncertain
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    debug: Uncertain = field(default_factory=lambda: point(0.0))
     known: Date = Date.min
+    budget: float | None = None
+    power: float | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
     path: str = ""
     text: str = ""
     sets: Mapping[str, str] = field(default_factory=dict)
@@ -199,7 +257,7 @@ class Programme:
 
 def _inputs(programme: Programme) -> Iterator[tuple[str, Uncertain]]:
     for lot in programme.lots:
-        for key in ("count", "price", "start", "until", "over", "acquired", "spare", "busy", "busy_growth"):
+        for key in ("count", "price", "start", "until", "over", "acquired", "spare", "busy", "busy_growth", "lead"):
             quantity = getattr(lot, key)
             if quantity is not None:
                 yield f"fleet.{lot.name}.{ {'start': 'from'}.get(key, key) }", quantity
@@ -217,6 +275,7 @@ def _inputs(programme: Programme) -> Iterator[tuple[str, Uncertain]]:
         yield f"models.{model.name}.good_enough.each", model.each
     yield "assumptions.slip", programme.slip
     yield "assumptions.give_up", programme.give_up
+    yield "assumptions.debug", programme.debug
 
 
 def uncertain_names(lots: tuple[Lot, ...], models: tuple[Model, ...]) -> set[str]:

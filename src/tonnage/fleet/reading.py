@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tonnage import files, units
@@ -100,13 +101,22 @@ def _show(value: Any) -> str:
 def _quantity(value: Any, field: Field) -> Any:
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError(f"expected a quantity, got {_show(value)}")
-    found = uncertain.parse(value, field.kind)
+    found = uncertain.point(0.0, str(value)) if _none(value, field.kind) else uncertain.parse(value, field.kind)
     _bounds(found, field, value)
     if field.point:
         if not found.certain:
             raise ValueError(f"expected one number here, got the range {_show(value)}")
         return found.values[0]
     return found
+
+
+def _none(value: str | float, kind: str) -> bool:
+    """Whether a growth is written as a share that is none: `0 %`."""
+    if kind != "growth":
+        return False
+    with contextlib.suppress(ValueError):
+        return units.parse(value, "share") == 0
+    return False
 
 
 def _ends(found: Uncertain) -> tuple[float, ...]:
@@ -119,7 +129,7 @@ def _ends(found: Uncertain) -> tuple[float, ...]:
 
 
 def _bounds(found: Uncertain, field: Field, value: Any) -> None:
-    numbers = _ends(found)
+    numbers = found.interval if field.kind in ("price", "money") else _ends(found)
     slack = 1e-9 * (max(numbers) - min(numbers))
     if min(numbers) < field.low - slack:
         limit = "negative" if field.low == 0 else f"below {_bound(field.low, field.kind)}"
@@ -135,6 +145,8 @@ def _bound(value: float, kind: str) -> str:
         return units.show_time(value)
     if kind == "price":
         return units.show_price(value)
+    if kind == "money":
+        return units.show_money(value)
     if kind == "share":
         return units.show_share(value)
     if kind == "growth":
@@ -191,7 +203,31 @@ def _choice(value: Any, field: Field) -> str:
     return text
 
 
-_READERS = {"date": _date, "span": _span, "name": _name, "names": _names, "choice": _choice}
+TERMS = {"on-demand": 0.0, "spot": 0.0, "monthly": units.MONTH, "1-year": units.YEAR, "3-year": 3 * units.YEAR}
+TERMS |= {"5-year": 5 * units.YEAR, "reserved": units.YEAR}
+"""Terms of a lease by name, and the least time [s] for which each is paid: on demand nothing is; a reservation whose
+length the source does not say is taken for a year."""
+
+
+def _term(value: Any, field: Field) -> tuple[str | None, float]:
+    """(name of the term or None, least time [s])."""
+    text = str(value).strip().lower()
+    if text in TERMS:
+        return text, TERMS[text]
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        raise ValueError(f"expected a term such as 1 year or on-demand, got {_show(value)}")
+    try:
+        seconds = units.parse(value, "time")
+    except ValueError:
+        raise _NotThereError(
+            f"{_show(value)} is no term: write a time such as 1 year, or one of {', '.join(TERMS)}",
+            nearest(text, TERMS),
+        ) from None
+    _bounds(uncertain.point(seconds), replace(field, kind="time"), value)
+    return None, seconds
+
+
+_READERS = {"date": _date, "span": _span, "name": _name, "names": _names, "choice": _choice, "term": _term}
 
 
 def override(document: Document, changes: Mapping[str, str]) -> Document:
@@ -203,7 +239,7 @@ def override(document: Document, changes: Mapping[str, str]) -> Document:
     root = document.root
     problems: list[Problem] = []
     for key, text in changes.items():
-        where = f"--set {key}"
+        where = f"set {key}"
         try:
             new = files.parse_yaml(text, where).root if text.strip() else Node(None, where)
             root = _replace(root, key.replace("[", ".").replace("]", "").split("."), _moved(new, where), key)

@@ -121,7 +121,7 @@ def cheapest_launch(setting: SettledProgramme, game: Play, by: float) -> Floats 
     mixes = [mix for mix in _mixes(setting, game, by) if (mix > 0.5).any()]
     found = [scaled for mix in mixes if (scaled := _enough(game, mix, by)) is not None]
     price = np.nan_to_num(game.world.price[0], nan=np.inf)
-    return min(found, key=lambda extra: float(np.where(extra > 0, extra * price, 0.0).sum()), default=None)
+    return min(found, key=lambda extra: float((extra[extra > 0] * price[extra > 0]).sum()), default=None)
 
 
 def _mixes(setting: SettledProgramme, game: Play, by: float) -> Iterator[Floats]:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tonnage import units
-from tonnage.fleet.programme import StageKind
+from tonnage.fleet.programme import StageKind, Verdict
 
 INF = float("inf")
+MOST_TOKENS = 1e17 / units.DAY
+"""Most demand that is taken [token/s]: a thousand times what the largest service published in 2025 (1e14 a day)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ PROGRAMME: Table = {
     "rules": Field("nested", "as-of, or known-at DATE, without RULE, with CHANGE; one or a list."),
     "assumptions": Field("nested", "Assumptions that can be set."),
     "correlations": Field("nested", "Correlated inputs: {between: [fleet.a.from, fleet.b.from], r: 0.5}."),
+    "budget": Field(
+        "money", "Most that may be paid until the launch and committed beyond it.", point=True, low=1.0, high=1e13
+    ),
+    "power": Field("power", "Power of the site, which all lots share: 40 MW.", point=True, low=1e3, high=1e12),
 }
 
 LOT: Table = {
@@ -60,6 +66,23 @@ LOT: Table = {
     "licence": Field("name", "Licence under which the lot is lawful although a rule asks for one."),
     "spare": Field("share", "Share held back for failures.", high=0.99),
     "busy": Field("nested", "Share that other people's demand takes: 60 % to 80 %, or {share, growth}."),
+    "term": Field(
+        "term",
+        "Least time for which a lease is paid, or the term by which it is priced: on-demand, 1-year, spot ...",
+        point=True,
+        high=10 * units.YEAR,
+    ),
+    "notice": Field(
+        "time", "A lease may end early, so long after notice; bound to until unless given.", point=True, high=units.YEAR
+    ),
+    "lead": Field("time", "From the order, on the day `from`, to the arrival.", high=3 * units.YEAR),
+    "purchase": Field(
+        "money", "What one accelerator of an owned lot costs, with its share of server and network.", low=1.0, high=1e7
+    ),
+    "life": Field("time", "Over which a purchase is written off.", point=True, low=units.MONTH, high=20 * units.YEAR),
+    "resale": Field("share", "Share of the purchase that is left at the end of its life.", point=True, high=1.0),
+    "power_price": Field("energy_price", "Price of electricity of an owned lot.", point=True, high=10 / 3.6e6),
+    "hosting": Field("price", "What housing one owned accelerator costs, power apart.", point=True, high=0.01),
 }
 
 MODEL: Table = {
@@ -72,8 +95,8 @@ MODEL: Table = {
 
 SERVE: Table = {
     "like": Field("name", "Model whose demand and service level it shares."),
-    "input_tokens": Field("token_rate", "Prompt tokens, cached ones included: 608B/day."),
-    "output_tokens": Field("token_rate", "Generated tokens: 168B/day."),
+    "input_tokens": Field("token_rate", "Prompt tokens, cached ones included: 608B/day.", high=MOST_TOKENS),
+    "output_tokens": Field("token_rate", "Generated tokens: 168B/day.", high=MOST_TOKENS),
     "growth": Field(
         "growth", "Growth of the demand, compounded monthly: 5 %/month.", low=-0.5 / units.MONTH, high=2 / units.MONTH
     ),
@@ -149,12 +172,16 @@ CORRELATION: Table = {
     "r": Field("number", "Correlation of their normal scores.", required=True, point=True, low=-1.0, high=1.0),
 }
 
+VERDICTS: tuple[Verdict, ...] = ("fit", "inference only", "unfit")
+
 ASSUMPTIONS: Table = {
     "slip": Field(
         "number", "Time a run takes over its plan, on a stack whose readiness is 0 (1 = none).", low=1.0, high=20.0
     ),
     "give_up": Field("share", "Share of its planned time after which a run that fails is given up.", high=5.0),
+    "debug": Field("time", "How long a run that fails is looked into and tried again before it is given up.", high=1e8),
     "readiness": Field("nested", "Probability that a run completes, by lot or chip, in place of the public record's."),
+    "verdicts": Field("nested", "What one's own trials say, by lot or chip: fit, inference only or unfit."),
 }
 
 RULES: Table = {
@@ -170,6 +197,10 @@ _DESCRIBED = {
     "token_rate": "608B/day",
     "time": "50ms, 3 to 8 weeks",
     "price": "$2.10/h, $0.9/h to $1.6/h",
+    "money": "$30,000",
+    "power": "40 MW",
+    "energy_price": "$0.09/kWh",
+    "term": "1 year, on-demand",
     "share": "60 %, 60 % to 90 %",
     "growth": "5 %/month to 15 %/month",
     "date": "2025-03-01, 2025-05-01 to 2025-07-01",
@@ -196,6 +227,7 @@ def programme_schema() -> dict[str, object]:
     )
     busy = {"oneOf": [_scalar("60 % to 80 %"), _object(BUSY)]}
     chances = {"type": "object", "additionalProperties": _scalar("60 %")}
+    verdicts = {"type": "object", "additionalProperties": {"type": "string", "enum": list(VERDICTS)}}
     rule = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, _object(RULES)]}
     top = _object(
         PROGRAMME,
@@ -203,7 +235,7 @@ def programme_schema() -> dict[str, object]:
         correlations={"type": "array", "items": _object(CORRELATION)},
         models={"type": "object", "additionalProperties": model, "minProperties": 1},
         rules=rule,
-        assumptions=_object(ASSUMPTIONS, readiness=chances),
+        assumptions=_object(ASSUMPTIONS, readiness=chances, verdicts=verdicts),
     )
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tonnage programme", **top}
 

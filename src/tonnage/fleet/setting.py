@@ -105,10 +105,10 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             most = {lot.name: lot.count.interval[1] for lot in allowed}
             serving |= {(model.name, lot.name): planner.serve(model, lot.chip, most[lot.name]) for lot in allowed}
         if model.training:
-            found = _places(programme, model, model.training, usable, runs)
+            found = _places(programme, model, model.training, usable, runs, catalog)
             for place in found:
                 training |= _stages(model, model.training, place, planner)
-            places[model.name] = tuple(_sized(programme, model, place, training, runs) for place in found)
+            places[model.name] = found
     return _ordered(SettledProgramme(programme, calendars, places, serving, training))
 
 
@@ -132,11 +132,15 @@ def _alone(setting: SettledProgramme, model: Model, place: TrainingSite, index: 
 
 
 def _places(
-    programme: Programme, model: Model, training: Training, usable: list[Lot], runs: tuple[ready.Run, ...]
+    programme: Programme,
+    model: Model,
+    training: Training,
+    usable: list[Lot],
+    runs: tuple[ready.PublicRun, ...],
+    catalog: Catalog,
 ) -> tuple[TrainingSite, ...]:
     """Places with lots that are ever lawful, in the order in which they are tried."""
     by_name = {lot.name: lot for lot in usable}
-    sparse = bool(model.architecture and model.architecture.moe)
     found = []
     for name, lots in training.places:
         held = [by_name[lot] for lot in lots if lot in by_name]
@@ -144,42 +148,9 @@ def _places(
             continue
         chip = held[0].chip
         most = min(sum(lot.count.interval[1] for lot in held), training.at_most or math.inf)
-        chance = ready.of_place(name, chip, most, sparse, programme, runs)
+        chance = ready.of_place(name, ready.kind_of(catalog, chip), model.architecture, programme, runs)
         found.append(TrainingSite(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
     return tuple(found)
-
-
-def _sized(
-    programme: Programme,
-    model: Model,
-    place: TrainingSite,
-    training: Mapping[tuple[str, str, int], tuple[PlannedSpeed, ...]],
-    runs: tuple[ready.Run, ...],
-) -> TrainingSite:
-    """The place with the size of run that is expected to end first: time over the probability that it completes.
-
-    That probability falls in steps, where a run becomes larger than what the record is like; in between, more is never
-    slower. The sizes at the steps and the whole place are compared.
-    """
-    stages = model.training.stages if model.training else ()
-    curves = [
-        (stage.amount.median, curve(training[model.name, place.name, i]))
-        for i, stage in enumerate(stages)
-        if stage.kind != "pause"
-    ]
-    sparse = bool(model.architecture and model.architecture.moe)
-    steps = {float(math.floor(ready.LIKE * run.chips)) for run in runs if run.chips}
-    best, soonest = place, math.inf
-    for size in sorted({place.most, *(step for step in steps if 1 <= step < place.most)}, reverse=True):
-        chance = ready.of_place(place.name, place.chip, size, sparse, programme, runs)
-        speeds = [(amount, float(found.best(np.array([size]))[1][0])) for amount, found in curves]
-        time = sum(amount / speed if speed else math.inf for amount, speed in speeds)
-        slip = float(ready.slipped(np.array([programme.slip.median]), chance.probability)[0])
-        expected = time * slip / max(chance.probability, 1e-9)
-        if expected < soonest:
-            limit = math.inf if size == place.most else size
-            best, soonest = replace(place, readiness=chance, limit=limit), expected
-    return best
 
 
 def _stages(
@@ -217,7 +188,7 @@ def play(setting: SettledProgramme, seed: int, draws: int, pick: Pick = slice(No
     world = draw_world(programme, setting.calendars, seed, draws, pick)
     inputs = programme.inputs()
     drawn = {name: sample for name, sample in world.values.items() if not inputs[name].certain}
-    factors = {name: sample[pick] for name, sample in _factors(setting, seed, draws).items()}
+    factors = {name: sample[pick].copy() for name, sample in _factors(setting, seed, draws).items()}
     services, rows = _demands(setting, world, factors)
     names = [model.name for model in programme.coming]
     made = []
@@ -325,7 +296,8 @@ def _project(
 
 def _move(model: Model) -> dict[str, float]:
     """What it costs to move its run: seconds, and tokens trained twice."""
-    from tonnage.train.switch import Move, pauses
+    from tonnage.train import Move
+    from tonnage.train.switch import pauses
 
     if model.architecture is None:
         return {}
@@ -334,7 +306,7 @@ def _move(model: Model) -> dict[str, float]:
 
 
 RETRIES = 2
-"""Further attempts on the last place, should the run fail there too."""
+"""Further attempts on the last place, should the run fail there too; on each, where their order was not given."""
 
 
 def _attempts(
@@ -348,11 +320,15 @@ def _attempts(
     pick: Pick,
 ) -> tuple[Attempt, ...]:
     places = setting.places.get(model.name, ())
+    chosen = model.training is None or model.training.chosen
+    last = len(places) - 1
+    tries = [(place, n) for i, place in enumerate(places) for n in range(1 if chosen and i < last else 1 + RETRIES)]
     made = []
-    for index, place in enumerate([*places, *places[-1:] * RETRIES] if places else []):
-        again = f" (attempt {index - len(places) + 2})" if index >= len(places) else ""
+    for place, already in tries:
+        again = f" (attempt {already + 1})" if already else ""
         chance = place.readiness.probability
-        done = ready.completes(chance, seed, f"{model.name}.{place.name}{again}", draws)[pick]
+        rate = ready.rates(place.readiness, seed, draws)
+        done = ready.completes(rate, seed, f"{model.name}.{place.name}{again}", draws)[pick].copy()
         if not again and draws and 0 < done.sum() < done.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)

@@ -20,38 +20,47 @@ LADDER = tuple(2 * 4**k for k in range(10))
 """Sizes that runs are planned at, whatever a lot holds, so that lots and what-ifs share plans: 2 to 524,288."""
 
 
+WORTH = 0.2
+"""A run grows while twice the accelerators make it 2^0.2 = 1.15 times as fast or more: beyond that its cost rises
+nearly with its size for hardly a day. An assumption, of what labs do."""
+
+
 @dataclass(frozen=True)
 class SizeCurve:
     """Speed of a run over its size. sizes: rising [k]; rate: speed per accelerator there [k].
 
     Between the sizes the speed of the whole run is a straight line in logarithms. It never falls: where more
-    accelerators would be slower, the best part of them trains and the others are spares.
+    accelerators would be slower, or hardly faster (`WORTH`), the best part of them trains and the others are spares.
     """
 
     sizes: Floats
     rate: Floats
 
     @cached_property
-    def _whole(self) -> tuple[Floats, Floats, NDArray[np.int64]]:
-        """Speed of the run at each size, the best up to there, and the index of that."""
-        whole = self.sizes * self.rate
-        best = np.maximum.accumulate(whole)
-        first = np.maximum.accumulate(np.where(whole >= best, np.arange(whole.size), 0))
-        return np.log(whole), best, first
+    def _kept(self) -> tuple[Floats, NDArray[np.int64]]:
+        """Logarithm of the run's speed at each size, and the index of the size that is used there."""
+        logs = np.log(self.sizes * self.rate)
+        used = np.zeros(logs.size, dtype=np.int64)
+        for i in range(1, logs.size):
+            last = used[i - 1]
+            least = logs[last] + WORTH * math.log(self.sizes[i] / self.sizes[last])
+            used[i] = i if logs[i] >= least else last
+        return logs, used
 
     def best(self, accelerators: Floats) -> tuple[Floats, Floats]:
         """Accelerators that train, of so many, and the speed of the run; none below the smallest size."""
         if not self.sizes.size:
             return np.zeros_like(accelerators), np.zeros_like(accelerators)
-        logs, best, first = self._whole
+        logs, used = self._kept
         below = np.searchsorted(self.sizes, accelerators, side="right") - 1
         inside = np.clip(accelerators, self.sizes[0], self.sizes[-1])
-        here = np.exp(np.interp(np.log(inside), np.log(self.sizes), logs))
         at = np.maximum(below, 0)
-        all_ = here >= best[at]
-        held = np.where(all_, inside, self.sizes[first[at]])
+        following = np.minimum(at + 1, used.size - 1)
+        grows = (used[at] == at) & (used[following] == following)
+        held = np.where(grows, inside, self.sizes[used[at]])
+        speed = np.where(grows, np.interp(np.log(inside), np.log(self.sizes), logs), logs[used[at]])
         runs = below >= 0
-        return np.where(runs, held, 0.0), np.where(runs, np.maximum(here, best[at]), 0.0)
+        return np.where(runs, held, 0.0), np.where(runs, np.exp(speed), 0.0)
 
 
 NO_SIZE = SizeCurve(np.zeros(0), np.zeros(0))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from tonnage.errors import Outcome
+from tonnage.errors import MissingFact, Outcome
 from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
 from tonnage.fleet.uncertain import Z90
 
@@ -102,6 +102,11 @@ class PlannedSpeed:
         }
 
 
+def unknown(use: Use, model: str, chip: str, accelerators: int, error: MissingFact) -> PlannedSpeed:
+    """No speed, because the catalogue lacks a fact that one would need: it costs the lot, not the answer."""
+    return replace(impossible(use, model, chip, accelerators, error.message), detail={"missing_fact": error.attribute})
+
+
 def impossible(use: Use, model: str, chip: str, accelerators: int, reason: str) -> PlannedSpeed:
     """A speed of zero, and why."""
     return PlannedSpeed(use, model, chip, accelerators, 0.0, 0.0, 0.0, reason=reason)
@@ -134,7 +139,10 @@ class EnginePlanner:
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
         key = ("serve", model.name, chip, largest)
         if key not in self.kept:
-            self.kept[key] = self._serve(model, chip, largest)
+            try:
+                self.kept[key] = self._serve(model, chip, largest)
+            except MissingFact as error:
+                self.kept[key] = unknown("serve", model.name, chip, largest, error)
         return self.kept[key]
 
     def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
@@ -143,7 +151,8 @@ class EnginePlanner:
         from tonnage.serve import ServeJob
 
         s = model.service
-        job = ServeJob(model.architecture, isl=s.isl, osl=s.osl, ttft=s.ttft, tpot=s.tpot, cache_hit=s.cache_hit)
+        day = self.programme.rules.known_at
+        job = ServeJob(model.architecture, s.isl, s.osl, s.ttft, s.tpot, cache_hit=s.cache_hit, date=day)
         return self._best("serve", model.name, chip, largest, job)
 
     def _best(self, use: Use, model: str, chip: str, largest: int, job: ServeJob) -> PlannedSpeed:
@@ -173,7 +182,10 @@ class EnginePlanner:
         )
         if key not in self.kept:
             made = self._rl if stage.kind == "rl" else self._update
-            self.kept[key] = made(model, stage, chip, accelerators)
+            try:
+                self.kept[key] = made(model, stage, chip, accelerators)
+            except MissingFact as error:
+                self.kept[key] = unknown(stage.kind, model.name, chip, accelerators, error)
         return self.kept[key]
 
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
@@ -207,7 +219,13 @@ class EnginePlanner:
         from tonnage.serve import ServeJob, plan
 
         isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
-        job = ServeJob(arch, isl=isl, osl=osl, concurrency=float(stage.global_batch or RESPONSES))
+        job = ServeJob(
+            arch,
+            isl=isl,
+            osl=osl,
+            concurrency=float(stage.global_batch or RESPONSES),
+            date=self.programme.rules.known_at,
+        )
         return _served("rollout", arch.name, system.accelerator.name, system.count, plan(job, system))
 
     def _rl(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
@@ -283,12 +301,12 @@ def _why(outcome: Outcome) -> str:
 
 def _missed(found: ServePlan) -> Missed | None:
     """The service level that a plan does not keep, and the nearest that it can."""
-    near = found.nearest or {}
+    near = (None, None) if found.nearest is None else (found.nearest.tpot, found.nearest.ttft)
     levels: tuple[Limit, Limit] = ("tpot", "ttft")
     for bind in found.outcome.binds:
         for level in levels:
             if bind.what == level:
-                return Missed(level, bind.by, bind.lift, near.get("tpot"), near.get("ttft"))
+                return Missed(level, bind.by, bind.lift, *near)
     return None
 
 
@@ -298,17 +316,13 @@ def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> Pla
         speed = impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
         return replace(speed, missed=_missed(found))
     rate = found.requests_per_second / found.accelerators
-    tokens = found.output_tokens_per_second_per_accelerator
-    ends = (
-        found.output_tokens_per_second_per_accelerator_low,
-        found.output_tokens_per_second_per_accelerator_high,
-    )
-    low, high = (rate * end / tokens if tokens and end else rate for end in ends)
+    made = found.output_rate
+    low, high = (rate, rate) if made is None else (rate * end / made.value for end in (made.low, made.high))
     detail: dict[str, float | str | None] = {
-        "ttft": found.ttft,
-        "tpot": found.tpot,
-        "output_tokens_per_second": tokens,
-        "input_tokens_per_second": found.input_tokens_per_second_per_accelerator,
+        "ttft": None if found.ttft is None else found.ttft.value,
+        "tpot": None if found.tpot is None else found.tpot.value,
+        "output_tokens_per_second": None if made is None else made.value,
+        "input_tokens_per_second": found.input_rate,
         "mode": found.mode,
         "engine": found.engine,
     }
@@ -321,16 +335,17 @@ def _served(use: Use, model: str, chip: str, size: int, found: ServePlan) -> Pla
 def _trained(use: Use, model: str, precision: str, system: System, found: TrainPlan) -> PlannedSpeed:
     """A training plan as a speed: tokens/s per accelerator, goodput included."""
     chip, size = system.accelerator.name, system.count
-    if not found.outcome.feasible:
+    run = found.run
+    if run is None or not found.outcome.feasible:
         return impossible(use, model, chip, size, f"{size} x {chip}: {_why(found.outcome)}")
-    kept = found.goodput.value if found.goodput else 1.0
-    rate = found.tokens_per_second_per_accelerator * kept
-    low, high = rate * found.step_time / found.step_time_high, rate * found.step_time / found.step_time_low
+    kept, step = run.goodput.value, run.step_time
+    rate = run.tokens_per_second * kept
+    low, high = rate * step.value / step.high, rate * step.value / step.low
     detail: dict[str, float | str | None] = {
-        "mfu": found.mfu,
+        "mfu": run.mfu,
         "goodput": kept,
         "precision": precision,
-        "step_time": found.step_time,
+        "step_time": step.value,
     }
-    sources = tuple(found.sources)
-    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", sources, detail)
+    facts = found.provenance.facts
+    return PlannedSpeed(use, model, chip, size, rate, low, high, str(found.layout), found.evidence, "", facts, detail)

@@ -10,6 +10,7 @@ when it came: from nothing, unless it had moved there.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from tonnage.fleet.allocate import TINY
 from tonnage.fleet.draws import PERIOD, Bools, World
 from tonnage.fleet.projects import Attempt, Project
 from tonnage.fleet.uncertain import Floats
-from tonnage.units import DAY
+from tonnage.units import DAY, MONTH, WEEK
 
 TURNS = 16
 """Most stages that can end within one period."""
@@ -29,11 +30,35 @@ an assumption, twice the 512 H800 of DeepSeek-R1's reinforcement learning (arXiv
 GONE = 4
 """Periods for which a place has no accelerators before a run that has begun leaves it."""
 
+AHEAD = 13 * WEEK
+"""How far ahead the share of a place that services will take is looked at where places are compared."""
+
 LOOKS = 4
 """Periods between two looks for a place where a run would end sooner."""
 
 SOONER = (0.9, 7 * DAY)
 """A run moves to another place if it is expected to end there within this share of its time, and this much sooner."""
+
+
+@dataclass(frozen=True)
+class _Calendar:
+    """Accelerators of a place over time. there, most of them, and whether there are enough for a run now, within a
+    while, ever again [d, p]; begins: whether they first are in one of the draws [p].
+    """
+
+    there: Floats
+    most: Floats
+    now: Bools
+    soon: Bools
+    ever: Bools
+    begins: Bools
+
+
+def _calendar(there: Floats, least: float) -> _Calendar:
+    now = there >= least
+    ever = np.maximum.accumulate(now[:, ::-1], axis=1)[:, ::-1]
+    before = np.concatenate([np.zeros_like(now[:, :1]), now[:, :-1]], axis=1)
+    return _Calendar(there, there.max(axis=1), now, _within(now, GONE), ever, (now & ~before).any(axis=0))
 
 
 class Track:
@@ -45,9 +70,10 @@ class Track:
     )
     """What changes while it is played; the last axis is the draws."""
 
-    def __init__(self, world: World, project: Project) -> None:
+    def __init__(self, world: World, project: Project, growth: Floats | float = 0.0) -> None:
         d = world.draws
         self.world, self.project = world, project
+        self.growth = np.maximum(np.broadcast_to((1 + growth * MONTH) ** (AHEAD / MONTH), (d,)), 1.0)
         self.rows = project.attempts
         rounds = np.round(project.rounds) * project.each
         self.amounts = np.stack([*project.amounts, rounds])
@@ -65,13 +91,11 @@ class Track:
         self.never = np.full(d, project.trains and not self.rows)
         self.place = np.full(d, -1.0)
         self.doing = np.zeros(d, dtype=int)
-        whole = world.whole
-        self.there = [whole[:, :, place.lots].sum(axis=2) for place in self.rows]
-        self.most = [a.max(axis=1) for a in self.there]
-        least = [max(place.least, 1.0) for place in self.rows]
-        self.now = [a >= need for a, need in zip(self.there, least, strict=True)]
-        self.ever = [np.maximum.accumulate(a[:, ::-1], axis=1)[:, ::-1] for a in self.now]
-        self.soon = [_within(a, GONE) for a in self.now]
+        found: dict[str, _Calendar] = {}
+        for place in self.rows:
+            if place.name not in found:
+                found[place.name] = _calendar(world.whole[:, :, place.lots].sum(axis=2), max(place.least, 1.0))
+        self.calendars = [found[place.name] for place in self.rows]
         self.paths: dict[int, tuple[Floats, Floats]] = {}
         self.elsewhere = not project.chosen and len({place.name for place in self.rows}) > 1
 
@@ -108,7 +132,7 @@ class Track:
         """
         d = np.arange(self.world.draws)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
-        now = viable & np.stack([enough[:, self._at(period)] for enough in self.now])
+        now = viable & np.stack([one.now[:, self._at(period)] for one in self.calendars])
         waits = (self.row >= 0) & viable[np.maximum(self.row, 0), d]
         later = np.where(waits, self.row, first)
         moved = np.where(now.any(axis=0), now.argmax(axis=0), later)
@@ -123,7 +147,7 @@ class Track:
         earlier: dict[str, Bools] = {}
         for a, place in enumerate(self.rows):
             tried = earlier.get(place.name)
-            made[a] = self.ever[a][:, self._at(period)] & ~self.dead[a] & (True if tried is None else tried)
+            made[a] = self.calendars[a].ever[:, self._at(period)] & ~self.dead[a] & (True if tried is None else tried)
             earlier[place.name] = self.dead[a]
         return made
 
@@ -132,19 +156,19 @@ class Track:
         made = np.zeros(self.world.draws, dtype=bool)
         p = self._at(period)
         for a in range(len(self.rows)):
-            made |= (self.row == a) & ~np.where(self.begun, self.soon[a][:, p], self.ever[a][:, p])
+            made |= (self.row == a) & ~np.where(self.begun, self.calendars[a].soon[:, p], self.calendars[a].ever[:, p])
         return made
 
     def _at(self, period: int) -> int:
         """The period of the calendar of lots, which ends where nothing changes any more."""
-        return min(period, int(self.there[0].shape[1]) - 1)
+        return min(period, int(self.calendars[0].there.shape[1]) - 1)
 
     def _soonest(self, who: Bools, period: int, free: list[Floats], viable: Bools) -> np.ndarray:
         """The attempt that is expected to end first, or until it has accelerators, a while from now, the best of those
         that have some; one already made is left only for one that ends much sooner, which is looked for now and then.
         """
         gone = (self.row >= 0) & self._gone(period)
-        came = any((now[:, self._at(period)] & ~now[:, max(self._at(period) - 1, 0)]).any() for now in self.now)
+        came = any(one.begins[self._at(period)] for one in self.calendars)
         who = who & ((self.row < 0) | gone | (came or period % LOOKS == 0))
         if not who.any():
             return self.row
@@ -156,8 +180,8 @@ class Track:
                 ends[a] /= np.where(self.row == a, 1.0, max(place.chance, 1e-9))
         ends[self.row[gone], np.flatnonzero(gone)] = np.inf
         best, found = ends.argmin(axis=0), ends.min(axis=0)
-        here = np.where(np.stack([now[:, self._at(period)] for now in self.now]), ends, np.inf)
-        soon = np.stack([soon[:, self._at(period)] for soon in self.soon])[best, np.arange(self.world.draws)]
+        here = np.where(np.stack([one.now[:, self._at(period)] for one in self.calendars]), ends, np.inf)
+        soon = np.stack([one.soon[:, self._at(period)] for one in self.calendars])[best, np.arange(self.world.draws)]
         fills = (self.row < 0) & ~soon & np.isfinite(here.min(axis=0))
         best, found = np.where(fills, here.argmin(axis=0), best), np.where(fills, here.min(axis=0), found)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
@@ -175,12 +199,13 @@ class Track:
 
     def _ends(self, a: int, period: int, free: Floats) -> Floats:
         """Seconds from a period until what is left of the stages would be done on a place, on its calendar of lots and
-        with the share of it that services leave now [d].
+        with the share of it that services leave then, as they have grown `AHEAD` from now [d].
         """
         done, ratio = self._path(a)
         last = done.shape[1] - 1
-        there = self.there[a][:, min(period, last)]
-        share = np.divide(free, there, out=np.ones_like(free), where=there > 0)
+        there = self.calendars[a].there[:, min(period, last)]
+        taken = self.growth * (1 - np.divide(free, there, out=np.ones_like(free), where=there > 0))
+        share = np.maximum(1 - taken, 0.0)
         wanted = np.full_like(free, 1.0)
         for s in range(self.stages):
             todo = np.where(self.stage == s, np.maximum(self.left, 0.0), np.where(self.stage < s, self.amounts[s], 0.0))
@@ -199,7 +224,7 @@ class Track:
         if a not in self.paths:
             place = self.rows[a]
             runs = [s for s, speed in enumerate(place.speeds) if speed.kind != "pause"]
-            there = np.minimum(self.there[a], self._most(a))
+            there = np.minimum(self.calendars[a].there, self._most(a))
             most = there.max(axis=1)
             full = [speed.best(most)[1] for speed in place.speeds]
             main = max(runs, key=lambda s: float(self.amounts[s].mean()), default=0)
@@ -272,7 +297,7 @@ class Track:
         """Accelerators that rounds hold [d]."""
         if self.project.hold is not None:
             return np.minimum(self.project.hold, self.project.at_most)
-        most = np.minimum(self.most[a], self.project.at_most)
+        most = np.minimum(self.calendars[a].most, self.project.at_most)
         return np.asarray(np.minimum(np.maximum(most, 1.0), ROUNDS_HOLD))
 
     def advance(self, who: Bools, paused: Bools, clock: Floats) -> None:

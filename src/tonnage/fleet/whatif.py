@@ -1,21 +1,32 @@
 """What-ifs: the same programme with one thing changed, on the same draws.
 
-They are made from what the programme holds: each rule that keeps a lot away, each lot doubled, each further place tried
-first, each demand held flat, rounds and failures taken away.
+They are made from what the programme holds: each rule that keeps a lot away taken away, moved in time or with other
+thresholds, a licence held for each such lot, each lot doubled, each further place tried first, each demand held flat,
+other people's demand gone, rounds and failures taken away, a first attempt that fails, dearer rents, a lot bought.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tonnage.fleet.calendar import Calendar
-from tonnage.fleet.causes import CAPACITY, CHIPS, FAILURES, ROUNDS, RUNS, Lever
-from tonnage.fleet.programme import Lot, Model, Programme, Training
+from tonnage.fleet.causes import CAPACITY, CHIPS, FAILURES, ROUNDS, RUNS, Lever, LeverKind
+from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.uncertain import point
 
-MOST = 16
+MOST = 32
 """Most what-ifs that are played."""
+
+QUARTER = datetime.timedelta(days=91)
+"""By which a rule comes earlier or later."""
+
+DEARER = 1.5
+"""What rents become times: H100 rents rose by 56 % in eight months to June 2026 (1.70 to 2.65 USD/h by the year)."""
+
+Places = Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]]
+"""For each model the places where it is trained, in the order of its attempts: name, and names of its lots."""
 
 
 @dataclass(frozen=True)
@@ -28,21 +39,26 @@ class ChangedProgramme:
 
 
 def what_ifs(
-    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str], places: Places | None = None
 ) -> tuple[ChangedProgramme, ...]:
-    """Every what-if of a programme. titles: of rules, by id."""
+    """Every what-if of a programme. titles: of rules, by id; places: as they are tried, where they were found."""
     made = [
         *_rules(programme, calendars, titles),
+        *_licences(programme, calendars),
         *(
             _doubled(programme, lot, calendars[lot.name].more)
             for lot in programme.lots
             if not calendars[lot.name].never
         ),
-        *_elsewhere(programme, calendars),
+        *_elsewhere(programme, calendars, places or {}),
         *_quiet(programme),
         *_flat(programme),
         *_ready(programme),
+        *_failed(programme, places or {}),
         *_good(programme),
+        *_dearer(programme),
+        *_bought(programme),
+        *_moved_rules(programme, calendars, titles),
     ]
     return tuple(made[:MOST])
 
@@ -51,56 +67,123 @@ def _rules(
     programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
 ) -> Iterable[ChangedProgramme]:
     """Without the rule that first turns each lot away."""
-    first: dict[str, list[Lot]] = {}
-    for lot in programme.lots:
-        for ruling in calendars[lot.name].refusals[:1]:
-            for rule in ruling.rules[:1]:
-                first.setdefault(rule, []).append(lot)
-    for rule, lots in first.items():
-        names = ", ".join(dict.fromkeys(lot.chip for lot in lots))
+    for rule, lots in _first_rules(programme, calendars).items():
+        names = _chips(lots)
         without = replace(programme.rules, without=(*programme.rules.without, rule))
         lever = Lever("without", rule, RUNS | CHIPS | CAPACITY | FAILURES, lots=tuple(lot.name for lot in lots))
         title = f"without the rule on {names}: {titles.get(rule, rule)}"
         yield ChangedProgramme(lever, title, replace(programme, rules=without))
 
 
+def _first_rules(programme: Programme, calendars: Mapping[str, Calendar]) -> dict[str, list[Lot]]:
+    """The rule that first turns a lot away -> the lots."""
+    first: dict[str, list[Lot]] = {}
+    for lot in programme.lots:
+        for ruling in calendars[lot.name].refusals[:1]:
+            for rule in ruling.rules[:1]:
+                first.setdefault(rule, []).append(lot)
+    return first
+
+
+def _chips(lots: Iterable[Lot]) -> str:
+    return ", ".join(dict.fromkeys(lot.chip for lot in lots))
+
+
+def _licences(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[ChangedProgramme]:
+    """A licence held for each lot that a rule turns away, whichever other rule would take over."""
+    for lot in programme.lots:
+        if lot.licence or not calendars[lot.name].refusals:
+            continue
+        held = _with_lot(programme, replace(lot, licence="assumed"))
+        lever = Lever("licence", lot.name, RUNS | CHIPS | CAPACITY | FAILURES, lots=(lot.name,))
+        yield ChangedProgramme(lever, f"a licence held for {lot.name} ({lot.chip})", held)
+
+
+def _moved_rules(
+    programme: Programme, calendars: Mapping[str, Calendar], titles: Mapping[str, str]
+) -> Iterable[ChangedProgramme]:
+    """Each rule that turns a lot away a quarter earlier, a quarter later, with thresholds twice as high."""
+    for rule, lots in _first_rules(programme, calendars).items():
+        for kind, words, altered in _alterations(rule, programme):
+            rules = replace(programme.rules, altered=(*programme.rules.altered, *altered))
+            lever = Lever(kind, rule, RUNS | CHIPS | CAPACITY | FAILURES, lots=tuple(lot.name for lot in lots))
+            title = f"the rule on {_chips(lots)} {words}: {titles.get(rule, rule)}"
+            yield ChangedProgramme(lever, title, replace(programme, rules=rules))
+
+
+def _alterations(identifier: str, programme: Programme) -> Iterable[tuple[LeverKind, str, tuple[str, ...]]]:
+    """Ways in which a rule may be otherwise: kind, in words, as the law reads them. None for what is no rule."""
+    from tonnage.law import rule_book
+    from tonnage.law.data import clauses
+
+    rules: Rules = programme.rules
+    book = rule_book(rules.altered) if rules.altered else rule_book()
+    rule = next((rule for rule in book.rules if rule.id == identifier), None)
+    if rule is None:
+        return
+    kinds: tuple[tuple[LeverKind, str, datetime.timedelta], ...] = (
+        ("earlier", "a quarter earlier", -QUARTER),
+        ("later", "a quarter later", QUARTER),
+    )
+    for kind, words, shift in kinds:
+        if not programme.start <= max(rule.acts_from, rule.acts_from + shift) <= programme.end:
+            continue
+        fields = ("announced", "effective", *(("compliance",) if rule.compliance else ()))
+        yield kind, words, tuple(f"with {rule.id}.{name}={getattr(rule, name) + shift}" for name in fields)
+    found = dict.fromkeys(
+        (clause.metric, clause.value)
+        for paragraph in rule.paragraphs
+        for clause in clauses(paragraph.criteria)
+        if clause.op in (">", ">=") and clause.value > 0
+    )
+    if found:
+        altered = tuple(f"with {rule.id}.{metric}={value:g}->{2 * value:g}" for metric, value in found)
+        yield "thresholds", "with thresholds twice as high", altered
+
+
 def _doubled(programme: Programme, lot: Lot, lawful: bool) -> ChangedProgramme:
     more = replace(lot, count=lot.count.scaled(2.0))
-    lots = tuple(more if other.name == lot.name else other for other in programme.lots)
     name = f"twice the {lot.name} ({lot.chip})" + ("" if lawful else ", which could not lawfully come")
     lever = Lever("twice", lot.name, RUNS | FAILURES | CAPACITY, lots=(lot.name,), lawful=lawful)
-    return ChangedProgramme(lever, name, replace(programme, lots=lots))
+    return ChangedProgramme(lever, name, _with_lot(programme, more))
+
+
+def _with_lot(programme: Programme, new: Lot) -> Programme:
+    return replace(programme, lots=tuple(new if lot.name == new.name else lot for lot in programme.lots))
 
 
 def _with_model(programme: Programme, new: Model) -> Programme:
     return replace(programme, models=tuple(new if model.name == new.name else model for model in programme.models))
 
 
-def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar]) -> Iterable[ChangedProgramme]:
-    """Each trained model on each of its further places from the start; without such, on other lots of the fleet."""
+def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar], places: Places) -> Iterable[ChangedProgramme]:
+    """Each trained model on each of its further places, and on each lot that is none of them, from the start."""
     for model in programme.coming:
         if model.training is None:
             continue
-        for name, lots in _alternatives(programme, model.training, calendars):
-            _, first = model.training.places[0]
-            rest = tuple(place for place in model.training.places if place[0] != name)
-            training = replace(model.training, places=((name, lots), *rest))
+        tried = _tried(model, model.training, places)
+        if not tried:
+            continue
+        for name, lots in _alternatives(programme, tried, calendars):
+            rest = tuple(place for place in tried if place[0] != name)
+            training = replace(model.training, places=((name, lots), *rest), chosen=True)
             changed = _with_model(programme, replace(model, training=training))
-            chips = ", ".join(
-                dict.fromkeys(lot.chip for lot in programme.lots if lot.name in lots and lot.chip != name)
-            )
+            chips = _chips(lot for lot in programme.lots if lot.name in lots and lot.chip != name)
             title = f"{model.name} trains on {name}{f' ({chips})' if chips else ''} from the start"
-            lever = Lever("train", name, RUNS | CHIPS | FAILURES, (model.name,), first)
+            lever = Lever("train", name, RUNS | CHIPS | FAILURES, (model.name,), tried[0][1])
             yield ChangedProgramme(lever, title, changed)
 
 
+def _tried(model: Model, training: Training, places: Places) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The places of a model in the order in which they are tried."""
+    return places.get(model.name) or training.places
+
+
 def _alternatives(
-    programme: Programme, training: Training, calendars: Mapping[str, Calendar]
+    programme: Programme, places: tuple[tuple[str, tuple[str, ...]], ...], calendars: Mapping[str, Calendar]
 ) -> Iterable[tuple[str, tuple[str, ...]]]:
-    tried = {lot for _, lots in training.places for lot in lots}
-    yield from training.places[1:]
-    if len(training.places) > 1:
-        return
+    tried = {lot for _, lots in places for lot in lots}
+    yield from places[1:]
     for lot in programme.lots:
         if lot.name not in tried and not calendars[lot.name].never:
             yield lot.name, (lot.name,)
@@ -138,6 +221,42 @@ def _ready(programme: Programme) -> Iterable[ChangedProgramme]:
         sure |= {name: point(1.0, "100 %") for model in programme.coming for name in _place_names(model)}
         lever = Lever("ready", "", FAILURES)
         yield ChangedProgramme(lever, "every run completes, on plan", replace(programme, readiness=sure))
+
+
+def _failed(programme: Programme, places: Places) -> Iterable[ChangedProgramme]:
+    """The first attempt of each model that has another place to go to does not complete."""
+    for model in programme.coming:
+        tried = _tried(model, model.training, places) if model.training else ()
+        if model.training is None or len(tried) < 2:
+            continue
+        name = tried[0][0]
+        training = replace(model.training, places=tried, chosen=True)
+        changed = _with_model(programme, replace(model, training=training))
+        readiness = {**programme.readiness, name: point(0.0, "0 %")}
+        lever = Lever("failed", name, frozenset(), (model.name,))
+        title = f"the first attempt of {model.name}, on {name}, fails"
+        yield ChangedProgramme(lever, title, replace(changed, readiness=readiness))
+
+
+def _dearer(programme: Programme) -> Iterable[ChangedProgramme]:
+    """Every rent up by half."""
+    rented = [lot for lot in programme.lots if lot.tenure == "rented" and lot.price is not None]
+    if rented:
+        lots = tuple(
+            replace(lot, price=lot.price.scaled(DEARER)) if lot in rented and lot.price else lot
+            for lot in programme.lots
+        )
+        yield ChangedProgramme(Lever("prices", "", frozenset()), "rents up by half", replace(programme, lots=lots))
+
+
+def _bought(programme: Programme) -> Iterable[ChangedProgramme]:
+    """Each rented lot with a known price of purchase bought instead, to come on the same days."""
+    for lot in programme.lots:
+        if lot.tenure != "rented" or lot.bought is None or lot.owning is None:
+            continue
+        own = replace(lot, tenure="owned", price=lot.owning, until=None, term=0.0, notice=None, in_hand=False)
+        lever = Lever("buy", lot.name, frozenset(), lots=(lot.name,))
+        yield ChangedProgramme(lever, f"{lot.name} ({lot.chip}) bought, not rented", _with_lot(programme, own))
 
 
 def _place_names(model: Model) -> tuple[str, ...]:

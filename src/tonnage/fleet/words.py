@@ -9,7 +9,7 @@ from tonnage.fleet.causes import Activity, Cause
 from tonnage.units import show_money
 
 if TYPE_CHECKING:
-    from tonnage.fleet.best import LaunchLimit, NearBest, PolicyGap
+    from tonnage.fleet.best import CapKind, LaunchLimit, NearBest, PolicyGap
 
 
 def cause(found: Cause) -> str:
@@ -79,6 +79,16 @@ def _saving(found: NearBest) -> str:
     if found.saving is None or abs(found.saving) < 1e4:
         return ""
     return f"{show_money(abs(found.saving))} {'less' if found.saving > 0 else 'more'}"
+
+
+def not_kept(cap: CapKind) -> str:
+    """What the best plan makes of a cap of the programme that it does not keep."""
+    return {
+        "budget": "the budget is of all that is signed for, used or not: the best plan does not keep it, and the "
+        "policy is not compared with it",
+        "power": "power goes to the same lots as by the policy; what the best plan says of more accelerators takes for "
+        "granted that they find power",
+    }[cap]
 
 
 def behind(found: PolicyGap) -> str:

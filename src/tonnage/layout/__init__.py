@@ -1,8 +1,9 @@
 """How a model is cut over accelerators: layouts, local operators, and the collectives that the cut implies."""
 
+from tonnage.arrays import Ints
 from tonnage.layout.backward import backward
 from tonnage.layout.collectives import collectives, gradient_collectives, pipeline_transfer, weight_gather
-from tonnage.layout.notation import RECOMPUTE, SCHEDULE, Ints, Layout, parse_layout, show_layout
+from tonnage.layout.notation import RECOMPUTE, SCHEDULE, Layout, parse_layout, show_layout
 from tonnage.layout.sharding import cut_fraction, expert_tokens, shard
 
 __all__ = [

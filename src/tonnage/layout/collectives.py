@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout.notation import Layout
 from tonnage.layout.sharding import cut_fraction
-from tonnage.model.operators import EMBEDDING, HEAD, Numbers, Operator
-from tonnage.system.collectives import Collective
+from tonnage.model.operators import EMBEDDING, HEAD, Operator
+from tonnage.system.collectives import Collective, Group, Kind
 
 
 def collectives(
@@ -40,7 +41,7 @@ def collectives(
     found: list[Collective] = []
     for operator in operators:
         found += _of_tensor(operator, layout, sequence_parallel, activations)
-        if operator.kind == "grouped_gemm" and _is_down(operator):
+        if operator.kind == "grouped_gemm" and operator.role == "down":
             found += _of_experts(
                 operator, layout, sequence_parallel, activations, dispatch, combine, domain_limit, forwarding, imbalance
             )
@@ -49,26 +50,23 @@ def collectives(
     return tuple(found)
 
 
-def _is_down(operator: Operator) -> bool:
-    return "down" in operator.name
-
-
 def _of_tensor(operator: Operator, layout: Layout, sequence_parallel: bool, activations: float) -> list[Collective]:
     """Reductions over tp after a row-cut GEMM, the embedding, and the gather of logits."""
     rows = operator.m / layout.cp
     name, size, count = f"tp.{operator.name}", layout.tp, operator.count
     if operator.cut == "row" and operator.kind == "gemm":
         payload = rows * operator.n * activations
+        shared = operator.part == "shared_experts"
         if not sequence_parallel:
-            return [Collective(name, "all_reduce", payload, size, 1, count)]
+            return [Collective(name, "all_reduce", payload, size, 1, count, group="tp", shared=shared)]
         return [
-            Collective(name, "reduce_scatter", payload, size, 1, count),
-            Collective(name, "all_gather", payload, size, 1, count),
+            Collective(name, "reduce_scatter", payload, size, 1, count, group="tp", shared=shared),
+            Collective(name, "all_gather", payload, size, 1, count, group="tp", shared=shared),
         ]
     if operator.cut == "vocab" and operator.block == EMBEDDING and operator.kind == "lookup":
-        return [Collective(name, "all_reduce", rows * operator.n * activations, size, 1, count)]
+        return [Collective(name, "all_reduce", rows * operator.n * activations, size, 1, count, group="tp")]
     if operator.cut == "vocab" and operator.block == HEAD:
-        return [Collective(name, "all_gather", rows * operator.n * activations, size, 1, count)]
+        return [Collective(name, "all_gather", rows * operator.n * activations, size, 1, count, group="tp")]
     return []
 
 
@@ -91,23 +89,28 @@ def _of_experts(
     count = operator.count
     size = np.where(inside, 1, layout.ep)
     reduce = np.where(inside, layout.tp, 1)
-    found = [Collective("ep.all_reduce", "all_reduce", operator.m / layout.cp * hidden * activations, reduce, 1, count)]
+    whole = operator.m / layout.cp * hidden * activations
+    found = [Collective("ep.all_reduce", "all_reduce", whole, reduce, 1, count, group="ep")]
     copies = np.minimum(operator.top_k, layout.ep)
     for name, element in (("ep.dispatch", dispatch), ("ep.combine", combine)):
         payload = own * hidden * element * imbalance
-        sent = Collective(name, "all_to_all", payload, size, layout.etp, count, copies, domain_limit, forwarding)
-        found.append(sent)
+        found.append(
+            Collective(
+                name, "all_to_all", payload, size, layout.etp, count, copies, domain_limit, forwarding, group="ep"
+            )
+        )
     rows = own * copies * layout.etp * hidden
     etp = np.where(inside, 1, layout.etp)
-    found.append(Collective("etp.gather", "all_gather", rows * dispatch, etp, 1, count))
-    found.append(Collective("etp.scatter", "reduce_scatter", rows * combine, etp, 1, count))
+    found.append(Collective("etp.gather", "all_gather", rows * dispatch, etp, 1, count, group="etp"))
+    found.append(Collective("etp.scatter", "reduce_scatter", rows * combine, etp, 1, count, group="etp"))
     return found
 
 
 def _of_context(operator: Operator, layout: Layout, activations: float) -> list[Collective]:
     """Keys and values of the new tokens, gathered over cp: what each rank of the tensor-parallel group holds."""
     held = operator.cache_write * cut_fraction(layout.tp, operator.heads_limit)
-    return [Collective("cp.keys_values", "all_gather", held * activations, layout.cp, layout.tp, operator.count)]
+    payload, count = held * activations, operator.count
+    return [Collective("cp.keys_values", "all_gather", payload, layout.cp, layout.tp, count, group="cp")]
 
 
 def pipeline_transfer(
@@ -122,6 +125,7 @@ def pipeline_transfer(
         np.minimum(layout.pp, 2),
         layout.tp * layout.cp * layout.dp,
         1,
+        group="pp",
     )
 
 
@@ -139,18 +143,22 @@ def gradient_collectives(
     expert_stride = layout.ep * layout.etp
     sharded = np.asarray(layout.zero) >= 1
     found: list[Collective] = []
-    for name, held, ranks, apart in (
+    sums: tuple[tuple[Group, Numbers, Ints, Ints], ...] = (
         ("dp", weights, size, stride),
         ("edp", expert_weights, expert_size, expert_stride),
-    ):
+    )
+    for group, held, ranks, apart in sums:
         whole, parts = np.where(sharded, 1, ranks), np.where(sharded, ranks, 1)
-        found.append(Collective(f"{name}.all_reduce", "all_reduce", held * gradients, whole, apart))
-        found.append(Collective(f"{name}.reduce_scatter", "reduce_scatter", held * gradients, parts, apart))
-        found.append(Collective(f"{name}.all_gather", "all_gather", held * parameters, parts, apart))
+        made: tuple[tuple[Kind, Numbers, Ints], ...] = (
+            ("all_reduce", held * gradients, whole),
+            ("reduce_scatter", held * gradients, parts),
+            ("all_gather", held * parameters, parts),
+        )
+        found += [Collective(f"{group}.{kind}", kind, sent, over, apart, group=group) for kind, sent, over in made]
     return tuple(found)
 
 
 def weight_gather(weights: Numbers, layout: Layout, *, parameters: float = 2.0, count: int = 1) -> Collective:
     """ZeRO-3/FSDP gather of one layer's weights before use (elements after tp; once forward, once backward)."""
     size = np.where(np.asarray(layout.zero) == 3, layout.cp * layout.dp, 1)
-    return Collective("fsdp.gather", "all_gather", weights * parameters, size, layout.tp, count)
+    return Collective("fsdp.gather", "all_gather", weights * parameters, size, layout.tp, count, group="fsdp")

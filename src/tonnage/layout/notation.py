@@ -7,14 +7,11 @@ whole numbers or numpy arrays of one shape, so that one `Layout` holds one candi
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tonnage.arrays import Index, Ints
 from tonnage.errors import InputError, Problem, nearest
-
-Ints = int | NDArray[np.int64]
 
 RECOMPUTE = ("none", "selective", "full")
 SCHEDULE = ("1f1b", "interleaved", "zb", "dualpipe")
@@ -43,11 +40,11 @@ class Layout:
     schedule: Ints = 0
 
     @property
-    def ranks(self) -> Any:
+    def ranks(self) -> Ints:
         """Ranks in the whole layout: tp x pp x cp x dp."""
         return self.tp * self.pp * self.cp * self.dp
 
-    def at(self, index: Any) -> Layout:
+    def at(self, index: Index) -> Layout:
         """The candidate(s) at `index` of an array layout."""
         return Layout(**{f.name: _pick(getattr(self, f.name), index) for f in fields(self)})
 
@@ -55,8 +52,9 @@ class Layout:
         return show_layout(self)
 
 
-def _pick(value: Any, index: Any) -> Any:
-    picked = value if np.ndim(value) == 0 else np.asarray(value)[index]
+def _pick(value: Ints, index: Index) -> Ints:
+    """Some entries of a field, or the one number that stands for all; one entry is a plain number."""
+    picked = np.asarray(value) if np.ndim(value) == 0 else np.asarray(value)[index]
     return int(picked) if np.ndim(picked) == 0 else picked
 
 
@@ -64,7 +62,7 @@ _NUMBERED = ("tp", "pp", "vpp", "cp", "ep", "etp", "dp", "zero", "mbs")
 _NAMED = {"recompute": RECOMPUTE, "schedule": SCHEDULE}
 
 
-def parse_layout(text: str, where: str = "--layout") -> dict[str, int]:
+def parse_layout(text: str, where: str = "layout") -> dict[str, int]:
     """`tp8,pp16,vpp2,mbs1,recompute=full` -> the fields that were written, as numbers.
 
     What is left out is left out of the answer too: the search chooses it. Raises `InputError` with every problem.
@@ -87,6 +85,7 @@ def parse_layout(text: str, where: str = "--layout") -> dict[str, int]:
 
 
 def _parse_part(part: str) -> tuple[str, int, Problem | None]:
+    """(field, its value, what is wrong with it) of one piece of a layout."""
     name, equals, value = part.partition("=")
     if not equals:
         name = part.rstrip("0123456789")

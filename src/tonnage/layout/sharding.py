@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout.notation import Layout
-from tonnage.model.operators import Numbers, Operator
+from tonnage.model.operators import Operator
 
 
 def shard(
@@ -37,7 +38,7 @@ def shard(
     return tuple(_shard_one(operator, layout, sequence_parallel, imbalance) for operator in operators)
 
 
-def cut_fraction(ways: Numbers, limit: Numbers) -> Numbers:
+def cut_fraction(ways: Numbers | Ints, limit: Numbers) -> Numbers:
     """Share of the busiest rank when `limit` indivisible heads go over `ways` ranks: ceil(limit/ways) / limit.
 
     Beyond `limit` ranks the work is repeated (share 1/limit). limit 0 means divisible without limit.
@@ -54,6 +55,7 @@ def expert_tokens(tokens: Numbers, layout: Layout) -> Numbers:
 
 
 def _shard_one(operator: Operator, layout: Layout, sequence_parallel: bool, imbalance: Numbers) -> Operator:
+    """One operator cut over cp, then as its `cut` says."""
     if operator.cut == "experts":
         return _shard_experts(operator, layout, imbalance)
     local = _cut_tokens(operator, 1.0 / np.asarray(layout.cp, dtype=float))
@@ -135,9 +137,9 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     own = imbalance / np.asarray(layout.tp * layout.cp, dtype=float)
     inner = 1.0 / np.asarray(layout.etp, dtype=float)
     held = inner / layout.ep
-    down = "down" in operator.name
+    down = operator.role == "down"
     if operator.kind != "grouped_gemm":
-        rows = 1.0 if "activation" in operator.name else np.asarray(layout.etp, dtype=float)
+        rows = 1.0 if operator.role == "activation" else np.asarray(layout.etp, dtype=float)
         return replace(
             operator,
             m=expert_tokens(operator.m, layout),

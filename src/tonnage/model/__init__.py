@@ -14,7 +14,7 @@ from tonnage.model.counts import (
     params,
     state_elements,
 )
-from tonnage.model.load import build, bundled_names, derive, load
+from tonnage.model.load import build, bundled_names, derive, is_bundled, load, released
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
 
 __all__ = [
@@ -36,9 +36,11 @@ __all__ = [
     "cache_table",
     "derive",
     "flop_per_token",
+    "is_bundled",
     "kv_per_token",
     "load",
     "operators",
     "params",
+    "released",
     "state_elements",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Numbers, Operator, Step
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Operator, Role, Step
 from tonnage.model.site import Site
 
 
@@ -20,13 +21,13 @@ class Mixer(Protocol):
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """Operators of one layer."""
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens on one of `tp` ranks."""
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of that cache, scales included, where an element takes `element` bytes."""
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """Elements of recurrent state of a sequence on one of `tp` ranks."""
 
 
@@ -36,6 +37,10 @@ class Ffn(Protocol):
     @property
     def kind(self) -> str:
         """Name of the layer kind, as shown in tables."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether it has routed experts."""
 
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """Operators of one layer."""
@@ -125,7 +130,7 @@ class Architecture:
     encoders: tuple[tuple[str, int], ...] = ()
     embeddings: tuple[tuple[str, int], ...] = ()
     source: str = ""
-    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    config: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def depth(self) -> int:
@@ -135,7 +140,7 @@ class Architecture:
     @property
     def moe(self) -> bool:
         """Whether some layer has routed experts."""
-        return any(block.ffn is not None and "moe" in block.ffn.kind for block in self.blocks)
+        return any(block.ffn is not None and block.ffn.routed for block in self.blocks)
 
     @property
     def routing_groups(self) -> tuple[int, int]:
@@ -143,9 +148,14 @@ class Architecture:
         `topk_group` of the configuration say (DeepSeek-V3, arXiv 2412.19437, section 2.1.2); (1, 1) without.
         """
         text = self.config.get("text_config")
-        said = text if isinstance(text, dict) else self.config
-        groups, kept = said.get("n_group") or 1, said.get("topk_group") or 1
-        return (int(groups), int(kept)) if groups > 1 else (1, 1)
+        said = text if isinstance(text, Mapping) else self.config
+        groups, kept = (_count(said.get(key)) for key in ("n_group", "topk_group"))
+        return (groups, kept) if groups > 1 else (1, 1)
+
+
+def _count(value: object) -> int:
+    """A number of a configuration, 1 where it is not given."""
+    return int(value) if isinstance(value, (int, float)) and value else 1
 
 
 def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
@@ -163,7 +173,8 @@ def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
     return tuple(made)
 
 
-def _lookup(site: Site, name: str, weight: float, stream: float) -> Operator:
+def _lookup(site: Site, name: str, weight: float, stream: float, role: Role = "other") -> Operator:
+    """Rows of a table, one for each token."""
     return Operator(
         name=name,
         part="embedding",
@@ -174,12 +185,13 @@ def _lookup(site: Site, name: str, weight: float, stream: float) -> Operator:
         m=site.tokens,
         weight=float(weight),
         stream=site.tokens * float(stream),
+        role=role,
     )
 
 
 def _embedding(arch: Architecture, site: Site) -> tuple[Operator, ...]:
     held = 0 if arch.tied else arch.vocab * arch.hidden
-    made = [_lookup(site, "embedding", held, 2 * arch.hidden)]
+    made = [_lookup(site, "embedding", held, 2 * arch.hidden, "embedding")]
     made.extend(_lookup(site, name, weight, 2 * arch.hidden) for name, weight in arch.embeddings)
     for name, weight in arch.encoders:
         made.append(Operator(name, "other", "lookup", site.block, 1, "none", weight=float(weight)))
@@ -194,10 +206,13 @@ def _head(arch: Architecture, site: Site) -> tuple[Operator, ...]:
 
 
 def _logits(arch: Architecture, site: Site, held: float) -> tuple[Operator, ...]:
+    """The head over the tokens that need it, and its logits in 32 bit; held: elements of its table."""
     rows = site.step.logits
     return (
-        site.gemm("head", "head", arch.vocab, arch.hidden, "vocab", rows=rows, saved=arch.hidden, weight=held),
-        site.pointwise("logits", "head", 2 * arch.vocab, "vocab", rows=rows, saved=2 * arch.vocab),
+        site.gemm(
+            "head", "head", arch.vocab, arch.hidden, "vocab", rows=rows, saved=arch.hidden, weight=held, role="head"
+        ),
+        site.pointwise("logits", "head", 2 * arch.vocab, "vocab", rows=rows, saved=2 * arch.vocab, role="logits"),
     )
 
 

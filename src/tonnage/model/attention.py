@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, capped_pairs, causal_pairs, chunked_pairs, core, share
 
 
@@ -69,6 +70,7 @@ class Gqa:
         return (*self._projections(site), *self._cores(site), *self._output(site))
 
     def _projections(self, site: Site) -> tuple[Operator, ...]:
+        """To queries, keys and values, and what is done to them before the core."""
         hidden, wide = site.hidden, self.heads * self.dim + self.gate
         made = [
             site.gemm("q_proj", "attention", wide, hidden, "column", bias=self.bias[0], saved=hidden, heads=self.heads)
@@ -93,6 +95,7 @@ class Gqa:
         return site.pointwise("rope", "attention", 2 * rotated, "heads", weight=held, saved=saved, heads=self.heads)
 
     def _convolution(self, site: Site) -> Operator:
+        """A short convolution over each channel of keys, values and the residual."""
         length, channels = self.conv
         held = length * channels
         return site.pointwise(
@@ -155,6 +158,7 @@ class Gqa:
         return capped_pairs(load, float(self.window)) if self.window else causal_pairs(load)
 
     def _cached(self, load: Load) -> Numbers:
+        """Cached tokens that a step reads of one sequence."""
         if self.index:
             return np.minimum(load.context, load.new * float(self.index.blocks * self.index.size))
         return self.kept(load.context)
@@ -166,6 +170,7 @@ class Gqa:
         return np.minimum(context, float(self.window)) if self.window else context
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
+        """The gate where there is one, and the output projection."""
         width = self.heads * self.value
         made = []
         if self.gate:
@@ -186,7 +191,7 @@ class Gqa:
         )
         return tuple(made)
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens on one of `tp` ranks."""
         if self.borrowed:
             return context * 0.0
@@ -194,10 +199,10 @@ class Gqa:
         scanned = context * float(self.index.dim) if self.index else 0.0
         return self.kept(context) * per_token + scanned
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache: 8-bit keys and values share one scale a tensor, which takes no room worth counting."""
         return self.cache(context, tp) * element
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """The last inputs of short convolutions, if there are any."""
         return float(max(self.conv[0] - 1, 0) * self.conv[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from tonnage.errors import Problem, nearest
 from tonnage.model.config import Place
@@ -29,8 +28,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 
 
 def change(
-    config: Mapping[str, Any], changes: Mapping[str, Any], problems: list[Problem], place: Place
-) -> dict[str, Any]:
+    config: Mapping[str, object], changes: Mapping[str, object], problems: list[Problem], place: Place
+) -> dict[str, object]:
     """The configuration with `changes` made; unknown keys go to `problems` with the nearest known one."""
     text = config.get("text_config")
     inner = dict(text) if isinstance(text, Mapping) else dict(config)
@@ -50,11 +49,13 @@ def change(
     return {**config, "text_config": inner} if isinstance(text, Mapping) else inner
 
 
-def _depth(config: Mapping[str, Any]) -> int:
-    return next((config[key] for key in NAMES["layers"] if isinstance(config.get(key), int)), 0)
+def _depth(config: Mapping[str, object]) -> int:
+    """The number of layers that a configuration gives, 0 where it gives none."""
+    values = (config.get(key) for key in NAMES["layers"])
+    return next((value for value in values if isinstance(value, int)), 0)
 
 
-def _stretch(config: dict[str, Any], before: int, given: set[str]) -> None:
+def _stretch(config: dict[str, object], before: int, given: set[str]) -> None:
     """Lists of one entry a layer follow the number of layers: cut short, or continued with their last period."""
     after = _depth(config)
     if isinstance(after, bool) or not 0 < after <= 10_000 or after == before or not before:
@@ -65,10 +66,11 @@ def _stretch(config: dict[str, Any], before: int, given: set[str]) -> None:
         if isinstance(value, list) and len(value) in (before, before + 1):
             config[key] = _continued(value[:before], after) + value[before:]
         elif isinstance(value, str) and len(value) == before and key.endswith("pattern"):
-            config[key] = "".join(_continued(list(value), after))
+            config[key] = "".join(map(str, _continued(list(value), after)))
 
 
-def _continued(values: list[Any], length: int) -> list[Any]:
+def _continued(values: list[object], length: int) -> list[object]:
+    """A list cut to `length`, or continued with its last period."""
     period = _period(values)
     return [
         values[i] if i < len(values) else values[len(values) - period + (i - len(values)) % period]
@@ -76,7 +78,7 @@ def _continued(values: list[Any], length: int) -> list[Any]:
     ]
 
 
-def _period(values: list[Any]) -> int:
+def _period(values: list[object]) -> int:
     """The shortest rhythm in which the second half of a list goes on."""
     half = values[len(values) // 2 :]
     return next((p for p in range(1, len(half)) if all(half[i] == half[i - p] for i in range(p, len(half)))), 1)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.model.latent import BF16, Indexer, scaled
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, capped_pairs
 
 
@@ -54,11 +55,14 @@ class Compressed:
         return (
             site.gemm("qkv_a", "attention", first, site.hidden, "none", saved=site.hidden),
             site.pointwise("latent_norm", "attention", 2 * first, weight=first, saved=first),
-            site.gemm("q_b", "attention", query, self.q_lora, "column", saved=self.q_lora, heads=self.heads),
+            site.gemm(
+                "q_b", "attention", query, self.q_lora, "column", saved=self.q_lora, heads=self.heads, role="mla_up"
+            ),
             site.pointwise("rope", "attention", 2 * query, "heads", weight=self.heads, saved=query, heads=self.heads),
         )
 
     def _compression(self, site: Site) -> tuple[Operator, ...]:
+        """Entries of the long range and the index that chooses among them, made from each token."""
         if not self.ratio:
             return ()
         wide = 2 * self.series * self.dim
@@ -115,6 +119,7 @@ class Compressed:
         )
 
     def _core(self, site: Site, load: Load) -> Operator:
+        """Attention over the window and the chosen (or all) compressed entries."""
         new = load.sequences * load.new
         pairs = capped_pairs(load, float(self.window)) + load.sequences * self._entries(load, self._cap())
         entries = 1.0 + (1.0 / self.ratio if self.ratio else 0.0)
@@ -138,6 +143,7 @@ class Compressed:
         )
 
     def _cap(self) -> float:
+        """Compressed entries that one query meets at most."""
         return float(self.indexer.topk) if self.indexer else np.inf
 
     def _entries(self, load: Load, cap: float) -> Numbers:
@@ -148,6 +154,7 @@ class Compressed:
         return self._met(last, cap) - self._met(first, cap)
 
     def _met(self, position: Numbers, cap: float) -> Numbers:
+        """Entries met by the queries at the first `position` places of a sequence, together."""
         full = cap * self.ratio
         free = np.minimum(position, full - 1.0) if np.isfinite(full) else position
         closed = np.floor_divide(free, self.ratio)
@@ -163,6 +170,7 @@ class Compressed:
         return near + (np.minimum(far, load.new * self._cap()) if self.indexer else far)
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
+        """The block-diagonal projection of each group of heads, then the one that mixes them."""
         wide, mixed = self.heads * self.dim, self.groups * self.o_lora
         first = site.gemm("o_a", "attention", mixed, wide / self.groups, "heads", saved=wide, heads=self.groups)
         return (
@@ -170,15 +178,15 @@ class Compressed:
             site.gemm("o_proj", "attention", site.hidden, mixed, "row", saved=mixed),
         )
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens; whole on each of `tp` ranks."""
         kept = np.minimum(context, float(self.window)) * float(self.dim)
         if self.ratio:
             width = self.dim + (self.indexer.dim if self.indexer else 0)
             kept = kept + np.floor_divide(context, self.ratio) * float(width)
-        return kept * np.ones_like(tp, dtype=float)
+        return kept * np.ones(np.shape(tp))
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache.
 
         In 8 bits an entry is FlashMLA's for DeepSeek-V4: what has no rotary part in FP8 with a one-byte scale for each
@@ -192,8 +200,8 @@ class Compressed:
         if self.ratio:
             index = scaled(self.indexer.dim) if self.indexer else 0.0
             kept = kept + np.floor_divide(context, self.ratio) * (entry + index)
-        return kept * np.ones_like(tp, dtype=float)
+        return kept * np.ones(np.shape(tp))
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """No recurrent state."""
         return 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from tonnage.errors import Problem, nearest
 
@@ -13,10 +12,10 @@ LARGEST = {"layers": 10_000, "experts": 100_000, "heads": 65_536, "vocab": 100_0
 Place = Callable[[str], str]
 
 
-class Reader:
+class ConfigReader:
     """Reads keys of one configuration. What is wrong goes to `problems`; a stand-in value lets reading go on."""
 
-    def __init__(self, config: Mapping[str, Any], problems: list[Problem], place: Place, path: str = "") -> None:
+    def __init__(self, config: Mapping[str, object], problems: list[Problem], place: Place, path: str = "") -> None:
         self.config, self.problems, self.place, self.path = config, problems, place, path
 
     def has(self, key: str) -> bool:
@@ -68,7 +67,7 @@ class Reader:
             return default
         return value
 
-    def listing(self, key: str, length: int | None = None) -> list[Any] | None:
+    def listing(self, key: str, length: int | None = None) -> list[object] | None:
         """A list, of `length` entries if that is given; None when it is missing (or wrong, which is noted)."""
         value = self.config.get(key)
         if value is None:
@@ -84,12 +83,13 @@ class Reader:
     def numbers(self, key: str) -> set[int]:
         """The layers that a list names; empty when it is missing."""
         found = self.listing(key) or []
+        layers = {entry for entry in found if isinstance(entry, int)}
         if not all(isinstance(entry, int) for entry in found):
             self.wrong(key, "expected a list of layer numbers")
             return set()
-        return set(found)
+        return layers
 
-    def section(self, key: str) -> Reader | None:
+    def section(self, key: str) -> ConfigReader | None:
         """A nested configuration."""
         value = self.config.get(key)
         if value is None:
@@ -97,14 +97,15 @@ class Reader:
         if not isinstance(value, Mapping):
             self.wrong(key, f"expected keys and values, got {_short(value)}")
             return None
-        return Reader(value, self.problems, self.place, f"{self.path}.{key}" if self.path else key)
+        return ConfigReader(value, self.problems, self.place, f"{self.path}.{key}" if self.path else key)
 
     def layers(self, *keys: str) -> int:
         """The number of layers."""
         return self.whole(*(keys or ("num_hidden_layers",)), high=LARGEST["layers"])
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
+    """A value as a problem shows it."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**18:
         return "a number with too many digits"
     shown = repr(value) if not isinstance(value, (Mapping, list, tuple)) else f"a {type(value).__name__}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.model.architecture import Architecture, operators
-from tonnage.model.operators import MTP, Load, Numbers, Operator, Step
+from tonnage.model.operators import MTP, Load, Operator, Step
 
 
 @dataclass(frozen=True)
@@ -41,24 +42,26 @@ def params(arch: Architecture) -> Params:
         total=sum(by_name.values()),
         active=sum(_visited(operator) for operator in main),
         mtp=sum(_held(operator) for operator in made if operator.block == MTP),
-        embedding=by_name.get("embedding", 0) + by_name.get("head", 0),
+        embedding=sum(_held(operator) for operator in main if operator.role in ("embedding", "head")),
         encoders=encoders,
         by_name=by_name,
     )
 
 
 def _held(operator: Operator) -> int:
+    """Parameters of all layers."""
     return round(float(operator.weight)) * operator.count
 
 
 def _visited(operator: Operator) -> int:
+    """Parameters that multiply one token."""
     if operator.kind == "lookup":
         return 0
     share = float(operator.top_k / operator.groups) if operator.kind == "grouped_gemm" else 1.0
     return round(_held(operator) * share)
 
 
-def cache_elements(arch: Architecture, context: Numbers, tp: Numbers = 1) -> Numbers:
+def cache_elements(arch: Architecture, context: Numbers, tp: Ints = 1) -> Numbers:
     """Elements that one sequence of `context` tokens keeps on one of `tp` ranks: KV cache and recurrent state.
 
     Windows, compression and shared layers are taken into account; a latent (MLA) is whole on every rank. Multi-token
@@ -68,7 +71,7 @@ def cache_elements(arch: Architecture, context: Numbers, tp: Numbers = 1) -> Num
     return sum(kept, start=context * 0.0) + state_elements(arch, tp)
 
 
-def cache_bytes(arch: Architecture, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+def cache_bytes(arch: Architecture, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
     """Bytes that one sequence of `context` tokens keeps in the cache of one of `tp` ranks, scales included.
 
     element: bytes of an element of the format asked for; recurrent state is not included. What a layer keeps in other
@@ -80,7 +83,7 @@ def cache_bytes(arch: Architecture, context: Numbers, element: float, tp: Number
     return sum(kept, start=context * 0.0)
 
 
-def state_elements(arch: Architecture, tp: Numbers = 1) -> Numbers:
+def state_elements(arch: Architecture, tp: Ints = 1) -> Numbers:
     """Elements of recurrent state (convolutions included) that one sequence keeps on one of `tp` ranks."""
     return sum((block.count * block.mixer.state(tp) for block in arch.blocks if block.mixer is not None), start=0.0)
 

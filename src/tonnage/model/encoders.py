@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from math import prod
 
-from tonnage.model.config import Reader
+from tonnage.model.config import ConfigReader
 
 Named = tuple[tuple[str, int], ...]
 
 
-def encoders(read: Reader) -> Named:
+def encoders(read: ConfigReader) -> Named:
     """Parameters of the towers that a configuration describes; unknown kinds of towers are refused."""
     vision = read.section("vision_config")
     if vision is None:
@@ -31,10 +31,11 @@ def encoders(read: Reader) -> Named:
 
 
 def _linear(inputs: int, outputs: int) -> int:
+    """Parameters of a linear layer with biases."""
     return (inputs + 1) * outputs
 
 
-def _kimi(vision: Reader) -> Named:
+def _kimi(vision: ConfigReader) -> Named:
     """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector."""
     hidden, wide = vision.whole("vt_hidden_size"), vision.whole("vt_intermediate_size")
     grid = vision.whole("init_pos_emb_height") * vision.whole("init_pos_emb_width")
@@ -47,15 +48,17 @@ def _kimi(vision: Reader) -> Named:
     return (("vision_tower", tower), ("vision_projector", projector))
 
 
-def _area(read: Reader, key: str) -> int:
-    sides = read.listing(key) or []
-    if len(sides) != 2 or not all(isinstance(side, int) and 0 < side < 100 for side in sides):
+def _area(read: ConfigReader, key: str) -> int:
+    """Product of the two sides that a key gives."""
+    given = read.listing(key) or []
+    sides = [side for side in given if isinstance(side, int) and 0 < side < 100]
+    if len(given) != 2 or len(sides) != 2:
         read.wrong(key, "expected two small whole numbers")
         return 1
     return prod(sides)
 
 
-def _minimax(read: Reader, vision: Reader) -> Named:
+def _minimax(read: ConfigReader, vision: ConfigReader) -> Named:
     """MiniMax-M3's tower: biased layers with LayerNorm, 3D patches without bias, a projector and a merger."""
     hidden, wide = vision.whole("hidden_size"), vision.whole("intermediate_size")
     text = read.section("text_config") or read
@@ -68,7 +71,7 @@ def _minimax(read: Reader, vision: Reader) -> Named:
     return (("vision_tower", patches + vision.layers() * layer + 2 * hidden), ("vision_projector", projector))
 
 
-def _gemma(read: Reader, vision: Reader) -> Named:
+def _gemma(read: ConfigReader, vision: ConfigReader) -> Named:
     """Gemma 4's tower: gated layers with four norms and normalised queries and keys, no biases."""
     hidden, wide = vision.whole("hidden_size"), vision.whole("intermediate_size")
     dim, count = vision.whole("head_dim"), vision.whole("num_attention_heads")
@@ -82,7 +85,7 @@ def _gemma(read: Reader, vision: Reader) -> Named:
     )
 
 
-def _qwen(vision: Reader) -> Named:
+def _qwen(vision: ConfigReader) -> Named:
     """Qwen3's tower: biased layers with LayerNorm, 3D patches, learned positions, a merger.
 
     Qwen3-VL has a further merger for each deep layer that it feeds into the text model.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tonnage.model.architecture import Block, Extra, Ffn, Mixer
 from tonnage.model.attention import Gqa
-from tonnage.model.config import LARGEST, Reader
+from tonnage.model.config import LARGEST, ConfigReader
 from tonnage.model.ffn import Dense, Moe
 from tonnage.model.latent import Indexer, Mla
 
@@ -28,10 +28,10 @@ class Body:
     embeddings: tuple[tuple[str, int], ...] = ()
 
 
-Family = Callable[[Reader], Body]
+Family = Callable[[ConfigReader], Body]
 
 
-def body(read: Reader, layers: Iterable[Block], hidden: int, **more: object) -> Body:
+def body(read: ConfigReader, layers: Iterable[Block], hidden: int, **more: object) -> Body:
     """A `Body` with what nearly all families share: RMS norm at the end, context, tied embeddings."""
     made = Body(
         layers=tuple(layers),
@@ -44,7 +44,7 @@ def body(read: Reader, layers: Iterable[Block], hidden: int, **more: object) -> 
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def heads(read: Reader, head_dim: int | None = None) -> Gqa:
+def heads(read: ConfigReader, head_dim: int | None = None) -> Gqa:
     """Plain grouped-query attention without biases: heads, KV heads, head size."""
     count = read.whole("num_attention_heads", high=LARGEST["heads"])
     default = head_dim or max(read.whole("hidden_size") // count, 1)
@@ -63,7 +63,7 @@ def biased(attention: Gqa, hidden: int, inputs: bool, output: bool) -> Gqa:
     return replace(attention, bias=(query, attention.kv_width if inputs else 0, hidden if output else 0))
 
 
-def windows(read: Reader, depth: int, size: int) -> list[int]:
+def windows(read: ConfigReader, depth: int, size: int) -> list[int]:
     """The window of each layer by `layer_types` (0: full attention)."""
     kinds = read.listing("layer_types", depth)
     if kinds is None:
@@ -71,26 +71,26 @@ def windows(read: Reader, depth: int, size: int) -> list[int]:
     return [size if kind == "sliding_attention" else 0 for kind in kinds]
 
 
-def llama(read: Reader) -> Body:
+def llama(read: ConfigReader) -> Body:
     """Llama, Mistral and kin: RMS norm, grouped-query attention, gated FFN."""
     hidden, bias = read.whole("hidden_size"), read.flag("attention_bias")
     mixer = biased(heads(read), hidden, bias, bias)
     return uniform(read, hidden, replace(mixer, window=_window(read)), gated(read, hidden))
 
 
-def qwen2(read: Reader) -> Body:
+def qwen2(read: ConfigReader) -> Body:
     """Qwen2 and 2.5: as Llama, with biases on query, key and value."""
     hidden = read.whole("hidden_size")
     return uniform(read, hidden, biased(heads(read), hidden, True, False), gated(read, hidden))
 
 
-def qwen3(read: Reader) -> Body:
+def qwen3(read: ConfigReader) -> Body:
     """Qwen3: as Llama, with a norm on each query and key head."""
     hidden = read.whole("hidden_size")
     return uniform(read, hidden, _qwen3_attention(read, hidden), gated(read, hidden))
 
 
-def qwen3_moe(read: Reader) -> Body:
+def qwen3_moe(read: ConfigReader) -> Body:
     """Qwen3 mixture of experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     step = read.whole("decoder_sparse_step", default=1)
@@ -101,7 +101,7 @@ def qwen3_moe(read: Reader) -> Body:
     return body(read, [Block(1, mixer, moe if routed else dense) for routed in sparse], hidden)
 
 
-def qwen_experts(read: Reader) -> Moe:
+def qwen_experts(read: ConfigReader) -> Moe:
     """Routed experts under the names that Qwen uses, and its gated shared expert if there is one."""
     shared = read.whole("shared_expert_intermediate_size", default=0, low=0)
     return Moe(
@@ -113,13 +113,13 @@ def qwen_experts(read: Reader) -> Moe:
     )
 
 
-def _qwen3_attention(read: Reader, hidden: int) -> Gqa:
+def _qwen3_attention(read: ConfigReader, hidden: int) -> Gqa:
     bias = read.flag("attention_bias")
     mixer = biased(heads(read, 128), hidden, bias, bias)
     return replace(mixer, norm=2 * mixer.dim)
 
 
-def mixtral(read: Reader) -> Body:
+def mixtral(read: ConfigReader) -> Body:
     """Mixtral: as Mistral, every FFN a mixture of experts."""
     hidden = read.whole("hidden_size")
     moe = Moe(
@@ -130,7 +130,7 @@ def mixtral(read: Reader) -> Body:
     return uniform(read, hidden, replace(heads(read), window=_window(read)), moe)
 
 
-def minimax_m2(read: Reader) -> Body:
+def minimax_m2(read: ConfigReader) -> Body:
     """MiniMax M2 and M2.5: query and key normalised over all heads together, every FFN a mixture of experts."""
     hidden = read.whole("hidden_size")
     mixer = heads(read)
@@ -145,7 +145,7 @@ def minimax_m2(read: Reader) -> Body:
     return replace(made, mtp=replace(made.layers[-1], count=modules) if modules else None)
 
 
-def gpt_oss(read: Reader) -> Body:
+def gpt_oss(read: ConfigReader) -> Body:
     """gpt-oss (arXiv 2508.10925): biases everywhere, attention sinks, every other layer windowed, experts in MXFP4."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     bias = read.flag("attention_bias", True)
@@ -159,7 +159,7 @@ def gpt_oss(read: Reader) -> Body:
     return body(read, [Block(1, replace(mixer, window=span), moe) for span in spans], hidden)
 
 
-def glm4_moe(read: Reader) -> Body:
+def glm4_moe(read: ConfigReader) -> Body:
     """GLM-4.5 and 4.6: grouped-query attention with biases, first layers dense, shared experts, one MTP layer."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     mixer = biased(heads(read), hidden, read.flag("attention_bias"), False)
@@ -168,13 +168,13 @@ def glm4_moe(read: Reader) -> Body:
     return first_dense(read, hidden, depth, [mixer] * depth)
 
 
-def deepseek(read: Reader) -> Body:
+def deepseek(read: ConfigReader) -> Body:
     """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     return first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
 
 
-def deepseek_sparse(read: Reader) -> Body:
+def deepseek_sparse(read: ConfigReader) -> Body:
     """DeepSeek V3.2 and GLM-5: latent attention over the keys that a lightning indexer chooses.
 
     GLM-5.2's layers of type `shared` use the choice of the layer before them.
@@ -191,7 +191,7 @@ def deepseek_sparse(read: Reader) -> Body:
     return first_dense(read, hidden, depth, mixers)
 
 
-def latent(read: Reader, hidden: int) -> Mla:
+def latent(read: ConfigReader, hidden: int) -> Mla:
     """Multi-head latent attention."""
     q_lora = read.whole("q_lora_rank", default=0, low=0)
     kv_lora, rope = read.whole("kv_lora_rank"), read.whole("qk_rope_head_dim")
@@ -207,7 +207,7 @@ def latent(read: Reader, hidden: int) -> Mla:
     )
 
 
-def deepseek_experts(read: Reader) -> Moe:
+def deepseek_experts(read: ConfigReader) -> Moe:
     """Routed and shared experts under the names that DeepSeek uses; shared experts are one FFN of summed width."""
     size = read.whole("moe_intermediate_size")
     shared = read.whole("n_shared_experts", default=0, low=0, high=LARGEST["experts"])
@@ -219,7 +219,7 @@ def deepseek_experts(read: Reader) -> Moe:
     )
 
 
-def first_dense(read: Reader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
+def first_dense(read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
     """A body with a mixer for each layer, experts in all but the first layers, and multi-token prediction."""
     moe, first = deepseek_experts(read), read.whole("first_k_dense_replace", default=0, low=0)
     dense = Dense(read.whole("intermediate_size")) if first else None
@@ -232,12 +232,13 @@ def first_dense(read: Reader, hidden: int, depth: int, mixers: Sequence[Mixer]) 
 
 
 def _own_indexer(mixer: Mixer) -> Mixer:
+    """The same attention with an indexer of its own: multi-token prediction follows no layer that has one."""
     if isinstance(mixer, Mla) and mixer.indexer is not None:
         return replace(mixer, indexer=replace(mixer.indexer, shared=False))
     return mixer
 
 
-def gpt2(read: Reader) -> Body:
+def gpt2(read: ConfigReader) -> Body:
     """GPT-2 and GPT-3: LayerNorm, multi-head attention with biases, plain FFN, learned positions."""
     hidden, count = read.whole("n_embd", "hidden_size"), read.whole("n_head", "num_attention_heads")
     positions = read.whole("n_positions", "max_position_embeddings", default=1024, high=10**9)
@@ -256,7 +257,7 @@ def gpt2(read: Reader) -> Body:
     )
 
 
-def nemotron(read: Reader) -> Body:
+def nemotron(read: ConfigReader) -> Body:
     """Nemotron-4 (arXiv 2406.11704): LayerNorm, squared ReLU without a gate."""
     hidden = read.whole("hidden_size")
     bias, mlp_bias = read.flag("attention_bias"), read.flag("mlp_bias")
@@ -266,14 +267,14 @@ def nemotron(read: Reader) -> Body:
     return body(read, [block] * read.layers(), hidden, final_norm=2 * hidden)
 
 
-def gemma(read: Reader) -> Body:
+def gemma(read: ConfigReader) -> Body:
     """Gemma: wide heads, gated FFN, embedding shared with the head."""
     hidden = read.whole("hidden_size")
     made = uniform(read, hidden, heads(read, 256), gated(read, hidden))
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
-def llama4(read: Reader) -> Body:
+def llama4(read: ConfigReader) -> Body:
     """Llama 4: chunked attention except in every fourth layer; experts, one of them shared, perhaps interleaved."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     bias = read.flag("attention_bias")
@@ -298,7 +299,7 @@ def llama4(read: Reader) -> Body:
     return body(read, layers, hidden)
 
 
-def top_k(read: Reader) -> int:
+def top_k(read: ConfigReader) -> int:
     """Experts that a token visits, not more than there are."""
     found = read.whole("num_experts_per_tok", "num_experts_per_token", "experts_per_token", "top_k_experts")
     experts = next(
@@ -309,19 +310,20 @@ def top_k(read: Reader) -> int:
     return found
 
 
-def _window(read: Reader) -> int:
+def _window(read: ConfigReader) -> int:
+    """The window of all layers, 0 where there is none."""
     if not read.has("sliding_window") or not read.flag("use_sliding_window", True):
         return 0
     return read.whole("sliding_window", low=0, high=10**9)
 
 
-def gated(read: Reader, hidden: int) -> Dense:
+def gated(read: ConfigReader, hidden: int) -> Dense:
     """A dense gated FFN, with biases if the configuration says so."""
     size = read.whole("intermediate_size")
     return Dense(size, bias=(2 * size, hidden) if read.flag("mlp_bias") else (0, 0))
 
 
-def uniform(read: Reader, hidden: int, mixer: Mixer, ffn: Ffn) -> Body:
+def uniform(read: ConfigReader, hidden: int, mixer: Mixer, ffn: Ffn) -> Body:
     """A body whose layers are all alike."""
     return body(read, [Block(1, mixer, ffn)] * read.layers(), hidden)
 

@@ -25,6 +25,11 @@ class Dense:
         """Name of the layer kind, as shown in tables."""
         return "dense"
 
+    @property
+    def routed(self) -> bool:
+        """Whether it has routed experts."""
+        return False
+
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """gate_up, activation, down."""
         return self.named(site, "", "ffn", keep_input=True)
@@ -42,9 +47,19 @@ class Dense:
                 "column",
                 bias=self.bias[0],
                 saved=kept,
+                role="up",
             ),
-            site.pointwise(prefix + "activation", part, wide + self.size, "column", saved=wide),
-            site.gemm(prefix + "down", part, site.hidden, self.size, "row", bias=self.bias[1], saved=self.size),
+            site.pointwise(prefix + "activation", part, wide + self.size, "column", saved=wide, role="activation"),
+            site.gemm(
+                prefix + "down",
+                part,
+                site.hidden,
+                self.size,
+                "row",
+                bias=self.bias[1],
+                saved=self.size,
+                role="down",
+            ),
         )
 
 
@@ -76,6 +91,11 @@ class Moe:
         """Name of the layer kind, as shown in tables."""
         return "moe"
 
+    @property
+    def routed(self) -> bool:
+        """Whether it has routed experts."""
+        return True
+
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """Router, dispatch, the two grouped GEMMs, combine, shared experts."""
         router = site.gemm(
@@ -86,16 +106,19 @@ class Moe:
             "none",
             bias=self.router_bias + self.extra_weight,
             saved=site.hidden,
+            role="router",
         )
-        return (router, *self._latent(site, "latent_down"), *self._routed(site), *self._shared(site))
+        return (router, *self._into_latent(site), *self._routed(site), *self._shared(site))
 
     def _routed(self, site: Site) -> tuple[Operator, ...]:
+        """Permutation, the two grouped GEMMs with the activation between, combination."""
         inner = self.latent or site.hidden
         wide = self.size * (2 if self.gated else 1)
         return (
             site.pointwise("dispatch", "experts", 2 * inner, "experts", top_k=self.top_k),
             site.grouped(
                 "expert_gate_up" if self.gated else "expert_up",
+                "up",
                 wide,
                 inner,
                 self.experts,
@@ -103,20 +126,44 @@ class Moe:
                 bias=self.bias[0],
                 saved=inner,
             ),
-            site.pointwise("expert_activation", "experts", wide + self.size, "experts", top_k=self.top_k, saved=wide),
-            site.grouped("expert_down", inner, self.size, self.experts, self.top_k, bias=self.bias[1], saved=self.size),
+            site.pointwise(
+                "expert_activation",
+                "experts",
+                wide + self.size,
+                "experts",
+                top_k=self.top_k,
+                saved=wide,
+                role="activation",
+            ),
+            site.grouped(
+                "expert_down",
+                "down",
+                inner,
+                self.size,
+                self.experts,
+                self.top_k,
+                bias=self.bias[1],
+                saved=self.size,
+            ),
             site.pointwise("combine", "experts", inner * (1 + 1 / self.top_k), "experts", top_k=self.top_k),
-            *self._latent(site, "latent_up"),
+            *self._out_of_latent(site),
         )
 
-    def _latent(self, site: Site, name: str) -> tuple[Operator, ...]:
+    def _into_latent(self, site: Site) -> tuple[Operator, ...]:
+        """From the residual's width to the one that experts work in, where they differ."""
         if not self.latent:
             return ()
-        if name == "latent_down":
-            return (site.gemm(name, "router", self.latent, site.hidden, "none"),)
-        return (site.gemm(name, "router", site.hidden, self.latent, "none", bias=self.latent_norm, saved=self.latent),)
+        return (site.gemm("latent_down", "router", self.latent, site.hidden, "none"),)
+
+    def _out_of_latent(self, site: Site) -> tuple[Operator, ...]:
+        """Back to the residual's width, with the norm before it."""
+        if not self.latent:
+            return ()
+        kept, norm = self.latent, self.latent_norm
+        return (site.gemm("latent_up", "router", site.hidden, self.latent, "none", bias=norm, saved=kept),)
 
     def _shared(self, site: Site) -> tuple[Operator, ...]:
+        """The shared experts as one dense layer, and their gate."""
         if self.shared is None:
             return ()
         made = self.shared.named(site, "shared_", "shared_experts", keep_input=False)
@@ -143,6 +190,11 @@ class Parallel:
     def kind(self) -> str:
         """Name of the layer kind, as shown in tables."""
         return "+".join(part.kind for part in self.parts)
+
+    @property
+    def routed(self) -> bool:
+        """Whether it has routed experts."""
+        return any(part.routed for part in self.parts)
 
     def operators(self, site: Site) -> tuple[Operator, ...]:
         """The operators of all parts."""

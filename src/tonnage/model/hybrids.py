@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from tonnage.model.architecture import Block, Extra, Ffn, Mixer
 from tonnage.model.attention import BlockIndex, Gqa
 from tonnage.model.compressed import Compressed
-from tonnage.model.config import LARGEST, Reader
+from tonnage.model.config import LARGEST, ConfigReader
 from tonnage.model.families import (
     Body,
     Family,
@@ -26,7 +25,7 @@ from tonnage.model.latent import Indexer
 from tonnage.model.linear import DELTA, KDA, LIGHTNING, SSD, Recurrent
 
 
-def qwen3_hybrid(read: Reader) -> Body:
+def qwen3_hybrid(read: ConfigReader) -> Body:
     """Qwen3-Next and Qwen3.5: three layers of gated delta rule, one of gated attention; dense or with experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     ffn: Ffn = qwen_experts(read) if read.has("num_experts") else gated(read, hidden)
@@ -41,7 +40,7 @@ def qwen3_hybrid(read: Reader) -> Body:
     return body(read, layers, hidden, mtp=mtp)
 
 
-def gated_attention(read: Reader, hidden: int) -> Gqa:
+def gated_attention(read: ConfigReader, hidden: int) -> Gqa:
     """Grouped-query attention whose output is scaled by a sigmoid gate from the query projection."""
     bias = read.flag("attention_bias")
     mixer = biased(heads(read, 256), hidden, bias, bias)
@@ -50,7 +49,8 @@ def gated_attention(read: Reader, hidden: int) -> Gqa:
     return replace(mixer, norm=2 * mixer.dim, gate=width, bias=(query_bias, *mixer.bias[1:]))
 
 
-def _delta(read: Reader) -> Recurrent:
+def _delta(read: ConfigReader) -> Recurrent:
+    """Qwen's gated delta rule."""
     key_heads = read.whole("linear_num_key_heads", default=16, high=LARGEST["heads"])
     value_heads = read.whole("linear_num_value_heads", default=32, high=LARGEST["heads"])
     key, value = read.whole("linear_key_head_dim", default=128), read.whole("linear_value_head_dim", default=128)
@@ -69,7 +69,7 @@ def _delta(read: Reader) -> Recurrent:
     )
 
 
-def kimi_linear(read: Reader) -> Body:
+def kimi_linear(read: ConfigReader) -> Body:
     """Kimi Linear and K3: three layers of Kimi delta attention, one of latent attention without position encoding.
 
     K3's attention residuals and activation hold no parameters that are known and are left out; its experts work in a
@@ -90,7 +90,8 @@ def kimi_linear(read: Reader) -> Body:
     return body(read, layers, hidden)
 
 
-def _kda(read: Reader, section: Reader) -> Recurrent:
+def _kda(read: ConfigReader, section: ConfigReader) -> Recurrent:
+    """Kimi's delta attention."""
     count = section.whole("num_heads", "linear_num_heads", high=LARGEST["heads"])
     dim = section.whole("head_dim", "linear_head_dim")
     width = count * dim
@@ -110,7 +111,7 @@ def _kda(read: Reader, section: Reader) -> Recurrent:
     )
 
 
-def _kimi_experts(read: Reader) -> Moe:
+def _kimi_experts(read: ConfigReader) -> Moe:
     size = read.whole("moe_intermediate_size")
     shared = read.whole("num_shared_experts", "n_shared_experts", default=0, low=0, high=LARGEST["experts"])
     inner = read.whole("routed_expert_hidden_size", default=0, low=0)
@@ -124,7 +125,7 @@ def _kimi_experts(read: Reader) -> Moe:
     )
 
 
-def minimax(read: Reader) -> Body:
+def minimax(read: ConfigReader) -> Body:
     """MiniMax-Text-01 and M1 (arXiv 2501.08313): lightning attention, every eighth layer (or as listed) softmax."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     attention = heads(read)
@@ -155,11 +156,11 @@ _LETTERS = {"M": "mamba", "*": "attention", "E": "moe", "-": "mlp"}
 _WORDS = {"linear_attention": "mamba", "full_attention": "attention"}
 
 
-def nemotron_h(read: Reader) -> Body:
+def nemotron_h(read: ConfigReader) -> Body:
     """Nemotron-H and Nemotron 3: each layer is one of Mamba-2, attention, FFN or experts, with one norm."""
     hidden = read.whole("hidden_size")
-    listed: list[Any] = read.listing("layers_block_type") or list(read.text("hybrid_override_pattern"))
-    ahead: list[Any] = read.listing("mtp_layers_block_type") or list(read.text("mtp_hybrid_override_pattern"))
+    listed: list[object] = read.listing("layers_block_type") or list(read.text("hybrid_override_pattern"))
+    ahead: list[object] = read.listing("mtp_layers_block_type") or list(read.text("mtp_hybrid_override_pattern"))
     if not listed:
         read.wrong("hybrid_override_pattern", "is missing: which layers are Mamba, attention and experts")
     if read.has("num_hidden_layers") and len(listed) != read.layers():
@@ -174,11 +175,13 @@ def nemotron_h(read: Reader) -> Body:
 
 
 def _kind(entry: object) -> str:
+    """What a layer is, by the letter or the word of a pattern."""
     text = str(entry)
     return _LETTERS.get(text) or _WORDS.get(text, text)
 
 
-def _nemotron_block(read: Reader, parts: dict[str, Mixer | Ffn], kind: str) -> Block:
+def _nemotron_block(read: ConfigReader, parts: dict[str, Mixer | Ffn], kind: str) -> Block:
+    """A layer of one part: a mixer or an FFN."""
     part = parts.get(kind)
     if part is None:
         read.wrong("hybrid_override_pattern", f'no layer kind "{kind[:20]}"')
@@ -186,7 +189,8 @@ def _nemotron_block(read: Reader, parts: dict[str, Mixer | Ffn], kind: str) -> B
     return Block(1, part if mixer else None, None if mixer else part, norms=1)  # type: ignore[arg-type]
 
 
-def _nemotron_parts(read: Reader, hidden: int, kinds: set[str]) -> dict[str, Mixer | Ffn]:
+def _nemotron_parts(read: ConfigReader, hidden: int, kinds: set[str]) -> dict[str, Mixer | Ffn]:
+    """The parts that a pattern names, each read once."""
     made: dict[str, Mixer | Ffn] = {}
     if "mamba" in kinds:
         made["mamba"] = _mamba(read, hidden)
@@ -199,7 +203,7 @@ def _nemotron_parts(read: Reader, hidden: int, kinds: set[str]) -> dict[str, Mix
     return made
 
 
-def _nemotron_experts(read: Reader) -> Moe:
+def _nemotron_experts(read: ConfigReader) -> Moe:
     return Moe(
         experts=read.whole("n_routed_experts", high=LARGEST["experts"]),
         top_k=top_k(read),
@@ -210,7 +214,7 @@ def _nemotron_experts(read: Reader) -> Moe:
     )
 
 
-def _mamba(read: Reader, hidden: int) -> Recurrent:
+def _mamba(read: ConfigReader, hidden: int) -> Recurrent:
     count, dim = read.whole("mamba_num_heads", high=LARGEST["heads"]), read.whole("mamba_head_dim")
     groups, size = read.whole("n_groups", high=LARGEST["heads"]), read.whole("ssm_state_size")
     inner, bias = count * dim, read.flag("use_bias")
@@ -232,7 +236,7 @@ def _mamba(read: Reader, hidden: int) -> Recurrent:
     )
 
 
-def minimax_m3(read: Reader) -> Body:
+def minimax_m3(read: ConfigReader) -> Body:
     """MiniMax-M3: first layers dense, then block-sparse attention (16 blocks of 128 keys a query) and experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     section = read.section("sparse_attention_config") or read
@@ -265,7 +269,7 @@ def minimax_m3(read: Reader) -> Body:
     return body(read, layers, hidden, mtp=replace(layers[-1], count=modules) if modules else None)
 
 
-def deepseek_v4(read: Reader) -> Body:
+def deepseek_v4(read: ConfigReader) -> Body:
     """DeepSeek-V4: windows with compressed long range, hyper-connections instead of one residual stream, experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     ratios = read.listing("compress_ratios") or [128, 128, *(4 if i % 2 else 128 for i in range(depth - 2))]
@@ -279,7 +283,11 @@ def deepseek_v4(read: Reader) -> Body:
         dim=read.whole("index_head_dim"),
         topk=read.whole("index_topk"),
     )
-    mixers = {0: mixer, 4: replace(mixer, ratio=4, indexer=indexer), 128: replace(mixer, ratio=128)}
+    mixers: dict[object, Compressed] = {
+        0: mixer,
+        4: replace(mixer, ratio=4, indexer=indexer),
+        128: replace(mixer, ratio=128),
+    }
     for ratio in sorted({r for r in ratios if r not in mixers}, key=str):
         read.wrong("compress_ratios", f"{str(ratio)[:20]} is not one of 0, 4, 128")
     extras = hyper_connections(hidden, streams)
@@ -291,7 +299,7 @@ def deepseek_v4(read: Reader) -> Body:
     return body(read, layers, hidden, mtp=mtp, final_extras=(collapse,))
 
 
-def _compressed(read: Reader) -> Compressed:
+def _compressed(read: ConfigReader) -> Compressed:
     return Compressed(
         heads=read.whole("num_attention_heads", high=LARGEST["heads"]),
         q_lora=read.whole("q_lora_rank"),
@@ -321,7 +329,7 @@ def hyper_connections(hidden: int, streams: int) -> tuple[Extra, ...]:
     return tuple(made)
 
 
-def inkling(read: Reader) -> Body:
+def inkling(read: ConfigReader) -> Body:
     """Inkling's text part: windows and full attention, short convolutions, learned relative positions, experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     kernel, relative = read.whole("conv_kernel_size", default=4), read.whole("d_rel")
@@ -349,7 +357,7 @@ def inkling(read: Reader) -> Body:
 
 
 def _inkling_block(
-    read: Reader, mixer: Gqa, routed: bool, hidden: int, kernel: int, relative: int, extent: int
+    read: ConfigReader, mixer: Gqa, routed: bool, hidden: int, kernel: int, relative: int, extent: int
 ) -> Block:
     mixer = replace(mixer, norm=2 * mixer.dim, conv=(kernel, mixer.kv_width + 2 * hidden))
     wide = mixer.heads * relative
@@ -360,7 +368,7 @@ def _inkling_block(
     return Block(1, mixer, _inkling_ffn(read, routed), extras=extras)
 
 
-def _inkling_ffn(read: Reader, routed: bool) -> Ffn:
+def _inkling_ffn(read: ConfigReader, routed: bool) -> Ffn:
     if not routed:
         return Dense(read.whole("intermediate_size"), bias=(0, 1))
     made = deepseek_experts(read)
@@ -368,7 +376,7 @@ def _inkling_ffn(read: Reader, routed: bool) -> Ffn:
     return replace(made, router_outputs=made.experts + shared, extra_weight=1)
 
 
-def gemma4(read: Reader) -> Body:
+def gemma4(read: ConfigReader) -> Body:
     """Gemma 4's text part: windows and full attention with wider heads, layers that borrow an earlier cache, perhaps
     experts beside the dense FFN, perhaps an embedding for each layer.
     """
@@ -391,7 +399,7 @@ def gemma4(read: Reader) -> Body:
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
-def _gemma_attention(read: Reader, hidden: int, full: bool, borrowed: bool) -> Gqa:
+def _gemma_attention(read: ConfigReader, hidden: int, full: bool, borrowed: bool) -> Gqa:
     same = full and read.flag("attention_k_eq_v")
     dim = read.whole("global_head_dim", "head_dim") if full else read.whole("head_dim")
     kv_heads = read.whole("num_key_value_heads", high=LARGEST["heads"])
@@ -412,6 +420,7 @@ def _gemma_attention(read: Reader, hidden: int, full: bool, borrowed: bool) -> G
 
 
 def _per_layer_inputs(hidden: int, size: int) -> tuple[Extra, ...]:
+    """What each layer does with its own small embedding of the token."""
     if not size:
         return ()
     return (
@@ -422,7 +431,7 @@ def _per_layer_inputs(hidden: int, size: int) -> tuple[Extra, ...]:
     )
 
 
-def _gemma_experts(read: Reader, hidden: int) -> Moe:
+def _gemma_experts(read: ConfigReader, hidden: int) -> Moe:
     experts = read.whole("num_experts", high=LARGEST["experts"])
     return Moe(
         experts=experts,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.arrays import Flags, Ints, Numbers
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, capped_pairs, causal_pairs, core
 
 BF16 = 2.0
@@ -68,6 +69,7 @@ class Mla:
         return (*self._queries(site), self._keys(site), *self._cores(site), *self._output(site))
 
     def _queries(self, site: Site) -> tuple[Operator, ...]:
+        """Projections to the latents and from them to queries, with what the indexer needs."""
         query = self.heads * (self.nope + self.rope)
         latent = self.kv_lora + self.rope
         first = self.q_lora + latent
@@ -93,6 +95,7 @@ class Mla:
                 "column",
                 saved=self.q_lora,
                 heads=self.heads,
+                role="mla_up" if self.q_lora else "other",
             )
         )
         if self.gate:
@@ -111,7 +114,7 @@ class Mla:
             site.pointwise("index_rope", "attention", 2 * (width + index.dim)),
         )
 
-    def absorbed(self, load: Load) -> Numbers:
+    def absorbed(self, load: Load) -> Flags:
         """Where (True) the absorbed form costs fewer FLOP than the expanded one."""
         pairs = causal_pairs(load)
         up = 2.0 * self.kv_lora * self.heads * (self.nope + self.value)
@@ -145,6 +148,7 @@ class Mla:
             weight=float(width * self.kv_lora),
             stream=stream,
             saved=site.tokens * float(self.kv_lora),
+            role="mla_up",
             heads_limit=float(self.heads),
         )
 
@@ -157,6 +161,7 @@ class Mla:
         return tuple(made)
 
     def _core(self, site: Site, load: Load) -> Operator:
+        """Attention in the cheaper of the two forms."""
         absorbed = self.absorbed(load)
         cap = float(self.indexer.topk) if self.indexer else 0.0
         dense, read = causal_pairs(load), load.sequences * load.context
@@ -208,6 +213,7 @@ class Mla:
         )
 
     def _output(self, site: Site) -> tuple[Operator, ...]:
+        """The gate where there is one, and the output projection."""
         width = self.heads * self.value
         made = []
         if self.gate:
@@ -223,14 +229,14 @@ class Mla:
         )
         return tuple(made)
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens: the latent is whole on each of `tp` ranks."""
         width = self.kv_lora + self.rope
         if self.indexer and not self.indexer.shared:
             width += self.indexer.dim
         return context * float(width) * np.ones_like(tp, dtype=float)
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache: without an indexer every element alike (8 bit: one scale a tensor).
 
         With one, the layouts that FlashMLA's sparse kernels read (its README, "FP8 KV cache"; vLLM's
@@ -245,6 +251,6 @@ class Mla:
             width += 0.0 if self.indexer.shared else scaled(self.indexer.dim)
         return context * float(width) * np.ones_like(tp, dtype=float)
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """No recurrent state."""
         return 0.0

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.model.operators import Load, Numbers, Operator
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import Load, Operator
 from tonnage.model.site import Site, share
 
 
 @dataclass(frozen=True)
-class Rule:
+class StateRule:
     """How a state S of key x value per head is read and updated by one token.
 
     state: FLOP over key x value (a GEMM with the state is 2); chunk_keys, chunk_values: FLOP over the key and value
@@ -25,17 +26,17 @@ class Rule:
     chunk: int
 
 
-DELTA = Rule("gated-deltanet", 6.0, 3.0, 2.0, 64)
+DELTA = StateRule("gated-deltanet", 6.0, 3.0, 2.0, 64)
 """Gated delta rule (arXiv 2412.06464; chunkwise form of arXiv 2406.06484): state read for the correction, read for the
 output, updated; inside a chunk KK', QK', TK over keys and TV, (QK')V over values."""
 
-KDA = Rule("kda", 6.0, 3.0, 2.0, 64)
+KDA = StateRule("kda", 6.0, 3.0, 2.0, 64)
 """Kimi delta attention (Kimi Linear, arXiv 2510.26692): the delta rule with a decay for each key channel."""
 
-SSD = Rule("mamba2", 4.0, 1.0, 1.0, 128)
+SSD = StateRule("mamba2", 4.0, 1.0, 1.0, 128)
 """State-space duality (Mamba-2, arXiv 2405.21060, section 6): state read and updated; inside a chunk CB' and (CB')X."""
 
-LIGHTNING = Rule("lightning", 4.0, 1.0, 1.0, 256)
+LIGHTNING = StateRule("lightning", 4.0, 1.0, 1.0, 256)
 """Lightning attention (arXiv 2401.04658; MiniMax-01, arXiv 2501.08313): as linear attention with a fixed decay."""
 
 
@@ -49,7 +50,7 @@ class Recurrent:
     elements held (biases, decays, norms).
     """
 
-    rule: Rule
+    rule: StateRule
     heads: int
     key_heads: int
     key: int
@@ -107,6 +108,7 @@ class Recurrent:
         )
 
     def _low_rank(self, site: Site) -> list[Operator]:
+        """Decays and gates through a small inner size."""
         made = []
         for number, (inner, columns) in enumerate(self.low_rank):
             made.append(site.gemm(f"low_rank_{number}_a", "attention", inner, site.hidden, "none"))
@@ -142,16 +144,17 @@ class Recurrent:
         )
 
     def _state(self) -> float:
+        """Elements of a sequence's state on a whole model: the recurrence's and the last inputs of the convolution."""
         return float(self.heads * self.key * self.value + self.conv * max(self.kernel - 1, 0))
 
-    def cache(self, context: Numbers, tp: Numbers = 1) -> Numbers:
+    def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Nothing grows with the context."""
         return context * 0.0
 
-    def cache_bytes(self, context: Numbers, element: float, tp: Numbers = 1) -> Numbers:
+    def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Nothing grows with the context."""
         return context * 0.0
 
-    def state(self, tp: Numbers = 1) -> Numbers:
+    def state(self, tp: Ints = 1) -> Numbers:
         """Elements of state and of the convolution's last inputs on one of `tp` ranks."""
         return self._state() * share(self.heads, tp) / self.heads

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import find, lines_of
@@ -16,7 +16,7 @@ from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel,
 from tonnage.files import LIMIT, Document, read_json, read_yaml
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.changes import change
-from tonnage.model.config import Place, Reader
+from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
 from tonnage.model.families import FAMILIES as PLAIN
 from tonnage.model.families import Body, Family
@@ -26,22 +26,44 @@ from tonnage.model.others import OTHERS
 FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS}
 """What reads each `model_type`."""
 
+OWN = ("name", "title", "precision", "expert_precision")
+"""Changes that are not sizes: they go beside the configuration."""
+
 DEEPEST = 4
 """How many times one file may build on another with `like`."""
 
 
-def load(name_or_path: str | Path, catalog: Catalog | None = None) -> Architecture:
+def load(name_or_path: str | Path, catalog: Catalog | None = None, as_of: datetime.date | None = None) -> Architecture:
     """The architecture that a user means.
 
     A bundled name or Hugging Face id (`deepseek-r1`, `deepseek-ai/DeepSeek-R1`), a `config.json`, a folder that holds
     one, or an architecture in YAML: the keys of a config.json, or `like: deepseek-v3` with changes (see `derive`). A
     catalogue with models of its own is asked first. Raises `InputError` with every problem; `UnsupportedModel` for a
     `model_type` that tonnage does not know.
+
+    as_of: a bundled model that was released later is refused; one of no known date passes (see `released`).
     """
+    if as_of is not None and catalog is not None:
+        day = released(str(name_or_path), catalog)
+        if day is not None and day > as_of:
+            message = f"{_brief(str(name_or_path))} was released on {day}, and was not known on {as_of}"
+            raise InputError(Problem(message))
     return _load(str(name_or_path), catalog, 0)
 
 
+def released(name: str, catalog: Catalog) -> datetime.date | None:
+    """The day on which a bundled model was released: None for any other, and where no source says it."""
+    found = _bundled(name, catalog)
+    return None if found is None else catalog.model_released(found[0])
+
+
+def is_bundled(name: str, catalog: Catalog) -> bool:
+    """Whether a name means a bundled model."""
+    return _bundled(name, catalog) is not None
+
+
 def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
+    """See `load`; depth: how many files build on this one."""
     found = _bundled(name, catalog)
     if found is not None:
         identity, config, source = found
@@ -56,6 +78,7 @@ def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
 
 
 def _brief(name: str) -> str:
+    """A name fit for a message: printable and not long."""
     return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
@@ -66,7 +89,8 @@ def _is_path(name: str) -> bool:
         return False
 
 
-def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, Any], str] | None:
+def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, object], str] | None:
+    """(id, configuration, source) of a name that is known, None for any other."""
     lines = catalog.model_lines if catalog is not None else _lines()
     try:
         return find(name, lines)
@@ -78,6 +102,7 @@ def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, Any]
 
 @cache
 def _lines() -> dict[str, str]:
+    """The bundled models, one line of JSON each, by id."""
     return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
 
 
@@ -88,6 +113,7 @@ def bundled_names() -> tuple[str, ...]:
 
 
 def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
+    """An architecture from a file or a folder."""
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -112,14 +138,17 @@ def _document(path: Path) -> Document:
 
 
 def _title(path: Path) -> str:
+    """What a model without a name is called: its folder, or its file."""
     return path.parent.resolve().name if path.name == "config.json" else path.stem
 
 
 def _place(document: Document) -> Place:
+    """Where a key of a document stands."""
     return lambda path: document.place(tuple(path.split(".")), key=True)
 
 
 def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -> Architecture:
+    """A file that changes sizes of another model."""
     changes = dict(document.value)
     base = changes.pop("like")
     if not isinstance(base, str):
@@ -132,7 +161,7 @@ def _like(document: Document, path: Path, catalog: Catalog | None, depth: int) -
 
 
 def derive(
-    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: Any
+    arch: Architecture, *, _places: Place | None = None, _name: str | None = None, **changes: object
 ) -> Architecture:
     """`arch` with some sizes changed: `derive(v3, layers=80, experts=384)`.
 
@@ -142,9 +171,12 @@ def derive(
     """
     place = _places or (lambda path: "")
     problems: list[Problem] = []
-    own = {key: changes.pop(key) for key in ("name", "title", "precision", "expert_precision") if key in changes}
-    for key, value in own.items():
-        if not isinstance(value, str):
+    own: dict[str, str] = {}
+    for key in [key for key in OWN if key in changes]:
+        value = changes.pop(key)
+        if isinstance(value, str):
+            own[key] = value
+        else:
             problems.append(Problem(f"expected a word, got {value!r}"[:90], place(key), key))
     config = change(arch.config, changes, problems, place)
     if problems:
@@ -152,13 +184,18 @@ def derive(
     shown = ", ".join(f"{key} {value}" for key, value in changes.items())
     name = own.pop("name", None) or _name or f"{arch.name} with {shown}"[:120]
     made = build(config, name=name, source=f"{arch.source}; changed: {shown}", place=place)
-    return replace(made, **own)
+    return replace(
+        made,
+        title=own.get("title", made.title),
+        precision=own.get("precision", made.precision),
+        expert_precision=own.get("expert_precision", made.expert_precision),
+    )
 
 
-def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
+def build(config: Mapping[str, object], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
     """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
     problems: list[Problem] = []
-    outer = Reader(config, problems, place or (lambda path: ""))
+    outer = ConfigReader(config, problems, place or (lambda path: ""))
     inner = outer.section("text_config") or outer
     kind = _known(inner, outer)
     body = FAMILIES[kind](inner)
@@ -193,7 +230,7 @@ def build(config: Mapping[str, Any], *, name: str, source: str = "", place: Plac
     )
 
 
-def _known(inner: Reader, outer: Reader) -> str:
+def _known(inner: ConfigReader, outer: ConfigReader) -> str:
     """The family's name, or `UnsupportedModel` that says what is missing."""
     asked = [reader.text("model_type") for reader in (inner, outer)]
     for kind in asked:
@@ -213,12 +250,13 @@ def _known(inner: Reader, outer: Reader) -> str:
 
 
 def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+    """Layers gathered into blocks of like ones, and the block of each layer."""
     kinds: dict[Block, int] = {}
     layers = tuple(kinds.setdefault(block, len(kinds)) for block in body.layers)
     return tuple(replace(block, count=layers.count(number)) for block, number in kinds.items()), layers
 
 
-def _precision(outer: Reader, inner: Reader) -> tuple[str, str]:
+def _precision(outer: ConfigReader, inner: ConfigReader) -> tuple[str, str]:
     """Formats of (linear weights, routed experts) by `quantization_config` and `dtype`, as `system` names them."""
     plain = inner.text("dtype") or inner.text("torch_dtype") or outer.text("dtype") or outer.text("torch_dtype")
     plain = {"float16": "fp16", "float32": "fp32"}.get(plain, "bf16")
@@ -240,7 +278,7 @@ def _precision(outer: Reader, inner: Reader) -> tuple[str, str]:
     return (plain if section.text("modules") == "experts" else packed), packed
 
 
-def _packed(section: Reader, plain: str) -> str:
+def _packed(section: ConfigReader, plain: str) -> str:
     """Format of weights packed by GPTQ, AWQ or compressed-tensors (its first group speaks for all)."""
     groups = section.section("config_groups")
     first = groups.section(next(iter(groups.config), "")) if groups else None

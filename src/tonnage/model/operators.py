@@ -7,14 +7,15 @@ may be a float or a numpy array: a step with an array of context lengths gives o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-Numbers = Any
-"""A float, or a numpy array of floats that broadcasts with the others of the step."""
+from tonnage.arrays import Numbers
 
 Kind = Literal["gemm", "grouped_gemm", "attention", "scan", "pointwise", "lookup"]
 Part = Literal["attention", "ffn", "experts", "shared_experts", "router", "norm", "embedding", "head", "other"]
 Cut = Literal["column", "row", "heads", "kv_heads", "experts", "vocab", "none"]
+Role = Literal["up", "activation", "down", "router", "mla_up", "embedding", "head", "logits", "other"]
+Direction = Literal["forward", "dgrad", "wgrad"]
 
 EMBEDDING, HEAD, MTP = -1, -2, -3
 """Block numbers of what is not a decoder layer."""
@@ -54,10 +55,17 @@ class Step:
 class Operator:
     """One operator of one layer, uncut.
 
-    name: `q_proj`, `core`, `gate_up`, ...; part: where it belongs; kind: which cost model prices it; block: index into
-    `Architecture.blocks`, or EMBEDDING, HEAD, MTP; count: layers that have it; cut: how tensor (or expert) parallelism
-    divides it: column divides n, row divides k, heads and kv_heads divide the heads, experts divides the groups, vocab
-    divides n or the table, none is repeated on every rank.
+    name: `q_proj`, `core`, `gate_up`, ...: a label for people, by which nothing is decided; part: where it belongs;
+    kind: which cost model prices it; block: index into `Architecture.blocks`, or EMBEDDING, HEAD, MTP; count: layers
+    that have it; cut: how tensor (or expert) parallelism divides it: column divides n, row divides k, heads and
+    kv_heads divide the heads, experts divides the groups, vocab divides n or the table, none is repeated on every rank.
+
+    role: what it is for, where that decides something. Of a feed-forward layer, dense, shared or routed: up (its gate
+    too), activation, down (the reduction, or the combination of experts, comes after it); router: scores of the
+    experts; mla_up: from MLA's latents to the heads, cheap to repeat for what it makes (arXiv 2412.19437, section
+    3.2.3); embedding, head: the two tables of the vocabulary; logits: what the head gives, in 32 bit; other: nothing
+    depends on it.
+    direction: forward; or backward, dgrad: gradients of its inputs, wgrad: of its weights (`layout.backward`).
 
     m, n, k: GEMM shape, m rows (tokens), n outputs, k inputs; for attention m = new tokens, n = keys seen by one query
     on average, k = the head's query plus value size; groups: experts (grouped_gemm) or heads (attention), 1 otherwise;
@@ -92,6 +100,8 @@ class Operator:
     cache_read: Numbers = 0.0
     cache_write: Numbers = 0.0
     saved: Numbers = 0.0
+    role: Role = "other"
+    direction: Direction = "forward"
     heads_limit: Numbers = 0.0
     """How many heads the cut can divide; beyond it the work is repeated. `heads`, `kv_heads` and `column` operators:
     those heads (0: no limit). Attention and scans: `groups` limits the work, and this, the KV heads, limits what of the

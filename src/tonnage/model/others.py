@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tonnage.model.architecture import Block, Ffn
 from tonnage.model.attention import Gqa
-from tonnage.model.config import LARGEST, Reader
+from tonnage.model.config import LARGEST, ConfigReader
 from tonnage.model.families import (
     Body,
     Family,
@@ -26,7 +26,7 @@ from tonnage.model.families import (
 from tonnage.model.ffn import Dense, Moe
 
 
-def qwen2_moe(read: Reader) -> Body:
+def qwen2_moe(read: ConfigReader) -> Body:
     """Qwen1.5 and Qwen2 mixtures of experts: biases on query, key and value, a gated shared expert."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     step, plain = read.whole("decoder_sparse_step", default=1), read.numbers("mlp_only_layers")
@@ -36,17 +36,18 @@ def qwen2_moe(read: Reader) -> Body:
     return body(read, [Block(1, mixer, moe if routed else dense) for routed in sparse], hidden)
 
 
-def gemma2(read: Reader) -> Body:
+def gemma2(read: ConfigReader) -> Body:
     """Gemma 2: every other layer windowed, norms before and after each part."""
     return _sandwiched(read, normed=False, every=2)
 
 
-def gemma3(read: Reader) -> Body:
+def gemma3(read: ConfigReader) -> Body:
     """Gemma 3's text part: five windowed layers to one full, queries and keys normalised."""
     return _sandwiched(read, normed=True, every=read.whole("sliding_window_pattern", default=6))
 
 
-def _sandwiched(read: Reader, normed: bool, every: int) -> Body:
+def _sandwiched(read: ConfigReader, normed: bool, every: int) -> Body:
+    """Gemma 2 and 3: norms before and after each part, every so many layers full attention, the others windowed."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     bias = read.flag("attention_bias")
     mixer = biased(heads(read, 256), hidden, bias, bias)
@@ -61,13 +62,13 @@ def _sandwiched(read: Reader, normed: bool, every: int) -> Body:
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
-def olmo2(read: Reader) -> Body:
+def olmo2(read: ConfigReader) -> Body:
     """OLMo 2: norms after each part, query and key normalised over all heads together."""
     hidden = read.whole("hidden_size")
     return uniform(read, hidden, _normed_together(read, hidden), gated(read, hidden))
 
 
-def olmoe(read: Reader) -> Body:
+def olmoe(read: ConfigReader) -> Body:
     """OLMoE: as OLMo 2, every FFN a mixture of experts."""
     hidden = read.whole("hidden_size")
     experts = read.whole("num_experts", "num_local_experts", high=LARGEST["experts"])
@@ -75,20 +76,21 @@ def olmoe(read: Reader) -> Body:
     return uniform(read, hidden, _normed_together(read, hidden), moe)
 
 
-def _normed_together(read: Reader, hidden: int) -> Gqa:
+def _normed_together(read: ConfigReader, hidden: int) -> Gqa:
+    """Attention whose queries and keys are normalised over all heads together."""
     bias = read.flag("attention_bias")
     mixer = biased(heads(read), hidden, bias, bias)
     return replace(mixer, norm=(mixer.heads + mixer.kv_heads) * mixer.dim)
 
 
-def seed_oss(read: Reader) -> Body:
+def seed_oss(read: ConfigReader) -> Body:
     """Seed-OSS: as Llama, with separate switches for the biases of inputs and output."""
     hidden = read.whole("hidden_size")
     inputs, output = read.flag("attention_bias", True), read.flag("attention_out_bias")
     return uniform(read, hidden, biased(heads(read, 128), hidden, inputs, output), gated(read, hidden))
 
 
-def ernie(read: Reader) -> Body:
+def ernie(read: ConfigReader) -> Body:
     """Ernie 4.5: as Llama, one switch for all biases."""
     hidden, bias = read.whole("hidden_size"), read.flag("use_bias")
     size = read.whole("intermediate_size")
@@ -97,7 +99,7 @@ def ernie(read: Reader) -> Body:
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
-def dots1(read: Reader) -> Body:
+def dots1(read: ConfigReader) -> Body:
     """dots.llm1: first layers dense, shared experts, normalised queries and keys."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     bias = read.flag("attention_bias")
@@ -105,14 +107,14 @@ def dots1(read: Reader) -> Body:
     return first_dense(read, hidden, depth, [replace(mixer, norm=2 * mixer.dim)] * depth)
 
 
-def glm4(read: Reader) -> Body:
+def glm4(read: ConfigReader) -> Body:
     """GLM-4-0414: norms before and after each part, biases on query, key and value."""
     hidden = read.whole("hidden_size")
     mixer = biased(heads(read, 128), hidden, read.flag("attention_bias"), False)
     return body(read, [Block(1, mixer, gated(read, hidden), norms=4)] * read.layers(), hidden)
 
 
-def gpt_neox(read: Reader) -> Body:
+def gpt_neox(read: ConfigReader) -> Body:
     """GPT-NeoX and Pythia: LayerNorm, multi-head attention and plain FFN with biases."""
     hidden, bias = read.whole("hidden_size"), read.flag("attention_bias", True)
     size = read.whole("intermediate_size")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from tonnage.model.operators import Cut, Load, Numbers, Operator, Part, Step
+from tonnage.arrays import Ints, Numbers
+from tonnage.model.operators import Cut, Load, Operator, Part, Role, Step
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Site:
         rows: Numbers | None = None,
         heads: float = 0,
         weight: float | None = None,
+        role: Role = "other",
     ) -> Operator:
         """A dense GEMM of `rows` (default: the step's tokens) x k by k x n; bias in elements, saved per row."""
         m = self.tokens if rows is None else rows
@@ -53,11 +56,21 @@ class Site:
             weight=float(n * k + bias if weight is None else weight),
             stream=m * float(n + k),
             saved=m * float(saved),
+            role=role,
             heads_limit=float(heads),
         )
 
     def grouped(
-        self, name: str, n: float, k: float, groups: int, top_k: int, *, bias: float = 0, saved: float = 0
+        self,
+        name: str,
+        role: Literal["up", "down"],
+        n: float,
+        k: float,
+        groups: int,
+        top_k: int,
+        *,
+        bias: float = 0,
+        saved: float = 0,
     ) -> Operator:
         """The GEMM of all routed experts: each token visits `top_k` of `groups`; bias per expert, saved per visit."""
         visits = self.tokens * float(top_k)
@@ -77,6 +90,7 @@ class Site:
             weight=float(groups * (n * k + bias)),
             stream=visits * float(n + k),
             saved=visits * float(saved),
+            role=role,
         )
 
     def pointwise(
@@ -92,6 +106,7 @@ class Site:
         heads: float = 0,
         top_k: float = 1,
         flop: float = 0,
+        role: Role = "other",
     ) -> Operator:
         """A fused element-wise kernel; stream, saved and flop per row (and per visit when top_k is over 1)."""
         m = self.tokens if rows is None else rows
@@ -108,6 +123,7 @@ class Site:
             weight=float(weight),
             stream=m * float(stream * top_k),
             saved=m * float(saved * top_k),
+            role=role,
             heads_limit=float(heads),
         )
 
@@ -177,11 +193,12 @@ def chunked_pairs(load: Load, chunk: float) -> Numbers:
 
 
 def _chunk_sum(position: Numbers, chunk: float) -> Numbers:
+    """Pairs of the first `position` tokens of a sequence."""
     whole = np.floor_divide(position, chunk)
     rest = position - whole * chunk
     return whole * (chunk * (chunk + 1.0) / 2.0) + rest * (rest + 1.0) / 2.0
 
 
-def share(heads: int, tp: Numbers) -> Numbers:
+def share(heads: int, tp: Ints) -> Numbers:
     """Heads of the fullest tensor-parallel rank: ceil(heads / tp), at least one (then it is repeated)."""
     return np.maximum(np.ceil(heads / np.asarray(tp, float)), 1.0)

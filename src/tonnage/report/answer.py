@@ -8,10 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from tonnage import units
 
 WIDTH = 118
 
@@ -95,14 +92,6 @@ def _numeric(cells: list[str]) -> bool:
     """Whether a column reads better aligned right: most of its cells begin with a digit, sign or currency."""
     filled = [cell for cell in cells if cell and cell != "-"]
     return bool(filled) and sum(cell[0] in "+-−$0123456789<>~" for cell in filled) >= 0.7 * len(filled)
-
-
-def show_held(memory: Mapping[str, float]) -> str:
-    """`90.1 GB of 96 GB (drivers report about 102 GB)`, from a service's `memory`."""
-    total, label, reported = (units.show_memory(memory[name]) for name in ("total", "capacity", "reported"))
-    if memory["total"] > memory["capacity"]:
-        return f"{total} of about {reported} that drivers report (sold as {label})"
-    return f"{total} of {label} (drivers report about {reported})"
 
 
 def to_csv(answer: Answer) -> str:

@@ -22,15 +22,16 @@ def rows(plan: LaunchPlan) -> Rows:
     found = plan.base
     if found is None:
         return []
+    from tonnage.fleet import words
+
     made: Rows = []
     if found.launch is not None:
         text = f"launches {found.launch} with every input at its median and likelier runs completing"
         made.append(("base case", text))
     made.append(("best plan", _best(plan)))
     if plan.hindsight is not None:
-        from tonnage.fleet import words
-
         made.append(("", words.behind(plan.hindsight)))
+    made += [("", words.not_kept(cap)) for cap in found.best.not_kept]
     made += [("", _rule(item.name, item.best_days, item.best_saved)) for item in plan.alternatives if _counts(item)]
     if found.best.by is not None:
         made.append((f"by {found.best.by.date}", _by(found.best.by)))

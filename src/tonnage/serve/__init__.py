@@ -1,39 +1,46 @@
 """One service: prefill, decode, batching, disaggregation, service level, frontier, cost."""
 
-from tonnage.serve.anchor import Measured, anchored, level
-from tonnage.serve.capacity import FitPlan, fit, show_serving
-from tonnage.serve.case import Case, Estimate, Pool, Prediction
-from tonnage.serve.cost import Margin, margin, price_list, revenue
-from tonnage.serve.job import ACCEPTANCE, Power, Price, PriceList, ServeJob, Speculation
-from tonnage.serve.measured import complete, read_measured
-from tonnage.serve.mixed import plan_mixed
-from tonnage.serve.plan import ServePlan, plan
-from tonnage.serve.predict import predict
-from tonnage.serve.tuning import Constants, constants
+from tonnage.serve.again import plan_again
+from tonnage.serve.as_run.anchor import MeasuredService, anchored, level
+from tonnage.serve.as_run.benchmarks import complete, read_measured
+from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
+from tonnage.serve.as_run.predict import predict
+from tonnage.serve.cost import DayMargin, margin, price_list, revenue
+from tonnage.serve.fit import FitPlan, fit, fit_again
+from tonnage.serve.fleets import plan_mixed
+from tonnage.serve.instances import Instance
+from tonnage.serve.job import ACCEPTANCE, ChipPower, ChipPrice, PriceList, ServeJob, Speculation
+from tonnage.serve.plan import plan
+from tonnage.serve.pools import show_serving
+from tonnage.serve.replica.software import Constants, constants
+from tonnage.serve.result import ServePlan, ServeQuestion
 
 __all__ = [
     "ACCEPTANCE",
-    "Case",
+    "ChipPower",
+    "ChipPrice",
     "Constants",
-    "Estimate",
+    "DayMargin",
+    "Deployment",
     "FitPlan",
-    "Margin",
-    "Measured",
+    "Instance",
+    "MeasuredService",
     "Pool",
-    "Power",
-    "Prediction",
-    "Price",
     "PriceList",
     "ServeJob",
     "ServePlan",
+    "ServePrediction",
+    "ServeQuestion",
     "Speculation",
     "anchored",
     "complete",
     "constants",
     "fit",
+    "fit_again",
     "level",
     "margin",
     "plan",
+    "plan_again",
     "plan_mixed",
     "predict",
     "price_list",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.layout import Layout
-from tonnage.serve.job import Power, Price, PriceList
-from tonnage.serve.points import Traffic, prefill_only
-from tonnage.serve.step import Service
+from tonnage.serve.job import ChipPower, ChipPrice, PriceList
+from tonnage.serve.replica.points import Traffic, prefill_only
+from tonnage.serve.replica.step import Service
+from tonnage.values import Plain
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog, Record
@@ -19,7 +20,9 @@ DAY = 86400.0
 _LISTED = ("api.input_hit", "api.input_miss", "api.output")
 
 
-def per_million(price: Price | Power | None, share: float, tokens_per_second_per_accelerator: float) -> float | None:
+def per_million(
+    price: ChipPrice | ChipPower | None, share: float, tokens_per_second_per_accelerator: float
+) -> float | None:
     """Cost [USD], or energy [J], of a million tokens: price or power x share of the time that goes into them / their
     rate x 1e6.
 
@@ -46,7 +49,7 @@ def cached_share(service: Service, layout: Layout, traffic: Traffic, chunk: floa
 
 
 def input_costs(
-    price: Price | Power | None, share: float, rate: float | None, hit: float, cached: float | None
+    price: ChipPrice | ChipPower | None, share: float, rate: float | None, hit: float, cached: float | None
 ) -> tuple[float | None, float | None]:
     """(fresh, cached) cost of a million input tokens each [USD]; weighted by their numbers they are the mean cost.
 
@@ -60,7 +63,7 @@ def input_costs(
 
 
 @dataclass(frozen=True)
-class Margin:
+class DayMargin:
     """A day of service at a list of prices [USD]: every token billed, nothing given away, nobody else paid.
 
     margin: share of the revenue that the accelerators do not cost; profit_over_cost: the same over the cost. cost,
@@ -73,7 +76,7 @@ class Margin:
     profit_over_cost: float | None
     price_list: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Plain]:
         """The fields."""
         return dict(self.__dict__)
 
@@ -83,20 +86,20 @@ def revenue(listed: PriceList, cached: float, fresh: float, output: float) -> fl
     return listed.cached * cached + listed.fresh * fresh + listed.output * output
 
 
-def margin(listed: PriceList, revenue_per_day: float, cost_per_day: float | None) -> Margin:
+def margin(listed: PriceList, revenue_per_day: float, cost_per_day: float | None) -> DayMargin:
     """Revenue against cost."""
     if cost_per_day is None:
-        return Margin(revenue_per_day, None, None, None, listed.basis)
+        return DayMargin(revenue_per_day, None, None, None, listed.basis)
     profit = revenue_per_day - cost_per_day
     share = profit / revenue_per_day if revenue_per_day > 0 else None
-    return Margin(
+    return DayMargin(
         revenue_per_day, cost_per_day, share, profit / cost_per_day if cost_per_day > 0 else None, listed.basis
     )
 
 
 def day(
-    listed: PriceList | None, price: Price | None, accelerators: float, requests: float | None, traffic: Traffic
-) -> Margin | None:
+    listed: PriceList | None, price: ChipPrice | None, accelerators: float, requests: float | None, traffic: Traffic
+) -> DayMargin | None:
     """A whole day at `requests`/s on so many accelerators; None without a list, or for one pool alone."""
     if listed is None or requests is None:
         return None
@@ -109,7 +112,6 @@ def price_list(
     name: str,
     catalog: Catalog,
     as_of: datetime.date | None = None,
-    flag: str = "--price-list",
     exchange: float | None = None,
 ) -> PriceList:
     """The catalogue's list of prices of a model behind an API: the latest known on `as_of`, or on DATE of `NAME@DATE`.
@@ -119,14 +121,14 @@ def price_list(
     whole list is known, with the nearest name.
     """
     asked, _, text = name.partition("@")
-    day = _date(text, flag) if text else as_of
+    day = _date(text) if text else as_of
     key = _plain(asked)
     known = [record for record in catalog.api_prices(None, day) if _parts(record)]
     found = [record for record in known if key in _names(record)]
     if not found:
         every = {each for record in known for each in (record.id, *(about.lower() for about in record.about))}
         message = f'no whole list of prices of "{asked[:60]}"' + (f" on {day}" if day else "")
-        raise InputError(Problem(message, flag, suggestion=nearest(asked[:60].lower(), every)))
+        raise InputError(Problem(message, path="price_list", suggestion=nearest(asked[:60].lower(), every)))
     best = max(found, key=lambda record: (record.date or datetime.date.min, _LISTED[0] in record))
     hit, miss, output = (best[part] for part in _parts(best))
     basis, ids = f"{best.about[0]}, from {best.date}, {best.first.source}", (hit.id, miss.id, output.id)
@@ -153,17 +155,17 @@ def _exchange(catalog: Catalog, day: datetime.date | None, given: float | None) 
         return given, ()
     fact = catalog.facts_of("cny", day).get("exchange")
     if fact is None:
-        raise MissingFact("cny", "exchange", hint="give the rate with --exchange-rate")
+        raise MissingFact("cny", "exchange", hint="give the exchange rate, CNY of one USD")
     return fact.number, (fact.id,)
 
 
-def _date(text: str, flag: str) -> datetime.date:
+def _date(text: str) -> datetime.date:
     from tonnage.units import parse_date
 
     try:
         return parse_date(text)
     except ValueError as error:
-        raise InputError(Problem(str(error), flag)) from None
+        raise InputError(Problem(str(error), path="price_list")) from None
 
 
 def _plain(text: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError, Problem
-from tonnage.model.operators import Numbers
-
-if TYPE_CHECKING:
-    from tonnage.model import Architecture
+from tonnage.model import Architecture
 
 MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")
 
@@ -20,16 +17,16 @@ class Speculation:
     before it were; method: `mtp` (the model's own extra layers) or `draft` (priced as free).
     """
 
-    tokens: Numbers
-    acceptance: Numbers
+    tokens: float
+    acceptance: float
     method: str = "mtp"
     source: str = ""
 
     @property
-    def accepted(self) -> Numbers:
+    def accepted(self) -> float:
         """Tokens gained per step: 1 + a + a^2 + ... + a^tokens (Leviathan et al., arXiv 2211.17192, eq. 1)."""
         a, k = self.acceptance, self.tokens
-        return (1 - a ** (k + 1)) / (1 - a + 1e-12)
+        return float((1 - a ** (k + 1)) / (1 - a + 1e-12))
 
 
 ACCEPTANCE = 0.85
@@ -38,7 +35,7 @@ section 5.4.3); the lower end is taken, for drafts that are not news to the mode
 
 
 @dataclass(frozen=True)
-class Price:
+class ChipPrice:
     """What an accelerator costs [USD/accelerator-s], and as of when, where and by whom; low, high: its range."""
 
     value: float
@@ -49,7 +46,7 @@ class Price:
 
 
 @dataclass(frozen=True)
-class Power:
+class ChipPower:
     """What an accelerator draws [W], and what that figure is of: the chip at a share of its rating, or all that is
     provisioned for it (server, network, cooling).
     """
@@ -85,16 +82,17 @@ class ServeJob:
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; thorough: whether other chunks are tried too, more
     batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; price:
-    what an accelerator costs; power: what it draws; price_list: what the tokens are sold at.
+    what an accelerator costs; power: what it draws; price_list: what the tokens are sold at; date: of the software, the
+    newest where None.
     """
 
     arch: Architecture
-    isl: Numbers
-    osl: Numbers
+    isl: float
+    osl: float
     ttft: float | None = None
     tpot: float | None = None
     rate: float | None = None
-    cache_hit: Numbers = 0.0
+    cache_hit: float = 0.0
     weights: str | None = None
     kv: str | None = None
     engine: str | None = None
@@ -108,54 +106,60 @@ class ServeJob:
     chunk: int | None = None
     thorough: bool = False
     memory_share: float | None = None
-    price: Price | None = None
-    power: Power | None = None
+    price: ChipPrice | None = None
+    power: ChipPower | None = None
     price_list: PriceList | None = None
+    date: datetime.date | None = None
 
     @property
-    def apart(self) -> bool:
+    def splits_ffn(self) -> bool:
         """Whether attention and FFN of the decoding ranks are apart."""
         return self.afd or self.mode == "afd"
+
+
+def asking(name: str, value: str = "") -> str:
+    """A change of a field as people ask for it, in what would lift a limit: the one place that knows how."""
+    return f"--{name.replace('_', '-')} {value}".rstrip()
 
 
 def check(job: ServeJob) -> None:
     """Raise InputError with every problem of a job whose numbers are plain."""
     problems = []
     if job.mode not in MODES:
-        problems.append(Problem(f'"{job.mode}" is not one of {", ".join(MODES)}', "--mode"))
-    for name, value, least in (("--isl", job.isl, 1), ("--osl", job.osl, 1)):
+        problems.append(Problem(f'"{job.mode}" is not one of {", ".join(MODES)}', path="mode"))
+    for name, value, least in (("isl", job.isl, 1), ("osl", job.osl, 1)):
         if not least <= float(value) <= 1e8:
-            problems.append(Problem(f"expected {least} to 1e8 tokens, got {float(value):g}", name))
-    for name, limit in (("--ttft", job.ttft), ("--tpot", job.tpot), ("--rate", job.rate)):
+            problems.append(Problem(f"expected {least} to 1e8 tokens, got {float(value):g}", path=name))
+    for name, limit in (("ttft", job.ttft), ("tpot", job.tpot), ("rate", job.rate)):
         if limit is not None and not limit > 0:
-            problems.append(Problem(f"expected more than zero, got {limit:g}", name))
+            problems.append(Problem(f"expected more than zero, got {limit:g}", path=name))
     if job.rate is not None and job.rate > 1e9:
-        problems.append(Problem(f"expected at most 1e9 requests/s, got {job.rate:g}", "--rate"))
+        problems.append(Problem(f"expected at most 1e9 requests/s, got {job.rate:g}", path="rate"))
     if job.concurrency is not None and not 1 <= job.concurrency <= 1e9:
-        problems.append(Problem(f"expected 1 to 1e9, got {job.concurrency:g}", "--concurrency"))
+        problems.append(Problem(f"expected 1 to 1e9, got {job.concurrency:g}", path="concurrency"))
     if job.batch is not None and not 0 < job.batch <= 1e6:
-        problems.append(Problem(f"expected more than 0, to 1e6, got {job.batch:g}", "--batch"))
+        problems.append(Problem(f"expected more than 0, to 1e6, got {job.batch:g}", path="batch"))
     if job.imbalance is not None and not 1 <= job.imbalance <= 1000:
         message = f"expected 1 (the hottest rank has the mean load) to 1000, got {job.imbalance:g}"
-        problems.append(Problem(message, "--imbalance"))
+        problems.append(Problem(message, path="imbalance"))
     if job.rate is not None and job.batch is not None:
-        problems.append(Problem("give either a rate or a batch, not both", "--batch"))
+        problems.append(Problem("give either a rate or a batch, not both", path="batch"))
     if job.concurrency is not None and job.batch is not None:
-        problems.append(Problem("give either a concurrency or a batch, not both", "--batch"))
+        problems.append(Problem("give either a concurrency or a batch, not both", path="batch"))
     if job.rate is not None and job.concurrency is not None:
-        problems.append(Problem("give either a rate or a concurrency, not both", "--rate"))
+        problems.append(Problem("give either a rate or a concurrency, not both", path="rate"))
     if job.mode == "disaggregated" and (job.concurrency is not None or job.batch is not None):
-        message = "two pools are sized for a rate, or for all they can do; leave it out or take --mode aggregated"
-        problems.append(Problem(message, "--batch" if job.concurrency is None else "--concurrency"))
+        message = "two pools are sized for a rate, or for all they can do; leave it out or take mode aggregated"
+        problems.append(Problem(message, path="batch" if job.concurrency is None else "concurrency"))
     if job.afd and job.mode not in ("disaggregated", "afd"):
-        problems.append(Problem(f"attention and FFN apart are for decode, not for mode {job.mode}", "--afd"))
+        problems.append(Problem(f"attention and FFN apart are for decode, not for mode {job.mode}", path="afd"))
     if job.mode in ("decode", "afd") and job.ttft is not None:
-        problems.append(Problem("decode alone has no first token to wait for; add --disaggregate", "--ttft"))
+        problems.append(Problem("decode alone has no first token to wait for; disaggregate", path="ttft"))
     if job.mode == "prefill" and job.tpot is not None:
-        problems.append(Problem("prefill alone has no time per output token", "--tpot"))
-    if job.micro_batches is not None and not (job.apart and 1 <= job.micro_batches <= 16):
-        problems.append(Problem("expected 1 to 16, with attention and FFN apart (--afd)", "--micro-batches"))
+        problems.append(Problem("prefill alone has no time per output token", path="tpot"))
+    if job.micro_batches is not None and not (job.splits_ffn and 1 <= job.micro_batches <= 16):
+        problems.append(Problem("expected 1 to 16, with attention and FFN apart (afd)", path="micro_batches"))
     if not 0 <= float(job.cache_hit) < 1:
-        problems.append(Problem(f"expected a share from 0 to below 1, got {float(job.cache_hit):g}", "--cache-hit"))
+        problems.append(Problem(f"expected a share from 0 to below 1, got {float(job.cache_hit):g}", path="cache_hit"))
     if problems:
         raise InputError(problems)

@@ -4,76 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tonnage.errors import Bind, Outcome, infeasible
-from tonnage.serve.capacity import fit
-from tonnage.serve.choice import frontier_of, row_of
-from tonnage.serve.result import DEFINITIONS, ServePlan
-from tonnage.serve.search import Grid, Setting
-from tonnage.serve.spread import doubt
+from tonnage.serve.fit import fit
+from tonnage.serve.job import asking
+from tonnage.serve.question import provenance
+from tonnage.serve.replica.spread import doubt
+from tonnage.serve.result import PointRow, SearchCounts, ServePlan, ServeQuestion
+from tonnage.serve.search.choice import frontier_of, row_of
+from tonnage.serve.search.grid import PointGrid, ServeSetting
 from tonnage.units import show_time
 
 
 def refused(
-    given: Setting,
-    grids: tuple[Grid, ...],
-    counted: dict[str, Any],
-    fixed: Mapping[str, int] | None,
+    question: ServeQuestion,
+    given: ServeSetting,
+    grids: tuple[PointGrid, ...],
+    counted: SearchCounts,
     few: int | None = None,
 ) -> ServePlan:
     """An infeasible plan: what binds, the nearest service level that can be kept, and what would lift it."""
-    outcome, near = _reasons(given, grids, fixed, few)
-    empty: dict[str, Any] = dict.fromkeys(
-        (
-            "ttft",
-            "ttft_low",
-            "ttft_high",
-            "tpot",
-            "tpot_low",
-            "tpot_high",
-            "output_tokens_per_second_per_accelerator",
-            "output_tokens_per_second_per_accelerator_low",
-            "output_tokens_per_second_per_accelerator_high",
-            "input_tokens_per_second_per_accelerator",
-            "requests_per_second",
-            "batch_per_accelerator",
-            "cost_per_million_input_tokens",
-            "cost_per_million_output_tokens",
-        )
-    )
+    outcome, near = _reasons(given, grids, question.layout, few)
     return ServePlan(
+        question=question,
         outcome=outcome,
         mode=given.job.mode,
-        layout=None,
-        layout_text="",
-        prefill_layout=None,
-        prefill_layout_text=None,
-        weights=given.formats.weights,
-        kv=given.formats.kv,
-        why=given.formats.why,
+        formats=given.formats,
         engine=given.engine.name,
         accelerators=given.system.count,
         used=0.0,
-        memory={},
-        breakdown={},
-        price=None,
         frontier=frontier_of(given, grids),
-        alternatives=(),
-        search=counted,
         nearest=near,
-        definitions=DEFINITIONS,
-        evidence=doubt(given.system.accelerator, "aggregated", False).evidence,
-        sources=given.system.accelerator.facts,
-        **empty,
+        fewest=few,
+        search=counted,
+        provenance=provenance(question, doubt(given.system.accelerator, "aggregated", False).evidence),
     )
 
 
 def _reasons(
-    given: Setting, grids: tuple[Grid, ...], fixed: Mapping[str, int] | None, few: int | None
-) -> tuple[Outcome, dict[str, Any] | None]:
+    given: ServeSetting, grids: tuple[PointGrid, ...], fixed: Mapping[str, int] | None, few: int | None
+) -> tuple[Outcome, PointRow | None]:
     job = given.job
     fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
     if not any(mask.any() for _, mask in fits):
@@ -88,7 +61,7 @@ def _reasons(
     return infeasible(*binds), near
 
 
-def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
+def _no_memory(given: ServeSetting, fixed: Mapping[str, int] | None) -> Outcome:
     job = given.job
     fixed = {name: value for name, value in (fixed or {}).items() if name != "cp"}
     fitted = fit(job.arch, given.system, job.weights, job.kv, fixed, context=float(job.isl) + float(job.osl))
@@ -97,15 +70,17 @@ def _no_memory(given: Setting, fixed: Mapping[str, int] | None) -> Outcome:
     if job.batch is not None and fitted.max_batch >= 1:
         most = fitted.max_batch / given.accelerators
         text = f"{job.batch:g} sequences per accelerator are asked for, at most about {most:.3g} fit in its memory"
-        return infeasible(Bind("memory", text, job.batch / most, f"--batch {most:.2g}, or more chips"))
+        return infeasible(Bind("memory", text, job.batch / most, f"{asking('batch', f'{most:.2g}')}, or more chips"))
     if job.mode == "disaggregated" and fitted.max_context >= float(job.isl) + float(job.osl):
         text = f"the model fits once, but not in two pools, on {given.accelerators:,} accelerators"
-        return infeasible(Bind("memory", text, None, "more chips, or without --disaggregate"))
+        return infeasible(Bind("memory", text, None, f"more chips, or without {asking('disaggregate')}"))
     text = f"a sequence of {float(job.isl) + float(job.osl):,.0f} tokens does not fit in the cache: at most "
-    return infeasible(Bind("memory", text + f"{fitted.max_context:,} do", None, "more chips, or --kv fp8"))
+    return infeasible(
+        Bind("memory", text + f"{fitted.max_context:,} do", None, f"more chips, or {asking('kv', 'fp8')}")
+    )
 
 
-def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | None:
+def _limit(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]], name: str) -> Bind | None:
     """A limit that no point keeps, by itself; None when some point does."""
     wanted = getattr(given.job, name)
     if wanted is None:
@@ -124,7 +99,7 @@ def _limit(given: Setting, fits: list[tuple[Grid, Any]], name: str) -> Bind | No
     return None if best <= wanted else Bind(name, text, best / wanted)
 
 
-def _within(given: Setting, grid: Grid, mask: Any) -> float:
+def _within(given: ServeSetting, grid: PointGrid, mask: NDArray[np.bool_]) -> float:
     """Most requests/s of points that keep the limits on time."""
     good = mask
     for name in ("tpot", "ttft"):
@@ -134,10 +109,10 @@ def _within(given: Setting, grid: Grid, mask: Any) -> float:
     return float(np.max(np.where(good & np.isfinite(grid.rate), grid.rate, 0.0), initial=0.0))
 
 
-def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
+def _nearest(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]]) -> PointGrid | None:
     """The point whose worst limit is exceeded by the smallest factor."""
     job = given.job
-    best: tuple[float, Grid | None] = (np.inf, None)
+    best: tuple[float, PointGrid | None] = (np.inf, None)
     for grid, mask in fits:
         excess = np.ones(grid.rate.shape)
         for name, wanted in (("tpot", job.tpot), ("ttft", job.ttft)):
@@ -153,7 +128,7 @@ def _nearest(given: Setting, fits: list[tuple[Grid, Any]]) -> Grid | None:
     return best[1]
 
 
-def _lift(given: Setting, near: dict[str, Any] | None, few: int | None) -> str | None:
+def _lift(given: ServeSetting, near: PointRow | None, few: int | None) -> str | None:
     """More accelerators, or the nearest service level that can be kept, as flags."""
     title, asked = given.system.accelerator.title.partition(" (")[0], given.job.rate
     if few is not None and asked is not None:
@@ -162,12 +137,12 @@ def _lift(given: Setting, near: dict[str, Any] | None, few: int | None) -> str |
         return None
     job, flags = given.job, []
     if job.tpot is not None:
-        flags.append(f"--tpot {show_time(max(near['tpot'], job.tpot) * 1.01).replace(' ', '')}")
+        flags.append(asking("tpot", show_time(max(near.tpot or 0.0, job.tpot) * 1.01).replace(" ", "")))
     if job.ttft is not None:
-        flags.append(f"--ttft {show_time(max(near['ttft'], job.ttft) * 1.01).replace(' ', '')}")
+        flags.append(asking("ttft", show_time(max(near.ttft or 0.0, job.ttft) * 1.01).replace(" ", "")))
     if job.rate is not None:
-        if near["requests_per_second"] < job.rate:
-            flags.append(f"--rate {near['requests_per_second']:.3g}/s")
+        if near.requests < job.rate:
+            flags.append(asking("rate", f"{near.requests:.3g}/s"))
         else:
-            flags.append(f"--rate {job.rate:g}/s")
+            flags.append(asking("rate", f"{job.rate:g}/s"))
     return " ".join(flags) + ", the nearest found that can be kept"

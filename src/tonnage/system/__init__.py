@@ -1,7 +1,7 @@
 """What a model runs on: accelerators, number formats, the time of an operator and of a collective."""
 
-from tonnage.system.accelerator import Accelerator, System, accelerator, per_die
-from tonnage.system.calibration import Calibration, calibration, tier
+from tonnage.system.accelerator import Accelerator, System, accelerator, needed, per_die, unjoined
+from tonnage.system.calibration import Calibration, calibration, measured_maker, tier
 from tonnage.system.collectives import Collective, collective_time, reach, wire_bytes
 from tonnage.system.operators import (
     COMPUTE,
@@ -33,6 +33,8 @@ __all__ = [
     "calibration",
     "collective_time",
     "format_of",
+    "measured_maker",
+    "needed",
     "operator_time",
     "operator_times",
     "per_die",
@@ -40,5 +42,6 @@ __all__ = [
     "reach",
     "tier",
     "touched",
+    "unjoined",
     "wire_bytes",
 ]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from tonnage.errors import MissingFact
 
 if TYPE_CHECKING:
+    from tonnage.arrays import Numbers
     from tonnage.catalog import Catalog
+    from tonnage.system.collectives import Collective
+    from tonnage.system.operators import Work
+    from tonnage.system.precision import Precision
 
 
 class Measurements(Protocol):
@@ -20,7 +23,9 @@ class Measurements(Protocol):
     def source(self) -> str:
         """Who measured what."""
 
-    def factor(self, work: Any, precision: Any = None, *, fused: bool = False) -> tuple[Any, Any]:
+    def factor(
+        self, work: Work | Collective, precision: Precision | None = None, *, fused: bool = False
+    ) -> tuple[Numbers, Numbers]:
         """(measured over modelled time of an operator or collective, share of it that is measured: 0 to 1)."""
 
 
@@ -33,29 +38,35 @@ class Accelerator:
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
     direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
     low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
-    visible: memory that a program finds on it [byte], None where nobody has said.
+    visible: memory that a program finds on it [byte], None where nobody has said. released: first day on sale.
     measured: operators and collectives measured on one die of this chip, None where the cost models speak alone.
 
-    link and nic are NaN where no source gives them: a layout that needs them costs infinite time, and one that cannot
-    do without raises `MissingFact` (`collective_time`).
+    vendor: who makes it; stack: the software it is programmed by (`cuda`, `rocm`, `cann`, `xla` ...); generation: the
+    family of its die, that kernels are written for and failures are recorded by (`hopper`, `cdna3`, `ascend-910b` ...).
+    Facts of the catalogue, None where it does not say: nothing is taken from a name.
+
+    link and nic are None where no source gives them. Whoever needs them asks `needed`, which raises `MissingFact`.
     """
 
     name: str
     title: str
-    vendor: str
+    vendor: str | None
     rates: dict[str, float]
     memory: float
     bandwidth: float
-    link: float
+    link: float | None
     domain: int
-    nic: float
+    nic: float | None
     power: float | None = None
     dies: int = 1
     facts: tuple[str, ...] = ()
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
     visible: float | None = None
+    released: datetime.date | None = None
     measured: Measurements | None = field(default=None, repr=False, compare=False)
+    stack: str | None = None
+    generation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,7 @@ class System:
 
 
 _NEEDED = ("memory", "bandwidth")
+_TEXTS = ("title", "vendor", "stack", "generation")
 _NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies", "memory_visible")
 
 
@@ -81,14 +93,15 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
     used = {name: fact for name, fact in facts.items() if name in _NUMBERS or name.startswith("rates.")}
     values = {name: float(fact.number) for name, fact in used.items()}
     bounded = {name: fact for name, fact in used.items() if fact.low is not None and fact.high is not None}
-    return _assemble(
+    found = _assemble(
         key,
-        {name: fact.text for name, fact in facts.items() if name in ("title", "vendor")},
+        {name: fact.text for name, fact in facts.items() if name in _TEXTS},
         values,
         tuple(fact.id for fact in used.values()),
         {name: float(fact.low or 0.0) for name, fact in bounded.items()},
         {name: float(fact.high or 0.0) for name, fact in bounded.items()},
     )
+    return replace(found, released=facts["released"].day if "released" in facts else None)
 
 
 def _assemble(
@@ -99,6 +112,7 @@ def _assemble(
     low: dict[str, float],
     high: dict[str, float],
 ) -> Accelerator:
+    """The chip of its facts; raises `MissingFact` for those that nothing can do without."""
     for attribute in _NEEDED:
         if attribute not in values:
             raise MissingFact(key, attribute, hint=f"give it in a catalogue overlay: {key}, {attribute}")
@@ -108,20 +122,42 @@ def _assemble(
     return Accelerator(
         name=key,
         title=names.get("title", key),
-        vendor=names.get("vendor", ""),
+        vendor=names.get("vendor"),
         rates=rates,
         memory=values["memory"],
         bandwidth=values["bandwidth"],
-        link=values.get("link", math.nan),
+        link=values.get("link"),
         domain=int(values.get("domain", 1)),
-        nic=values.get("nic", math.nan),
+        nic=values.get("nic"),
         power=values.get("power"),
         visible=values.get("memory_visible"),
         dies=int(values.get("dies", 1)),
         facts=ids,
         low=low,
         high=high,
+        stack=names.get("stack"),
+        generation=names.get("generation"),
     )
+
+
+def needed(accelerator: Accelerator, attribute: Literal["link", "nic"]) -> float:
+    """Bandwidth of its link or NIC [byte/s]. Raises `MissingFact` where no source gives it."""
+    value: float | None = getattr(accelerator, attribute)
+    if value is None:
+        raise MissingFact(
+            accelerator.name, attribute, hint=f"give it in a catalogue overlay: {accelerator.name}, {attribute}"
+        )
+    return value
+
+
+def unjoined(accelerator: Accelerator, ranks: int) -> Literal["link", "nic"] | None:
+    """What would have to be known to join so many ranks (dies) of this chip and is not; None where nothing is missing.
+
+    Ranks of one domain talk over the link, those of several over the NIC too.
+    """
+    if ranks > 1 and accelerator.domain * accelerator.dies > 1 and accelerator.link is None:
+        return "link"
+    return "nic" if ranks > accelerator.domain * accelerator.dies and accelerator.nic is None else None
 
 
 def per_die(accelerator: Accelerator) -> Accelerator:
@@ -137,8 +173,8 @@ def per_die(accelerator: Accelerator) -> Accelerator:
         rates={name: rate / dies for name, rate in accelerator.rates.items()},
         memory=accelerator.memory / dies,
         bandwidth=accelerator.bandwidth / dies,
-        link=accelerator.link / dies,
-        nic=accelerator.nic / dies,
+        link=None if accelerator.link is None else accelerator.link / dies,
+        nic=None if accelerator.nic is None else accelerator.nic / dies,
         power=None if accelerator.power is None else accelerator.power / dies,
         visible=None if accelerator.visible is None else accelerator.visible / dies,
         domain=accelerator.domain * dies,

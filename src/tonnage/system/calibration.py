@@ -6,9 +6,16 @@ import functools
 import importlib.resources
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from tonnage.system.accelerator import Accelerator
+
+MAKER = "NVIDIA"
+"""Vendor of the chips whose operators and collectives were measured (`scripts/fit_operators.py`)."""
+
+
+def measured_maker(accelerator: Accelerator) -> bool:
+    """Whether a chip is of the vendor whose chips were measured. One whose vendor is not known is not."""
+    return accelerator.vendor == MAKER
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,17 @@ class Calibration:
 
     def spread(self, kind: str, accelerator: Accelerator) -> float:
         """Log-sigma of a class on a chip: as for left-out chips of the measured vendor, else the worst of them."""
-        return self.sigma[kind] if accelerator.vendor.lower().startswith("nvidia") else self.far[kind]
+        return self.sigma[kind] if measured_maker(accelerator) else self.far[kind]
 
 
 def tier(accelerator: Accelerator) -> str:
     """`transferred` on chips of the vendor whose chips were measured, `analytic` on others."""
-    return "transferred" if accelerator.vendor.lower().startswith("nvidia") else "analytic"
+    return "transferred" if measured_maker(accelerator) else "analytic"
 
 
 @functools.cache
 def calibration() -> Calibration:
     """The coefficients that come with tonnage (`scripts/fit_operators.py` makes them)."""
     text = importlib.resources.files("tonnage.system").joinpath("data/efficiency.json").read_text(encoding="utf-8")
-    held: dict[str, Any] = json.loads(text)
+    held = json.loads(text)
     return Calibration(held["coefficients"], held["sigma"], held["far"], held["source"])

@@ -8,21 +8,25 @@ one of low latency at part of the bandwidth, one of high bandwidth and high late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from tonnage.errors import MissingFact
-from tonnage.system.accelerator import Accelerator
+from tonnage.arrays import Ints, Numbers
+from tonnage.system.accelerator import Accelerator, needed
 from tonnage.system.calibration import Calibration, calibration
 
 Kind = Literal["all_reduce", "all_gather", "reduce_scatter", "all_to_all", "p2p"]
+Group = Literal["tp", "ep", "etp", "cp", "pp", "dp", "edp", "fsdp"]
 
 
 @dataclass(frozen=True)
 class Collective:
     """One collective of one rank.
 
+    name: a label for people, by which nothing is decided; group: the degree of the layout whose ranks take part (edp:
+    ranks that hold the same expert; fsdp: those that share the weights of a layer), None for one of no layout (a
+    measurement); shared: it sums the output of shared experts, which may be added to the routed ones' before.
     payload [byte]: all_reduce: the buffer; all_gather, reduce_scatter: the whole (gathered) buffer; all_to_all: what a
     rank holds to send, one copy of each token; p2p: the message. size: ranks; stride: distance between neighbouring
     ranks of the group in rank order (tp innermost, cp, dp, pp outermost); count: how many of them (layers).
@@ -33,23 +37,25 @@ class Collective:
 
     name: str
     kind: Kind
-    payload: Any
-    size: Any
-    stride: Any = 1
-    count: Any = 1
-    copies: Any = 1.0
-    limit: Any = np.inf
+    payload: Numbers
+    size: Numbers | Ints
+    stride: Numbers | Ints = 1
+    count: Numbers = 1
+    copies: Numbers = 1.0
+    limit: Numbers = np.inf
     forwarding: bool = True
+    group: Group | None = None
+    shared: bool = False
 
 
-def reach(collective: Collective, accelerator: Accelerator) -> tuple[Any, Any]:
+def reach(collective: Collective, accelerator: Accelerator) -> tuple[Numbers, Numbers]:
     """(ranks of the group inside one scale-up domain, domains that it spans)."""
     size = np.asarray(collective.size, dtype=float)
     inside = np.clip(np.floor(accelerator.domain * accelerator.dies / np.asarray(collective.stride)), 1.0, size)
     return inside, np.ceil(size / inside)
 
 
-def wire_bytes(collective: Collective, accelerator: Accelerator) -> tuple[Any, Any]:
+def wire_bytes(collective: Collective, accelerator: Accelerator) -> tuple[Numbers, Numbers]:
     """Bytes that one rank sends (inside the scale-up domain, through its NIC).
 
     Reductions and gathers are hierarchical: first inside, then each rank its share across. An all-to-all sends each
@@ -71,7 +77,10 @@ def wire_bytes(collective: Collective, accelerator: Accelerator) -> tuple[Any, A
     return passes * payload * (inside - 1) / inside, passes * payload / inside * (domains - 1) / domains
 
 
-def _exchange_bytes(collective: Collective, payload: Any, inside: Any, domains: Any) -> tuple[Any, Any]:
+def _exchange_bytes(
+    collective: Collective, payload: Numbers, inside: Numbers, domains: Numbers
+) -> tuple[Numbers, Numbers]:
+    """(inside, across) of an all-to-all; see `wire_bytes`."""
     copies = np.asarray(collective.copies, dtype=float)
     size = inside * domains
     if not collective.forwarding:
@@ -81,7 +90,7 @@ def _exchange_bytes(collective: Collective, payload: Any, inside: Any, domains: 
     return payload * ranks * (inside - 1) / inside, payload * _distinct(visited, copies) * (domains - 1) / domains
 
 
-def _distinct(places: Any, copies: Any) -> Any:
+def _distinct(places: Numbers, copies: Numbers) -> Numbers:
     """Expected different places among `copies` drawn evenly from `places`."""
     return places * (1.0 - (1.0 - 1.0 / places) ** copies)
 
@@ -92,7 +101,7 @@ def collective_time(
     fitted: Calibration | None = None,
     *,
     fused: bool = False,
-) -> Any:
+) -> Numbers:
     """Time of one collective (not times `count`) [s]; zero for a group of one.
 
     fused: inference kernels that reduce small buffers inside the domain in one or two shots without a library call.
@@ -100,22 +109,22 @@ def collective_time(
     domains a reduction takes log2(domains) latencies (a tree; assumption), an all-to-all one. Congestion of the
     network is neglected: fat trees of one rail per rank. A chip with measurements of its own is priced by them where
     they reach (`measured.Measured`), unless `fitted` is given, which is then used alone.
-    Raises `MissingFact` when every candidate needs a link whose bandwidth no source gives; where only some do, theirs
-    is infinite.
+    Raises `MissingFact` when one of them needs a link or NIC whose bandwidth no source gives.
     """
     measured = accelerator.measured if fitted is None else None
     fitted = fitted or calibration()
     inside_bytes, across_bytes = wire_bytes(collective, accelerator)
     inside, domains = reach(collective, accelerator)
+    link, nic = _rate(accelerator, "link", inside_bytes), _rate(accelerator, "nic", across_bytes)
     c = fitted.of("collective")
     exchange = collective.kind in ("all_to_all", "p2p")
     fraction = c["exchange_fraction"] if exchange else c["reduce_fraction"]
-    local = _protocols(inside_bytes, accelerator.link, fraction, c)
+    local = _protocols(inside_bytes, link, fraction, c)
     if fused and collective.kind == "all_reduce":
-        local = np.minimum(local, _one_shot(collective, accelerator.link, inside, c))
-        local = np.minimum(local, c["fused_latency"] * 2 + inside_bytes / (accelerator.link * fraction))
+        local = np.minimum(local, _one_shot(collective, link, inside, c))
+        local = np.minimum(local, c["fused_latency"] * 2 + inside_bytes / (link * fraction))
     hops = 1.0 if exchange else np.log2(np.maximum(domains, 2.0))
-    remote = c["nic_latency"] * hops + across_bytes / (accelerator.nic * c["nic_fraction"])
+    remote = c["nic_latency"] * hops + across_bytes / (nic * c["nic_fraction"])
     local = np.where(inside_bytes > 0, local, 0.0)
     remote = np.where(across_bytes > 0, remote, 0.0)
     total = np.maximum(local, remote) if collective.kind == "all_to_all" else local + remote
@@ -124,35 +133,34 @@ def collective_time(
     if measured is not None:
         factor, share = measured.factor(collective, fused=fused)
         total = np.where(share > 0, np.maximum(total * factor, least_time(collective, accelerator)), total)
-    return _known(total, accelerator)
+    return total[()] if isinstance(total, np.ndarray) else total
 
 
-def least_time(collective: Collective, accelerator: Accelerator) -> Any:
+def least_time(collective: Collective, accelerator: Accelerator) -> Numbers:
     """The least time that a collective can take [s]: its bytes at the links' full rate, no latency.
 
-    A switch that adds (NVLink SHARP) halves what a reduction sends; an unknown link costs nothing here.
+    A switch that adds (NVLink SHARP) halves what a reduction sends. Raises `MissingFact` as `collective_time` does.
     """
     inside, across = wire_bytes(collective, accelerator)
     share = 0.5 if collective.kind == "all_reduce" else 1.0
-    return share * np.fmax(np.fmax(inside / accelerator.link, across / accelerator.nic), 0.0)
+    local, remote = inside / _rate(accelerator, "link", inside), across / _rate(accelerator, "nic", across)
+    return share * np.maximum(local, remote)
 
 
-def _protocols(sent: Any, link: float, fraction: float, c: dict[str, float]) -> Any:
+def _protocols(sent: Numbers, link: float, fraction: float, c: dict[str, float]) -> Numbers:
+    """The faster of two protocols: low latency at part of the bandwidth, or all of it after a longer start."""
     low = c["latency"] + sent / (link * fraction * c["low_latency_fraction"])
     high = c["bulk_latency"] + sent / (link * fraction)
     return np.minimum(low, high)
 
 
-def _one_shot(collective: Collective, link: float, inside: Any, c: dict[str, float]) -> Any:
+def _one_shot(collective: Collective, link: float, inside: Numbers, c: dict[str, float]) -> Numbers:
     """Every rank reads the whole buffer of every other."""
     return c["fused_latency"] + np.asarray(collective.payload) * (inside - 1) / (link * c["reduce_fraction"])
 
 
-def _known(total: Any, accelerator: Accelerator) -> Any:
-    unknown = np.isnan(total)
-    if np.any(unknown):
-        if np.all(unknown):
-            which = "link" if np.isnan(accelerator.link) else "nic"
-            raise MissingFact(accelerator.name, which, hint="give it in a catalogue overlay, or use one accelerator")
-        total = np.where(unknown, np.inf, total)
-    return total[()] if isinstance(total, np.ndarray) else total
+def _rate(accelerator: Accelerator, which: Literal["link", "nic"], sent: Numbers) -> float:
+    """Bandwidth of the wire that carries `sent`; any will do where nothing is sent. Raises `MissingFact`."""
+    if np.any(np.asarray(sent) > 0):
+        return needed(accelerator, which)
+    return (accelerator.link if which == "link" else accelerator.nic) or 1.0

@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tonnage.arrays import Flags, Floats, Ints, Numbers
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.calibration import calibration
 from tonnage.system.collectives import Collective, reach
@@ -68,11 +69,13 @@ class Place:
     """Where work stands in a table. key: class and format; shape: its coordinates; here: whether it belongs there."""
 
     key: str
-    shape: tuple[Any, ...]
-    here: Any = True
+    shape: tuple[Numbers | Ints, ...]
+    here: Flags = True
 
 
-def places(work: Any, precision: Precision, accelerator: Accelerator, fused: bool = False) -> tuple[Place, ...]:
+def places(
+    work: Work | Collective, precision: Precision, accelerator: Accelerator, fused: bool = False
+) -> tuple[Place, ...]:
     """Where an operator or collective is looked up; nothing for what is never measured."""
     if isinstance(work, Collective):
         return _of_collective(work, accelerator, fused)
@@ -82,17 +85,19 @@ def places(work: Any, precision: Precision, accelerator: Accelerator, fused: boo
         active = np.maximum(touched(work.groups, work.top_k, work.m), 1e-9)
         shape = (work.m * work.top_k / active, active, work.n, work.k)
         return (Place(f"grouped_gemm.{_format(precision, work.part)}", shape),)
-    if work.kind == "attention" and not work.name.endswith("dgrad"):
+    if work.kind == "attention" and work.direction == "forward":
         return _of_attention(work, precision)
     return ()
 
 
 def _format(precision: Precision, part: str) -> str:
+    """Format of the weights of a part, both of 16 bit as one."""
     name = precision.weights(part).name
     return "bf16" if name == "fp16" else name
 
 
 def _of_attention(work: Work, precision: Precision) -> tuple[Place, ...]:
+    """Where attention is looked up: as a prefill and as a decode, of which one is here."""
     read = np.asarray(work.cache_read, dtype=float)
     rows = work.flop / np.maximum(2.0 * read, 1e-9)
     keys = np.maximum(work.n, 1e-9)
@@ -105,6 +110,7 @@ def _of_attention(work: Work, precision: Precision) -> tuple[Place, ...]:
 
 
 def _of_collective(work: Collective, accelerator: Accelerator, fused: bool) -> tuple[Place, ...]:
+    """Where a collective is looked up: reductions inside one domain, all-to-all by its kernels."""
     _, domains = reach(work, accelerator)
     if work.kind == "all_reduce":
         key = "all_reduce.fused" if fused else "all_reduce.library"
@@ -119,11 +125,11 @@ def _of_collective(work: Collective, accelerator: Accelerator, fused: bool) -> t
 class Grid:
     """Log of measured over modelled time on nodes. axes: log2 of the shape; held: at each node, 0 where none; seen."""
 
-    axes: tuple[Any, ...]
-    held: Any
-    seen: Any
+    axes: tuple[Floats, ...]
+    held: Floats
+    seen: Floats
 
-    def at(self, shape: tuple[Any, ...]) -> tuple[Any, Any]:
+    def at(self, shape: tuple[Numbers | Ints, ...]) -> tuple[Numbers, Numbers]:
         """(log ratio, share of the neighbouring nodes that were seen), by multilinear interpolation."""
         lower, weight = [], []
         for nodes, value in zip(self.axes, shape, strict=True):
@@ -131,11 +137,11 @@ class Grid:
             i = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
             lower.append(i)
             weight.append(np.clip((x - nodes[i]) / (nodes[i + 1] - nodes[i]), 0.0, 1.0))
-        log: Any = 0.0
-        share: Any = 0.0
+        log: Numbers = 0.0
+        share: Numbers = 0.0
         for corner in product((0, 1), repeat=len(self.axes)):
-            index: Any = 0
-            part: Any = 1.0
+            index: Ints = 0
+            part: Numbers = 1.0
             for size, i, w, up in zip(self.held.shape, lower, weight, corner, strict=True):
                 index = index * size + i + up
                 part = part * (w if up else 1.0 - w)
@@ -144,7 +150,7 @@ class Grid:
         return log, share
 
 
-def grid(shape: tuple[Any, ...], log: Any, axes: tuple[Axis, ...]) -> Grid:
+def grid(shape: tuple[Floats, ...], log: Floats, axes: tuple[Axis, ...]) -> Grid:
     """The grid through scattered points: the mean of those that share a node."""
     found = [_nodes(np.log2(np.maximum(values, 1e-30)), axis) for values, axis in zip(shape, axes, strict=True)]
     size = tuple(len(nodes) for nodes, _ in found)
@@ -158,7 +164,9 @@ def grid(shape: tuple[Any, ...], log: Any, axes: tuple[Axis, ...]) -> Grid:
     return Grid(nodes, held, seen.astype(float))
 
 
-def _filled(nodes: tuple[Any, ...], held: Any, seen: Any, axes: tuple[Axis, ...]) -> tuple[Any, Any]:
+def _filled(
+    nodes: tuple[Floats, ...], held: Floats, seen: NDArray[np.bool_], axes: tuple[Axis, ...]
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Empty nodes between two seen ones of a line, no wider apart than both fade, take what lies between them; where
     several lines cross, the mean.
     """
@@ -179,7 +187,7 @@ def _filled(nodes: tuple[Any, ...], held: Any, seen: Any, axes: tuple[Axis, ...]
     return np.where(seen, held, total / np.maximum(many, 1.0)), seen | (many > 0)
 
 
-def _nodes(x: Any, axis: Axis) -> tuple[Any, Any]:
+def _nodes(x: Floats, axis: Axis) -> tuple[Floats, NDArray[np.int64]]:
     """(nodes with empty ones around and in wide gaps, node of each point)."""
     _, code = np.unique(np.round(x / axis.step), return_inverse=True)
     nodes = np.bincount(code, weights=x) / np.bincount(code)
@@ -200,10 +208,12 @@ class Measured:
     chip: Accelerator
     grids: Callable[[str], Grid | None]
 
-    def factor(self, work: Any, precision: Precision | None = None, *, fused: bool = False) -> tuple[Any, Any]:
+    def factor(
+        self, work: Work | Collective, precision: Precision | None = None, *, fused: bool = False
+    ) -> tuple[Numbers, Numbers]:
         """(measured over modelled time, share of it that rests on measured shapes); 1 and 0 far from all of them."""
-        log: Any = 0.0
-        share: Any = 0.0
+        log: Numbers = 0.0
+        share: Numbers = 0.0
         for place in places(work, precision or Precision(), self.chip, fused):
             held = self.grids(place.key)
             if held is not None:
@@ -230,21 +240,22 @@ def grids(samples: Iterable[Samples], accelerator: Accelerator, believed: bool =
     What cannot be is left out, unless `believed`: checked already.
     """
     chip = replace(accelerator, measured=None)
-    points: dict[str, list[tuple[tuple[Any, ...], Any]]] = defaultdict(list)
+    points: dict[str, list[tuple[tuple[Floats, ...], Floats]]] = defaultdict(list)
     for found in samples:
         kept = found if believed else possible(found, chip)
-        for place, log in () if kept is None else ratios(kept, chip):
-            points[place.key].append((place.shape, log))
+        for key, shape, log in () if kept is None else ratios(kept, chip):
+            points[key].append((shape, log))
     return {key: _joined(key, held) for key, held in points.items()}
 
 
-def _joined(key: str, held: list[tuple[tuple[Any, ...], Any]]) -> Grid:
+def _joined(key: str, held: list[tuple[tuple[Floats, ...], Floats]]) -> Grid:
+    """One grid of all the rows of a key."""
     shape = tuple(np.concatenate(parts) for parts in zip(*(shape for shape, _ in held), strict=True))
     return grid(shape, np.concatenate([log for _, log in held]), AXES[kind_of(key)])
 
 
-def ratios(samples: Samples, chip: Accelerator) -> list[tuple[Place, Any]]:
-    """(place, log of measured over modelled time) of the rows of samples that are believed, for each of their parts."""
+def ratios(samples: Samples, chip: Accelerator) -> list[tuple[str, tuple[Floats, ...], Floats]]:
+    """(key, shape, log of measured over modelled time) of the rows that are believed, for each part of the samples."""
     log = np.log(samples.seconds / samples.predicted(chip, calibration()))
     found = []
     for work in samples.work:
@@ -254,12 +265,11 @@ def ratios(samples: Samples, chip: Accelerator) -> list[tuple[Place, Any]]:
             if not fine.any():
                 continue
             steady = orderly(shape, samples.seconds[fine])
-            kept = Place(place.key, tuple(values[steady] for values in shape))
-            found.append((kept, log[fine][steady]))
+            found.append((place.key, tuple(values[steady] for values in shape), log[fine][steady]))
     return found
 
 
-def orderly(shape: tuple[Any, ...], seconds: Any) -> Any:
+def orderly(shape: tuple[Floats, ...], seconds: Floats) -> NDArray[np.bool_]:
     """Which rows are no more than SLOWER times as slow as any larger one: larger in the first axis, else equal."""
     order = np.lexsort((-shape[0], *shape[1:]))
     rest = np.stack([values[order] for values in shape[1:]])

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.errors import InputError, Problem
 from tonnage.system.accelerator import Accelerator, Measurements
+from tonnage.system.collectives import Collective
+from tonnage.system.operators import Work
+from tonnage.system.precision import Precision
 from tonnage.system.qualified import qualified, read_qualified
 from tonnage.system.silicon import CHIPS, PACKAGE, VERSION, silicon
 
@@ -29,10 +32,12 @@ class Layers:
         """All of them."""
         return "; ".join(part.source for part in self.parts)
 
-    def factor(self, work: Any, precision: Any = None, *, fused: bool = False) -> tuple[Any, Any]:
+    def factor(
+        self, work: Work | Collective, precision: Precision | None = None, *, fused: bool = False
+    ) -> tuple[Numbers, Numbers]:
         """As `Measurements.factor`."""
-        log: Any = 0.0
-        share: Any = 0.0
+        log: Numbers = 0.0
+        share: Numbers = 0.0
         for part in self.parts:
             factor, more = part.factor(work, precision, fused=fused)
             log = log + (1.0 - share) * np.log(factor)
@@ -59,11 +64,13 @@ def with_measurements(chips: Sequence[Accelerator], given: Sequence[str]) -> tup
 
 
 def _file(path: Path, chips: Sequence[Accelerator]) -> list[Measurements | None]:
+    """What a file has measured on each chip."""
     rows = read_qualified(path)
     return [qualified(rows, chip) for chip in chips]
 
 
 def _none(name: str, chips: Sequence[Accelerator]) -> Problem:
+    """Why a source says nothing of the chips asked for."""
     asked = ", ".join(dict.fromkeys(chip.name for chip in chips))
     if name == SILICON:
         return Problem(f"{PACKAGE} {VERSION} has no tables of {asked}; it has {', '.join(sorted(CHIPS.values()))}")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.calibration import Calibration, calibration
 from tonnage.system.precision import FORMATS, Format, Precision, rate
@@ -34,20 +35,61 @@ CHUNK = 64.0
 class Work(Protocol):
     """What the cost models read of an operator; see `model.operators.Operator`. All of it is per rank and per layer."""
 
-    name: str
-    part: str
-    kind: str
-    count: int
-    m: Any
-    n: Any
-    k: Any
-    groups: Any
-    top_k: Any
-    flop: Any
-    weight: Any
-    stream: Any
-    cache_read: Any
-    cache_write: Any
+    @property
+    def part(self) -> str:
+        """Where it belongs in the model, for the formats of its weights."""
+
+    @property
+    def kind(self) -> str:
+        """Which cost model prices it."""
+
+    @property
+    def direction(self) -> str:
+        """`forward`, or the backward pass."""
+
+    @property
+    def count(self) -> int:
+        """Layers that have it."""
+
+    @property
+    def m(self) -> Numbers:
+        """Rows (tokens)."""
+
+    @property
+    def n(self) -> Numbers:
+        """Outputs; keys that a query sees."""
+
+    @property
+    def k(self) -> Numbers:
+        """Inputs; a head's query plus value size."""
+
+    @property
+    def groups(self) -> Numbers:
+        """Experts or heads."""
+
+    @property
+    def top_k(self) -> Numbers:
+        """Groups that a row visits."""
+
+    @property
+    def flop(self) -> Numbers:
+        """Work [FLOP]."""
+
+    @property
+    def weight(self) -> Numbers:
+        """Parameters [elements]."""
+
+    @property
+    def stream(self) -> Numbers:
+        """Activations read and written [elements]."""
+
+    @property
+    def cache_read(self) -> Numbers:
+        """Cache or state read [elements]."""
+
+    @property
+    def cache_write(self) -> Numbers:
+        """Cache or state written [elements]."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +99,13 @@ class Timing:
     on measurements of this chip (0: the model alone; 1: inside the shapes measured).
     """
 
-    seconds: Any
-    bound: Any
+    seconds: Numbers
+    bound: Ints
     sigma: float
     kind: str
-    flop: Any
-    traffic: Any
-    measured: Any = 0.0
+    flop: Numbers
+    traffic: Numbers
+    measured: Numbers = 0.0
 
 
 @dataclass(frozen=True)
@@ -72,22 +114,22 @@ class Times:
     log-spread of the total, classes independent of each other and errors of one class alike.
     """
 
-    seconds: Any
+    seconds: Numbers
     each: tuple[Timing, ...]
-    sigma: Any
+    sigma: Numbers
 
 
 @dataclass(frozen=True)
 class Parts:
     """compute, memory, floor [s] of an operator, and the exponent that joins the first two."""
 
-    compute: Any
-    memory: Any
-    floor: Any
+    compute: Numbers
+    memory: Numbers
+    floor: Numbers
     softness: float
 
 
-def touched(groups: Any, top_k: Any, tokens: Any) -> Any:
+def touched(groups: Numbers, top_k: Numbers, tokens: Numbers) -> Numbers:
     """Expected distinct experts of `groups` that `tokens` visit at random, each `top_k` of them.
 
     groups (1 - (1 - top_k/groups)^tokens); exact for independent tokens.
@@ -133,8 +175,8 @@ def operator_times(
 ) -> Times:
     """Times of local operators, summed over their counts."""
     each = tuple(operator_time(operator, accelerator, precision, fitted) for operator in operators)
-    total: Any = 0.0
-    doubt: dict[str, Any] = {}
+    total: Numbers = 0.0
+    doubt: dict[str, Numbers] = {}
     for operator, timing in zip(operators, each, strict=True):
         part = timing.seconds * operator.count
         total = total + part
@@ -149,7 +191,12 @@ def speed(chip: Accelerator) -> float:
 
 
 def gemm_parts(
-    shape: tuple[Any, Any, Any], flop: Any, traffic: Any, chip: Accelerator, weights: Format, c: dict[str, float]
+    shape: tuple[Numbers, Numbers, Numbers],
+    flop: Numbers,
+    traffic: Numbers,
+    chip: Accelerator,
+    weights: Format,
+    c: dict[str, float],
 ) -> Parts:
     """Parts of a GEMM of shape (m, n, k).
 
@@ -175,14 +222,17 @@ def gemm_parts(
     return Parts(flop / (peak.value * e_c), traffic / (chip.bandwidth * c["memory"]), floor, c["softness"])
 
 
-def _soft(compute: Any, memory: Any, power: float) -> Any:
+def _soft(compute: Numbers, memory: Numbers, power: float) -> Numbers:
     """(compute^p + memory^p)^(1/p): the roofline's corner is rounded, because the two overlap only in part there."""
     larger = np.maximum(np.maximum(compute, memory), 1e-30)
     smaller = np.minimum(compute, memory)
     return larger * (1.0 + (smaller / larger) ** power) ** (1.0 / power)
 
 
-def _timing(parts: Parts, operator: Work, traffic: Any, kind: str, chip: Accelerator, fitted: Calibration) -> Timing:
+def _timing(
+    parts: Parts, operator: Work, traffic: Numbers, kind: str, chip: Accelerator, fitted: Calibration
+) -> Timing:
+    """Seconds and what binds, from the parts; nothing where there is nothing to do."""
     busy = np.asarray(operator.flop) + np.asarray(traffic) > 0
     seconds = np.where(busy, _soft(parts.compute, parts.memory, parts.softness) + parts.floor, 0.0)[()]
     code = np.where(np.asarray(parts.compute) >= parts.memory, COMPUTE, MEMORY)
@@ -191,6 +241,7 @@ def _timing(parts: Parts, operator: Work, traffic: Any, kind: str, chip: Acceler
 
 
 def _gemm(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
+    """A dense GEMM: its matrix read once, rows in and out; see `gemm_parts`."""
     weights = precision.weights(operator.part)
     moved = operator.stream * precision.activations + operator.m * operator.k * _quantised(chip, weights)
     traffic = operator.n * operator.k * weights.element + moved
@@ -237,7 +288,7 @@ def _attention(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     blocks = np.maximum(operator.m * operator.groups / 128.0, 1e-9)
     e_c = c["compute"] * used * operator.n / (operator.n + c["keys_half"] * speed(chip))
     e_c = e_c / (1.0 + whole * c["blocks_half"] / blocks)
-    if operator.name.endswith("dgrad"):
+    if operator.direction != "forward":
         e_c = e_c * c["backward"]
     scores = operator.flop / np.maximum(operator.k, 1e-9)
     compute = (operator.flop + scores * c["softmax"]) / (rate(chip, "bf16").value * np.maximum(e_c, 1e-9))

@@ -10,17 +10,17 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tonnage import files
+from tonnage.arrays import Floats
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.collectives import Collective
 from tonnage.system.measured import Measured, grids
 from tonnage.system.precision import FORMATS, Precision
-from tonnage.system.samples import SLACK, Samples, decode, gemm, grouped, prefill
+from tonnage.system.samples import SLACK, Sample, Samples, decode, gemm, grouped, prefill
 
 MAX_FILE = 64 * 2**20
 MAX_ROWS = 500_000
@@ -38,20 +38,21 @@ class Kind:
 
     shape: tuple[str, ...]
     formats: tuple[str, ...]
-    make: Callable[..., Any]
+    make: Callable[..., Sample | Collective]
     precision: Callable[[str], Precision]
     usual: str = "bf16"
 
 
-def _grouped(rows: Any, experts: Any, n: Any, k: Any) -> Any:
+def _grouped(rows: Floats, experts: Floats, n: Floats, k: Floats) -> Sample:
+    """As `grouped`, with no more experts touched than there are rows."""
     return grouped(rows, np.minimum(experts, np.maximum(rows, 1.0)), n, k)
 
 
-def _reduce(payload: Any, ranks: Any) -> Any:
+def _reduce(payload: Floats, ranks: Floats) -> Collective:
     return Collective("all_reduce", "all_reduce", payload, ranks)
 
 
-def _exchange(payload: Any, ranks: Any, copies: Any) -> Any:
+def _exchange(payload: Floats, ranks: Floats, copies: Floats) -> Collective:
     return Collective("all_to_all", "all_to_all", payload, ranks, copies=copies)
 
 
@@ -110,7 +111,8 @@ def read_qualified(path: Path) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _object(line: str) -> dict[str, Any]:
+def _object(line: str) -> dict[str, object]:
+    """One line as an object with known fields."""
     try:
         value = json.loads(line, parse_constant=_refuse)
     except RecursionError:
@@ -126,10 +128,12 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def _refuse(word: str) -> float:
+    """NaN and infinities are no JSON."""
     raise ValueError(f"{word} is not a number in JSON")
 
 
-def _row(value: Mapping[str, Any], place: str) -> Row:
+def _row(value: Mapping[str, object], place: str) -> Row:
+    """One measurement, checked."""
     operator = _text(value, "operator")
     if operator not in KINDS:
         raise ValueError(f'operator: "{operator[:40]}" is not one of {", ".join(KINDS)}')
@@ -145,16 +149,15 @@ def _row(value: Mapping[str, Any], place: str) -> Row:
     return Row(place, operator, name, sizes, seconds, _text(value, "chip"), _text(value, "software"))
 
 
-def _text(value: Mapping[str, Any], name: str, usual: str | None = None) -> str:
+def _text(value: Mapping[str, object], name: str, usual: str | None = None) -> str:
     found = value.get(name, usual)
     if not isinstance(found, str) or not 0 < len(found) <= 200:
         raise ValueError(f"{name}: expected a text of 1 to 200 characters")
     return found
 
 
-def _number(value: Any, name: str, low: float, high: float) -> float:
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not low <= value <= high:
+def _number(value: object, name: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise ValueError(f"{name}: expected a number from {low:g} to {high:g}, got {str(value)[:40]}")
     return float(value)
 
@@ -178,6 +181,7 @@ def qualified(rows: tuple[Row, ...], accelerator: Accelerator) -> Measured | Non
 
 
 def _samples(rows: list[Row]) -> Samples:
+    """Rows of one operator in one format as samples."""
     kind = KINDS[rows[0].operator]
     columns = np.array([row.shape for row in rows], dtype=float).T
     work = kind.make(*columns)

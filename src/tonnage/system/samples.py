@@ -6,10 +6,10 @@ Work whose times were measured together (the operators of an expert layer) stand
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Floats, Index, Numbers
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.calibration import Calibration
 from tonnage.system.collectives import Collective, collective_time, least_time
@@ -35,19 +35,19 @@ class Sample:
     """Work as the cost models read it (`operators.Work`); every number may be an array over rows."""
 
     kind: str
-    name: str = "measured"
     part: str = "ffn"
+    direction: str = "forward"
     count: int = 1
-    m: Any = 0.0
-    n: Any = 0.0
-    k: Any = 0.0
-    groups: Any = 1.0
-    top_k: Any = 1.0
-    flop: Any = 0.0
-    weight: Any = 0.0
-    stream: Any = 0.0
-    cache_read: Any = 0.0
-    cache_write: Any = 0.0
+    m: Numbers = 0.0
+    n: Numbers = 0.0
+    k: Numbers = 0.0
+    groups: Numbers = 1.0
+    top_k: Numbers = 1.0
+    flop: Numbers = 0.0
+    weight: Numbers = 0.0
+    stream: Numbers = 0.0
+    cache_read: Numbers = 0.0
+    cache_write: Numbers = 0.0
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ class Samples:
 
     label: str
     precision: Precision
-    work: tuple[Any, ...]
-    seconds: Any
+    work: tuple[Sample | Collective, ...]
+    seconds: Floats
     source: str = ""
     fused: bool = False
 
-    def predicted(self, accelerator: Accelerator, fitted: Calibration) -> Any:
+    def predicted(self, accelerator: Accelerator, fitted: Calibration) -> Numbers:
         """What the cost models say of each row [s]."""
-        total: Any = 0.0
+        total: Numbers = 0.0
         for item in self.work:
             if isinstance(item, Collective):
                 total = total + collective_time(item, accelerator, fitted, fused=self.fused)
@@ -76,12 +76,12 @@ class Samples:
                 total = total + operator_time(item, accelerator, self.precision, fitted).seconds
         return total
 
-    def ideal(self, accelerator: Accelerator) -> Any:
+    def ideal(self, accelerator: Accelerator) -> Numbers:
         """The least time that each row can take [s]: datasheet rates, every byte moved once, no launch.
 
         Links carry a reduction once each way where the switch adds (NVLink SHARP), so a payload is the least.
         """
-        total: Any = 0.0
+        total: Numbers = 0.0
         for item in self.work:
             if isinstance(item, Collective):
                 total = total + least_time(item, accelerator)
@@ -89,15 +89,17 @@ class Samples:
                 total = total + operator_time(item, accelerator, self.precision, IDEAL).seconds
         return total
 
-    def rows(self, index: Any) -> Samples:
+    def rows(self, index: Index) -> Samples:
         """Some of the rows, by mask or numbers."""
         shape = np.shape(self.seconds)
         return replace(self, work=tuple(_pick(one, index, shape) for one in self.work), seconds=self.seconds[index])
 
 
-def _pick(item: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    changes = {n: v[index] for n, v in vars(item).items() if isinstance(v, np.ndarray) and v.shape == shape}
-    return replace(item, **changes)
+def _pick(item: Sample | Collective, index: Index, shape: tuple[int, ...]) -> Sample | Collective:
+    """Some rows of the numbers that are arrays over rows."""
+    held = vars(item)
+    picked = {name: v[index] for name, v in held.items() if isinstance(v, np.ndarray) and v.shape == shape}
+    return type(item)(**{**held, **picked})
 
 
 def possible(samples: Samples, accelerator: Accelerator) -> Samples | None:
@@ -109,19 +111,19 @@ def possible(samples: Samples, accelerator: Accelerator) -> Samples | None:
     first = samples.work[0]
     cache = CACHE.get(accelerator.name, 0.0)
     if isinstance(first, Sample) and first.kind == "gemm" and cache:
-        fine &= ~((first.weight * 2 < cache) & (first.m < 256))
+        fine &= ~((np.asarray(first.weight) * 2 < cache) & (np.asarray(first.m) < 256))
     if fine.mean() < TRUSTED or fine.sum() < FEWEST:
         return None
     return samples.rows(fine)
 
 
-def gemm(m: Any, n: Any, k: Any, part: str = "ffn") -> Sample:
+def gemm(m: Numbers, n: Numbers, k: Numbers, part: str = "ffn") -> Sample:
     """A multiplication of m rows, n outputs, k inputs."""
     return Sample("gemm", part=part, m=m, n=n, k=k, flop=2 * m * n * k, weight=n * k, stream=m * (n + k))
 
 
 def expert_layer(
-    rows: Any, groups: Any, hidden: Any, inner: Any, returned: Any = 0.0, *, moved: bool = True
+    rows: Numbers, groups: Numbers, hidden: Numbers, inner: Numbers, returned: Numbers = 0.0, *, moved: bool = True
 ) -> tuple[Sample, ...]:
     """A gated expert layer on one rank: permutation, two grouped multiplications, activation, combination.
 
@@ -140,7 +142,7 @@ def expert_layer(
     )
 
 
-def grouped(rows: Any, active: Any, n: Any, k: Any) -> Sample:
+def grouped(rows: Numbers, active: Numbers, n: Numbers, k: Numbers) -> Sample:
     """A grouped multiplication in which `rows` are spread evenly over `active` experts."""
     # rows of an average touched expert are rows / active; 1e6 tokens make every one of `active` groups touched
     return Sample(
@@ -157,12 +159,12 @@ def grouped(rows: Any, active: Any, n: Any, k: Any) -> Sample:
     )
 
 
-def pointwise(stream: Any) -> Sample:
+def pointwise(stream: Numbers) -> Sample:
     """Element-wise work that moves `stream` elements."""
     return Sample("pointwise", stream=stream)
 
 
-def prefill(batch: Any, new: Any, heads: Any, width: Any, cached: Any) -> Sample:
+def prefill(batch: Numbers, new: Numbers, heads: Numbers, width: Numbers, cached: Numbers) -> Sample:
     """Causal attention of `batch` prompts of `new` tokens, nothing cached before; width: query plus value size of a
     head; cached: elements that a token leaves in the cache.
     """
@@ -181,7 +183,7 @@ def prefill(batch: Any, new: Any, heads: Any, width: Any, cached: Any) -> Sample
     )
 
 
-def decode(batch: Any, context: Any, heads: Any, width: Any, cached: Any) -> Sample:
+def decode(batch: Numbers, context: Numbers, heads: Numbers, width: Numbers, cached: Numbers) -> Sample:
     """Attention of one token of each of `batch` sequences over `context` tokens; width, cached as in `prefill`."""
     return Sample(
         "attention",
@@ -197,7 +199,9 @@ def decode(batch: Any, context: Any, heads: Any, width: Any, cached: Any) -> Sam
     )
 
 
-def scan(new: Any, sequences: Any, chunk: Any, keys: Any, values: Any, size: float = 128.0) -> Sample:
+def scan(
+    new: Numbers, sequences: Numbers, chunk: Numbers, keys: Numbers, values: Numbers, size: float = 128.0
+) -> Sample:
     """A gated delta rule over `new` tokens of `sequences`, `chunk` of them at a time."""
     return Sample(
         "scan",

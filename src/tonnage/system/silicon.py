@@ -16,16 +16,21 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tonnage.arrays import Flags, Floats
 from tonnage.errors import InputError, Problem
 from tonnage.system.accelerator import Accelerator
 from tonnage.system.collectives import Collective, Kind
 from tonnage.system.measured import Grid, Measured, grids, keys, kind_of
 from tonnage.system.precision import Precision
-from tonnage.system.samples import Samples, decode, expert_layer, gemm, pointwise, prefill, scan
+from tonnage.system.samples import Sample, Samples, decode, expert_layer, gemm, pointwise, prefill, scan
+
+if TYPE_CHECKING:
+    import pyarrow
 
 PACKAGE, VERSION = "aiconfigurator-core", "0.12.0"
 
@@ -61,8 +66,11 @@ SIZES = (64, 128, 192, 256)
 GATED = ((7168, 2048), (4096, 1536), (2048, 768), (6144, 2048), (5120, 8192), (4096, 14336), (3072, 1536))
 """Hidden and inner widths of expert layers known to be gated (two of three matrices multiplied together)."""
 
-Columns = dict[str, Any]
-Label = Callable[[Columns], Any]
+Column = NDArray[Any]
+"""A column of a table, of words or of numbers."""
+Columns = dict[str, Column]
+Label = Callable[[Columns], NDArray[np.str_]]
+"""What gives each row of a table a name, empty where it is not wanted."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,7 @@ def described(root: Path, system: str) -> Accelerator:
         domain=72 if system.startswith("gb") else int(value["num_gpus_per_node"]),  # the file counts one tray
         nic=value["inter_node_bw"],
         power=value["power"],
+        stack="cuda",
     )
 
 
@@ -162,13 +171,17 @@ def _read(file: Path, columns: tuple[str, ...]) -> Columns | None:
     return {name: _array(table[name].combine_chunks()) for name in columns}
 
 
-def _array(column: Any) -> Any:
+def _array(column: pyarrow.Array) -> Column:
+    """A column of pyarrow (which has no types) as an array."""
     import pyarrow.types as types
 
     if types.is_string(column.type) or types.is_large_string(column.type):
         coded = column.dictionary_encode()
-        return np.array(coded.dictionary.to_pylist(), dtype=str)[coded.indices.to_numpy(zero_copy_only=False)]
-    return column.to_numpy(zero_copy_only=False)
+        words = np.array(coded.dictionary.to_pylist(), dtype=str)
+        named: Column = words[coded.indices.to_numpy(zero_copy_only=False)]
+        return named
+    numbers: Column = column.to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def fastest(rows: Columns) -> Columns:
@@ -185,11 +198,12 @@ def fastest(rows: Columns) -> Columns:
     return {name: values[first[order]] for name, values in rows.items()} | {"seconds": best[order]}
 
 
-def _numbers(rows: Columns, names: tuple[str, ...] | str) -> list[Any]:
+def _numbers(rows: Columns, names: tuple[str, ...] | str) -> list[Floats]:
+    """Columns as floats."""
     return [rows[name].astype(float) for name in names]
 
 
-def _named(values: Any, names: Mapping[str, str], fine: Any = True) -> Any:
+def _named(values: Column, names: Mapping[str, str], fine: Flags = True) -> NDArray[np.str_]:
     """The name of each value, empty where it has none or is not fine."""
     found = np.full(len(values), "", dtype="<U24")
     for value, name in names.items():
@@ -200,7 +214,7 @@ def _named(values: Any, names: Mapping[str, str], fine: Any = True) -> Any:
 def gemms(tables: Silicon, smallest: tuple[int, int] = (64, 64)) -> Iterator[Samples]:
     """Dense multiplications; smallest: n and k."""
 
-    def label(rows: Columns) -> Any:
+    def label(rows: Columns) -> NDArray[np.str_]:
         return _named(rows["gemm_dtype"], FORMATS, (rows["n"] >= smallest[0]) & (rows["k"] >= smallest[1]))
 
     for name, rows in tables.labelled("gemm/*/*/gemm_perf.parquet", ("gemm_dtype", "m", "n", "k"), label):
@@ -219,7 +233,7 @@ _EXPERTS = (
 def experts(tables: Silicon) -> Iterator[Samples]:
     """Fused expert layers with balanced routing: permutation, two grouped GEMMs, activation, combination."""
 
-    def label(rows: Columns) -> Any:
+    def label(rows: Columns) -> NDArray[np.str_]:
         pairs = rows["hidden_size"] * 100_000 + rows["inter_size"]
         fine = np.isin(pairs, [hidden * 100_000 + inner for hidden, inner in GATED])
         # where most tokens belong to other ranks, the work on those rules, which an all-to-all avoids
@@ -236,7 +250,7 @@ def wide_experts(tables: Silicon) -> Iterator[Samples]:
     """Expert layers behind an all-to-all (DeepGEMM kernels), uniform routing: what wide expert parallelism runs."""
     for phase in ("context", "generation"):
 
-        def label(rows: Columns, phase: str = phase) -> Any:
+        def label(rows: Columns, phase: str = phase) -> NDArray[np.str_]:
             # prefill: long enough to hide an eager launch of 0.4 ms
             busy = rows["num_tokens"] * rows["topk"] >= 16384 * rows["moe_ep_size"]
             return _named(rows["distribution"], {"uniform": "fp8_block wide"}, busy if phase == "context" else True)
@@ -246,7 +260,8 @@ def wide_experts(tables: Silicon) -> Iterator[Samples]:
             yield Samples(f"{name} {phase}", Precision(linear="fp8_block"), work, rows["seconds"])
 
 
-def _layer(rows: Columns, *, fused: bool, moved: bool = True) -> tuple[Any, ...]:
+def _layer(rows: Columns, *, fused: bool, moved: bool = True) -> tuple[Sample, ...]:
+    """An expert layer of one rank, from the columns of `_EXPERTS`."""
     tokens, hidden, inner, top, many, tp, ep = _numbers(rows, _EXPERTS[1:-1])
     return expert_layer(tokens * top / ep, many / ep, hidden, inner / tp, tokens if fused else 0.0, moved=moved)
 
@@ -258,7 +273,7 @@ _SHORT = {"bfloat16": "bf16", "fp8": "fp8"}
 def prefills(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 64) -> Iterator[Samples]:
     """Causal prefill without context: grouped-query and multi-head, and latent attention in its expanded form."""
 
-    def label(rows: Columns) -> Any:
+    def label(rows: Columns) -> NDArray[np.str_]:
         fine = (rows["window_size"] == 0) & (rows["isl"] >= least) & np.isin(rows["head_dim"], sizes)
         return _named(rows["attn_dtype"], _SHORT, fine)
 
@@ -268,7 +283,7 @@ def prefills(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 6
         work = prefill(batch, new, heads, 2 * dim, 2 * kv * dim)
         yield Samples(name, Precision(attention=name), (work,), rows["seconds"])
 
-    def latent(rows: Columns) -> Any:
+    def latent(rows: Columns) -> NDArray[np.str_]:
         return np.where(rows["isl"] >= least, "bf16 latent prefill", "")
 
     own = ("mla_dtype", "kv_cache_dtype", "num_heads", "batch_size", "isl")
@@ -281,7 +296,7 @@ def prefills(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 6
 def decodes(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 64) -> Iterator[Samples]:
     """Decode over a cache: grouped-query and multi-head, and absorbed latent attention."""
 
-    def label(rows: Columns) -> Any:
+    def label(rows: Columns) -> NDArray[np.str_]:
         fine = (rows["window_size"] == 0) & (rows["step"] >= least - 1) & np.isin(rows["head_dim"], sizes)
         return _named(rows["kv_cache_dtype"], {long: f"{short} cache" for long, short in _SHORT.items()}, fine)
 
@@ -291,7 +306,7 @@ def decodes(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 64
         work = decode(batch, step + 1, heads, 2 * dim, 2 * kv * dim)
         yield Samples(name, Precision(cache=name.split()[0]), (work,), rows["seconds"])
 
-    def latent(rows: Columns) -> Any:
+    def latent(rows: Columns) -> NDArray[np.str_]:
         names = {long: f"{short} latent" for long, short in _SHORT.items()}
         return _named(rows["kv_cache_dtype"], names, rows["step"] >= least - 1)
 
@@ -309,7 +324,7 @@ def scans(tables: Silicon) -> Iterator[Samples]:
     kernels = {"chunk_gated_delta_rule": "prefill", "fused_recurrent_gated_delta_rule_packed_decode": "decode"}
     columns = ("kernel_source", "batch_size", "seq_len", "num_k_heads", "num_v_heads")
 
-    def label(rows: Columns) -> Any:
+    def label(rows: Columns) -> NDArray[np.str_]:
         return _named(rows["kernel_source"], kernels)
 
     for name, rows in tables.labelled("linear_attention/*/*/gdn_perf.parquet", columns, label):
@@ -332,12 +347,14 @@ _NCCL, _OWN = "comm/nccl/*/nccl_perf.parquet", "comm/*/*/custom_allreduce_perf.p
 _MESSAGE = ("op_name", "nccl_dtype", "num_gpus", "message_size")
 
 
-def _library(rows: Columns) -> Any:
+def _library(rows: Columns) -> NDArray[np.str_]:
+    """NCCL's reductions and all-to-all in 16 bits."""
     kinds = {"all_reduce": "all_reduce", "alltoall": "all_to_all"}
     return _named(rows["op_name"], kinds, rows["nccl_dtype"] == "half")
 
 
-def _own(rows: Columns) -> Any:
+def _own(rows: Columns) -> NDArray[np.str_]:
+    """All rows: the engines' own reductions."""
     return np.full(len(rows["num_gpus"]), "fused")
 
 
@@ -349,7 +366,7 @@ def exchanges(tables: Silicon) -> Iterator[Samples]:
     if tables.system in GDDR:
         return
     for name, rows in tables.labelled(_NCCL, _MESSAGE, _library):
-        kind: Any = name
+        kind: Kind = "all_reduce" if name == "all_reduce" else "all_to_all"
         yield Samples(name, Precision(), (_message(rows, kind),), rows["seconds"])
     for _, rows in tables.labelled(_OWN, _MESSAGE[2:], _own):
         yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), rows["seconds"], fused=True)
@@ -369,6 +386,7 @@ def reductions(tables: Silicon) -> Iterator[Samples]:
 
 
 def _message(rows: Columns, kind: Kind) -> Collective:
+    """A collective of the columns of `_MESSAGE`."""
     ranks, elements = _numbers(rows, _MESSAGE[2:])
     return Collective(kind, kind, elements * 2.0, ranks, forwarding=False)
 

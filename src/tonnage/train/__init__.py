@@ -1,43 +1,69 @@
 """One training run: memory, schedule, step time, search, goodput, cost."""
 
-from tonnage.train.anchor import Level, Measured, level, leveled
+from tonnage.train.again import mixed_again, plan_again
+from tonnage.train.anchor import MeasuredRun, level, leveled
+from tonnage.train.evidence import NearestRun, TrainDoubt
+from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import Memory
-from tonnage.train.result import Alternative, Search, TrainPlan
-from tonnage.train.rl import Rollouts, Round, Rounds, rl_round, rl_rounds
+from tonnage.train.mixed import groups, mixed
+from tonnage.train.result import (
+    LayoutSearch,
+    Level,
+    MixedPart,
+    MixedPlan,
+    Move,
+    MoveDates,
+    MovePlan,
+    OtherLayout,
+    RlPlan,
+    Rollouts,
+    Round,
+    Rounds,
+    Switch,
+    TrainPlan,
+)
+from tonnage.train.rl import rl_round, rl_rounds, stage
 from tonnage.train.search import Evaluation, describe, evaluate, plan, predict
-from tonnage.train.stack import Stack
-from tonnage.train.switch import Move, Switch, switch
-from tonnage.train.unlike import Mixed, Part, groups, mixed, show_parts, whole
+from tonnage.train.software import TrainSoftware
+from tonnage.train.switch import move, switch
 
 __all__ = [
-    "Alternative",
     "Evaluation",
+    "LayoutSearch",
     "Level",
-    "Measured",
-    "Memory",
-    "Mixed",
+    "MeasuredRun",
+    "MixedPart",
+    "MixedPlan",
     "Move",
-    "Part",
+    "MoveDates",
+    "MovePlan",
+    "NearestRun",
+    "OtherLayout",
+    "RlPlan",
     "Rollouts",
     "Round",
     "Rounds",
-    "Search",
-    "Stack",
     "Switch",
+    "TrainBill",
+    "TrainDoubt",
+    "TrainFigures",
     "TrainJob",
+    "TrainMemory",
     "TrainPlan",
+    "TrainSoftware",
     "describe",
     "evaluate",
     "groups",
     "level",
     "leveled",
     "mixed",
+    "mixed_again",
+    "move",
     "plan",
+    "plan_again",
     "predict",
     "rl_round",
     "rl_rounds",
-    "show_parts",
+    "stage",
     "switch",
-    "whole",
 ]

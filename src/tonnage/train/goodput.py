@@ -68,14 +68,17 @@ class Goodput:
     spares: int = 0
 
 
+FLEETS = {"h200-sxm": CRUSOE, "h200-nvl": CRUSOE}
+"""Chips with a published fleet of their own, by the catalogue's key."""
+
+GENERATIONS = {"ampere": META, "hopper": LLAMA}
+"""The record of a generation's largest published fleet: its dies, memory and servers fail alike (assumption)."""
+
+
 def failures(system: System) -> Failures:
-    """The public record nearest to a chip."""
-    name = system.accelerator.name
-    if name.startswith(("h100", "h800")):
-        return LLAMA
-    if name.startswith("a100"):
-        return META
-    return CRUSOE if name.startswith("h200") else UNPROVEN
+    """The public record nearest to a chip: its own, else its generation's, else that nothing is known."""
+    chip = system.accelerator
+    return FLEETS.get(chip.name) or GENERATIONS.get(chip.generation or "") or UNPROVEN
 
 
 def goodput(system: System) -> Goodput:

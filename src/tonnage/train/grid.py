@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 
 NAMES = tuple(f.name for f in fields(Layout))
@@ -56,6 +56,6 @@ def unique(layout: Layout, names: tuple[str, ...]) -> Distinct:
     return Distinct(Layout(**{name: np.asarray(getattr(layout, name))[first] for name in names}), first, back)
 
 
-def take(value: Any, index: NDArray[np.int64]) -> Any:
+def take(value: Numbers, index: NDArray[np.int64]) -> Numbers:
     """`value[index]`, or the value itself when it is one number for all."""
-    return value if np.ndim(value) == 0 else np.asarray(value)[index]
+    return np.asarray(value)[index] if np.ndim(value) else value

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tonnage.catalog.software import Framework, software
 from tonnage.errors import InputError, Problem, nearest
-from tonnage.train.frameworks import Traits, traits
-
-if TYPE_CHECKING:
-    from tonnage.model import Architecture
+from tonnage.model.architecture import Architecture
+from tonnage.train import frameworks
+from tonnage.units import decimal_year
 
 TASKS = ("pretrain", "sft", "lora")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
@@ -62,6 +62,8 @@ class TrainJob:
                 if value < 1 or value != int(value)
             ),
         ]
+        if self.framework is not None and (wrong := frameworks.problem(self.framework)):
+            problems.append(wrong)
         if self.tokens is not None and self.tokens <= 0:
             problems.append(Problem(f"expected a positive number of tokens, got {self.tokens}", path="tokens"))
         if problems:
@@ -90,7 +92,7 @@ class TrainJob:
     @property
     def flash(self) -> bool:
         """Whether attention is fused: FlashAttention is of May 2022 (arXiv 2205.14135), in frameworks by 2023."""
-        return self.year >= 2023.0
+        return self.has("flash-attention")
 
     @property
     def dispatch_bytes(self) -> float:
@@ -121,12 +123,16 @@ class TrainJob:
         Megatron-Core's `overlap-moe-expert-parallel-comm`: 2025-06 and later; stacks tuned for one run: DeepSeek-V3,
         MegaScale-MoE (arXiv 2505.11432).
         """
-        return self.moe_overlap if self.moe_overlap is not None else self.traits.tuned or self.year >= 2025.5
+        return (
+            self.moe_overlap
+            if self.moe_overlap is not None
+            else self.traits.tuned or self.has("hidden-expert-exchange")
+        )
 
     @property
     def hides_tensor(self) -> bool:
-        """Whether tensor-parallel collectives run under GEMMs (user buffers in Transformer Engine: from 2023-09)."""
-        return self.tp_overlap if self.tp_overlap is not None else self.year >= self.traits.tensor
+        """Whether tensor-parallel collectives run under GEMMs (user buffers in Transformer Engine, from 2023 on)."""
+        return self.tp_overlap if self.tp_overlap is not None else self.traits.hides("tensor", self.when)
 
     @property
     def fuses(self) -> bool:
@@ -134,9 +140,13 @@ class TrainJob:
         return self.compiled if self.compiled is not None else self.traits.fused
 
     @property
-    def traits(self) -> Traits:
+    def traits(self) -> Framework:
         """What its framework does."""
-        return traits(self.framework)
+        return frameworks.traits(self.framework)
+
+    def has(self, feature: str) -> bool:
+        """Whether software of its date has a feature of the catalogue."""
+        return self.when >= software().features[feature].since
 
     @property
     def generation(self) -> int:
@@ -144,22 +154,19 @@ class TrainJob:
 
         FlashAttention 2 is of July 2023 (arXiv 2307.08691); vendors' kernels for Hopper are of 2024 (arXiv 2407.08608).
         """
-        if self.year < 2023.9:
-            return 2 if self.year < 2023.6 or self.traits.kernels == "generic" else 1
+        if not self.has("kernels-of-the-generation"):
+            return 2 if not self.has("flash-attention-2") or self.traits.kernels == "generic" else 1
         return 1 if self.traits.kernels == "generic" else 0
 
     @property
-    def newest(self) -> float:
-        """The newest software date known, as a decimal year."""
-        return NEWEST.year + (NEWEST.timetuple().tm_yday - 1) / 365.25
+    def when(self) -> datetime.date:
+        """Date of the software; where none is given, what is usual of the framework, else the newest known."""
+        return self.date or self.traits.usual or NEWEST
 
     @property
-    def year(self) -> float:
-        """Software date as a decimal year; the newest known when none is given."""
-        if self.date is None and self.traits.usual is not None:
-            return self.traits.usual
-        when = self.date or NEWEST
-        return when.year + (when.timetuple().tm_yday - 1) / 365.25
+    def age(self) -> float:
+        """Years that the software is older than the newest known; 0 for a stack tuned for its run."""
+        return 0.0 if self.traits.tuned else max(decimal_year(NEWEST) - decimal_year(self.when), 0.0)
 
 
 NEWEST = datetime.date(2026, 8, 1)

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout
 from tonnage.train import schedule
 from tonnage.train.job import TrainJob
 from tonnage.train.work import LayerWork
-
-Numbers = Any
 
 WEIGHT, GRADIENT, ADAM = 2.0, 4.0, 12.0
 """Bytes per parameter: 16-bit weight, 32-bit gradient sum, 32-bit master weight and two moments (Megatron-LM)."""
@@ -31,7 +29,7 @@ end."""
 
 
 @dataclass(frozen=True)
-class Memory:
+class TrainRankMemory:
     """Bytes on the fullest rank. slack_low, slack_high: 90 % interval of `slack`."""
 
     weights: Numbers
@@ -58,13 +56,13 @@ class Memory:
         """Total with the most slack."""
         return self.total - self.slack + self.slack_high
 
-    def at(self, index: Any) -> Memory:
+    def at(self, index: int) -> TrainRankMemory:
         """One candidate's memory, as floats."""
         names = self.__dataclass_fields__
-        return Memory(**{name: float(np.asarray(getattr(self, name)).reshape(-1)[index]) for name in names})
+        return TrainRankMemory(**{name: float(np.asarray(getattr(self, name)).reshape(-1)[index]) for name in names})
 
 
-def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Numbers) -> Memory:
+def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Numbers) -> TrainRankMemory:
     """Bytes on the fullest of the first, second and last stages of each candidate.
 
     `work` is gathered: one entry a candidate. States and activations are linear in a stage's layers and ends, so the
@@ -94,7 +92,7 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     transfer = (layout.pp > 1) * 4.0 * work.saved[2]
     low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
     weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))
-    return Memory(weights, gradients, optimizer, activations, gathered + transfer, middle, low, high)
+    return TrainRankMemory(weights, gradients, optimizer, activations, gathered + transfer, middle, low, high)
 
 
 def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Numbers:
@@ -103,11 +101,12 @@ def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Numbers:
     return np.where(first >= np.maximum(second, third), choices[0], np.where(second >= third, choices[1], choices[2]))
 
 
-def _pipe(layout: Layout) -> tuple[Numbers, Numbers, Numbers]:
+def _pipe(layout: Layout) -> tuple[Ints, Ints, Ints]:
+    """What of a layout says how many micro-batches are in flight."""
     return layout.schedule, layout.pp, layout.vpp
 
 
-def shards(job: TrainJob, layout: Layout) -> tuple[Numbers, Numbers]:
+def shards(job: TrainJob, layout: Layout) -> tuple[Ints, Numbers | Ints]:
     """Ranks over which ZeRO divides the states of dense and of expert parameters."""
     ranks = layout.cp * layout.dp
     experts = np.maximum(np.floor(layout.tp * ranks / (layout.ep * layout.etp)), 1.0)
@@ -121,8 +120,8 @@ def states(
     layout: Layout,
     dense: Numbers,
     experts: Numbers,
-    ranks: Numbers,
-    expert_ranks: Numbers,
+    ranks: Numbers | Ints,
+    expert_ranks: Numbers | Ints,
     copies: Numbers,
 ) -> tuple[Numbers, Numbers, Numbers]:
     """(weights, gradients, optimizer) bytes of parameters held by a rank, `copies` times over (DualPipe holds two).

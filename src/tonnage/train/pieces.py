@@ -7,44 +7,71 @@ that a fit can try many stacks on the same pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
 from tonnage.model.ffn import Moe
-from tonnage.system import Accelerator, System, collective_time, per_die
+from tonnage.system import Accelerator, Collective, System, collective_time, measured_maker, per_die
 from tonnage.train import grid
+from tonnage.train.generations import AMPERE, generation
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, Memory, memory, shards
+from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, TrainRankMemory, memory, shards
 from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
-
-Numbers = Any
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
 BUCKET = 40e6
 """Parameters in one data-parallel collective (Megatron-LM's default bucket)."""
-WATTS = {"ampere": 400.0 / 312e12, "hopper": 700.0 / 989e12, "blackwell": 1200.0 / 2500e12}
-"""Watts for each 16-bit FLOP/s of the reference part of a generation: A100 SXM, H100 SXM, GB200."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Seconds, counts and switches of each candidate.
+    """Seconds, counts and switches of n candidates. Shape (n,), or one number for all where it says "job".
 
-    work: of one layer and of the ends, in one micro-batch; scatter, gather: data-parallel collectives of a step (ZeRO 0
-    to 2); layer_gather, layer_scatter: of one layer (ZeRO 3); send: one pipeline transfer; optimizer: update of the
-    rank's shard; micro_batches: of one replica in a step; ranks: of the run; scarcity: watts for each FLOP/s of the
-    chip's generation over the A100's; capped: of the chip over its generation's; age: years that the software is older
-    than the newest; and the job's switches as numbers.
+    layout            degrees
+    work              [s, byte] of one layer and of the ends, in one micro-batch
+    micro_batches     of one replica in a step
+    ranks             of the run
+    scatter           [s] reduction of a step's gradients over data-parallel ranks (ZeRO 0 to 2)
+    gather            [s] gathering of a step's weights (ZeRO 0 to 2)
+    layer_gather      [s] gathering of one layer's weights (ZeRO 3)
+    layer_scatter     [s] reduction of one layer's gradients (ZeRO 3)
+    send              [s] one pipeline transfer
+    optimizer         [s] update of the rank's shard
+    scarcity          job: watts for each FLOP/s of the chip's generation over the A100's
+    capped            job: watts for each FLOP/s of the chip over its generation's
+    age               job: [years] that the software is older than the newest
+    tuned             job: 0 or 1, made and tuned for this run
+    lora              job: 0 or 1, weights are frozen
+    learned           job: how unevenly experts are loaded, 0 (even) to 1 (a router balanced by a loss)
+    moe_overlap       job: 0 or 1, expert all-to-all behind another micro-batch outside DualPipe
+    tp_overlap        job: 0 or 1, tensor-parallel collectives under products
+    hides_gradients   job: 0 or 1, reduction of gradients behind the backward pass
+    hides_weights     job: 0 or 1, gathering of weights behind the forward pass
+    compiled          job: 0 or 1, element-wise operators are fused
+    rescore           job: 0 or 1, attention is not fused and selective recomputation repeats it
+    narrow            job: 0 or 1, products run in 8 or 4 bits, faster than in 16
+    foreign           job: 0 or 1, another vendor's chip than those measured
+    held_experts      experts on a rank, 0 where shapes are fixed (tokens dropped)
+    generation        job: attention kernels, 0 the newest, 1 FlashAttention 2, 2 the first and Triton
+    hopper            job: 0 or 1, Hopper or after (has FP8)
+    device            job: 0 or 1, grouped products take their shapes on the device
+    again             job: share of products that selective recomputation repeats
+    stops             job: 0 or 1, full recomputation stops before a layer's last product
+    sharded           scale-up domains that a data-parallel group spans
+    turns             ranks that broadcast their weights in turns, 0 where none do
+    buckets           collectives that a reduction of gradients is cut into
+    memory            [byte] on the fullest rank
     """
 
     layout: Layout
     work: LayerWork
     micro_batches: Numbers
-    ranks: Numbers
+    ranks: Ints
     scatter: Numbers
     gather: Numbers
     layer_gather: Numbers
@@ -74,7 +101,7 @@ class Pieces:
     sharded: Numbers
     turns: Numbers
     buckets: Numbers
-    memory: Memory
+    memory: TrainRankMemory
 
 
 @dataclass(frozen=True)
@@ -83,7 +110,7 @@ class Weighed:
 
     work: LayerWork
     micro_batches: Numbers
-    memory: Memory
+    memory: TrainRankMemory
 
 
 def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
@@ -116,7 +143,7 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         send=_send(job, chip, layouts),
         optimizer=_update(job, chip, layouts, work),
         sharded=_domains(job, chip, layouts),
-        turns=shards(job, layouts)[0] * float(job.traits.turns),
+        turns=np.asarray(shards(job, layouts)[0], dtype=float) * job.traits.turns,
         held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
         buckets=_buckets(job, layouts, work),
         memory=held,
@@ -124,7 +151,10 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
     )
 
 
-def gathered(work: Any, index: NDArray[np.int64]) -> Any:
+Record = TypeVar("Record", LayerWork, Passes)
+
+
+def gathered(work: Record, index: NDArray[np.int64]) -> Record:
     """A record of arrays over combinations -> the same over candidates."""
     taken: dict[str, Any] = {}
     for field in fields(work):
@@ -153,23 +183,24 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     zero = 0.0 * np.asarray(layout.tp, dtype=float)
     if job.task == "lora":
         return zero, zero, zero, zero
-    seconds = {wire.name: collective_time(_narrow(job, wire), chip) for wire in wires}
-    scatter = sum((seconds[n] for n in seconds if not n.endswith("all_gather")), start=zero)
-    scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.name.endswith("scatter")), start=zero)
-    gather = sum((seconds[n] for n in seconds if n.endswith("all_gather")), start=zero)
+    seconds = [collective_time(_narrow(job, wire), chip) for wire in wires]
+    timed = list(zip(wires, seconds, strict=True))
+    scatter = sum((time for wire, time in timed if wire.kind != "all_gather"), start=zero)
+    scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.kind == "reduce_scatter"), start=zero)
+    gather = sum((time for wire, time in timed if wire.kind == "all_gather"), start=zero)
     full = (np.asarray(layout.zero) == 3) & (np.asarray(layout.pp) == 1)
     one, other = _layer(job, chip, layout, dense, experts)
     return np.where(full, 0, scatter), np.where(full, 0, gather), np.where(full, one, 0), np.where(full, other, 0)
 
 
-def _narrow(job: TrainJob, wire: Any) -> Any:
+def _narrow(job: TrainJob, wire: Collective) -> Collective:
     """The collective inside the shard group."""
-    if not job.shard_group or wire.name.endswith("all_reduce"):
+    if not job.shard_group or wire.kind == "all_reduce":
         return wire
     return replace(wire, size=np.minimum(wire.size, job.shard_group))
 
 
-def _across(job: TrainJob, chip: Accelerator, wire: Any) -> Numbers:
+def _across(job: TrainJob, chip: Accelerator, wire: Collective) -> Numbers:
     """All-reduce of a shard over the groups; nothing where one group holds all replicas."""
     if not job.shard_group:
         return 0.0
@@ -234,30 +265,30 @@ def expert_count(job: TrainJob) -> int:
     return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
 
 
-def switches(job: TrainJob, chip: Accelerator) -> dict[str, Any]:
+def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
     """What depends on the job and the chip alone, as numbers."""
     rate = max(chip.rates.get("bf16", 0.0), chip.rates.get("fp16", 0.0))
-    usual = WATTS["blackwell" if "fp4" in chip.rates else "hopper" if "fp8" in chip.rates else "ampere"]
+    traits = generation(chip)
+    usual = traits.watts or (AMPERE if chip.power is None else chip.power / rate)
     watts = usual if chip.power is None else chip.power / rate
-    age = 0.0 if job.traits.tuned else max(job.newest - job.year, 0.0)
     return {
-        "scarcity": usual / WATTS["ampere"],
+        "scarcity": usual / AMPERE,
         "capped": watts / usual,
-        "age": age,
+        "age": job.age,
         "tuned": float(job.traits.tuned),
         "lora": float(job.task == "lora"),
         "learned": job.unevenness,
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
-        "hides_gradients": float(job.year >= job.traits.gradients),
-        "hides_weights": float(job.year >= job.traits.weights),
+        "hides_gradients": float(job.traits.hides("gradients", job.when)),
+        "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
         "generation": float(job.generation if job.flash else 0),
-        "foreign": float(not chip.vendor.lower().startswith("nvidia")),
-        "hopper": float("fp8" in chip.rates),
-        "device": float("fp4" in chip.rates and job.year >= 2026.0),
+        "foreign": float(not measured_maker(chip)),
+        "hopper": float(traits.own_kernels),
+        "device": float(traits.device_shapes and job.has("shapes-on-the-device")),
         "stops": float(job.traits.stops),
         "again": job.traits.selective,
     }

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tonnage.errors import Outcome
+from tonnage.interval import Interval
 from tonnage.model.counts import params
-from tonnage.system import System
+from tonnage.system import System, needed
 from tonnage.train.goodput import together
 from tonnage.train.job import TrainJob
-from tonnage.train.result import TrainPlan
+from tonnage.train.result import RlPlan, Rollouts, Round, Rounds, TrainPlan
 
 TAIL = 2.0
 """Longest over mean response of a round: an assumption. DeepSeek-R1-Zero could generate 32,768 tokens at a mean of up
 to about 10,000 (arXiv 2501.12948, recalled); rollouts that carry unfinished responses over to the next round are nearer
 to 1."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round of GRPO-like training [s]: generation, reward, update, weights to the generating engines; total."""
-
-    generate: float
-    reward: float
-    update: float
-    transfer: float
-    total: float
 
 
 def rl_round(
@@ -40,87 +31,35 @@ def rl_round(
     passes: float = 1.0,
     split: bool = False,
     stale: bool = False,
+    pace: float = 1.0,
     straggles: float = 0.0,
 ) -> Round:
     """Time of a round that generates `rollout` tokens at `rollout_rate` tokens/s (the pool's, by the serving model).
 
-    pool: the system that generates, the training one itself if None; kept: tokens trained on for each that is generated
-    (over 1 where prompts count); passes: how often; reward: seconds of scoring that generation does not hide;
-    straggles: seconds that the longest response takes after those of mean length. The update computes log-probabilities
-    once (a forward pass, a third of a step) and trains. New weights reach each scale-up domain of the engines once, in
-    16 bits, through the NICs of all accelerators of the narrower pool, each a share. Colocated pools take turns; split
-    ones do too unless training may be one round stale, when the slower of the two counts (arXiv 2402.03300 for GRPO;
-    arXiv 2409.19256 for colocation).
+    pool: the system that generates, the training one itself if None; kept: tokens trained on for each that is
+    generated (over 1 where prompts count); passes: how often; reward: seconds of scoring that generation does not
+    hide. The update computes log-probabilities once (a forward pass, a third of a step) and trains. New weights
+    reach each scale-up domain of the engines once, in 16 bits, through the NICs of all accelerators of the narrower
+    pool, each a share. Colocated pools take turns; split ones do too unless training may be one round stale, when the
+    slower of the two counts (arXiv 2402.03300 for GRPO; arXiv 2409.19256 for colocation). pace: speed of the update
+    over the planned one, 1 unless an end of its interval is asked for; straggles: seconds that the longest response
+    takes after those of mean length.
     """
-    update_rate = trained.tokens_per_second_per_accelerator * system.count
+    update_rate = _speed(trained) * pace
     update = rollout * kept * (passes + 1 / 3) / update_rate
     engines = pool or system
     moved = 2.0 * params(job.arch).total * engines.count / max(engines.accelerator.domain, 1)
-    transfer = moved / min(s.accelerator.nic * s.count for s in (system, engines))
+    transfer = moved / min(needed(s.accelerator, "nic") * s.count for s in (system, engines))
     generate = rollout / rollout_rate + straggles
     busy = max(generate + reward, update) if split and stale else generate + reward + update
     return Round(generate, reward, update, transfer, busy + transfer)
 
 
-@dataclass(frozen=True)
-class Rollouts:
-    """How the responses of a round are generated.
-
-    prompt, response: [token] of each; responses: in a round; rate, low, high: generated tokens/s of the whole pool with
-    the batch in flight, by the serving model, 90 % interval; latency: [s] of a token of one response in that batch, no
-    faster than which a response comes however many accelerators there are; tail: longest over mean response; pool: the
-    system that generates, the training one itself if None; reward: [s] of scoring that generation does not hide; stale:
-    a pool apart may be one round ahead of the update.
-    """
-
-    prompt: float
-    response: float
-    responses: float
-    rate: float
-    low: float
-    high: float
-    pool: System | None = None
-    reward: float = 0.0
-    stale: bool = False
-    latency: float = 0.0
-    tail: float = 1.0
-
-    def straggles(self, rate: float) -> float:
-        """Seconds from the end of a response of mean length to that of the longest, at another rate of the pool too:
-        the latency moves with it.
-        """
-        return max(self.tail - 1, 0.0) * self.response * self.latency * self.rate / rate
-
-    @property
-    def tokens(self) -> float:
-        """Tokens generated in a round."""
-        return self.responses * self.response
-
-
-@dataclass(frozen=True)
-class Rounds:
-    """Equal rounds of a stage. tokens: generated in one; each: its parts [s]; shortest, longest: its length [s] when
-    generation and update are both at the fast or the slow end of their intervals; goodput: of all pools together.
-    """
-
-    tokens: float
-    each: Round
-    shortest: float
-    longest: float
-    goodput: float
-
-    @property
-    def rate(self) -> float:
-        """Generated tokens/s, goodput included."""
-        return self._rate(self.each.total)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The same at the slow and at the fast end."""
-        return self._rate(self.longest), self._rate(self.shortest)
-
-    def _rate(self, seconds: float) -> float:
-        return self.tokens / seconds * self.goodput
+def _speed(trained: TrainPlan) -> float:
+    """Tokens a second of an update that can be."""
+    if trained.run is None:
+        raise ValueError("the plan of the update has no layout")
+    return trained.run.tokens_per_second * trained.system.count
 
 
 def rl_rounds(job: TrainJob, system: System, trained: TrainPlan, rollouts: Rollouts) -> Rounds:
@@ -131,12 +70,13 @@ def rl_rounds(job: TrainJob, system: System, trained: TrainPlan, rollouts: Rollo
     """
     pools = (system,) if rollouts.pool is None else (system, rollouts.pool)
 
-    def one(generates: float, step: float) -> Round:
-        speed = trained.tokens_per_second_per_accelerator * trained.step_time / step
+    step = trained.run.step_time if trained.run else Interval(1.0, 1.0, 1.0)
+
+    def one(generates: float, pace: float) -> Round:
         return rl_round(
             job,
             system,
-            replace(trained, tokens_per_second_per_accelerator=speed),
+            trained,
             rollouts.tokens,
             generates,
             pool=rollouts.pool,
@@ -144,13 +84,43 @@ def rl_rounds(job: TrainJob, system: System, trained: TrainPlan, rollouts: Rollo
             reward=rollouts.reward,
             split=rollouts.pool is not None,
             stale=rollouts.stale,
+            pace=pace,
             straggles=rollouts.straggles(generates),
         )
 
     return Rounds(
         rollouts.tokens,
-        one(rollouts.rate, trained.step_time),
-        one(rollouts.high, trained.step_time_low).total,
-        one(rollouts.low, trained.step_time_high).total,
+        one(rollouts.rate, 1.0),
+        one(rollouts.high, step.value / step.low).total,
+        one(rollouts.low, step.value / step.high).total,
         together(pools).value,
+    )
+
+
+def stage(
+    tokens: float,
+    update: TrainPlan,
+    rollouts: Rollouts,
+    service: tuple[str, str, Outcome],
+    prices: tuple[float | None, ...],
+) -> RlPlan:
+    """A stage that generates `tokens` in all.
+
+    update: the plan of its training, on sequences of prompt and response; service: (engine, layout, outcome) of what
+    generates; prices: of the training pool, then of a pool apart [USD per accelerator-second].
+    """
+    engine, layout, served = service
+    pools = (update.system,) if rollouts.pool is None else (update.system, rollouts.pool)
+    made = RlPlan(tokens, update, rollouts, engine, layout, prices, update.outcome)
+    for what, outcome, system in (("update", update.outcome, pools[0]), ("generation", served, pools[-1])):
+        if not outcome.feasible:
+            return replace(made, outcome=outcome, where=f"{what} on {system.accelerator.name}")
+    rounds = rl_rounds(update.job, update.system, update, rollouts)
+    wall = made.count * rounds.each.total / rounds.goodput
+    bills = [None if price is None else price * wall * one.count for price, one in zip(prices, pools, strict=True)]
+    return replace(
+        made,
+        rounds=rounds,
+        wall_time=Interval(wall, wall * rounds.shortest / rounds.each.total, wall * rounds.longest / rounds.each.total),
+        cost=None if None in bills else sum(bill or 0.0 for bill in bills),
     )

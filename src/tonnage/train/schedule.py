@@ -7,11 +7,10 @@ All functions broadcast: degrees and times are numbers or arrays of one shape. S
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Numbers = Any
+from tonnage.arrays import Ints, Numbers
 
 F1B1, INTERLEAVED, ZERO_BUBBLE, DUALPIPE = 0, 1, 2, 3
 
@@ -25,7 +24,7 @@ class Stages:
     last: Numbers
 
 
-def split(layers: Numbers, pp: Numbers, head: Numbers, kind: Numbers = F1B1) -> Stages:
+def split(layers: int, pp: Ints, head: Numbers, kind: Ints = F1B1) -> Stages:
     """Layers per stage; uneven stages allowed.
 
     `head` is the last stage's extra work (head, loss, multi-token prediction) in units of one layer. With at most
@@ -45,7 +44,7 @@ def split(layers: Numbers, pp: Numbers, head: Numbers, kind: Numbers = F1B1) -> 
     return Stages(*(np.where(dual, getattr(paired, n), getattr(plain, n)) for n in ("first", "middle", "last")))
 
 
-def _paired(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
+def _paired(layers: int, pp: Ints, head: Numbers) -> Stages:
     """DualPipe: the ends' layers are even fractions, because the two stages of a rank share them."""
     q = np.ceil(layers / pp)
     ends = np.clip((layers - (pp - 2) * q) / 2, 0, q)
@@ -55,7 +54,8 @@ def _paired(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
     return Stages(edge, np.where(better, q + 1, q), edge)
 
 
-def _split(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
+def _split(layers: int, pp: Ints, head: Numbers) -> Stages:
+    """Every schedule but DualPipe; see `split`."""
     q = np.ceil(layers / pp)
     free = q * pp - layers
     given = np.minimum(free, np.ceil(head))
@@ -69,7 +69,7 @@ def _split(layers: Numbers, pp: Numbers, head: Numbers) -> Stages:
 
 
 def bubble(
-    schedule: Numbers, pp: Numbers, vpp: Numbers, others: Numbers, wgrad: Numbers, forward: Numbers, backward: Numbers
+    schedule: Ints, pp: Ints, vpp: Ints, others: Numbers, wgrad: Numbers, forward: Numbers, backward: Numbers
 ) -> Numbers:
     """Time that the slowest stage stands idle in one step [s].
 
@@ -86,7 +86,7 @@ def bubble(
     return np.where(pp > 1, np.select([schedule == ZERO_BUBBLE, schedule == DUALPIPE], [zero, dual], plain), 0.0)
 
 
-def in_flight(schedule: Numbers, pp: Numbers, vpp: Numbers, micro_batches: Numbers, stage: int) -> Numbers:
+def in_flight(schedule: Ints, pp: Ints, vpp: Ints, micro_batches: Numbers, stage: int) -> Numbers:
     """Micro-batches whose activations a stage holds at its worst (stage 0 is the first, -1 the last).
 
     1F1B and ZB1P: p - stage. Interleaved: chunks of 1/v, 2(p - stage - 1) + (v - 1) p + 1 of them, which for the

@@ -5,22 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from tonnage.arrays import Floats, Numbers
 from tonnage.errors import FEASIBLE, Bind, infeasible
+from tonnage.interval import Interval
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
-from tonnage.system import Accelerator, System, format_of
+from tonnage.system import Accelerator, System, format_of, needed, unjoined
 from tonnage.system import rate as datasheet_rate
-from tonnage.train import grid, pieces, space, step
-from tonnage.train.doubt import UNPROVEN, doubt
-from tonnage.train.goodput import goodput
+from tonnage.train import candidates, grid, pieces, step
+from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
+from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
+from tonnage.train.goodput import Goodput, goodput
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import Memory
-from tonnage.train.result import Alternative, Search, TrainPlan
-from tonnage.train.stack import Stack, fitted
+from tonnage.train.memory import TrainRankMemory
+from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance
+from tonnage.train.software import TrainSoftware, fitted
 from tonnage.units import HOUR, show_memory
 
 KEPT = 256
@@ -32,10 +35,10 @@ class Evaluation:
     """Step time [s], parts of it by kind, memory and whether it fits, of each layout; arrays."""
 
     layout: Layout
-    step_time: Any
-    parts: dict[str, Any]
-    memory: Memory
-    fits: Any
+    step_time: Floats
+    parts: dict[str, Numbers]
+    memory: TrainRankMemory
+    fits: NDArray[np.bool_]
 
 
 BINARY = 2**30 / 1e9 * 0.995
@@ -53,12 +56,13 @@ def peak(job: TrainJob, accelerator: Accelerator) -> float:
     return datasheet_rate(accelerator, format_of(job.precision).compute).value
 
 
-def evaluate(job: TrainJob, system: System, layouts: Layout, stack: Stack | None = None) -> Evaluation:
+def evaluate(job: TrainJob, system: System, layouts: Layout, software: TrainSoftware | None = None) -> Evaluation:
     """Step time and memory of layouts: numbers, or arrays of any one shape (flattened). No check of divisibility."""
     flat, _ = grid.flatten(layouts)
     measured = pieces.measure(job, system, flat)
-    times = step.assemble(measured, stack or fitted()[0])
-    return Evaluation(flat, times.step, times.parts, measured.memory, measured.memory.total <= capacity(system))
+    times = step.assemble(measured, software or fitted().constants)
+    fits = np.asarray(measured.memory.total) <= capacity(system)
+    return Evaluation(flat, np.asarray(times.step), times.parts, measured.memory, fits)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def _search(
     job: TrainJob,
     system: System,
     fixed: Mapping[str, int],
-    stack: Stack | None = None,
+    software: TrainSoftware | None = None,
     *,
     room: float | None = None,
     least_slack: bool = False,
@@ -85,28 +89,36 @@ def _search(
     of the framework's slack.
     """
     start = time.perf_counter()
-    room, stack = capacity(system) if room is None else room, stack or fitted()[0]
+    room, software = capacity(system) if room is None else room, software or fitted().constants
     best: list[tuple[float, float, Layout]] = []
     smallest: tuple[float, Layout] | None = None
-    candidates = feasible = 0
-    for chunk in space.layouts(job, system, fixed):
-        candidates += np.size(chunk.tp)
-        held = pieces.weigh(job, system, chunk)
-        total = held.memory.low if least_slack else held.memory.total
+    seen = feasible = 0
+    for chunk in candidates.layouts(job, system, fixed):
+        seen += np.size(chunk.tp)
+        memory = pieces.weigh(job, system, chunk).memory
+        total = np.asarray(memory.low if least_slack else memory.total)
         least = int(np.argmin(total))
         if smallest is None or total[least] < smallest[0]:
             smallest = (float(total[least]), chunk.at(least))
         fits = np.flatnonzero(total <= room)
         feasible += fits.size
         if fits.size:
+            _joined(system)
             kept = chunk.at(fits) if fits.size < total.size else chunk
-            best += _best(job, system, kept, stack)
+            best += _best(job, system, kept, software)
     best.sort(key=lambda entry: entry[0])
-    return _Found(best[: 4 * KEPT], candidates, feasible, smallest, time.perf_counter() - start)
+    return _Found(best[: 4 * KEPT], seen, feasible, smallest, time.perf_counter() - start)
 
 
-def _best(job: TrainJob, system: System, kept: Layout, stack: Stack) -> list[tuple[float, float, Layout]]:
-    seconds = step.assemble(pieces.measure(job, system, kept), stack).step
+def _joined(system: System) -> None:
+    """Raises `MissingFact` where accelerators that work together need a link or NIC whose bandwidth is not known."""
+    missing = unjoined(system.accelerator, system.count * system.accelerator.dies)
+    if missing is not None:
+        needed(system.accelerator, missing)
+
+
+def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware) -> list[tuple[float, float, Layout]]:
+    seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), software).step)
     doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
     value = seconds * np.exp(doubtful)
     order = np.argsort(value, kind="stable")[:KEPT]
@@ -123,16 +135,20 @@ def plan(
     """
     fixed = dict(fixed or {})
     found = _search(job, system, fixed)
-    search = Search(found.candidates, found.feasible, found.seconds)
+    counts = LayoutSearch(found.candidates, found.feasible, found.seconds)
     if not found.layouts:
-        return replace(_refused(job, system, fixed, found), search=search)
-    chosen = found.layouts[0][2]
-    made = describe(job, system, chosen, price=price)
-    return replace(made, search=search, alternatives=_alternatives(job, system, found.layouts))
+        return replace(_refused(job, system, fixed, found, price), search=counts)
+    made = describe(job, system, found.layouts[0][2], price=price)
+    others = _alternatives(job, system, found.layouts)
+    return replace(made, fixed=fixed, search=counts, alternatives=others)
+
+
+LEANEST = 1.5
+"""Times the least memory of any layout, within which a run that should not fit is taken to have been. Assumption."""
 
 
 def predict(
-    job: TrainJob, system: System, fixed: Mapping[str, int] | None = None, *, stack: Stack | None = None
+    job: TrainJob, system: System, fixed: Mapping[str, int] | None = None, *, software: TrainSoftware | None = None
 ) -> TrainPlan:
     """The prediction for a run of which `fixed` is known: the best feasible setting of the rest.
 
@@ -141,64 +157,93 @@ def predict(
     taken, and the outcome says that it should not fit.
     """
     fixed = dict(fixed or {})
-    found = _search(job, system, fixed, stack, room=capacity(system, physical=True), least_slack=True)
+    found = _search(job, system, fixed, software, room=capacity(system, physical=True), least_slack=True)
     if found.layouts:
-        return replace(describe(job, system, found.layouts[0][2], stack=stack), outcome=FEASIBLE)
+        return replace(describe(job, system, found.layouts[0][2], software=software), outcome=FEASIBLE, fixed=fixed)
     if found.smallest is None:
-        return replace(_refused(job, system, fixed, found), search=Search(found.candidates, 0, found.seconds))
+        return replace(_refused(job, system, fixed, found), search=LayoutSearch(found.candidates, 0, found.seconds))
     bind = _too_large(system, found.smallest[0])
-    again = _search(job, system, fixed, stack, room=1.5 * found.smallest[0], least_slack=True)
-    return replace(describe(job, system, again.layouts[0][2], stack=stack), outcome=infeasible(bind))
+    near = _search(job, system, fixed, software, room=LEANEST * found.smallest[0], least_slack=True)
+    made = describe(job, system, near.layouts[0][2], software=software)
+    return replace(made, outcome=infeasible(bind), fixed=fixed)
 
 
 def describe(
-    job: TrainJob, system: System, layout: Layout, *, price: float | None = None, stack: Stack | None = None
+    job: TrainJob,
+    system: System,
+    layout: Layout,
+    *,
+    price: float | None = None,
+    software: TrainSoftware | None = None,
 ) -> TrainPlan:
     """Everything about one layout; feasible when its memory fits."""
-    found = evaluate(job, system, layout, stack)
-    seconds, held = float(found.step_time[0]), found.memory.at(0)
+    found = evaluate(job, system, layout, software)
+    memory = held(found.memory.at(0), capacity(system))
     sure = doubt(job, system, layout)
-    rate = job.tokens_per_step / seconds / system.count
-    useful = goodput(system)
-    flop = float(flop_per_token(job.arch, job.seq)) * (2.0 if job.task == "lora" else 3.0)
-    run = _run(job, system, seconds, useful.value, price)
-    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, held.total))
-    shrink = float(np.exp(sure.spread))
+    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total))
     return TrainPlan(
-        outcome=outcome,
+        job,
+        system,
+        outcome,
+        fixed={name: int(getattr(layout, name)) for name in grid.NAMES},
+        price=price,
         layout=layout,
-        step_time=seconds,
-        step_time_low=seconds / shrink,
-        step_time_high=seconds * shrink,
-        tokens_per_second_per_accelerator=rate,
-        model_flops_per_second_per_accelerator=rate * flop,
-        mfu=rate * flop / peak(job, system.accelerator),
-        mfu_16bit=rate * flop / peak(replace(job, precision=job.sixteen), system.accelerator),
-        memory=held,
-        capacity=capacity(system),
-        breakdown={name: float(np.broadcast_to(part, (1,))[0]) for name, part in found.parts.items()},
-        goodput=useful,
-        doubt=sure,
-        wall_time_low=None if run["wall_time"] is None else run["wall_time"] / shrink * useful.value / useful.high,
-        wall_time_high=None if run["wall_time"] is None else run["wall_time"] * shrink * useful.value / useful.low,
-        sources=tuple(system.accelerator.facts),
-        **run,
+        run=_figures(job, system, found, memory, sure, price),
+        provenance=provenance(system, evidence=sure.evidence),
     )
 
 
-def _run(job: TrainJob, system: System, seconds: float, useful: float, price: float | None) -> dict[str, Any]:
-    """Wall time, accelerator-hours, energy and cost of the whole run; None where the tokens are not given."""
+def _figures(
+    job: TrainJob, system: System, found: Evaluation, memory: TrainMemory, sure: TrainDoubt, price: float | None
+) -> TrainFigures:
+    """What a run of the first layout of `found` does."""
+    seconds = float(found.step_time[0])
+    rate = job.tokens_per_step / seconds / system.count
+    useful = goodput(system)
+    flop = flop_of_token(job)
+    wall = wall_time(job, seconds, useful, sure)
+    return TrainFigures(
+        step_time=sure.around(seconds),
+        tokens_per_second=rate,
+        model_flops_per_second=rate * flop,
+        mfu=rate * flop / peak(job, system.accelerator),
+        mfu_16bit=rate * flop / peak(replace(job, precision=job.sixteen), system.accelerator),
+        memory=memory,
+        breakdown={name: float(np.broadcast_to(part, (1,))[0]) for name, part in found.parts.items()},
+        goodput=useful,
+        doubt=sure,
+        wall_time=wall,
+        bill=None if wall is None else _bill(system, wall.value, price),
+    )
+
+
+FORWARD_AND_BACKWARD = {"pretrain": 3.0, "sft": 3.0, "lora": 2.0}
+"""FLOP of a token over those of its forward pass: frozen weights have no gradient."""
+
+
+def flop_of_token(job: TrainJob) -> float:
+    """Model FLOP of one token of a step."""
+    return float(flop_per_token(job.arch, job.seq)) * FORWARD_AND_BACKWARD[job.task]
+
+
+def wall_time(job: TrainJob, seconds: float, useful: Goodput, sure: TrainDoubt) -> Interval | None:
+    """Seconds of the whole run by those of a step; None where its tokens are not given.
+
+    The ends take step and goodput both at their fast or their slow end.
+    """
     if job.tokens is None:
-        return {"wall_time": None, "accelerator_hours": None, "energy": None, "cost": None}
-    wall = job.tokens / job.tokens_per_step * seconds / useful
+        return None
+    wall = job.tokens / job.tokens_per_step * seconds / useful.value
+    ends = sure.around(wall)
+    return Interval(wall, ends.low * useful.value / useful.high, ends.high * useful.value / useful.low)
+
+
+def _bill(system: System, wall: float, price: float | None) -> TrainBill:
     leased = wall * system.count
     power = system.accelerator.power
-    return {
-        "wall_time": wall,
-        "accelerator_hours": leased / HOUR,
-        "energy": None if power is None else power * leased,
-        "cost": None if price is None else price * leased,
-    }
+    return TrainBill(
+        leased / HOUR, None if power is None else power * leased, None if price is None else price * leased
+    )
 
 
 def _too_large(system: System, total: float) -> Bind:
@@ -207,21 +252,31 @@ def _too_large(system: System, total: float) -> Bind:
     return Bind("memory", text, total / room - 1, None)
 
 
-def _refused(job: TrainJob, system: System, fixed: dict[str, int], found: _Found) -> TrainPlan:
+def _refused(
+    job: TrainJob, system: System, fixed: dict[str, int], found: _Found, price: float | None = None
+) -> TrainPlan:
     """Nothing divides, or nothing fits: what binds, and the nearest layout that is feasible."""
     relaxed = _relaxed(job, system, fixed)
     lift = None if relaxed is None else f"{relaxed[0]}: {relaxed[1]}"
     if found.smallest is None:
-        bind = space.why_none(job, system, fixed)
+        bind = candidates.why_none(job, system, fixed)
         outcome = infeasible(replace(bind, lift=bind.lift or lift))
-        return TrainPlan(outcome=outcome, nearest_feasible=relaxed[1] if relaxed else None)
+        return TrainPlan(
+            job,
+            system,
+            outcome,
+            fixed,
+            price,
+            nearest_feasible=relaxed[1] if relaxed else None,
+            provenance=provenance(),
+        )
     bind = _too_large(system, found.smallest[0])
     if lift is None:
         need = int(np.ceil(found.smallest[0] / capacity(system)))
         lift = f"about {need} times as many accelerators, or ones with more memory"
     shown = describe(job, system, found.smallest[1])
     outcome = infeasible(replace(bind, lift=lift))
-    return replace(shown, outcome=outcome, nearest_feasible=relaxed[1] if relaxed else None)
+    return replace(shown, outcome=outcome, fixed=fixed, price=price, nearest_feasible=relaxed[1] if relaxed else None)
 
 
 RELAX = (("recompute",), ("zero",), ("mbs",), ("schedule", "vpp"), ("recompute", "zero", "mbs"), ("dp", "pp"))
@@ -241,19 +296,19 @@ def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str,
     return None
 
 
-def _alternatives(job: TrainJob, system: System, found: list[tuple[float, float, Layout]]) -> tuple[Alternative, ...]:
+def _alternatives(job: TrainJob, system: System, found: list[tuple[float, float, Layout]]) -> tuple[OtherLayout, ...]:
     """Up to five layouts within 15 % that differ from the best and from each other in more than the micro-batch."""
     best, seconds = found[0][2], found[0][1]
     seen = {_kind(best)}
-    picked: list[Alternative] = []
+    picked: list[OtherLayout] = []
     for _, other, layout in found[1:]:
         if other > 1.15 * seconds or len(picked) == 5:
             break
         if _kind(layout) in seen:
             continue
         seen.add(_kind(layout))
-        held = float(pieces.weigh(job, system, grid.flatten(layout)[0]).memory.total[0])
-        picked.append(Alternative(layout, other, other / seconds - 1, held, differs(best, layout)))
+        total = held(pieces.weigh(job, system, grid.flatten(layout)[0]).memory.at(0), capacity(system)).total
+        picked.append(OtherLayout(layout, other, other / seconds - 1, total, differs(best, layout)))
     return tuple(picked)
 
 

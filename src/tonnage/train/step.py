@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Flags, Numbers
 from tonnage.train import schedule
 from tonnage.train.pieces import Pieces
-from tonnage.train.stack import Stack
+from tonnage.train.software import TrainSoftware
 from tonnage.train.work import Passes
-
-Numbers = Any
 
 KINDS = (
     "gemm",
@@ -35,7 +33,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Times:
+class StepTimes:
     """Seconds of one step: parts by `KINDS` (they sum to `step`)."""
 
     step: Numbers
@@ -52,7 +50,7 @@ class _Layer:
     wgrad: Numbers
 
 
-def assemble(p: Pieces, s: Stack) -> Times:
+def assemble(p: Pieces, s: TrainSoftware) -> StepTimes:
     """Time of each candidate's step.
 
     step = (m x slowest stage + bubble + exposed data parallelism + optimizer) x (1 + jitter), m micro-batches.
@@ -68,7 +66,7 @@ def assemble(p: Pieces, s: Stack) -> Times:
     layers = np.where(tail, stages.last, stages.middle)
     m = p.micro_batches
     slow = layers * layer.total + np.where(tail, head, 0.0)
-    parts = {name: m * layers * seconds for name, seconds in layer.parts.items()}
+    parts: dict[str, Numbers] = {name: m * layers * seconds for name, seconds in layer.parts.items()}
     parts["head"] = m * np.where(tail, head, 0.0)
     sends = s.transfer * 2 * p.send * np.where(p.layout.schedule == schedule.INTERLEAVED, p.layout.vpp, 1)
     parts["pipeline_transfer"] = m * sends
@@ -85,16 +83,16 @@ def assemble(p: Pieces, s: Stack) -> Times:
     forward = layers * layer.forward + np.where(tail, head_forward, 0.0)
     parts["data_parallel"] = _apart(p, s, layers, layer, forward, slow)
     parts["optimizer"] = s.memory * p.optimizer + s.overhead * np.ones_like(slow)
-    busy = sum(parts.values())
-    parts["jitter"] = busy * s.jitter * np.log(p.ranks)
-    return Times(busy + parts["jitter"], parts)
+    steady = sum(parts.values())
+    parts["jitter"] = steady * s.jitter * np.log(p.ranks)
+    return StepTimes(steady + parts["jitter"], parts)
 
 
 CUBE = 1.0 / 3.0
 """Clock over power of one silicon: dynamic power is frequency x voltage^2, and voltage follows frequency."""
 
 
-def _factors(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
+def _factors(p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers]:
     """(slowdown of what computes, slowdown by age of the software).
 
     Dense products draw more than a chip may: its clock falls. Between generations by an exponent of the watts for each
@@ -115,19 +113,19 @@ PLAIN = 0.5
 """Kernels of one expert's product in 16 bits over those in 8: the cast and the transpose of its input fall away."""
 
 
-def _hidden(p: Pieces) -> Numbers:
+def _hidden(p: Pieces) -> Flags:
     """Whether expert all-to-all runs behind another micro-batch's compute."""
     interleaved = (p.moe_overlap > 0) & (p.layout.schedule == schedule.INTERLEAVED)
     return (p.work.expert > 0) & (interleaved | (p.layout.schedule == schedule.DUALPIPE))
 
 
-def _kernel(p: Pieces, s: Stack) -> Numbers:
+def _kernel(p: Pieces, s: TrainSoftware) -> Numbers:
     """Slowdown of attention by the generation of its kernels: generic ones miss Hopper's matrix unit."""
     generic = 1 + (s.generic - 1) * p.hopper
     return np.select([p.generation >= 2, p.generation >= 1], [generic * s.first, generic], 1.0)
 
 
-def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
+def _products(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, ...]:
     """(gemm forward, backward, weight gradient; experts likewise) [s]."""
     clock, age = _factors(p, s)
     narrow = 1 + p.narrow * (s.narrow - 1)
@@ -146,40 +144,75 @@ def _products(w: Passes, p: Pieces, s: Stack) -> tuple[Numbers, ...]:
     )
 
 
-def _layer(p: Pieces, s: Stack) -> _Layer:
+def _young(p: Pieces, s: TrainSoftware) -> Numbers:
+    """Slowdown of what only sparse layers have by the age of the software."""
+    return np.exp(s.sparse_age * np.minimum(p.age, 2.0))[()]
+
+
+def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
+    """Work of the busiest expert rank over the mean."""
+    return 1 + p.learned * (s.imbalance - 1)
+
+
+def _cut(p: Pieces, s: TrainSoftware) -> Numbers:
+    """Slowdown of attention kernels of a generation before the chip's where the sequence is cut over cp."""
+    return 1 + s.cut_core * (p.generation > 0) * (1 - 1 / np.asarray(p.layout.cp, dtype=float))
+
+
+def _cores(w: Passes, p: Pieces, s: TrainSoftware, crowded: Numbers) -> tuple[Numbers, Numbers]:
+    """(forward, backward) seconds of attention and scans.
+
+    Attention by the generation of its kernels; scans run in generic ones (Triton) whatever attention runs in.
+    """
+    clock, age = _factors(p, s)
+    kernel = crowded * _kernel(p, s) * clock * age * _cut(p, s)
+    core, core_back = s.core * kernel * w.core, s.core * s.core_back * kernel * w.core_back
+    triton = s.core * crowded * clock * age * (1 + (s.generic - 1) * p.hopper)
+    return core + triton * w.scan, core_back + triton * w.scan_back
+
+
+def _pointwise(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    """(element-wise forward, backward; of routed experts likewise) seconds: memory traffic, no clock."""
+    foreign = 1 + p.foreign * (s.foreign_memory - 1)
+    spread = s.memory * foreign * np.where(p.compiled > 0, 1.0, s.unfused)
+    rough = s.shuffle * _young(p, s) * _uneven(p, s) * foreign
+    return spread * w.memory, spread * w.memory_back, rough * w.shuffle, rough * w.shuffle_back
+
+
+def _host(w: Passes, p: Pieces, s: TrainSoftware) -> Numbers:
+    """Seconds in which the host launches a layer's kernels once: one by one, and a loop over a rank's experts."""
+    loops = s.sparse * _young(p, s) * w.sparse * p.held_experts * (1 - p.tuned)
+    loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
+    return s.launch * w.kernels + loops
+
+
+def _layer(p: Pieces, s: TrainSoftware) -> _Layer:
+    """One layer in one micro-batch: what is computed, what is computed again, what is sent, what the host holds up."""
     w = p.work.layer
     clock, age = _factors(p, s)
-    gemm, gemm_back, weight, expert, expert_back, expert_weight = _products(w, p, s)
     hidden = _hidden(p)
-    busy = np.where(hidden, SHARED, 1.0)
-    gemm, gemm_back, weight, expert, expert_back, expert_weight = (
-        busy * part for part in (gemm, gemm_back, weight, expert, expert_back, expert_weight)
-    )
-    kernel = busy * _kernel(p, s) * clock * age * (1 + s.cut_core * (p.generation > 0) * (1 - 1 / p.layout.cp))
-    core, core_back = s.core * kernel * w.core, s.core * s.core_back * kernel * w.core_back
-    triton = s.core * busy * clock * age * (1 + (s.generic - 1) * p.hopper)
-    core, core_back = core + triton * w.scan, core_back + triton * w.scan_back
-    young = np.exp(s.sparse_age * np.minimum(p.age, 2.0))
-    uneven = 1 + p.learned * (s.imbalance - 1)
-    rough = s.shuffle * young * uneven * (1 + p.foreign * (s.foreign_memory - 1))
-    shuffle, shuffle_back = rough * w.shuffle, rough * w.shuffle_back
-    loops = s.sparse * young * w.sparse * p.held_experts * (1 - p.tuned)
-    loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
-    spread = s.memory * (1 + p.foreign * (s.foreign_memory - 1)) * np.where(p.compiled > 0, 1.0, s.unfused)
-    light, light_back = spread * w.memory, spread * w.memory_back
+    # what multiplies runs slower beside an all-to-all; element-wise work is left as it is
+    crowded = np.where(hidden, SHARED, 1.0)
+    gemm, gemm_back, weight, expert, expert_back, expert_weight = (crowded * part for part in _products(w, p, s))
+    core, core_back = _cores(w, p, s, crowded)
+    light, light_back, shuffle, shuffle_back = _pointwise(w, p, s)
+
+    # recomputation: the whole forward pass but the last product, or what is light and MLA's up-projections
     full, some = p.layout.recompute == 2, p.layout.recompute == 1
     partly = light + shuffle + p.rescore * core + s.gemm * clock * age * w.up + p.again * (gemm + expert)
     whole = gemm + expert + core + light + shuffle - p.stops * s.gemm * clock * age * w.tail
     again = np.where(full, whole, np.where(some, partly, 0.0))
-    tensor = np.where(p.tp_overlap > 0, s.tensor_hidden, s.tensor) * p.work.tensor
+
+    # every collective runs forward and backward, and once more in a recomputed pass; cp sends keys forward, and both
+    # keys and their gradients backward
     rounds = np.where(full, 3.0, 2.0)
-    host = (s.launch * w.kernels + loops) * (3 + full)
+    tensor = np.where(p.tp_overlap > 0, s.tensor_hidden, s.tensor) * p.work.tensor
     context = s.context * p.work.context * (rounds + 1)
     compute = gemm + gemm_back + expert + expert_back + core + core_back + light + light_back + again
     compute = compute + shuffle + shuffle_back
-    wire = s.expert_wire * young * uneven * p.work.expert * rounds
+    wire = s.expert_wire * _young(p, s) * _uneven(p, s) * p.work.expert * rounds
     wire = np.where(hidden, _shown(wire, s.window * compute, s.leak), wire)
-    parts = {
+    parts: dict[str, Numbers] = {
         "gemm": gemm + gemm_back,
         "experts": expert + expert_back,
         "attention": core + core_back,
@@ -189,15 +222,16 @@ def _layer(p: Pieces, s: Stack) -> _Layer:
         "expert_parallel": wire,
         "context_parallel": context,
     }
-    busy = sum(parts.values())
-    launch = np.maximum(host - busy, 0.0)
+
+    # kernels are launched ahead: the host shows only where the chip is quicker (backward: two kernels for each)
+    occupied = sum(parts.values())
+    launch = np.maximum(_host(w, p, s) * (3 + full) - occupied, 0.0)
     parts["launch"] = launch
-    total = busy + launch
     forward = gemm + expert + core + light + shuffle + tensor + wire / rounds + context / (rounds + 1) + launch / 3
-    return _Layer(parts, total, forward, weight + expert_weight)
+    return _Layer(parts, occupied + launch, forward, weight + expert_weight)
 
 
-def _head(p: Pieces, s: Stack) -> tuple[Numbers, Numbers]:
+def _head(p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers]:
     """(forward and backward, forward) seconds of the head, the loss and multi-token prediction."""
     gemm, gemm_back, _, expert, expert_back, _ = _products(p.work.head, p, s)
     w = p.work.head
@@ -214,7 +248,7 @@ def _shown(wire: Numbers, window: Numbers, leak: float) -> Numbers:
     return np.maximum(wire - window, 0.0) + leak * np.minimum(wire, window)
 
 
-def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers, slow: Numbers) -> Numbers:
+def _apart(p: Pieces, s: TrainSoftware, layers: Numbers, layer: _Layer, forward: Numbers, slow: Numbers) -> Numbers:
     """Seconds of data parallelism that compute does not hide.
 
     ZeRO 0 to 2: gradients are reduced behind the backward pass of the last micro-batch, weights gathered behind the
@@ -224,7 +258,7 @@ def _apart(p: Pieces, s: Stack, layers: Numbers, layer: _Layer, forward: Numbers
     """
     share = 1.0 / np.maximum(layers, 1)
     backward = slow - forward
-    steps = s.ring * p.sharded * (p.sharded > 1)
+    steps = s.ring * np.asarray(p.sharded) * (np.asarray(p.sharded) > 1)
     whole_scatter, whole_gather = p.scatter + p.buckets * steps, p.gather + p.buckets * steps + s.turn * p.turns
     scatter = np.maximum(whole_scatter - p.hides_gradients * s.window * backward, whole_scatter * share)
     gather = np.maximum(whole_gather - p.hides_weights * s.window * forward, whole_gather * share)

@@ -2,86 +2,94 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import datetime
 
+from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
 from tonnage.model.counts import params
-from tonnage.system import System
 from tonnage.train.goodput import Goodput
-from tonnage.train.job import TrainJob
-from tonnage.train.result import TrainPlan
+from tonnage.train.result import Move, MoveDates, MovePlan, Switch, TrainPlan
 from tonnage.units import DAY
 
 STATE = 14.0
 """Bytes of a checkpoint for each parameter: 16-bit weight, 32-bit master and two moments."""
 
 
-@dataclass(frozen=True)
-class Move:
-    """How a run is moved; every figure is an assumption to be replaced by the user's own.
-
-    storage: checkpoint bandwidth of either system [byte/s]; wire: between the sites, infinite when they share storage
-    [byte/s]; convert: passes over the state to change layout and format; check: tokens trained on both systems to see
-    that the loss agrees (DeepSeek-V3 compared FP8 with BF16 over far more: arXiv 2412.19437, appendix B.1); warm_up:
-    bringing the software up on the new system [s].
-    """
-
-    storage: float = 50e9
-    wire: float = math.inf
-    convert: float = 2.0
-    check: float = 2e9
-    warm_up: float = 2 * DAY
+AWAY = 100 * 365 * DAY
+"""Seconds from the start beyond which no date is told."""
 
 
-@dataclass(frozen=True)
-class Switch:
-    """Seconds that a move costs by kind, its sum, and when it has paid.
-
-    lost: steps since the last checkpoint; check: tokens trained twice. break_even_tokens: to be trained after the move
-    until both choices are level, None when the new system is not faster; break_even: the same in seconds from the move
-    on; saved: seconds saved over the rest of the run (negative: lost); cost: USD for idle accelerators of the new
-    system, None when unpriced; stay, move: seconds to the end of the run without and with the move, pause included.
-    """
-
-    checkpoint: float
-    convert: float
-    transfer: float
-    warm_up: float
-    check: float
-    lost: float
-    total: float
-    break_even_tokens: float | None
-    break_even: float | None
-    saved: float
-    cost: float | None
-    stay: float
-    move: float
-
-    @property
-    def worth(self) -> bool:
-        """Whether the run ends sooner with the move."""
-        return self.saved > 0
-
-
-def switch(
-    job: TrainJob,
-    old: tuple[System, TrainPlan],
-    new: tuple[System, TrainPlan],
-    remaining: float,
+def move(
+    plan: TrainPlan,
+    after: TrainPlan,
+    *,
+    share: float = 0.0,
+    on: datetime.date | None = None,
+    start: datetime.date | None = None,
     how: Move | None = None,
-    price: float | None = None,
-) -> Switch:
-    """Cost of moving a run of which `remaining` tokens are left; price [USD per accelerator-second] of the new system.
+) -> MovePlan:
+    """The run of `plan` moved to the system of `after`, at a share of its tokens or on a date (which needs `start`).
 
-    With rates r (tokens/s, goodput included) and a pause D the choices are level after x tokens, x / r_old = D + x /
-    r_new. The check trains its tokens on the new system while the old one has them already.
+    Each system is paid at the price of its plan. Raises `InputError` where the run has ended by then.
     """
     how = how or Move()
-    before, after = _rate(*old), _rate(*new)
-    parts = pauses(job.arch, how) | {
+    if not after.outcome.feasible or plan.job.tokens is None or plan.wall_time is None:
+        return MovePlan(after, share, how, start)
+    wall = plan.wall_time.value
+    if on is not None and start is not None:
+        share = _share(start, on, wall)
+    found = switch(plan, after, plan.job.tokens * (1 - share), how)
+    latest = None if found.break_even_tokens is None else 1 - found.break_even_tokens / plan.job.tokens
+    return MovePlan(
+        after,
+        share,
+        how,
+        start,
+        found,
+        _dates(start, share * wall, found),
+        None if latest is None or latest < 0 else latest,
+        _bill(plan, found.stay),
+        _bill(after, found.move),
+    )
+
+
+def _share(start: datetime.date, on: datetime.date, wall: float) -> float:
+    """Share of the tokens that is trained on a date."""
+    share = (on - start).days * DAY / wall
+    if share >= 1:
+        ends = start + datetime.timedelta(seconds=wall)
+        raise InputError(Problem(f"the run has ended by then, on {ends}", path="move_on"))
+    return share
+
+
+def _dates(start: datetime.date | None, before: float, found: Switch) -> MoveDates:
+    """Dates of the move, of the break-even and of both ends, where the start is known."""
+
+    def day(seconds: float | None) -> datetime.date | None:
+        if start is None or seconds is None or before + seconds >= AWAY:
+            return None
+        return start + datetime.timedelta(seconds=before + seconds)
+
+    return MoveDates(day(0.0), day(found.stay), day(found.move), day(found.break_even))
+
+
+def _bill(plan: TrainPlan, seconds: float) -> float | None:
+    return None if plan.price is None else plan.price * seconds * plan.system.count
+
+
+def switch(old: TrainPlan, new: TrainPlan, remaining: float, how: Move | None = None) -> Switch:
+    """Cost of moving a run of which `remaining` tokens are left, from one plan of it to another.
+
+    With rates r (tokens/s, goodput included) and a pause D the choices are level after x tokens, x / r_old = D + x /
+    r_new. The check trains its tokens on the new system while the old one has them already. The pause is paid at the
+    price of the new system.
+    """
+    how = how or Move()
+    before, after = _rate(old), _rate(new)
+    parts = {
+        **pauses(old.job.arch, how),
         "check": how.check / after,
-        "lost": _interval(old[1].goodput) / 2,
+        "lost": _interval(old.goodput) / 2,
     }
     pause = sum(parts.values())
     gain = 1 / before - 1 / after
@@ -92,7 +100,7 @@ def switch(
         break_even_tokens=level,
         break_even=None if level is None else level / before,
         saved=remaining * gain - pause,
-        cost=None if price is None else price * pause * new[0].count,
+        cost=None if new.price is None else new.price * pause * new.system.count,
         stay=remaining / before,
         move=pause + remaining / after,
     )
@@ -109,10 +117,11 @@ def pauses(arch: Architecture, how: Move) -> dict[str, float]:
     }
 
 
-def _rate(system: System, plan: TrainPlan) -> float:
+def _rate(plan: TrainPlan) -> float:
     """Tokens a second of the whole system, with its goodput."""
-    useful = plan.goodput.value if plan.goodput else 1.0
-    return plan.tokens_per_second_per_accelerator * system.count * useful
+    if plan.run is None:
+        raise ValueError("a plan without a layout cannot be moved from or to")
+    return plan.run.tokens_per_second * plan.system.count * plan.run.goodput.value
 
 
 def _interval(found: Goodput | None) -> float:

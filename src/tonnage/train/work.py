@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from tonnage.arrays import Numbers
 from tonnage.layout import Layout, backward, collectives, shard
 from tonnage.model.architecture import Architecture, operators
 from tonnage.model.operators import EMBEDDING, Load, Operator, Step
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time
 from tonnage.train.job import TrainJob
-
-Numbers = Any
 
 LAYER = ("tp", "cp", "ep", "etp", "mbs")
 """Degrees that the work of a layer depends on."""
@@ -118,7 +116,7 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
     )
 
 
-def _seconds(op: Any, chip: Accelerator, precision: Precision) -> Numbers:
+def _seconds(op: Operator, chip: Accelerator, precision: Precision) -> Numbers:
     """Time of one local operator in one layer [s]."""
     return operator_time(op, chip, precision).seconds
 
@@ -140,11 +138,11 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         for key, seconds in zip(keys, gradients, strict=True):
             sums[key] = sums[key] + op.count * seconds
         sums["kernels"] = sums["kernels"] + op.count
-        if op.part == "router" and op.name == "router":
+        if op.role == "router":
             sums["sparse"] = sums["sparse"] + op.count
-        if op.name.endswith("down") and op.part in ("ffn", "experts"):
+        if op.role == "down" and op.part in ("ffn", "experts"):
             sums["tail"] = sums["tail"] + op.count * forward
-        if op.name in UP:
+        if op.role == "mla_up":
             sums["up"] = sums["up"] + op.count * forward
     return Passes(**sums)
 
@@ -183,10 +181,13 @@ EXPERTS = {"nvfp4": "mxfp8"}
 """Format of routed experts where it is not the decoder's: preparing NVFP4 (Hadamard transform, stochastic rounding, two
 levels of scales: arXiv 2509.25149) costs products as small as experts' what it saves; published NVFP4 runs of
 mixtures are as fast as their MXFP8 twins. Assumption."""
+PRODUCTS = 0.8
+"""Share of what selective recomputation keeps that is there for matrix products, and goes as far as those are repeated
+too (`Traits.selective`: torchtitan repeats every second one). Assumption."""
+ALIVE = 1.25
+"""Bytes alive while a layer is recomputed or differentiated, over all that it keeps: gradients beside. Assumption."""
 CLASS = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "scan"}
 """Class of an operator by its kind; the rest is element-wise."""
-UP = ("q_b", "kv_b")
-"""MLA's projections from the latents: cheap to repeat for what they make (arXiv 2412.19437, section 3.2.3)."""
 
 
 def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: int) -> tuple[Numbers, Numbers, Numbers]:
@@ -199,7 +200,7 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
     (arXiv 2205.05198, section 4.1). Full keeps the layer's input.
     """
     low = 1.0 if job.compute in ("fp8", "fp4") and job.traits.narrow_saved else 2.0
-    latent = any(op.name in UP for op in decoder)
+    latent = any(op.role == "mla_up" for op in decoder)
     every: Numbers = 0.0
     light: Numbers = 0.0
     for op in decoder:
@@ -208,12 +209,12 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
         every = every + size
         if op.kind == "attention":
             size = size * (0.0 if latent else 1.0)
-        elif product and (op.name.endswith("down") or _after_norm(op, job.arch.hidden)):
+        elif product and (op.role == "down" or _after_norm(op, job.arch.hidden)):
             size = 0.0 * size
-        elif "activation" in op.name:
+        elif op.role == "activation":
             size = size * low / 2.0
         light = light + size
-    light = light * (1.0 - 0.8 * job.traits.selective)
+    light = light * (1.0 - PRODUCTS * job.traits.selective)
     scores: Numbers = 0.0
     if not job.flash:
         core = [op for op in decoder if op.kind == "attention"]
@@ -225,7 +226,7 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
 
 def _head_saved(job: TrainJob, ends: Sequence[Operator]) -> Numbers:
     """Bytes of the head, the loss and multi-token prediction; logits by what the framework's loss keeps of each."""
-    sizes = [op.saved * op.count * (job.traits.loss_bytes / 2.0 if op.name == "logits" else 2.0) for op in ends]
+    sizes = [op.saved * op.count * (job.traits.loss_bytes / 2.0 if op.role == "logits" else 2.0) for op in ends]
     return sum(sizes, start=0.0)
 
 
@@ -241,7 +242,7 @@ def _peak(job: TrainJob, decoder: Sequence[Operator]) -> Numbers:
     largest = sizes[0]
     for size in sizes[1:]:
         largest = np.maximum(largest, size)
-    return 1.25 * largest
+    return ALIVE * largest
 
 
 def _wires(
@@ -258,8 +259,8 @@ def _wires(
     )
     sums: dict[str, Numbers] = dict.fromkeys(("tp", "ep", "etp", "cp"), 0.0 * np.asarray(layout.mbs, dtype=float))
     for wire in found:
-        group = wire.name.partition(".")[0]
-        sums[group] = sums[group] + wire.count * _time(wire, chip)
+        assert wire.group in sums, wire
+        sums[wire.group] = sums[wire.group] + wire.count * _time(wire, chip)
     return sums
 
 

@@ -18,7 +18,7 @@ from tonnage import files
 from tonnage.errors import InputError, Problem
 from tonnage.truth.table import Row, read_table
 
-KINDS = ("training", "serving", "silicon")
+KINDS = ("training", "serving", "silicon", "durations")
 DATA = Path(__file__).parent / "data"
 
 MAX_FILE = 256 * 2**20
@@ -42,7 +42,7 @@ class CaseFile:
 
 @cache
 def load_cases(kind: str) -> tuple[Row, ...]:
-    """Bundled cases of a kind (`training`, `serving`, `silicon`). Shared between callers: not to be changed."""
+    """Bundled cases of a kind, one of `KINDS`. Shared between callers: not to be changed."""
     if kind not in KINDS:
         raise InputError(Problem(f'"{kind}" is not one of {", ".join(KINDS)}'))
     sources = {row.pop("key"): row for row in read_table(DATA / "sources.csv")}

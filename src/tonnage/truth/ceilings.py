@@ -13,7 +13,7 @@ import numpy as np
 
 from tonnage.model import Architecture, cache_elements, flop_per_token, operators
 from tonnage.model.operators import Load, Operator, Step
-from tonnage.serve.case import Case, Pool
+from tonnage.serve.as_run.deployment import Deployment, Pool
 from tonnage.serve.job import ACCEPTANCE, Speculation
 from tonnage.system import FORMATS, Accelerator, rate
 from tonnage.truth.cases import Skip
@@ -38,7 +38,7 @@ class Formats:
     peak: float
 
 
-def formats_of(case: Case) -> Formats:
+def formats_of(case: Deployment) -> Formats:
     """Formats of a deployment: a four-bit mixture of experts keeps its dense layers in 16 bits; BF16 where unstated.
 
     Raises Skip for a format that is not known.
@@ -80,7 +80,7 @@ def _bytes(operator: Operator, formats: Formats) -> float:
     return float(operator.weight) * operator.count * size
 
 
-def ceilings(case: Case) -> dict[str, float]:
+def ceilings(case: Deployment) -> dict[str, float]:
     """Roofline of each metric of a deployment: rates [token/s per accelerator], tpot and ttft [s]."""
     formats = formats_of(case)
     weights = weights_of(case.arch, formats)
@@ -105,7 +105,7 @@ def ceilings(case: Case) -> dict[str, float]:
     }
 
 
-def _step(case: Case, weights: Weights, formats: Formats, running: float) -> float:
+def _step(case: Deployment, weights: Weights, formats: Formats, running: float) -> float:
     """Time of one decode step of the pool [s]."""
     chip, pool = case.accelerator, case.pool
     context = case.context or case.isl + case.osl / 2
@@ -117,7 +117,7 @@ def _step(case: Case, weights: Weights, formats: Formats, running: float) -> flo
     return max(memory, arithmetic)
 
 
-def _running(case: Case, weights: Weights, formats: Formats) -> float:
+def _running(case: Deployment, weights: Weights, formats: Formats) -> float:
     """Requests in flight in the deployment: as stated, but no more than the memory holds."""
     if case.batch is not None:
         return case.batch * case.pool.count
@@ -129,7 +129,7 @@ def _running(case: Case, weights: Weights, formats: Formats) -> float:
     return most
 
 
-def _most(case: Case, weights: Weights, formats: Formats) -> float:
+def _most(case: Deployment, weights: Weights, formats: Formats) -> float:
     """Requests that the memory holds."""
     context = case.context or case.isl + case.osl / 2
     held = weights.dense * _replicas(case.pool, case.accelerator)
@@ -138,7 +138,7 @@ def _most(case: Case, weights: Weights, formats: Formats) -> float:
     return max(free / _cache(case.arch, context, formats), SMALLEST_LOAD)
 
 
-def _arriving(case: Case, weights: Weights, formats: Formats, arrivals: float) -> float:
+def _arriving(case: Deployment, weights: Weights, formats: Formats, arrivals: float) -> float:
     """Requests in flight when `arrivals` come per second: arrivals x output x time per token (Little), iterated."""
     running, steps = SMALLEST_LOAD, case.osl / _gained(case)
     for _ in range(30):
@@ -161,7 +161,7 @@ def _expert_copies(pool: Pool, chip: Accelerator) -> float:
     return max(pool.count * chip.dies / (spread * pool.pp), 1.0)
 
 
-def _gained(case: Case) -> float:
+def _gained(case: Deployment) -> float:
     """Tokens gained per decode step."""
     if case.accepted is not None:
         return max(case.accepted, 1.0)

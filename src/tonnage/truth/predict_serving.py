@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 
 from tonnage import serve
 from tonnage.errors import TonnageError
-from tonnage.serve import Case, Estimate
-from tonnage.serve.tuning import Constants, constants
+from tonnage.interval import Interval
+from tonnage.serve import Deployment
+from tonnage.serve.replica.software import Constants, constants
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.ceilings import ceilings
@@ -27,21 +28,21 @@ _FIELDS = {RATE: "output_rate", INPUT_RATE: "input_rate", TPOT: "tpot", TTFT: "t
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedService:
     """A serving case that can be predicted, and its figures with their roofline."""
 
-    case: Case
+    case: Deployment
     anchored: tuple[Anchored, ...]
 
 
-def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[Ready]:
+def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[PreparedService]:
     """Cases that can be expressed; the others are counted by reason."""
 
-    def make(row: Row) -> Ready:
+    def make(row: Row) -> PreparedService:
         case = serving_case(row, library)
         open_figures = figures(row, case.arch.moe)
         roof = ceilings(case)
-        return Ready(case, tuple(Anchored(figure, roof[figure.metric]) for figure in open_figures))
+        return PreparedService(case, tuple(Anchored(figure, roof[figure.metric]) for figure in open_figures))
 
     return expressed(rows, make, skipped)
 
@@ -60,7 +61,9 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
 
 
-def left_out(ready: Sequence[Ready], kept: Mapping[str, Constants], side: Callable[[Ready], str]) -> list[Prediction]:
+def left_out(
+    ready: Sequence[PreparedService], kept: Mapping[str, Constants], side: Callable[[PreparedService], str]
+) -> list[Prediction]:
     """Predictions with constants fitted without what `side` names of a case; none if no such fits are kept.
 
     What was in no fit at all (a new source) is predicted with the constants that come with tonnage.
@@ -85,7 +88,7 @@ def folds(kind: str) -> dict[str, Constants]:
     }
 
 
-def answers(cases: Sequence[Case], fitted: Constants | None = None) -> list[serve.Prediction | str]:
+def answers(cases: Sequence[Deployment], fitted: Constants | None = None) -> list[serve.ServePrediction | str]:
     """Predictions of many cases at once; where that fails, one by one, the reason in place of those that fail."""
     try:
         return list(serve.predict(cases, fitted))
@@ -93,7 +96,7 @@ def answers(cases: Sequence[Case], fitted: Constants | None = None) -> list[serv
         return [_one(case, fitted) for case in cases]
 
 
-def _one(case: Case, fitted: Constants | None) -> serve.Prediction | str:
+def _one(case: Deployment, fitted: Constants | None) -> serve.ServePrediction | str:
     try:
         return serve.predict([case], fitted)[0]
     except TonnageError as error:
@@ -102,11 +105,13 @@ def _one(case: Case, fitted: Constants | None) -> serve.Prediction | str:
         return f"could not be predicted ({type(error).__name__})"
 
 
-def _all(ready: Sequence[Ready], found: Sequence[serve.Prediction | str], skipped: Counter[str]) -> list[Prediction]:
+def _all(
+    ready: Sequence[PreparedService], found: Sequence[serve.ServePrediction | str], skipped: Counter[str]
+) -> list[Prediction]:
     return [row for one, answer in zip(ready, found, strict=True) for row in _rows(one, answer, skipped)]
 
 
-def _rows(ready: Ready, answer: serve.Prediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
+def _rows(ready: PreparedService, answer: serve.ServePrediction | str, skipped: Counter[str]) -> Iterable[Prediction]:
     for one in ready.anchored:
         try:
             yield _row(one.figure, answer)
@@ -114,10 +119,10 @@ def _rows(ready: Ready, answer: serve.Prediction | str, skipped: Counter[str]) -
             skipped[str(reason)] += 1
 
 
-def _row(figure: Prediction, answer: serve.Prediction | str) -> Prediction:
+def _row(figure: Prediction, answer: serve.ServePrediction | str) -> Prediction:
     if isinstance(answer, str):
         raise Skip(answer)
-    estimate: Estimate | None = getattr(answer, _FIELDS[figure.metric])
+    estimate: Interval | None = getattr(answer, _FIELDS[figure.metric])
     if estimate is None or not (math.isfinite(estimate.value) and estimate.value > 0):
         raise Skip(f"no {figure.metric} is predicted: {answer.outcome.reason}")
     return replace(

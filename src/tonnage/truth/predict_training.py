@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tonnage.errors import TonnageError
 from tonnage.system import System
 from tonnage.train import search
+from tonnage.train.figures import TrainFigures
 from tonnage.train.job import TrainJob
 from tonnage.train.result import TrainPlan
 from tonnage.train.search import evaluate
-from tonnage.train.stack import Stack, fitted
+from tonnage.train.software import TrainSoftware, fitted
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import Skip
 from tonnage.truth.null import Anchored
@@ -25,7 +25,7 @@ from tonnage.truth.training import anchored, training_job
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedRun:
     """A training case that can be predicted, and its figure with its work."""
 
     job: TrainJob
@@ -34,12 +34,16 @@ class Ready:
     anchored: Anchored
 
 
-def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[Ready]:
+Planned = tuple[PreparedRun, TrainPlan, TrainFigures]
+"""A case, its plan, and what its run does."""
+
+
+def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> list[PreparedRun]:
     """Cases that can be expressed; the others are counted by reason."""
 
-    def make(row: Row) -> Ready:
+    def make(row: Row) -> PreparedRun:
         job, system, layout = training_job(row, library)
-        return Ready(job, system, layout, anchored(row, job, system, layout))
+        return PreparedRun(job, system, layout, anchored(row, job, system, layout))
 
     return expressed(rows, make, skipped)
 
@@ -53,44 +57,43 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     """Our predictions of the rows that can be expressed; the others are counted by reason. chips: each left out too."""
     ready = prepare(rows, library, skipped)
     found = expressed(ready, _planned, skipped)
-    made = [_row(one, plan, plan.step_time) for one, plan in found]
-    by_source = left_out(found, "folds", "group")
-    by_chip = left_out(found, "chip_folds", "chip") if chips else []
+    made = [_row(one, plan, run, run.step_time.value) for one, plan, run in found]
+    by_source = left_out(found, fitted().folds, "group")
+    by_chip = left_out(found, fitted().chip_folds, "chip") if chips else []
     return Made(made, by_source, by_chip, [one.anchored for one in ready])
 
 
-def left_out(found: Sequence[tuple[Ready, TrainPlan]], folds: str, by: str) -> list[Prediction]:
-    """Predictions with constants fitted without the case's source (`folds`) or chip (`chip_folds`); none if not kept.
+def left_out(found: Sequence[Planned], folds: Mapping[str, TrainSoftware], by: str) -> list[Prediction]:
+    """Predictions with constants fitted without the case's source (`group`) or chip (`chip`); none if not kept.
 
     The layout is the one predicted for the case: what the search chose of what its source leaves open.
     """
-    kept: dict[str, Any] = fitted()[1].get(folds) or {}
     made = []
-    for one, plan in found:
+    for one, plan, run in found:
         figure = one.anchored.figure
         side = figure.group if by == "group" else figure.tags[by]
-        if kept and plan.layout is not None:
-            key = next((name for name in kept if side == name or (by == "chip" and side.startswith(name))), None)
-            stack = Stack(**kept[key]) if key else None
-            seconds = float(evaluate(one.job, one.system, plan.layout, stack).step_time[0])
-            made.append(_row(one, plan, seconds))
+        if folds and plan.layout is not None:
+            key = next((name for name in folds if side == name or (by == "chip" and side.startswith(name))), None)
+            software = folds[key] if key else None
+            seconds = float(evaluate(one.job, one.system, plan.layout, software).step_time[0])
+            made.append(_row(one, plan, run, seconds))
     return made
 
 
-def _planned(ready: Ready) -> tuple[Ready, TrainPlan]:
+def _planned(ready: PreparedRun) -> Planned:
     try:
         plan = search.predict(ready.job, ready.system, ready.layout)
     except TonnageError as error:
         raise Skip(error.message[:90]) from None
     except Exception as error:  # one malformed row of a foreign file must not cost the others their prediction
         raise Skip(f"could not be predicted ({type(error).__name__})") from None
-    rate = plan.tokens_per_second_per_accelerator
-    if not (math.isfinite(rate) and rate > 0):
+    run = plan.run
+    if run is None or not (math.isfinite(run.tokens_per_second) and run.tokens_per_second > 0):
         raise Skip(f"no layout is predicted to run: {plan.outcome.reason}")
-    return ready, plan
+    return ready, plan, run
 
 
-def planned(ready: Ready) -> TrainPlan | None:
+def planned(ready: PreparedRun) -> TrainPlan | None:
     """The plan of a case, or None where there is none."""
     try:
         return _planned(ready)[1]
@@ -98,13 +101,14 @@ def planned(ready: Ready) -> TrainPlan | None:
         return None
 
 
-def _row(ready: Ready, plan: TrainPlan, seconds: float) -> Prediction:
-    rate = plan.tokens_per_second_per_accelerator * plan.step_time / seconds
+def _row(ready: PreparedRun, plan: TrainPlan, run: TrainFigures, seconds: float) -> Prediction:
+    step = run.step_time
+    rate = run.tokens_per_second * step.value / seconds
     return replace(
         ready.anchored.figure,
         predicted=rate,
-        low=rate * plan.step_time / plan.step_time_high,
-        high=rate * plan.step_time / plan.step_time_low,
+        low=rate * step.value / step.high,
+        high=rate * step.value / step.low,
         evidence=plan.evidence,
         outcome=plan.outcome.reason,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tonnage.errors import InputError
-from tonnage.serve.case import Case, Pool
-from tonnage.serve.engines import engine
-from tonnage.truth.cases import Skip, at, number, required, text, whole
+from tonnage.serve.as_run.deployment import Deployment, Pool
+from tonnage.serve.replica.engines import engine
+from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import group, metrics
 from tonnage.truth.shapes import Library, family
-from tonnage.truth.table import Row
+from tonnage.truth.table import Row, read_table
 
 MODES = ("aggregated", "disaggregated", "prefill", "decode")
 CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "int8": "8"}
@@ -20,7 +21,7 @@ CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "int8": "8"}
 LONGEST = 1e8
 
 
-def serving_case(case: Row, library: Library) -> Case:
+def serving_case(case: Row, library: Library) -> Deployment:
     """The deployment that a row describes. Raises Skip with the reason when it does not describe one."""
     mode = text(case, "mode")
     if mode not in MODES:
@@ -30,7 +31,7 @@ def serving_case(case: Row, library: Library) -> Case:
     pool = _side(case, "decode") if mode == "disaggregated" else _pool(case, ("layout",), count)
     isl, osl, context = _lengths(case, mode)
     speculation = _speculation(case)
-    return Case(
+    return Deployment(
         id=text(case, "id") or "unnamed",
         arch=library.model(str(required(text(case, "model"), "model"))),
         accelerator=library.chip(str(required(text(case, "chip"), "chip"))),
@@ -46,7 +47,7 @@ def serving_case(case: Row, library: Library) -> Case:
         rate=number(case, "workload", "request_rate") if text(case, "workload", "arrival") == "poisson" else None,
         cache_hit=_share(number(case, "workload", "cache_hit", positive=False) or 0.0, "workload.cache_hit"),
         weights=text(case, "weights"),
-        kv=text(case, "kv"),
+        kv=text(case, "kv") or ("bf16" if text(case, "engine") in priced_as() else None),
         engine=_engine(text(case, "engine")),
         drafts=speculation[0],
         acceptance=speculation[1],
@@ -157,8 +158,20 @@ def _speculation(case: Row) -> tuple[float | None, float | None, float | None]:
     return number(case, *place, "tokens"), acceptance, number(case, *place, "mean_accepted_length")
 
 
+@cache
+def priced_as() -> dict[str, str]:
+    """Published engines whose own settings are not known, and the engine that each is priced as (`data/engines.csv`).
+
+    What a source leaves open of their cache is BF16: the recipes that say otherwise are of other engines.
+    """
+    return {row["name"]: row["priced_as"] for row in read_table(DATA / "engines.csv")}
+
+
 def _engine(name: str | None) -> str | None:
-    """The engine where its defaults are known; None (the usual one of the chip's vendor) where they are not."""
+    """The engine where its defaults, or those it is priced by, are known; None (the usual one of the chip's software
+    stack) where they are not.
+    """
+    name = priced_as().get(name or "", name)
     try:
         engine(name)
     except InputError:

@@ -196,11 +196,15 @@ def _mixer(model: Row, hidden: int) -> Mixer:
     return Gqa(heads, whole(model, "kv_heads") or heads, size, size, window=window)
 
 
+PLAIN = ("gelu", "relu", "squared-relu", "xielu")
+"""Activations that come with two matrices; gated ones have names of their own (swiglu, geglu)."""
+
+
 def _gated(model: Row, hidden: int) -> bool:
     kind = text(model, "ffn_type")
     if kind is None:
         return whole(model, "ffn_size") != 4 * hidden
-    return "2-matrix" not in kind
+    return "2-matrix" not in kind and kind not in PLAIN
 
 
 def _dense(model: Row, hidden: int) -> Ffn:
@@ -216,5 +220,6 @@ def _moe(model: Row, experts: int) -> Ffn:
     if top_k > experts:
         raise Skip("model.top_k is more than model.experts")
     shared = whole(model, "shared_experts", least=0) or 0
-    gated = "2-matrix" not in (text(model, "ffn_type") or "swiglu")
+    kind = text(model, "ffn_type") or "swiglu"
+    gated = "2-matrix" not in kind and kind not in PLAIN
     return Moe(experts, top_k, size, gated, shared=Dense(shared * size, gated) if shared else None)

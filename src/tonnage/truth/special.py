@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from tonnage.serve.anchor import UNLIKE
+from tonnage.serve.as_run.anchor import UNLIKE
 from tonnage.truth.score import Prediction, abs_error, split
 from tonnage.truth.scored import RATE
 from tonnage.truth.table import Row

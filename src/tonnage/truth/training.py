@@ -8,6 +8,7 @@ import re
 from tonnage.layout import RECOMPUTE
 from tonnage.model import flop_per_token
 from tonnage.system import System
+from tonnage.train.frameworks import published
 from tonnage.train.job import PRECISIONS, TASKS, TrainJob
 from tonnage.truth.cases import Skip, at, number, required, text, whole
 from tonnage.truth.null import Anchored
@@ -40,7 +41,7 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         global_batch=_batch(case, seq),
         precision=_choice(case, "precision", PRECISIONS),
         task=_choice(case, "task", TASKS),
-        framework=text(case, "framework"),
+        framework=framework_of(text(case, "framework")),
         date=software_date(case),
         routing=_routing(flags(case)),
         moe_overlap=True if text(case, "layout", "comm_overlap") else None,
@@ -92,6 +93,11 @@ def _pipeline(case: Row) -> dict[str, int]:
             known["vpp"] = virtual or 1
         return known
     return {} if virtual is None else {"vpp": virtual, "schedule": 1 if virtual > 1 else 0}
+
+
+def framework_of(name: str | None) -> str | None:
+    """The framework that a source names; `unknown` where its traits are not."""
+    return None if name is None else published(name)
 
 
 def _routing(flagged: frozenset[str]) -> str:

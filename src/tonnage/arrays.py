@@ -1,0 +1,21 @@
+"""Numbers that may be arrays: the types of what broadcasts."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+"""An array of floats."""
+
+Numbers = float | Floats
+"""A float, or an array of floats that broadcasts with the others."""
+
+Ints = int | NDArray[np.int64]
+"""A whole number, or an array of them that broadcasts with the others."""
+
+Index = int | slice | NDArray[np.int64] | NDArray[np.bool_]
+"""Which entries of an array: one, or several."""
+
+Flags = bool | np.bool_ | NDArray[np.bool_]
+"""Yes or no, or an array of that broadcasts with the others."""

@@ -1,0 +1,1 @@
+"""What people wrote -> jobs, systems, prices, and what was assumed. Problems name fields, never flags."""

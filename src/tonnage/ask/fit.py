@@ -1,0 +1,89 @@
+"""What people write of whether a model fits -> the arguments of `fit`."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tonnage.ask.reading import WordReader
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
+    from tonnage.serve import FitPlan
+
+DEGREES = ("tp", "pp", "dp", "ep", "etp")
+"""Degrees of a layout that have a meaning where a model is held."""
+
+
+@dataclass(frozen=True)
+class FitWords:
+    """A question as people write it. The command line says what each field is."""
+
+    on: str
+    context: str = "8k"
+    weights: str | None = None
+    kv: str | None = None
+    layout: str | None = None
+    engine: str | None = None
+    chunk: str | None = None
+    running: str | None = None
+    memory_share: str | None = None
+
+
+@dataclass(frozen=True)
+class FitAsked:
+    """The same as numbers, before model and chips are looked up."""
+
+    words: FitWords
+    fleet: tuple[int, str]
+    context: float
+    chunk: int | None
+    running: int | None
+    layout: dict[str, int] | None
+    memory_share: float | None
+
+
+def read(words: FitWords) -> FitAsked:
+    """Words as numbers. Raises `InputError` with every problem."""
+    reader = WordReader()
+    fleet = reader.fleet(words.on)
+    context = reader.number(words.context, "tokens", "context")
+    chunk = reader.optional(words.chunk, "tokens", "chunk")
+    if chunk is not None and not 16 <= chunk <= 1e7:
+        reader.wrong(f"expected 16 to 1e7 tokens, got {chunk:g}", "chunk")
+    running = reader.optional(words.running, "count", "running")
+    if running is not None and not 1 <= running <= 1e6:
+        reader.wrong(f"expected 1 to 1e6 sequences, got {running:g}", "running")
+    layout = reader.layout(words.layout, "layout", DEGREES)
+    share = None if words.memory_share is None else reader.share(words.memory_share, "memory_share")
+    if not 1 <= context <= 1e9:
+        reader.wrong(f"expected 1 to 1e9 tokens, got {context:g}", "context")
+    reader.done()
+    whole = [None if value is None else int(value) for value in (chunk, running)]
+    return FitAsked(words, fleet, context, whole[0], whole[1], layout, share)
+
+
+def plan_asked(
+    model: str, asked: FitAsked, catalog: Catalog, as_of: datetime.date | None = None, seed: int = 0
+) -> FitPlan:
+    """The plan for a model and what was asked, with chips of the catalogue as known on `as_of`."""
+    from tonnage.model import load
+    from tonnage.serve import fit
+    from tonnage.system import System, accelerator
+
+    count, chip = asked.fleet
+    system = System(accelerator(chip, catalog, as_of), count)
+    found = fit(
+        load(model, catalog, as_of),
+        system,
+        asked.words.weights,
+        asked.words.kv,
+        asked.layout,
+        context=asked.context,
+        engine_name=asked.words.engine,
+        memory_share=asked.memory_share,
+        chunk=asked.chunk,
+        running=asked.running,
+    )
+    return replace(found, provenance=replace(found.provenance, catalog=catalog.digest, seed=seed))

@@ -1,0 +1,128 @@
+"""Words into quantities, with every problem kept, to show all of them together; a problem names its field."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tonnage import units
+from tonnage.errors import InputError, Problem
+
+Read = TypeVar("Read")
+
+
+@dataclass(frozen=True)
+class WordReader:
+    """Reads the words of fields. What cannot be read is in `problems`, and a stand-in is given back, so that reading
+    goes on. A problem's path is the field, and what is inside it (`layout.tp9`); in its words, fields stand in
+    backticks.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def wrong(self, message: str, name: str) -> None:
+        """Notes a problem of a field."""
+        self.problems.append(Problem(message, path=name))
+
+    def number(self, text: str, kind: str, name: str) -> float:
+        """A quantity of a kind that `units.parse` knows."""
+        return self.parsed(text, name, lambda words: units.parse(words, kind), 1.0)
+
+    def optional(self, text: str | None, kind: str, name: str) -> float | None:
+        """The same; None where nothing was written."""
+        return None if text is None else self.number(text, kind, name)
+
+    def price(self, text: str | None, name: str = "price") -> float | None:
+        """A price above nothing [USD/accelerator-s]."""
+        value = self.optional(text, "price", name)
+        if value is not None and not value > 0:
+            self.wrong(f"expected more than nothing, such as $2.10/h, got {text}", name)
+        return value
+
+    def share(self, text: str, name: str) -> float:
+        """A share above 0 and at most 1."""
+        value = self.number(text, "share", name)
+        if not 0 < value <= 1:
+            self.wrong(f"expected a share above 0 and at most 1, got {value:g}", name)
+        return value
+
+    def fleet(self, text: str, name: str = "on") -> tuple[int, str]:
+        """(how many, of which chip)."""
+        return self.parsed(text, name, units.parse_fleet, (1, ""))
+
+    def layout(self, text: str | None, name: str, known: tuple[str, ...]) -> dict[str, int] | None:
+        """What is given of a layout, or None; known: degrees that have a meaning in serving."""
+        from tonnage.layout import parse_layout
+
+        if text is None:
+            return None
+        try:
+            read = parse_layout(text, name)
+        except InputError as error:
+            self.problems.extend(error.problems)
+            return None
+        unfit = sorted(read.keys() - set(known))
+        self.problems.extend(Problem(f"{degree} has no meaning in serving", name, degree) for degree in unfit)
+        return read
+
+    def place(self, text: str | None, name: str = "in") -> str | None:
+        """The code of a country, or None."""
+        from tonnage.ask.price import place_code
+
+        if text is None:
+            return None
+        try:
+            return place_code(text, name)
+        except InputError as error:
+            self.problems.extend(error.problems)
+            return None
+
+    def parsed(self, text: str, name: str, parse: Callable[[str], Read], instead: Read) -> Read:
+        """`parse(text)`, or `instead` with the problem kept."""
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.wrong(str(error), name)
+            return instead
+
+    def whole(self, text: str, name: str) -> int:
+        """A whole number of at least 1."""
+        value = self.number(text, "tokens", name)
+        if not (math.isfinite(value) and value == int(value) and 1 <= value <= 1e9):
+            self.wrong(f'"{text}" is not a whole number of at least 1', name)
+            return 1
+        return int(value)
+
+    def date(self, text: str | None, name: str) -> datetime.date | None:
+        """A date, or None."""
+        if text is None:
+            return None
+        try:
+            return units.parse_date(text)
+        except ValueError as error:
+            self.wrong(str(error), name)
+            return None
+
+    def layouts(self, text: str | None, fleets: int, name: str) -> tuple[dict[str, int], ...]:
+        """What is fixed on each fleet: one layout for all, or one of each with ` + ` between."""
+        from tonnage.layout import parse_layout
+
+        try:
+            found = [parse_layout(part, "") for part in text.split("+")] if text else [{}]
+        except InputError as error:
+            self.problems.extend(
+                Problem(p.message, path=".".join(filter(None, (name, p.path))), suggestion=p.suggestion)
+                for p in error.problems
+            )
+            return ({},) * fleets
+        if len(found) not in (1, fleets):
+            self.wrong(f"{len(found)} layouts for {fleets} fleets", name)
+        return tuple(found[i % len(found)] for i in range(fleets))
+
+    def done(self) -> None:
+        """Raises `InputError` with every problem, if there is one."""
+        if self.problems:
+            raise InputError(self.problems)

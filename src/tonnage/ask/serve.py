@@ -1,0 +1,311 @@
+"""What people write of a service -> `ServeJob`, systems, prices, anchors; and a usable speed where nobody says one."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tonnage.ask.reading import WordReader
+
+if TYPE_CHECKING:
+    from tonnage.ask.anchor import Anchor
+    from tonnage.catalog import Catalog
+    from tonnage.serve import ChipPrice, PriceList, ServeJob, ServePlan, Speculation
+    from tonnage.system import System
+
+DEGREES = ("tp", "pp", "dp", "ep", "etp", "cp")
+"""Degrees of a layout that have a meaning in serving."""
+
+USABLE = 0.05
+"""Seconds per output token that are asked for where nobody says how fast: 20 tokens/s, what DeepSeek served a user on
+its published day (20 to 22 tokens/s, 2025-02-27)."""
+
+
+@dataclass(frozen=True)
+class ServeWords:
+    """A question as people write it: each field as text, None where nothing is said. The command line says what each
+    is.
+    """
+
+    on: tuple[str, ...]
+    isl: str = "4k"
+    osl: str = "1k"
+    ttft: str | None = None
+    tpot: str | None = None
+    rate: str | None = None
+    concurrency: str | None = None
+    cache_hit: str = "0"
+    weights: str | None = None
+    kv: str | None = None
+    engine: str | None = None
+    mode: str = "auto"
+    disaggregate: bool = False
+    afd: bool = False
+    layout: str | None = None
+    prefill_layout: str | None = None
+    chunk: str | None = None
+    ffn_layout: str | None = None
+    micro_batches: str | None = None
+    speculate: str | None = None
+    batch: str | None = None
+    imbalance: str | None = None
+    price: str | None = None
+    price_list: str | None = None
+    exchange_rate: str | None = None
+    power_share: str | None = None
+    place: str | None = None
+    anchor: Path | None = None
+    measured: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServeAsked:
+    """The same as numbers, before model, chips and prices are looked up.
+
+    fleets: (how many, of which chip); limits and lengths as in `ServeJob`; price [USD/accelerator-s]; power_share: of
+    the rated power; exchange_rate: CNY of one USD; place: code of a country.
+    """
+
+    words: ServeWords
+    fleets: tuple[tuple[int, str], ...]
+    isl: float
+    osl: float
+    ttft: float | None
+    tpot: float | None
+    rate: float | None
+    concurrency: float | None
+    batch: float | None
+    imbalance: float | None
+    cache_hit: float
+    speculative: Speculation | None
+    mode: str
+    afd: bool
+    micro_batches: int | None
+    chunk: int | None
+    layout: dict[str, int] | None
+    prefill_layout: dict[str, int] | None
+    ffn_layout: dict[str, int] | None
+    price: float | None
+    power_share: float | None
+    exchange_rate: float | None
+    place: str | None
+
+
+@dataclass(frozen=True)
+class AssumedSpeed:
+    """The time per token that was asked for where nobody said one [s]; nearest: whether it is the nearest to `USABLE`
+    that these chips can keep.
+    """
+
+    tpot: float
+    nearest: bool
+
+
+@dataclass(frozen=True)
+class ServeFound:
+    """A plan, what was assumed for it, and what each fleet's measured points say."""
+
+    plan: ServePlan
+    assumed: AssumedSpeed | None = None
+    anchors: tuple[Anchor, ...] = ()
+
+
+def read(words: ServeWords) -> ServeAsked:
+    """Words as numbers. Raises `InputError` with every problem."""
+    reader = WordReader()
+    mode, afd = _mode(words)
+    turns = reader.optional(words.micro_batches, "count", "micro_batches")
+    asked = ServeAsked(
+        words=words,
+        fleets=_fleets(reader, words.on, together=mode != "afd"),
+        ttft=reader.optional(words.ttft, "time", "ttft"),
+        tpot=None if words.tpot == "none" else reader.optional(words.tpot, "time", "tpot"),
+        rate=reader.optional(words.rate, "rate", "rate"),
+        concurrency=reader.optional(words.concurrency, "count", "concurrency"),
+        batch=reader.optional(words.batch, "number", "batch"),
+        imbalance=reader.optional(words.imbalance, "number", "imbalance"),
+        exchange_rate=_exchange_rate(reader, words.exchange_rate),
+        isl=reader.number(words.isl, "tokens", "isl"),
+        osl=reader.number(words.osl, "tokens", "osl"),
+        cache_hit=reader.number(words.cache_hit, "share", "cache_hit"),
+        speculative=_speculation(reader, words.speculate),
+        mode=mode,
+        afd=afd,
+        micro_batches=None if turns is None else int(turns),
+        chunk=_chunk(reader, words.chunk),
+        price=reader.price(words.price),
+        power_share=None if words.power_share is None else reader.share(words.power_share, "power_share"),
+        layout=reader.layout(words.layout, "layout", DEGREES),
+        prefill_layout=reader.layout(words.prefill_layout, "prefill_layout", DEGREES),
+        ffn_layout=reader.layout(words.ffn_layout, "ffn_layout", DEGREES),
+        place=reader.place(words.place),
+    )
+    if words.ffn_layout is not None and mode != "afd" and not afd:
+        reader.wrong("needs attention and FFN apart (--afd)", "ffn_layout")
+    for name in ("layout", "prefill_layout", "ffn_layout"):
+        if getattr(words, name) is not None and len(asked.fleets) > 1:
+            reader.wrong("cannot be given for several --on: each has a layout of its own", name)
+    reader.done()
+    return asked
+
+
+def _mode(words: ServeWords) -> tuple[str, bool]:
+    """How prefill, attention and FFN are put together: (mode, whether FFN ranks are apart beside a prefill pool)."""
+    mode, apart = words.mode, words.afd or words.mode == "afd"
+    if words.disaggregate:
+        mode = "disaggregated"
+    elif apart and mode in ("auto", "decode"):
+        mode = "afd"
+    return mode, apart and mode != "afd"
+
+
+def _fleets(reader: WordReader, texts: Sequence[str], *, together: bool) -> tuple[tuple[int, str], ...]:
+    """(how many, of which chip) of each `on`; those of one chip are one fleet, but for sides that are apart."""
+    read = [reader.fleet(text) for text in texts]
+    if not together:
+        return tuple(read)
+    chips = dict.fromkeys(chip for _, chip in read)
+    return tuple((sum(count for count, own in read if own == chip), chip) for chip in chips)
+
+
+def _exchange_rate(reader: WordReader, text: str | None) -> float | None:
+    value = reader.optional(text, "number", "exchange_rate")
+    if value is not None and not 1 <= value <= 100:
+        reader.wrong("expected 1 to 100 CNY of one USD", "exchange_rate")
+    return value
+
+
+def _chunk(reader: WordReader, text: str | None) -> int | None:
+    """Tokens of a step, from 16."""
+    tokens = reader.optional(text, "tokens", "chunk")
+    if tokens is None:
+        return None
+    if not 16 <= tokens <= 1e7:
+        reader.wrong(f"expected 16 to 1e7 tokens, got {tokens:g}", "chunk")
+    return int(tokens)
+
+
+def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
+    from tonnage.serve import ACCEPTANCE, Speculation
+
+    if text is None:
+        return None
+    tokens, _, acceptance = text.partition("@")
+    drafted = reader.number(tokens, "count", "speculate")
+    share = reader.number(acceptance, "share", "speculate") if acceptance else ACCEPTANCE
+    if not (1 <= drafted <= 16 and drafted == int(drafted)) or not 0 <= share <= 1:
+        reader.wrong(f'expected something like 1@0.85, got "{text}"', "speculate")
+        return None
+    return Speculation(drafted, share, source="" if acceptance else "arXiv 2412.19437, section 5.4.3")
+
+
+def plan_asked(
+    model: str, asked: ServeAsked, catalog: Catalog, as_of: datetime.date | None = None, seed: int = 0
+) -> ServeFound:
+    """The plan for a model and what was asked, with prices, powers and chips of the catalogue as known on `as_of`."""
+    from tonnage import serve as room
+    from tonnage.ask.anchor import anchors
+    from tonnage.system import System, accelerator
+
+    systems = [System(accelerator(chip, catalog, as_of), count) for count, chip in asked.fleets]
+    systems = with_measured(systems, asked.words.measured)
+    jobs = _jobs(model, asked, systems, catalog, as_of)
+    path = asked.words.anchor
+    found_at = () if path is None else anchors(path, jobs[0], systems, asked.layout, catalog)
+    fitted = [each.constants for each in found_at] or [None] * len(systems)
+
+    def planned(**changes: float) -> ServePlan:
+        own = [replace(job, tpot=changes.get("tpot", job.tpot)) for job in jobs]
+        if len(systems) > 1:
+            return room.plan_mixed(own, systems, fitted)
+        return room.plan(own[0], systems[0], asked.layout, asked.prefill_layout, fitted[0], ffn_fixed=asked.ffn_layout)
+
+    plan, assumed = _usable(jobs[0], planned) if asked.words.tpot is None else (planned(), None)
+    return ServeFound(plan.sourced((), catalog.digest, seed), assumed, tuple(found_at))
+
+
+def _jobs(
+    model: str, asked: ServeAsked, systems: Sequence[System], catalog: Catalog, as_of: datetime.date | None
+) -> list[ServeJob]:
+    """The job on each fleet, with the price and the power of its accelerators."""
+    from tonnage import serve as room
+    from tonnage.ask.price import chip_power, chip_price
+    from tonnage.model import load
+
+    def priced(system: System) -> ChipPrice | None:
+        if asked.price:
+            return room.ChipPrice(asked.price, "as given")
+        return chip_price(catalog, system, asked.place, as_of)
+
+    prices = [priced(system) for system in systems]
+    listed = price_list_of(asked, catalog, as_of)
+    powers = [chip_power(catalog, system, asked.power_share, as_of) for system in systems]
+    arch = load(model, catalog, as_of)
+    drafts = asked.speculative
+    if drafts is not None and arch.mtp is None:
+        drafts = replace(drafts, method="draft")
+    job = room.ServeJob(
+        arch=arch,
+        isl=asked.isl,
+        osl=asked.osl,
+        ttft=asked.ttft,
+        tpot=asked.tpot,
+        rate=asked.rate,
+        cache_hit=asked.cache_hit,
+        weights=asked.words.weights,
+        kv=asked.words.kv,
+        engine=asked.words.engine,
+        concurrency=asked.concurrency,
+        mode=asked.mode,
+        afd=asked.afd,
+        micro_batches=asked.micro_batches,
+        speculative=drafts,
+        imbalance=asked.imbalance,
+        batch=asked.batch,
+        chunk=asked.chunk,
+        thorough=True,
+        price_list=listed,
+        date=as_of,
+    )
+    return [replace(job, price=price, power=power) for price, power in zip(prices, powers, strict=True)]
+
+
+def price_list_of(asked: ServeAsked, catalog: Catalog, as_of: datetime.date | None) -> PriceList | None:
+    """The list of prices that is asked for."""
+    from tonnage.serve import price_list
+
+    if asked.words.price_list is None:
+        return None
+    return price_list(asked.words.price_list, catalog, as_of, exchange=asked.exchange_rate)
+
+
+def with_measured(systems: Sequence[System], names: Sequence[str]) -> list[System]:
+    """The systems with the measurements that were asked for; as they are where none were."""
+    if not names:
+        return list(systems)
+    from tonnage.system.measurements import with_measurements
+
+    chips = with_measurements([one.accelerator for one in systems], names)
+    return [replace(one, accelerator=chip) for one, chip in zip(systems, chips, strict=True)]
+
+
+def _usable(job: ServeJob, planned: Callable[..., ServePlan]) -> tuple[ServePlan, AssumedSpeed | None]:
+    """A plan at a speed that people can use, where nothing says how fast, and what was assumed.
+
+    Where these chips cannot keep `USABLE`, the nearest that they can.
+    """
+    free = job.rate is None and job.concurrency is None and job.batch is None
+    if not free or job.mode == "prefill" or job.osl < 2:
+        return planned(), None
+    plan = planned(tpot=USABLE)
+    if plan.outcome.feasible or plan.outcome.reason == "memory":
+        return plan, AssumedSpeed(USABLE, nearest=False)
+    near = None if plan.nearest is None else plan.nearest.tpot
+    if near is not None and near > USABLE:
+        nearer = planned(tpot=near * 1.01)
+        if nearer.outcome.feasible:
+            return nearer, AssumedSpeed(near * 1.01, nearest=True)
+    return planned(), None

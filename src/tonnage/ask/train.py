@@ -1,0 +1,199 @@
+"""What people write of a training run -> what is to be planned."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tonnage.ask.price import Paid, paid
+from tonnage.ask.reading import WordReader
+from tonnage.ask.train_words import TrainWords
+from tonnage.catalog import Catalog
+from tonnage.errors import Problem
+from tonnage.model import load
+from tonnage.system import System, accelerator
+from tonnage.train import TrainJob, frameworks
+from tonnage.train.rl import TAIL
+
+Fleet = tuple[int, str]
+"""(how many, of which chip)."""
+
+
+@dataclass(frozen=True)
+class MoveAsked:
+    """Where to, when (a share of the tokens, or a date), over what wire [byte/s], and when the run started."""
+
+    fleet: Fleet
+    at: float | None
+    on: datetime.date | None
+    wire: float | None
+    start: datetime.date | None
+
+
+@dataclass(frozen=True)
+class RolloutAsked:
+    """Tokens to generate, tokens of a response and of a prompt, who generates (None: who trains), and how; longest over
+    mean response.
+    """
+
+    tokens: float
+    length: int
+    prompt: int
+    fleet: Fleet | None
+    stale: bool
+    reward: float
+    tail: float
+
+
+@dataclass(frozen=True)
+class TrainQuestion:
+    """A question as read, before a catalogue is opened.
+
+    model: its name or path; fleets, layouts: one for each kind of chips; quoted: price [USD per accelerator-second];
+    place, date: where prices are asked, and as of when; software: date of the training software; anchor: file of
+    measured runs; the rest: of the job, or beside it.
+    """
+
+    model: str
+    fleets: tuple[Fleet, ...]
+    layouts: tuple[Mapping[str, int], ...]
+    quoted: float | None
+    place: str | None
+    date: datetime.date | None
+    seq: int
+    global_batch: int
+    tokens: float | None
+    precision: str
+    task: str
+    routing: str
+    framework: str | None
+    shard_group: int | None
+    software: datetime.date | None
+    anchor: Path | None = None
+    move: MoveAsked | None = None
+    rollout: RolloutAsked | None = None
+
+    def job(self, catalog: Catalog) -> TrainJob:
+        """What is to be trained."""
+        return TrainJob(
+            arch=load(self.model, catalog, self.date),
+            seq=self.seq,
+            global_batch=self.global_batch,
+            tokens=self.tokens,
+            precision=self.precision,
+            task=self.task,
+            framework=self.framework,
+            date=self.software,
+            routing=self.routing,
+            shard_group=self.shard_group,
+        )
+
+    def system(self, fleet: Fleet, catalog: Catalog) -> System:
+        """The accelerators of one fleet, as known on the date that is asked for."""
+        return System(accelerator(fleet[1], catalog, self.date), fleet[0])
+
+    def paid(self, system: System, catalog: Catalog) -> Paid:
+        """What its accelerators are paid at."""
+        return paid(catalog, system, self.quoted, self.place, self.date)
+
+
+def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> TrainQuestion:
+    """The question that the words put, as of a date. Raises `InputError` with every problem by field."""
+    reader = WordReader()
+    place = reader.place(words.place, "place")
+    fleets = tuple(reader.fleet(text, "on") for text in words.on)
+    layouts = reader.layouts(words.layout, len(words.on), "layout")
+    quoted = reader.optional(words.price, "price", "price")
+    move = _move(reader, words, as_of)
+    rollout = _rollout(reader, words)
+    software = reader.date(words.software, "software") or as_of
+    question = TrainQuestion(
+        model=model,
+        fleets=fleets,
+        layouts=layouts,
+        quoted=quoted,
+        place=place,
+        date=as_of,
+        seq=reader.whole(words.seq, "seq"),
+        global_batch=reader.whole(words.global_batch, "global_batch"),
+        tokens=reader.optional(words.tokens, "tokens", "tokens"),
+        precision=words.precision,
+        task=words.task,
+        routing=words.routing,
+        framework=words.framework,
+        shard_group=None if words.shard_group is None else reader.whole(words.shard_group, "shard_group"),
+        software=software,
+        anchor=words.anchor,
+        move=move,
+        rollout=rollout,
+    )
+    if len(words.on) > 1:
+        alone = ("anchor", "move_to", "rollout_tokens")
+        reader.problems.extend(_each(words, alone, "goes with one `on`"))
+    reader.problems.extend(_framework(words.framework))
+    reader.done()
+    return question
+
+
+def _each(words: TrainWords, names: tuple[str, ...], text: str) -> list[Problem]:
+    """The same problem of every field that is given."""
+    return [Problem(text, path=name) for name in names if getattr(words, name) is not None]
+
+
+def _framework(name: str | None) -> list[Problem]:
+    found = None if name is None else frameworks.problem(name)
+    return [] if found is None else [found]
+
+
+def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) -> MoveAsked | None:
+    """`move_to` and what belongs to it."""
+    if words.move_to is None:
+        reader.problems.extend(_each(words, ("move_at", "move_on", "move_wire"), "needs `move_to`"))
+        return None
+    asked = MoveAsked(
+        reader.fleet(words.move_to, "move_to"),
+        reader.optional(words.move_at, "share", "move_at"),
+        reader.date(words.move_on, "move_on"),
+        reader.optional(words.move_wire, "bandwidth", "move_wire"),
+        reader.date(words.start, "start") or as_of,
+    )
+    if words.tokens is None:
+        reader.wrong("needs `tokens`, those of the whole run", "move_to")
+    if asked.at is not None and not 0 <= asked.at < 1:
+        reader.wrong("expected a share from 0 to under 100 %", "move_at")
+    if asked.at is not None and asked.on is not None:
+        reader.wrong("goes without `move_at`", "move_on")
+    if asked.on is not None and (asked.start is None or asked.on < asked.start):
+        reader.wrong("needs `start`" if asked.start is None else "is before the start", "move_on")
+    return asked
+
+
+def _rollout(reader: WordReader, words: TrainWords) -> RolloutAsked | None:
+    """`rollout_tokens` and what belongs to it."""
+    tokens = reader.optional(words.rollout_tokens, "tokens", "rollout_tokens")
+    if tokens is None:
+        reader.problems.extend(_each(words, ("rollout_length", "rollout_on"), "needs `rollout_tokens`"))
+        return None
+    if words.rollout_stale and words.rollout_on is None:
+        reader.wrong("needs `rollout_on`: one pool works in turns", "rollout_stale")
+    return RolloutAsked(
+        tokens,
+        reader.whole(words.rollout_length or words.seq, "rollout_length"),
+        reader.whole(words.rollout_prompt, "rollout_prompt"),
+        None if words.rollout_on is None else reader.fleet(words.rollout_on, "rollout_on"),
+        words.rollout_stale,
+        reader.number(words.reward, "time", "reward"),
+        _tail(reader, words.rollout_tail),
+    )
+
+
+def _tail(reader: WordReader, text: str | None) -> float:
+    """Longest over mean response, at least 1."""
+    if text is None:
+        return TAIL
+    value = reader.number(text, "number", "rollout_tail")
+    if not 1 <= value <= 100:
+        reader.wrong(f"expected 1 to 100, got {value:g}", "rollout_tail")
+    return value

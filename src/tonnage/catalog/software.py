@@ -1,0 +1,149 @@
+"""Releases of software: what training frameworks and serving engines do, and from when on.
+
+Read from `data/software.toml`. Names are matched whole, without regard to case, spaces, dashes and underscores; a
+release without a source does not load.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Date = datetime.date
+DATA = Path(__file__).parent / "data" / "software.toml"
+
+Room = Literal["profiled", "reserved", "free"]
+"""How an engine finds the room that it leaves for the cache."""
+
+Hidden = Literal["gradients", "weights", "tensor"]
+"""Communication that a framework may run behind compute."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that stacks do from a day on."""
+
+    name: str
+    since: Date
+    source: str
+
+
+@dataclass(frozen=True)
+class Framework:
+    """What a training framework does.
+
+    aliases: further names that users give; published: names under which its results were printed; fused: element-wise
+    operators come as fused kernels (Transformer Engine, Apex, MindSpeed) or from a compiler; kernels: attention kernels
+    of the `vendor` for its newest chips (cuDNN, FlashAttention 3, CANN), or `generic` ones (FlashAttention 2 and its
+    Triton kin, arXiv 2307.08691, written for Ampere's matrix unit); tuned: made and tuned for the run that is reported,
+    so that the age of the software says nothing; since, always: from when on, or at any time, it runs the reduction of
+    gradients, the gathering of weights and tensor-parallel collectives behind compute; wire: bytes of a gradient on
+    the wire; turns: ZeRO gives whole parameters to ranks, which broadcast theirs one after the other; selective: share
+    of matrix products that selective recomputation repeats; stops: full recomputation stops before a layer's last
+    product, which nothing needs; loss_bytes: bytes alive for each logit (fused vocabulary-parallel loss; eager: 16-bit
+    logits, a 32-bit copy, its softmax and its gradient); narrow_saved: inputs of 8-bit products are kept in 8 bits;
+    usual: date of the software where a source gives none.
+    """
+
+    name: str
+    source: str
+    aliases: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    fused: bool = True
+    kernels: str = "vendor"
+    tuned: bool = False
+    since: Mapping[str, Date] = field(default_factory=dict)
+    always: tuple[str, ...] = ()
+    wire: float = 4.0
+    turns: bool = False
+    selective: float = 0.0
+    stops: bool = False
+    loss_bytes: float = 6.0
+    narrow_saved: bool = True
+    usual: Date | None = None
+
+    def hides(self, what: Hidden, day: Date) -> bool:
+        """Whether releases of that day run `what` behind compute."""
+        return what in self.always or (what in self.since and day >= self.since[what])
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What a serving engine does unless told otherwise.
+
+    memory_share: share of the accelerator's memory that it uses at most, None where it follows from the chip and the
+    step (SGLang); room: what it leaves for the cache: `profiled`, that share less weights and the peak of a trial step
+    (vLLM), `reserved`, that share less weights, the trial step being part of the rest (SGLang), `free`, a share of what
+    a trial step leaves free (TensorRT-LLM); sampled: bytes for each sequence and vocabulary entry that sampling takes
+    in that trial; few: sequences that it samples there on chips of less than 70 GiB and on `few_chips`, where nothing
+    else is asked for (vLLM; None: as many as may run); block: tokens in a KV block; chunk: new tokens in one step at
+    most; running: sequences running at once at most, per attention replica; mixed: whether prefill chunks ride in
+    decode steps; reserved: share of the output for which cache is kept free from the start (1: a started request is
+    never evicted); states: recurrent states kept for one running sequence of a hybrid model; state_share: share of the
+    cache's memory set aside for them, None where both share one pool; source: where the defaults are documented.
+
+    caches: formats of cache that it keeps, None where nobody has said; replicas: `one rank` where several attention
+    replicas have one rank each; experts: `together` where they are dealt over all ranks of an instance or all cut;
+    stacks: software stacks whose usual engine it is.
+    """
+
+    name: str
+    source: str
+    room: Room
+    sampled: float
+    block: int
+    chunk: int
+    running: int
+    mixed: bool
+    reserved: float
+    states: int
+    memory_share: float | None = None
+    state_share: float | None = None
+    few: int | None = None
+    few_chips: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    caches: tuple[str, ...] | None = None
+    replicas: Literal["any", "one rank"] = "any"
+    experts: Literal["any", "together"] = "any"
+    stacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SoftwareFacts:
+    """Everything in the file, by name; wide_experts: from when on experts are dealt out over many servers, by stack."""
+
+    features: Mapping[str, Feature]
+    frameworks: Mapping[str, Framework]
+    engines: Mapping[str, EngineFacts]
+    wide_experts: Mapping[str, Feature] = field(default_factory=dict)
+
+
+@functools.cache
+def software() -> SoftwareFacts:
+    """The releases that come with tonnage."""
+    raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
+    features = {name: Feature(name, **body) for name, body in raw["feature"].items()}
+    frameworks = [Framework(**_typed(body)) for body in raw["framework"]]
+    engines = [EngineFacts(**_typed(body)) for body in raw["engine"]]
+    wide = {stack: Feature("wide experts", **body) for stack, body in raw["wide_experts"].items()}
+    return SoftwareFacts(features, {one.name: one for one in frameworks}, {one.name: one for one in engines}, wide)
+
+
+def _typed(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in body.items()}
+
+
+def plain(name: str) -> str:
+    """A name as it is compared: no case, and one space for spaces, dashes and underscores."""
+    return " ".join(name.lower().replace("-", " ").replace("_", " ").split())
+
+
+def named(name: str, releases: Iterable[tuple[str, tuple[str, ...]]]) -> str | None:
+    """The release that `name` is, among (name, other names); None where it is none."""
+    wanted = plain(name)
+    return next((own for own, others in releases if wanted in map(plain, (own, *others))), None)

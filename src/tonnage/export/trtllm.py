@@ -1,0 +1,30 @@
+"""TensorRT-LLM: the YAML of `trtllm-serve --config`."""
+
+from __future__ import annotations
+
+import json
+from math import ceil
+
+from tonnage.export.words import DRAFT_MODEL
+from tonnage.serve.instances import Instance
+from tonnage.serve.replica.engines import ENGINES
+
+
+def flags(one: Instance) -> str:
+    """The lines of the YAML, in one."""
+    own = one.layout
+    fields: dict[str, object] = {"tensor_parallel_size": int(own.tp) * int(own.dp)}
+    fields["pipeline_parallel_size"] = int(own.pp)
+    fields["moe_expert_parallel_size"] = int(own.ep)
+    fields["enable_attention_dp"] = int(own.dp) > 1
+    if one.chunk is not None:
+        fields["max_num_tokens"] = one.chunk
+    if one.running is not None:
+        fields["max_batch_size"] = ceil(one.running - 1e-9)
+    share = one.memory_share or ENGINES[one.engine].memory_share
+    fields["kv_cache_config"] = {"free_gpu_memory_fraction": share, "dtype": "fp8" if one.kv == "fp8" else "auto"}
+    if one.drafts:
+        own_layers = {"decoding_type": "MTP", "max_draft_len": one.drafts}
+        other = {"decoding_type": "Eagle3", "max_draft_len": one.drafts, "speculative_model": DRAFT_MODEL}
+        fields["speculative_config"] = own_layers if one.own_layers else other
+    return json.dumps(fields)

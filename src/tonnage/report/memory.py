@@ -1,0 +1,18 @@
+"""Memory of an accelerator in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tonnage import units
+
+if TYPE_CHECKING:
+    from tonnage.serve.result import MemoryUse
+
+
+def show_held(held: MemoryUse) -> str:
+    """`90.1 GB of 96 GB (drivers report about 102 GB)`."""
+    total, label, reported = (units.show_memory(value) for value in (held.total, held.capacity, held.reported))
+    if held.total > held.capacity:
+        return f"{total} of about {reported} that drivers report (sold as {label})"
+    return f"{total} of {label} (drivers report about {reported})"

@@ -1,0 +1,175 @@
+"""A training plan in words: sentence, rows, tables. What a field is called stands in backticks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tonnage import units
+from tonnage.catalog import Price
+from tonnage.report.answer import Answer, Table
+from tonnage.report.train_move import move_rows, move_sentence
+from tonnage.report.train_rl import rl_rows, rl_sentence
+from tonnage.system import format_of, rate
+from tonnage.train import TrainDoubt, TrainFigures, TrainJob, TrainMemory, TrainPlan
+from tonnage.train.duration import sentence as sentence_of
+from tonnage.train.goodput import Goodput
+from tonnage.train.maturity import Dated
+
+
+def answer(plan: TrainPlan, quote: Price | None = None, dated: Sequence[Dated] = ()) -> Answer:
+    """The answer for one kind of accelerators; quote: the catalogue's price; dated: the step with earlier software."""
+    if plan.run is None:
+        bind = plan.outcome.binds[0]
+        refused = [("bound by", f"{bind.what}: {bind.text}"), *((("nearest", bind.lift),) if bind.lift else ())]
+        return Answer(f"No layout: {bind.text}.", tuple(refused), feasible=False)
+    tables = (breakdown(plan.run), *((_alternatives(plan),) if plan.alternatives else ()))
+    records = tuple({"kind": name, "seconds": value} for name, value in plan.breakdown.items())
+    rows = (*_rows(plan, plan.run, quote), *_software(plan.run, dated))
+    made = Answer(_sentence(plan, plan.run), rows, tables, records=records, feasible=plan.outcome.feasible)
+    if plan.move is not None:
+        made = _with(made, move_rows(plan.move), move_sentence(plan.move))
+    if plan.rl is not None:
+        made = _with(made, rl_rows(plan.rl), rl_sentence(plan.rl))
+    return made
+
+
+def _with(made: Answer, rows: tuple[tuple[str, str], ...], sentence: str) -> Answer:
+    return replace(made, rows=(*made.rows, *rows), sentence=f"{made.sentence} {sentence}")
+
+
+def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> tuple[tuple[str, str], ...]:
+    lift = None if plan.outcome.feasible else plan.outcome.binds[0].lift
+    fallback = _fallback(plan)
+    return (
+        ("layout", f"{plan.layout}" + (f"  ({_searched(plan)})" if plan.search else "")),
+        *((("nearest", lift),) if lift else ()),
+        ("memory", memory(run.memory)),
+        ("speed", speed(run)),
+        ("goodput", goodput(run.goodput)),
+        *_took(plan),
+        ("cost", _cost(plan, run, quote)),
+        ("bound by", bound(run)),
+        ("doubt", doubt(run.doubt)),
+        *((("assumed", fallback),) if fallback else ()),
+    )
+
+
+def _took(plan: TrainPlan) -> tuple[tuple[str, str], ...]:
+    """How long such runs took, beside what the steps take."""
+    took = plan.duration
+    if took is None:
+        return ()
+    ends = " to ".join(units.show_time(end) for end in (took.time.low, took.time.high))
+    return (("such runs", f"took {units.show_time(took.time.value)} (90 %: {ends}): {sentence_of(took)}"),)
+
+
+def _fallback(plan: TrainPlan) -> str:
+    """What a chip without the precision asked for multiplies in instead."""
+    return rate(plan.system.accelerator, format_of(plan.job.precision).compute).note
+
+
+def _sentence(plan: TrainPlan, run: TrainFigures) -> str:
+    what = f"{plan.job.arch.title} on {plan.system.count:,} {plan.system.accelerator.title}"
+    if not plan.outcome.feasible:
+        return f"{what} does not work as asked: {plan.outcome.binds[0].text}."
+    return sentence(plan.job, what, run)
+
+
+def sentence(job: TrainJob, what: str, run: TrainFigures) -> str:
+    """Step, rate, MFU and, where the tokens are given, the time of the whole run."""
+    each = units.show_number(run.tokens_per_second)
+    text = f"{what}: {units.show_time(run.step_time.value)} a step, {each} tokens/s per accelerator, {mfu(job, run)}"
+    if run.wall_time is not None and job.tokens is not None:
+        text += f"; {units.show_tokens(job.tokens)} tokens take {units.show_time(run.wall_time.value)}"
+    return text + "."
+
+
+def mfu(job: TrainJob, run: TrainFigures) -> str:
+    """`40.5% MFU`; below 16 bits with the peak that is meant, and what it is of the 16-bit peak."""
+    if job.precision == job.sixteen:
+        return f"{run.mfu:.1%} MFU"
+    return f"{run.mfu:.1%} MFU ({job.precision} peak; {run.mfu_16bit:.1%} of the 16-bit peak)"
+
+
+def _searched(plan: TrainPlan) -> str:
+    search = plan.search
+    if search is None or search.candidates <= 1:
+        return "as given"
+    return f"best of {search.candidates:,} that divide, {search.feasible:,} of which fit"
+
+
+def memory(held: TrainMemory) -> str:
+    """Bytes of the fullest rank by kind."""
+    kinds = ("weights", "gradients", "optimizer", "activations", "buffers", "slack")
+    parts = ", ".join(f"{name} {units.show_memory(getattr(held, name))}" for name in kinds if getattr(held, name) > 5e7)
+    span = f"{units.show_memory(held.low)} to {units.show_memory(held.high)}"
+    return (
+        f"{units.show_memory(held.total)} of {units.show_memory(held.capacity)} on the fullest rank ({span}): {parts}"
+        + ("; the upper end of that does not fit" if held.high > held.capacity else "")
+    )
+
+
+def speed(run: TrainFigures) -> str:
+    """Time of a step with its interval."""
+    value, low, high = (units.show_time(x) for x in (run.step_time.value, run.step_time.low, run.step_time.high))
+    flop = units.show_flop_rate(run.model_flops_per_second)
+    return f"{value} a step (90 %: {low} to {high}), {flop} of model FLOP per accelerator"
+
+
+def goodput(found: Goodput) -> str:
+    """Effective time, what interrupts, and where the rate is from."""
+    every = f"an interruption every {units.show_time(found.mtbf)}"
+    return f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%}): {every}, a checkpoint every " + (
+        f"{units.show_time(found.interval)}, {found.spares:,} spares beside it; {found.failures.source}"
+    )
+
+
+def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
+    bill = run.bill
+    if bill is None:
+        return "not computed: no `tokens`"
+    hours = f"{units.show_tokens(bill.accelerator_hours)} accelerator-hours"
+    if bill.energy is not None:
+        hours += f", at most {units.show_energy(bill.energy)} by the chips' rated power"
+    if bill.cost is None or plan.price is None:
+        return f"{hours}; unpriced: no price is known for {plan.system.accelerator.name}"
+    if quote is None:
+        return f"{units.show_money(bill.cost)}: {hours} at {units.show_price(plan.price)}"
+    span = f"{units.show_price(quote.low)} to {units.show_price(quote.high)}"
+    when = f"{quote.tenure}, {quote.date or 'undated'}, {', '.join(quote.place) or 'no place'}"
+    return f"{units.show_money(bill.cost)}: {hours} at {units.show_price(quote.value)} ({span}; {when})"
+
+
+def bound(run: TrainFigures) -> str:
+    """The largest parts of a step."""
+    largest = sorted(run.breakdown.items(), key=lambda item: -item[1])[:4]
+    return ", ".join(f"{name.replace('_', ' ')} {value / run.step_time.value:.0%}" for name, value in largest)
+
+
+def doubt(sure: TrainDoubt) -> str:
+    """How sure, and why."""
+    text = f"{sure.evidence}: {sure.reason}"
+    if sure.nearest:
+        run = sure.nearest.run
+        text += f"; nearest published run {run.id} (off by {run.error:+.0%} with its source left out)"
+    return text
+
+
+def _software(run: TrainFigures, dated: Sequence[Dated]) -> tuple[tuple[str, str], ...]:
+    """How long the same step took with earlier software, as far as the model knows."""
+    slower = [(one.date, one.step_time / run.step_time.value - 1) for one in dated]
+    told = [f"{share:+.0%} with that of {date:%Y-%m}" for date, share in slower if share > 0.005]
+    return (("software", ", ".join(told)),) if told else ()
+
+
+def breakdown(run: TrainFigures) -> Table:
+    """Where the step goes."""
+    parts = [(name, value) for name, value in run.breakdown.items() if value > 0]
+    rows = tuple((n.replace("_", " "), units.show_time(v), f"{v / run.step_time.value:.1%}") for n, v in parts)
+    return Table("where the step goes", ("part", "time", "share"), rows)
+
+
+def _alternatives(plan: TrainPlan) -> Table:
+    rows = tuple((f"{one.slower:+.1%}", units.show_memory(one.memory), one.differs) for one in plan.alternatives)
+    return Table("nearly as good", ("step", "memory", "with"), rows)

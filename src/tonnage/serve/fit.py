@@ -1,0 +1,311 @@
+"""Whether a model fits on accelerators, with what context and batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tonnage import __version__, values
+from tonnage.arrays import Numbers
+from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
+from tonnage.layout import Layout
+from tonnage.model import Architecture, cache_bytes, cache_table, params
+from tonnage.provenance import Provenance
+from tonnage.serve.job import asking
+from tonnage.serve.pools import PoolLayout
+from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.formats import ServeFormats, formats
+from tonnage.serve.replica.memory import STATE_ELEMENT, RankMemory, memory, sequence_bytes
+from tonnage.serve.result import FORMS, Body, MemoryUse
+from tonnage.serve.search.candidates import LayoutCandidates, candidates
+from tonnage.system import Accelerator, System, format_of, per_die
+from tonnage.units import show_memory
+from tonnage.values import Plain
+
+CONTEXT = 8192.0
+"""Tokens of a sequence that `max_batch` is counted at, unless another context is asked for."""
+
+
+@dataclass(frozen=True)
+class FitQuestion:
+    """All that a plan follows from: the arguments of `fit`. layout: what is fixed of it."""
+
+    arch: Architecture
+    system: System
+    weights: str | None = None
+    kv: str | None = None
+    layout: Mapping[str, int] | None = None
+    context: float = CONTEXT
+    engine: Engine | str | None = None
+    memory_share: float | None = None
+    chunk: int | None = None
+    running: int | None = None
+
+
+@dataclass(frozen=True)
+class FitCache:
+    """Cache of one sequence in the layers of one kind [byte]: keys and values, and recurrent state."""
+
+    kind: str
+    layers: int
+    kv_bytes: float
+    state_bytes: float
+
+    def to_json(self) -> Body:
+        """The fields."""
+        return {"kind": self.kind, "layers": self.layers, "kv_bytes": self.kv_bytes, "state_bytes": self.state_bytes}
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """Whether and how a model fits: the answer to `question`.
+
+    pool: its layout; memory: of an accelerator; max_context: longest single sequence [tokens]; max_batch: sequences of
+    `context` tokens at once over all accelerators; cached_tokens: over all accelerators; cache: of one such sequence.
+    """
+
+    question: FitQuestion
+    outcome: Outcome
+    pool: PoolLayout
+    formats: ServeFormats
+    engine: str
+    memory: MemoryUse
+    max_context: int
+    max_batch: int
+    context: float
+    cached_tokens: float
+    kv_bytes_per_token: float
+    cache: tuple[FitCache, ...]
+    params: int
+    mtp_params: int
+    active_params: int
+    accelerators: int
+    provenance: Provenance = Provenance()
+
+    @property
+    def layout_text(self) -> str:
+        """The layout in words."""
+        return self.pool.text
+
+    def to_json(self) -> Body:
+        """Keys of the interface, base units, and under `plan` the whole plan to be read again."""
+        named = ("max_context", "max_batch", "context", "cached_tokens", "kv_bytes_per_token")
+        counted = ("params", "mtp_params", "active_params", "accelerators")
+        layout: Body = {**self.pool.to_json()}
+        return {
+            "layout": layout,
+            "layout_text": self.pool.text,
+            **{name: getattr(self.formats, name) for name in ("weights", "kv", "why")},
+            "engine": self.engine,
+            "memory": self.memory.to_json(),
+            **{name: getattr(self, name) for name in named},
+            "cache": [row.to_json() for row in self.cache],
+            **{name: getattr(self, name) for name in counted},
+            "notes": [],
+            "plan": values.encode(self, FORMS),
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Plain]) -> FitPlan:
+        """The plan that `to_json` wrote. Raises `InputError` with the path of what does not fit."""
+        return values.decode(cls, body.get("plan"), FORMS)
+
+
+def fit_again(plan: FitPlan) -> FitPlan:
+    """The plan made once more from its question; its catalogue and seed stay."""
+    q = plan.question
+    made = fit(
+        q.arch,
+        q.system,
+        q.weights,
+        q.kv,
+        q.layout,
+        context=q.context,
+        engine_name=q.engine,
+        memory_share=q.memory_share,
+        chunk=q.chunk,
+        running=q.running,
+    )
+    known = plan.provenance
+    return replace(made, provenance=replace(made.provenance, catalog=known.catalog, seed=known.seed))
+
+
+def fit(
+    arch: Architecture,
+    system: System,
+    weights: str | None = None,
+    kv: str | None = None,
+    fixed: Mapping[str, int] | None = None,
+    *,
+    context: float | None = None,
+    engine_name: Engine | str | None = None,
+    memory_share: float | None = None,
+    chunk: int | None = None,
+    running: int | None = None,
+) -> FitPlan:
+    """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
+
+    engine_name: its name, or the engine itself with other settings. chunk: new tokens in a step at most; running:
+    sequences in a step at most, which the trial step of some engines samples all at once; defaults where None.
+    max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
+    """
+    die = per_die(system.accelerator)
+    how = formats(arch, die, weights, kv)
+    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack)
+    ranks = system.count * system.accelerator.dies
+    found = candidates(arch, die, ranks, fixed)
+    asked = float(context or CONTEXT)
+    question = FitQuestion(arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running)
+    chosen = replace(chosen, chunk=chunk or chosen.chunk)
+    if running is not None:
+        chosen = replace(chosen, running=running, few=None)
+    held = _held(arch, die, how, found, chosen, asked, memory_share)
+    best = _best(arch, how, found, held)
+    plan = _plan(question, how, chosen, found, held, best)
+    if plan.outcome.feasible:
+        return plan
+    count = None if fixed else _fewest(arch, system, how, chosen, asked, memory_share)
+    return replace(plan, outcome=infeasible(_lifted(plan.outcome.binds[0], system, count)))
+
+
+def _fewest(
+    arch: Architecture, system: System, how: ServeFormats, chosen: Engine, context: float, share: float | None
+) -> int | None:
+    """The fewest accelerators, more than there are, on which one token fits: counts up to two domains, then domains."""
+    die, domain = per_die(system.accelerator), max(int(system.accelerator.domain), 1)
+    counts = [n for n in range(1, 2 * min(domain, 32) + 1) if n > system.count]
+    counts += [n * domain for n in range(1, 129) if n * domain > max(system.count, 2 * min(domain, 32))]
+    for count in counts:
+        found = candidates(arch, die, count * system.accelerator.dies, None)
+        held = _held(arch, die, how, found, chosen, context, share)
+        best = _best(arch, how, found, held)
+        pool = float(np.broadcast_to(held.pool, found.instances.shape)[best])
+        if pool > 0 and _longest(arch, how, found.layout.at(best), chosen, pool) >= 1:
+            return count
+    return None
+
+
+def _lifted(bind: Bind, system: System, count: int | None) -> Bind:
+    """What is missing, with the fewest accelerators that hold it before other ways."""
+    ways = [f"{count:,} x {system.accelerator.title}"] if count else []
+    return replace(bind, lift=" or ".join([*ways, *([bind.lift] if bind.lift else [])]) or "a chip with more memory")
+
+
+def _held(
+    arch: Architecture,
+    die: Accelerator,
+    how: ServeFormats,
+    found: LayoutCandidates,
+    chosen: Engine,
+    context: float,
+    share: float | None,
+) -> RankMemory:
+    tokens = float(chosen.chunk)
+    return memory(arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share)
+
+
+def _token_bytes(arch: Architecture, how: ServeFormats, layout: Layout, at: float = 65536.0) -> Numbers:
+    """Bytes that one more token costs at long context on one rank."""
+    more = sequence_bytes(arch, how.kv, layout, 2 * at) - sequence_bytes(arch, how.kv, layout, at)
+    return np.maximum(more / at, 1e-9)
+
+
+def _best(arch: Architecture, how: ServeFormats, found: LayoutCandidates, held: RankMemory) -> int:
+    """The candidate with the longest sequence, without a pipeline if one fits so; the one that lacks least if none."""
+    pool = np.broadcast_to(held.pool, found.instances.shape)
+    longest = pool / np.broadcast_to(_token_bytes(arch, how, found.layout), pool.shape)
+    total = longest * found.instances * np.asarray(found.layout.dp)
+    order = np.lexsort((-total, -np.round(np.log2(np.maximum(longest, 1.0)), 1), np.asarray(found.layout.pp)))
+    fits = [i for i in order if pool[i] > 0]
+    return int(fits[0]) if fits else int(np.argmax(pool))
+
+
+def _plan(
+    question: FitQuestion, how: ServeFormats, chosen: Engine, found: LayoutCandidates, held: RankMemory, best: int
+) -> FitPlan:
+    arch, system, context = question.arch, question.system, question.context
+    layout, instances = found.layout.at(best), float(found.instances[best])
+    pool, weights, activations, buffers = (
+        float(np.broadcast_to(each, found.instances.shape)[best])
+        for each in (held.pool, held.weights, held.activations, held.buffers)
+    )
+    longest = _longest(arch, how, layout, chosen, pool)
+    if arch.context:
+        longest = min(longest, arch.context)
+    dies = system.accelerator.dies
+    figures = MemoryUse(
+        weights * dies,
+        max(pool, 0.0) * dies,
+        activations * dies,
+        buffers * dies,
+        held.labelled * dies,
+        held.capacity * dies,
+    )
+    outcome = FEASIBLE if longest >= 1 else infeasible(_lack(arch, system, how, figures, -pool * dies))
+    fits, counted = outcome.feasible, params(arch)
+    token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
+    per_rank = pool / float(sequence_bytes(arch, how.kv, layout, context, chosen.block))
+    cached = max(pool, 0.0) / float(_token_bytes(arch, how, layout)) * float(layout.dp) * instances
+    return FitPlan(
+        question=question,
+        outcome=outcome,
+        pool=PoolLayout(layout, int(instances)),
+        formats=how,
+        engine=chosen.name,
+        memory=figures,
+        max_context=int(longest) if fits else 0,
+        max_batch=int(math.floor(per_rank) * layout.dp * instances) if fits else 0,
+        context=context,
+        cached_tokens=cached,
+        kv_bytes_per_token=_spread(arch, how) or token,
+        cache=_cache(arch, how, context),
+        params=int(counted.total),
+        mtp_params=int(counted.mtp),
+        active_params=int(counted.active),
+        accelerators=system.count,
+        provenance=Provenance(system.accelerator.facts, version=__version__),
+    )
+
+
+def _spread(arch: Architecture, how: ServeFormats) -> float:
+    """Bytes that one more token adds while no window is full, the mean over the first 128 (compressed entries)."""
+    return float(cache_bytes(arch, 128.0, format_of(how.kv).element)) / 128.0
+
+
+def _longest(arch: Architecture, how: ServeFormats, layout: Layout, chosen: Engine, pool: float) -> int:
+    """Longest sequence whose cache fits in `pool`, by bisection over whole blocks."""
+    low, high = 0, 1 << 34
+    block = chosen.block
+    while high - low > block:
+        middle = (low + high) // 2 // block * block
+        if middle in (low, high):
+            break
+        fits = float(sequence_bytes(arch, how.kv, layout, float(middle), block)) <= pool
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+def _cache(arch: Architecture, how: ServeFormats, context: float) -> tuple[FitCache, ...]:
+    element = format_of(how.kv).element
+    return tuple(
+        FitCache(row.kind, row.layers, float(row.kv_bytes * row.layers), float(row.state * row.layers * STATE_ELEMENT))
+        for row in cache_table(arch, context, element)
+    )
+
+
+def _lack(arch: Architecture, system: System, how: ServeFormats, figures: MemoryUse, lacking: float) -> Bind:
+    """What is missing, and a narrower format that would do."""
+    title = system.accelerator.title
+    text = (
+        f"{arch.title} in {how.weights} needs {show_memory(figures.total)} on each {title}, "
+        f"{show_memory(max(lacking, 0.0))} more than an engine may use"
+    )
+    room = figures.reported * 0.9 - figures.buffers - figures.activations
+    halved = next((name for name in ("fp8", "int8") if name in system.accelerator.rates), "w4a16")
+    narrower = {"bf16": halved, "fp16": halved, "fp8": "w4a16", "int8": "w4a16"}.get(how.weights)
+    if narrower and figures.weights / (1.9 if narrower == "w4a16" else 2) < room:
+        return Bind("memory", text, max(lacking, 0.0), asking("weights", narrower))
+    return Bind("memory", text, max(lacking, 0.0))

@@ -1,0 +1,281 @@
+"""Where the memory of one rank goes: weights, KV cache, activations, buffers; and how many sequences it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tonnage.arrays import Numbers
+from tonnage.layout import Layout, shard
+from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, cache_bytes, operators, state_elements
+from tonnage.serve.replica.engines import Engine
+from tonnage.system import Accelerator, Precision, format_of
+
+STATE_ELEMENT = 4.0
+"""Bytes of an element of recurrent state: engines keep it in FP32 (vLLM `mamba_ssm_cache_dtype`, default of the
+Qwen3-Next and Nemotron-H configurations)."""
+
+VISIBLE = 1.0635
+"""Memory that a program finds on a chip (`cudaMemGetInfo`) over the figure on the label, where the catalogue has no
+`memory_visible` of it: 79.18 GiB of an 80 GB H100, 139.8 of a 141 GB H200, 178.35 of a 180 GB B200 give 1.063 to 1.065;
+labels count in GiB what they print as GB, less what firmware and driver keep. 24 GB cards have 1.052, MI300X 1.072."""
+
+CONTEXT = 0.65e9
+"""Bytes of the driver's context and loaded kernels on a rank before anything is loaded: 78.57 of 79.18 GiB are free
+(vLLM 0.11 on an H100, llm-d-benchmark `config_explorer/empirical-vllm-memory-results.md`). Interval 0.4 to 0.9 GB."""
+
+JOINED = 1.0e9
+"""The same for what ranks that work together set up before weights are loaded: 77.64 instead of 78.57 GiB free (same
+source, two H100). Interval 0.6 to 1.5 GB."""
+
+FORWARD = (0.14e9, 0.45e9)
+"""Bytes that a trial step takes outside of PyTorch's allocator on a rank alone, and beyond that on one of several: 0.13
+and 0.55 GiB (same source; 0.05 to 0.25 in vLLM 0.7 logs)."""
+
+LARGE = 70 * 2.0**30
+"""Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
+whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
+
+RAISED = 0.05
+"""Share of a chip's memory up to which a cache is widened, as far as a step allows, where SGLang's formula leaves less:
+its message is then to raise `--mem-fraction-static`. An assumption, 0.03 to 0.1: DeepSeek-R1 on 8 H20 of 96 GB, which
+the formula does not start, is served at shares of 0.9 to 0.95."""
+
+MIB, BF16 = 2.0**20, 2.0
+
+
+@dataclass(frozen=True)
+class RankMemory:
+    """Bytes on one rank, per what they are for; may be arrays.
+
+    activations: peak of a step; pool: what the engine leaves for the cache; sequence: cache of one sequence at the
+    context it is planned for, state included; state: recurrent state of one sequence, all copies that the engine keeps;
+    state_share: share of the pool set aside for states; usable: what the engine takes of `capacity` at most; capacity:
+    what a program finds on the chip; labelled: what its data sheet says.
+    """
+
+    weights: Numbers
+    activations: Numbers
+    buffers: Numbers
+    pool: Numbers
+    sequence: Numbers
+    state: Numbers
+    state_share: float | None
+    usable: Numbers
+    capacity: float
+    labelled: float
+
+    @property
+    def sequences(self) -> Numbers:
+        """Sequences that fit at once on one attention replica; 0 or less when the weights alone do not fit."""
+        if self.state_share is None:
+            return self.pool / self.sequence
+        keys = np.maximum(self.sequence - self.state, 1.0)
+        state = np.maximum(self.state, 1e-9)
+        apart = np.minimum(self.pool * self.state_share / state, self.pool * (1 - self.state_share) / keys)
+        return np.where(np.asarray(self.state) > 0, apart, self.pool / self.sequence)
+
+    def decoding(self, filled: Numbers = 1.0) -> Numbers:
+        """Sequences that decode at once; filled: share of them where a pool of recurrent states is what limits."""
+        apart = np.asarray(self.state) > 0 if self.state_share is not None else np.asarray(False)
+        return self.sequences * np.where(apart, filled, 1.0)
+
+    def used(self, sequences: Numbers) -> Numbers:
+        """Bytes used with that many sequences."""
+        return self.weights + self.activations + self.buffers + sequences * self.sequence
+
+
+def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mtp: bool = False) -> Numbers:
+    """Bytes of weights on the fullest rank [byte].
+
+    Layers are dealt to pipeline stages whole: ceil(depth / pp) of them; the first stage holds the embedding, the last
+    the head, the larger of which counts when there is more than one stage.
+    """
+    one = np.asarray(1.0)
+    local = shard(operators(arch, Step((Load(one, one),), one, mtp)), layout, sequence_parallel=False)
+    ends = {EMBEDDING: np.asarray(0.0), HEAD: np.asarray(0.0)}
+    layers: Numbers = np.asarray(0.0)
+    for operator in local:
+        held = held_bytes(operator, precision)
+        if operator.block in ends:
+            ends[operator.block] = ends[operator.block] + held
+        else:
+            layers = layers + held
+    pp = np.asarray(layout.pp, dtype=float)
+    share = np.ceil(arch.depth / pp) / arch.depth
+    both = ends[EMBEDDING] + ends[HEAD]
+    fullest: Numbers = layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
+    return fullest
+
+
+def held_bytes(operator: Operator, precision: Precision) -> Numbers:
+    """Bytes of an operator's weights as they are held, all its layers [byte]."""
+    form = precision.weights(operator.part)
+    return operator.weight * operator.count * form.element * _padding(operator, form.name)
+
+
+def _padding(operator: Operator, form: str) -> Numbers:
+    """How much larger experts in MXFP4 are held: kernels want the model's width in multiples of 256.
+
+    gpt-oss, 2,880 wide: 13.47 and 64.38 GiB where its checkpoints have 12.81 and 60.71 (vLLM 0.11 on an H100; in 0.19
+    `fused_moe/oracle/mxfp4.py` rounds the width of an expert up as well for some kernels, another 2 to 7 %).
+    """
+    if form != "mxfp4" or operator.kind != "grouped_gemm":
+        return 1.0
+    width = operator.n if operator.role == "down" else operator.k
+    return np.ceil(np.asarray(width) / 256.0) * 256.0 / width
+
+
+def sequence_bytes(
+    arch: Architecture, kv: str, layout: Layout, context: Numbers, block: int = 1, *, mtp: bool = False
+) -> Numbers:
+    """KV cache and recurrent state of one sequence of `context` tokens on one rank [byte].
+
+    The context is rounded up to whole blocks; a multi-token-prediction layer adds its own cache (one layer's).
+    """
+    rounded = np.ceil(np.asarray(context, dtype=float) / block) * block
+    state = state_elements(arch, layout.tp)
+    kept = cache_bytes(arch, rounded, format_of(kv).element, layout.tp)
+    extra = 1 + arch.mtp.count / arch.depth if mtp and arch.mtp is not None else 1.0
+    share = np.ceil(arch.depth / np.asarray(layout.pp, dtype=float)) / arch.depth
+    return (kept * extra + state * STATE_ELEMENT) * share
+
+
+def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbers:
+    """Peak of activations when a step has `tokens` new tokens on a replica [byte].
+
+    Input and output of the widest operator, and three times the residual stream (the residual, what the operator was
+    given, what the layer has made so far), in BF16; one layer at a time is alive. Llama-3.1-8B takes 109.8 kB a token
+    in vLLM's profile (20,000 against 29,000 tokens, github.com/vllm-project/vllm/issues/10517); this says 110.6.
+    Tokens of other replicas that meet in this rank's experts come with their streams: at most those of top_k replicas,
+    as a token visits no more ranks than experts (all-to-all dispatch).
+    """
+    one = np.asarray(1.0)
+    local = shard(operators(arch, Step((Load(one, one),), one)), layout, sequence_parallel=False)
+    widest: Numbers = np.asarray(0.0)
+    visits = 1.0
+    for operator in local:
+        if operator.block != HEAD:
+            widest = np.maximum(widest, operator.stream)
+    for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+        if operator.kind == "grouped_gemm":
+            visits = max(visits, float(operator.top_k))
+    replicas = np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp)
+    gathered = np.clip(replicas, 1.0, visits) - 1.0
+    peak: Numbers = BF16 * tokens * (widest + arch.hidden * (3.0 + 2.0 * gathered))
+    return peak
+
+
+def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacity: float, tokens: Numbers) -> Numbers:
+    """Peak of sampling in an engine's trial step [byte]: for as many sequences as it may run, every logit at once."""
+    large = capacity >= LARGE and die.name not in engine.few_chips
+    sequences = engine.running if large or engine.few is None else engine.few
+    return engine.sampled * np.minimum(sequences, tokens) * arch.vocab
+
+
+def static_share(layout: Layout, capacity: float, tokens: Numbers) -> Numbers:
+    """Share of the memory that SGLang takes for weights and cache unless told.
+
+    `(memory - reserved) / memory`, in MiB: 512, 1.5 a token of a step (at least 2,048; see `usual_chunk`), 1,024 for
+    each 8 ranks, 2 a sequence of the largest captured graph, and not less than 10,240 on chips of over 60 GiB
+    (`arg_groups/memory_hook.py`, SGLang 0.5.23; `server_args.py` before). What it adds for attention in data parallel,
+    in hundreds of GiB for wide layouts, is left out: such deployments set the share.
+    """
+    size = capacity / MIB
+    reserved = 1.5 * np.maximum(tokens, 2048.0) + _apart(layout, capacity)
+    return 1 - np.where(size > 60 * 1024, np.maximum(reserved, 10 * 1024), reserved) / size
+
+
+def usual_chunk(tokens: Numbers, engine: Engine, capacity: float) -> Numbers:
+    """Tokens of a step, where they are the engine's default as SGLang sets it on a chip of this size."""
+    return np.where(np.asarray(tokens) == engine.chunk, np.minimum(tokens, _size(capacity)[0]), tokens)
+
+
+def _apart(layout: Layout, capacity: float) -> Numbers:
+    """What SGLang's formula reserves beside the step [MiB]."""
+    ranks = np.minimum(np.asarray(layout.tp) * layout.dp, 8) * np.asarray(layout.pp)
+    apart: Numbers = 512 + 1024 * ranks / 8 + 2 * np.where(ranks < 4, *_size(capacity)[1:])
+    return apart
+
+
+def _size(capacity: float) -> tuple[float, float, float]:
+    return next((chunk, few, many) for below, chunk, few, many in _SIZES if capacity / MIB < below)
+
+
+_SIZES = (
+    (20 * 1024, 2048, 8, 8),
+    (35 * 1024, 4096, 48, 160),
+    (60 * 1024, 4096, 32, 160),
+    (90 * 1024, 8192, 256, 512),
+    (160 * 1024, 8192, 256, 512),
+    (np.inf, 16384, 512, 512),
+)
+"""Of SGLang, below a size of memory [MiB]: tokens of a chunk, sequences of the largest graph on fewer than 4 ranks, on
+more."""
+
+
+def memory(
+    arch: Architecture,
+    die: Accelerator,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    *,
+    context: Numbers,
+    tokens: Numbers,
+    mtp: bool = False,
+    share: Numbers | None = None,
+) -> RankMemory:
+    """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step.
+
+    What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step.
+    Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial step).
+    """
+    capacity = die.visible or die.memory * VISIBLE
+    weights = weight_bytes(arch, precision, layout, mtp=mtp)
+    peak = np.maximum(
+        activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, capacity, np.asarray(tokens))
+    )
+    several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
+    before, inside = CONTEXT + JOINED * several, FORWARD[0] + FORWARD[1] * several
+    buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
+    taken = engine.memory_share if share is None else share
+    if taken is None:
+        usable = (capacity - before) * static_share(layout, capacity, usual_chunk(tokens, engine, capacity))
+        most = capacity - before - peak - _apart(layout, capacity) * MIB
+        usable = np.maximum(usable, np.minimum(most, weights + RAISED * capacity))
+    else:
+        usable = (capacity - before if engine.room == "reserved" else capacity) * taken
+    pool = usable - weights
+    if engine.room == "profiled":
+        pool = pool - peak - buffers
+    elif engine.room == "free":
+        pool = (capacity - buffers - weights - peak) * taken
+    held = sequence_bytes(arch, precision.cache, layout, context, engine.block, mtp=mtp)
+    state = sequence_bytes(arch, precision.cache, layout, np.asarray(0.0))
+    held = held + state * (engine.states - 1)
+    share_of = engine.state_share
+    return RankMemory(weights, peak, buffers, pool, held, state * engine.states, share_of, usable, capacity, die.memory)
+
+
+def decode_memory(
+    arch: Architecture,
+    die: Accelerator,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    *,
+    context: Numbers,
+    drafts: Numbers = 0.0,
+    mtp: bool = False,
+    share: Numbers | None = None,
+) -> RankMemory:
+    """Memory of one rank of a pool that only decodes: a step has the sequences that fit x (1 + drafts) new tokens.
+
+    drafts: tokens drafted for a sequence in a step.
+    """
+    still = memory(arch, die, precision, layout, engine, context=context, tokens=0.0, mtp=mtp, share=share)
+    running = np.clip(still.sequences, 0.0, engine.running)
+    tokens = running * (1.0 + np.asarray(drafts))
+    return memory(arch, die, precision, layout, engine, context=context, tokens=tokens, mtp=mtp, share=share)

@@ -1,0 +1,148 @@
+"""Layouts that a service can have on so many ranks, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tonnage.errors import InputError, Problem
+from tonnage.layout import Layout
+from tonnage.model import Architecture, Load, Step, operators
+from tonnage.system import Accelerator
+
+LARGEST = 384
+"""Ranks of one instance at most: what is in service somewhere (CloudMatrix384; DeepSeek decodes on 144)."""
+
+STAGES = (1, 2, 4, 8)
+
+CONTEXTS = (2, 4, 8, 16)
+"""Ranks that share one prompt in a pool that prefills, where nothing else is fast enough."""
+
+
+@dataclass(frozen=True)
+class LayoutCandidates:
+    """layout: of one instance (the ranks that share one set of experts); instances: how many the ranks allow."""
+
+    layout: Layout
+    instances: NDArray[np.float64]
+
+    @property
+    def size(self) -> int:
+        """How many candidates."""
+        return int(np.size(self.instances))
+
+    @property
+    def ranks(self) -> NDArray[np.float64]:
+        """Ranks of one instance."""
+        return np.asarray(self.layout.ranks, dtype=float)
+
+
+def heads(arch: Architecture) -> int:
+    """Attention heads that limit tensor parallelism."""
+    one = Step((Load(1.0, 1.0, 1.0),), 1.0)
+    limits = [operator.groups for operator in operators(arch, one) if operator.kind == "attention"]
+    return int(min(limits)) if limits else 1 << 20
+
+
+def experts(arch: Architecture) -> int:
+    """Routed experts of a layer; 0 for dense models."""
+    one = Step((Load(1.0, 1.0),), 1.0)
+    return int(max((o.groups for o in operators(arch, one) if o.kind == "grouped_gemm"), default=0))
+
+
+def candidates(
+    arch: Architecture,
+    die: Accelerator,
+    ranks: int,
+    fixed: Mapping[str, int] | None = None,
+    contexts: tuple[int, ...] = (1,),
+) -> LayoutCandidates:
+    """Every layout that divides the model on at most `ranks` ranks, with what `fixed` fixes.
+
+    tp: powers of two inside the scale-up domain, up to the attention heads; pp: 1, 2, 4, 8; mixtures of experts: one
+    tensor-parallel group with its experts cut (etp = tp) or dealt out (ep = tp), or attention replicas side by side
+    over which the experts are dealt out (ep = tp x dp). contexts: ranks that may share one prompt (cp), over which
+    experts are dealt out too. Raises InputError when nothing fits `fixed`.
+    """
+    fixed = dict(fixed or {})
+    rows = {row for cp in contexts for row in _rows(arch, die, ranks, fixed, cp)}
+    if not rows:
+        wanted = ",".join(f"{name}{value}" for name, value in fixed.items())
+        raise InputError(Problem(f'no layout of this model on {ranks} ranks agrees with "{wanted}"', path="layout"))
+    ordered = np.array(sorted(rows), dtype=np.int64)
+    tp, pp, dp, ep, etp, cp = ordered.T
+    copies = np.floor(ranks / (tp * pp * dp * cp)).astype(float)
+    if "dp" in fixed:
+        copies = np.minimum(copies, np.maximum(fixed["dp"] / dp, 1.0))
+    return LayoutCandidates(Layout(tp=tp, pp=pp, dp=dp, ep=ep, etp=etp, cp=cp), copies)
+
+
+Row = tuple[int, int, int, int, int]
+
+
+def _rows(
+    arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int], cp: int
+) -> set[tuple[int, int, int, int, int, int]]:
+    """(tp, pp, dp, ep, etp, cp) of every layout in which `cp` ranks share a prompt."""
+    many, each = experts(arch), ranks // cp
+    own, dealt = {name: value for name, value in fixed.items() if name != "cp"}, fixed.get("ep", 1)
+    if each < 1 or fixed.get("cp", cp) != cp or (dealt > 1 and dealt % cp):
+        return set()
+    if dealt > 1:
+        own["ep"] = dealt // cp
+    rows: set[Row] = {
+        row
+        for tp in tensor_degrees(arch, die, each, own)
+        for pp in _pipeline(arch, each // tp, own)
+        for row in (_mixture(tp, pp, many, each, own) if many else [(tp, pp, 1, 1, 1)])
+    }
+    rows = {row for row in rows if _agrees(row, own, many) and row[0] * row[1] * row[2] <= each}
+    if cp == 1 or not many:
+        return {(*row, cp) for row in rows}
+    spread = {(tp, pp, dp, ep * cp, etp, cp) for tp, pp, dp, ep, etp in rows if etp == 1 and ep * cp <= many}
+    alike = {(*row, cp) for row in rows if row[3] == 1 and "ep" not in fixed}
+    return {row for row in spread | alike if row[3] == dealt or dealt == 1}
+
+
+def tensor_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[int]:
+    """Degrees that divide the attention heads, as vLLM and SGLang demand."""
+    many = heads(arch)
+    if "tp" in fixed:
+        if many % fixed["tp"]:
+            raise InputError(Problem(f"tp{fixed['tp']} does not divide the {many} attention heads", path="layout"))
+        return [fixed["tp"]]
+    most = min(die.domain, ranks, many, 64)
+    return [1 << i for i in range(most.bit_length()) if 1 << i <= most and many % (1 << i) == 0]
+
+
+def _pipeline(arch: Architecture, left: int, fixed: Mapping[str, int]) -> list[int]:
+    if "pp" in fixed:
+        return [fixed["pp"]]
+    return [pp for pp in STAGES if pp <= min(max(left, 1), arch.depth)]
+
+
+def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) -> list[Row]:
+    most = min(ranks // (tp * pp), max(min(many, LARGEST) // tp, 1))
+    wide = {1 << i for i in range(most.bit_length()) if 1 << i <= most}
+    wide |= {most} if most < 64 else {size // tp for size in (72, 144, 320) if size // tp <= most}
+    if "dp" in fixed:
+        wide = {fixed["dp"]} | ({1} if fixed.get("ep", 1) * fixed.get("etp", 1) <= tp else set())
+    if "ep" in fixed:
+        inner = max(fixed["ep"] * fixed.get("etp", 1) // tp, 1)
+        return [(tp, pp, inner, fixed["ep"], fixed.get("etp", max(tp // fixed["ep"], 1)))]
+    rows = [(tp, pp, dp, tp * dp, 1) for dp in wide if tp * dp <= many]
+    rows += [(tp, pp, 1, 1, tp)]
+    if "etp" in fixed:
+        rows += [(tp, pp, dp, tp * dp // fixed["etp"], fixed["etp"]) for dp in wide if tp * dp >= fixed["etp"]]
+    return rows
+
+
+def _agrees(row: Row, fixed: Mapping[str, int], many: int) -> bool:
+    named = dict(zip(("tp", "pp", "dp", "ep", "etp"), row, strict=True))
+    wanted = {name: value for name, value in fixed.items() if name in ("tp", "pp", "ep", "etp")}
+    if not many:
+        wanted = {name: value for name, value in wanted.items() if name in ("tp", "pp")}
+    return all(named[name] == value for name, value in wanted.items())
