@@ -42,7 +42,6 @@ LEFT: dict[str, list[str]] = {
         "fleet/workload.py stage(item)",
         "fleet/workload.py under_way ->",
         "fleet/workload.py under_way(read)",
-        "system/silicon.py Column",
     ],
     "by_part_of_name": [],
     "circles": [],
@@ -266,6 +265,11 @@ def test_our_flags_in_the_library_are_found(case: str) -> None:
         assert own_flags({**verb, path: text}) == [f"{path} {flag}" for flag in expected]
     for path in ("export/vllm.py", "serve/launch.py", "cli/fit.py", "report/answer.py", "ask/serve.py"):
         assert own_flags({**verb, path: text}) == []
+
+
+def test_only_the_command_line_knows_the_parser_of_flags() -> None:
+    found = {path for path, text in FILES.items() if "cyclopts" in outside({path: text})}
+    assert found and {path.partition("/")[0] for path in found} == {"cli"}
 
 
 # ---------------------------------------------------------------- dependencies

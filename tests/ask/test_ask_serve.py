@@ -76,3 +76,18 @@ def test_price_and_power_say_what_they_are() -> None:
     assert half is not None and half.value == pytest.approx(350.0) and half.basis == "50% of the rated 700 W"
     with pytest.raises(InputError):
         place_code("atlantis")
+
+
+def test_a_term_of_payment_is_asked_of_the_catalogue() -> None:
+    system = System(accelerator("h100-sxm", CATALOG), 8)
+    words = serve.ServeWords(on=("1xh100-sxm",), tpot="50ms", term="1-year")
+    asked = serve.read(words)
+    price = serve.plan_asked("llama-3.1-8b", asked, CATALOG).plan.bill.price
+    known = chip_price(CATALOG, system, None, None, "1-year")
+    assert known is not None and price == known and known.basis.startswith("1-year, ")
+    usual = chip_price(CATALOG, system, None, None)
+    assert usual is not None and usual.value != known.value
+    h800 = chip_price(CATALOG, System(accelerator("h800", CATALOG), 8), None, None, "spot")
+    assert h800 is not None and h800.basis.startswith("no spot price is known: internal, ")
+    with pytest.raises(InputError, match="term: goes without `price`"):
+        serve.read(serve.ServeWords(on=("1xh100-sxm",), term="spot", price="$2/h"))

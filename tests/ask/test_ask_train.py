@@ -12,6 +12,7 @@ from tonnage import catalog
 from tonnage.ask.train import read
 from tonnage.ask.train_plan import planned, planned_mixed
 from tonnage.ask.train_words import TrainWords
+from tonnage.cli import run
 from tonnage.errors import InputError
 from tonnage.train import MixedPlan, TrainPlan, plan_again
 
@@ -58,3 +59,30 @@ def test_a_mixed_fleet_is_priced_part_by_part() -> None:
     found = planned_mixed(asked, asked.job(CATALOG), CATALOG)
     assert found.prices[0] is not None and found.prices[1] is None
     assert MixedPlan.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_a_term_of_payment_is_taken_and_where_it_is_not_known_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    def asked(chip: str, term: str | None) -> tuple[str, str]:
+        words = TrainWords(on=(f"64x{chip}",), tokens="1T", term=term, layout="tp2,pp1,cp1,mbs1,zero1,recompute=full")
+        question = read("llama-3.1-8b", words)
+        paid = planned(question, question.job(CATALOG), CATALOG).paid
+        assert paid.quote is not None
+        return paid.quote.tenure, paid.note
+
+    assert asked("h100-sxm", None) == ("on-demand", "")
+    for term in ("spot", "monthly", "1-year", "3-year"):
+        assert asked("h100-sxm", term) == (term, "")
+    assert asked("h800", "3-year") == ("internal", "no 3-year price is known: ")
+    assert run(["train", "llama-3.1-8b", "--on", "64xh100-sxm", "--tokens", "1T", "--term", "spot"]) == 0
+    assert "; spot, 2026" in " ".join(capsys.readouterr().out.split())
+    words = ["train", "llama-3.1-8b", "--on", "64xh100-sxm", "--on", "64xh800", "--tokens", "1T", "--term", "3-year"]
+    assert run(words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "(3-year, 2026-03-01, US)" in said and "(no 3-year price is known: internal," in said
+
+
+def test_a_term_that_is_none_or_beside_a_price_is_refused() -> None:
+    with pytest.raises(InputError, match=r'term: "spott" is not one of on-demand.*did you mean "spot"'):
+        read("llama-3.1-8b", TrainWords(on=("8xh800",), term="spott"))
+    with pytest.raises(InputError, match="term: goes without `price`"):
+        read("llama-3.1-8b", TrainWords(on=("8xh800",), term="spot", price="$2/h"))

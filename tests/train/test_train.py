@@ -142,7 +142,7 @@ def test_a_fixed_setting_that_does_not_fit_names_the_nearest_that_does() -> None
 
 @pytest.mark.parametrize(
     ("fixed", "reason"),
-    [("tp8,pp16,dp100", "divisibility"), ("tp8,pp3", "divisibility"), ("dp2048,tp8,mbs4", "batch")],
+    [("tp8,pp16,dp100", "divisibility"), ("tp8,pp16,dp256", "divisibility"), ("dp2048,tp8,mbs4", "batch")],
 )
 def test_what_does_not_divide_is_said(fixed: str, reason: str) -> None:
     found = plan(job(*LLAMA), System(chip("h100-sxm"), 16384), parse_layout(fixed))

@@ -15,12 +15,24 @@ if TYPE_CHECKING:
     from tonnage.system import System
 
 
+TERMS = ("on-demand", "monthly", "1-year", "3-year", "reserved", "spot")
+"""Terms of payment that a renter may ask for (`catalog.prices.TENURES` has what owners charge themselves besides)."""
+
+
 @dataclass(frozen=True)
 class Paid:
-    """USD per accelerator-second, None where no price is known; quote: of the catalogue, None where people said it."""
+    """USD per accelerator-second, None where no price is known; quote: of the catalogue, None where people said it;
+    term: of payment that was asked for.
+    """
 
     value: float | None
     quote: Price | None = None
+    term: str | None = None
+
+    @property
+    def note(self) -> str:
+        """That another term is quoted than was asked for, before the quote's own; empty where it is that one."""
+        return "" if self.quote is None else other_term(self.quote, self.term)
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -36,6 +48,11 @@ def place_code(text: str, name: str = "in") -> str:
         return load_rules().places.code(text)
     except InputError as error:
         raise InputError([Problem(p.message, path=name, suggestion=p.suggestion) for p in error.problems]) from None
+
+
+def other_term(quote: Price, term: str | None) -> str:
+    """`no spot price is known: ` before a quote of another term than was asked for; else nothing."""
+    return "" if term in (None, quote.tenure) else f"no {term} price is known: "
 
 
 def best_price(
@@ -58,7 +75,7 @@ def paid(
     if quoted is not None:
         return Paid(quoted)
     found = best_price(catalog, system, place, as_of, term)
-    return Paid(None) if found is None else Paid(found.value, found)
+    return Paid(None, term=term) if found is None else Paid(found.value, found, term)
 
 
 def chip_price(
@@ -71,7 +88,7 @@ def chip_price(
     if best is None:
         return None
     text = f"{best.tenure}, {', '.join(best.place) or 'no place'}, {best.date or 'undated'}, {best.kind}"
-    return ChipPrice(best.value, text, best.low, best.high, best.fact)
+    return ChipPrice(best.value, other_term(best, term) + text, best.low, best.high, best.fact)
 
 
 def chip_power(catalog: Catalog, system: System, share: float | None, as_of: datetime.date | None) -> ChipPower | None:

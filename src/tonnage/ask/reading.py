@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tonnage import units
-from tonnage.errors import InputError, Problem
+from tonnage.errors import InputError, Problem, nearest
 
 Read = TypeVar("Read")
 
@@ -79,6 +79,17 @@ class WordReader:
         except InputError as error:
             self.problems.extend(error.problems)
             return None
+
+    def term(self, text: str | None, price: str | None) -> str | None:
+        """A term of payment, or None; it goes without a price of one's own."""
+        from tonnage.ask.price import TERMS
+
+        if text is not None and text not in TERMS:
+            message = f'"{text}" is not one of {", ".join(TERMS)}'
+            self.problems.append(Problem(message, path="term", suggestion=nearest(text, TERMS)))
+        elif text is not None and price is not None:
+            self.wrong("goes without `price`: it chooses among the catalogue's", "term")
+        return text
 
     def parsed(self, text: str, name: str, parse: Callable[[str], Read], instead: Read) -> Read:
         """`parse(text)`, or `instead` with the problem kept."""

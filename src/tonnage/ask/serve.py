@@ -53,6 +53,7 @@ class ServeWords:
     batch: str | None = None
     imbalance: str | None = None
     price: str | None = None
+    term: str | None = None
     price_list: str | None = None
     exchange_rate: str | None = None
     power_share: str | None = None
@@ -65,8 +66,8 @@ class ServeWords:
 class ServeAsked:
     """The same as numbers, before model, chips and prices are looked up.
 
-    fleets: (how many, of which chip); limits and lengths as in `ServeJob`; price [USD/accelerator-s]; power_share: of
-    the rated power; exchange_rate: CNY of one USD; place: code of a country.
+    fleets: (how many, of which chip); limits and lengths as in `ServeJob`; price [USD/accelerator-s]; term: of
+    payment; power_share: of the rated power; exchange_rate: CNY of one USD; place: code of a country.
     """
 
     words: ServeWords
@@ -89,6 +90,7 @@ class ServeAsked:
     prefill_layout: dict[str, int] | None
     ffn_layout: dict[str, int] | None
     price: float | None
+    term: str | None
     power_share: float | None
     exchange_rate: float | None
     place: str | None
@@ -137,6 +139,7 @@ def read(words: ServeWords) -> ServeAsked:
         micro_batches=None if turns is None else int(turns),
         chunk=_chunk(reader, words.chunk),
         price=reader.price(words.price),
+        term=reader.term(words.term, words.price),
         power_share=None if words.power_share is None else reader.share(words.power_share, "power_share"),
         layout=reader.layout(words.layout, "layout", DEGREES),
         prefill_layout=reader.layout(words.prefill_layout, "prefill_layout", DEGREES),
@@ -238,7 +241,7 @@ def _jobs(
     def priced(system: System) -> ChipPrice | None:
         if asked.price:
             return room.ChipPrice(asked.price, "as given")
-        return chip_price(catalog, system, asked.place, as_of)
+        return chip_price(catalog, system, asked.place, as_of, asked.term)
 
     prices = [priced(system) for system in systems]
     listed = price_list_of(asked, catalog, as_of)

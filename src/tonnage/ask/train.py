@@ -52,14 +52,15 @@ class TrainQuestion:
     """A question as read, before a catalogue is opened.
 
     model: its name or path; fleets, layouts: one for each kind of chips; quoted: price [USD per accelerator-second];
-    place, date: where prices are asked, and as of when; software: date of the training software; anchor: file of
-    measured runs; the rest: of the job, or beside it.
+    term: of payment; place, date: where prices are asked, and as of when; software: date of the training software;
+    anchor: file of measured runs; the rest: of the job, or beside it.
     """
 
     model: str
     fleets: tuple[Fleet, ...]
     layouts: tuple[Mapping[str, int], ...]
     quoted: float | None
+    term: str | None
     place: str | None
     date: datetime.date | None
     seq: int
@@ -96,7 +97,7 @@ class TrainQuestion:
 
     def paid(self, system: System, catalog: Catalog) -> Paid:
         """What its accelerators are paid at."""
-        return paid(catalog, system, self.quoted, self.place, self.date)
+        return paid(catalog, system, self.quoted, self.place, self.date, self.term)
 
 
 def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> TrainQuestion:
@@ -106,6 +107,7 @@ def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> T
     fleets = tuple(reader.fleet(text, "on") for text in words.on)
     layouts = reader.layouts(words.layout, len(words.on), "layout")
     quoted = reader.optional(words.price, "price", "price")
+    term = reader.term(words.term, words.price)
     move = _move(reader, words, as_of)
     rollout = _rollout(reader, words)
     software = reader.date(words.software, "software") or as_of
@@ -114,6 +116,7 @@ def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> T
         fleets=fleets,
         layouts=layouts,
         quoted=quoted,
+        term=term,
         place=place,
         date=as_of,
         seq=reader.whole(words.seq, "seq"),

@@ -8,7 +8,6 @@ from tonnage.ask.price import Paid
 from tonnage.ask.train import TrainQuestion
 from tonnage.ask.train_anchor import measured
 from tonnage.catalog import Catalog
-from tonnage.catalog import Price as Quote
 from tonnage.serve import ServeJob, ServePlan
 from tonnage.serve import plan as serve
 from tonnage.system import System
@@ -17,14 +16,17 @@ from tonnage.train import (
     MixedPlan,
     Move,
     MovePlan,
+    NearPlan,
     RlPlan,
     Rollouts,
     TrainJob,
     TrainPlan,
+    enough,
     level,
     leveled,
     mixed,
     move,
+    nearby,
     plan,
     stage,
 )
@@ -34,13 +36,16 @@ from tonnage.train.result import resting_on
 
 @dataclass(frozen=True)
 class Trained:
-    """A plan on one kind of chips; quote: the catalogue's price that it rests on; software: its step with earlier
-    software.
+    """A plan on one kind of chips; paid: the price that it rests on; software: its step with earlier
+    software; near: counts and batches that would leave fewer accelerators over; enough: where the plan cannot be and no
+    other layout can, how many accelerators can.
     """
 
     plan: TrainPlan
-    quote: Quote | None
+    paid: Paid
     software: tuple[Dated, ...]
+    near: tuple[NearPlan, ...] = ()
+    enough: int | None = None
 
 
 def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
@@ -49,8 +54,10 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
     paid = asked.paid(system, catalog)
     made = plan(job, system, asked.layouts[0], price=paid.value)
     own = None if asked.anchor is None else level(job, system, measured(asked.anchor, job, system, catalog))
+    near = nearby(made)
     if own is not None:
         made = leveled(made, own)
+        near = tuple(replace(one, tokens_per_second=one.tokens_per_second * own.ratio) for one in near)
     facts = paid.facts
     dated = _history(made, own)
     if made.outcome.feasible:
@@ -58,16 +65,22 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
         staged, for_stage = _staged(asked, made, own, catalog)
         made, facts = replace(made, move=moved, rl=staged), (*facts, *for_move, *for_stage)
     made = replace(made, provenance=resting_on(made.provenance, facts, catalog.digest))
-    return Trained(made, paid.quote, dated)
+    stuck = not made.outcome.feasible and made.nearest_feasible is None
+    return Trained(made, paid, dated, near, enough(made) if stuck else None)
 
 
 def planned_mixed(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> MixedPlan:
     """The run over all kinds of accelerators together."""
     systems = [asked.system(fleet, catalog) for fleet in asked.fleets]
-    prices = [asked.paid(system, catalog) for system in systems]
+    prices = paid_mixed(asked, catalog)
     made = mixed(job, systems, asked.layouts, [price.value for price in prices])
     facts = tuple(fact for price in prices for fact in price.facts)
     return replace(made, provenance=resting_on(made.provenance, facts, catalog.digest))
+
+
+def paid_mixed(asked: TrainQuestion, catalog: Catalog) -> tuple[Paid, ...]:
+    """What the accelerators of each kind are paid at."""
+    return tuple(asked.paid(asked.system(fleet, catalog), catalog) for fleet in asked.fleets)
 
 
 def _history(made: TrainPlan, own: Level | None) -> tuple[Dated, ...]:

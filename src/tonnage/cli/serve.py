@@ -73,6 +73,9 @@ class ServeOptions(ServeWords):
         load of the hottest expert rank over the mean, such as 1.1.
     price
         of one accelerator, such as $2.10/h; default the catalogue's best match.
+    term
+        of payment, for the catalogue's price: on-demand, monthly, 1-year, 3-year, reserved or spot; default what can
+        be rented and left.
     price_list
         what the tokens are sold at, for the margin of a day: a model of the catalogue, such as deepseek-r1, or the
         list of a day, such as deepseek-v3@2025-03-01. Lists in CNY alone are taken at --exchange-rate.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from tonnage.ask.train_words import TrainWords
 from tonnage.cli.again import command_of
@@ -13,14 +16,86 @@ from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from tonnage.ask.train import TrainQuestion
+    from tonnage.ask.train_plan import Trained
     from tonnage.catalog import Catalog
     from tonnage.train import TrainJob
 
-NAMES = frozenset({*(field.name for field in fields(TrainWords)), "in"})
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(TrainWords):
+    """What is asked of a training run.
+
+    Parameters
+    ----------
+    on
+        chips, such as 2048xh800; may be repeated for a mixed fleet.
+    tokens
+        tokens of the whole run, such as 14.8T; without it no days and no cost.
+    seq
+        tokens in a sequence.
+    global_batch
+        sequences in a step.
+    precision
+        bf16, fp16, fp8, mxfp8 or nvfp4.
+    task
+        pretrain, sft or lora.
+    layout
+        what is fixed, such as tp8,pp16,dp128; the search chooses the rest; of each fleet in turn with " + " between.
+    shard_group
+        ranks over which ZeRO shards (HSDP), such as 64; all data-parallel ranks by default.
+    software
+        date of the training software; default --as-of, else the newest known.
+    routing
+        learned, or forced (benchmarks that balance experts by force).
+    framework
+        such as Megatron-Core, NeMo or torchtitan; default the newest Megatron-like stack.
+    price
+        of one accelerator, such as $2.10/h; default the catalogue's best match.
+    term
+        of payment, for the catalogue's price: on-demand, monthly, 1-year, 3-year, reserved or spot; default what can
+        be rented and left.
+    place
+        where the price is asked, such as CN.
+    anchor
+        JSON Lines of runs measured on these chips; predictions are brought onto them.
+    move_to
+        chips that the run moves to on the way, such as 2048xh800.
+    move_at
+        share of the tokens trained before the move, such as 30 %.
+    move_on
+        date of the move instead; needs --start.
+    move_wire
+        bandwidth between the two sites, such as 10 GB/s; storage is shared by default.
+    start
+        date on which the run starts; default --as-of.
+    rollout_tokens
+        tokens generated in a stage of reinforcement learning, such as 0.5T.
+    rollout_length
+        tokens of a response; default --seq.
+    rollout_prompt
+        tokens of a prompt.
+    rollout_on
+        chips that generate, such as 512xh20; by default those that train, in turns.
+    rollout_stale
+        responses may be one round old, so that two pools work at the same time.
+    rollout_tail
+        longest response of a round over the mean; default 2, an assumption.
+    reward
+        time of scoring in each round that generation does not hide, such as 30s.
+    """
+
+    on: Annotated[tuple[str, ...], Parameter(negative="")]
+    place: Annotated[str | None, Parameter(name="--in")] = None
+    anchor: Path | None = None
+    rollout_stale: Annotated[bool, Parameter(negative="")] = False
+
+
+NAMES = frozenset({*(field.name for field in fields(TrainOptions)), "in"})
 """Fields that have a flag."""
 
 
-def train(model: str, /, *, words: TrainWords, common: Common = COMMON) -> int:
+def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> int:
     """The best layout to train a model on these chips: step time, memory, days, cost.
 
     Parameters
@@ -32,27 +107,27 @@ def train(model: str, /, *, words: TrainWords, common: Common = COMMON) -> int:
 
     as_of = common.date()
     with as_flags(NAMES):
-        asked = ask.read(model, words, as_of)
+        asked = ask.read(model, options, as_of)
     catalog = common.load_catalog()
     job = asked.job(catalog)
-    inputs = _inputs(asked, words, common)
+    inputs = _inputs(asked, options, common)
     mixed = len(asked.fleets) > 1
     return finish((_mixed if mixed else _single)(asked, job, inputs, catalog), common)
 
 
-def _inputs(asked: TrainQuestion, words: TrainWords, common: Common) -> dict[str, Any]:
+def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict[str, Any]:
     """What was asked, as flags, so that it can be asked again."""
-    given = {field.name: getattr(words, field.name) for field in fields(words)}
-    given |= {"on": words.on[0] if len(words.on) == 1 else list(words.on)}
-    given |= {"anchor": None if words.anchor is None else str(words.anchor), "in": asked.place}
+    given = {field.name: getattr(options, field.name) for field in fields(options)}
+    given |= {"on": options.on[0] if len(options.on) == 1 else list(options.on)}
+    given |= {"anchor": None if options.anchor is None else str(options.anchor), "in": asked.place}
     del given["place"]
     return {"model": asked.model, **given, "as_of": common.as_of}
 
 
-def _command(inputs: dict[str, Any]) -> str:
-    """The command without its layout, for hints."""
-    usual = {field.name: field.default for field in fields(TrainWords)}
-    given = {name: value for name, value in inputs.items() if name != "model"}
+def _command(inputs: dict[str, Any], **instead: str) -> str:
+    """The command without its layout, for hints; with some words instead of its own."""
+    usual = {field.name: field.default for field in fields(TrainOptions)}
+    given = {name: value for name, value in (inputs | instead).items() if name != "model"}
     return command_of("train", inputs["model"], given, usual, without=("layout",))
 
 
@@ -65,27 +140,44 @@ def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog
         found = planned(asked, job, catalog)
     plan, command = found.plan, _command(inputs)
     body: dict[str, Any] = plan.to_json() | {"software": [vars(one) for one in found.software]}
+    body |= {"nearby": [vars(one) for one in found.near]}
     if plan.move is not None:
         body["switch"] |= {"to": inputs["move_to"]}
     hints: tuple[str, ...] = (f"{command} --layout {plan.layout}  pins this layout; --json has every number",)
     if not plan.outcome.feasible:
-        hints = (f"{command}  (no --layout)",) if plan.layout is None else ()
-    told = with_flags(answer(plan, found.quote, found.software), NAMES, *hints)
+        hints = _ways_out(found, inputs)
+    told = with_flags(answer(plan, found.paid.quote, found.software, found.near, found.paid.note), NAMES, *hints)
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)
 
 
+def _ways_out(found: Trained, inputs: dict[str, Any]) -> tuple[str, ...]:
+    """A command that works, where the one that was asked does not."""
+    plan = found.plan
+    if plan.nearest_feasible is not None:
+        return (f"{_command(inputs)} --layout {plan.nearest_feasible}  fits",)
+    if found.enough is not None:
+        more = f"{found.enough}x{plan.system.accelerator.name}"
+        return (f"{_command(inputs, on=more)}  fits",)
+    return ()
+
+
 def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog) -> Reply:
     """Several kinds together."""
-    from tonnage.ask.train_plan import planned_mixed
+    from tonnage.ask.train_plan import paid_mixed, planned_mixed
+    from tonnage.report.train import basis
     from tonnage.report.train_mixed import answer
 
     plan = planned_mixed(asked, job, catalog)
     body, command = plan.to_json(), _command(inputs)
     hints: tuple[str, ...] = (f'{command} --layout "{body["layout"]}"  pins these layouts',)
     if not plan.outcome.feasible:
-        hints = () if inputs["layout"] is None else (f"{command}  (no --layout)",)
+        free = replace(asked, layouts=tuple({} for _ in asked.fleets))
+        works = any(asked.layouts) and planned_mixed(free, job, catalog).outcome.feasible
+        hints = (f"{command}  (no --layout)",) if works else ()
     title = " + ".join(f"{count:,} {chip}" for count, chip in asked.fleets)
-    told = with_flags(answer(plan, title), NAMES, *hints)
+    prices = paid_mixed(asked, catalog) if asked.term else ()
+    bases = [price.note + basis(price.quote) if price.quote else "" for price in prices]
+    told = with_flags(answer(plan, title, bases), NAMES, *hints)
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)

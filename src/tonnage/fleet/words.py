@@ -97,6 +97,6 @@ def behind(found: PolicyGap) -> str:
         median = "never launches in half of the draws in which the best plan with hindsight does"
     else:
         median = f"is {found.median:.0f} days behind the best plan with hindsight"
-    tail = "" if math.isinf(found.p90) else f", P90 {found.p90:.0f}"
+    tail = ", P90 never launches" if math.isinf(found.p90) else f", P90 {found.p90:.0f}"
     ahead = "never ahead" if found.ahead < 0.01 else f"ahead by up to {found.ahead:.1f} days"
     return f"the policy {median} (median of {found.draws} draws{tail}; {ahead})"

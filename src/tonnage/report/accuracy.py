@@ -31,7 +31,14 @@ def answer(board: Board) -> Answer:
     if board.skipped:
         cells = tuple((str(count), reason) for reason, count in board.skipped.most_common(SHOWN))
         tables.append(Table("without a prediction", ("cases", "why"), cells))
-    return Answer(_sentence(board), tables=tuple(tables), records=tuple(board.to_json()["rows"]))
+    return Answer(
+        _sentence(board) + defects(board.defects), tables=tuple(tables), records=tuple(board.to_json()["rows"])
+    )
+
+
+def defects(count: int) -> str:
+    """A sentence on cases without a prediction because of a defect of ours, where there are any."""
+    return f" A defect of tonnage keeps {count} from being predicted." if count else ""
 
 
 _TITLES = {"group": "source", "chip": "chip"}

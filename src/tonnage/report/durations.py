@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tonnage.report.accuracy import defects
 from tonnage.report.answer import Answer, Table
 from tonnage.truth.board import shown
 from tonnage.truth.durations_board import median_ratio, summarised
@@ -18,14 +19,17 @@ SHOWN = 12
 def answer(board: Durations) -> Answer:
     """How far off, by way of predicting and run by run; why the rest has no prediction."""
     if not board.rows and not board.floors:
-        return Answer(f"None of the cases can be predicted ({sum(board.skipped.values())} left out).")
+        said = f"None of the cases can be predicted ({sum(board.skipped.values())} left out)."
+        return Answer(said + defects(board.defects))
     tables = [_ways(board)]
     if board.rows:
         tables.append(_runs(board))
     if board.skipped:
         cells = tuple((str(count), reason) for reason, count in board.skipped.most_common(SHOWN))
         tables.append(Table("without a prediction", ("cases", "why"), cells))
-    return Answer(_sentence(board), tables=tuple(tables), records=tuple(board.to_json()["rows"]))
+    return Answer(
+        _sentence(board) + defects(board.defects), tables=tuple(tables), records=tuple(board.to_json()["rows"])
+    )
 
 
 def _sentence(board: Durations) -> str:

@@ -47,12 +47,15 @@ def _best(plan: LaunchPlan) -> str:
         clash = ", ".join(words.limit(limit) for limit in best.conflict)
         return f"none launches by {plan.end}" + (f"; not to be had together: {clash}" if clash else "")
     where = f", trained on {best.place}" if best.place else ""
-    money = "; its cost is unknown, a lot has no price"
+    money = "its cost is unknown, a lot has no price"
     if best.training is not None and best.services is not None:
-        money = (
-            f"; {units.show_money(best.training)} to train, {units.show_money(best.services)} for services until then"
-        )
-    return f"launches {best.launch}{where}{money} (by the whole calendar, known ahead)"
+        money = _paid(best.training if best.place else None, best.services)
+    return f"launches {best.launch}{where}; {money} (by the whole calendar, known ahead)"
+
+
+def _paid(training: float | None, services: float) -> str:
+    trains = "" if training is None else f"{units.show_money(training)} to train, "
+    return f"{trains}{units.show_money(services)} for services until then"
 
 
 def _by(found: ByDate) -> str:
@@ -61,9 +64,7 @@ def _by(found: ByDate) -> str:
         return f"no launch; it takes {found.change}" if found.change else "no launch, whatever may lawfully be added"
     money = "unpriced"
     if found.training is not None and found.services is not None:
-        money = (
-            f"{units.show_money(found.training)} to train, {units.show_money(found.services)} for services until then"
-        )
+        money = _paid(found.training, found.services)
     served = "" if found.unserved is None else f"; {units.show_share(1 - found.unserved)} of the demand can be served"
     return f"the cheapest launch costs {money}{served}"
 

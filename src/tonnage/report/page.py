@@ -158,6 +158,11 @@ def skipped_table(skipped: Counter[str]) -> list[str]:
     return table(("cases", "without a prediction because"), [(str(n), reason) for reason, n in skipped.most_common()])
 
 
+def defects(count: int) -> list[str]:
+    """A line on cases without a prediction because of a defect of ours, where there are any."""
+    return [f"**{count} without a prediction because of a defect of tonnage.**", ""] if count else []
+
+
 def worst_table(board: Board, count: int = 12) -> list[str]:
     """The largest errors."""
     return rows_table(sorted(board.fair[0], key=lambda row: -abs(row.log_error))[:count])

@@ -24,7 +24,7 @@ def durations_page(board: Durations) -> list[str]:
     lines += ["### Steps alone", "", FLOORS, *_floors(board.floors)]
     for tag, title in (("group", "source"), ("chip", "chip"), ("kind", "kind")):
         lines += [f"### Durations by {title} (source left out)", "", *_by(board, tag, title)]
-    return [*lines, "### Durations not predicted", "", *page.skipped_table(board.skipped)]
+    return [*lines, "### Durations not predicted", "", *page.defects(board.defects), *page.skipped_table(board.skipped)]
 
 
 INTRODUCTION = """\

@@ -36,7 +36,7 @@ def serving_page(board: Board, library: Library, peer: Peer | None = None) -> li
     lines += ["### CloudMatrix384", "", *page.rows_table(cloud)]
     lines += ["### H20", "", *page.rows_table([row for row in board.rows if row.tags["chip"] == "h20-96gb"])]
     lines += [f"### Largest errors of the output rate ({label})", "", *page.worst_table(board.of(RATE))]
-    return [*lines, "### Not predicted", "", *page.skipped_table(board.skipped)]
+    return [*lines, "### Not predicted", "", *page.defects(board.defects), *page.skipped_table(board.skipped)]
 
 
 def _levels(board: Board) -> list[Line]:

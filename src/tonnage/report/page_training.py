@@ -40,7 +40,7 @@ def training_page(board: Board, library: Library) -> list[str]:
     for name in (special.SC21, special.KORTHIKANTI, special.LLAMA, special.DEEPSEEK_V3):
         lines += page.rows_table(special.starting(board.rows, name))
     lines += [f"### Largest errors ({label})", "", *page.worst_table(board)]
-    return [*lines, "### Not predicted", "", *page.skipped_table(board.skipped)]
+    return [*lines, "### Not predicted", "", *page.defects(board.defects), *page.skipped_table(board.skipped)]
 
 
 def _levels(board: Board) -> list[Line]:

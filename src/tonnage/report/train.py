@@ -11,21 +11,29 @@ from tonnage.report.answer import Answer, Table
 from tonnage.report.train_move import move_rows, move_sentence
 from tonnage.report.train_rl import rl_rows, rl_sentence
 from tonnage.system import format_of, rate
-from tonnage.train import TrainDoubt, TrainFigures, TrainJob, TrainMemory, TrainPlan
+from tonnage.train import NearPlan, TrainDoubt, TrainFigures, TrainJob, TrainMemory, TrainPlan
 from tonnage.train.duration import sentence as sentence_of
 from tonnage.train.goodput import Goodput
 from tonnage.train.maturity import Dated
 
 
-def answer(plan: TrainPlan, quote: Price | None = None, dated: Sequence[Dated] = ()) -> Answer:
-    """The answer for one kind of accelerators; quote: the catalogue's price; dated: the step with earlier software."""
+def answer(
+    plan: TrainPlan,
+    quote: Price | None = None,
+    dated: Sequence[Dated] = (),
+    near: Sequence[NearPlan] = (),
+    note: str = "",
+) -> Answer:
+    """The answer for one kind of accelerators; quote: the catalogue's price, note: said before it; dated: the step with
+    earlier software; near: counts and batches that leave fewer over.
+    """
     if plan.run is None:
         bind = plan.outcome.binds[0]
         refused = [("bound by", f"{bind.what}: {bind.text}"), *((("nearest", bind.lift),) if bind.lift else ())]
         return Answer(f"No layout: {bind.text}.", tuple(refused), feasible=False)
     tables = (breakdown(plan.run), *((_alternatives(plan),) if plan.alternatives else ()))
     records = tuple({"kind": name, "seconds": value} for name, value in plan.breakdown.items())
-    rows = (*_rows(plan, plan.run, quote), *_software(plan.run, dated))
+    rows = (*_rows(plan, plan.run, quote, note), *_nearby(near), *_software(plan.run, dated))
     made = Answer(_sentence(plan, plan.run), rows, tables, records=records, feasible=plan.outcome.feasible)
     if plan.move is not None:
         made = _with(made, move_rows(plan.move), move_sentence(plan.move))
@@ -38,21 +46,43 @@ def _with(made: Answer, rows: tuple[tuple[str, str], ...], sentence: str) -> Ans
     return replace(made, rows=(*made.rows, *rows), sentence=f"{made.sentence} {sentence}")
 
 
-def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> tuple[tuple[str, str], ...]:
+def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) -> tuple[tuple[str, str], ...]:
     lift = None if plan.outcome.feasible else plan.outcome.binds[0].lift
     fallback = _fallback(plan)
     return (
         ("layout", f"{plan.layout}" + (f"  ({_searched(plan)})" if plan.search else "")),
+        *_uses(plan, run),
         *((("nearest", lift),) if lift else ()),
         ("memory", memory(run.memory)),
         ("speed", speed(run)),
-        ("goodput", goodput(run.goodput)),
+        ("goodput", goodput(run.goodput, plan.unused or 0)),
         *_took(plan),
-        ("cost", _cost(plan, run, quote)),
+        ("cost", _cost(plan, run, quote, note)),
         ("bound by", bound(run)),
         ("doubt", doubt(run.doubt)),
         *((("assumed", fallback),) if fallback else ()),
     )
+
+
+def _uses(plan: TrainPlan, run: TrainFigures) -> tuple[tuple[str, str], ...]:
+    """How many of the accelerators work, where some are left over."""
+    if not plan.used or not plan.unused:
+        return ()
+    each = units.show_number(run.tokens_per_second * plan.system.count / plan.used)
+    text = f"{plan.used:,} of {plan.system.count:,} accelerators, {each} tokens/s each; {plan.unused:,} are spares"
+    return (("uses", text),)
+
+
+def _nearby(near: Sequence[NearPlan]) -> tuple[tuple[str, str], ...]:
+    """What would leave fewer over, or make each do more."""
+    told = [f"{_would(one)}, {units.show_number(one.tokens_per_second)} tokens/s per accelerator" for one in near]
+    return (("nearby", "; ".join(told)),) if told else ()
+
+
+def _would(one: NearPlan) -> str:
+    if one.what == "count":
+        return f"of {one.value:,} accelerators " + ("all" if one.used == one.value else f"{one.used:,}") + " would work"
+    return f"with `global_batch` {one.value} {one.used:,} would work"
 
 
 def _took(plan: TrainPlan) -> tuple[tuple[str, str], ...]:
@@ -70,7 +100,8 @@ def _fallback(plan: TrainPlan) -> str:
 
 
 def _sentence(plan: TrainPlan, run: TrainFigures) -> str:
-    what = f"{plan.job.arch.title} on {plan.system.count:,} {plan.system.accelerator.title}"
+    count = f"{plan.used:,} of {plan.system.count:,}" if plan.used and plan.unused else f"{plan.system.count:,}"
+    what = f"{plan.job.arch.title} on {count} {plan.system.accelerator.title}"
     if not plan.outcome.feasible:
         return f"{what} does not work as asked: {plan.outcome.binds[0].text}."
     return sentence(plan.job, what, run)
@@ -117,19 +148,30 @@ def speed(run: TrainFigures) -> str:
     return f"{value} a step (90 %: {low} to {high}), {flop} of model FLOP per accelerator"
 
 
-def goodput(found: Goodput) -> str:
-    """Effective time, what interrupts, and where the rate is from."""
+def goodput(found: Goodput, idle: int = 0) -> str:
+    """Effective time, what interrupts, how many spares to keep, of which some stand idle already, and where the rate
+    is from.
+    """
     every = f"an interruption every {units.show_time(found.mtbf)}"
+    spares = f"{found.spares:,} spares beside it{_there(found.spares, idle)}"
     return f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%}): {every}, a checkpoint every " + (
-        f"{units.show_time(found.interval)}, {found.spares:,} spares beside it; {found.failures.source}"
+        f"{units.show_time(found.interval)}, {spares}; {found.failures.source}"
     )
 
 
-def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
+def _there(spares: int, idle: int) -> str:
+    if not idle:
+        return ""
+    return " (what is left over is enough)" if idle >= spares else f" ({idle:,} of them are left over already)"
+
+
+def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) -> str:
     bill = run.bill
     if bill is None:
         return "not computed: no `tokens`"
     hours = f"{units.show_tokens(bill.accelerator_hours)} accelerator-hours"
+    if plan.unused:
+        hours += f" of all {plan.system.count:,}"
     if bill.energy is not None:
         hours += f", at most {units.show_energy(bill.energy)} by the chips' rated power"
     if bill.cost is None or plan.price is None:
@@ -137,8 +179,13 @@ def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None) -> str:
     if quote is None:
         return f"{units.show_money(bill.cost)}: {hours} at {units.show_price(plan.price)}"
     span = f"{units.show_price(quote.low)} to {units.show_price(quote.high)}"
-    when = f"{quote.tenure}, {quote.date or 'undated'}, {', '.join(quote.place) or 'no place'}"
+    when = note + basis(quote)
     return f"{units.show_money(bill.cost)}: {hours} at {units.show_price(quote.value)} ({span}; {when})"
+
+
+def basis(quote: Price) -> str:
+    """Term, date and place of a quoted price."""
+    return f"{quote.tenure}, {quote.date or 'undated'}, {', '.join(quote.place) or 'no place'}"
 
 
 def bound(run: TrainFigures) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tonnage import units
 from tonnage.layout import show_layout
 from tonnage.report import train as rows
@@ -9,8 +11,8 @@ from tonnage.report.answer import Answer, Table
 from tonnage.train import MixedPart, MixedPlan, TrainFigures
 
 
-def answer(plan: MixedPlan, asked: str) -> Answer:
-    """The answer; asked: the fleets, as they were asked for."""
+def answer(plan: MixedPlan, asked: str, bases: Sequence[str] = ()) -> Answer:
+    """The answer; asked: the fleets, as they were asked for; bases: term, date and place of each price, where said."""
     if plan.run is None:
         return _refused(plan, asked)
     title = " + ".join(f"{part.system.count:,} {part.system.accelerator.title}" for part in plan.parts)
@@ -21,7 +23,7 @@ def answer(plan: MixedPlan, asked: str) -> Answer:
         ("speed", f"{rows.speed(plan.run)}; {units.show_tokens(plan.together or 0.0)} tokens/s in all"),
         ("gain", _gain(plan)),
         ("goodput", rows.goodput(plan.run.goodput)),
-        ("cost", _cost(plan, plan.run)),
+        ("cost", _cost(plan, plan.run, bases)),
         ("bound by", rows.bound(plan.run)),
         ("doubt", rows.doubt(plan.run.doubt)),
     )
@@ -70,7 +72,7 @@ def _gain(plan: MixedPlan) -> str:
     return f"{abs(plan.gain):.1%} {verb} than the best part alone ({units.show_tokens(plan.alone)} tokens/s)"
 
 
-def _cost(plan: MixedPlan, run: TrainFigures) -> str:
+def _cost(plan: MixedPlan, run: TrainFigures, bases: Sequence[str]) -> str:
     if run.bill is None:
         return "not computed: no `tokens`"
     each = []
@@ -80,15 +82,21 @@ def _cost(plan: MixedPlan, run: TrainFigures) -> str:
         if cost is None or price is None:
             each.append(f"{chip} unpriced: no price is known")
         else:
-            each.append(f"{chip} {units.show_money(cost)} at {units.show_price(price)}")
+            basis = f" ({bases[place]})" if bases else ""
+            each.append(f"{chip} {units.show_money(cost)} at {units.show_price(price)}{basis}")
     total = "" if run.bill.cost is None else f"{units.show_money(run.bill.cost)}: "
     return total + ", ".join(each)
+
+
+def _working(part: MixedPart) -> str:
+    count = f"{part.system.count:,}"
+    return count if part.used == part.system.count else f"{part.used:,} of {count}"
 
 
 def _table(plan: MixedPlan) -> Table:
     cells = tuple(
         (
-            f"{part.system.count:,} x {part.system.accelerator.name}",
+            f"{_working(part)} x {part.system.accelerator.name}",
             f"{plan.share(part):.1%}",
             units.show_time(part.step_time),
             units.show_number(plan.share(part) * (plan.together or 0.0) / part.system.count),

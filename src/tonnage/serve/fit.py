@@ -226,6 +226,7 @@ def _best(arch: Architecture, how: ServeFormats, found: LayoutCandidates, held: 
 def _plan(
     question: FitQuestion, how: ServeFormats, chosen: Engine, found: LayoutCandidates, held: RankMemory, best: int
 ) -> FitPlan:
+    """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many fit."""
     arch, system, context = question.arch, question.system, question.context
     layout, instances = found.layout.at(best), float(found.instances[best])
     pool, weights, activations, buffers = (

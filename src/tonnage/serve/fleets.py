@@ -187,6 +187,7 @@ def _split(
 
 
 def _part(system: System, found: ServePlan, does: str) -> FleetShare:
+    """What one kind of chips does in a plan of several."""
     idle, whole = does == "idle", does not in ("attention", "FFN")
     return FleetShare(
         chip=system.accelerator.name,

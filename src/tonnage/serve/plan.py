@@ -119,6 +119,7 @@ def _grids(
     prefill_fixed: Mapping[str, int] | None,
     ffn_fixed: Mapping[str, int] | None = None,
 ) -> tuple[PointGrid, ...]:
+    """The operating points of every mode that the job leaves open."""
     job = given.job
     limits = (job.ttft or np.inf, job.tpot or np.inf)
 
@@ -150,6 +151,7 @@ def _two_pools(
     *,
     required: bool,
 ) -> PointGrid | None:
+    """Points of a prefill pool and a decode pool; None where nobody insists on two and there are none."""
     try:
         return disaggregated(given, fixed, prefill_fixed, limits, decode)
     except (InputError, MissingFact):

@@ -47,6 +47,7 @@ def refused(
 def _reasons(
     given: ServeSetting, grids: tuple[PointGrid, ...], fixed: Mapping[str, int] | None, few: int | None
 ) -> tuple[Outcome, PointRow | None]:
+    """What binds, worst first, and the point that comes nearest to the limits."""
     job = given.job
     fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
     if not any(mask.any() for _, mask in fits):
@@ -62,6 +63,7 @@ def _reasons(
 
 
 def _no_memory(given: ServeSetting, fixed: Mapping[str, int] | None) -> Outcome:
+    """Why nothing fits: the weights, the batch asked for, two pools, or one sequence."""
     job = given.job
     fixed = {name: value for name, value in (fixed or {}).items() if name != "cp"}
     fitted = fit(job.arch, given.system, job.weights, job.kv, fixed, context=float(job.isl) + float(job.osl))

@@ -379,6 +379,7 @@ class ServePlan:
 
 
 def _pools(plan: ServePlan) -> Body:
+    """The keys of layouts and pools."""
     own, prefill, ffn = plan.pool, plan.prefill_pool, plan.ffn
     busy: Plain = None if ffn is None else {"attention": ffn.attention_busy, "ffn": ffn.ffn_busy, "wire": ffn.wire_busy}
     return {
@@ -395,6 +396,7 @@ def _pools(plan: ServePlan) -> Body:
 
 
 def _speed(found: ServeSpeed) -> Body:
+    """The keys of times and rates."""
     late = found.late
     return {
         **flat("ttft", found.ttft),
@@ -410,6 +412,7 @@ def _speed(found: ServeSpeed) -> Body:
 
 
 def _bill(bill: Bill) -> Body:
+    """The keys of cost, energy and the day."""
     return {
         "cost_per_million_input_tokens": bill.input,
         "cost_per_million_output_tokens": bill.output,

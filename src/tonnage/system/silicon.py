@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +66,8 @@ SIZES = (64, 128, 192, 256)
 GATED = ((7168, 2048), (4096, 1536), (2048, 768), (6144, 2048), (5120, 8192), (4096, 14336), (3072, 1536))
 """Hidden and inner widths of expert layers known to be gated (two of three matrices multiplied together)."""
 
-Column = NDArray[Any]
-"""A column of a table, of words or of numbers."""
+Column = NDArray[np.generic]
+"""A column of a table, of words or of numbers: `_number` takes it as numbers."""
 Columns = dict[str, Column]
 Label = Callable[[Columns], NDArray[np.str_]]
 """What gives each row of a table a name, empty where it is not wanted."""
@@ -198,9 +198,14 @@ def fastest(rows: Columns) -> Columns:
     return {name: values[first[order]] for name, values in rows.items()} | {"seconds": best[order]}
 
 
+def _number(rows: Columns, name: str) -> Floats:
+    """A column as floats."""
+    return rows[name].astype(float)
+
+
 def _numbers(rows: Columns, names: tuple[str, ...] | str) -> list[Floats]:
     """Columns as floats."""
-    return [rows[name].astype(float) for name in names]
+    return [_number(rows, name) for name in names]
 
 
 def _named(values: Column, names: Mapping[str, str], fine: Flags = True) -> NDArray[np.str_]:
@@ -215,13 +220,14 @@ def gemms(tables: Silicon, smallest: tuple[int, int] = (64, 64)) -> Iterator[Sam
     """Dense multiplications; smallest: n and k."""
 
     def label(rows: Columns) -> NDArray[np.str_]:
-        return _named(rows["gemm_dtype"], FORMATS, (rows["n"] >= smallest[0]) & (rows["k"] >= smallest[1]))
+        n, k = _numbers(rows, "nk")
+        return _named(rows["gemm_dtype"], FORMATS, (n >= smallest[0]) & (k >= smallest[1]))
 
     for name, rows in tables.labelled("gemm/*/*/gemm_perf.parquet", ("gemm_dtype", "m", "n", "k"), label):
         if tables.system == "a100_sxm" and name != "bf16":
             continue  # no such arithmetic: weight-only kernels
         m, n, k = _numbers(rows, "mnk")
-        yield Samples(name, Precision(linear=name), (gemm(m, n, k),), rows["seconds"])
+        yield Samples(name, Precision(linear=name), (gemm(m, n, k),), _number(rows, "seconds"))
 
 
 _EXPERTS = (
@@ -234,16 +240,17 @@ def experts(tables: Silicon) -> Iterator[Samples]:
     """Fused expert layers with balanced routing: permutation, two grouped GEMMs, activation, combination."""
 
     def label(rows: Columns) -> NDArray[np.str_]:
-        pairs = rows["hidden_size"] * 100_000 + rows["inter_size"]
-        fine = np.isin(pairs, [hidden * 100_000 + inner for hidden, inner in GATED])
+        hidden, inner, top, ranks = _numbers(rows, ("hidden_size", "inter_size", "topk", "moe_ep_size"))
+        pairs = hidden * 100_000 + inner
+        fine = np.isin(pairs, [wide * 100_000 + narrow for wide, narrow in GATED])
         # where most tokens belong to other ranks, the work on those rules, which an all-to-all avoids
-        fine &= (rows["topk"] >= 0.5 * rows["moe_ep_size"]) & (rows["topk"] > 1) & (rows["distribution"] == "balanced")
+        fine &= (top >= 0.5 * ranks) & (top > 1) & (rows["distribution"] == "balanced")
         return _named(rows["moe_dtype"], FORMATS, fine)
 
     for name, rows in tables.labelled("moe/*/*/moe_perf.parquet", _EXPERTS, label):
         if tables.system == "a100_sxm" or (tables.system in GDDR and name == "fp8_block"):
             continue  # A100: balanced rows up to 7 times slower than skewed ones; GDDR chips: no kernel of their own
-        yield Samples(name, Precision(linear=name), _layer(rows, fused=True), rows["seconds"])
+        yield Samples(name, Precision(linear=name), _layer(rows, fused=True), _number(rows, "seconds"))
 
 
 def wide_experts(tables: Silicon) -> Iterator[Samples]:
@@ -252,12 +259,13 @@ def wide_experts(tables: Silicon) -> Iterator[Samples]:
 
         def label(rows: Columns, phase: str = phase) -> NDArray[np.str_]:
             # prefill: long enough to hide an eager launch of 0.4 ms
-            busy = rows["num_tokens"] * rows["topk"] >= 16384 * rows["moe_ep_size"]
+            tokens, top, ranks = _numbers(rows, ("num_tokens", "topk", "moe_ep_size"))
+            busy = tokens * top >= 16384 * ranks
             return _named(rows["distribution"], {"uniform": "fp8_block wide"}, busy if phase == "context" else True)
 
         for name, rows in tables.labelled(f"moe/sglang/*/wideep_{phase}_moe_perf.parquet", _EXPERTS, label):
             work = _layer(rows, fused=False, moved=phase == "context")
-            yield Samples(f"{name} {phase}", Precision(linear="fp8_block"), work, rows["seconds"])
+            yield Samples(f"{name} {phase}", Precision(linear="fp8_block"), work, _number(rows, "seconds"))
 
 
 def _layer(rows: Columns, *, fused: bool, moved: bool = True) -> tuple[Sample, ...]:
@@ -274,41 +282,43 @@ def prefills(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 6
     """Causal prefill without context: grouped-query and multi-head, and latent attention in its expanded form."""
 
     def label(rows: Columns) -> NDArray[np.str_]:
-        fine = (rows["window_size"] == 0) & (rows["isl"] >= least) & np.isin(rows["head_dim"], sizes)
+        window, new, dim = _numbers(rows, ("window_size", "isl", "head_dim"))
+        fine = (window == 0) & (new >= least) & np.isin(dim, sizes)
         return _named(rows["attn_dtype"], _SHORT, fine)
 
     columns = ("attn_dtype", "kv_cache_dtype", "batch_size", "isl", *_HEADS)
     for name, rows in tables.labelled("attention/*/*/context_attention_perf.parquet", columns, label):
         batch, new, heads, kv, dim = _numbers(rows, columns[2:-1])
         work = prefill(batch, new, heads, 2 * dim, 2 * kv * dim)
-        yield Samples(name, Precision(attention=name), (work,), rows["seconds"])
+        yield Samples(name, Precision(attention=name), (work,), _number(rows, "seconds"))
 
     def latent(rows: Columns) -> NDArray[np.str_]:
-        return np.where(rows["isl"] >= least, "bf16 latent prefill", "")
+        return np.where(_number(rows, "isl") >= least, "bf16 latent prefill", "")
 
     own = ("mla_dtype", "kv_cache_dtype", "num_heads", "batch_size", "isl")
     for name, rows in tables.labelled("mla/*/*/context_mla_perf.parquet", own, latent):
         heads, batch, new = _numbers(rows, own[2:])
         work = prefill(batch, new, heads, 192.0 + 128.0, heads * 320.0)
-        yield Samples(name, Precision(), (work,), rows["seconds"])
+        yield Samples(name, Precision(), (work,), _number(rows, "seconds"))
 
 
 def decodes(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 64) -> Iterator[Samples]:
     """Decode over a cache: grouped-query and multi-head, and absorbed latent attention."""
 
     def label(rows: Columns) -> NDArray[np.str_]:
-        fine = (rows["window_size"] == 0) & (rows["step"] >= least - 1) & np.isin(rows["head_dim"], sizes)
+        window, step, dim = _numbers(rows, ("window_size", "step", "head_dim"))
+        fine = (window == 0) & (step >= least - 1) & np.isin(dim, sizes)
         return _named(rows["kv_cache_dtype"], {long: f"{short} cache" for long, short in _SHORT.items()}, fine)
 
     columns = ("attn_dtype", "kv_cache_dtype", "batch_size", "step", *_HEADS)
     for name, rows in tables.labelled("attention/*/*/generation_attention_perf.parquet", columns, label):
         batch, step, heads, kv, dim = _numbers(rows, columns[2:-1])
         work = decode(batch, step + 1, heads, 2 * dim, 2 * kv * dim)
-        yield Samples(name, Precision(cache=name.split()[0]), (work,), rows["seconds"])
+        yield Samples(name, Precision(cache=name.split()[0]), (work,), _number(rows, "seconds"))
 
     def latent(rows: Columns) -> NDArray[np.str_]:
         names = {long: f"{short} latent" for long, short in _SHORT.items()}
-        return _named(rows["kv_cache_dtype"], names, rows["step"] >= least - 1)
+        return _named(rows["kv_cache_dtype"], names, _number(rows, "step") >= least - 1)
 
     own = ("mla_dtype", "kv_cache_dtype", "num_heads", "batch_size", "step")
     for name, rows in tables.labelled("mla/*/*/generation_mla_perf.parquet", own, latent):
@@ -316,7 +326,7 @@ def decodes(tables: Silicon, sizes: tuple[int, ...] = (64, 128), least: int = 64
             continue  # no kernel of its own: 2 to 20 times slower than the same chip's grouped-query decode
         heads, batch, step = _numbers(rows, own[2:])
         work = decode(batch, step + 1, heads, 576.0 + 512.0, 576.0)
-        yield Samples(name, Precision(cache=name.split()[0]), (work,), rows["seconds"])
+        yield Samples(name, Precision(cache=name.split()[0]), (work,), _number(rows, "seconds"))
 
 
 def scans(tables: Silicon) -> Iterator[Samples]:
@@ -331,7 +341,7 @@ def scans(tables: Silicon) -> Iterator[Samples]:
         batch, length, keys, values = _numbers(rows, columns[1:])
         length = length if name == "prefill" else np.ones_like(length)
         work = scan(batch * length, batch, np.minimum(length, 64.0), keys, values)
-        yield Samples(name, Precision(), (work,), rows["seconds"])
+        yield Samples(name, Precision(), (work,), _number(rows, "seconds"))
 
 
 def elementwise(tables: Silicon) -> Iterator[Samples]:
@@ -340,7 +350,9 @@ def elementwise(tables: Silicon) -> Iterator[Samples]:
     for name, rows in tables.labelled(
         pattern, ("m", "k", "quant_dtype"), lambda rows: np.full(len(rows["m"]), "scale")
     ):
-        yield Samples(name, Precision(), (pointwise(1.5 * rows["m"].astype(float) * rows["k"]),), rows["seconds"])
+        yield Samples(
+            name, Precision(), (pointwise(1.5 * _number(rows, "m") * _number(rows, "k")),), _number(rows, "seconds")
+        )
 
 
 _NCCL, _OWN = "comm/nccl/*/nccl_perf.parquet", "comm/*/*/custom_allreduce_perf.parquet"
@@ -367,9 +379,9 @@ def exchanges(tables: Silicon) -> Iterator[Samples]:
         return
     for name, rows in tables.labelled(_NCCL, _MESSAGE, _library):
         kind: Kind = "all_reduce" if name == "all_reduce" else "all_to_all"
-        yield Samples(name, Precision(), (_message(rows, kind),), rows["seconds"])
+        yield Samples(name, Precision(), (_message(rows, kind),), _number(rows, "seconds"))
     for _, rows in tables.labelled(_OWN, _MESSAGE[2:], _own):
-        yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), rows["seconds"], fused=True)
+        yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), _number(rows, "seconds"), fused=True)
 
 
 def reductions(tables: Silicon) -> Iterator[Samples]:
@@ -378,11 +390,11 @@ def reductions(tables: Silicon) -> Iterator[Samples]:
         return
     parts = [rows for name, rows in tables.labelled(_NCCL, _MESSAGE, _library) if name == "all_reduce"]
     for rows in parts:
-        yield Samples("all_reduce", Precision(), (_message(rows, "all_reduce"),), rows["seconds"])
+        yield Samples("all_reduce", Precision(), (_message(rows, "all_reduce"),), _number(rows, "seconds"))
     parts += [rows for _, rows in tables.labelled(_OWN, _MESSAGE[2:], _own)]
     if parts:
         rows = fastest({name: np.concatenate([part[name] for part in parts]) for name in (*_MESSAGE[2:], "seconds")})
-        yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), rows["seconds"], fused=True)
+        yield Samples("fused", Precision(), (_message(rows, "all_reduce"),), _number(rows, "seconds"), fused=True)
 
 
 def _message(rows: Columns, kind: Kind) -> Collective:
@@ -409,7 +421,7 @@ def networks(tables: Silicon) -> Iterator[Samples]:
             fine &= (nodes != 8) | (mode != "normal")
             payload, ranks = tokens[fine] * 7168 * element, 8 * nodes[fine]
             work = Collective(mode, "all_to_all", payload, ranks, copies=8.0, limit=4.0, forwarding=mode == "normal")
-            yield Samples(f"{mode} {phase}", Precision(), (work,), rows["seconds"][fine])
+            yield Samples(f"{mode} {phase}", Precision(), (work,), _number(rows, "seconds")[fine])
 
 
 _TABLES: dict[str, tuple[Callable[[Silicon], Iterator[Samples]], ...]] = {

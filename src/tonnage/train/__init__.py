@@ -6,6 +6,7 @@ from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
 from tonnage.train.mixed import groups, mixed
+from tonnage.train.near import NearPlan, enough, nearby
 from tonnage.train.result import (
     LayoutSearch,
     Level,
@@ -37,6 +38,7 @@ __all__ = [
     "Move",
     "MoveDates",
     "MovePlan",
+    "NearPlan",
     "NearestRun",
     "OtherLayout",
     "RlPlan",
@@ -52,6 +54,7 @@ __all__ = [
     "TrainPlan",
     "TrainSoftware",
     "describe",
+    "enough",
     "evaluate",
     "groups",
     "level",
@@ -59,6 +62,7 @@ __all__ = [
     "mixed",
     "mixed_again",
     "move",
+    "nearby",
     "plan",
     "plan_again",
     "predict",

@@ -121,6 +121,7 @@ def leveled(found: TrainPlan, to: Level) -> TrainPlan:
 
 
 def _leveled(job: TrainJob, run: TrainFigures, to: Level) -> TrainFigures:
+    """The figures of a run with its times brought onto measured runs: rates by the ratio, times by its inverse."""
     spread = min(run.doubt.spread, to.spread)
     own = f"brought onto {to.runs} of your runs {to.like} ({1 / to.ratio:.3g} times the predicted time)"
     sure = replace(run.doubt, spread=spread, evidence="interpolated", reason=f"{own}; {_left(spread)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -20,6 +21,8 @@ Column = NDArray[np.int64]
 OUTER = ("tp", "pp", "cp", "ep", "etp")
 INNER = ("vpp", "zero", "mbs", "recompute", "schedule")
 CHUNK = 1 << 16
+MOST_STAGES = 128
+"""Pipeline stages beyond which none is searched. Assumption: no published run has as many."""
 MICRO = (1, 2, 4, 8, 16, 32)
 RAGGED = (2, 0.06)
 """Places for layers that pipeline chunks may leave free: so many, or that share of the layers where it is more (Llama 3
@@ -36,8 +39,9 @@ def ranks(system: System) -> int:
     return system.count * system.accelerator.dies
 
 
-def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str, Column]:
-    """Values of each degree worth trying; a fixed one alone.
+def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bool = False) -> dict[str, Column]:
+    """Values of each degree worth trying; a fixed one alone. idle: ranks may be left over, so that tp and pp need not
+    divide them.
 
     ZB1P (zero bubble) is taken when it is asked for (`schedule=zb`) and not searched: no published run validates it, so
     it would have to win by its doubt of 10 %, and it does not win at all (Llama 405B on 8,192 and 16,384 H100, 70B on
@@ -46,11 +50,12 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int]) -> dict[str
     total = ranks(system)
     domain = min(system.accelerator.domain * system.accelerator.dies, 64)
     layers, experts = job.arch.depth, expert_count(job)
+    counts = list(range(1, min(total, MOST_STAGES) + 1)) if idle else divisors(total)
     tried: dict[str, list[int]] = {
-        "tp": [n for n in _divisors(total) if n <= min(domain, 16) and _heads(job) % n == 0],
-        "pp": [n for n in _divisors(total) if n <= min(layers, 128)],
+        "tp": [n for n in counts if n <= min(domain, 16) and _heads(job) % n == 0],
+        "pp": [n for n in counts if n <= min(layers, MOST_STAGES)],
         "cp": [n for n in _powers(total, 64) if n == 1 or job.seq // n >= 2048],
-        "ep": [n for n in _divisors(experts) if n <= total] if experts else [1],
+        "ep": [n for n in divisors(experts) if n <= total] if experts else [1],
         "etp": [1] if not experts else [1, *([fixed["tp"]] if fixed.get("tp", 1) > 1 else [2, 4, 8])],
         "vpp": [n for n in range(1, 25) if n <= layers],
         "zero": [1, 3],
@@ -69,8 +74,10 @@ def _heads(job: TrainJob) -> int:
     return max((int(getattr(b.mixer, "heads", 1) or 1) for b in job.arch.blocks if b.mixer is not None), default=1)
 
 
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, min(n, 4096) + 1) if n % d == 0]
+def divisors(n: int) -> list[int]:
+    """Divisors of a number, in order."""
+    small = [d for d in range(1, math.isqrt(n) + 1) if n % d == 0]
+    return sorted({*small, *(n // d for d in small)})
 
 
 def _powers(n: int, most: int) -> list[int]:
@@ -100,7 +107,7 @@ def _raw(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[La
     """Products of outer and inner choices, cut to what divides; pieces of any size."""
     values = choices(job, system, fixed)
     outer = _outer(job, system, fixed, values)
-    inner = _product([values[name] for name in INNER])
+    inner = product([values[name] for name in INNER])
     if not outer[0].size:
         return
     step = max(1, CHUNK // max(inner[0].size, 1))
@@ -116,13 +123,14 @@ def _raw(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[La
             yield found.at(np.flatnonzero(keep)) if not keep.all() else found
 
 
-def _product(columns: list[Column]) -> list[Column]:
+def product(columns: list[Column]) -> list[Column]:
+    """All combinations of some columns, each a column."""
     return [grid.reshape(-1) for grid in np.meshgrid(*columns, indexing="ij")]
 
 
 def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict[str, Column]) -> list[Column]:
     """Columns tp, pp, cp, ep, etp, dp of what divides the ranks, the batch and the experts."""
-    tp, pp, cp, ep, etp = _product([values[name] for name in OUTER])
+    tp, pp, cp, ep, etp = product([values[name] for name in OUTER])
     total = ranks(system)
     dp = total // (tp * pp * cp)
     keep = (tp * pp * cp * dp == total) & (dp >= 1)
@@ -155,22 +163,15 @@ def fits_schedule(job: TrainJob, layout: Layout) -> NDArray[np.bool_]:
 
 
 def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
-    """What does not divide, as a constraint, and the nearest thing that does."""
+    """Why nothing can be laid out, as a constraint, and the nearest thing that can."""
     total = ranks(system)
-    product = 1
-    for name in ("tp", "pp", "cp", "dp"):
-        product *= fixed.get(name, 1)
-    written = ",".join(f"{name}{fixed[name]}" for name in ("tp", "pp", "cp", "dp") if name in fixed)
-    if {"tp", "pp", "dp"} <= fixed.keys() and product != total:
-        rest = {k: v for k, v in fixed.items() if k in ("tp", "pp", "cp")}
-        most = total // int(np.prod(list(rest.values()) or [1]))
-        lift = f"use {product} ranks, or dp{most}" if most else f"use {product} ranks"
-        text = f"{written} is {product} ranks, the system has {total}"
-        return Bind("divisibility", text, product / total - 1, lift)
-    if total % product:
-        return Bind(
-            "divisibility", f"{written} does not divide {total} ranks", None, f"use {_round(total, product)} ranks"
-        )
+    degrees = [name for name in ("tp", "pp", "cp", "dp") if name in fixed]
+    asked = math.prod(fixed[name] for name in degrees)
+    if asked > total:
+        written = ",".join(f"{name}{fixed[name]}" for name in degrees)
+        most = total // math.prod(fixed[name] for name in degrees if name != "dp")
+        lift = f"use {asked} ranks" + (f", or dp{most}" if most and "dp" in fixed else "")
+        return Bind("divisibility", f"{written} is {asked} ranks, the system has {total}", asked / total - 1, lift)
     if fixed.get("pp", 1) > job.arch.depth:
         text = f"pp{fixed['pp']} is more stages than the model has layers ({job.arch.depth})"
         return Bind("divisibility", text, fixed["pp"] / job.arch.depth - 1, f"pp{job.arch.depth} or less")
@@ -183,11 +184,13 @@ def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
     if fixed.get("ep", 1) > 1 and (not experts or experts % fixed["ep"]):
         text = f"ep{fixed['ep']} does not divide {experts} experts"
         return Bind("divisibility", text, None, "an ep that divides the experts")
+    return _unjoinable(job, total)
+
+
+def _unjoinable(job: TrainJob, total: int) -> Bind:
+    """What is said where no one degree is to blame."""
     if job.global_batch < total // MOST_MODEL:
         text = f"a batch of {job.global_batch} sequences is too small for {total} ranks"
         return Bind("batch", text, None, f"a batch of {total // LIKELY_MODEL} sequences")
-    return Bind("divisibility", f"no layout divides {total} ranks, {job.global_batch} sequences and the given degrees")
-
-
-def _round(total: int, product: int) -> int:
-    return max(product, total // product * product)
+    text = f"no layout of at most {total} ranks divides {job.global_batch} sequences with the given degrees"
+    return Bind("divisibility", text)

@@ -76,11 +76,11 @@ class TrainBill:
 
 @dataclass(frozen=True)
 class TrainFigures:
-    """What a run does, where there is a layout: rates are for each accelerator (not die).
+    """What a run does, where there is a layout: rates are for each accelerator (not die), idle ones included.
 
-    step_time [s]; tokens_per_second; model_flops_per_second; mfu: of these over the datasheet rate of the precision,
-    mfu_16bit: over the 16-bit rate; memory; breakdown: seconds of a step by part; goodput; doubt; wall_time [s] and
-    bill: of the whole run, None where its tokens are not given.
+    step_time [s]; tokens_per_second; model_flops_per_second; mfu: of the accelerators that work, over the datasheet
+    rate of the precision, mfu_16bit: over the 16-bit rate; memory; breakdown: seconds of a step by part; goodput;
+    doubt; wall_time [s] and bill: of the whole run, None where its tokens are not given.
     """
 
     step_time: Interval

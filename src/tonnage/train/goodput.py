@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tonnage.interval import Z90
 from tonnage.system import System
 from tonnage.units import DAY, MINUTE
 
@@ -104,11 +105,11 @@ def spares(rate: float, count: int, server: int) -> int:
     """Accelerators to keep beside a run so that 19 times in 20 a failed server is replaced at once.
 
     Servers in repair follow a Poisson distribution of mean L = rate x count x REPAIR (an M/G/infinity queue); its 95th
-    percentile is about L + 1.645 sqrt(L). Cui SC'25 (arXiv 2503.11901) found 5 % necessary in one cluster. They are not
+    percentile is about L + `Z90` sqrt(L). Cui SC'25 (arXiv 2503.11901) found 5 % necessary in one cluster. They are not
     in the cost of the run.
     """
     mean = rate * count * REPAIR
-    return server * int(np.ceil(mean + 1.645 * np.sqrt(mean)))
+    return server * int(np.ceil(mean + Z90 * np.sqrt(mean)))
 
 
 def _effective(found: Failures, count: int, server: int) -> Goodput:

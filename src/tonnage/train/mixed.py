@@ -127,6 +127,7 @@ def _asked(job: TrainJob, systems: Sequence[System], fixed: Fixed | None, prices
 
 
 def _groups(asked: MixedPlan) -> MixedPlan:
+    """The split of a batch over systems of which each holds the whole model: all wait for the slowest, then reduce."""
     job, systems = asked.job, asked.systems
     planner = _Planner(job, systems, asked.fixed)
     whole = [planner.plan(i, job.global_batch) for i in range(len(systems))]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
-from tonnage.model.ffn import Moe
+from tonnage.model.architecture import operators
+from tonnage.model.operators import Load, Step
 from tonnage.system import Accelerator, Collective, System, collective_time, measured_maker, per_die
 from tonnage.train import grid
 from tonnage.train.generations import AMPERE, generation
@@ -26,6 +27,9 @@ DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
 BUCKET = 40e6
 """Parameters in one data-parallel collective (Megatron-LM's default bucket)."""
+NARROW = 1.2
+"""Times the 16-bit rate above which narrower products count as faster. Chips of the catalogue have 1.0 times (no
+arithmetic of its own) or 1.95 and more, so that any value between says the same. Assumption."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
 
 
 def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
-    """Price `layouts` (one-dimensional arrays) on `system`; whether they divide is not checked (`space.layouts`)."""
+    """Price `layouts` (one-dimensional arrays) on `system`; that they divide is not checked (`candidates.layouts`)."""
     chip = per_die(system.accelerator)
     weighed = weigh(job, system, layouts)
     work, batches, held = weighed.work, weighed.micro_batches, weighed.memory
@@ -261,8 +265,9 @@ def _buckets(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
 
 
 def expert_count(job: TrainJob) -> int:
-    """Routed experts of the widest layer; 0 for a dense model."""
-    return max((b.ffn.experts for b in job.arch.blocks if isinstance(b.ffn, Moe)), default=0)
+    """Routed experts of the widest layer, beside a dense feed-forward network or not; 0 for a dense model."""
+    one = operators(job.arch, Step((Load(1.0, 1.0),), 1.0))
+    return int(max((op.groups for op in one if op.kind == "grouped_gemm"), default=0))
 
 
 def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
@@ -284,7 +289,7 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
         "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
         "rescore": float(not job.flash),
-        "narrow": float(chip.rates.get(job.compute, 0.0) > 1.2 * rate),
+        "narrow": float(chip.rates.get(job.compute, 0.0) > NARROW * rate),
         "generation": float(job.generation if job.flash else 0),
         "foreign": float(not measured_maker(chip)),
         "hopper": float(traits.own_kernels),

@@ -322,19 +322,38 @@ class TrainPlan(Figured):
     provenance: Provenance = Provenance()
 
     @property
+    def used(self) -> int | None:
+        """Accelerators that work; None where there is no layout."""
+        return used(self.layout, self.system) if self.layout else None
+
+    @property
+    def unused(self) -> int | None:
+        """Accelerators left over: spares that are paid for; None where there is no layout."""
+        return self.system.count - used(self.layout, self.system) if self.layout else None
+
+    @property
+    def whole_rate(self) -> float | None:
+        """Tokens a second of the whole run."""
+        return self.run.tokens_per_second * self.system.count if self.run else None
+
+    @property
     def duration(self) -> Duration | None:
         """How long such runs took, over their steps; None where the tokens are not given, and for other tasks than
         pre-training, of which no durations are published.
         """
         if self.wall_time is None or self.job.task != "pretrain":
             return None
-        return duration(self.job, self.system, self.wall_time, self.evidence)
+        working = replace(self.system, count=self.used or self.system.count)
+        return duration(self.job, working, self.wall_time, self.evidence)
 
     def to_json(self) -> Body:
         """The keys of a training answer."""
         took = self.duration
         body: Body = {
             **figures_json(self.run),
+            "tokens_per_second": self.whole_rate,
+            "used": self.used,
+            "unused": self.unused,
             **({} if took is None else took.to_json()),
             "layout": show_layout(self.layout) if self.layout else None,
             "degrees": degrees(self.layout),
@@ -372,6 +391,11 @@ class MixedPart:
     step_time: float
     run: TrainFigures
     place: int = 0
+
+    @property
+    def used(self) -> int:
+        """Accelerators of it that work."""
+        return used(self.layout, self.system)
 
 
 Way = Literal["groups", "stages"]
@@ -449,10 +473,12 @@ class MixedPlan(Figured):
         }
 
     def _part(self, place: int, part: MixedPart) -> Body:
+        """The keys of one part of a mixed plan."""
         share = self.share(part)
         return {
             "chip": part.system.accelerator.name,
             "count": part.system.count,
+            "used": part.used,
             "global_batch": part.batch,
             "share": share,
             "layers": part.layers,
@@ -472,6 +498,11 @@ class MixedPlan(Figured):
     def from_json(cls, body: Mapping[str, Plain]) -> Self:
         """The plan that a JSON answer holds. Raises `InputError` with the path of what is not one."""
         return decode(cls, _kept(body), FORMS)
+
+
+def used(layout: Layout, system: System) -> int:
+    """Accelerators that a layout works on, each of several ranks where it has several dies."""
+    return -(-int(layout.ranks) // system.accelerator.dies)
 
 
 def provenance(*systems: System, evidence: Evidence = "analytic") -> Provenance:

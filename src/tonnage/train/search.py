@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +17,13 @@ from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
 from tonnage.system import Accelerator, System, format_of, needed, unjoined
 from tonnage.system import rate as datasheet_rate
-from tonnage.train import candidates, grid, pieces, step
+from tonnage.train import candidates, grid, idle, pieces, step
 from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
 from tonnage.train.goodput import Goodput, goodput
 from tonnage.train.job import TrainJob
 from tonnage.train.memory import TrainRankMemory
-from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance
+from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance, used
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.units import HOUR, show_memory
 
@@ -65,15 +66,56 @@ def evaluate(job: TrainJob, system: System, layouts: Layout, software: TrainSoft
     return Evaluation(flat, np.asarray(times.step), times.parts, measured.memory, fits)
 
 
+Priced = tuple[float, float, Layout]
+"""What a layout is ranked by, seconds of its step (the same but for the doubt of its schedule), the layout."""
+
+
 @dataclass(frozen=True)
 class _Found:
     """What a pass over the space brings home: layouts best first with their rank value; the least memory seen."""
 
-    layouts: list[tuple[float, float, Layout]]
+    layouts: list[Priced]
     candidates: int
     feasible: int
     smallest: tuple[float, Layout] | None
     seconds: float
+
+
+class _Pass:
+    """Looks at candidates, chunk by chunk, and keeps the best that fit into `room` [byte] of a rank."""
+
+    def __init__(
+        self, job: TrainJob, system: System, software: TrainSoftware, room: float, *, least_slack: bool
+    ) -> None:
+        self.job, self.system, self.software = job, system, software
+        self.room, self.least_slack = room, least_slack
+        self.start = time.perf_counter()
+        self.kept: list[Priced] = []
+        self.smallest: tuple[float, Layout] | None = None
+        self.seen = self.feasible = 0
+
+    def look(self, chunk: Layout) -> None:
+        self.seen += np.size(chunk.tp)
+        weighed = pieces.weigh(self.job, self.system, chunk)
+        total = np.asarray(weighed.memory.low if self.least_slack else weighed.memory.total)
+        least = int(np.argmin(total))
+        if self.smallest is None or total[least] < self.smallest[0]:
+            self.smallest = (float(total[least]), chunk.at(least))
+        fits = np.flatnonzero(total <= self.room)
+        self.feasible += fits.size
+        if fits.size:
+            _joined(self.system)
+            kept = chunk.at(fits) if fits.size < total.size else chunk
+            self.kept += _best(self.job, self.system, kept, self.software)
+            self.kept.sort(key=lambda entry: entry[0])
+
+    def best(self) -> float:
+        """Rank value of the best so far; infinite before there is one."""
+        return self.kept[0][0] if self.kept else math.inf
+
+    def found(self) -> _Found:
+        seconds = time.perf_counter() - self.start
+        return _Found(self.kept[: 4 * KEPT], self.seen, self.feasible, self.smallest, seconds)
 
 
 def _search(
@@ -84,30 +126,23 @@ def _search(
     *,
     room: float | None = None,
     least_slack: bool = False,
+    whole: bool = False,
 ) -> _Found:
-    """One pass over all layouts; `room` [byte] of a rank, the datasheet's by default; least_slack: count the low end
-    of the framework's slack.
+    """All layouts that use every rank, then those with idle ranks that can be faster still.
+
+    `room` [byte] of a rank, the datasheet's by default; least_slack: count the low end of the framework's slack; whole:
+    no rank may be idle. Where all ranks are best used, only layouts that do so are told.
     """
-    start = time.perf_counter()
     room, software = capacity(system) if room is None else room, software or fitted().constants
-    best: list[tuple[float, float, Layout]] = []
-    smallest: tuple[float, Layout] | None = None
-    seen = feasible = 0
+    looked = _Pass(job, system, software, room, least_slack=least_slack)
     for chunk in candidates.layouts(job, system, fixed):
-        seen += np.size(chunk.tp)
-        memory = pieces.weigh(job, system, chunk).memory
-        total = np.asarray(memory.low if least_slack else memory.total)
-        least = int(np.argmin(total))
-        if smallest is None or total[least] < smallest[0]:
-            smallest = (float(total[least]), chunk.at(least))
-        fits = np.flatnonzero(total <= room)
-        feasible += fits.size
-        if fits.size:
-            _joined(system)
-            kept = chunk.at(fits) if fits.size < total.size else chunk
-            best += _best(job, system, kept, software)
-    best.sort(key=lambda entry: entry[0])
-    return _Found(best[: 4 * KEPT], seen, feasible, smallest, time.perf_counter() - start)
+        looked.look(chunk)
+    full, best = looked.found(), looked.best()
+    if whole:
+        return full
+    for chunk in idle.layouts(job, system, fixed, software, looked.best):
+        looked.look(chunk)
+    return full if looked.best() == best < math.inf else looked.found()
 
 
 def _joined(system: System) -> None:
@@ -117,7 +152,7 @@ def _joined(system: System) -> None:
         needed(system.accelerator, missing)
 
 
-def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware) -> list[tuple[float, float, Layout]]:
+def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware) -> list[Priced]:
     seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), software).step)
     doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
     value = seconds * np.exp(doubtful)
@@ -126,10 +161,15 @@ def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware) 
 
 
 def plan(
-    job: TrainJob, system: System, fixed: Mapping[str, int] | None = None, *, price: float | None = None
+    job: TrainJob,
+    system: System,
+    fixed: Mapping[str, int] | None = None,
+    *,
+    price: float | None = None,
 ) -> TrainPlan:
     """The best layout, searching whatever `fixed` leaves out; infeasible with what binds if nothing fits.
 
+    The best layout may leave accelerators over: they are spares (`unused`), and more of them never train slower.
     price [USD per accelerator-second] gives a cost; None leaves it unpriced. Schedules that hardly any published run
     validates must win by more than their doubt. Raises `MissingFact` when the chip's links are unknown.
     """
@@ -138,9 +178,10 @@ def plan(
     counts = LayoutSearch(found.candidates, found.feasible, found.seconds)
     if not found.layouts:
         return replace(_refused(job, system, fixed, found, price), search=counts)
-    made = describe(job, system, found.layouts[0][2], price=price)
-    others = _alternatives(job, system, found.layouts)
-    return replace(made, fixed=fixed, search=counts, alternatives=others)
+    best = found.layouts[0][2]
+    made = describe(job, system, best, price=price)
+    same = [one for one in found.layouts if used(one[2], system) == used(best, system)]
+    return replace(made, fixed=fixed, search=counts, alternatives=_alternatives(job, system, same))
 
 
 LEANEST = 1.5
@@ -157,13 +198,13 @@ def predict(
     taken, and the outcome says that it should not fit.
     """
     fixed = dict(fixed or {})
-    found = _search(job, system, fixed, software, room=capacity(system, physical=True), least_slack=True)
+    found = _search(job, system, fixed, software, room=capacity(system, physical=True), least_slack=True, whole=True)
     if found.layouts:
         return replace(describe(job, system, found.layouts[0][2], software=software), outcome=FEASIBLE, fixed=fixed)
     if found.smallest is None:
         return replace(_refused(job, system, fixed, found), search=LayoutSearch(found.candidates, 0, found.seconds))
     bind = _too_large(system, found.smallest[0])
-    near = _search(job, system, fixed, software, room=LEANEST * found.smallest[0], least_slack=True)
+    near = _search(job, system, fixed, software, room=LEANEST * found.smallest[0], least_slack=True, whole=True)
     made = describe(job, system, near.layouts[0][2], software=software)
     return replace(made, outcome=infeasible(bind), fixed=fixed)
 
@@ -179,7 +220,7 @@ def describe(
     """Everything about one layout; feasible when its memory fits."""
     found = evaluate(job, system, layout, software)
     memory = held(found.memory.at(0), capacity(system))
-    sure = doubt(job, system, layout)
+    sure = doubt(job, replace(system, count=used(layout, system)), layout)
     outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total))
     return TrainPlan(
         job,
@@ -196,18 +237,23 @@ def describe(
 def _figures(
     job: TrainJob, system: System, found: Evaluation, memory: TrainMemory, sure: TrainDoubt, price: float | None
 ) -> TrainFigures:
-    """What a run of the first layout of `found` does."""
+    """What a run of the first layout of `found` does.
+
+    Rates are over all accelerators, idle ones too; MFU and goodput are those of the ones that work.
+    """
     seconds = float(found.step_time[0])
     rate = job.tokens_per_step / seconds / system.count
-    useful = goodput(system)
+    working = used(found.layout.at(0), system)
+    useful = goodput(replace(system, count=working))
     flop = flop_of_token(job)
+    busy = job.tokens_per_step / seconds / working * flop
     wall = wall_time(job, seconds, useful, sure)
     return TrainFigures(
         step_time=sure.around(seconds),
         tokens_per_second=rate,
         model_flops_per_second=rate * flop,
-        mfu=rate * flop / peak(job, system.accelerator),
-        mfu_16bit=rate * flop / peak(replace(job, precision=job.sixteen), system.accelerator),
+        mfu=busy / peak(job, system.accelerator),
+        mfu_16bit=busy / peak(replace(job, precision=job.sixteen), system.accelerator),
         memory=memory,
         breakdown={name: float(np.broadcast_to(part, (1,))[0]) for name, part in found.parts.items()},
         goodput=useful,
@@ -296,7 +342,7 @@ def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str,
     return None
 
 
-def _alternatives(job: TrainJob, system: System, found: list[tuple[float, float, Layout]]) -> tuple[OtherLayout, ...]:
+def _alternatives(job: TrainJob, system: System, found: list[Priced]) -> tuple[OtherLayout, ...]:
     """Up to five layouts within 15 % that differ from the best and from each other in more than the micro-batch."""
     best, seconds = found[0][2], found[0][1]
     seen = {_kind(best)}

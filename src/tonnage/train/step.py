@@ -88,6 +88,11 @@ def assemble(p: Pieces, s: TrainSoftware) -> StepTimes:
     return StepTimes(steady + parts["jitter"], parts)
 
 
+def layer_times(p: Pieces, s: TrainSoftware) -> tuple[Numbers, Numbers]:
+    """(one layer, the head) of one micro-batch, forward and backward [s]."""
+    return _layer(p, s).total, _head(p, s)[0]
+
+
 CUBE = 1.0 / 3.0
 """Clock over power of one silicon: dynamic power is frequency x voltage^2, and voltage follows frequency."""
 

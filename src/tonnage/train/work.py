@@ -183,7 +183,7 @@ levels of scales: arXiv 2509.25149) costs products as small as experts' what it 
 mixtures are as fast as their MXFP8 twins. Assumption."""
 PRODUCTS = 0.8
 """Share of what selective recomputation keeps that is there for matrix products, and goes as far as those are repeated
-too (`Traits.selective`: torchtitan repeats every second one). Assumption."""
+too (`Framework.selective`: torchtitan repeats every second one). Assumption."""
 ALIVE = 1.25
 """Bytes alive while a layer is recomputed or differentiated, over all that it keeps: gradients beside. Assumption."""
 CLASS = {"gemm": "gemm", "grouped_gemm": "expert", "attention": "core", "scan": "scan"}

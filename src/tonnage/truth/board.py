@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from tonnage.truth import null
-from tonnage.truth.cases import Skip
+from tonnage.truth.cases import Skip, attempt, defects
 from tonnage.truth.null import Anchored
 from tonnage.truth.score import Prediction, Summary, beaten, breakdown, summarise
 from tonnage.truth.table import Row
@@ -43,6 +44,11 @@ class Board:
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
+    def defects(self) -> int:
+        """Cases without a prediction because of a defect of ours."""
+        return defects(self.skipped)
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics that occur, most figures first."""
         return tuple(name for name, _ in Counter(row.metric for row in self.rows).most_common())
@@ -68,7 +74,7 @@ class Board:
 
     def to_json(self) -> dict[str, Any]:
         """Keys of interface.md; `metrics` has the same for each metric, `by` for each chip, family, engine, ..."""
-        body = self._summary() | {"n_skipped": sum(self.skipped.values())}
+        body = self._summary() | {"n_skipped": sum(self.skipped.values()), "n_defects": self.defects}
         body["skipped"] = dict(self.skipped.most_common())
         if len(self.metrics) > 1:
             body["metrics"] = {name: self.of(name)._summary() for name in self.metrics}
@@ -120,11 +126,11 @@ def choose(
 
 
 def expressed(cases: Iterable[Any], make: Callable[[Any], T], skipped: Counter[str]) -> list[T]:
-    """What `make` gives of each case; cases for which it raises Skip are counted by reason."""
+    """What `make` gives of each case; cases that cannot be expressed, or fail by a defect, are counted by reason."""
     made: list[T] = []
     for case in cases:
         try:
-            made.append(make(case))
+            made.append(attempt(partial(make, case)))
         except Skip as reason:
             skipped[str(reason)] += 1
     return made

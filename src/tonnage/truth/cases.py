@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tonnage import files
-from tonnage.errors import InputError, Problem
+from tonnage.errors import InputError, Problem, TonnageError
 from tonnage.truth.table import Row, read_table
+
+T = TypeVar("T")
 
 KINDS = ("training", "serving", "silicon", "durations")
 DATA = Path(__file__).parent / "data"
@@ -29,6 +32,37 @@ MAX_DEPTH = 12
 
 class Skip(Exception):  # a value of control flow, not an error of the user's
     """A case that cannot be used; its text is the reason, the same for all cases of that kind."""
+
+
+DEFECT = "defect: "
+"""How the reason of a case begins that tonnage itself failed on: a mistake of ours, never of the case."""
+
+
+def attempt(make: Callable[[], T]) -> T:
+    """What `make` gives. Raises Skip where a case cannot be expressed; and, so that one case does not cost the others
+    their prediction, where tonnage itself fails: such a reason begins with `DEFECT`, and boards count it apart.
+    """
+    try:
+        return make()
+    except Skip:
+        raise
+    except TonnageError as error:
+        raise Skip(error.message[:90]) from None
+    except Exception as error:
+        raise Skip(f"{DEFECT}{type(error).__name__} in {_place(error)}") from error
+
+
+def _place(error: Exception) -> str:
+    """The function that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "an unknown place" if trace is None else trace.tb_frame.f_code.co_name
+
+
+def defects(skipped: Counter[str]) -> int:
+    """Cases without a prediction because of a defect of ours."""
+    return sum(count for reason, count in skipped.items() if reason.startswith(DEFECT))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tonnage.errors import TonnageError
 from tonnage.interval import Interval
 from tonnage.model import flop_per_token
 from tonnage.system import System
@@ -133,12 +132,7 @@ def prepare(rows: Iterable[Row], library: Library, skipped: Counter[str]) -> lis
 
 def _planned(run: DurationRun) -> Planned:
     figure = _figure(run)
-    try:
-        plan = search.predict(run.job, run.system, run.layout)
-    except TonnageError as error:
-        raise Skip(error.message[:90]) from None
-    except Exception as error:  # one malformed row of a foreign file must not cost the others their prediction
-        raise Skip(f"could not be predicted ({type(error).__name__})") from None
+    plan = search.predict(run.job, run.system, run.layout)
     step, wall = plan.step_time, plan.wall_time
     if step is None or wall is None or not math.isfinite(wall.value):
         raise Skip(f"no layout is predicted to run: {plan.outcome.reason}")

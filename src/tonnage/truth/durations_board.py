@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tonnage.truth import null
-from tonnage.truth.cases import load_cases, read_cases
+from tonnage.truth.cases import defects, load_cases, read_cases
 from tonnage.truth.durations import (
     Planned,
     anchored,
@@ -47,9 +47,14 @@ class Durations:
     floors: tuple[Prediction, ...] = ()
     skipped: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def defects(self) -> int:
+        """Rows without a prediction because of a defect of ours."""
+        return defects(self.skipped)
+
     def to_json(self) -> dict[str, Any]:
         """Keys of the other boards, and `median_ratio` (predicted over published) wherever errors are summed up."""
-        body = summary(self.rows) | {"n_skipped": sum(self.skipped.values())}
+        body = summary(self.rows) | {"n_skipped": sum(self.skipped.values()), "n_defects": self.defects}
         body["skipped"] = dict(self.skipped.most_common())
         body["left_out"], body["steps"], body["floors"] = map(summary, (self.left_out, self.steps, self.floors))
         body["null"] = summary(self.null) | {"left_out": summary(self.null_left_out)}

@@ -15,7 +15,7 @@ from tonnage.interval import Interval
 from tonnage.serve import Deployment
 from tonnage.serve.replica.software import Constants, constants
 from tonnage.truth.board import Made, expressed
-from tonnage.truth.cases import Skip
+from tonnage.truth.cases import DEFECT, Skip, attempt
 from tonnage.truth.ceilings import ceilings
 from tonnage.truth.null import Anchored
 from tonnage.truth.score import Prediction
@@ -56,22 +56,28 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     """Our predictions of the rows that can be expressed; the others are counted by reason. chips: each left out too."""
     ready = prepare(rows, library, skipped)
     made = _all(ready, answers([one.case for one in ready]), skipped)
-    by_source = left_out(ready, folds("source"), lambda one: one.case.group)
-    by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name) if chips else []
+    by_source = left_out(ready, folds("source"), lambda one: one.case.group, skipped)
+    by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name, skipped) if chips else []
     return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
 
 
 def left_out(
-    ready: Sequence[PreparedService], kept: Mapping[str, Constants], side: Callable[[PreparedService], str]
+    ready: Sequence[PreparedService],
+    kept: Mapping[str, Constants],
+    side: Callable[[PreparedService], str],
+    skipped: Counter[str],
 ) -> list[Prediction]:
     """Predictions with constants fitted without what `side` names of a case; none if no such fits are kept.
 
-    What was in no fit at all (a new source) is predicted with the constants that come with tonnage.
+    What was in no fit at all (a new source) is predicted with the constants that come with tonnage. Of what cannot be
+    predicted only defects are counted: the rest is, with the constants of all.
     """
     made: list[Prediction] = []
+    lost: Counter[str] = Counter()
     for name in sorted({side(one) for one in ready}) if kept else ():
         part = [one for one in ready if side(one) == name]
-        made += _all(part, answers([one.case for one in part], kept.get(name)), Counter())
+        made += _all(part, answers([one.case for one in part], kept.get(name)), lost)
+    skipped += Counter({reason: count for reason, count in lost.items() if reason.startswith(DEFECT)})
     return made
 
 
@@ -92,17 +98,20 @@ def answers(cases: Sequence[Deployment], fitted: Constants | None = None) -> lis
     """Predictions of many cases at once; where that fails, one by one, the reason in place of those that fail."""
     try:
         return list(serve.predict(cases, fitted))
-    except Exception:  # one malformed row of a foreign file must not cost the others their prediction
+    except TonnageError:
         return [_one(case, fitted) for case in cases]
+    except Exception:  # a defect: of which case, so that the others keep their prediction
+        found = [_one(case, fitted) for case in cases]
+        if not any(isinstance(one, str) and one.startswith(DEFECT) for one in found):
+            raise
+        return found
 
 
 def _one(case: Deployment, fitted: Constants | None) -> serve.ServePrediction | str:
     try:
-        return serve.predict([case], fitted)[0]
-    except TonnageError as error:
-        return error.message[:90]
-    except Exception as error:  # the same: the reason is counted and shown
-        return f"could not be predicted ({type(error).__name__})"
+        return attempt(lambda: serve.predict([case], fitted)[0])
+    except Skip as reason:
+        return str(reason)
 
 
 def _all(

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tonnage.errors import TonnageError
 from tonnage.system import System
 from tonnage.train import search
 from tonnage.train.figures import TrainFigures
@@ -16,7 +15,7 @@ from tonnage.train.result import TrainPlan
 from tonnage.train.search import evaluate
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.truth.board import Made, expressed
-from tonnage.truth.cases import Skip
+from tonnage.truth.cases import Skip, attempt
 from tonnage.truth.null import Anchored
 from tonnage.truth.score import Prediction
 from tonnage.truth.shapes import Library
@@ -81,12 +80,7 @@ def left_out(found: Sequence[Planned], folds: Mapping[str, TrainSoftware], by: s
 
 
 def _planned(ready: PreparedRun) -> Planned:
-    try:
-        plan = search.predict(ready.job, ready.system, ready.layout)
-    except TonnageError as error:
-        raise Skip(error.message[:90]) from None
-    except Exception as error:  # one malformed row of a foreign file must not cost the others their prediction
-        raise Skip(f"could not be predicted ({type(error).__name__})") from None
+    plan = search.predict(ready.job, ready.system, ready.layout)
     run = plan.run
     if run is None or not (math.isfinite(run.tokens_per_second) and run.tokens_per_second > 0):
         raise Skip(f"no layout is predicted to run: {plan.outcome.reason}")
@@ -96,7 +90,7 @@ def _planned(ready: PreparedRun) -> Planned:
 def planned(ready: PreparedRun) -> TrainPlan | None:
     """The plan of a case, or None where there is none."""
     try:
-        return _planned(ready)[1]
+        return attempt(lambda: _planned(ready))[1]
     except Skip:
         return None
 

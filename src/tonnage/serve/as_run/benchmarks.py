@@ -92,6 +92,7 @@ def _few(problems: list[Problem]) -> list[Problem]:
 
 
 def _csv(text: str, path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[Problem]]:
+    """(place, row) of each line of CSV, and what is wrong with it."""
     try:
         lines = list(csv.reader(io.StringIO(text), strict=True))
     except csv.Error as error:
@@ -129,6 +130,7 @@ def _names(names: list[str], path: Path) -> list[Problem]:
 
 
 def _cells(names: list[str], cells: list[str], place: str, problems: list[Problem]) -> dict[str, Any]:
+    """The row of one line; what cannot be read joins the problems."""
     row: dict[str, Any] = {}
     for name, cell in zip(names, cells, strict=True):
         value = cell.strip()
@@ -160,6 +162,7 @@ def _positive(value: float, *, zero: bool = False) -> float:
 
 
 def _json(text: str, path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[Problem]]:
+    """(place, row) of each object of JSON or JSON Lines, and what is wrong with it."""
     objects: list[tuple[str, Any]] = []
     problems: list[Problem] = []
     try:

@@ -242,6 +242,7 @@ def _population(group: DeploymentGroup, most: Array) -> Array:
 
 
 def _aggregated(group: DeploymentGroup) -> Figures:
+    """Figures of deployments that prefill and decode on the same ranks: by arrivals, or by a closed loop of clients."""
     traffic, most = group.traffic, _most(group)
     population = _population(group, most)
     mixed = _array([float(one.mixed) for one in group.engines])
@@ -279,6 +280,7 @@ def _prefill(group: DeploymentGroup) -> Figures:
 
 
 def _disaggregated(group: DeploymentGroup) -> Figures:
+    """Figures of deployments with a prefill pool and a decode pool, the move of the cache between them."""
     assert group.prefill is not None and group.prefill_replicas is not None
     traffic, most, service = group.traffic, _most(group), group.service
     population = _population(group, most)
@@ -307,6 +309,7 @@ def _column(value: Columns) -> Columns:
 
 
 def _predictions(group: DeploymentGroup, found: Figures, fitted: Constants | None) -> list[ServePrediction]:
+    """The figures of each deployment of a group with the interval of its evidence."""
     traffic = group.traffic
     output = found.rate * traffic.osl / group.accelerators
     given = found.rate * traffic.isl / group.accelerators

@@ -273,6 +273,7 @@ def _turn(given: ServeSetting, sides: AfdSides, micro: Array) -> AfdTurn:
 
 
 def _flat(given: ServeSetting, found: AfdUnits, done: AfdPoint, most: Array, turns: Array) -> PointGrid:
+    """Points over (unit, sequences, batches in turn) as one grid."""
     shape = np.broadcast_shapes(np.shape(done.rate), most.shape, np.shape(turns))
 
     def spread(value: Numbers) -> Array:

@@ -125,6 +125,7 @@ def _pipeline(arch: Architecture, left: int, fixed: Mapping[str, int]) -> list[i
 
 
 def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) -> list[Row]:
+    """(tp, pp, dp, ep, etp) of a mixture of experts: experts over all ranks of a replica, or within tp."""
     most = min(ranks // (tp * pp), max(min(many, LARGEST) // tp, 1))
     wide = {1 << i for i in range(most.bit_length()) if 1 << i <= most}
     wide |= {most} if most < 64 else {size // tp for size in (72, 144, 320) if size // tp <= most}

@@ -112,6 +112,7 @@ def shares_prompts(given: ServeSetting) -> bool:
 
 
 def _prefilling(given: ServeSetting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...]) -> PointGrid:
+    """Points of prefill alone for some context-parallel degrees: each chunk, and the shortest that holds a prompt."""
     if contexts != (1,) and not shares_prompts(given):
         raise InputError(Problem("context parallelism is not priced for models with recurrent layers", path="layout"))
     found = options(given, fixed, contexts)

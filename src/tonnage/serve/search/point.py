@@ -151,6 +151,7 @@ def _one(
     chunk: int | None,
     unit: AfdUnit | None = None,
 ) -> Instance:
+    """What one engine of a point is started as."""
     chips = given.partner if role == "ffn" and given.partner is not None else given
     return Instance(
         role=role,
