@@ -27,6 +27,9 @@ from tonnage.fleet.uncertain import Floats
 POINTS = 24
 """Sizes between the smallest and the largest run at which a curve of speed is taken, a constant factor apart."""
 
+BEYOND = 12
+"""Periods after the horizon that are looked at where lots only shrink: a plan a few weeks later may be cheaper."""
+
 EDGE = 1e-6
 """How long before a change of what is there a launch is looked at, in periods."""
 
@@ -96,13 +99,19 @@ def _launches(game: Play, ready: Prepared, options: CaseOptions) -> BestLaunch:
 
 
 def lasting(game: Play, periods: int = 0) -> Play:
-    """The play with what is there after the horizon as further periods, at least so many."""
-    whole = game.world.whole
-    more = max(periods - whole.shape[1], 0)
-    if whole.shape[1] == game.world.periods and not more:
+    """The play with what is there after the horizon as further periods, at least so many: until no lot grows any more,
+    and `BEYOND` and the move of demand after the horizon.
+    """
+    world, whole = game.world, game.world.whole
+    if world.later is None and periods <= world.periods:
         return game
-    there = np.concatenate([whole, np.repeat(whole[:, -1:], more, axis=1)], axis=1)
-    return replace(game, world=replace(game.world, available=there, later=None))
+    grows = np.flatnonzero((np.diff(whole, axis=1) > 0).any(axis=(0, 2)))
+    moves = max((float(np.ravel(project.within).max()) for project in game.projects), default=0.0)
+    wanted = world.periods + BEYOND + math.ceil(moves / PERIOD)
+    kept = max(periods, min(max(wanted, int(grows[-1]) + 2 if grows.size else 0), whole.shape[1]))
+    more = max(kept - whole.shape[1], 0)
+    there = np.concatenate([whole[:, :kept], np.repeat(whole[:, -1:], more, axis=1)], axis=1)
+    return replace(game, world=replace(world, available=there, later=None))
 
 
 def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> Prepared:

@@ -14,7 +14,7 @@ from tonnage.fleet.allocation import AllocationProblem
 from tonnage.fleet.draws import PERIOD, Bools
 from tonnage.fleet.forecast import needs
 from tonnage.fleet.optimum import cheapest_growth, most_demand
-from tonnage.fleet.optimum_case import best_launch, need_of, rates
+from tonnage.fleet.optimum_case import best_launch, lasting, need_of, rates
 from tonnage.fleet.programme import DAY, Model
 from tonnage.fleet.setting import Play, SettledProgramme, play
 from tonnage.fleet.speeds import Missed
@@ -97,7 +97,7 @@ def launch(setting: SettledProgramme) -> str | None:
     """The cheapest lawful change with which the base case launches within the horizon: more of some lots, or else a
     later horizon.
     """
-    game = play(setting, 0, 0)
+    game = lasting(play(setting, 0, 0))
     extra = cheapest_launch(setting, game, setting.programme.days * DAY / PERIOD)
     if extra is None or not (extra > 0.5).any():
         return _later(setting)
