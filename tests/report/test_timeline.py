@@ -118,3 +118,29 @@ def test_activities_have_their_own_colours(plan):
     every = timeline.activities(plan)
     colours = [timeline.colour(does, every) for does in every]
     assert len(set(colours)) == len(every) == 4
+
+
+def test_the_fan_begins_where_that_share_has_launched(plan):
+    plan = replace(plan, days=tuple(float(day) for day in range(165, 266)))
+    rows = {row.split()[0]: row for row in timeline.lines(plan) if row.strip()[:3] in ("10%", "50%", "90%")}
+    ends = {share: row.index("#") for share, row in rows.items()}
+    assert ends["10%"] <= ends["50%"] <= ends["90%"]
+    launch = next(row for row in timeline.lines(plan) if row.strip().startswith("launch"))
+    assert abs(ends["50%"] - launch.index("*")) <= 1
+    never = replace(plan, days=(float("inf"),) * 9 + (150.0,))
+    assert [row.count("#") > 0 for row in timeline.lines(never) if "%  " in row] == [False] * 4 + [True]
+
+
+def test_the_tornado_shows_later_to_the_right_and_longer_for_more(plan):
+    from tonnage.fleet.plan import Sensitivity
+
+    inputs = (Sensitivity("a", 0.5, 0.6, 60.0, 0.1, "<one>"), Sensitivity("b", -0.4, 0.4, -30.0, 0.0, "two"))
+    root = ET.fromstring(timeline.svg(replace(plan, sensitivity=inputs)))
+    bars = {}
+    for node in root.iter("{http://www.w3.org/2000/svg}rect"):
+        title = node.find("{*}title")
+        if title is not None and title.text in ("a: +60 d", "b: -30 d"):
+            bars[title.text[0]] = float(node.get("x")), float(node.get("width"))
+    assert bars["a"][1] == pytest.approx(2 * bars["b"][1], abs=0.02)
+    assert bars["b"][0] + bars["b"][1] == pytest.approx(bars["a"][0], abs=0.02)
+    assert float(root.get("height")) > float(ET.fromstring(timeline.svg(plan)).get("height"))

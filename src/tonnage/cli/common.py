@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from cyclopts import Parameter
 
 from tonnage import units
 from tonnage.errors import InputError, Problem
-from tonnage.report.answer import render, to_csv
+from tonnage.report.answer import WIDTH, render, to_csv
 from tonnage.report.envelope import Reply, to_json
 
 if TYPE_CHECKING:
@@ -143,7 +144,9 @@ def finish(reply: Reply, common: Common) -> int:
     elif common.csv:
         text = to_csv(reply.answer)
     else:
-        text = render(reply.answer, saved=tuple(str(path) for path in common.output), color=_color(common))
+        text = render(
+            reply.answer, saved=tuple(str(path) for path in common.output), color=_color(common), width=_width()
+        )
     put(text)
     return 0 if reply.outcome.feasible else 1
 
@@ -187,6 +190,13 @@ def _contents(path: Path, reply: Reply) -> str:
     if ending in reply.pictures:
         return reply.pictures[ending]()
     return render(reply.answer, color=False)
+
+
+def _width() -> int:
+    """Characters of a line: those of the terminal, within reason; in a pipe or a file as everywhere."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return WIDTH
+    return max(72, min(WIDTH, shutil.get_terminal_size().columns))
 
 
 def _color(common: Common) -> bool:

@@ -106,16 +106,17 @@ def _quote(quote: Quote) -> dict[str, object]:
 class Sensitivity:
     """How an uncertain quantity moves the launch.
 
-    name: dotted; correlation: Spearman's, of the quantity with the day of launch over the draws (a launch after the
-    horizon counts as the last); share: of the explained variance of ranks; swing: days between the mean launches in the
-    upper and the lower third of the draws (completed and failed, for readiness; a launch after the horizon counts as a
-    tenth later than it); text: what the quantity is.
+    name: dotted; correlation: Spearman's, of the quantity with the day of launch over the draws, never being the last;
+    share: of the sum of the squares of these; swing: days by which the upper third of the draws launches later than the
+    lower (for readiness, those in which the run completes than the others), on the mean of the levels that both reach;
+    never: share by which it oftener never launches; text: what the quantity is.
     """
 
     name: str
     correlation: float
     share: float
     swing: float
+    never: float
     text: str
 
 

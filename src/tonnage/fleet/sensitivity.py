@@ -13,20 +13,19 @@ from tonnage.fleet.setting import SettledProgramme
 from tonnage.fleet.uncertain import Floats
 from tonnage.units import DAY
 
-FEWEST = 10
-"""Draws that have to launch before anything is said of what moves the launch."""
+FEWEST, LEVELS = 10, 200
+"""Draws that have to launch before anything is said of what moves the launch, and levels at which two are compared."""
 
 
 def sensitivity(setting: SettledProgramme, drawn: Mapping[str, Floats], result: Forecast) -> tuple[Sensitivity, ...]:
-    """Every uncertain input and factor, by how much it moves the launch, over the draws that launch, however late;
-    those with no effect are left out.
+    """Every uncertain input and factor, by how much it moves the launch, however late; a draw that never launches is
+    later than all that do. Those with no effect are left out.
     """
-    some = np.isfinite(result.launch[-1])
-    day = result.launch[-1][some] / DAY
-    if day.size < FEWEST or np.ptp(day) == 0:
+    day = result.launch[-1] / DAY
+    if np.isfinite(day).sum() < FEWEST or np.unique(day).size < 2:
         return ()
     texts = _texts(setting)
-    made = [_moves(name, sample[some], day, texts.get(name, "")) for name, sample in drawn.items()]
+    made = [_moves(name, sample, day, texts.get(name, "")) for name, sample in drawn.items()]
     total = sum(item.correlation**2 for item in made)
     ranked = sorted(made, key=lambda item: (-abs(item.correlation), item.name))
     shared = [replace(item, share=item.correlation**2 / total if total else 0.0) for item in ranked]
@@ -37,10 +36,24 @@ def sensitivity(setting: SettledProgramme, drawn: Mapping[str, Floats], result: 
 def _moves(name: str, sample: Floats, day: Floats, text: str) -> Sensitivity:
     values = np.unique(sample)
     if values.size < 2:
-        return Sensitivity(name, 0.0, 0.0, 0.0, text)
+        return Sensitivity(name, 0.0, 0.0, 0.0, 0.0, text)
     low, high = (sample == values[0], sample == values[-1]) if values.size == 2 else _thirds(sample)
-    swing = float(np.mean(day[high]) - np.mean(day[low]))
-    return Sensitivity(name, spearman(sample, day), 0.0, swing, text)
+    swing, never = _apart(day[low], day[high])
+    return Sensitivity(name, spearman(sample, day), 0.0, swing, never, text)
+
+
+def _apart(low: Floats, high: Floats) -> tuple[float, float]:
+    """(Days by which `high` is later, share by which it oftener never launches).
+
+    Means of those that launch would compare unlike draws: where more is later, the late ones are lost to never, and it
+    would look earlier. So the earliest share of each is compared that launches in both, level by level.
+    """
+    shares = [float(np.isfinite(days).mean()) for days in (low, high)]
+    both = min(shares)
+    levels = (np.arange(LEVELS) + 0.5) / LEVELS * both
+    at = [np.sort(days)[np.minimum((levels * days.size).astype(int), days.size - 1)] for days in (low, high)]
+    swing = float(np.mean(at[1] - at[0])) if both > 0 else 0.0
+    return swing, shares[0] - shares[1]
 
 
 def _thirds(sample: Floats) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.bool_]], ...]:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 import textwrap
 from dataclasses import dataclass, field
 
 WIDTH = 118
+"""Characters of a line in files and where no terminal says how wide it is."""
+
+BREAKS = re.compile(r"\s+|(?<=,)(?=[^\s\d])")
+"""Where a cell of a table may break: between words, and after the commas of a layout, not of a number."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,18 @@ class Answer:
     feasible: bool = True
 
 
-def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False) -> str:
-    """The answer as text, at most `WIDTH` wide except for tables that are wider by nature."""
-    lines = [_paint(line, answer.feasible, color) for line in textwrap.wrap(answer.sentence, WIDTH)]
+def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, width: int = WIDTH) -> str:
+    """The answer as text, at most `width` wide: cells of tables fold, each line of a picture is as it was drawn."""
+    lines = [_paint(line, answer.feasible, color) for line in textwrap.wrap(answer.sentence, width)]
     if answer.rows:
-        lines += ["", *_rows(answer.rows)]
+        lines += ["", *_rows(answer.rows, width)]
     for table in answer.tables:
-        lines += ["", *_table(table)]
+        lines += ["", *_table(table, width)]
     if answer.picture:
         lines += ["", *answer.picture]
     if answer.hints or saved:
         lines.append("")
-    lines += [line for hint in answer.hints for line in _wrap(f"hint: {hint}", WIDTH, "      ")]
+    lines += [line for hint in answer.hints for line in _wrap(f"hint: {hint}", width, "      ")]
     lines += [f"saved: {path}" for path in saved]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -66,26 +72,64 @@ def _paint(text: str, good: bool, color: bool) -> str:
     return f"\x1b[1;{32 if good else 31}m{text}\x1b[0m" if color else text
 
 
-def _rows(rows: tuple[tuple[str, str], ...]) -> list[str]:
+def _rows(rows: tuple[tuple[str, str], ...], whole: int) -> list[str]:
     width = max(len(label) for label, _ in rows) + 2
     lines: list[str] = []
     for label, text in rows:
-        wrapped = _wrap(text, WIDTH - width - 2) or [""]
+        wrapped = _wrap(text, whole - width - 2) or [""]
         lines.append(f"  {label:<{width}}{wrapped[0]}")
         lines += [" " * (width + 2) + line for line in wrapped[1:]]
     return lines
 
 
-def _table(table: Table) -> list[str]:
+def _table(table: Table, width: int) -> list[str]:
+    columns = range(len(table.header))
+    right = [_numeric([row[i] for row in table.rows]) for i in columns]
     grid = [table.header, *table.rows]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(table.header))]
-    right = [_numeric([row[i] for row in table.rows]) for i in range(len(table.header))]
-    lines = [table.title]
+    widths = _widths([[row[i] for row in grid] for i in columns], right, width - 2 * len(columns))
+    lines = textwrap.wrap(table.title, width)
     for row in grid:
-        cells = (f"{cell:>{w}}" if r else f"{cell:<{w}}" for cell, w, r in zip(row, widths, right, strict=True))
-        lines.append("  " + "  ".join(cells))
-    lines += ["  " + line for line in textwrap.wrap(table.note, WIDTH - 2)] if table.note else []
+        cells = [_fold(cell, w) for cell, w in zip(row, widths, strict=True)]
+        for parts in itertools.zip_longest(*cells, fillvalue=""):
+            aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in zip(parts, widths, right, strict=True))
+            lines.append("  " + "  ".join(aligned))
+    lines += ["  " + line for line in textwrap.wrap(table.note, width - 2)] if table.note else []
     return lines
+
+
+def _widths(columns: list[list[str]], right: list[bool], room: int) -> list[int]:
+    """Widths of columns that share `room` characters. Columns of words give way first, then those of numbers; the
+    widest together, none below its longest piece.
+    """
+    natural = [max(map(len, cells)) for cells in columns]
+    least = [max((len(piece) for cell in cells for piece in _pieces(cell)), default=0) for cells in columns]
+    for stiff in (right, [False] * len(columns)):
+        firm = [whole if keeps else piece for whole, piece, keeps in zip(natural, least, stiff, strict=True)]
+        for cap in range(max(natural), 0, -1):
+            widths = [max(min(whole, cap), piece) for whole, piece in zip(natural, firm, strict=True)]
+            if sum(widths) <= room:
+                return widths
+    return least
+
+
+def _pieces(cell: str) -> list[str]:
+    """What of a cell stays on one line."""
+    return [piece for piece in BREAKS.split(cell) if piece]
+
+
+def _fold(cell: str, width: int) -> list[str]:
+    """A cell as lines of at most `width` where its pieces allow."""
+    lines: list[str] = []
+    start = 0
+    while len(cell) - start > width:
+        breaks = [found.end() for found in BREAKS.finditer(cell[start:])]
+        fit = [at for at in breaks if len(cell[start : start + at].rstrip()) <= width]
+        if not breaks:
+            break
+        at = fit[-1] if fit else breaks[0]
+        lines.append(cell[start : start + at].rstrip())
+        start += at
+    return [*lines, cell[start:]]
 
 
 def _numeric(cells: list[str]) -> bool:

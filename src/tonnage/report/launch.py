@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Date = datetime.date
 T = TypeVar("T")
-SHOWN = 8
+SHOWN, BAR = 8, 8
+"""Rows of a table, and the marks of the longest bar of the tornado."""
 HINDSIGHT = "not as of then: constants fitted on later runs and benchmarks"
 """What an answer as of a day still takes from later days."""
 SOONER = 14
@@ -215,12 +216,31 @@ def _binds(plan: LaunchPlan) -> Table:
 
 
 def _sensitivity(plan: LaunchPlan) -> Table:
+    shown = plan.sensitivity[:SHOWN]
+    most = max((abs(item.swing) for item in shown), default=0.0)
     rows = tuple(
-        (item.name, item.text, f"{item.swing:+.0f} d", units.show_share(item.share))
-        for item in plan.sensitivity[:SHOWN]
+        (
+            item.name,
+            item.text,
+            _bar(item.swing, most),
+            f"{item.swing:+.0f} d",
+            f"{100 * item.never:+.0f} %",
+            units.show_share(item.share),
+        )
+        for item in shown
     )
-    note = "swing: between the means of the upper and lower third of the draws; share: of squared rank correlations"
-    return Table("what moves it most", ("input", "as given", "swing", "share"), rows, note)
+    note = (
+        "with more of it: the upper third of the draws against the lower, days where both launch, and how much oftener "
+        "never; share: of squared rank correlations"
+    )
+    header = ("input", "as given", f"{'earlier':>{BAR}}|later", "days", "never", "share")
+    return Table("what moves it most", header, rows, note)
+
+
+def _bar(swing: float, most: float) -> str:
+    """One bar of the tornado: to the left where more of the input is earlier."""
+    marks = "#" * (round(BAR * abs(swing) / most) if most else 0)
+    return f"{marks:>{BAR}}|" if swing < 0 else f"{'':{BAR}}|{marks}"
 
 
 def _what_ifs(plan: LaunchPlan) -> Table:

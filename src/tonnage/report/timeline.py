@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tonnage.fleet import words
 from tonnage.units import show_number, show_share
 
@@ -26,6 +28,8 @@ IDLE = "#E3E5E8"
 
 LEFT, RIGHT, TOP, LANE, GAP = 170, 24, 92, 66, 26
 WIDTH, HISTOGRAM = 1040, 64
+SHOWN, BAR = 8, 20
+"""Inputs of the tornado, and the height of each."""
 
 
 def activities(plan: LaunchPlan) -> tuple[Activity, ...]:
@@ -54,7 +58,8 @@ def svg(plan: LaunchPlan) -> str:
     """The timeline of the draw at P50 above the distribution of the launch date, one self-contained SVG."""
     lots = tuple(dict.fromkeys(use.lot for use in plan.calendar))
     bottom = TOP + len(lots) * (LANE + GAP)
-    height = bottom + HISTOGRAM + 104
+    below = bottom + HISTOGRAM + 104
+    height = below + (len(plan.sensitivity[:SHOWN]) * BAR + 60 if plan.sensitivity else 0)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#22262B">',
@@ -64,7 +69,8 @@ def svg(plan: LaunchPlan) -> str:
         *(part for index, lot in enumerate(lots) for part in _lane(plan, lot, TOP + index * (LANE + GAP))),
         *_histogram(plan, bottom),
         *_marks(plan, bottom + HISTOGRAM + 20),
-        *_legend(plan, height - 40),
+        *_legend(plan, below - 40),
+        *_tornado(plan, below),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -176,7 +182,7 @@ def _marks(plan: LaunchPlan, bottom: float) -> list[str]:
     late = 1 - plan.probability
     if late > 0.005:
         words = f"{show_share(late)} later or never"
-        parts.append(_text(WIDTH - RIGHT, bottom - 8, words, text_anchor="end", fill="#5B636D"))
+        parts.append(_text(WIDTH - RIGHT, bottom - HISTOGRAM - 2, words, text_anchor="end", fill="#5B636D"))
     for day, names in _refusals(plan).items():
         x = _x(plan, day)
         line = f'x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{bottom:.1f}"'
@@ -203,6 +209,46 @@ def _legend(plan: LaunchPlan, y: float) -> list[str]:
     return parts
 
 
+def _tornado(plan: LaunchPlan, top: float) -> list[str]:
+    """What moves the launch most: days between the mean launches of the upper and the lower third of each input."""
+    shown = plan.sensitivity[:SHOWN]
+    if not shown:
+        return []
+    most = max(abs(item.swing) for item in shown) or 1.0
+    middle, reach = WIDTH - RIGHT - 280.0, 160.0
+    parts = [_text(16, top + 8, "what moves it most", font_weight="bold")]
+    parts.append(
+        _text(
+            middle,
+            top + 8,
+            "days later with more of it, or earlier; how much oftener never",
+            text_anchor="middle",
+            fill="#5B636D",
+        )
+    )
+    for index, item in enumerate(shown):
+        y, length = top + 24 + index * BAR, reach * abs(item.swing) / most
+        left = middle if item.swing > 0 else middle - length
+        box = f'x="{left:.2f}" y="{y:.2f}" width="{max(length, 0.5):.2f}" height="{BAR - 6}"'
+        fill = "#D55E00" if item.swing > 0 else "#009E73"
+        parts.append(f'<rect {box} fill="{fill}"><title>{escape(item.name)}: {item.swing:+.0f} d</title></rect>')
+        parts.append(
+            _text(16, y + 11, textwrap.shorten(f"{item.name}: {item.text}", 74, placeholder=" ..."), font_size="11")
+        )
+        beyond, anchor = (left + length + 5, "start") if item.swing > 0 else (left - 5, "end")
+        parts.append(
+            _text(
+                beyond,
+                y + 11,
+                f"{item.swing:+.0f}, never {100 * item.never:+.0f} %",
+                text_anchor=anchor,
+                font_size="11",
+            )
+        )
+    line = f'x1="{middle:.1f}" x2="{middle:.1f}" y1="{top + 18:.1f}" y2="{top + 22 + len(shown) * BAR:.1f}"'
+    return [*parts, f'<line {line} stroke="#5B636D"/>']
+
+
 # terminal
 
 MARKS = {"trains": "T", "rl": "L", "improves": "i", "fails": "x"}
@@ -224,6 +270,7 @@ def lines(plan: LaunchPlan) -> tuple[str, ...]:
         cells = "".join(_cell(plan, lot, every, column, columns) for column in range(columns))
         rows.append(f"  {lot:<{width}}{cells.rstrip()}")
     rows.append(f"  {'launch':<{width}}{_launch_row(plan, columns)}")
+    rows += [f"  {share:>{width - 2}.0%}  {row}" for share, row in _fan(plan, columns)]
     rows += ["  " + " " * width + line for line in textwrap.wrap(_key(every), 112 - width)]
     return tuple(rows)
 
@@ -279,9 +326,23 @@ def _launch_row(plan: LaunchPlan, columns: int) -> str:
     return "".join(row).rstrip()
 
 
+FAN = (0.9, 0.7, 0.5, 0.3, 0.1)
+"""Shares of the draws, the rows of the fan."""
+
+
+def _fan(plan: LaunchPlan, columns: int) -> list[tuple[float, str]]:
+    """Rows of the fan of dates: a mark in each column by whose end that share of the draws has launched."""
+    days = np.sort(np.asarray(plan.days, dtype=float))
+    if not days.size:
+        return []
+    ends = (plan.end - plan.start).days * (np.arange(columns) + 1) / columns
+    launched = np.searchsorted(days, ends, side="right") / days.size
+    return [(share, "".join("#" if at >= share else " " for at in launched).rstrip()) for share in FAN]
+
+
 def _key(every: tuple[Activity, ...]) -> str:
     marks: dict[str, str] = {}
     for does in every:
         marks.setdefault(_mark(does, every), words.activity(does) if does.kind == "serves" else KEY[_style(does)])
     listed = [f"{mark} {text}" for mark, text in marks.items()]
-    return ", ".join([*listed, ". there, not used", "< * > P10 P50 P90 of the launch"])
+    return ", ".join([*listed, ". there, not used", "< * > P10 P50 P90 of the launch", "# that share has launched"])
