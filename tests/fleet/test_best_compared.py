@@ -22,6 +22,7 @@ from tonnage.fleet.hindsight import best_day
 from tonnage.fleet.optimum_case import best_launch
 from tonnage.fleet.plan import from_json
 from tonnage.fleet.setting import play, settle
+from tonnage.report import launch_best
 from tonnage.report.envelope import plain
 from tonnage.report.launch import answer
 from tonnage.units import DAY
@@ -29,8 +30,8 @@ from tonnage.units import DAY
 
 @pytest.fixture
 def planned(programme, catalog, planner):
-    def make(by=None, **sets):
-        return launch(programme(**sets), catalog, 0, 20, planner, False, by)
+    def make(by=None, what_if=False, **sets):
+        return launch(programme(**sets), catalog, 0, 20, planner, what_if, by)
 
     return make
 
@@ -113,3 +114,13 @@ def test_the_date_that_was_asked_for_is_kept_and_asked_again(planned, catalog, m
 
     monkeypatch.setattr(fleet, "launch", again)
     assert asked_again(body, catalog)["name"] == f"story by {day}"
+
+
+def test_a_rule_without_which_alone_there_is_a_launch_is_said_so(planned):
+    (rule,) = (item for item in planned(what_if=True).alternatives if item.lever.kind == "without")
+    plan = planned()
+    for days, said in ((math.inf, "only without it does the best plan launch"), (21.0, "costs the best plan 3 weeks")):
+        told = launch_best.rows(replace(plan, alternatives=(replace(rule, best_days=days),)))
+        assert any(text.endswith(said) for _, text in told)
+    body = plain(replace(plan, alternatives=(replace(rule, best_days=math.inf),)).to_json())
+    assert body["alternatives"][0]["best_days_earlier"] is None

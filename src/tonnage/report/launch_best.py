@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tonnage import units
@@ -78,6 +79,8 @@ def _counts(item: object) -> bool:
 
 def _rule(name: str, days: float | None, saved: float | None) -> str:
     assert days is not None
+    if math.isinf(days):
+        return f"{name.removeprefix('without ')}: only without it does the best plan launch"
     time = f"{days / 7:.0f} weeks" if days >= 14 else f"{days:.0f} days"
     money = "" if saved is None or saved < CENT else f" and, at the same date, {units.show_money(saved)}"
     rule = name.removeprefix("without ")
