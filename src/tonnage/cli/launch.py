@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from tonnage import units
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
+
+if TYPE_CHECKING:
+    from tonnage.fleet.programme import Programme
 
 NAMES = frozenset({"draws", "set"})
 """Fields that have a flag."""
@@ -21,6 +26,7 @@ def launch(
     /,
     *,
     draws: int = 500,
+    by: Annotated[str | None, Parameter(negative="")] = None,
     picture: Annotated[Path | None, Parameter(negative="")] = None,
     common: Common = COMMON,
 ) -> int:
@@ -32,6 +38,8 @@ def launch(
         a programme file; `tonnage new` writes one to start from.
     draws
         how many times the uncertain inputs are drawn.
+    by
+        a date: the cheapest launch by then in the base case, or the cheapest lawful change that makes one possible.
     picture
         write the timeline as SVG to this file; `-o FILE.svg` does the same.
     """
@@ -53,8 +61,9 @@ def launch(
     with as_flags(NAMES):
         asked = read_programme(programme, common.changes(), catalog, common.date())
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
-    plan = forecast(asked, catalog, common.seed, draws)
+    plan = forecast(asked, catalog, common.seed, draws, by=_day(by, asked))
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
+    inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
     reply = Reply(
         "launch",
@@ -68,6 +77,19 @@ def launch(
         {".svg": lambda: timeline.svg(plan)},
     )
     return finish(reply, common)
+
+
+def _day(text: str | None, programme: Programme) -> datetime.date | None:
+    """The date of `--by`; InputError if it is none, or outside the horizon."""
+    if text is None:
+        return None
+    try:
+        day = units.parse_date(text)
+    except ValueError as error:
+        raise InputError(Problem(str(error), "--by")) from error
+    if not programme.start < day <= programme.end:
+        raise InputError(Problem(f"expected a date from {programme.start} to {programme.end}, got {day}", "--by"))
+    return day
 
 
 def _check_picture(path: Path) -> None:

@@ -4,7 +4,7 @@ Services come first, training takes what is left. With one service, lots are fil
 several, each takes the lots where it has the greatest advantage over those still to be placed. For two services
 this finds a placement whenever there is one (moving work towards the greater ratio of rates never loses capacity of
 both: the exchange argument of the transportation problem with two rows); for three or more it is a heuristic. It does
-not look ahead. `explain.py` solves the same question as a linear programme for the base case, and a test holds one
+not look ahead. `optimum.py` solves the same question as a mixed-integer programme, and tests hold one
 against the other.
 """
 

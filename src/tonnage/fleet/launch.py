@@ -12,15 +12,19 @@ import numpy as np
 
 from tonnage.errors import InputError, Problem
 from tonnage.fleet import calendar, money
-from tonnage.fleet.base_case import base_case
+from tonnage.fleet.base_case import base_case, gained
+from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
+from tonnage.fleet.draws import Pick
+from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
+from tonnage.fleet.hindsight import behind, sampled
 from tonnage.fleet.money import LotPaid, PaidDraws
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
 from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
-from tonnage.fleet.setting import Rulings, SettledProgramme, play, settle
+from tonnage.fleet.setting import Play, Rulings, SettledProgramme, play, settle
 from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
@@ -48,11 +52,13 @@ def launch(
     draws: int = DRAWS,
     planner: Planner | None = None,
     what_if: bool = True,
+    by: Date | None = None,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
-    are played too. Raises InputError for a number of draws that is not from 20 to 100,000.
+    are played too; by: a date by which the cheapest launch of the base case is asked for. Raises InputError for a
+    number of draws that is not from 20 to 100,000.
     """
     from tonnage import catalog as catalogues
 
@@ -63,8 +69,9 @@ def launch(
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
     played = _play(setting, book, seed, draws)
-    alternatives = _what_ifs(setting, book, speeds, asked, seed, draws, played.result) if what_if else ()
-    plan = _answer(setting, played, alternatives, seed, book)
+    base = explained(setting, _game(setting, book, 0, 0))
+    alternatives = _what_ifs(base, book, speeds, asked, seed, draws, played.result) if what_if else ()
+    plan = _answer(base, played, alternatives, seed, book, by)
     return replace(plan, seconds=time.perf_counter() - began)
 
 
@@ -90,10 +97,15 @@ def _parts(draws: int) -> Iterator[slice]:
         yield slice(begin, min(begin + CHUNK, draws))
 
 
+def _game(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, pick: Pick = slice(None)) -> Play:
+    """Some of the draws, within the cap of power; of no draws the base case."""
+    watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
+    return money.powered(setting, play(setting, seed, draws, pick), watts)
+
+
 def _part(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, part: slice) -> LotPaid:
     """Some of the draws, played within the caps of power and money."""
-    watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
-    return money.run(setting, money.powered(setting, play(setting, seed, draws, part), watts))
+    return money.run(setting, _game(setting, catalog, seed, draws, part))
 
 
 def _paid(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> PaidDraws:
@@ -121,6 +133,15 @@ def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) ->
     )
 
 
+def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _Played) -> PolicyGap | None:
+    """How far the policy is behind the best plans of a sample of the draws; None with a cap that those do not keep."""
+    if setting.programme.budget is not None:
+        return None
+    runs = sum(model.training is not None for model in setting.programme.coming)
+    chosen = sampled(played.draws, runs)
+    return behind(_game(setting, catalog, seed, played.draws, chosen), tuple(at[chosen] for at in played.result.launch))
+
+
 def check_draws(draws: int) -> None:
     """Raise InputError for a number of draws that is not taken."""
     if not FEWEST <= draws <= MOST:
@@ -131,7 +152,7 @@ def check_draws(draws: int) -> None:
 
 
 def _what_ifs(
-    setting: SettledProgramme,
+    base: Explained,
     catalog: Catalog,
     planner: Planner,
     asked: Rulings,
@@ -139,7 +160,7 @@ def _what_ifs(
     draws: int,
     planned: Forecast,
 ) -> tuple[WhatIf, ...]:
-    programme = setting.programme
+    setting, programme = base.setting, base.setting.programme
     made = []
     start = _dates(planned.launch[-1], programme)
     tried = {name: tuple((p.name, p.lots) for p in found) for name, found in setting.places.items()}
@@ -153,7 +174,8 @@ def _what_ifs(
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
         cost = money.spread(found.training_cost, money.launching(found)).p50
         total = money.total(paid, programme)
-        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total))
+        best = gained(base, _game(changed, catalog, 0, 0))
+        made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total, *best))
     return tuple(made)
 
 
@@ -176,13 +198,15 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 
 
 def _answer(
-    setting: SettledProgramme,
+    base: Explained,
     played: _Played,
     alternatives: tuple[WhatIf, ...],
     seed: int,
     catalog: Catalog,
+    by: Date | None,
 ) -> LaunchPlan:
-    programme, result, paid = setting.programme, played.result, played.paid
+    setting, programme = base.setting, base.setting.programme
+    result, paid = played.result, played.paid
     ever = money.launching(result)
     chance = _by_horizon(result, programme)
     causes = causes_of(result)
@@ -225,7 +249,8 @@ def _answer(
         draws=played.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
-        base=base_case(setting),
+        base=base_case(base, by),
+        hindsight=_hindsight(setting, catalog, seed, played),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in played.drawn.items()},
         evidence=_evidence(setting),

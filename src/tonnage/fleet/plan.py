@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from tonnage.errors import Bind, Outcome
 from tonnage.fleet import words
 from tonnage.fleet.base_case import BaseCase
+from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.causes import Activity, Cause, Lever
 from tonnage.fleet.programme import Quote
 from tonnage.fleet.readiness import Readiness
@@ -123,7 +124,8 @@ class Sensitivity:
 class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
     ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; total: [USD] paid
-    until the launch and committed beyond it.
+    until the launch and committed beyond it; best_days, best_saved: by how much the best plan of the base case is
+    earlier, and cheaper [USD] at the date of the plan as is.
     """
 
     lever: Lever
@@ -133,6 +135,8 @@ class WhatIf:
     shift: float | None
     cost: float | None
     total: float | None = None
+    best_days: float | None = None
+    best_saved: float | None = None
 
     @property
     def key(self) -> str:
@@ -153,6 +157,8 @@ class WhatIf:
             "cost_p50": self.cost,
             "total_p50": self.total,
             "lawful": self.lawful,
+            "best_days_earlier": self.best_days,
+            "best_saved": self.best_saved,
         }
 
 
@@ -222,7 +228,7 @@ class LaunchPlan:
     there) show, the one at P50; days: launch of every draw, days from the start, infinite where there is none.
 
     The question: programme_text, the whole file, programme_name, where it was read from, sets, the leaves that were
-    changed, as_of, draws, seed. `read_programme_text` and `launch` give the same answer from it.
+    changed, as_of, draws, seed, by. `read_programme_text` and `launch` give the same answer from it.
     """
 
     outcome: Outcome
@@ -258,6 +264,7 @@ class LaunchPlan:
     draw: int
     draw_launch: Date | None = None
     base: BaseCase | None = None
+    hindsight: PolicyGap | None = None
     days: tuple[float, ...] = ()
     values: dict[str, float] = field(default_factory=dict)
     evidence: str = "analytic"
@@ -275,6 +282,12 @@ class LaunchPlan:
     never: Mapping[Cause, float] = field(default_factory=dict)
     gap: Gap | None = None
     missing: tuple[float, ...] = ()
+
+    @property
+    def by(self) -> Date | None:
+        """The date by which the cheapest launch was asked for."""
+        asked = self.base.best.by if self.base else None
+        return asked.date if asked else None
 
     @property
     def probability_never(self) -> float:
@@ -329,6 +342,7 @@ class LaunchPlan:
             "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
             "base_case": _base(self.base),
+            "optimum": _optimum(self.base, self.hindsight),
             "timeline": [_use(use) for use in self.timeline],
             "spans": [_use(use) for use in self.spans],
             "timeline_draw": {"index": self.draw, "launch": _day(self.draw_launch)},
@@ -392,6 +406,14 @@ def _base(found: BaseCase | None) -> dict[str, object] | None:
     if found is None:
         return None
     return {"launch": _day(found.launch), "linear_programme": _day(found.exact), "short_a_week_earlier": found.short}
+
+
+def _optimum(found: BaseCase | None, policy: PolicyGap | None) -> dict[str, object] | None:
+    """The best plan of the base case, and how far the policy is behind the best plans of a sample of the draws."""
+    if found is None:
+        return None
+    behind = policy.to_json() if policy else {"gap_days_median": None, "gap_days_p90": None, "gap_draws": 0}
+    return {**found.best.to_json(), **behind}
 
 
 def _day(value: Date | None) -> str | None:

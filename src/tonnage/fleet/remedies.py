@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import datetime
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from tonnage.errors import Bind
+from tonnage.fleet.allocation import AllocationProblem
 from tonnage.fleet.draws import PERIOD, Bools
-from tonnage.fleet.explain import AllocationProblem, most_demand, solve
-from tonnage.fleet.forecast import Forecast, needs
+from tonnage.fleet.forecast import needs
+from tonnage.fleet.optimum import cheapest_growth, most_demand
+from tonnage.fleet.optimum_case import best_launch, lasting, need_of, rates
 from tonnage.fleet.programme import DAY, Model
 from tonnage.fleet.setting import Play, SettledProgramme, play
 from tonnage.fleet.speeds import Missed
 from tonnage.fleet.uncertain import Floats
 from tonnage.units import MONTH, show_money, show_number, show_share, show_time
 
-FACTORS = (1.25, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
-"""Multiples of a lot that are tried."""
-
-
-def serving_problem(game: Play, launch: tuple[Floats, ...]) -> AllocationProblem:
-    """The services of a base case as a linear programme, with the launches given."""
-    world = game.world
-    middles = [np.array([(p + 0.5) * PERIOD]) for p in range(world.periods)]
-    need = np.stack([needs(game.services, game.projects, now, launch)[0] for now in middles], axis=1)
-    rate = np.stack([service.rate[0] for service in game.services]) if game.services else np.zeros((0, len(world.lots)))
-    training = np.zeros(len(world.lots), dtype=bool)
-    return AllocationProblem(world.available[0], need, rate, world.price[0], training)
+MOST = 6
+"""A lot or mix of lots is tried up to two to the power of this times as large."""
 
 
 def lawful(setting: SettledProgramme) -> str:
@@ -64,21 +58,31 @@ def capacity(setting: SettledProgramme) -> str | None:
     game = play(setting, 0, 0)
     if not game.services:
         return None
-    never = tuple(np.full(1, np.inf) for _ in game.projects)
-    case = serving_problem(game, never)
-    found = solve(replace(case, grows=_grows(setting)), elastic=True)
+    case = _serving(game)
     served = f"serve at most {show_share(most_demand(case))} of it with this fleet"
-    if not found.feasible:
+    found = cheapest_growth(case, (), float(case.periods), _grows(setting))
+    if found is None:
         return f"{served}; more of no lot that may lawfully come would serve it within its service level"
-    added = [(name, extra) for name, extra in zip(game.world.lots, found.extra, strict=True) if extra > 0.5]
-    if not added:
-        return None
-    monthly = float(np.where(found.extra > 0.5, found.extra * case.price, 0.0).sum() * MONTH)
-    listed = ", ".join(f"{show_number(np.ceil(extra))} more of {name}" for name, extra in added)
-    return f"{listed} for the whole time, {_monthly(monthly)}; or {served}"
+    added = _added(game, np.ceil(found.extra - 1e-6))
+    return f"{added} for the whole time, {_monthly(game, found.extra)}; or {served}" if added else None
 
 
-def _monthly(cost: float) -> str:
+def _serving(game: Play) -> AllocationProblem:
+    """The services of a base case in which nothing is launched."""
+    never = tuple(np.full(1, np.inf) for _ in game.projects)
+    price = game.world.price[0] * PERIOD
+    return AllocationProblem(game.world.available[0], need_of(game, never), rates(game), price)
+
+
+def _added(game: Play, extra: Floats) -> str:
+    named = [(name, more) for name, more in zip(game.world.lots, extra, strict=True) if more > 0.5]
+    return ", ".join(f"{show_number(more)} more of {name}" for name, more in named)
+
+
+def _monthly(game: Play, extra: Floats) -> str:
+    """What more accelerators cost a month."""
+    bought = extra > 0.5
+    cost = float((extra[bought] * game.world.price[0][bought]).sum() * MONTH)
     return "unpriced" if np.isnan(cost) else f"{show_money(cost)} a month"
 
 
@@ -86,32 +90,95 @@ def _grows(setting: SettledProgramme) -> Bools:
     return np.array([setting.calendars[lot.name].more for lot in setting.programme.lots])
 
 
+# a launch
+
+
 def launch(setting: SettledProgramme) -> str | None:
-    """The cheapest lawful enlargement of one lot with which the base case launches, or else a later horizon."""
-    game = play(setting, 0, 0)
-    found: list[tuple[float, str]] = []
+    """The cheapest lawful change with which the base case launches within the horizon: more of some lots, or else a
+    later horizon.
+    """
+    game = lasting(play(setting, 0, 0))
+    extra = cheapest_launch(setting, game, setting.programme.days * DAY / PERIOD)
+    if extra is None or not (extra > 0.5).any():
+        return _later(setting)
+    return added(game, extra)
+
+
+def added(game: Play, extra: Floats) -> str:
+    """Lots that are added from their first day on, in words."""
+    return f"{_added(game, extra)} from its first day on, {_monthly(game, extra)}"
+
+
+def cheapest_launch(setting: SettledProgramme, game: Play, by: float) -> Floats | None:
+    """The cheapest accelerators to add to lots of which more may come, from the first day of each lot on, for a launch
+    by a time [periods]; None if there are none. Nothing is added if it launches by then without.
+
+    The elastic programme finds the mix as if a run were no bigger than its curve of speed; the exact launch says
+    how much of that mix is needed.
+    """
+    if best_launch(game).last <= by:
+        return np.zeros(len(game.world.lots))
+    mixes = [mix for mix in _mixes(setting, game, by) if (mix > 0.5).any()]
+    found = [scaled for mix in mixes if (scaled := _enough(game, mix, by)) is not None]
+    price = np.nan_to_num(game.world.price[0], nan=np.inf)
+    return min(found, key=lambda extra: float((extra[extra > 0] * price[extra > 0]).sum()), default=None)
+
+
+def _mixes(setting: SettledProgramme, game: Play, by: float) -> Iterator[Floats]:
+    """Mixes to try: what the elastic programme says, and each lot alone."""
     grows = _grows(setting)
-    for column, name in enumerate(game.world.lots):
-        if not grows[column]:
-            continue
-        factor = next((f for f in FACTORS if _launches(_enlarged(game, column, f).run(), setting)), None)
-        if factor is None:
-            continue
-        added = (factor - 1) * float(game.world.available[0, :, column].max())
-        cost = added * float(game.world.price[0, column]) * MONTH
-        text = f"{show_number(added)} more of {name} ({factor:g} times), {_monthly(cost)}"
-        found.append((np.inf if np.isnan(cost) else cost, text))
-    if found:
-        return min(found)[1]
-    return _later(setting)
+    for column in np.flatnonzero(grows):
+        there = float(game.world.available[0, :, column].max())
+        if there > 0:
+            yield np.where(np.arange(grows.size) == column, there, 0.0)
+    ready = best_launch(game).ready
+    runs = len(ready.problem.runs)
+    mix = cheapest_growth(_with_the_move(game, ready.problem, by), (by,) * runs, by, grows)
+    if mix is not None:
+        yield mix.extra
 
 
-def _launches(result: Forecast, setting: SettledProgramme) -> bool:
-    return bool(result.launch[-1][0] <= setting.programme.days * DAY)
+def _with_the_move(game: Play, problem: AllocationProblem, by: float) -> AllocationProblem:
+    """The problem up to a launch, its last period that of the end of the move of demand."""
+    last = max(1, min(problem.periods, math.ceil(by - 1e-9)))
+    project = game.projects[-1]
+    end = by * PERIOD + float(np.ravel(project.within)[0])
+    at = min(int(end / PERIOD), problem.periods - 1)
+    when = tuple(np.array([by * PERIOD]) for _ in game.projects)
+    need = needs(game.services, game.projects, np.array([end]), when).T
+    assert problem.unserved is not None
+    return replace(
+        problem,
+        capacity=np.concatenate(
+            [problem.capacity[: last - 1], np.minimum(problem.capacity[[last - 1]], problem.capacity[[at]])]
+        ),
+        need=np.concatenate([problem.need[:, : last - 1], np.maximum(problem.need[:, [last - 1]], need)], axis=1),
+        unserved=problem.unserved[:last],
+    )
 
 
-def _enlarged(game: Play, column: int, factor: float) -> Play:
-    return replace(game, world=game.world.scaled(column, factor))
+def _enough(game: Play, mix: Floats, by: float) -> Floats | None:
+    """The least multiple of a mix with which it launches by a time, to 2 %; None if none of up to `MOST` times does."""
+
+    def at(factor: float) -> bool:
+        return best_launch(_larger(game, factor * mix)).last <= by
+
+    high = next((2.0**power for power in range(-4, MOST + 1) if at(2.0**power)), None)
+    if high is None:
+        return None
+    low = 0.0 if high <= 2.0**-4 else high / 2
+    while high - low > 0.02 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if at(middle) else (middle, high)
+    return np.ceil(high * mix)
+
+
+def _larger(game: Play, extra: Floats) -> Play:
+    """The play with more of each lot, from its first day on, in proportion to how much of it is there."""
+    there = game.world.available
+    whole = np.maximum(there.max(axis=1, keepdims=True), 1e-9)
+    more = np.where(there > 0, extra * there / whole, 0.0)
+    return replace(game, world=replace(game.world, available=there + more))
 
 
 def _later(setting: SettledProgramme) -> str | None:

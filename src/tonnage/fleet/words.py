@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 from tonnage.fleet.causes import Activity, Cause
+from tonnage.units import show_money
+
+if TYPE_CHECKING:
+    from tonnage.fleet.best import CapKind, LaunchLimit, NearBest, PolicyGap
 
 
 def cause(found: Cause) -> str:
@@ -29,3 +36,67 @@ def activity(found: Activity) -> str:
     if found.kind in ("serves", "improves", "moves"):
         return f"{found.kind} {found.model}"
     return f"trains {found.model} (fails)" if found.kind == "fails" else f"trains {found.model}: {found.kind}"
+
+
+def limit(found: LaunchLimit) -> str:
+    """`how many there are of own`, `r1 is served`, ..."""
+    weeks = f", {found.start} to {found.end}" if found.start and found.kind != "delivery" else ""
+    if found.kind == "delivery":
+        return f"{found.about} is not all there before {found.end}"
+    if found.kind == "order":
+        return f"{found.about} tries its places in the order given"
+    if found.kind == "horizon":
+        return f"the horizon, {found.end}"
+    said = {
+        "count": f"no more of {found.about} than there is",
+        "demand": f"the service of {found.about}",
+        "rounds": f"the rounds of {found.about} until it is good enough",
+    }
+    return f"{said[found.kind]}{weeks}"
+
+
+def near(found: NearBest) -> str:
+    """`2 weeks later: $2.2M less`, `without cloud-h20: the same day`, `own-h800 first: 3 weeks later`."""
+    when = _shift(found.shift)
+    if found.kind == "sooner":
+        return f"{when}: with {found.about}"
+    if found.kind == "later":
+        return f"{when}: {_saving(found)}"
+    does = {"without_lot": f"without {found.about}", "place": f"{found.about} first"}
+    saving = _saving(found)
+    return f"{does[found.kind]}: {when}{f', {saving}' if saving else ''}"
+
+
+def _shift(days: float) -> str:
+    if abs(days) < 0.5:
+        return "the same day"
+    count, unit = (days / 7, "week") if abs(days) >= 7 else (days, "day")
+    number = f"{abs(count):.0f}"
+    return f"{number} {unit}{'' if number == '1' else 's'} {'later' if days > 0 else 'earlier'}"
+
+
+def _saving(found: NearBest) -> str:
+    if found.saving is None or abs(found.saving) < 1e4:
+        return ""
+    return f"{show_money(abs(found.saving))} {'less' if found.saving > 0 else 'more'}"
+
+
+def not_kept(cap: CapKind) -> str:
+    """What the best plan makes of a cap of the programme that it does not keep."""
+    return {
+        "budget": "the budget is of all that is signed for, used or not: the best plan does not keep it, and the "
+        "policy is not compared with it",
+        "power": "power goes to the same lots as by the policy; what the best plan says of more accelerators takes for "
+        "granted that they find power",
+    }[cap]
+
+
+def behind(found: PolicyGap) -> str:
+    """`the policy is 0 days behind the best plan with hindsight (median of 20 draws), never ahead`."""
+    if math.isinf(found.median):
+        median = "never launches in half of the draws in which the best plan with hindsight does"
+    else:
+        median = f"is {found.median:.0f} days behind the best plan with hindsight"
+    tail = ", P90 never launches" if math.isinf(found.p90) else f", P90 {found.p90:.0f}"
+    ahead = "never ahead" if found.ahead < 0.01 else f"ahead by up to {found.ahead:.1f} days"
+    return f"the policy {median} (median of {found.draws} draws{tail}; {ahead})"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from tonnage import units
-from tonnage.report import timeline
+from tonnage.report import launch_best, timeline
 from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
     """A launch in words."""
     tables = (
         _binds(plan),
+        *launch_best.tables(plan),
         _sensitivity(plan),
         _what_ifs(plan),
         _lots(plan),
@@ -98,7 +99,7 @@ def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     rows.append(("cost", f"{training} to train until the launch, failures included"))
     rows.append(("", f"{service} for all services until then"))
     rows += _paid(plan)
-    rows += _base(plan)
+    rows += launch_best.rows(plan)
     rows += [(f"ready? {found.chip}", found.text) for found in dict.fromkeys(plan.readiness.values())]
     rows.append(("known", f"prices, models and records of {plan.known}; {_seen(plan)}; rules applied: {_rules(plan)}"))
     if plan.as_of or plan.rules_known:
@@ -155,20 +156,6 @@ def _seen(plan: LaunchPlan) -> str:
     if plan.rules_known:
         return f"rules announced by {plan.rules_known}"
     return "rules as they came, each from its own day (with hindsight)"
-
-
-def _base(plan: LaunchPlan) -> list[tuple[str, str]]:
-    """The base case in a line: every input at its median, and what a launch a week earlier lacks."""
-    found = plan.base
-    if found is None or found.launch is None:
-        return []
-    text = f"launches {found.launch} with every input at its median and likelier runs completing"
-    if found.exact is not None:
-        text += f"; by linear programme in the week of {found.exact}"
-    if found.short:
-        lots = ", ".join(f"{lot} {units.show_share(share)}" for lot, share in found.short.items())
-        text += f", and a week earlier is short of {lots}"
-    return [("base case", text)]
 
 
 def _late(_: float) -> str:

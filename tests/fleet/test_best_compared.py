@@ -1,0 +1,126 @@
+"""What the best plan is held to: the world of the policy, with busy lots, most accelerators of a place, power, later
+weeks; and what it is not held to, which is said."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_best import game
+
+from tonnage import fleet
+from tonnage.ask.again import asked_again
+from tonnage.fleet import launch
+from tonnage.fleet.explain import explained
+from tonnage.fleet.hindsight import best_day
+from tonnage.fleet.optimum_case import best_launch
+from tonnage.fleet.plan import from_json
+from tonnage.fleet.setting import play, settle
+from tonnage.report import launch_best
+from tonnage.report.envelope import plain
+from tonnage.report.launch import answer
+from tonnage.units import DAY
+
+
+@pytest.fixture
+def planned(programme, catalog, planner):
+    def make(by=None, what_if=False, **sets):
+        return launch(programme(**sets), catalog, 0, 20, planner, what_if, by)
+
+    return make
+
+
+def harder(seed):
+    """A random programme with lots that are busy more and more, also after the horizon, and limits of places."""
+    rng = np.random.default_rng(seed + 99)
+    one = game(seed)
+    periods, lots = one.world.available.shape[1:]
+    free = 1 - np.clip(np.outer(np.arange(periods + 20), rng.uniform(0, 0.02, lots)) + rng.uniform(0, 0.5, lots), 0, 1)
+    whole = np.concatenate([one.world.available, np.repeat(one.world.available[:, -1:], 20, axis=1)], axis=1) * free
+    world = replace(one.world, available=whole[:, :periods], later=whole[:, periods:])
+    found = []
+    for project in one.projects:
+        limits = {a.name: float(rng.choice([math.inf, rng.uniform(20, 2000)])) for a in project.attempts}
+        chance = {a.name: float(rng.uniform(0.2, 1)) for a in project.attempts}
+        attempts = tuple(replace(a, limit=limits[a.name], chance=chance[a.name]) for a in project.attempts)
+        found.append(replace(project, attempts=attempts, first=np.array([0.1])))
+    return replace(one, world=world, projects=tuple(found))
+
+
+@given(st.integers(0, 100_000))
+@settings(max_examples=200)
+def test_the_policy_is_never_ahead_on_busy_lots_with_limits_of_places(seed):
+    one = harder(seed)
+    result = one.run()
+    policy = result.launch[-1][0] / DAY
+    assert math.isinf(policy) or best_day(one, result.launch) <= policy + 1e-4
+
+
+def test_a_limit_of_a_place_holds_the_best_plan_too(catalog, planner, programme):
+    setting = settle(programme(models__r2__train__try="ascend"), catalog, planner)
+    one = play(setting, 0, 0)
+    attempts = tuple(replace(a, limit=2000.0, completes=np.array([True])) for a in one.projects[0].attempts)
+    bound = replace(one, projects=(replace(one.projects[0], attempts=attempts),))
+    late, limited = best_launch(bound), explained(setting, bound)
+    assert late.last > best_launch(one).last
+    column = one.world.lots.index("ascend")
+    assert limited.cheapest is not None
+    assert 1000 < limited.cheapest.training[0, column].max() <= 2000 * (1 + 1e-6)
+
+
+def test_a_busy_lot_leaves_the_best_plan_what_others_leave(catalog, planner, programme):
+    free, busy = (
+        explained(found := settle(programme(**sets), catalog, planner), play(found, 0, 0))
+        for sets in ({}, {"fleet__ascend__busy": "50 %"})
+    )
+    column = free.game.world.lots.index("ascend")
+    there, left = (one.best.ready.problem.capacity[:, column].max() for one in (free, busy))
+    assert left == pytest.approx(0.5 * there)
+    assert busy.best.last > free.best.last
+
+
+def test_power_is_kept_and_what_is_added_is_said_to_need_it(planned):
+    free, bound = planned(), planned(power="6 MW")
+    assert bound.base.best.not_kept == ("power",) and free.base.best.not_kept == ()
+    assert bound.base.best.launch is None or bound.base.best.launch >= free.base.best.launch
+    assert max((use.accelerators for use in bound.base.best.uses), default=0) < 6e6 / 300
+    assert bound.hindsight is None or bound.hindsight.ahead < 1e-3
+    assert "find power" in " ".join(text for _, text in answer(bound).rows)
+
+
+def test_with_a_budget_the_policy_is_not_compared_and_it_is_said(planned):
+    bound = planned(budget="$1B")
+    assert bound.hindsight is None and bound.base.best.not_kept == ("budget",)
+    body = json.loads(json.dumps(plain(bound.to_json())))
+    assert body["optimum"]["not_kept"] == ["budget"] and body["optimum"]["gap_draws"] == 0
+    assert "not compared" in " ".join(text for _, text in answer(bound).rows)
+    assert planned().hindsight is not None
+
+
+def test_the_date_that_was_asked_for_is_kept_and_asked_again(planned, catalog, monkeypatch):
+    day = datetime.date(2026, 1, 31)
+    plan = planned(day)
+    body = plain({"command": "launch", **plan.to_json()})
+    assert from_json(json.loads(json.dumps(body))) == plan and plan.by == day
+
+    def again(asked, catalog, seed, draws, by):
+        return replace(plan, name=f"{asked.name} by {by}")
+
+    monkeypatch.setattr(fleet, "launch", again)
+    assert asked_again(body, catalog)["name"] == f"story by {day}"
+
+
+def test_a_rule_without_which_alone_there_is_a_launch_is_said_so(planned):
+    (rule,) = (item for item in planned(what_if=True).alternatives if item.lever.kind == "without")
+    plan = planned()
+    for days, said in ((math.inf, "only without it does the best plan launch"), (21.0, "costs the best plan 3 weeks")):
+        told = launch_best.rows(replace(plan, alternatives=(replace(rule, best_days=days),)))
+        assert any(text.endswith(said) for _, text in told)
+    body = plain(replace(plan, alternatives=(replace(rule, best_days=math.inf),)).to_json())
+    assert body["alternatives"][0]["best_days_earlier"] is None
