@@ -12,7 +12,7 @@ from tonnage.cli.flags import as_flags
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
-NAMES = frozenset({"draws", "set"})
+NAMES = frozenset({"draws", "set", "sobol"})
 """Fields that have a flag."""
 
 
@@ -21,6 +21,7 @@ def launch(
     /,
     *,
     draws: int = 500,
+    sobol: int = 0,
     picture: Annotated[Path | None, Parameter(negative="")] = None,
     common: Common = COMMON,
 ) -> int:
@@ -32,6 +33,9 @@ def launch(
         a programme file; `tonnage new` writes one to start from.
     draws
         how many times the uncertain inputs are drawn.
+    sobol
+        Sobol indices of the launch day (which input accounts for which share of its variance) from a base sample of so
+        many draws, 16 to 4,096, which is played once for each uncertain input and twice more.
     picture
         write the timeline as SVG to this file; `-o FILE.svg` does the same.
     """
@@ -40,11 +44,13 @@ def launch(
     from tonnage.fleet import launch as forecast
     from tonnage.fleet import read_programme
     from tonnage.fleet.launch import check_draws
+    from tonnage.fleet.sobol import check_base
     from tonnage.report import timeline
     from tonnage.report.launch import answer
 
     with as_flags(NAMES):
         check_draws(draws)
+        check_base(sobol)
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
@@ -53,9 +59,12 @@ def launch(
     with as_flags(NAMES):
         asked = read_programme(programme, common.changes(), catalog, common.date())
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
-    plan = forecast(asked, catalog, common.seed, draws)
+    if sobol:
+        common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
+    plan = forecast(asked, catalog, common.seed, draws, sobol_base=sobol)
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
+    inputs |= {"sobol": sobol} if sobol else {}
     reply = Reply(
         "launch",
         inputs,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import InputError, Problem
-from tonnage.fleet import calendar, money
+from tonnage.fleet import calendar, money, sobol
 from tonnage.fleet.base_case import base_case
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.money import LotPaid, PaidDraws
-from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
+from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
 from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
@@ -24,7 +24,7 @@ from tonnage.fleet.setting import Rulings, SettledProgramme, play, settle
 from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
-from tonnage.fleet.uncertain import Floats, rank, rank_error
+from tonnage.fleet.uncertain import Floats, Seed, rank, rank_error
 from tonnage.fleet.uses import available, spans, weekly
 from tonnage.fleet.whatif import what_ifs
 from tonnage.units import DAY, show_share
@@ -48,15 +48,18 @@ def launch(
     draws: int = DRAWS,
     planner: Planner | None = None,
     what_if: bool = True,
+    sobol_base: int = 0,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
-    are played too. Raises InputError for a number of draws that is not from 20 to 100,000.
+    are played too; sobol_base: draws of the base sample of Sobol indices, 0 for none. Raises InputError for a number of
+    draws that is not from 20 to 100,000, of a base sample from 16 to 4,096.
     """
     from tonnage import catalog as catalogues
 
     check_draws(draws)
+    sobol.check_base(sobol_base)
     began = time.perf_counter()
     book = catalog or catalogues.load()
     speeds = planner or EnginePlanner(programme, book)
@@ -65,6 +68,8 @@ def launch(
     played = _play(setting, book, seed, draws)
     alternatives = _what_ifs(setting, book, speeds, asked, seed, draws, played.result) if what_if else ()
     plan = _answer(setting, played, alternatives, seed, book)
+    shares = _sobol(setting, book, seed, sobol_base) if sobol_base else ()
+    plan = replace(plan, sobol=shares, sobol_base=sobol_base)
     return replace(plan, seconds=time.perf_counter() - began)
 
 
@@ -90,7 +95,7 @@ def _parts(draws: int) -> Iterator[slice]:
         yield slice(begin, min(begin + CHUNK, draws))
 
 
-def _part(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, part: slice) -> LotPaid:
+def _part(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, part: slice) -> LotPaid:
     """Some of the draws, played within the caps of power and money."""
     watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
     return money.run(setting, money.powered(setting, play(setting, seed, draws, part), watts))
@@ -119,6 +124,13 @@ def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) ->
         places,
         draws,
     )
+
+
+def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) -> tuple[SobolIndex, ...]:
+    """Sobol indices of the launch day, by a play of their own."""
+    made = sobol.design(setting, seed, base)
+    played = [_part(setting, catalog, made, made.draws, part).result.launch[-1] for part in _parts(made.draws)]
+    return sobol.indices(setting, made, np.concatenate(played) / DAY)
 
 
 def check_draws(draws: int) -> None:
