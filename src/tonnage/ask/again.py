@@ -51,7 +51,7 @@ def _launch(saved: Body, catalog: Catalog) -> Mapping[str, object]:
 
     kept = from_json(saved)
     asked = read_programme_text(kept.programme_text, kept.programme_name, kept.sets, catalog, kept.as_of)
-    return launch(asked, catalog, kept.seed, kept.draws, by=kept.by).to_json()
+    return launch(asked, catalog, kept.seed, kept.draws, by=kept.by, sobol_base=kept.sobol_base).to_json()
 
 
 _WAYS: Mapping[str, Callable[[Body, Catalog], Mapping[str, object]]] = {

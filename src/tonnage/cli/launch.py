@@ -17,7 +17,7 @@ from tonnage.report.envelope import Reply
 if TYPE_CHECKING:
     from tonnage.fleet.programme import Programme
 
-NAMES = frozenset({"draws", "set"})
+NAMES = frozenset({"draws", "set", "sobol"})
 """Fields that have a flag."""
 
 
@@ -27,6 +27,7 @@ def launch(
     *,
     draws: int = 500,
     by: Annotated[str | None, Parameter(negative="")] = None,
+    sobol: int = 0,
     picture: Annotated[Path | None, Parameter(negative="")] = None,
     common: Common = COMMON,
 ) -> int:
@@ -40,6 +41,9 @@ def launch(
         how many times the uncertain inputs are drawn.
     by
         a date: the cheapest launch by then in the base case, or the cheapest lawful change that makes one possible.
+    sobol
+        Sobol indices of the launch day (which input accounts for which share of its variance) from a base sample of so
+        many draws, 16 to 4,096, which is played once for each uncertain input and twice more.
     picture
         write the timeline as SVG to this file; `-o FILE.svg` does the same.
     """
@@ -48,11 +52,13 @@ def launch(
     from tonnage.fleet import launch as forecast
     from tonnage.fleet import read_programme
     from tonnage.fleet.launch import check_draws
+    from tonnage.fleet.sobol import check_base
     from tonnage.report import timeline
     from tonnage.report.launch import answer
 
     with as_flags(NAMES):
         check_draws(draws)
+        check_base(sobol)
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
@@ -61,10 +67,13 @@ def launch(
     with as_flags(NAMES):
         asked = read_programme(programme, common.changes(), catalog, common.date())
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
-    plan = forecast(asked, catalog, common.seed, draws, by=_day(by, asked))
+    if sobol:
+        common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
+    plan = forecast(asked, catalog, common.seed, draws, by=_day(by, asked), sobol_base=sobol)
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
+    inputs |= {"sobol": sobol} if sobol else {}
     reply = Reply(
         "launch",
         inputs,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tonnage.fleet.calendar import Calendar
 from tonnage.fleet.programme import Lot, Programme
-from tonnage.fleet.uncertain import Floats, draw, normal_scores, uniforms
+from tonnage.fleet.uncertain import Floats, Seed, draw, latin, normal_scores
 from tonnage.units import DAY, MONTH, WEEK
 
 PERIOD = WEEK
@@ -43,7 +43,6 @@ class World:
     available: Floats
     price: Floats
     values: Mapping[str, Floats]
-    seed: int
     later: Floats | None = None
     paid: Floats | None = None
 
@@ -79,7 +78,7 @@ class World:
 
 
 def draw_world(
-    programme: Programme, calendars: Mapping[str, Calendar], seed: int, draws: int, pick: Pick = slice(None)
+    programme: Programme, calendars: Mapping[str, Calendar], seed: Seed, draws: int, pick: Pick = slice(None)
 ) -> World:
     """Draw a programme's inputs. `draws` = 0 gives the base case: one draw with every input at its median.
 
@@ -98,22 +97,27 @@ def draw_world(
         there[:, :periods],
         np.stack(prices, axis=1),
         values,
-        seed,
         there[:, periods:] if whole > periods else None,
     )
 
 
-def drawn(programme: Programme, seed: int, draws: int) -> dict[str, Floats]:
+def drawn(programme: Programme, seed: Seed, draws: int) -> dict[str, Floats]:
     """Every uncertain input by name [d], held within what the quantity can be; correlated as the programme says."""
     inputs = programme.inputs()
     if not draws:
         return {name: np.array([quantity.median]) for name, quantity in inputs.items()}
-    levels = correlated(programme.correlations, seed, draws)
+    levels = _levels(programme.correlations, seed, draws)
     found = {}
     for name, quantity in inputs.items():
         sample = quantity.quantile(levels[name]) if name in levels else draw(quantity, seed, name, draws)
         found[name] = _kept(name, sample)
     return found
+
+
+def _levels(pairs: tuple[tuple[str, str, float], ...], seed: Seed, draws: int) -> dict[str, Floats]:
+    if isinstance(seed, int):
+        return correlated(pairs, seed, draws)
+    return seed.arrange(lambda one, count: correlated(pairs, one, count))
 
 
 def correlated(pairs: tuple[tuple[str, str, float], ...], seed: int, draws: int) -> dict[str, Floats]:
@@ -130,7 +134,7 @@ def correlated(pairs: tuple[tuple[str, str, float], ...], seed: int, draws: int)
     for first, second, r in pairs:
         a, b = names.index(first), names.index(second)
         wanted[a, b] = wanted[b, a] = r
-    streams = np.stack([uniforms(seed, name, draws) for name in names], axis=1)
+    streams = np.stack([latin(seed, name, draws) for name in names], axis=1)
     scores = normal_scores(streams)
     own = np.linalg.cholesky(np.corrcoef(scores, rowvar=False))
     mixed = np.linalg.solve(own, scores.T).T @ _root(wanted).T

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.errors import InputError, Problem
-from tonnage.fleet import calendar, money
+from tonnage.fleet import calendar, money, sobol
 from tonnage.fleet.base_case import base_case, gained
 from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
@@ -20,7 +20,7 @@ from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.hindsight import behind, sampled
 from tonnage.fleet.money import LotPaid, PaidDraws
-from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
+from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
 from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
@@ -28,7 +28,7 @@ from tonnage.fleet.setting import Play, Rulings, SettledProgramme, play, settle
 from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
-from tonnage.fleet.uncertain import Floats, rank, rank_error
+from tonnage.fleet.uncertain import Floats, Seed, rank, rank_error
 from tonnage.fleet.uses import available, spans, weekly
 from tonnage.fleet.whatif import what_ifs
 from tonnage.units import DAY, show_share
@@ -53,16 +53,19 @@ def launch(
     planner: Planner | None = None,
     what_if: bool = True,
     by: Date | None = None,
+    sobol_base: int = 0,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
-    are played too; by: a date by which the cheapest launch of the base case is asked for. Raises InputError for a
-    number of draws that is not from 20 to 100,000.
+    are played too; by: a date by which the cheapest launch of the base case is asked for; sobol_base: draws of the base
+    sample of Sobol indices, 0 for none. Raises InputError for a number of draws that is not from 20 to 100,000, of a
+    base sample from 16 to 4,096.
     """
     from tonnage import catalog as catalogues
 
     check_draws(draws)
+    sobol.check_base(sobol_base)
     began = time.perf_counter()
     book = catalog or catalogues.load()
     speeds = planner or EnginePlanner(programme, book)
@@ -72,6 +75,8 @@ def launch(
     base = explained(setting, _game(setting, book, 0, 0))
     alternatives = _what_ifs(base, book, speeds, asked, seed, draws, played.result) if what_if else ()
     plan = _answer(base, played, alternatives, seed, book, by)
+    shares = _sobol(setting, book, seed, sobol_base) if sobol_base else ()
+    plan = replace(plan, sobol=shares, sobol_base=sobol_base)
     return replace(plan, seconds=time.perf_counter() - began)
 
 
@@ -97,13 +102,13 @@ def _parts(draws: int) -> Iterator[slice]:
         yield slice(begin, min(begin + CHUNK, draws))
 
 
-def _game(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, pick: Pick = slice(None)) -> Play:
+def _game(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, pick: Pick = slice(None)) -> Play:
     """Some of the draws, within the cap of power; of no draws the base case."""
     watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
     return money.powered(setting, play(setting, seed, draws, pick), watts)
 
 
-def _part(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, part: slice) -> LotPaid:
+def _part(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, part: slice) -> LotPaid:
     """Some of the draws, played within the caps of power and money."""
     return money.run(setting, _game(setting, catalog, seed, draws, part))
 
@@ -140,6 +145,13 @@ def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _
     runs = sum(model.training is not None for model in setting.programme.coming)
     chosen = sampled(played.draws, runs)
     return behind(_game(setting, catalog, seed, played.draws, chosen), tuple(at[chosen] for at in played.result.launch))
+
+
+def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) -> tuple[SobolIndex, ...]:
+    """Sobol indices of the launch day, by a play of their own."""
+    made = sobol.design(setting, seed, base)
+    played = [_part(setting, catalog, made, made.draws, part).result.launch[-1] for part in _parts(made.draws)]
+    return sobol.indices(setting, made, np.concatenate(played) / DAY)
 
 
 def check_draws(draws: int) -> None:

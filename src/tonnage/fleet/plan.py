@@ -121,6 +121,24 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
+class SobolIndex:
+    """Shares of the variance of the launch day, a launch after the horizon or none counted as one on its last day.
+
+    name: dotted, of inputs that are correlated all of them; first: what is gone once the input is known; total: what is
+    left while it alone is not, interactions included; low, high: 90 % of bootstrap samples; text: what the input is.
+    """
+
+    name: str
+    first: float
+    first_low: float
+    first_high: float
+    total: float
+    total_low: float
+    total_high: float
+    text: str
+
+
+@dataclass(frozen=True)
 class WhatIf:
     """A what-if: the launch with one thing changed, on the same draws. shift: days of the P50, None where the horizon
     ends first in one of the two; cost: [USD] of training, None with a lot used that has no price; total: [USD] paid
@@ -227,8 +245,11 @@ class LaunchPlan:
     place; draw: index of the draw that timeline (by period and lot), spans (the same, joined) and calendar (what is
     there) show, the one at P50; days: launch of every draw, days from the start, infinite where there is none.
 
+    sobol: indices of all inputs, the largest first, where they were asked for.
+
     The question: programme_text, the whole file, programme_name, where it was read from, sets, the leaves that were
-    changed, as_of, draws, seed, by. `read_programme_text` and `launch` give the same answer from it.
+    changed, as_of, draws, seed, by, sobol_base, draws of the base sample of the indices. `read_programme_text` and
+    `launch` give the same answer from it.
     """
 
     outcome: Outcome
@@ -282,6 +303,8 @@ class LaunchPlan:
     never: Mapping[Cause, float] = field(default_factory=dict)
     gap: Gap | None = None
     missing: tuple[float, ...] = ()
+    sobol: tuple[SobolIndex, ...] = ()
+    sobol_base: int = 0
 
     @property
     def by(self) -> Date | None:
@@ -341,6 +364,7 @@ class LaunchPlan:
             "binds": [{"what": b.what, "by": b.by, "text": b.text, "lift": b.lift} for b in self.binds],
             "causes": {words.cause(cause): days for cause, days in self.causes.items()},
             "sensitivity": [vars(item) for item in self.sensitivity],
+            "sobol": [vars(item) for item in self.sobol],
             "base_case": _base(self.base),
             "optimum": _optimum(self.base, self.hindsight),
             "timeline": [_use(use) for use in self.timeline],

@@ -32,7 +32,7 @@ import numpy as np
 
 from tonnage.fleet.pooling import CELLS, GRID, Path, posterior, quantiles
 from tonnage.fleet.record import HALF, ChipKind, PublicRun, kind_of, record
-from tonnage.fleet.uncertain import Floats, Uncertain, uniforms
+from tonnage.fleet.uncertain import Floats, Seed, Uncertain, uniforms
 from tonnage.model import params
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def of_place(
 # in the draws
 
 
-def rates(found: Readiness, seed: int, draws: int) -> Floats:
+def rates(found: Readiness, seed: Seed, draws: int) -> Floats:
     """The rate at which runs complete there, in each draw; one stream of numbers for all places on a stack."""
     if draws == 0 or not found.quantiles:
         return np.full(max(draws, 1), found.probability)
@@ -315,7 +315,7 @@ def rates(found: Readiness, seed: int, draws: int) -> Floats:
 
 
 def completes(
-    chance: float | Floats, seed: int, name: str, draws: int
+    chance: float | Floats, seed: Seed, name: str, draws: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Whether an attempt completes, in each draw, at a rate or at the rates of the draws. The same stream of numbers
     serves every rate: a place that becomes more ready never loses a draw in which it completed.

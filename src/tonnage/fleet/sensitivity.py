@@ -9,7 +9,7 @@ import numpy as np
 
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.plan import Sensitivity
-from tonnage.fleet.setting import SettledProgramme
+from tonnage.fleet.setting import RETRIES, SettledProgramme
 from tonnage.fleet.uncertain import Floats
 from tonnage.units import DAY
 
@@ -24,8 +24,8 @@ def sensitivity(setting: SettledProgramme, drawn: Mapping[str, Floats], result: 
     day = result.launch[-1] / DAY
     if np.isfinite(day).sum() < FEWEST or np.unique(day).size < 2:
         return ()
-    texts = _texts(setting)
-    made = [_moves(name, sample, day, texts.get(name, "")) for name, sample in drawn.items()]
+    known = texts(setting)
+    made = [_moves(name, sample, day, known.get(name, "")) for name, sample in drawn.items()]
     total = sum(item.correlation**2 for item in made)
     ranked = sorted(made, key=lambda item: (-abs(item.correlation), item.name))
     shared = [replace(item, share=item.correlation**2 / total if total else 0.0) for item in ranked]
@@ -76,11 +76,16 @@ def ranks(x: Floats) -> Floats:
     return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
-def _texts(setting: SettledProgramme) -> dict[str, str]:
+def texts(setting: SettledProgramme) -> dict[str, str]:
     """What each uncertain quantity and factor is, by its dotted name."""
     found = {name: quantity.text for name, quantity in setting.programme.inputs().items()}
     for model, places in setting.places.items():
         found |= {f"readiness.{model}.{p.name}": f"whether {model}'s run completes on {p.name}" for p in places}
+        for place in places:
+            found[f"readiness.stack.{place.readiness.stack}"] = f"how often runs complete on {place.readiness.stack}"
+            for n in range(2, 2 + RETRIES):
+                name = f"readiness.{model}.{place.name} (attempt {n})"
+                found.setdefault(name, f"whether attempt {n} of {model} on {place.name} completes")
     for chip in {speed.chip for speed in setting.speeds}:
         for use, does in (("serve", "serves"), ("train", "trains")):
             found[f"speed.{use}.{chip}"] = f"how fast {chip} really {does}, against the prediction"

@@ -20,7 +20,7 @@ from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
 from tonnage.fleet.sizes import curve, planned, shown
 from tonnage.fleet.speeds import PlannedSpeed, Planner
 from tonnage.fleet.track import Track
-from tonnage.fleet.uncertain import Floats, Uncertain, draw, point
+from tonnage.fleet.uncertain import Floats, Seed, Uncertain, draw, point
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -179,7 +179,7 @@ class Play:
         return forecast(self.world, self.services, self.projects, record)
 
 
-def play(setting: SettledProgramme, seed: int, draws: int, pick: Pick = slice(None)) -> Play:
+def play(setting: SettledProgramme, seed: Seed, draws: int, pick: Pick = slice(None)) -> Play:
     """Draw a setting; draws = 0: the base case, every input at its median and every run that is likelier than not.
 
     pick: which of the draws are played; they are the same whichever are.
@@ -188,14 +188,15 @@ def play(setting: SettledProgramme, seed: int, draws: int, pick: Pick = slice(No
     world = draw_world(programme, setting.calendars, seed, draws, pick)
     inputs = programme.inputs()
     drawn = {name: sample for name, sample in world.values.items() if not inputs[name].certain}
-    factors = {name: sample[pick].copy() for name, sample in _factors(setting, seed, draws).items()}
+    all_factors = _factors(setting, seed, draws)
+    factors = {name: sample[pick].copy() for name, sample in all_factors.items()}
     services, rows = _demands(setting, world, factors)
     names = [model.name for model in programme.coming]
     made = []
     for model in programme.coming:
         attempts = _attempts(setting, world, model, factors, drawn, seed, draws, pick)
         made.append(_project(setting, world, model, rows, names, attempts))
-    drawn |= {name: sample for name, sample in factors.items() if np.ptp(sample) > 0}
+    drawn |= {name: factors[name] for name, sample in all_factors.items() if np.ptp(sample) > 0}
     return Play(world, services, tuple(made), drawn)
 
 
@@ -208,7 +209,7 @@ def only(found: Play, index: int) -> Play:
     return Play(found.world.take(pick), services, projects, drawn)
 
 
-def _factors(setting: SettledProgramme, seed: int, draws: int) -> dict[str, Floats]:
+def _factors(setting: SettledProgramme, seed: Seed, draws: int) -> dict[str, Floats]:
     """What the draws think of each predicted speed.
 
     One factor for serving and one for training on each chip, since what a prediction gets wrong is mostly the chip.
@@ -315,7 +316,7 @@ def _attempts(
     model: Model,
     factors: Mapping[str, Floats],
     drawn: dict[str, Floats],
-    seed: int,
+    seed: Seed,
     draws: int,
     pick: Pick,
 ) -> tuple[Attempt, ...]:
@@ -328,8 +329,9 @@ def _attempts(
         again = f" (attempt {already + 1})" if already else ""
         chance = place.readiness.probability
         rate = ready.rates(place.readiness, seed, draws)
-        done = ready.completes(rate, seed, f"{model.name}.{place.name}{again}", draws)[pick].copy()
-        if not again and draws and 0 < done.sum() < done.size:
+        completed = ready.completes(rate, seed, f"{model.name}.{place.name}{again}", draws)
+        done = completed[pick].copy()
+        if not again and draws and 0 < completed.sum() < completed.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         lots = np.array([lot in place.lots for lot in world.lots])

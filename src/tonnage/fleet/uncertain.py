@@ -20,6 +20,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,8 +171,27 @@ _QUANTILE: dict[str, Callable[[tuple[float, ...], Floats], Floats]] = {
 }
 
 
+class Streams(Protocol):
+    """Uniform numbers that are laid out by a design, in place of those that a seed gives."""
+
+    def of(self, name: str, draws: int) -> Floats:
+        """Those of the quantity `name` [draws]."""
+
+    def arrange(self, make: Callable[[int, int], dict[str, Floats]]) -> dict[str, Floats]:
+        """Those of quantities that are made together, by a function of a seed and a number of draws."""
+
+
+Seed = int | Streams
+"""Where uniform numbers come from."""
+
+
+def uniforms(seed: Seed, name: str, draws: int) -> Floats:
+    """Uniform numbers [draws] of the quantity `name`: `latin` of a seed, or those of a design."""
+    return latin(seed, name, draws) if isinstance(seed, int) else seed.of(name, draws)
+
+
 @functools.lru_cache(maxsize=64)
-def uniforms(seed: int, name: str, draws: int) -> Floats:
+def latin(seed: int, name: str, draws: int) -> Floats:
     """Latin hypercube sample [draws] of the unit interval for the quantity `name` (McKay et al. 1979).
 
     One number falls into each of `draws` equal strata; the order is random and depends on seed and name alone.
@@ -202,7 +222,7 @@ def rank_error(values: Floats, p: float) -> float | None:
     return found if np.isfinite(found) else None
 
 
-def draw(quantity: Uncertain, seed: int, name: str, draws: int) -> Floats:
+def draw(quantity: Uncertain, seed: Seed, name: str, draws: int) -> Floats:
     """Sample [draws] of a quantity; a point gives equal numbers and uses no randomness."""
     if quantity.certain:
         return np.full(draws, quantity.values[0])

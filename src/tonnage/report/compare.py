@@ -24,7 +24,7 @@ HEADLINES = (
 """What an answer is read for, by the first part of its path."""
 
 LISTS = (
-    "calendar", "alternatives", "sensitivity", "frontier", "timeline", "speeds", "throughputs", "spans",
+    "calendar", "alternatives", "sensitivity", "sobol", "frontier", "timeline", "speeds", "throughputs", "spans",
     "distribution", "definitions", "assumptions", "sources", "days", "values",
 )  # fmt: skip
 """Long lists, whose entries stand last: an entry of one answer need not be about the same thing as in another."""

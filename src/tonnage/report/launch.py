@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from tonnage import units
-from tonnage.report import launch_best, timeline
+from tonnage.report import launch_best, launch_sobol, timeline
 from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
         _binds(plan),
         *launch_best.tables(plan),
         _sensitivity(plan),
+        launch_sobol.table(plan),
         _what_ifs(plan),
         _lots(plan),
         _prices(plan),
