@@ -79,7 +79,7 @@ def answer(found: LawfulFound) -> Answer:
     rows.append(("not counted", f"{found.forbidden} chips that need a licence or are barred there on that day"))
     if found.left_out:
         names = ", ".join(chip for chip, _ in found.left_out)
-        rows.append(("", f"{len(found.left_out)} lawful chips whose facts are not known: {names}"))
+        rows.append(("", f"lawful, but their facts are not known: {names}"))
     rows.append(("law", "the rules on file, as published; planning figures, not legal advice: see docs/method/law.md"))
     tables = [_chips(found), *([_designs(found.space)] if found.space else [])]
     command = f"tonnage show chips --as-of {found.day} --in {found.place}"
