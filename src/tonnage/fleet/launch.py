@@ -15,18 +15,19 @@ from tonnage.fleet import calendar, money
 from tonnage.fleet.base_case import base_case
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
 from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.money import LotPaid, PaidDraws
+from tonnage.fleet.money import PaidDraws
+from tonnage.fleet.pieces import InProcess, PieceWork, Runner, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, WhatIf
 from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
-from tonnage.fleet.setting import Rulings, SettledProgramme, play, settle
+from tonnage.fleet.setting import Rulings, SettledProgramme, settle
 from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats, rank, rank_error
 from tonnage.fleet.uses import available, spans, weekly
-from tonnage.fleet.whatif import what_ifs
+from tonnage.fleet.whatif import ChangedProgramme, what_ifs
 from tonnage.units import DAY, show_share
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 Date = datetime.date
 DRAWS = 500
 FEWEST, MOST = 20, 100_000
-CHUNK = 2_000
-"""Draws that are played at once, so that memory does not grow with their number."""
 LEGAL = ("licence", "earlier", "later", "thresholds")
 """What-ifs that are left out where the law stays as it is for every lot."""
 
@@ -48,11 +47,13 @@ def launch(
     draws: int = DRAWS,
     planner: Planner | None = None,
     what_if: bool = True,
+    runner: Runner | None = None,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
-    are played too. Raises InputError for a number of draws that is not from 20 to 100,000.
+    are played too; runner: who plays the draws, this process unless given, with the same bytes from any. Raises
+    InputError for a number of draws that is not from 20 to 100,000.
     """
     from tonnage import catalog as catalogues
 
@@ -62,8 +63,10 @@ def launch(
     speeds = planner or EnginePlanner(programme, book)
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
-    played = _play(setting, book, seed, draws)
-    alternatives = _what_ifs(setting, book, speeds, asked, seed, draws, played.result) if what_if else ()
+    hands = runner or InProcess()
+    played = _play(setting, book, seed, draws, hands)
+    changed = list(_changed(setting, book, speeds, asked)) if what_if else []
+    alternatives = _what_ifs(changed, played, programme, book, seed, hands)
     plan = _answer(setting, played, alternatives, seed, book)
     return replace(plan, seconds=time.perf_counter() - began)
 
@@ -85,38 +88,22 @@ class _Played:
         return self.paid.result
 
 
-def _parts(draws: int) -> Iterator[slice]:
-    for begin in range(0, draws, CHUNK):
-        yield slice(begin, min(begin + CHUNK, draws))
-
-
-def _part(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, part: slice) -> LotPaid:
-    """Some of the draws, played within the caps of power and money."""
+def _cut(
+    setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, whole: bool = False
+) -> Iterator[PieceWork]:
     watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
-    return money.run(setting, money.powered(setting, play(setting, seed, draws, part), watts))
+    return cut(setting, watts, seed, draws, whole)
 
 
-def _paid(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> PaidDraws:
-    return money.together([_part(setting, catalog, seed, draws, part) for part in _parts(draws)])
-
-
-def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> _Played:
-    found, drawn, there, values = [], [], [], []
-    places: tuple[str, ...] = ()
-    for part in _parts(draws):
-        one = _part(setting, catalog, seed, draws, part)
-        found.append(one)
-        drawn.append(one.game.drawn)
-        there.append(one.game.world.available.max(axis=1))
-        values.append(one.game.world.values)
-        places = tuple(attempt.name for attempt in one.game.projects[-1].attempts)
-    names = dict.fromkeys(name for one in drawn for name in one)
+def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, runner: Runner) -> _Played:
+    found = list(runner.run(_cut(setting, catalog, seed, draws, whole=True)))
+    names = dict.fromkeys(name for one in found for name in one.drawn)
     return _Played(
-        money.together(found),
-        {name: np.concatenate([one[name] for one in drawn]) for name in names},
-        np.concatenate(there),
-        {name: np.concatenate([one[name] for one in values]) for name in values[0]},
-        places,
+        money.together([one.paid for one in found]),
+        {name: np.concatenate([one.drawn[name] for one in found]) for name in names},
+        np.concatenate([one.there for one in found]),
+        {name: np.concatenate([one.values[name] for one in found]) for name in found[0].values},
+        found[-1].places,
         draws,
     )
 
@@ -130,24 +117,33 @@ def check_draws(draws: int) -> None:
 # what-ifs
 
 
-def _what_ifs(
-    setting: SettledProgramme,
-    catalog: Catalog,
-    planner: Planner,
-    asked: Rulings,
-    seed: int,
-    draws: int,
-    planned: Forecast,
-) -> tuple[WhatIf, ...]:
+def _changed(
+    setting: SettledProgramme, catalog: Catalog, planner: Planner, asked: Rulings
+) -> Iterator[tuple[ChangedProgramme, SettledProgramme]]:
+    """Each what-if, settled."""
     programme = setting.programme
-    made = []
-    start = _dates(planned.launch[-1], programme)
     tried = {name: tuple((p.name, p.lots) for p in found) for name, found in setting.places.items()}
     for item in what_ifs(programme, setting.calendars, _titles(programme, catalog), tried):
         changed = settle(item.programme, catalog, planner, asked)
-        if item.lever.kind in LEGAL and changed.calendars == setting.calendars:
-            continue
-        paid = _paid(changed, catalog, seed, draws)
+        if item.lever.kind not in LEGAL or changed.calendars != setting.calendars:
+            yield item, changed
+
+
+def _what_ifs(
+    changed: list[tuple[ChangedProgramme, SettledProgramme]],
+    planned: _Played,
+    programme: Programme,
+    catalog: Catalog,
+    seed: int,
+    runner: Runner,
+) -> tuple[WhatIf, ...]:
+    """Every what-if, on the same draws as the plan."""
+    made = []
+    start = _dates(planned.result.launch[-1], programme)
+    cuts = [list(_cut(setting, catalog, seed, planned.draws)) for _, setting in changed]
+    pieces = runner.run(work for works in cuts for work in works)
+    for (item, _), works in zip(changed, cuts, strict=True):
+        paid = money.together([next(pieces).paid for _ in works])
         found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
@@ -188,7 +184,8 @@ def _answer(
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
     shown = int(np.argsort(result.launch[-1], kind="stable")[(played.draws - 1) // 2])
-    game = _part(setting, catalog, seed, played.draws, slice(shown, shown + 1)).game
+    first = next(_cut(setting, catalog, seed, played.draws))
+    game = within_caps(replace(first, begin=shown, end=shown + 1)).game
     story = game.run(record=True)
     coming = programme.coming
     refused = _refused(setting, played)
