@@ -361,7 +361,7 @@ def test_errors_of_dates_shrink_with_the_draws(programme, catalog, planner):
 
 def test_draws_played_in_parts_are_the_same_draws(programme, catalog, planner, monkeypatch):
     whole = launch(programme(), catalog, 0, 300, planner, what_if=False)
-    monkeypatch.setattr(sys.modules["tonnage.fleet.launch"], "CHUNK", 70)
+    monkeypatch.setattr(sys.modules["tonnage.fleet.pieces"], "CHUNK", 70)
     parts = launch(programme(), catalog, 0, 300, planner, what_if=False)
     assert parts.days == whole.days and parts.causes == pytest.approx(whole.causes)
     assert parts.sensitivity == whole.sensitivity and parts.timeline == whole.timeline

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import functools
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,9 +18,10 @@ from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
-    from tonnage.fleet.programme import Programme
+    from tonnage.fleet import LaunchPlan, Programme
+    from tonnage.fleet.pieces import Ran, Runner
 
-NAMES = frozenset({"draws", "set", "sobol"})
+NAMES = frozenset({"draws", "ray", "set", "sobol"})
 """Fields that have a flag."""
 
 
@@ -29,6 +33,8 @@ def launch(
     by: Annotated[str | None, Parameter(negative="")] = None,
     sobol: int = 0,
     picture: Annotated[Path | None, Parameter(negative="")] = None,
+    ray: Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multiple=(0, 1))] = None,
+    resume: Annotated[Path | None, Parameter(negative="")] = None,
     common: Common = COMMON,
 ) -> int:
     """Whether, when and at what cost a programme launches: P10, P50, P90; what binds; what moves it; what-ifs.
@@ -46,6 +52,10 @@ def launch(
         many draws, 16 to 4,096, which is played once for each uncertain input and twice more.
     picture
         write the timeline as SVG to this file; `-o FILE.svg` does the same.
+    ray
+        play the draws on Ray: on all processors of this machine, or on the cluster at this address.
+    resume
+        keep what is played in this folder, and go on from what an interrupted run left there.
     """
     import dataclasses
 
@@ -69,7 +79,8 @@ def launch(
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
-    plan = forecast(asked, catalog, common.seed, draws, by=_day(by, asked), sobol_base=sobol)
+    ask = functools.partial(forecast, asked, catalog, common.seed, draws, by=_day(by, asked), sobol_base=sobol)
+    plan, ran = _played(ask, ray, resume, common)
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
@@ -77,8 +88,8 @@ def launch(
     reply = Reply(
         "launch",
         inputs,
-        plan.to_json(),
-        answer(plan, str(programme)),
+        plan.to_json() | ({"run": ran.to_json()} if ran else {}),
+        answer(plan, str(programme), ran),
         plan.outcome,
         plan.evidence,
         plan.sources,
@@ -99,6 +110,35 @@ def _day(text: str | None, programme: Programme) -> datetime.date | None:
     if not programme.start < day <= programme.end:
         raise InputError(Problem(f"expected a date from {programme.start} to {programme.end}, got {day}", "--by"))
     return day
+
+
+def _played(
+    ask: functools.partial[LaunchPlan], ray: tuple[str, ...] | None, folder: Path | None, common: Common
+) -> tuple[LaunchPlan, Ran | None]:
+    """The plan; and how its draws were played, where that was asked to be in another way than at once in here."""
+    if ray is None and folder is None:
+        return ask(), None
+    with contextlib.ExitStack() as open_:
+        runner = _runner(ray, folder, open_)
+        try:
+            return ask(runner=runner), runner.ran()
+        except KeyboardInterrupt:
+            if folder is not None:
+                common.note(f"what is played is kept in {folder}: the same command goes on from there")
+            raise
+
+
+def _runner(ray: tuple[str, ...] | None, folder: Path | None, open_: contextlib.ExitStack) -> Runner:
+    from tonnage.fleet.kept import KeptPieces
+    from tonnage.fleet.pieces import InProcess
+    from tonnage.fleet.ray_runner import LOCAL, RayRunner
+
+    runner: Runner = InProcess()
+    with as_flags(NAMES):
+        if ray is not None:
+            open_.enter_context(contextlib.redirect_stdout(sys.stderr))  # Ray tells of dead workers on stdout
+            runner = open_.enter_context(RayRunner(ray[0] if ray else LOCAL))
+        return runner if folder is None else KeptPieces(folder, runner)
 
 
 def _check_picture(path: Path) -> None:

@@ -19,7 +19,8 @@ from tonnage.fleet.draws import Pick
 from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.hindsight import behind, sampled
-from tonnage.fleet.money import LotPaid, PaidDraws
+from tonnage.fleet.money import PaidDraws
+from tonnage.fleet.pieces import CHUNK, InProcess, PieceWork, Runner, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
 from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
@@ -30,7 +31,7 @@ from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats, Seed, rank, rank_error
 from tonnage.fleet.uses import available, spans, weekly
-from tonnage.fleet.whatif import what_ifs
+from tonnage.fleet.whatif import ChangedProgramme, what_ifs
 from tonnage.units import DAY, show_share
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 Date = datetime.date
 DRAWS = 500
 FEWEST, MOST = 20, 100_000
-CHUNK = 2_000
-"""Draws that are played at once, so that memory does not grow with their number."""
 LEGAL = ("licence", "fee", "earlier", "later", "thresholds")
 """What-ifs that are left out where the law stays as it is for every lot."""
 
@@ -54,13 +53,14 @@ def launch(
     what_if: bool = True,
     by: Date | None = None,
     sobol_base: int = 0,
+    runner: Runner | None = None,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
     are played too; by: a date by which the cheapest launch of the base case is asked for; sobol_base: draws of the base
-    sample of Sobol indices, 0 for none. Raises InputError for a number of draws that is not from 20 to 100,000, of a
-    base sample from 16 to 4,096.
+    sample of Sobol indices, 0 for none; runner: who plays the draws, this process unless given, with the same bytes
+    from any. Raises InputError for a number of draws that is not from 20 to 100,000, of a base sample from 16 to 4,096.
     """
     from tonnage import catalog as catalogues
 
@@ -71,9 +71,11 @@ def launch(
     speeds = planner or EnginePlanner(programme, book)
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
-    played = _play(setting, book, seed, draws)
+    hands = runner or InProcess()
+    played = _play(setting, book, seed, draws, hands)
     base = explained(setting, _game(setting, book, 0, 0))
-    alternatives = _what_ifs(base, book, speeds, asked, seed, draws, played.result) if what_if else ()
+    changed = list(_changed(setting, book, speeds, asked)) if what_if else []
+    alternatives = _what_ifs(base, changed, played, book, seed, hands)
     plan = _answer(base, played, alternatives, seed, book, by)
     shares = _sobol(setting, book, seed, sobol_base) if sobol_base else ()
     plan = replace(plan, sobol=shares, sobol_base=sobol_base)
@@ -97,43 +99,30 @@ class _Played:
         return self.paid.result
 
 
-def _parts(draws: int) -> Iterator[slice]:
-    for begin in range(0, draws, CHUNK):
-        yield slice(begin, min(begin + CHUNK, draws))
+def _watts(setting: SettledProgramme, catalog: Catalog) -> dict[str, float]:
+    return {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
 
 
 def _game(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, pick: Pick = slice(None)) -> Play:
     """Some of the draws, within the cap of power; of no draws the base case."""
-    watts = {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
-    return money.powered(setting, play(setting, seed, draws, pick), watts)
+    return money.powered(setting, play(setting, seed, draws, pick), _watts(setting, catalog))
 
 
-def _part(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, part: slice) -> LotPaid:
-    """Some of the draws, played within the caps of power and money."""
-    return money.run(setting, _game(setting, catalog, seed, draws, part))
+def _cut(
+    setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, whole: bool = False
+) -> Iterator[PieceWork]:
+    return cut(setting, _watts(setting, catalog), seed, draws, whole)
 
 
-def _paid(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> PaidDraws:
-    return money.together([_part(setting, catalog, seed, draws, part) for part in _parts(draws)])
-
-
-def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int) -> _Played:
-    found, drawn, there, values = [], [], [], []
-    places: tuple[str, ...] = ()
-    for part in _parts(draws):
-        one = _part(setting, catalog, seed, draws, part)
-        found.append(one)
-        drawn.append(one.game.drawn)
-        there.append(one.game.world.available.max(axis=1))
-        values.append(one.game.world.values)
-        places = tuple(attempt.name for attempt in one.game.projects[-1].attempts)
-    names = dict.fromkeys(name for one in drawn for name in one)
+def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, runner: Runner) -> _Played:
+    found = list(runner.run(_cut(setting, catalog, seed, draws, whole=True)))
+    names = dict.fromkeys(name for one in found for name in one.drawn)
     return _Played(
-        money.together(found),
-        {name: np.concatenate([one[name] for one in drawn]) for name in names},
-        np.concatenate(there),
-        {name: np.concatenate([one[name] for one in values]) for name in values[0]},
-        places,
+        money.together([one.paid for one in found]),
+        {name: np.concatenate([one.drawn[name] for one in found]) for name in names},
+        np.concatenate([one.there for one in found]),
+        {name: np.concatenate([one.values[name] for one in found]) for name in found[0].values},
+        found[-1].places,
         draws,
     )
 
@@ -150,7 +139,9 @@ def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _
 def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) -> tuple[SobolIndex, ...]:
     """Sobol indices of the launch day, by a play of their own."""
     made = sobol.design(setting, seed, base)
-    played = [_part(setting, catalog, made, made.draws, part).result.launch[-1] for part in _parts(made.draws)]
+    starts = range(0, made.draws, CHUNK)
+    games = (_game(setting, catalog, made, made.draws, slice(at, min(at + CHUNK, made.draws))) for at in starts)
+    played = [money.run(setting, game).result.launch[-1] for game in games]
     return sobol.indices(setting, made, np.concatenate(played) / DAY)
 
 
@@ -163,30 +154,39 @@ def check_draws(draws: int) -> None:
 # what-ifs
 
 
-def _what_ifs(
-    base: Explained,
-    catalog: Catalog,
-    planner: Planner,
-    asked: Rulings,
-    seed: int,
-    draws: int,
-    planned: Forecast,
-) -> tuple[WhatIf, ...]:
-    setting, programme = base.setting, base.setting.programme
-    made = []
-    start = _dates(planned.launch[-1], programme)
+def _changed(
+    setting: SettledProgramme, catalog: Catalog, planner: Planner, asked: Rulings
+) -> Iterator[tuple[ChangedProgramme, SettledProgramme]]:
+    """Each what-if, settled."""
+    programme = setting.programme
     tried = {name: tuple((p.name, p.lots) for p in found) for name, found in setting.places.items()}
     for item in what_ifs(programme, setting.calendars, _titles(programme, catalog), tried, catalog):
         changed = settle(item.programme, catalog, planner, asked)
-        if item.lever.kind in LEGAL and changed.calendars == setting.calendars:
-            continue
-        paid = _paid(changed, catalog, seed, draws)
+        if item.lever.kind not in LEGAL or changed.calendars != setting.calendars:
+            yield item, changed
+
+
+def _what_ifs(
+    base: Explained,
+    changed: list[tuple[ChangedProgramme, SettledProgramme]],
+    planned: _Played,
+    catalog: Catalog,
+    seed: int,
+    runner: Runner,
+) -> tuple[WhatIf, ...]:
+    """Every what-if, on the same draws as the plan."""
+    made, programme = [], base.setting.programme
+    start = _dates(planned.result.launch[-1], programme)
+    cuts = [list(_cut(setting, catalog, seed, planned.draws)) for _, setting in changed]
+    pieces = runner.run(work for works in cuts for work in works)
+    for (item, other), works in zip(changed, cuts, strict=True):
+        paid = money.together([next(pieces).paid for _ in works])
         found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
         cost = money.spread(found.training_cost, money.launching(found)).p50
         total = money.total(paid, programme)
-        best = gained(base, _game(changed, catalog, 0, 0))
+        best = gained(base, _game(other, catalog, 0, 0))
         made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total, *best))
     return tuple(made)
 
@@ -224,7 +224,8 @@ def _answer(
     causes = causes_of(result)
     binds = binds_of(setting, causes, alternatives, chance)
     shown = int(np.argsort(result.launch[-1], kind="stable")[(played.draws - 1) // 2])
-    game = _part(setting, catalog, seed, played.draws, slice(shown, shown + 1)).game
+    first = next(_cut(setting, catalog, seed, played.draws))
+    game = within_caps(replace(first, begin=shown, end=shown + 1)).game
     story = game.run(record=True)
     coming = programme.coming
     refused = _refused(setting, played)

@@ -157,7 +157,7 @@ class PaidDraws:
     left_away: Bools
 
 
-def together(parts: Sequence[LotPaid]) -> PaidDraws:
+def together(parts: Sequence[PaidDraws]) -> PaidDraws:
     """All parts of the draws, in order."""
     bills = [part.bill for part in parts]
     names = ("training", "service", "idle", "committed")

@@ -11,6 +11,7 @@ from tonnage.report import launch_best, launch_sobol, timeline
 from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
+    from tonnage.fleet.pieces import Ran
     from tonnage.fleet.plan import LaunchPlan, Percentiles
     from tonnage.fleet.programme import Quote
 
@@ -24,8 +25,8 @@ SOONER = 14
 """Days by which another first place has to be sooner to be named in the headline."""
 
 
-def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
-    """A launch in words."""
+def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml", ran: Ran | None = None) -> Answer:
+    """A launch in words. ran: how its draws were played, where that is to be said."""
     tables = (
         _binds(plan),
         *launch_best.tables(plan),
@@ -40,13 +41,25 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml") -> Answer:
     )
     return Answer(
         _sentence(plan),
-        _rows(plan),
+        _rows(plan) + (() if ran is None else (("run", _ran(ran)),)),
         tuple(table for table in tables if table.rows),
         timeline.lines(plan),
         _hints(plan, path),
         tuple(item.to_json() for item in plan.alternatives),
         plan.outcome.feasible,
     )
+
+
+def _ran(ran: Ran) -> str:
+    """How the draws were played."""
+    made = [f"{ran.pieces:,} pieces on {ran.on}"]
+    if ran.again:
+        made.append(f"{ran.again:,} played again, since the worker died: the answer is the same")
+    if ran.taken_over:
+        made.append(f"{ran.taken_over:,} taken over from an earlier run")
+    if ran.damaged:
+        made.append(f"{ran.damaged:,} kept by an earlier run were damaged and played again")
+    return "; ".join(made)
 
 
 def _sentence(plan: LaunchPlan) -> str:
