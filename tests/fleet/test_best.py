@@ -60,7 +60,7 @@ def game(seed, projects=1):
         if rng.random() < 0.3:
             available[0, :, lot] *= np.clip((np.arange(periods) - first) / 8, 0, 1)
     price = rng.uniform(0.5, 3, (1, lots)) / 3600
-    world = World(DATE(2025, 1, 6), tuple(f"l{i}" for i in range(lots)), available, price, {}, 0)
+    world = World(DATE(2025, 1, 6), tuple(f"l{i}" for i in range(lots)), available, price, {})
 
     def rate():
         return rng.uniform(0.1, 1, (1, lots)) * (rng.random((1, lots)) < 0.85)

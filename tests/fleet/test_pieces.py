@@ -169,13 +169,16 @@ ASKED = ["launch", "examples/cloud.yaml", "--draws", "40", "--json", "-q"]
 def test_the_command_goes_on_and_says_so(tmp_path, capsys):
     assert run(ASKED) == 0
     plain = json.loads(capsys.readouterr().out)
-    for over in (0, 11):
+    pieces = 1 + len(plain["alternatives"])
+    for over in (0, pieces):
         assert run([*ASKED, "--resume", str(tmp_path / "kept")]) == 0
         body = json.loads(capsys.readouterr().out)
-        assert body.pop("run") == {"on": "one process", "pieces": 11, "again": 0, "taken_over": over, "damaged": 0}
+        assert body.pop("run") == {"on": "one process", "pieces": pieces, "again": 0, "taken_over": over, "damaged": 0}
         assert body == plain
     assert run([*ASKED[:-2], "-q", "--resume", str(tmp_path / "kept")]) == 0
-    assert "11 pieces on one process; 11 taken over from an earlier run" in " ".join(capsys.readouterr().out.split())
+    assert f"{pieces} pieces on one process; {pieces} taken over from an earlier run" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_without_ray_the_command_says_what_brings_it(monkeypatch, capsys):
