@@ -29,6 +29,22 @@ class Written:
         return self._speed(stage.kind, model.name, chip, accelerators, rate)
 
 
+SWAP = """
+name: swap
+start: 2025-01-06
+horizon: 1 year
+place: US
+fleet:
+  - {lot: own, chip: h100-sxm, count: 100, tenure: owned, price: $2/h}
+  - {lot: more, chip: h200, count: 200, price: $3/h, from: 2025-06-02}
+models:
+  a: {model: llama-3.1-8b, serve: {output_tokens: 8.64B/day, osl: 1k, isl: 1k}}
+  b: {model: llama-3.1-70b, after: a, serve: {takes_over: 100 %, within: 1 week}}
+"""
+"""One service takes over from another; nothing is trained."""
+
+SWAP_SPEEDS = {("a", "h100-sxm"): 1.5, ("a", "h200-sxm"): 1.5, ("b", "h100-sxm"): 0.5, ("b", "h200-sxm"): 0.6}
+
 STORY = """
 name: story
 start: 2025-02-28

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import conftest
 from tonnage.errors import InputError
 from tonnage.fleet import launch
 from tonnage.fleet.base_case import base_case, best_plan
@@ -296,21 +297,7 @@ def test_the_answer_has_the_best_plan_and_its_keys(programme, catalog, planner):
 
 
 def test_a_service_alone_launches_when_it_is_carried(story, written):
-    text = """
-name: swap
-start: 2025-01-06
-horizon: 1 year
-place: US
-fleet:
-  - {lot: own, chip: h100-sxm, count: 100, tenure: owned, price: $2/h}
-  - {lot: more, chip: h200, count: 200, price: $3/h, from: 2025-06-02}
-models:
-  a: {model: llama-3.1-8b, serve: {output_tokens: 8.64B/day, osl: 1k, isl: 1k}}
-  b: {model: llama-3.1-70b, after: a, serve: {takes_over: 100 %, within: 1 week}}
-"""
-    speeds = written(
-        serve={("a", "h100-sxm"): 1.5, ("a", "h200-sxm"): 1.5, ("b", "h100-sxm"): 0.5, ("b", "h200-sxm"): 0.6}
-    )
+    text, speeds = conftest.SWAP, written(serve=conftest.SWAP_SPEEDS)
     setting = story(text, speeds)
     case = explained(setting, play(setting, 0, 0))
     policy = case.game.run().launch[-1][0] / PERIOD

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+import conftest
 from tonnage.catalog import load
 from tonnage.errors import InputError
 from tonnage.fleet import launch, readiness
@@ -300,21 +301,7 @@ models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 4T}]}}}
 
 
 def test_a_service_without_training_launches_when_the_fleet_carries_it(plan, written):
-    text = """
-name: swap
-start: 2025-01-06
-horizon: 1 year
-place: US
-fleet:
-  - {lot: own, chip: h100-sxm, count: 100, tenure: owned, price: $2/h}
-  - {lot: more, chip: h200, count: 200, price: $3/h, from: 2025-06-02}
-models:
-  a: {model: llama-3.1-8b, serve: {output_tokens: 8.64B/day, osl: 1k, isl: 1k}}
-  b: {model: llama-3.1-70b, after: a, serve: {takes_over: 100 %, within: 1 week}}
-"""
-    speeds = written(
-        serve={("a", "h100-sxm"): 1.5, ("a", "h200-sxm"): 1.5, ("b", "h100-sxm"): 0.5, ("b", "h200-sxm"): 0.6}
-    )
+    text, speeds = conftest.SWAP, written(serve=conftest.SWAP_SPEEDS)
     speeds.wide = 1.0
     found = plan(text, speeds=speeds)
     assert DATE(2025, 5, 20) <= found.launch.p50 <= DATE(2025, 6, 9)
