@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import glob
 import hashlib
 import json
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ from tonnage.errors import InputError, Problem
 
 LIMIT = 1_000_000
 """Largest file that is read unless the caller says otherwise [byte]."""
+
+LEFT = 3600.0
+"""Age from which a temporary file is one that a killed run left [s]: none is written that long."""
 
 DEPTH, NODES, ALIASES = 40, 20_000, 200
 """Bounds on a YAML or JSON document: nesting, nodes after expansion of aliases, aliases."""
@@ -375,26 +380,44 @@ def write(path: str | Path, data: str | bytes) -> None:
 
 
 def write_all(contents: Sequence[tuple[str | Path, str | bytes]]) -> None:
-    """Write files, all or none: every one to a temporary beside its target first, then each renamed."""
+    """Write files, all or none: every one to a temporary beside its target first, then each renamed.
+
+    A target keeps its rights; what a symbolic link points at is replaced, not the link. Temporaries are taken away
+    whatever happens, also when the process is asked to end (the command line raises SystemExit on SIGTERM).
+    """
     ready: list[tuple[Path, Path]] = []
     try:
         for path, data in contents:
             with _told(path):
-                temporary = Path(path).with_name(f".{Path(path).name[:100]}.{os.getpid()}.{len(ready)}.tmp")
-                ready.append((temporary, Path(path)))
-                _write_temporary(*ready[-1], data.encode() if isinstance(data, str) else data)
+                target = Path(path).resolve() if Path(path).is_symlink() else Path(path)
+                temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+                ready.append((temporary, target))
+                _write_temporary(*ready[-1], data.encode("utf-8", "replace") if isinstance(data, str) else data)
         for temporary, target in ready:
             with _told(target):
                 temporary.replace(target)
+                _clear_left(target)
     finally:
         for temporary, _ in ready:
             with contextlib.suppress(OSError, ValueError):
                 temporary.unlink(missing_ok=True)
 
 
+def _clear_left(target: Path) -> None:
+    """Takes away temporaries of this target that a killed run left more than `LEFT` ago."""
+    pattern = re.compile(rf"\.{re.escape(target.name[:100])}\.[0-9a-f]{{12}}\.tmp")
+    with contextlib.suppress(OSError):
+        now = target.stat().st_mtime
+        for other in target.parent.glob(f".{glob.escape(target.name[:100])}.*.tmp"):
+            if pattern.fullmatch(other.parts[-1]) and now - other.stat().st_mtime > LEFT:
+                other.unlink(missing_ok=True)
+
+
 def _write_temporary(temporary: Path, target: Path, content: bytes) -> None:
     check_target(target)
     with open(temporary, "xb") as file:  # noqa: PTH123
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -85,9 +85,22 @@ _EXAMPLE = {
 }
 
 
+def lacks_unit(text: str | float, kind: str) -> bool:
+    """Whether a time is written as a number alone: seconds, weeks or months could be meant. Nothing needs no unit."""
+    if kind != "time" or isinstance(text, bool):
+        return False
+    match = _NUMBER.match(str(text)[:200])
+    return match is not None and not match[2] and float(match[1].replace(",", "").replace("_", "")) != 0
+
+
 def base_unit(kind: str) -> str:
     """Unit in which quantities of this kind are held."""
     return _BASE[kind]
+
+
+def example(kind: str) -> str:
+    """How people write a quantity of this kind."""
+    return _EXAMPLE[kind]
 
 
 def parse(text: str | float | int, kind: str) -> float:

@@ -40,7 +40,7 @@ def test_a_saved_answer_says_how_it_was_asked():
         "seed": 3,
         "inputs": {"model": "deepseek-r1", "on": ["16xh20"], "isl": "4k", "ttft": None},
     }
-    assert command_words(saved) == ["serve", "deepseek-r1", "--on", "16xh20", "--isl", "4k", "--seed", "3"]
+    assert command_words(saved) == ["serve", "deepseek-r1", "--on=16xh20", "--isl=4k", "--seed=3"]
 
 
 @pytest.mark.parametrize("text", ["{}", "[1, 2]", "not json", '{"schema": "other/9", "command": "fit", "inputs": {}}'])

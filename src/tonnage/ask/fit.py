@@ -48,17 +48,15 @@ def read(words: FitWords) -> FitAsked:
     """Words as numbers. Raises `InputError` with every problem."""
     reader = WordReader()
     fleet = reader.fleet(words.on)
-    context = reader.number(words.context, "tokens", "context")
+    context = reader.whole(words.context, "context")
     chunk = reader.optional(words.chunk, "tokens", "chunk")
     if chunk is not None and not 16 <= chunk <= 1e7:
         reader.wrong(f"expected 16 to 1e7 tokens, got {chunk:g}", "chunk")
-    running = reader.optional(words.running, "count", "running")
-    if running is not None and not 1 <= running <= 1e6:
+    running = None if words.running is None else reader.whole(words.running, "running")
+    if running is not None and running > 1e6:
         reader.wrong(f"expected 1 to 1e6 sequences, got {running:g}", "running")
     layout = reader.layout(words.layout, "layout", DEGREES)
     share = None if words.memory_share is None else reader.share(words.memory_share, "memory_share")
-    if not 1 <= context <= 1e9:
-        reader.wrong(f"expected 1 to 1e9 tokens, got {context:g}", "context")
     reader.done()
     whole = [None if value is None else int(value) for value in (chunk, running)]
     return FitAsked(words, fleet, context, whole[0], whole[1], layout, share)

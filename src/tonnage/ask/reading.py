@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tonnage import units
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.printable import one_line
 
 Read = TypeVar("Read")
+Instead = TypeVar("Instead")
+
+
+BOUNDS: Mapping[str, tuple[float, float, str]] = {
+    "tokens": (1.0, 1e17, "1 to 1e17 tokens"),
+    "price": (1e-4 / units.HOUR, 1e4 / units.HOUR, "$0.0001/h to $10,000/h"),
+    "time": (0.0, units.YEAR, "0 s to a year"),
+    "rate": (1e-6, 1e9, "1e-6/s to 1e9/s"),
+    "bandwidth": (1e3, 1e18, "1 kB/s to 1e18 B/s"),
+    "count": (1e-3, 1e9, "0.001 to 1e9"),
+    "number": (-1e9, 1e9, "-1e9 to 1e9"),
+}
+"""Least and most of a kind of quantity that any question may mean, in base units and in words: far beyond what there
+is (40 trillion tokens, $98/h, 100 TB/s), so that a slip of the pen is told and no sum overflows."""
+
+EARLIEST, LATEST = datetime.date(2017, 6, 12), datetime.date(2099, 12, 31)
+"""Dates that a question may name: from the first transformer (arXiv 1706.03762) on."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +46,16 @@ class WordReader:
         self.problems.append(Problem(message, path=name))
 
     def number(self, text: str, kind: str, name: str) -> float:
-        """A quantity of a kind that `units.parse` knows."""
-        return self.parsed(text, name, lambda words: units.parse(words, kind), 1.0)
+        """A quantity of a kind that `units.parse` knows, within the bounds of that kind."""
+        if units.lacks_unit(text, kind):
+            self.wrong(f'"{one_line(text, 40)}" needs its unit, such as {units.example(kind)}', name)
+            return 1.0
+        value = self.parsed(text, name, lambda words: units.parse(words, kind), None)
+        low, high, words = BOUNDS.get(kind, (-math.inf, math.inf, ""))
+        if value is not None and not low <= value <= high:
+            self.wrong(f"expected {words}, got {one_line(text, 40)}", name)
+            return 1.0
+        return 1.0 if value is None else value
 
     def optional(self, text: str | None, kind: str, name: str) -> float | None:
         """The same; None where nothing was written."""
@@ -37,10 +63,7 @@ class WordReader:
 
     def price(self, text: str | None, name: str = "price") -> float | None:
         """A price above nothing [USD/accelerator-s]."""
-        value = self.optional(text, "price", name)
-        if value is not None and not value > 0:
-            self.wrong(f"expected more than nothing, such as $2.10/h, got {text}", name)
-        return value
+        return self.optional(text, "price", name)
 
     def share(self, text: str, name: str) -> float:
         """A share above 0 and at most 1."""
@@ -91,7 +114,7 @@ class WordReader:
             self.wrong("goes without `price`: it chooses among the catalogue's", "term")
         return text
 
-    def parsed(self, text: str, name: str, parse: Callable[[str], Read], instead: Read) -> Read:
+    def parsed(self, text: str, name: str, parse: Callable[[str], Read], instead: Instead) -> Read | Instead:
         """`parse(text)`, or `instead` with the problem kept."""
         try:
             return parse(text)
@@ -103,7 +126,7 @@ class WordReader:
         """A whole number of at least 1."""
         value = self.number(text, "tokens", name)
         if not (math.isfinite(value) and value == int(value) and 1 <= value <= 1e9):
-            self.wrong(f'"{text}" is not a whole number of at least 1', name)
+            self.wrong(f'"{one_line(text, 40)}" is not a whole number from 1 to 1e9', name)
             return 1
         return int(value)
 
@@ -112,10 +135,14 @@ class WordReader:
         if text is None:
             return None
         try:
-            return units.parse_date(text)
+            day = units.parse_date(text)
         except ValueError as error:
             self.wrong(str(error), name)
             return None
+        if not EARLIEST <= day <= LATEST:
+            self.wrong(f"expected a date from {EARLIEST} to {LATEST}, got {day}", name)
+            return None
+        return day
 
     def layouts(self, text: str | None, fleets: int, name: str) -> tuple[dict[str, int], ...]:
         """What is fixed on each fleet: one layout for all, or one of each with ` + ` between."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tonnage import files
 from tonnage.errors import InputError, Problem
+from tonnage.printable import one_line
 from tonnage.provenance import SCHEMA
+
+LEAVES = 300_000
+"""Most values of a saved answer: thirty times those of the largest that our examples make."""
 
 
 def read_answer(path: Path) -> dict[str, Any]:
@@ -16,8 +21,72 @@ def read_answer(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict) or not {"schema", "command", "inputs"} <= value.keys():
         raise InputError(Problem("not an answer of tonnage: it has no schema, command and inputs", str(path)))
     if value["schema"] != SCHEMA:
-        raise InputError(Problem(f'written in schema "{str(value["schema"])[:40]}", this is {SCHEMA}', str(path)))
+        raise InputError(
+            Problem(f'written in schema "{one_line(str(value["schema"]), 40)}", this is {SCHEMA}', str(path))
+        )
+    problems = [
+        Problem(f"expected {what}, got {one_line(repr(value[key]), 40)}", str(path), key)
+        for key, (is_one, what) in _HEAD.items()
+        if key in value and not is_one(value[key])
+    ]
+    if _more_than(value, LEAVES):
+        problems.append(Problem(f"holds more than the {LEAVES:,} values that an answer may have", str(path)))
+    if problems:
+        raise InputError(problems)
     return value
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 40
+
+
+def _is_inputs(value: Any) -> bool:
+    """Names with one scalar each, or a list of scalars."""
+    return isinstance(value, dict) and all(
+        isinstance(item, (str, int, float, bool, type(None)))
+        for given in value.values()
+        for item in (given if isinstance(given, list) else [given])
+    )
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_HEAD: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "command": (_is_word, "the name of a command"),
+    "inputs": (_is_inputs, "names with a value or a list of values each"),
+    "sources": (_is_names, "a list of ids of facts"),
+    "seed": (_is_seed, "a whole number"),
+    "outcome": (_is_text, "a word"),
+    "catalog": (_is_text, "a digest"),
+    "version": (_is_text, "a version"),
+    "plan": (lambda value: isinstance(value, dict), "a plan"),
+}
+"""What every verb that reads an answer relies on."""
+
+
+def _more_than(value: Any, most: int) -> bool:
+    """Whether there are more than `most` values in a nested one."""
+    level, seen = [value], 0
+    while level:
+        item = level.pop()
+        seen += 1
+        if seen > most:
+            return True
+        if isinstance(item, dict):
+            level.extend(item.values())
+        elif isinstance(item, list):
+            level.extend(item)
+    return False
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:

@@ -136,6 +136,9 @@ def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> T
         alone = ("anchor", "move_to", "rollout_tokens")
         reader.problems.extend(_each(words, alone, "goes with one `on`"))
     reader.problems.extend(_framework(words.framework))
+    step = question.seq * question.global_batch
+    if question.tokens is not None and not reader.problems and question.tokens < step:
+        reader.wrong(f"expected at least one step, {step:,} tokens, got {words.tokens}", "tokens")
     reader.done()
     return question
 
@@ -152,6 +155,7 @@ def _framework(name: str | None) -> list[Problem]:
 
 def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) -> MoveAsked | None:
     """`move_to` and what belongs to it."""
+    start = reader.date(words.start, "start") or as_of
     if words.move_to is None:
         reader.problems.extend(_each(words, ("move_at", "move_on", "move_wire"), "needs `move_to`"))
         return None
@@ -160,7 +164,7 @@ def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) ->
         reader.optional(words.move_at, "share", "move_at"),
         reader.date(words.move_on, "move_on"),
         reader.optional(words.move_wire, "bandwidth", "move_wire"),
-        reader.date(words.start, "start") or as_of,
+        start,
     )
     if words.tokens is None:
         reader.wrong("needs `tokens`, those of the whole run", "move_to")
@@ -176,18 +180,24 @@ def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) ->
 def _rollout(reader: WordReader, words: TrainWords) -> RolloutAsked | None:
     """`rollout_tokens` and what belongs to it."""
     tokens = reader.optional(words.rollout_tokens, "tokens", "rollout_tokens")
-    if tokens is None:
-        reader.problems.extend(_each(words, ("rollout_length", "rollout_on"), "needs `rollout_tokens`"))
+    prompt, reward = reader.whole(words.rollout_prompt, "rollout_prompt"), reader.number(words.reward, "time", "reward")
+    if words.rollout_tokens is None:
+        reader.problems.extend(_each(words, ("rollout_length", "rollout_on", "rollout_tail"), "needs `rollout_tokens`"))
+        if words.rollout_stale:
+            reader.wrong("needs `rollout_tokens`", "rollout_stale")
         return None
     if words.rollout_stale and words.rollout_on is None:
         reader.wrong("needs `rollout_on`: one pool works in turns", "rollout_stale")
+    length = reader.whole(words.rollout_length or words.seq, "rollout_length")
+    if tokens is not None and not reader.problems and tokens < length:
+        reader.wrong(f"expected at least one response, {length:,} tokens, got {words.rollout_tokens}", "rollout_tokens")
     return RolloutAsked(
-        tokens,
-        reader.whole(words.rollout_length or words.seq, "rollout_length"),
-        reader.whole(words.rollout_prompt, "rollout_prompt"),
+        tokens or 0.0,
+        length,
+        prompt,
         None if words.rollout_on is None else reader.fleet(words.rollout_on, "rollout_on"),
         words.rollout_stale,
-        reader.number(words.reward, "time", "reward"),
+        reward,
         _tail(reader, words.rollout_tail),
     )
 

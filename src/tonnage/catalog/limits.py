@@ -51,6 +51,9 @@ CHIP = {
 }
 """Attributes of a chip. The bounds are wide: they keep out slips of the pen and what no arithmetic survives."""
 
+MOST_RENT = 20.0
+"""Dearest rent that is taken [per accelerator-second]: 72,000 an hour, in USD or CNY."""
+
 _RENT = ("USD/accelerator-s", "CNY/accelerator-s")
 
 
@@ -72,7 +75,7 @@ class UnknownAttribute(ValueError):
 def price_limit(attribute: str, unit: str) -> Limit:
     """Limit of a price: what is paid is not negative and not absurd, and a rent is per hour."""
     if attribute in ("price.rental", "price.owning"):
-        return Limit(unit if unit in _RENT else _RENT[0], 0, 1e6)
+        return Limit(unit if unit in _RENT else _RENT[0], 0, MOST_RENT)
     return Limit(unit, 0, 1e12)
 
 

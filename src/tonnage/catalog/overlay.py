@@ -13,6 +13,7 @@ from tonnage.catalog.limits import PRECISIONS, limit_of
 from tonnage.catalog.names import normal
 from tonnage.catalog.tables import TableReader
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.printable import UNSAFE, one_line
 
 FILES, LIMIT = 100, 4_000_000
 """Most files that an overlay may hold, and the largest [byte]."""
@@ -147,6 +148,9 @@ class _Described:
         if key == "rates":
             return self._rates(value)
         if key in TEXTS:
+            if isinstance(value, (dict, list)) or not _shown_line(str(value)):
+                self._problem((key,), f"expected a word or a line of text, got {one_line(repr(value), 40)}")
+                return []
             return self._made(key, str(value), "text", str(value))
         if key in FLAGS:
             if isinstance(value, bool):
@@ -211,6 +215,11 @@ class _Described:
         self.reader.problems.append(Problem(message, where, ".".join(path), suggestion))
 
 
+def _shown_line(text: str) -> bool:
+    """Whether a text is one line of characters that a terminal only shows."""
+    return 0 < len(text) <= 300 and not UNSAFE.search(text) and "\n" not in text and "\t" not in text
+
+
 def _ends(value: Any) -> list[Any]:
     """A value, or both ends of a range; a unit written once, at the end, holds for both."""
     parts = [part.strip() for part in value.split(" to ")] if isinstance(value, str) else [value]
@@ -227,6 +236,8 @@ def _bare(text: str) -> bool:
 
 
 def _parse(value: Any, kind: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(f"expected {_EXAMPLES.get(kind, 'a number')}, got {one_line(repr(value), 40)}")
     if kind in ("area", "length"):
         unit = "mm2" if kind == "area" else "nm"
         text = str(value).removesuffix("mm²").removesuffix(unit).strip()

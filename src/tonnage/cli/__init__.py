@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from tonnage.errors import TonnageError
 
+LONGEST = 600
+"""Characters of a line of an error: what was given is quoted, not repeated whole."""
+
 VERBS = {
     "launch": "Whether, when and at what cost a programme launches: P10, P50, P90, what binds, what moves it.",
     "fit": "Does a model fit on these chips; with what context and batch.",
@@ -54,6 +57,7 @@ def app() -> App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs one command and exits with 0 (feasible), 1 (infeasible), 2 (bad input), 3 (fact missing)."""
     before, sys.unraisablehook = sys.unraisablehook, _unraisable
+    _end_in_order()
     try:
         code = run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
@@ -61,6 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         sys.unraisablehook = before
     sys.exit(code)
+
+
+def _end_in_order() -> None:
+    """A request to end (SIGTERM) unwinds as an interrupt does, so that no temporary file is left."""
+    import contextlib
+    import signal
+
+    def leave(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    with contextlib.suppress(ValueError):  # only the main thread may
+        signal.signal(signal.SIGTERM, leave)
 
 
 def run(arguments: list[str]) -> int:
@@ -90,7 +106,7 @@ def _answered(arguments: list[str]) -> int:
 
     try:
         _check_verb(arguments)
-        words = _as_flags(arguments) or ["--help"]
+        words = _with_negatives(_as_flags(arguments)) or ["--help"]
         code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
@@ -130,12 +146,16 @@ def _silence() -> None:
 
 
 def _tell(*lines: str) -> None:
-    """Lines on stderr; lost when it is closed or full."""
+    """Lines on stderr, safe to print and not endless; lost when it is closed or full."""
     import contextlib
 
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            print("\n".join(lines), file=sys.stderr)
+    from tonnage.printable import encodable, printable
+
+    if sys.stderr is None:
+        return
+    shown = (line if len(line) <= LONGEST else line[:LONGEST] + "..." for line in "\n".join(lines).split("\n"))
+    with contextlib.suppress(OSError):
+        print(encodable(printable("\n".join(shown)), sys.stderr.encoding), file=sys.stderr)
 
 
 def _check_verb(arguments: list[str]) -> None:
@@ -164,6 +184,19 @@ def _as_flags(arguments: list[str]) -> list[str]:
             raise InputError(Problem(f'expected KEY=VALUE, got "{pair[:60]}"', "--set"))
         words.append(f"--{key.replace('_', '-')}={pair.partition('=')[2]}")
     return words
+
+
+def _with_negatives(words: list[str]) -> list[str]:
+    """`--ttft -1s` as `--ttft=-1s`: the number belongs to the flag, and can be said to be out of bounds."""
+    joined: list[str] = []
+    for word in words:
+        flag = joined[-1] if joined else ""
+        number = len(word) > 1 and word[0] == "-" and (word[1].isdigit() or word[1] in ".$")
+        if number and flag.startswith("--") and "=" not in flag:
+            joined[-1] = f"{flag}={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _defect(error: Exception, arguments: list[str]) -> int:

@@ -16,6 +16,7 @@ from cyclopts import Parameter
 
 from tonnage import units
 from tonnage.errors import InputError, Problem
+from tonnage.printable import encodable, printable
 from tonnage.report.answer import WIDTH, render, to_csv
 from tonnage.report.envelope import Reply, to_json
 
@@ -123,7 +124,7 @@ def tell(text: str) -> None:
     """A line on stderr; lost without a word when nobody can hear it."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
-            print(text, file=sys.stderr)
+            print(encodable(printable(text), sys.stderr.encoding), file=sys.stderr)
 
 
 COMMON = Common()
@@ -137,6 +138,7 @@ def finish(reply: Reply, common: Common) -> int:
     from tonnage import files
 
     check_outputs(common, tuple(reply.pictures))
+    check_inputs_kept(common, reply)
     reply = replace(reply, seed=common.seed)
     files.write_all([(path, _contents(path, reply)) for path in common.output])
     if common.json:
@@ -167,10 +169,32 @@ def check_outputs(common: Common, pictures: Iterable[str] = ()) -> None:
         raise InputError(problems)
 
 
+def check_inputs_kept(common: Common, reply: Reply) -> None:
+    """Raises InputError for every `-o` that would replace a file that was read, or one in a folder that was."""
+    given = [item for value in reply.inputs.values() for item in (value if isinstance(value, list) else [value])]
+    read = [Path(item) for item in [*given, common.catalog] if isinstance(item, (str, Path)) and str(item)]
+    problems = [
+        Problem("is a file that was read; write the answer to another", f"--output {path}")
+        for path in common.output
+        if any(_is(path, other) for other in read)
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _is(path: Path, other: Path) -> bool:
+    """Whether an existing path is the other one, or lies in it."""
+    try:
+        return path.exists() and (path.samefile(other) or (other.is_dir() and path.parent.samefile(other)))
+    except (OSError, ValueError):
+        return False
+
+
 def put(text: str) -> None:
     """Print a reply. Raises InputError when standard output is closed or full."""
     if sys.stdout is None:
         raise InputError(Problem("is closed", "standard output"))
+    text = encodable(text, sys.stdout.encoding)
     try:
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
         sys.stdout.flush()

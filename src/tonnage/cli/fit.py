@@ -54,8 +54,11 @@ def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
         bundled name, HF id, config.json, folder with one, or an architecture in YAML.
     """
     from tonnage.ask.fit import plan_asked, read
+    from tonnage.ask.together import names, with_the_rest
+    from tonnage.serve.replica.engines import engine
 
-    with as_flags(NAMES):
+    rest = (*names(model, (options.on,), common.load_catalog, common.date), lambda: engine(options.engine))
+    with as_flags(NAMES), with_the_rest(lambda: read(options), *rest):
         catalog = common.load_catalog()
         plan = plan_asked(model, read(options), catalog, common.date(), common.seed)
     inputs = {"model": model, **vars(options), "as_of": common.as_of}

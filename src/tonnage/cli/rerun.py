@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
+import inspect
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from tonnage import __version__
 from tonnage.ask.saved import read_answer
 from tonnage.cli.common import COMMON, Common, finish
+from tonnage.cli.flags import flag
 from tonnage.errors import InputError, Outcome, Problem
+from tonnage.printable import one_line
 from tonnage.report.envelope import Reply, plain
 
 POSITIONAL = {
@@ -20,9 +25,16 @@ POSITIONAL = {
     "train": ("model",),
     "serve": ("model",),
     "launch": ("programme",),
-    "show": ("name",),
+    "show": ("what",),
     "lawful": ("model",),
 }
+"""Inputs that stand without a flag."""
+
+RECORDED = {"launch": ("set", "catalog")}
+"""Inputs of options that every verb has, where a verb writes them into its answer."""
+
+WRITING = {"picture", "ray", "resume"}
+"""Flags that say where to write or to compute; no answer records them."""
 
 
 def rerun(result: Path, /, *, common: Common = COMMON) -> int:
@@ -38,6 +50,9 @@ def rerun(result: Path, /, *, common: Common = COMMON) -> int:
     saved = read_answer(result)
     if saved["command"] not in POSITIONAL:
         raise InputError(Problem(f'answers of "{saved["command"]}" cannot be asked again', str(result)))
+    problems = strange_inputs(saved)
+    if problems:
+        raise InputError(Problem(problem.message, str(result), problem.path) for problem in problems)
     catalog = common.load_catalog()
     words = command_words(saved)
     kept = _from_plan(saved, common)
@@ -72,16 +87,53 @@ def _from_plan(saved: dict[str, Any], common: Common) -> Mapping[str, Any] | Non
     return made
 
 
+def strange_inputs(saved: dict[str, Any]) -> list[Problem]:
+    """What stands among the inputs of a saved answer that its verb does not write there, or that is no value of a flag.
+
+    An answer may come from anybody: nothing in it may make `rerun` write a file or take a word for another flag.
+    """
+    verb = saved["command"]
+    known = {*POSITIONAL[verb], *_recorded(verb)}
+    problems = [
+        Problem(f"is not among what {verb} is asked", path=f"inputs.{one_line(name, 40)}")
+        for name in saved["inputs"]
+        if name not in known
+    ]
+    flags = [name for name, value in saved["inputs"].items() if name in known and _like_flag(value)]
+    problems += [Problem("begins like a flag", path=f"inputs.{name}") for name in flags]
+    missing = [name for name in POSITIONAL[verb] if not saved["inputs"].get(name)]
+    return problems + [Problem("is missing", path=f"inputs.{name}") for name in missing]
+
+
+def _like_flag(value: object) -> bool:
+    """Whether an input, or one of its items, is text that a command line would take for a flag."""
+    items = value if isinstance(value, list) else [value]
+    return any(isinstance(item, str) and item.startswith("-") for item in items)
+
+
+def _recorded(verb: str) -> set[str]:
+    """Names under which a verb writes its inputs: those of its flags, but for the ones that say where to write."""
+    call = getattr(importlib.import_module(f"tonnage.cli.{verb}"), verb)
+    names = {"as_of", *RECORDED.get(verb, ())}
+    for parameter in inspect.signature(call, eval_str=True).parameters.values():
+        kind = parameter.annotation
+        if is_dataclass(kind) and kind is not Common:
+            names |= {flag(field.name)[2:].replace("-", "_") for field in fields(kind)}
+        elif kind is not Common:
+            names.add(flag(parameter.name)[2:].replace("-", "_"))
+    return names - WRITING
+
+
 def command_words(saved: dict[str, Any]) -> list[str]:
     """The words of the command line that a saved answer was asked with."""
-    inputs = {key: value for key, value in saved["inputs"].items() if value not in (None, False, [], ())}
+    inputs = {key: value for key, value in saved["inputs"].items() if value not in (None, False, "", [], ())}
     names = POSITIONAL[saved["command"]]
     words = [saved["command"], *(str(inputs.pop(name)) for name in names if name in inputs)]
     for key, value in inputs.items():
-        flag = "--" + key.replace("_", "-")
-        for item in value if isinstance(value, (list, tuple)) else [value]:
-            words += [flag] if item is True else [flag, str(item)]
-    return [*words, "--seed", str(saved.get("seed", 0))]
+        name = "--" + key.replace("_", "-")
+        items = value if isinstance(value, (list, tuple)) else [value]
+        words += [name if item is True else f"{name}={item}" for item in items]
+    return [*words, f"--seed={saved.get('seed', 0)}"]
 
 
 def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:
@@ -93,5 +145,8 @@ def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:
         code = run([*words, "--json", "--quiet"])
     if code not in (0, 1):
         return None, " ".join(told.getvalue().split()) or f"exit {code}"
-    answer: dict[str, Any] = json.loads(out.getvalue())
+    try:
+        answer: dict[str, Any] = json.loads(out.getvalue())
+    except ValueError:
+        return None, "it gives no answer"
     return answer, None

@@ -115,8 +115,11 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
         bundled name, HF id, config.json, folder with one, or an architecture in YAML.
     """
     from tonnage.ask.serve import plan_asked, read
+    from tonnage.ask.together import names, with_the_rest
+    from tonnage.serve.replica.engines import engine
 
-    with as_flags(NAMES):
+    rest = (*names(model, options.on, common.load_catalog, common.date), lambda: engine(options.engine))
+    with as_flags(NAMES), with_the_rest(lambda: read(options), *rest):
         asked = read(options)
         catalog = common.load_catalog()
         found = plan_asked(model, asked, catalog, common.date(), common.seed)

@@ -104,12 +104,14 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
         bundled name, config.json, folder with one, or an architecture in YAML.
     """
     from tonnage.ask import train as ask
+    from tonnage.ask.together import names, with_the_rest
 
-    as_of = common.date()
-    with as_flags(NAMES):
+    rest = names(model, options.on, common.load_catalog, common.date)
+    with as_flags(NAMES), with_the_rest(lambda: ask.read(model, options), *rest):
+        as_of = common.date()
         asked = ask.read(model, options, as_of)
-    catalog = common.load_catalog()
-    job = asked.job(catalog)
+        catalog = common.load_catalog()
+        job = asked.job(catalog)
     inputs = _inputs(asked, options, common)
     mixed = len(asked.fleets) > 1
     return finish((_mixed if mixed else _single)(asked, job, inputs, catalog), common)

@@ -327,6 +327,9 @@ class _ProgrammeBuilder:
         until = read.uncertain("until")
         if until is not None and until.median <= start.median:
             self.read.problem((*path, "until"), "is not after from")
+        acquired = read.uncertain("acquired")
+        if acquired is not None and acquired.median > start.median:
+            self.read.problem((*path, "acquired"), "is after the first day of the lot")
         tenure_keys(self.read, read, path)
         priced = self._price(read, item, chip, path)
         name, count = read.text("lot"), read.uncertain("count")
@@ -536,6 +539,8 @@ class _ProgrammeBuilder:
         items = self.read.items(read.raw("stages"), (*path, "stages"), "stages") if "stages" in read else []
         items = self._at_most(items, MOST_STAGES, (*path, "stages"), "stages")
         stages = [stage(self.read, item, (*path, "stages", index)) for index, item in enumerate(items)]
+        if stages and all(one is not None and one.kind == "pause" for one in stages):
+            self.read.problem((*path, "stages"), "nothing is trained: every stage is a pause")
         names = tuple(self._at_most(list(read.names("try")), MOST_PLACES, (*path, "try"), "places"))
         tried = [(name, self._meant(name, lots, (*path, "try"))) for name in names]
         if not names:

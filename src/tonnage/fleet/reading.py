@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -103,6 +104,8 @@ def _quantity(value: object, field: Field) -> Uncertain | float:
         raise ValueError(f"expected a quantity, got {_show(value)}")
     found = uncertain.point(0.0, str(value)) if _none(value, field.kind) else uncertain.parse(value, field.kind)
     _bounds(found, field, value)
+    if _endless(found):
+        found = replace(found, within=(field.low, field.high))
     if field.point:
         if not found.certain:
             raise ValueError(f"expected one number here, got the range {_show(value)}")
@@ -120,22 +123,33 @@ def _none(value: str | float, kind: str) -> bool:
 
 
 def _ends(found: Uncertain) -> tuple[float, ...]:
-    """What has to lie within the bounds: points and ends; of a distribution without ends its median, its tails being
-    cut when it is drawn.
+    """What has to lie within the bounds: points and ends; of a distribution without ends its 90 % interval, the tails
+    beyond being held at the bounds when it is drawn.
     """
     if found.kind in ("point", "uniform", "triangular", "choice"):
         return found.values
-    return (found.median,) if "(" in found.text else found.interval
+    return found.interval
+
+
+def _often(found: Uncertain) -> str:
+    """That a distribution without ends lies beyond a bound too often to be cut there."""
+    return " in over 5 % of the draws" if _endless(found) else ""
+
+
+def _endless(found: Uncertain) -> bool:
+    """Whether a quantity is a distribution that was written as one, and has no ends."""
+    return "(" in found.text and found.kind not in ("point", "uniform", "triangular", "choice")
 
 
 def _bounds(found: Uncertain, field: Field, value: object) -> None:
-    numbers = found.interval if field.kind in ("price", "money") else _ends(found)
+    numbers = _ends(found)
     slack = 1e-9 * (max(numbers) - min(numbers))
     if min(numbers) < field.low - slack:
         limit = "negative" if field.low == 0 else f"below {_bound(field.low, field.kind)}"
-        raise ValueError(f"{_show(value)} is {limit}")
+        raise ValueError(f"{_show(value)} is {limit}{_often(found)}")
     if max(numbers) > field.high + slack:
-        raise ValueError(f"{_show(value)} is above {_bound(field.high, field.kind)}, the most that is taken here")
+        limit = f"above {_bound(field.high, field.kind)}, the most that is taken here"
+        raise ValueError(f"{_show(value)} is {limit}{_often(found)}")
     if field.whole and found.certain and found.values[0] != int(found.values[0]):
         raise ValueError(f"expected a whole number, got {_show(value)}")
 
@@ -172,10 +186,12 @@ def _span(value: object, field: Field) -> datetime.date | float:
         return value
     if not isinstance(value, (str, int, float)):
         raise ValueError(f"expected a duration such as 18 months or a last day, got {_show(value)}")
+    if units.lacks_unit(value, "time") and not re.fullmatch(r"\d{4}", str(value)):
+        raise ValueError(f"{_show(value)} needs its unit, such as 18 months")
     with contextlib.suppress(ValueError):
-        return units.parse(value, "time")
+        return units.parse_date(str(value), end=True)
     try:
-        return units.parse_date(str(value))
+        return units.parse(value, "time")
     except ValueError:
         raise ValueError(f"expected a duration such as 18 months or a last day, got {_show(value)}") from None
 
@@ -215,6 +231,8 @@ def _term(value: object, field: Field) -> Term:
         return Term(text, TERMS[text])
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError(f"expected a term such as 1 year or on-demand, got {_show(value)}")
+    if units.lacks_unit(value, "time"):
+        raise ValueError(f"{_show(value)} needs its unit, such as 1 year")
     try:
         seconds = units.parse(value, "time")
     except ValueError:

@@ -101,8 +101,8 @@ SERVE: Table = {
         "growth", "Growth of the demand, compounded monthly: 5 %/month.", low=-0.5 / units.MONTH, high=2 / units.MONTH
     ),
     "peak": Field("number", "Capacity held, as a multiple of the average demand.", low=1.0, high=20.0),
-    "isl": Field("tokens", "Prompt tokens of one request.", point=True, low=1, high=1e8),
-    "osl": Field("tokens", "Generated tokens of one request.", point=True, low=1, high=1e7),
+    "isl": Field("tokens", "Prompt tokens of one request.", point=True, low=1, high=1e8, whole=True),
+    "osl": Field("tokens", "Generated tokens of one request.", point=True, low=1, high=1e7, whole=True),
     "ttft": Field("time", "Longest mean time to the first token.", point=True, low=1e-4, high=3600),
     "tpot": Field("time", "Longest mean time per further token.", point=True, low=1e-5, high=60),
     "cache_hit": Field("share", "Share of prompt tokens found in the cache.", point=True, high=0.9999),
@@ -124,7 +124,7 @@ TRAIN: Table = {
     "interruptions": Field("count", "Interruptions of the run under way so far.", point=True, high=1e6, whole=True),
 }
 
-_SEQ = Field("tokens", "Sequence length.", point=True, low=1, high=1e8)
+_SEQ = Field("tokens", "Sequence length.", point=True, low=1, high=1e8, whole=True)
 _BATCH = Field("count", "Sequences in a global batch.", point=True, low=1, high=1e7, whole=True)
 _PRECISION = Field("choice", "Training precision.", choices=("bf16", "fp8"))
 _TOKENS = Field("tokens", "Tokens trained on.", required=True, low=1, high=1e18)
@@ -138,8 +138,8 @@ STAGES: Mapping[StageKind, Table] = {
         "rollout_tokens": Field(
             "tokens", "Tokens generated in rollouts; each is trained on once.", required=True, low=1, high=1e18
         ),
-        "isl": Field("tokens", "Prompt tokens of one rollout.", point=True, low=1, high=1e7),
-        "osl": Field("tokens", "Generated tokens of one rollout.", point=True, low=1, high=1e7),
+        "isl": Field("tokens", "Prompt tokens of one rollout.", point=True, low=1, high=1e7, whole=True),
+        "osl": Field("tokens", "Generated tokens of one rollout.", point=True, low=1, high=1e7, whole=True),
         "global_batch": _BATCH,
         "precision": _PRECISION,
     },

@@ -42,12 +42,13 @@ _ARGUMENTS = {"normal": (2,), "lognormal": (2,), "uniform": (2,), "triangular": 
 class Uncertain:
     """A distribution. kind: `point`, `normal` (mean, sd), `lognormal` (median, sigma), `logitnormal` (median, sigma),
     `uniform` (low, high), `triangular` (low, mode, high), `beta` (a, b, low, high) or `choice` (values, equally
-    likely). `text` is what the user wrote.
+    likely). `text` is what the user wrote. within: what the quantity can be at all; draws beyond are held there.
     """
 
     kind: str
     values: tuple[float, ...]
     text: str = ""
+    within: tuple[float, float] | None = None
 
     @property
     def certain(self) -> bool:
@@ -67,14 +68,16 @@ class Uncertain:
 
     def quantile(self, p: Floats) -> Floats:
         """Value that is not passed with probability p; p has any shape, 0 < p < 1."""
-        return _QUANTILE[self.kind](self.values, np.asarray(p, dtype=np.float64))
+        found = _QUANTILE[self.kind](self.values, np.asarray(p, dtype=np.float64))
+        return found if self.within is None else np.clip(found, *self.within)
 
     def scaled(self, factor: float) -> Uncertain:
         """The quantity times a positive factor."""
         count = {"lognormal": 1, "logitnormal": 0}.get(self.kind, len(self.values))
         keep = 2 if self.kind == "beta" else 0
         values = [v * factor if keep <= i < max(count, 1) else v for i, v in enumerate(self.values)]
-        return Uncertain(self.kind, tuple(values), self.text)
+        within = None if self.within is None else (self.within[0] * factor, self.within[1] * factor)
+        return Uncertain(self.kind, tuple(values), self.text, within)
 
 
 def point(value: float, text: str = "") -> Uncertain:
@@ -232,9 +235,16 @@ def draw(quantity: Uncertain, seed: Seed, name: str, draws: int) -> Floats:
 def parse(text: str | float | int, kind: str) -> Uncertain:
     """A point, a range or a distribution of a quantity of `kind` (see `units.KINDS`), in base units.
 
-    Raises ValueError with a sentence: the unit does not fit, the range is reversed, a distribution has no such shape.
+    Raises ValueError with a sentence: the unit is missing or does not fit, the range is reversed, a distribution has no
+    such shape.
     """
-    return _parse(text, lambda part: units.parse(part, kind), share=kind == "share", kind=kind)
+
+    def one(part: str | float | int) -> float:
+        if units.lacks_unit(part, kind):
+            raise ValueError(f'"{str(part)[:40]}" needs its unit, such as {units.example(kind)}')
+        return units.parse(part, kind)
+
+    return _parse(text, one, share=kind == "share", kind=kind)
 
 
 def parse_date(text: str | datetime.date) -> Uncertain:

@@ -12,10 +12,15 @@ from tonnage.fleet.keys import Keys
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader
 from tonnage.fleet.uncertain import Uncertain, point
+from tonnage.units import show_number
 
 OUTPUT_LENGTH = 1000.0
 """Generated tokens of one request where the programme names no length: an assumption, shown in the answer."""
 
+
+AGREE, NEAR = 2.0, 1.05
+"""Times by which demand and lengths of requests may differ in their ratio before one of them is taken for a mistake,
+and before the answer says which of them counts."""
 
 NOT_SHARED = ("like", "takes_over", "within", "on")
 """Keys of a service that are its own, whatever else is like it."""
@@ -30,6 +35,9 @@ def like(
 ) -> tuple[Keys, str | None]:
     """(Keys that a service takes over from the one that it is `like`, or follows; that model's name)."""
     base = own.text("like") or after
+    if base is not None and services.get(base) is own:
+        reader.problem((*path, "like"), "is the model itself")
+        return Keys(), None
     seen: set[str] = set()
     shared = Keys()
     while base is not None and base not in seen:
@@ -57,6 +65,7 @@ def service(
     if after is None and not (inputs.median > 0 or outputs.median > 0) and not base:
         reader.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
     isl, osl, assumed = lengths(keys)
+    assumed = (*assumed, *_disagreement(reader, own, keys, path))
     return p.ServiceSpec(
         isl,
         osl,
@@ -73,6 +82,29 @@ def service(
         own.uncertain("first_users", point(p.FIRST_USERS)),
         assumed=assumed,
     )
+
+
+def _times(keys: Keys) -> float:
+    """Ratio of prompt to generated tokens in the demand, over that of one request."""
+    inputs, outputs = (keys.uncertain(k, point(0.0)).median for k in ("input_tokens", "output_tokens"))
+    isl, osl = keys.number("isl"), keys.number("osl")
+    if not (inputs > 0 and outputs > 0 and isl and osl):
+        return 1.0
+    return inputs / outputs / (isl / osl)
+
+
+def _disagreement(reader: ProgrammeReader, own: Keys, keys: Keys, path: Where) -> tuple[str, ...]:
+    """A problem where demand and lengths of requests cannot both be meant; what is assumed where they nearly can."""
+    times = _times(keys)
+    given = [key for key in ("isl", "osl", "input_tokens", "output_tokens") if key in own]
+    if not given or max(times, 1 / times) <= NEAR:
+        return ()
+    if max(times, 1 / times) > AGREE:
+        said = show_number(times)
+        message = f"input_tokens over output_tokens is {said} times isl over osl; leave one of the two pairs out"
+        reader.problem((*path, given[0]), message)
+        return ()
+    return ("requests are counted by their generated tokens; their prompts are isl long, whatever input_tokens says",)
 
 
 def lengths(keys: Keys) -> tuple[float, float, tuple[str, ...]]:
@@ -125,6 +157,10 @@ def stage(reader: ProgrammeReader, item: object, path: Where) -> p.TrainingStage
     amount, batch = read.uncertain(main), read.number("global_batch")
     if amount is None:
         return None
+    seq = read.number("seq")
+    if kind in ("pretrain", "extend", "sft") and seq and batch and amount.interval[1] < seq * batch:
+        message = f"is less than one step, {seq * batch:,.0f} tokens (seq x global_batch)"
+        reader.problem((*below, main) if isinstance(value, Mapping) else below, message)
     return p.TrainingStage(
         kind,
         amount,

@@ -162,5 +162,8 @@ def _changed(book: RuleBook, text: str) -> RuleBook:
     if name in _DATES:
         return book.with_change(identifier, **{name: None if value == "never" else parse_date(value)})
     if name == "fee_share":
-        return book.with_change(identifier, fee_share=parse(value, "share"))
+        share = parse(value, "share")
+        if not 0 <= share <= 1:
+            raise ValueError(f"a fee is 0 % to 100 % of the price, got {value[:20]}")
+        return book.with_change(identifier, fee_share=share)
     return book.with_change(identifier, **{name: value})

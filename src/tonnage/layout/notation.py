@@ -12,8 +12,12 @@ import numpy as np
 
 from tonnage.arrays import Index, Ints
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.printable import one_line
 
 RECOMPUTE = ("none", "selective", "full")
+FIELDS = 32
+"""Most pieces of a written layout that are read; it has eleven fields."""
+
 SCHEDULE = ("1f1b", "interleaved", "zb", "dualpipe")
 
 
@@ -69,12 +73,12 @@ def parse_layout(text: str, where: str = "layout") -> dict[str, int]:
     """
     chosen: dict[str, int] = {}
     problems: list[Problem] = []
-    for part in filter(None, (piece.strip().lower() for piece in text.split(","))):
+    for part in filter(None, (piece.strip().lower() for piece in text.split(",", FIELDS)[:FIELDS])):
         name, value, problem = _parse_part(part)
         if problem is None and name in chosen:
             problem = Problem(f'"{name}" is given twice')
         if problem is not None:
-            problems.append(Problem(problem.message, where, part, problem.suggestion))
+            problems.append(Problem(problem.message, where, one_line(part, 40), problem.suggestion))
         else:
             chosen[name] = value
     if problems:
@@ -92,16 +96,16 @@ def _parse_part(part: str) -> tuple[str, int, Problem | None]:
         value = part[len(name) :]
     names = (*_NUMBERED, *_NAMED)
     if name not in names:
-        return name, 0, Problem(f'no layout field named "{name}"', suggestion=nearest(name, names))
+        return name, 0, Problem(f'no layout field named "{one_line(name, 40)}"', suggestion=nearest(name, names))
     if name in _NAMED:
         if value not in _NAMED[name]:
-            message = f'"{value}" is not one of {", ".join(_NAMED[name])}'
+            message = f'"{one_line(value, 40)}" is not one of {", ".join(_NAMED[name])}'
             return name, 0, Problem(message, suggestion=nearest(value, _NAMED[name]))
         return name, _NAMED[name].index(value), None
     smallest = 0 if name == "zero" else 1
     largest = 3 if name == "zero" else 1_000_000
-    if not value.isdigit() or not smallest <= int(value) <= largest or len(value) > 7:
-        return name, 0, Problem(f'expected a whole number from {smallest} to {largest}, got "{value}"')
+    if not (value.isascii() and value.isdigit() and len(value) <= 7 and smallest <= int(value) <= largest):
+        return name, 0, Problem(f'expected a whole number from {smallest} to {largest}, got "{one_line(value, 40)}"')
     return name, int(value), None
 
 

@@ -10,10 +10,18 @@ import io
 import itertools
 import re
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from tonnage.printable import printable
 
 WIDTH = 118
 """Characters of a line in files and where no terminal says how wide it is."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+"""First characters that make a spreadsheet read a cell as a formula or a command."""
+
+NUMBER = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?(?: ?%)?|[+-]?\$[\d.,]+[kMBT]?|-")
+"""Text that is a number or a dash: a minus before it is no formula."""
 
 BREAKS = re.compile(r"\s+|(?<=,)(?=[^\s\d])")
 """Where a cell of a table may break: between words, and after the commas of a layout, not of a number."""
@@ -49,6 +57,7 @@ class Answer:
 
 def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, width: int = WIDTH) -> str:
     """The answer as text, at most `width` wide: cells of tables fold, each line of a picture is as it was drawn."""
+    answer = _safe(answer)
     lines = [_paint(line, answer.feasible, color) for line in textwrap.wrap(answer.sentence, width)]
     if answer.rows:
         lines += ["", *_rows(answer.rows, width)]
@@ -59,8 +68,26 @@ def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, 
     if answer.hints or saved:
         lines.append("")
     lines += [line for hint in answer.hints for line in _wrap(f"hint: {hint}", width, "      ")]
-    lines += [f"saved: {path}" for path in saved]
+    lines += [f"saved: {printable(path)}" for path in saved]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _safe(answer: Answer) -> Answer:
+    """The same answer with nothing in its words that a terminal obeys: names come from files."""
+    rows = tuple((printable(label), printable(text)) for label, text in answer.rows)
+    return replace(
+        answer,
+        sentence=printable(answer.sentence),
+        rows=rows,
+        tables=tuple(_safe_table(table) for table in answer.tables),
+        picture=tuple(map(printable, answer.picture)),
+        hints=tuple(map(printable, answer.hints)),
+    )
+
+
+def _safe_table(table: Table) -> Table:
+    header, rows = (tuple(map(printable, table.header)), tuple(tuple(map(printable, row)) for row in table.rows))
+    return Table(printable(table.title), header, rows, printable(table.note))
 
 
 def _wrap(text: str, width: int, indent: str = "") -> list[str]:
@@ -150,5 +177,12 @@ def to_csv(answer: Answer) -> str:
 
 
 def _inert(value: object) -> object:
-    """Text that begins like a spreadsheet formula gets an apostrophe, so that opening the CSV runs nothing."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t") else value
+    """Text that begins like a spreadsheet formula gets an apostrophe, so that opening the CSV runs nothing; text that
+    a terminal would obey is shown as its codes. A number that is not one (NaN) is an empty cell.
+    """
+    if isinstance(value, float) and value != value:
+        return None
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text[:1] in FORMULA and not NUMBER.fullmatch(text) else text

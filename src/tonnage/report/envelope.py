@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tonnage import __version__
 from tonnage.errors import Outcome
+from tonnage.printable import json_safe
 from tonnage.provenance import SCHEMA
 from tonnage.report.answer import Answer
 
@@ -60,7 +61,7 @@ def envelope(reply: Reply) -> dict[str, Any]:
 
 def to_json(reply: Reply) -> str:
     """One line of sorted meaning, indented; numbers as plain floats; no NaN (an unknown is null)."""
-    return json.dumps(plain(envelope(reply)), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json_safe(json.dumps(plain(envelope(reply)), indent=1, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def plain(value: Any) -> Any:

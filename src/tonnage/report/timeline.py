@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tonnage.fleet import words
+from tonnage.printable import printable
 from tonnage.units import show_number, show_share
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def svg(plan: LaunchPlan) -> str:
         *_tornado(plan, below),
         "</svg>",
     ]
-    return "\n".join(parts) + "\n"
+    return printable("\n".join(parts)) + "\n"
 
 
 def _x(plan: LaunchPlan, day: Date) -> float:

@@ -90,6 +90,8 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
     """
     key = catalog.chip(name)
     facts = catalog.facts_of(key, as_of)
+    if not facts:
+        catalog.fact(key, "memory", as_of)  # raises, and says why: not yet released on that day
     used = {name: fact for name, fact in facts.items() if name in _NUMBERS or name.startswith("rates.")}
     values = {name: float(fact.number) for name, fact in used.items()}
     bounded = {name: fact for name, fact in used.items() if fact.low is not None and fact.high is not None}

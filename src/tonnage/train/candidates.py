@@ -136,6 +136,7 @@ def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict
     keep = (tp * pp * cp * dp == total) & (dp >= 1)
     keep &= (tp * cp * dp) % (ep * etp) == 0
     keep &= job.global_batch % np.maximum(dp, 1) == 0
+    keep &= whole_groups(job, dp * cp) & ((job.shard_group or 1) <= total)
     if "dp" in fixed:
         keep &= dp == fixed["dp"]
     if "etp" not in fixed:
@@ -143,6 +144,13 @@ def _outer(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict
     if not expert_count(job):
         keep &= ep == 1
     return [column[keep] for column in (tp, pp, cp, ep, etp, dp)]
+
+
+def whole_groups(job: TrainJob, replicas: Column) -> NDArray[np.bool_]:
+    """Whether replicas (dp x cp) make whole groups of those over which ZeRO shards, or all of them are one group."""
+    group = job.shard_group or 1
+    whole: NDArray[np.bool_] = (replicas % group == 0) | (replicas < group)
+    return whole
 
 
 def fits_schedule(job: TrainJob, layout: Layout) -> NDArray[np.bool_]:
@@ -175,6 +183,9 @@ def why_none(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Bind:
     if fixed.get("pp", 1) > job.arch.depth:
         text = f"pp{fixed['pp']} is more stages than the model has layers ({job.arch.depth})"
         return Bind("divisibility", text, fixed["pp"] / job.arch.depth - 1, f"pp{job.arch.depth} or less")
+    if job.shard_group is not None and job.shard_group > total:
+        text = f"ZeRO is to shard over {job.shard_group:,} ranks, the system has {total:,}"
+        return Bind("divisibility", text, job.shard_group / total - 1, f"shard over {total:,} or fewer")
     dp = fixed.get("dp", 1) * fixed.get("mbs", 1)
     if job.global_batch % dp:
         which = "batch" if job.global_batch < dp else "divisibility"

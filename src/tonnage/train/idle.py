@@ -228,6 +228,8 @@ def _replicas(bounds: _Bound, rows: _Rows, fixed: Mapping[str, int]) -> _Rows:
     combination, pipe, dp = rows.combination[row], rows.pipe[row], tried[which]
     keep = (dp % bounds.layers.step[combination] == 0) & (bounds.model(combination, pipe) * dp < bounds.total)
     keep &= batch % (dp * np.asarray(bounds.layers.layout.mbs)[combination]) == 0
+    cp = np.broadcast_to(bounds.layers.layout.cp, bounds.layers.step.shape)[combination]
+    keep &= candidates.whole_groups(bounds.job, dp * cp) & ((bounds.job.shard_group or 1) <= bounds.total)
     combination, pipe, dp = (column[keep] for column in (combination, pipe, dp))
     bound = bounds.of(combination, pipe, dp)
     return _Rows(combination, pipe, dp, bound).at(np.argsort(bound, kind="stable"))

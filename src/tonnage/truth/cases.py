@@ -65,6 +65,10 @@ def defects(skipped: Counter[str]) -> int:
     return sum(count for reason, count in skipped.items() if reason.startswith(DEFECT))
 
 
+KNOWN = frozenset({"published", "metrics", "workload", "model", "accelerator_hours"})
+"""Keys of which a published result has one at least."""
+
+
 @dataclass(frozen=True)
 class CaseFile:
     """Cases read from a file, and how many lines were left out by reason (with the first line number of each)."""
@@ -110,6 +114,10 @@ def read_cases(path: Path) -> CaseFile:
     if not cases:
         hint = "one JSON object per line, in the form described in docs/cases.md"
         raise InputError(Problem("no line of this file is a JSON object: not JSON Lines", where=str(path)), hint=hint)
+    if not any(KNOWN & case.keys() for case in cases):
+        hint = "rows have the keys of docs/cases.md"
+        message = f"no row of this file has one of {', '.join(sorted(KNOWN))}: not published results"
+        raise InputError(Problem(message, where=str(path)), hint=hint)
     return CaseFile(tuple(cases), skipped, first)
 
 
