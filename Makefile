@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test check accuracy backtest speed examples lock format clean
+.PHONY: help setup setup-test launch test check accuracy backtest speed fuzz examples lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -45,6 +45,9 @@ backtest: setup  ## regenerate docs/backtest.md: launches predicted from the fac
 
 speed: setup  ## regenerate docs/speed.md
 	@$(BIN)/python benchmarks/speed.py
+
+fuzz: setup-test  ## ten thousand hostile inputs of every kind (some twenty minutes)
+	@$(BIN)/python tests/hostile/fuzz.py 10000
 
 examples: setup  ## print every example again: examples/, README, guide
 	@$(BIN)/python scripts/examples.py

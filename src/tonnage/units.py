@@ -227,7 +227,7 @@ def parse_date(value: str | datetime.date, *, end: bool = False) -> datetime.dat
         pass
     match = re.fullmatch(r"(\d{4})(?:-(?:Q([1-4])|H([12])|(0[1-9]|1[0-2])))?", text, re.IGNORECASE)
     if not match or not 1 <= int(match[1]) <= 9998:
-        raise ValueError(f'"{text}" is not a date; write it like 2025-04-16')
+        raise ValueError(f'"{text[:40]}" is not a date; write it like 2025-04-16')
     year, first, months = int(match[1]), 1, 12
     if match[2]:
         first, months = 3 * int(match[2]) - 2, 3

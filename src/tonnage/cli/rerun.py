@@ -74,15 +74,17 @@ def rerun(result: Path, /, *, common: Common = COMMON) -> int:
 
 
 def _from_plan(saved: dict[str, Any], common: Common) -> Mapping[str, Any] | None:
-    """The same question with today's code, from the plan that the answer holds; None where it holds none."""
+    """The same question with today's code, from the plan that the answer holds; None where it holds none that can be
+    planned: what was saved may have been changed since, by anybody, and values of the right type may make no sense.
+    """
     from tonnage.ask.again import asked_again
 
     if "plan" not in saved:
         return None
     try:
         made: Mapping[str, Any] = plain(asked_again(saved, common.load_catalog()))
-    except InputError as error:
-        common.note(f"the saved plan cannot be made again: {error.message}")
+    except (InputError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        common.note(f"the saved plan cannot be made again: {one_line(str(error))}")
         return None
     return made
 
