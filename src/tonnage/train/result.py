@@ -528,8 +528,8 @@ def _fields(value: Level | Switch | MoveDates | Round) -> Body:
 
 
 def search_json(found: LayoutSearch | None) -> Body | None:
-    """Layouts looked at, those that fit, seconds."""
-    return {**vars(found)} if found else None
+    """Layouts looked at, those that fit; seconds is null, for equal questions have equal bytes."""
+    return {**vars(found), "seconds": None} if found else None
 
 
 def _other_json(other: OtherLayout) -> Body:
