@@ -17,7 +17,9 @@ def recalled(entity: str) -> list[str]:
 
 def test_only_recalled_facts_of_the_answer_are_named() -> None:
     entity = next(fact.entity for fact in CATALOG.facts if fact.recalled and fact.attribute == "link")
-    assert recalled_row([f"{entity}/link"], CATALOG)[0][1].endswith(f"1 fact that is recalled, not re-read: {entity} link")
+    assert recalled_row([f"{entity}/link"], CATALOG)[0][1].endswith(
+        f"1 fact that is recalled, not re-read: {entity} link"
+    )
     read = next(fact.id for fact in CATALOG.facts if not fact.recalled)
     assert recalled_row([read], CATALOG) == ()
     assert recalled_row([], CATALOG) == ()
@@ -32,9 +34,7 @@ def test_many_are_counted() -> None:
 
 
 def test_rates_of_formats_that_were_not_used_are_left_out() -> None:
-    chip = next(
-        name for name in CATALOG.chips() if {f"{name}/rates.fp8", f"{name}/rates.bf16"} <= set(recalled(name))
-    )
+    chip = next(name for name in CATALOG.chips() if {f"{name}/rates.fp8", f"{name}/rates.bf16"} <= set(recalled(name)))
     ids = [f"{chip}/rates.{name}" for name in ("bf16", "fp8")]
     assert "2 facts" in recalled_row(ids, CATALOG)[0][1]
     assert recalled_row(ids, CATALOG, "bf16")[0][1].endswith(f"{chip} rates.bf16")
