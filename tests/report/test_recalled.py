@@ -28,6 +28,7 @@ def test_only_recalled_facts_of_the_answer_are_named() -> None:
 
 def test_many_are_counted() -> None:
     ids = [fact.id for fact in CATALOG.facts if fact.recalled]
+    ids = [name for name in ids if not name.endswith(("rates.fp64", "rates.fp64_tensor"))]
     text = recalled_row(ids, CATALOG)[0][1]
     assert f"{len(ids)} facts" in text
     assert text.endswith(f"and {len(ids) - MOST} more")

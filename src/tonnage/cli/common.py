@@ -137,7 +137,6 @@ def finish(reply: Reply, common: Common) -> int:
     Every file is made before the first is written, and written before anything is printed: all of them or none.
     """
     from tonnage import files
-
     from tonnage.report.recalled import recalled_row
 
     check_outputs(common, tuple(reply.pictures))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 WORD = re.compile(r"[a-z0-9_]+")
 """A number format in a text such as `fp8_block, cache bf16`."""
 
+IDLE = {"rates.fp64", "rates.fp64_tensor"}
+"""Rates in which nothing is ever multiplied here."""
+
 MOST = 6
 """Most recalled facts that an answer names; of more it gives the number."""
 
@@ -28,7 +31,7 @@ def recalled_row(
     wanted = set(facts)
     if catalog is None or not wanted:
         return ()
-    idle = set() if formats is None else {f"rates.{name}" for name in PRECISIONS} - _rates(formats)
+    idle = IDLE if formats is None else {f"rates.{name}" for name in PRECISIONS} - _rates(formats)
     kept = (fact for fact in catalog.facts if fact.recalled and fact.id in wanted and fact.attribute not in idle)
     found = sorted(kept, key=lambda fact: fact.id)
     if not found:
