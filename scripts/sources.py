@@ -204,6 +204,7 @@ nic: 200 Gbit/s         # per accelerator and direction
 power: 400 W
 die_area: 600 mm2
 datacentre: true
+sold: true              # false: only rented in its maker's cloud
 price: $0.80/h to $1.20/h
 place: CN
 ```

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import pytest
 
@@ -436,3 +437,22 @@ def test_a_new_design_was_not_on_sale_in_january_2026() -> None:
     assert licensed_designs(h100, day, "CN") == ()
     assert "had to be on sale" in licence_refused(h100, day, "CN")[0]
     assert licence_refused(h100, Date(2025, 3, 1), "CN") == ()
+
+
+def test_a_chip_of_an_overlay_says_whether_it_is_sold(tmp_path: Path) -> None:
+    text = """chip: mine
+vendor: AMD
+source: Quotation of our supplier
+rates: {fp8: 1900 TFLOP/s, bf16: 950 TFLOP/s}
+bandwidth: 4.7 TB/s
+die_area: 800 mm2
+datacentre: true
+sold: %s
+"""
+    found = []
+    for name, word in (("yes", "true"), ("no", "false")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "mine.yaml").write_text(text % word, encoding="utf-8")
+        found.append(classify("mine", Date(2026, 2, 1), "CN", catalog=load(folder)).status)
+    assert found == ["case-by-case", "denied"]

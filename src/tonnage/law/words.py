@@ -104,5 +104,5 @@ def _nearest_thresholds(verdict: Classification) -> list[str]:
         kept = [margin for margin in finding.margins if margin.holds is False and margin.rule == finding.rule]
         if finding.applies is False and kept and finding.rule not in verdict.rules:
             words = "; ".join(dict.fromkeys(_margin(margin) for margin in kept))
-            lines.append(f"{finding.paragraph} ({finding.rule}) does not apply: {words}.")
+            lines.append(f"{_upper(finding.paragraph)} ({finding.rule}) does not apply: {words}.")
     return list(dict.fromkeys(lines))
