@@ -125,7 +125,49 @@ def _tables() -> list[str]:
         lines.append(f"| `{table}.csv` | {len(facts):,} | {recalled:,} | {TABLE_TEXT[table]} |")
     kinds = Counter(fact.kind for fact in catalog.facts)
     spread = ", ".join(f"{kind} {kinds[kind]:,}" for kind in KINDS)
-    return [*lines, "", f"{len(catalog.facts):,} facts by kind: {spread}.", ""]
+    return [*lines, "", f"{len(catalog.facts):,} facts by kind: {spread}.", "", *_recalled()]
+
+
+CHIP_FACTS = {
+    "bandwidth of memory, die area (they decide a law)": ("bandwidth", "die_area"),
+    "memory": ("memory", "memory_visible", "memory_type"),
+    "links, domains, NICs": ("link", "link_name", "domain", "nic"),
+    "software stack, generation (they decide a readiness)": ("stack", "generation"),
+    "power": ("power", "all_in_power"),
+    "process, dies": ("process", "process_node", "dies", "silicon_dies"),
+    "release": ("released", "shipping_from", "status", "licence_free_sale"),
+}
+"""Kinds of facts of a chip, by attribute; rates are known by their prefix, the rest are descriptions."""
+
+
+def _kind_of(table: str, attribute: str) -> str:
+    """What a fact is about: for chips by attribute, for other tables the table."""
+    if table != "chips":
+        return TABLE_TEXT[table]
+    if attribute.partition(".")[0] == "rates":
+        return "chips: dense rates (they decide a rate and a law)"
+    found = next((kind for kind, names in CHIP_FACTS.items() if attribute in names), "descriptions")
+    return f"chips: {found}"
+
+
+def _recalled() -> list[str]:
+    """How many facts are still recalled, by what they are about and by where they were said."""
+    catalog = load()
+    facts, left, said = Counter[str](), Counter[str](), Counter[str]()
+    for table in TABLES:
+        for fact in catalog.tables[table]:
+            kind = _kind_of(table, fact.attribute)
+            facts[kind] += 1
+            left[kind] += fact.recalled
+            said[fact.kind] += fact.recalled
+    rules = [source.known == "recalled" for source in load_rules().sources.values()]
+    lines = ["## What is still recalled", "", "| about | facts | recalled | share |", "| --- | ---: | ---: | ---: |"]
+    for kind, count in sorted(left.items(), key=lambda item: (-item[1], item[0])):
+        if count:
+            lines.append(f"| {kind} | {facts[kind]:,} | {count:,} | {count / facts[kind]:.0%} |")
+    lines.append(f"| sources of the rules | {len(rules):,} | {sum(rules):,} | {sum(rules) / len(rules):.0%} |")
+    spread = ", ".join(f"{kind} {said[kind]:,}" for kind in KINDS if said[kind])
+    return [*lines, "", f"{left.total():,} of {facts.total():,} facts are recalled, by kind: {spread}.", ""]
 
 
 def _format() -> list[str]:
@@ -162,6 +204,7 @@ nic: 200 Gbit/s         # per accelerator and direction
 power: 400 W
 die_area: 600 mm2
 datacentre: true
+sold: true              # false: only rented in its maker's cloud
 price: $0.80/h to $1.20/h
 place: CN
 ```

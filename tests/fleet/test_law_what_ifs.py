@@ -105,3 +105,14 @@ def test_a_fee_that_begins_after_all_has_come_costs_nothing(programme):
 def test_a_fee_needs_a_share_and_nothing_else_takes_one(programme, text):
     with pytest.raises(InputError, match="fee CHIP SHARE from DATE"):
         programme(programme.story + f"rules: with {text}\n")
+
+
+def test_where_a_second_rule_takes_over_a_licence_is_offered_beside_the_first_taken_away(asked, catalog):
+    text = H100.replace("2024-08-01", "2026-02-01").replace("2024-09-01", "2026-04-01").replace("h100-sxm", "mi300x")
+    setting, found, speeds = asked(text)
+    assert setting.calendars["a"].never
+    without = settle(found["without:us_2023_10_17"].programme, catalog, speeds)
+    held = settle(found["licence:a"].programme, catalog, speeds)
+    assert without.calendars["a"].never  # the letter takes over
+    assert held.calendars["a"].always
+    assert found["licence:a"].name == "a licence held for a (mi300x)"

@@ -188,7 +188,7 @@ def test_the_duty_on_the_h200_and_the_hold_at_the_border() -> None:
     assert "barred" in {measure.force for measure in verdict("h200", "2026-06-01").measures}
 
 
-def test_the_diffusion_rule_never_acted_but_might_have() -> None:
+def test_the_diffusion_rule_was_not_enforced_but_might_have_been() -> None:
     day = Date(2025, 6, 1)
     assert classify("h100-sxm", day, "SG", catalog=CATALOG).status == "free"
     foreseen = classify("h100-sxm", day, "SG", catalog=CATALOG, known_at=Date(2025, 3, 1))
@@ -365,9 +365,10 @@ def test_rows_for_show() -> None:
     states = {row["id"]: row["state"] for row in rows}
     assert states["us_2025_04_09_h20_letter"] == "in force"
     assert states["us_2022_10_07"] == "ended"
-    assert states["us_2025_01_15_diffusion"] == "announced"
+    assert states["us_2025_01_15_diffusion"] == "in force, compliance from 2025-05-15"
     assert "us_2025_08_11_fee15" not in states
-    assert {row["id"]: row["state"] for row in rule_rows()}["us_2025_01_15_diffusion"] == "never in force"
+    whole = {row["id"]: row["state"] for row in rule_rows()}
+    assert whole["us_2025_01_15_diffusion"] == "in force, not enforced since 2025-05-13"
     letter = next(row for row in rows if row["id"] == "us_2025_04_09_h20_letter")
     assert "memory bandwidth >= 4000 GB/s (inferred)" in letter["thresholds"]
     caps = {row["id"]: (row["fee_share"], row["volume_cap"], row["unit_cap"]) for row in rule_rows()}

@@ -16,6 +16,8 @@ from tonnage.law import (
     designed,
     lawful,
     lawful_designs,
+    licence_refused,
+    licensed_designs,
     limits_above,
     limits_met,
     rule_book,
@@ -123,12 +125,17 @@ class LawfulDesign:
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """Designs from one chip. whole: what the chip itself does; met: ids of the rules that keep it away as it is."""
+    """Designs from one chip. whole: what the chip itself does; met: ids of the rules that keep it away as it is.
+
+    licensed: shares with which a licence would be decided case by case; refused: why the whole chip would not be.
+    """
 
     whole: LawfulChip
     accelerator: Accelerator
     met: tuple[str, ...]
     designs: tuple[LawfulDesign, ...]
+    licensed: tuple[Shares, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -289,7 +296,10 @@ def _space(
         above = limits_above(chip, shares, *where, book=landing.book)
         rates = _trains(train, system), _serves(serve, system)
         made.append(LawfulDesign(shares, landing.status(new), tpp(new), own, above, *rates))
-    return DesignSpace(whole, built, limits_met(chip, *where, book=landing.book), tuple(made))
+    met = limits_met(chip, *where, book=landing.book)
+    licensed = licensed_designs(chip, *where, book=landing.book)
+    refused = () if licensed else licence_refused(chip, *where, book=landing.book)
+    return DesignSpace(whole, built, met, tuple(made), licensed, refused)
 
 
 def _origin(name: str, catalog: Catalog, as_of: Date | None) -> Accelerator:

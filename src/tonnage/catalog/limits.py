@@ -46,8 +46,8 @@ CHIP = {
     "process_node": Limit("nm", 1e-2, 1e5),
     **dict.fromkeys(("title", "vendor", "stack", "generation", "designed_in"), Limit("text")),
     **dict.fromkeys(("memory_type", "link_name", "process", "note", "status"), Limit("text")),
-    **dict.fromkeys(("datacentre", "china_oriented"), Limit("flag")),
-    **dict.fromkeys(("released", "shipping_from"), Limit("date")),
+    **dict.fromkeys(("datacentre", "china_oriented", "sold"), Limit("flag")),
+    **dict.fromkeys(("released", "shipping_from", "licence_free_sale"), Limit("date")),
 }
 """Attributes of a chip. The bounds are wide: they keep out slips of the pen and what no arithmetic survives."""
 

@@ -27,6 +27,10 @@ SHORT = {
     "rubin": "vr200",
     "ironwood": "tpu-v7",
     "trillium": "tpu-v6e",
+    "mi308": "mi308x",
+    "mi325": "mi325x",
+    "mi355": "mi355x",
+    "mi455": "mi455x",
 }
 """Short names that everyone reads one way."""
 
@@ -37,7 +41,8 @@ def resolve(name: str, keys: Iterable[str], where: str = "") -> str:
     """Key of the chip that `name` means.
 
     Exact keys first, then the short names of `SHORT`, then a name that only one key begins with or contains as a
-    whole part. Raises AmbiguousName when several do, InputError with the nearest name when none does.
+    whole part; a number with a letter after it is another product (`l40` is not `l40s`). Raises
+    AmbiguousName when several do, InputError with the nearest name when none does.
     """
     known = tuple(keys)
     plain = normal(name)
@@ -48,14 +53,20 @@ def resolve(name: str, keys: Iterable[str], where: str = "") -> str:
     found = [key for key in known if key.startswith(plain)] if len(plain) >= 2 else []
     found = found or [key for key in known if plain and plain in key.split("-")]
     found = found or ([key for key in known if f"-{plain}" in key] if len(plain) >= 2 else [])
-    if len(found) == 1:
+    if len(found) == 1 and not _another(plain, found[0]):
         return found[0]
-    if found:
+    if len(found) > 1:
         choices = ", ".join(found[:12]) + (" ..." if len(found) > 12 else "")
         problem = Problem(f'"{name[:60]}" can mean {choices}', where)
         raise AmbiguousName(problem, found, hint="write one of these names in full")
     suggestion = nearest(plain[:60], (*known, *SHORT))
     raise InputError(Problem(f'no chip named "{name[:60]}"', where, suggestion=suggestion), hint="tonnage show chips")
+
+
+def _another(plain: str, key: str) -> bool:
+    """Whether a key goes on where a name ends in a number: the L40S is not an L40, the B30A no B30."""
+    rest = key.partition(plain)[2]
+    return plain[-1:].isdigit() and rest[:1].isalnum()
 
 
 def normal(name: str) -> str:

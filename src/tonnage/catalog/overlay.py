@@ -36,7 +36,7 @@ TEXTS = (
     *("title", "vendor", "stack", "generation", "designed_in"),
     *("memory_type", "link_name", "process", "note", "status"),
 )
-FLAGS = ("datacentre", "china_oriented")
+FLAGS = ("datacentre", "china_oriented", "sold")
 KEYS = (*TEXTS, *FLAGS, *QUANTITIES, "chip", "rates", "released", "source", "kind", "price", "place", "purchase")
 
 _loaded: dict[str, Catalog] = {}

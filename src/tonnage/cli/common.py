@@ -133,13 +133,17 @@ COMMON = Common()
 def finish(reply: Reply, common: Common) -> int:
     """Print a reply as asked for, write the files asked for, and return the exit code (0 feasible, 1 infeasible).
 
+    Recalled facts that it rests on are said in its last row.
+
     Every file is made before the first is written, and written before anything is printed: all of them or none.
     """
     from tonnage import files
+    from tonnage.report.recalled import recalled_row
 
     check_outputs(common, tuple(reply.pictures))
     check_inputs_kept(common, reply)
-    reply = replace(reply, seed=common.seed)
+    rows = (*reply.answer.rows, *recalled_row(reply.sources, reply.catalog, reply.formats))
+    reply = replace(reply, seed=common.seed, answer=replace(reply.answer, rows=rows))
     files.write_all([(path, _contents(path, reply)) for path in common.output])
     if common.json:
         text = to_json(reply)

@@ -64,5 +64,7 @@ def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
     inputs = {"model": model, **vars(options), "as_of": common.as_of}
     answer = answer_of(model, options.on, plan)
     known = plan.provenance
-    result = Reply("fit", inputs, plan.to_json(), answer, plan.outcome, known.evidence, known.facts, catalog)
+    result = Reply(
+        "fit", inputs, plan.to_json(), answer, plan.outcome, known.evidence, known.facts, catalog, formats=""
+    )
     return finish(result, common)

@@ -129,5 +129,6 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
     inputs["anchor"] = None if options.anchor is None else str(options.anchor)
     plan = found.plan
     answer = answer_of(command_line(serve, inputs, without=PINNED), found, energy=options.power_share is not None)
-    result = Reply("serve", inputs, body_of(found), answer, plan.outcome, plan.evidence, plan.sources, catalog)
+    body, formats = body_of(found), f"{plan.formats.weights} {plan.formats.kv}"
+    result = Reply("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog, formats=formats)
     return finish(result, common)

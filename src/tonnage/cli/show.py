@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
+from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
+
+if TYPE_CHECKING:
+    from tonnage.law import Buyer
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BuyerOptions:
+    """Who would receive the chips, for the rules that ask. They classify, and go with --in.
+
+    Parameters
+    ----------
+    headquarters
+        country of the headquarters of the receiving firm or of its parent, such as CN; that of the place if not given.
+    buyer
+        the receiving firm by name, such as G42, where rules or licences name it.
+    count
+        how many chips it takes, for licences with a number.
+    listed_owner
+        share of it that firms on the Entity List own, such as 52%.
+    shipped_from
+        country from which the chips are shipped, such as MY; else the United States are taken.
+    """
+
+    headquarters: str | None = None
+    buyer: str | None = None
+    count: str | None = None
+    listed_owner: str | None = None
+    shipped_from: str | None = None
+
+
+BUYER = BuyerOptions()
 
 
 def show(
@@ -15,6 +49,7 @@ def show(
     /,
     *,
     place: Annotated[str | None, Parameter(name="--in")] = None,
+    options: BuyerOptions = BUYER,
     common: Common = COMMON,
 ) -> int:
     """What is known: a list (chips, models, prices, rules, events, supply, sources ...), or one thing by name.
@@ -31,8 +66,39 @@ def show(
 
     check_outputs(common)
     code = common.place(place) if place else None
-    asked = ShowQuestion(what.strip(), common.load_catalog(), common.date(), code)
+    home, buyer = _buyer(options, common, code)
+    asked = ShowQuestion(what.strip(), common.load_catalog(), common.date(), code, home, buyer)
     found = shown(asked)
-    inputs = {"what": what, "as_of": str(asked.as_of) if asked.as_of else None, "in": code}
+    inputs = {"what": what, "as_of": str(asked.as_of) if asked.as_of else None, "in": code} | vars(options)
     reply = Reply("show", inputs, found.body, found.answer, sources=found.facts, catalog=asked.catalog)
     return finish(reply, common)
+
+
+def _buyer(options: BuyerOptions, common: Common, place: str | None) -> tuple[str | None, Buyer]:
+    """Code of the headquarters, and the buyer. Raises `InputError` with every problem."""
+    from tonnage import units
+    from tonnage.law import Buyer
+
+    given = [name for name, value in vars(options).items() if value is not None]
+    problems = []
+    if given and place is None:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        problems.append(Problem("goes with --in, the place that the chips come to", flags))
+    share = count = None
+    try:
+        share = None if options.listed_owner is None else units.parse(options.listed_owner, "share")
+        if share is not None and not 0 <= share <= 1:
+            raise ValueError(f"expected a share from 0 to 1, got {share:g}")
+    except ValueError as error:
+        problems.append(Problem(str(error), "--listed-owner"))
+    try:
+        count = None if options.count is None else units.parse(options.count, "number")
+        if count is not None and not 1 <= count <= 1e9:
+            raise ValueError(f"expected a number of chips from 1 to 1,000,000,000, got {options.count}")
+    except ValueError as error:
+        problems.append(Problem(str(error), "--count"))
+    if problems:
+        raise InputError(problems)
+    origin = common.place(options.shipped_from, "--shipped-from") if options.shipped_from else None
+    home = common.place(options.headquarters, "--headquarters") if options.headquarters else None
+    return home, Buyer(options.buyer, share, count, origin)

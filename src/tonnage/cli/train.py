@@ -150,7 +150,7 @@ def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog
         hints = _ways_out(found, inputs)
     told = with_flags(answer(plan, found.paid.quote, found.software, found.near, found.paid.note), NAMES, *hints)
     facts = plan.provenance.facts
-    return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)
+    return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog, formats=job.precision)
 
 
 def _ways_out(found: Trained, inputs: dict[str, Any]) -> tuple[str, ...]:
@@ -182,4 +182,4 @@ def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog:
     bases = [price.note + basis(price.quote) if price.quote else "" for price in prices]
     told = with_flags(answer(plan, title, bases), NAMES, *hints)
     facts = plan.provenance.facts
-    return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog)
+    return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog, formats=job.precision)

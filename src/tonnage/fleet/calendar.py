@@ -81,7 +81,7 @@ def _timeline(lot: Lot, programme: Programme, catalog: Catalog, rules: RuleBook)
     first = min(Date.fromordinal(int(arrival.interval[0])), programme.end)
     turns = {change.start for change in programme.rules.changes}
     for rule in rules.rules:
-        turns |= {day for day in (rule.acts_from, rule.ended) if day is not None}
+        turns |= set(rule.turns)
     found: list[Ruling] = []
     for day in sorted({first, *(turn for turn in turns if first < turn <= programme.end)}):
         ruling = _ruling(lot, day, programme, catalog, rules, delivered=True)

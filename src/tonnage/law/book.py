@@ -14,7 +14,7 @@ from tonnage.law.data import AllOf, AnyOf, Clause, Not, Paragraph, Rule, RuleDat
 from tonnage.units import parse, parse_date
 
 _DATES = ("announced", "effective", "compliance", "ended")
-_CHANGEABLE = (*_DATES, "fee_share", "status")
+_CHANGEABLE = (*_DATES, "fee_share", "status", "pauses")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +58,16 @@ class RuleBook:
             raise InputError(Problem(message, path="rules", suggestion=nearest(bad[0], _CHANGEABLE)))
         if "ended" in changes and "ended_announced" not in changes:
             changes["ended_announced"] = changes["ended"]
+        if "ended" in changes and changes["ended"] is None:
+            changes.setdefault("pauses", ())
         try:
             new = dataclasses.replace(old, **changes)
         except ValueError as error:
             raise InputError(Problem(str(error), path="rules")) from None
-        return self._replaced(new, ", ".join(f"{key} {value}" for key, value in changes.items() if key in _CHANGEABLE))
+        said = [f"{key} {value}" for key, value in changes.items() if key in _CHANGEABLE and key != "pauses"]
+        if changes.get("pauses") == () and old.pauses:
+            said.append("never paused")
+        return self._replaced(new, ", ".join(said))
 
     def with_threshold(self, identifier: str, metric: str, old: float, new: float) -> RuleBook:
         """The book with every `metric` threshold of value `old` in one rule set to `new`. Raises InputError."""
@@ -80,7 +85,8 @@ class RuleBook:
         """The book that a programme's `rules:` asks for. Raises InputError with all problems.
 
         `as-of` (each rule acts from its own date), `known-at DATE`, `without RULE`, `with RULE.FIELD=VALUE`
-        (announced, effective, compliance, ended: a date or `never`; fee_share; status; a metric: `OLD->NEW`).
+        (announced, effective, compliance, ended: a date or `never`; paused: `never`; fee_share; status; a metric:
+        `OLD->NEW`). A rule that never ends is never paused either.
         """
         book: RuleBook = self
         problems: list[Problem] = []
@@ -113,6 +119,9 @@ def _known(book: RuleBook, date: datetime.date) -> RuleBook:
 
 
 def _as_known(rule: Rule, date: datetime.date) -> Rule:
+    pauses = tuple(pause for pause in rule.pauses if pause.announced <= date)
+    if pauses != rule.pauses:
+        rule = dataclasses.replace(rule, pauses=pauses)
     if rule.ended is None or (rule.ended_announced or rule.ended) <= date:
         return rule
     return dataclasses.replace(rule, ended=None, ended_announced=None)
@@ -161,6 +170,10 @@ def _changed(book: RuleBook, text: str) -> RuleBook:
         return book.with_threshold(identifier, name, parse(old.strip(), "number"), parse(new.strip(), "number"))
     if name in _DATES:
         return book.with_change(identifier, **{name: None if value == "never" else parse_date(value)})
+    if name in ("paused", "pauses"):
+        if value != "never":
+            raise ValueError(f'paused can be set to never, not to "{value[:40]}"')
+        return book.with_change(identifier, pauses=())
     if name == "fee_share":
         share = parse(value, "share")
         if not 0 <= share <= 1:

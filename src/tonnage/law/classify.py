@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tonnage.catalog import load
 from tonnage.law.book import RuleBook, rule_book
+from tonnage.law.buyer import Buyer, listing, ownership_note, pause_words, units
 from tonnage.law.criteria import LOWER_BOUNDS, ChipTraits, Margin, holds, margins, traits, unknown_metrics
 from tonnage.law.data import STATUSES, Paragraph, Rule, clauses
+from tonnage.units import show_number, show_share
 
 if TYPE_CHECKING:
     from tonnage.catalog.catalog import Catalog
 
 Date = datetime.date
-LICENCE = ("approval", "case-by-case", "licence", "denied")
+LICENCE = ("authorised", "approval", "case-by-case", "licence", "denied")
 """Statuses that mean that a licence is needed, mildest first."""
 
 
@@ -25,7 +28,8 @@ LICENCE = ("approval", "case-by-case", "licence", "denied")
 class Finding:
     """One paragraph of one rule, asked of one chip. applies None: what is known does not decide it.
 
-    status: how an application fares, after any review policy (`review`); exception: licence exception that can serve.
+    status: how an application fares, after any review policy (`review`); exception: licence exception that can serve;
+    why: what meets it, where that is neither a name nor a number; unmet: conditions of a review policy that fail.
     """
 
     rule: str
@@ -44,10 +48,13 @@ class Finding:
     doubt: str = ""
     unknown: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    why: str = ""
+    unmet: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         body = {name: getattr(self, name) for name in ("rule", "title", "paragraph", "citation", "applies", "status")}
+        body |= {"why": self.why or None, "unmet": list(self.unmet)}
         body |= {"named": self.named, "exception": self.exception or None, "review": self.review or None}
         return body | {"margins": [margin.to_json() for margin in self.margins], "sources": list(self.sources)}
 
@@ -84,7 +91,8 @@ class Measure:
 class Classification:
     """Verdict on one chip, day and place.
 
-    status: `free` (no licence needed), `exception` (a licence exception serves), `approval`, `case-by-case`, `licence`,
+    status: `free` (no licence needed), `exception` (a licence exception serves), `authorised` (needed, and announced
+    for this buyer), `approval`, `case-by-case`, `licence`,
     `denied` (a licence is needed; how an application fares), `risk` (no licence rule, but the guidance on General
     Prohibition 10), `unverified` (facts are missing to decide). controlling: the findings that set the status;
     domestic: designed in a D:5 country or Macau, so that US rules on export are not asked.
@@ -169,11 +177,13 @@ def classify(
     catalog: Catalog | None = None,
     book: RuleBook | None = None,
     known_at: Date | None = None,
+    buyer: Buyer | None = None,
 ) -> Classification:
     """Legal status of bringing a chip to a place on a day.
 
     headquarters: country of the receiving firm's headquarters or ultimate parent, the place's own if not given;
-    known_at: only rules announced by then count. Raises InputError for a chip, place or rule that does not exist.
+    known_at: only rules announced by then count; buyer: what more is known of who takes it. It says what the rules on
+    file require of such a buyer, and nothing else. Raises InputError for a chip, place or rule that does not exist.
     """
     about = chip if isinstance(chip, ChipTraits) else traits(chip, catalog or load())
     rules = book or rule_book()
@@ -181,10 +191,13 @@ def classify(
     where = places.code(place)
     home = places.code(headquarters, "headquarters") if headquarters else where
     rules = rules.as_known(known_at)
-    found = _classified(about, date, where, home, rules)
+    who = buyer or Buyer()
+    if who.origin is not None:
+        who = dataclasses.replace(who, origin=places.code(who.origin, "origin"))
+    found = _classified(about, date, where, home, rules, who)
     if not about.rates_high:
         return found
-    upper = _classified(dataclasses.replace(about, rates=about.rates_high), date, where, home, rules)
+    upper = _classified(dataclasses.replace(about, rates=about.rates_high), date, where, home, rules, who)
     if upper.status == found.status:
         return found
     text = f"the rates of {about.name} are intervals; at their upper ends the status would be {upper.status}"
@@ -192,10 +205,13 @@ def classify(
 
 
 @functools.lru_cache(maxsize=4096)
-def _classified(about: ChipTraits, date: Date, place: str, home: str, book: RuleBook) -> Classification:
-    party = _Party(date, place, home, book)
+def _classified(about: ChipTraits, date: Date, place: str, home: str, book: RuleBook, buyer: Buyer) -> Classification:
+    party = _Party(date, place, home, book, buyer)
     findings = () if party.domestic(about) else party.findings(about)
     status, controlling = _verdict(findings)
+    granted = party.granted(about, status, controlling)
+    if granted is not None:
+        status, controlling, findings = granted.status, (granted,), (*findings, granted)
     risks, status = party.risk(about, status)
     fees = party.fees(about) if status in LICENCE else ()
     reviews = [book.rule(finding.review) for finding in controlling if finding.review]
@@ -206,8 +222,8 @@ def _classified(about: ChipTraits, date: Date, place: str, home: str, book: Rule
         body,
         conditions=tuple(dict.fromkeys(text for rule in reviews for text in rule.conditions)),
         could_not_verify=_unverified(about, body, book),
-        notes=party.notes(about),
-        risks=tuple(f"{rule.title}: {rule.text}" for rule in risks),
+        notes=party.notes(about, body),
+        risks=(*(f"{rule.title}: {rule.text}" for rule in risks), *party.unenforced(about, status)),
         sources=_sources(body, risks, book),
         changes=book.changes,
         risk_rules=tuple(rule.id for rule in risks),
@@ -217,12 +233,13 @@ def _classified(about: ChipTraits, date: Date, place: str, home: str, book: Rule
 
 @dataclass(frozen=True)
 class _Party:
-    """Who asks: day, place, headquarters, under which book."""
+    """Who asks: day, place, headquarters, under which book, and what more is known of the buyer."""
 
     date: Date
     place: str
     home: str
     book: RuleBook
+    buyer: Buyer = Buyer()
 
     def inside(self, group: str, code: str) -> bool:
         return self.book.data.places.has(group, code, self.date)
@@ -242,15 +259,72 @@ class _Party:
 
     def findings(self, about: ChipTraits) -> tuple[Finding, ...]:
         rules = [rule for rule in self.book.in_force(self.date, "control") if self.reached(rule)]
-        return tuple(self._find(rule, part, about) for rule in rules for part in rule.paragraphs if _asked(part, about))
+        found = [self._find(rule, part, about) for rule in rules for part in rule.paragraphs if _asked(part, about)]
+        return (*found, *self._of_the_buyer())
+
+    def _of_the_buyer(self) -> Iterable[Finding]:
+        """What reaches the buyer itself, whatever the chip: the Entity List, and its owners on it."""
+        share = self.buyer.listed_share
+        for rule in self.book.in_force(self.date, "owners"):
+            if self.reached(rule) and share is not None and rule.owner_share is not None and share >= rule.owner_share:
+                why = f"is met: listed firms own {show_share(share)} of the buyer"
+                said = (rule.id, rule.title, "the ownership test", rule.citation, True, "licence", rule.text)
+                yield Finding(*said, named=False, why=why, sources=rule.sources)
+        entry = listing(self.buyer, self.book.data.parties, self.date)
+        if entry is not None and self.place != "US":
+            why, text = "names the buyer", f"presumption of denial in most cases; {entry.text}"
+            said = ("entity_list", "Entity List", "the list", "15 CFR part 744, Supplement No. 4", True, "denied", text)
+            yield Finding(*said, named=False, why=why, sources=entry.sources)
+
+    def granted(self, about: ChipTraits, status: str, controlling: tuple[Finding, ...]) -> Finding | None:
+        """The grant that covers the named buyer: free of a licence, or with one that was announced."""
+        if status not in ("approval", "case-by-case", "licence"):
+            return None
+        for rule in self._grants():
+            taken = units(rule, self.buyer, about)
+            if rule.unit_cap is not None and taken is not None and taken > rule.unit_cap:
+                continue
+            said = (rule.id, rule.title, "the grant", rule.citation, True, rule.status, rule.text)
+            return Finding(*said, named=False, why=f"names {self.buyer.name}", sources=rule.sources)
+        return None
+
+    def _grants(self) -> tuple[Rule, ...]:
+        rules = self.book.in_force(self.date, "grant")
+        named = [rule for rule in rules if self.inside(rule.where, self.place) and self.buyer.is_one_of(rule.parties)]
+        return tuple(sorted(named, key=lambda rule: STATUSES.index(rule.status)))
+
+    def _over(self, about: ChipTraits) -> Iterable[str]:
+        """Grants to the buyer that what it takes goes beyond."""
+        for rule in self._grants():
+            taken = units(rule, self.buyer, about)
+            if rule.unit_cap is None or taken is None:
+                continue
+            what = f"{show_number(taken)} {rule.unit_name} of {show_number(rule.unit_cap)}"
+            yield f"{rule.title}: {what}" + (
+                ": above what was announced, more licences are needed" if taken > rule.unit_cap else ""
+            )
+
+    def unenforced(self, about: ChipTraits, status: str) -> tuple[str, ...]:
+        """What rules require that stand on the books and are not enforced, where no licence is asked for otherwise."""
+        if self.domestic(about) or status in LICENCE:
+            return ()
+        found = []
+        for rule in self.book.rules:
+            pause = rule.pause(self.date)
+            if rule.kind != "control" or pause is None or not rule.on_the_books(self.date) or not self.reached(rule):
+                continue
+            if any(_applies(part, about) for part in rule.paragraphs if _asked(part, about)):
+                text = f"by its text, in force since {rule.effective}, a licence is needed; it is {pause_words(pause)}"
+                found.append(f"{rule.title} ({rule.citation}): {text}, and may be enforced again")
+        return tuple(found)
 
     def _find(self, rule: Rule, part: Paragraph, about: ChipTraits) -> Finding:
         applies = _applies(part, about)
         inferred = part.inferred
         if part.doubt:
             applies = None if applies else False
-        if applies is None and not part.doubt and self._presumed_free(about, rule):
-            applies, inferred = False, "named in a letter, which is written for chips that no paragraph reaches"
+        if applies is None and (presumed := self._presumed_free(about, rule, bool(part.doubt))):
+            applies, inferred = False, presumed
         status = next((policy.status for policy in rule.policy if self._fits(rule, policy.where, policy.by)), "licence")
         finding = Finding(
             rule.id,
@@ -271,10 +345,18 @@ class _Party:
             return self._excepted(finding, rule)
         return finding if applies is False else self._reviewed(finding, about)
 
-    def _presumed_free(self, about: ChipTraits, rule: Rule) -> bool:
-        """A later letter that names the chip implies that earlier paragraphs did not reach it."""
+    def _presumed_free(self, about: ChipTraits, rule: Rule, doubtful: bool) -> str:
+        """Why a paragraph that what is known leaves open is taken not to reach the chip; empty where nothing says so.
+
+        A later letter that names it implies that earlier paragraphs did not reach it, and so does its sale to China
+        without a licence while they were in force.
+        """
+        if about.free_sale is not None and rule.announced <= about.free_sale:
+            return f"sold to China without a licence from {about.free_sale}, so that no paragraph of then reached it"
         letters = [other for other in self.book.data.rules if other.presumes_free and other.announced > rule.announced]
-        return any(about.key in letter.chips for letter in letters)
+        if not doubtful and any(about.key in letter.chips for letter in letters):
+            return "named in a letter, which is written for chips that no paragraph reaches"
+        return ""
 
     def _excepted(self, finding: Finding, rule: Rule) -> Finding:
         for exception in rule.exceptions:
@@ -291,7 +373,10 @@ class _Party:
             parts = tuple(_applies(part, about) for part in rule.paragraphs)
             found = [margin for part in rule.paragraphs for margin in margins(rule.id, part.name, part.criteria, about)]
             finding = dataclasses.replace(finding, margins=(*finding.margins, *found))
-            if True in parts:
+            unmet = tuple(self._unmet(rule, about)) if False not in parts else ()
+            if unmet:
+                finding = dataclasses.replace(finding, unmet=tuple(f"{rule.citation}: {text}" for text in unmet))
+            elif True in parts:
                 sources = tuple(dict.fromkeys((*finding.sources, *rule.sources)))
                 text, status = rule.text, rule.status
                 finding = dataclasses.replace(finding, status=status, review=rule.id, text=text, sources=sources)
@@ -299,6 +384,15 @@ class _Party:
                 missing = {name for part in rule.paragraphs for name in unknown_metrics(part.criteria, about)}
                 finding = dataclasses.replace(finding, unknown=(*finding.unknown, *sorted(missing)))
         return finding
+
+    def _unmet(self, rule: Rule, about: ChipTraits) -> Iterable[str]:
+        """Conditions of a review policy that are known to fail."""
+        if rule.needs_sold and about.sold is False:
+            yield f"{about.name} is not sold in the United States, only rented in its maker's cloud"
+        elif rule.needs_sold and about.released is not None and about.released > rule.effective:
+            yield f"{about.name} came out on {about.released}, after {rule.effective}, when it had to be on sale"
+        if rule.needs_us_origin and self.buyer.origin not in (None, "US"):
+            yield f"only exports from the United States, not from {self.buyer.origin}"
 
     def risk(self, about: ChipTraits, status: str) -> tuple[tuple[Rule, ...], str]:
         """Guidance that marks the use of a chip as a risk; outside China it sets the status."""
@@ -324,20 +418,35 @@ class _Party:
 
     def _measured(self, rule: Rule, about: ChipTraits) -> bool:
         if rule.concerns == "foreign":
+            if rule.force == "inspected" and about.datacentre is False:
+                return about.key in rule.chips
             return about.designed_in is not None and not self.inside("china", about.designed_in)
         return about.key in rule.chips or (bool(about.vendor) and about.vendor in rule.vendors)
 
-    def notes(self, about: ChipTraits) -> tuple[str, ...]:
-        rules = [rule for rule in self.book.in_force(self.date, "note") if self._noted(rule, about)]
+    def notes(self, about: ChipTraits, body: Classification) -> tuple[str, ...]:
+        rules = [rule for rule in self.book.in_force(self.date, "note") if self._noted(rule, about, body)]
+        owners = [rule for rule in self.book.rules if rule.kind == "owners" and rule.on_the_books(self.date)]
+        owned = [text for rule in owners if (text := ownership_note(rule, self.buyer, self.date))]
         parties = [p for p in self.book.data.parties if about.vendor in p.vendors and p.since <= self.date]
-        return (*(f"{rule.title} ({rule.citation}): {rule.text}" for rule in rules), *(p.text for p in parties))
+        said = [f"{rule.title} ({rule.citation}): {rule.text}" for rule in rules]
+        return (*self._over(about), *owned, *said, *(p.text for p in parties))
 
-    def _noted(self, rule: Rule, about: ChipTraits) -> bool:
+    def _noted(self, rule: Rule, about: ChipTraits, body: Classification) -> bool:
+        if rule.concerns == "place":
+            return self.inside(rule.where, self.place) and not self.domestic(about)
+        if rule.concerns == "licensed":
+            return self.reached(rule) and body.status in LICENCE
+        if rule.concerns == "shipped":
+            return self.buyer.origin is not None and self.inside(rule.where, self.buyer.origin)
+        if rule.concerns == "origin":
+            origin = self.buyer.origin
+            from_there = origin is not None and self.inside(rule.where, origin)
+            return (from_there or self.inside(rule.where, self.place)) and not self.domestic(about)
         if rule.concerns == "d5_headquarters":
             return self.inside("d5_macau", self.home) and not self.inside("d5_macau", self.place)
         if rule.concerns == "designed_in_d5":
             return self.domestic(about)
-        return self.reached(rule) and (about.key in rule.chips or rule.where == "uae")
+        return self.reached(rule) and about.key in rule.chips
 
 
 def _asked(part: Paragraph, about: ChipTraits) -> bool:
@@ -362,8 +471,11 @@ def _verdict(findings: tuple[Finding, ...]) -> tuple[str, tuple[Finding, ...]]:
     if hits:
         worst = max(hits, key=lambda finding: STATUSES.index(finding.status)).status
         setting = [finding for finding in hits if finding.status == worst]
-        printed = [finding for finding in setting if not finding.inferred or finding.named]
-        return worst, tuple(printed or setting)
+        printed = tuple(finding for finding in setting if not finding.inferred or finding.named) or tuple(setting)
+        reported = tuple(finding for finding in findings if finding.applies is None and finding.doubt)
+        if worst == "exception" and reported:
+            return "unverified", (*printed, *reported)
+        return worst, printed
     open_ones = tuple(f for f in findings if f.applies is None and (f.doubt or not f.inferred))
     return ("unverified", open_ones) if open_ones else ("free", ())
 
@@ -379,6 +491,8 @@ def _unverified(about: ChipTraits, body: Classification, book: RuleBook) -> tupl
         review = book.rule(identifier)
         if review.conditions:
             texts.append(f"conditions of {review.citation}: {'; '.join(review.conditions)}")
+        if review.needs_sold and about.china_oriented:
+            texts.append(f"whether {about.name}, made for China, counts as commercially available in the United States")
     if body.findings and about.datacentre is None:
         texts.append(f"whether {about.name} is designed or marketed for data centres; taken as yes")
     texts += [text for fee in body.fees for text in book.rule(fee.rule).unverified]
@@ -395,7 +509,7 @@ def _doubts(finding: Finding, about: ChipTraits, book: RuleBook) -> list[str]:
         texts.append(f"{finding.paragraph} ({finding.rule}) is open: {missing} of {about.name} is not known")
     if finding.applies is not False:
         texts += [text for text in (finding.inferred, finding.doubt) if text]
-        texts += book.rule(finding.rule).unverified
+        texts += [text for rule in book.rules if rule.id == finding.rule for text in rule.unverified]
     elif finding.unknown and finding.inferred:
         texts.append(
             f"{finding.paragraph} ({finding.rule}): {', '.join(finding.unknown)} not known; {finding.inferred}"

@@ -44,7 +44,9 @@ class ChipTraits:
     rates: (precision, dense rate [FLOP/s]) pairs; die_area_mm2: applicable die area [mm2]; bandwidth: of its memory
     [byte/s]; link: to other chips of its kind, per direction [byte/s]; datacentre: designed or marketed for data
     centres; designed_in: country of the designer's headquarters; memory_bandwidth_density [GB/s/mm2]: only for memory
-    sold by itself; facts: ids in the catalogue; rates_high: upper ends of the rates, where the sources give intervals.
+    sold by itself; facts: ids in the catalogue; rates_high: upper ends of the rates, where the sources give intervals;
+    sold: whether the chip itself is sold in the United States, and not only rented in its maker's cloud;
+    china_oriented: made for the Chinese market; free_sale: day from which its maker sold it to China without a licence.
     None: not known.
     """
 
@@ -61,6 +63,9 @@ class ChipTraits:
     memory_bandwidth_density: float | None = None
     facts: tuple[str, ...] = ()
     rates_high: tuple[tuple[str, float], ...] = ()
+    sold: bool | None = None
+    china_oriented: bool | None = None
+    free_sale: datetime.date | None = None
 
     @property
     def name(self) -> str:
@@ -213,20 +218,23 @@ def traits(chip: str, catalog: Catalog, as_of: datetime.date | None = None) -> C
         "datacentre": get("datacentre", bool),
         "released": get("released", datetime.date),
         "designed_in": get("designed_in", str) or load_rules().places.home(vendor),
+        "sold": get("sold", bool),
+        "china_oriented": get("china_oriented", bool),
+        "free_sale": get("licence_free_sale", datetime.date),
     }
     return ChipTraits(key, **built, facts=tuple(used))
 
 
 _QUANTITIES = {"bandwidth": "bandwidth", "memory_bandwidth": "bandwidth", "link": "bandwidth"}
 _TEXTS = ("name", "title", "vendor", "designed_in")
-_KEYS = (*_TEXTS, *_QUANTITIES, "rates", "die_area", "datacentre", "released", "memory_bandwidth_density")
+_KEYS = (*_TEXTS, *_QUANTITIES, "rates", "die_area", "datacentre", "sold", "released", "memory_bandwidth_density")
 
 
 def traits_from_mapping(mapping: Mapping[str, Any], path: str = "chip", where: str = "") -> ChipTraits:
     """A chip described by its user -> traits. Every problem is collected into one InputError.
 
     Keys: name, vendor, designed_in (country), rates: {fp8: 300 TFLOP/s, ...} (dense), die_area: 800 mm2, bandwidth (or
-    memory_bandwidth): 4 TB/s, link: 450 GB/s (per direction), datacentre: true, released: date,
+    memory_bandwidth): 4 TB/s, link: 450 GB/s (per direction), datacentre: true, sold: true, released: date,
     memory_bandwidth_density: 2.4 GB/s/mm2 (memory sold by itself).
     """
     reader = _Reader(path, where)
@@ -274,7 +282,7 @@ class _Reader:
             return {"die_area_mm2": _plain(value, "mm2")}
         if key == "memory_bandwidth_density":
             return {key: _plain(value, "GB/s/mm2")}
-        if key == "datacentre":
+        if key in ("datacentre", "sold"):
             return {key: _flag(value)}
         if key == "released":
             return {key: parse_date(value)}

@@ -16,9 +16,11 @@ from typing import Any
 from tonnage.law.places import Group, Places
 
 DATA = Path(__file__).parent / "data"
-KINDS = ("control", "review", "fee", "measure", "guidance", "listing", "note")
-STATUSES = ("free", "exception", "approval", "case-by-case", "licence", "denied")
-"""What a control does to a shipment, mildest first."""
+KINDS = ("control", "review", "fee", "measure", "guidance", "listing", "note", "grant", "owners", "proposal")
+"""grant: licences announced for named buyers; owners: reaches a buyer through who owns it; proposal: not law so far."""
+STATUSES = ("free", "exception", "authorised", "approval", "case-by-case", "licence", "denied")
+"""What a control does to a shipment, mildest first. authorised: a licence for the named buyer has been announced."""
+PAUSES = ("suspended", "not enforced")
 OPERATORS = (">=", ">", "<", "<=")
 
 
@@ -116,8 +118,34 @@ class LicenceException:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """A span in which a rule on the books does not bite. until: first day on which it bites again, None: open.
+
+    state: `suspended` (by a rule) or `not enforced` (by the authority's word, the text stands).
+    """
+
+    since: datetime.date
+    announced: datetime.date
+    state: str
+    until: datetime.date | None = None
+
+    def __post_init__(self) -> None:
+        if self.state not in PAUSES or (self.until is not None and self.until <= self.since):
+            raise ValueError(f"not a pause: {self}")
+
+    def holds(self, date: datetime.date) -> bool:
+        """Whether the rule is paused on that day."""
+        return self.since <= date and (self.until is None or date < self.until)
+
+
+@dataclass(frozen=True)
 class Rule:
-    """One dated act: who, what, where, from when until when, with sources. Dates: see docs/method/law.md."""
+    """One dated act: who, what, where, from when until when, with sources. Dates: see docs/method/law.md.
+
+    needs_sold: a review that asks for what is sold in the United States when it takes effect; needs_us_origin: and that
+    is exported from there; parties: buyers whom a grant names; unit_tpp: TPP of the unit that `unit_cap` counts in;
+    owner_share: share of listed owners from which a buyer counts as listed; fate: how a proposal ended.
+    """
 
     id: str
     title: str
@@ -152,6 +180,14 @@ class Rule:
     unverified: tuple[str, ...] = ()
     note: str = ""
     presumes_free: bool = False
+    pauses: tuple[Pause, ...] = ()
+    needs_sold: bool = False
+    needs_us_origin: bool = False
+    parties: tuple[str, ...] = ()
+    unit_tpp: float | None = None
+    unit_name: str = ""
+    owner_share: float | None = None
+    fate: str = ""
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -169,7 +205,21 @@ class Rule:
 
     def in_force(self, date: datetime.date) -> bool:
         """Whether it bites on that day."""
+        return self.on_the_books(date) and self.pause(date) is None
+
+    def on_the_books(self, date: datetime.date) -> bool:
+        """Whether it has to be complied with by its text on that day, enforced or not."""
         return self.acts_from <= date and (self.ended is None or date < self.ended)
+
+    def pause(self, date: datetime.date) -> Pause | None:
+        """The pause that holds on a day."""
+        return next((pause for pause in self.pauses if pause.holds(date)), None)
+
+    @property
+    def turns(self) -> tuple[datetime.date, ...]:
+        """Days on which it begins or ceases to bite, in order."""
+        days = {self.acts_from, self.ended, *(day for p in self.pauses for day in (p.since, p.until))}
+        return tuple(sorted(day for day in days if day is not None))
 
     @property
     def chips(self) -> tuple[str, ...]:
@@ -179,12 +229,17 @@ class Rule:
 
 @dataclass(frozen=True)
 class Party:
-    """What is known of vendors or labs on the Entity List."""
+    """What is known of vendors or labs on the Entity List. listed: whether they are on it at all."""
 
     vendors: tuple[str, ...]
     text: str
     since: datetime.date
     sources: tuple[str, ...]
+    listed: bool = True
+
+    def named(self, name: str) -> bool:
+        """Whether a name is one of these."""
+        return name.strip().lower() in {vendor.lower() for vendor in self.vendors}
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +289,7 @@ def _rule(raw: dict[str, Any]) -> Rule:
         "paragraphs": tuple(_paragraph(part) for part in raw.pop("paragraph", ())),
         "policy": tuple(Policy(**part) for part in raw.pop("policy", ())),
         "exceptions": tuple(LicenceException(**part) for part in raw.pop("exceptions", ())),
+        "pauses": tuple(Pause(**part) for part in raw.pop("pauses", ())),
     }
     lists = {key: tuple(value) for key, value in raw.items() if isinstance(value, list)}
     return Rule(**{**raw, **lists, **built})
@@ -275,7 +331,10 @@ def load_rules() -> RuleData:
     metrics = {
         m["id"]: Metric(m["id"], m["name"], m["unit"], m["definition"], tuple(m["sources"])) for m in raw["metric"]
     }
-    parties = tuple(Party(tuple(p["vendors"]), p["text"], p["from"], tuple(p["sources"])) for p in raw["party"])
+    parties = tuple(
+        Party(tuple(p["vendors"]), p["text"], p["from"], tuple(p["sources"]), p.get("listed", True))
+        for p in raw["party"]
+    )
     rules = tuple(_rule(part) for part in raw["rule"])
     data = RuleData(rules, metrics, parties, sources, _places(_read("places.toml")), tuple(raw["could_not_verify"]))
     _check(data)

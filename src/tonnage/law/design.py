@@ -11,10 +11,11 @@ from __future__ import annotations
 import datetime
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from tonnage.law.book import RuleBook, rule_book
+from tonnage.law.classify import Classification, classify
 from tonnage.law.criteria import ChipTraits, metric_value
 from tonnage.law.data import clauses
 from tonnage.law.lawful import lawful
@@ -69,15 +70,57 @@ def lawful_designs(
     in everything. Empty where no share can, or where a fact that decides is not known.
     """
     rules = book or rule_book()
-    ceilings = {axis: _ceilings(chip, metrics, date, rules) for axis, metrics in AXES.items()}
+    return _largest(chip, date, rules, lambda design: lawful(design, date, place, headquarters, book=rules).planned)
+
+
+def licensed_designs(
+    chip: ChipTraits,
+    date: datetime.date,
+    place: str,
+    headquarters: str | None = None,
+    *,
+    book: RuleBook | None = None,
+) -> tuple[Shares, ...]:
+    """The largest shares with which a licence would be decided case by case on a day; none exceeds another in all.
+
+    Such a design needs a licence that may be refused: it stands apart from those that need none. A new design is not on
+    sale before the day itself.
+    """
+    rules = book or rule_book()
+
+    def verdict(design: ChipTraits) -> Classification:
+        return classify(new_on(design, date), date, place, headquarters, book=rules)
+
+    able = ("free", "exception", "case-by-case")
+    found = _largest(chip, date, rules, lambda design: verdict(design).status in able)
+    return tuple(shares for shares in found if verdict(designed(chip, shares)).status == "case-by-case")
+
+
+def new_on(design: ChipTraits, date: datetime.date) -> ChipTraits:
+    """A design that comes out on a day."""
+    return replace(design, released=date)
+
+
+def _largest(
+    chip: ChipTraits, date: datetime.date, book: RuleBook, allows: Callable[[ChipTraits], bool]
+) -> tuple[Shares, ...]:
+    ceilings = {axis: _ceilings(chip, metrics, date, book) for axis, metrics in AXES.items()}
     allowed: list[Shares] = []
     for values in sorted(itertools.product(*ceilings.values()), key=sum, reverse=True):
         shares = Shares(*values)
         if any(shares.within(larger) for larger in allowed):
             continue
-        if lawful(designed(chip, shares), date, place, headquarters, book=rules).planned:
+        if allows(designed(chip, shares)):
             allowed.append(shares)
     return tuple(allowed)
+
+
+def licence_refused(
+    chip: ChipTraits, date: datetime.date, place: str, headquarters: str | None = None, *, book: RuleBook | None = None
+) -> tuple[str, ...]:
+    """Why the whole chip, as a new design, would not be decided case by case: conditions of a review that fail."""
+    found = classify(new_on(designed(chip, Shares()), date), date, place, headquarters, book=book)
+    return tuple(dict.fromkeys(text for finding in found.controlling for text in finding.unmet))
 
 
 def _ceilings(chip: ChipTraits, metrics: Iterable[str], date: datetime.date, book: RuleBook) -> tuple[float, ...]:

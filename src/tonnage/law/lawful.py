@@ -122,6 +122,7 @@ def _on(verdict: Classification) -> str:
 
 _NEEDS = {
     "exception": "a notified licence exception is needed",
+    "authorised": "a licence is needed, and one was announced for this buyer",
     "approval": "a licence is needed (presumption of approval)",
     "case-by-case": "a licence is needed (case by case)",
     "licence": "a licence is needed",
@@ -200,7 +201,7 @@ def free_windows(about: ChipTraits, until: Date, place: str, home: str, book: Ru
     edges = {start}
     for rule in book.rules:
         if rule.kind in ("control", "guidance"):
-            edges |= {edge for edge in (rule.acts_from, rule.ended) if edge and start < edge <= until}
+            edges |= {edge for edge in rule.turns if start < edge <= until}
     ordered = sorted(edges)
     spans: list[tuple[Date, Date | None]] = []
     for first, after in zip(ordered, [*ordered[1:], None], strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tonnage.law.book import RuleBook, rule_book
+from tonnage.law.buyer import pause_words
 from tonnage.law.classify import thresholds
 from tonnage.law.data import Rule, load_rules
 
@@ -47,7 +48,7 @@ def _row(rule: Rule, as_of: Date | None, book: RuleBook) -> dict[str, Any]:
         "announced": rule.announced.isoformat(),
         "from": rule.acts_from.isoformat(),
         "until": rule.ended.isoformat() if rule.ended else None,
-        "state": _state(rule, as_of),
+        "state": rule_state(rule, as_of or datetime.date.today()),
         "paragraph": rule.eccn or rule.citation,
         "where": book.data.places.groups[rule.where].title,
         "thresholds": list(thresholds(rule, book)),
@@ -60,14 +61,33 @@ def _row(rule: Rule, as_of: Date | None, book: RuleBook) -> dict[str, Any]:
     }
 
 
-def _state(rule: Rule, as_of: Date | None) -> str:
+def rule_state(rule: Rule, day: Date) -> str:
+    """State of a rule on a day, by what the book knows: `suspended until 2026-11-09, back unless extended`, ..."""
+    if rule.kind == "proposal":
+        over = rule.ended is not None and rule.ended <= day
+        return f"{rule.fate or 'withdrawn'} {rule.ended}, never in force" if over else "proposed, not in force"
     if rule.ended is not None and rule.ended <= rule.acts_from:
         return "never in force"
-    if as_of is None:
-        return "ended" if rule.ended else "in force"
-    if rule.ended is not None and rule.ended <= as_of:
+    if rule.ended is not None and rule.ended <= day:
         return "ended"
-    return "in force" if rule.in_force(as_of) else "announced"
+    if day < rule.effective:
+        return "announced"
+    return _standing(rule, day)
+
+
+def _standing(rule: Rule, day: Date) -> str:
+    """State of a rule that is in force on a day, with the days of a pause."""
+    pause = rule.pause(day)
+    if pause is not None:
+        words = pause_words(pause)
+        return words if pause.until is not None else f"in force, {words}"
+    if rule.compliance is not None and day < rule.compliance:
+        return f"in force, compliance from {rule.compliance}"
+    ahead = [pause for pause in rule.pauses if day < pause.since]
+    if ahead:
+        return f"in force, {ahead[0].state} from {ahead[0].since}"
+    over = [pause for pause in rule.pauses if pause.until is not None and pause.until <= day]
+    return f"in force again since {over[-1].until} unless the pause was extended" if over else "in force"
 
 
 def source_rows(identifiers: Iterable[str]) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from tonnage.units import show_number, show_share
 _OPENING = {
     "free": "No licence is needed to bring {chip} to {place} on {date}.",
     "exception": "License Exception {exception} can serve to bring {chip} to {place} on {date}{notify}.",
+    "authorised": "A licence is needed to bring {chip} to {place} on {date}, and one was announced for this buyer.",
     "approval": "A licence is needed to bring {chip} to {place} on {date} (presumption of approval).",
     "case-by-case": "A licence is needed to bring {chip} to {place} on {date} (decided case by case).",
     "licence": "A licence is needed to bring {chip} to {place} on {date}.",
@@ -25,6 +26,8 @@ def explain(verdict: Classification) -> list[str]:
     if not verdict.findings:
         lines.append(_unasked(verdict))
     lines += [_controlling(finding) for finding in verdict.controlling]
+    unmet = dict.fromkeys(text for finding in verdict.controlling for text in finding.unmet)
+    lines += [f"Not decided case by case under {text}." for text in unmet]
     lines += _nearest_thresholds(verdict)
     for fee in verdict.fees:
         lines.append(f"Fee: {show_share(fee.share)} of {fee.base} ({fee.rule}).")
@@ -40,7 +43,8 @@ def explain(verdict: Classification) -> list[str]:
 def _opening(verdict: Classification) -> str:
     found = verdict.exception
     notify = " after a notification of 25 days, to which the authority may object" if found and found.notify else ""
-    words = {"chip": verdict.title, "place": verdict.place, "date": verdict.date, "notify": notify}
+    home = "" if verdict.headquarters == verdict.place else f" for a firm with headquarters in {verdict.headquarters}"
+    words = {"chip": verdict.title, "place": f"{verdict.place}{home}", "date": verdict.date, "notify": notify}
     return _OPENING[verdict.status].format(**words, exception=found.exception if found else "")
 
 
@@ -52,7 +56,7 @@ def _unasked(verdict: Classification) -> str:
 
 
 def _controlling(finding: Finding) -> str:
-    why = "names it" if finding.named else _numbers(finding)
+    why = finding.why or ("names it" if finding.named else _numbers(finding))
     review = f" Reviewed under {finding.review}." if finding.review else ""
     head = f"Rule: {finding.title} ({finding.rule}). {_upper(finding.paragraph)} {why}.{review}"
     return f"{head} {_upper(finding.text)}. Citation: {finding.citation}."
@@ -100,5 +104,5 @@ def _nearest_thresholds(verdict: Classification) -> list[str]:
         kept = [margin for margin in finding.margins if margin.holds is False and margin.rule == finding.rule]
         if finding.applies is False and kept and finding.rule not in verdict.rules:
             words = "; ".join(dict.fromkeys(_margin(margin) for margin in kept))
-            lines.append(f"{finding.paragraph} ({finding.rule}) does not apply: {words}.")
+            lines.append(f"{_upper(finding.paragraph)} ({finding.rule}) does not apply: {words}.")
     return list(dict.fromkeys(lines))

@@ -25,7 +25,8 @@ class Reply:
 
     command, inputs: what was asked, so that `rerun` can ask it again; body: the result's own keys (JSON values, base
     units); outcome, evidence, sources: as in every plan; answer: the same in words; catalog: the one that was
-    asked; seed: of what was drawn; pictures: by file ending (`.svg`), a function that draws it.
+    asked; seed: of what was drawn; pictures: by file ending (`.svg`), a function that draws it; formats: number formats
+    that were multiplied in, as text, so that rates of others are no part of the answer (None: any rate may be).
     """
 
     command: str
@@ -38,6 +39,7 @@ class Reply:
     catalog: Catalog | None = None
     pictures: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     seed: int = 0
+    formats: str | None = None
 
 
 def envelope(reply: Reply) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tonnage import units
 from tonnage.ask.lawful import ChipRate, DesignSpace, LawfulChip, LawfulDesign, LawfulFound, best, best_design
-from tonnage.law import load_rules
+from tonnage.law import Shares, load_rules
 from tonnage.report.answer import Answer, Table
 
 Row = dict[str, Any]
@@ -55,6 +55,8 @@ def _space_values(space: DesignSpace) -> Row:
         "rules_met": list(space.met),
         "best": {use: space.designs.index(made) if made else None for use, made in top.items()},
         "designs": [_design_values(made) for made in space.designs],
+        "case_by_case": [vars(shares) for shares in space.licensed],
+        "case_by_case_refused": list(space.refused),
     }
 
 
@@ -116,7 +118,7 @@ def _design_rows(space: DesignSpace) -> list[tuple[str, str]]:
     name = space.whole.title
     if not space.designs:
         why = f": {', '.join(space.met)}" if space.met else ""
-        return [("design", f"no share of {name} is outside every rule on file{why}")]
+        return [("design", f"no share of {name} is outside every rule on file{why}"), *_licensed_rows(space)]
     rows = []
     for use in USES:
         made = best_design(space.designs, use)
@@ -129,12 +131,25 @@ def _design_rows(space: DesignSpace) -> list[tuple[str, str]]:
     above = {(axis, rule): None for made in space.designs for axis, rules in made.above.items() for rule in rules}
     rows += [("limit", f"more {AXES[axis]}: {known[rule].title} ({rule})") for axis, rule in above]
     doubts = dict.fromkeys(text for _, rule in above for text in known[rule].unverified)
-    return rows + [("could not verify", text) for text in doubts]
+    return [*rows, *_licensed_rows(space), *(("could not verify", text) for text in doubts)]
+
+
+def _licensed_rows(space: DesignSpace) -> list[tuple[str, str]]:
+    """What a licence decided case by case would reach, apart from what needs none; or why none would be."""
+    rows = [
+        ("with a licence", f"decided case by case, may be refused: {_share_words(shares)} of {space.whole.title}")
+        for shares in space.licensed
+    ]
+    return rows + [("with a licence", f"not decided case by case under {text}") for text in space.refused]
 
 
 def _shares(made: LawfulDesign) -> str:
-    parts = [f"{getattr(made.shares, axis):.2%} of the {words}" for axis, words in AXES.items()]
-    kept = [part for axis, part in zip(AXES, parts, strict=True) if getattr(made.shares, axis) < 1]
+    return _share_words(made.shares)
+
+
+def _share_words(shares: Shares) -> str:
+    parts = [f"{getattr(shares, axis):.2%} of the {words}" for axis, words in AXES.items()]
+    kept = [part for axis, part in zip(AXES, parts, strict=True) if getattr(shares, axis) < 1]
     return (", ".join(kept) + ", all else") if kept else "all"
 
 

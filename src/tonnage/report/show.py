@@ -12,7 +12,7 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.law import Classification
+    from tonnage.law import Buyer, Classification
 
 Row = dict[str, Any]
 RECORDS = {
@@ -35,17 +35,27 @@ _TABLE = {"runs": "training_runs", "releases": "model_releases", "api": "api_pri
 
 @dataclass(frozen=True)
 class ShowQuestion:
-    """The question: what, in which catalogue, as known when, seen from where."""
+    """The question: what, in which catalogue, as known when, seen from where, for a firm with which headquarters.
+
+    buyer: what more is known of who would receive the chips.
+    """
 
     what: str
     catalog: Catalog
     as_of: datetime.date | None
     place: str | None
+    headquarters: str | None = None
+    buyer: Buyer | None = None
 
     @property
     def day(self) -> datetime.date:
         """The day on which legal status is asked: `--as-of`, else today."""
         return self.as_of or datetime.date.today()
+
+    @property
+    def owner(self) -> str:
+        """` for a firm with headquarters in CN`, or nothing."""
+        return f" for a firm with headquarters in {self.headquarters}" if self.headquarters else ""
 
     @property
     def when(self) -> str:
@@ -111,7 +121,7 @@ def _chips(asked: ShowQuestion) -> Shown:
             line.append(_LEGAL.get(row["status"], row["status"]))
         free = sum(row["status"] in ("free", "exception") for row in rows)
         sentence = f"{len(rows)} chips{asked.when}; {free} may be brought to {asked.place} without a licence "
-        sentence += f"on {asked.day}."
+        sentence += f"on {asked.day}{asked.owner}."
         note += f"; to {asked.place}: whether a licence is needed to bring it there on {asked.day}"
     table = Table("chips", header, tuple(tuple(line) for line in cells), note)
     hint = f"tonnage show h20{f' --as-of {asked.as_of}' if asked.as_of else ''} --in {asked.place or 'CN'}"
@@ -122,6 +132,7 @@ def _chips(asked: ShowQuestion) -> Shown:
 _LEGAL = {
     "free": "free",
     "exception": "free, by exception",
+    "authorised": "licence, announced",
     "approval": "licence, likely",
     "case-by-case": "licence, case by case",
     "licence": "licence needed",
@@ -336,7 +347,8 @@ def _fact(asked: ShowQuestion, names: Iterable[str]) -> Shown:
 def _status(asked: ShowQuestion, chip: str) -> Classification:
     from tonnage.law import classify
 
-    return classify(chip, asked.day, asked.place or "", catalog=asked.catalog, known_at=asked.as_of)
+    where = (asked.place or "", asked.headquarters)
+    return classify(chip, asked.day, *where, catalog=asked.catalog, known_at=asked.as_of, buyer=asked.buyer)
 
 
 def _chip(asked: ShowQuestion, key: str) -> Shown:
