@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tonnage import units
+from tonnage.catalog.limits import RENT
+from tonnage.catalog.prices import members
 from tonnage.errors import InputError, Problem, nearest
 
 Read = TypeVar("Read")
@@ -36,10 +38,11 @@ class WordReader:
         return None if text is None else self.number(text, kind, name)
 
     def price(self, text: str | None, name: str = "price") -> float | None:
-        """A price above nothing [USD/accelerator-s]."""
+        """A price within `catalog.limits.RENT`, as everywhere [USD/accelerator-s]."""
         value = self.optional(text, "price", name)
-        if value is not None and not value > 0:
-            self.wrong(f"expected more than nothing, such as $2.10/h, got {text}", name)
+        if value is not None and not RENT.low <= value <= RENT.high:
+            most = units.show_price(RENT.high)
+            self.wrong(f"expected more than nothing and at most {most}, such as $2.10/h, got {str(text)[:60]}", name)
         return value
 
     def share(self, text: str, name: str) -> float:
@@ -68,8 +71,15 @@ class WordReader:
         self.problems.extend(Problem(f"{degree} has no meaning in serving", name, degree) for degree in unfit)
         return read
 
+    def country(self, text: str | None, name: str) -> str | None:
+        """The code of a country whose rules are asked, or None."""
+        found = self.place(text, name)
+        if found is not None and members(found):
+            self.wrong(f"{found} has no rules of its own: name a country, such as {members(found)[0]}", name)
+        return found
+
     def place(self, text: str | None, name: str = "in") -> str | None:
-        """The code of a country, or None."""
+        """The code of a country or region, or None."""
         from tonnage.ask.price import place_code
 
         if text is None:
