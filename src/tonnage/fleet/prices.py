@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tonnage import units
 from tonnage.catalog import owning as costs
 from tonnage.catalog.owning import LIFE, RESALE
+from tonnage.catalog.prices import fallen_back
 from tonnage.fleet.programme import Purchase, Quote
 from tonnage.fleet.uncertain import Uncertain, between, point
 
@@ -63,7 +64,8 @@ def rent(chip: str, lot: str, where: Market, term: str | None) -> Priced:
     """The rent of a chip at a place: the catalogue's best match; a price that holds only elsewhere is none."""
     for found in where.catalog.price(chip, where.code or None, where.known, term):
         if found.match != "elsewhere":
-            return _looked_up(found, lot, "rent")
+            basis = fallen_back(found, where.code or None) + found.basis
+            return _looked_up(replace(found, basis=basis), lot, "rent")
     return Priced(None)
 
 

@@ -392,7 +392,7 @@ def _without_rent(asked: ShowQuestion, key: str) -> tuple[str, str]:
     from tonnage.catalog.owning import owned
 
     for cost in owned(asked.catalog, key, asked.place, asked.as_of)[:1]:
-        return ("owning", f"no rent is known{asked.when}; owning costs {units.show_price(cost.value)}: {cost.basis}")
+        return ("owning", f"no sourced rent{asked.when}; owning costs {units.show_price(cost.value)}: {cost.basis}")
     return ("rent", f"no sourced price{asked.when}; give one in the programme, or in a folder with --catalog")
 
 
