@@ -127,8 +127,8 @@ def _tables() -> list[str]:
         lines.append(f"| `{table}.csv` | {len(facts):,} | {recalled:,} | {TABLE_TEXT[table]} |")
     kinds = Counter(fact.kind for fact in catalog.facts)
     spread = ", ".join(f"{kind} {kinds[kind]:,}" for kind in KINDS)
-    recalled = Counter(fact.kind for fact in catalog.facts if fact.recalled)
-    still = ", ".join(f"{kind} {recalled[kind]:,}" for kind in KINDS if recalled[kind])
+    left = Counter(fact.kind for fact in catalog.facts if fact.recalled)
+    still = ", ".join(f"{kind} {left[kind]:,}" for kind in KINDS if left[kind])
     told = f"{len(catalog.facts):,} facts by kind: {spread}. Still recalled of these: {still}."
     return [*lines, "", told, ""]
 
