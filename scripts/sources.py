@@ -15,11 +15,13 @@ from tonnage.catalog import KINDS, load
 from tonnage.catalog.catalog import TABLES
 from tonnage.catalog.facts import UNITS, WORDS
 from tonnage.catalog.models import entry
+from tonnage.catalog.owning import owned
 from tonnage.catalog.show import source_rows
 from tonnage.catalog.tables import COLUMNS, MORE
 from tonnage.law import load_rules
 from tonnage.truth.cases import KINDS as KINDS_OF_CASES
 from tonnage.truth.cases import load_cases
+from tonnage.units import show_price
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "sources.md"
 
@@ -113,7 +115,7 @@ Errors are summarised as exp|ln(predicted/published)| - 1 with one vote per sour
 
 def document() -> str:
     """Text of docs/sources.md."""
-    return "\n".join([HEAD, *_tables(), *_format(), *_sources(), *_rules(), *_models(), *_cases()]) + "\n"
+    return "\n".join([HEAD, *_tables(), *_prices(), *_format(), *_sources(), *_rules(), *_models(), *_cases()]) + "\n"
 
 
 def _tables() -> list[str]:
@@ -170,6 +172,34 @@ def _recalled() -> list[str]:
     return [*lines, "", f"{left.total():,} of {facts.total():,} facts are recalled, by kind: {spread}.", ""]
 
 
+MARKETS = """## Prices of every chip with a market
+
+*sold*: by its maker, today; *rented*: by its maker only; *ended*: no longer made, still in use. A rent is the
+catalogue's default where no place and no term is asked; where none is known, what owning costs
+([catalogue](method/catalogue.md)) stands in for it. Chips that are announced, kept by their maker (*captive*) or were
+never sold have no market.
+
+| chip | market | rent | term, place | of | newest rent | owning |
+| --- | --- | ---: | --- | --- | --- | ---: |
+"""
+
+
+def _prices() -> list[str]:
+    catalog = load()
+    lines = MARKETS.splitlines()
+    for chip in catalog.chips():
+        market = catalog.fact(chip, "market").text
+        rents, owning = catalog.price(chip), owned(catalog, chip, None, None)[:1]
+        if market in ("sold", "rented", "ended") and (rents or owning or market != "ended"):
+            best = rents[0] if rents else None
+            newest = max((rent.date for rent in rents if rent.date), default="-")
+            held = f"{best.tenure}, {' '.join(best.place)}" if best else "-"
+            cells = (show_price(best.value) if best else "-", held, str(best.date) if best else "-", str(newest))
+            cost = show_price(owning[0].value) if owning else "-"
+            lines.append(f"| `{chip}` | {market} | {' | '.join(cells)} | {cost} |")
+    return [*lines, ""]
+
+
 def _format() -> list[str]:
     return [
         "## Columns, units and facts of your own",
@@ -194,7 +224,7 @@ vendor: Foo
 stack: foo-sdk          # the software it is programmed by: cuda, rocm, cann ...; left out: not known
 generation: foo-gen1    # the family of its die, as in `tonnage show CHIP`; left out: not known
 source: Quotation of our supplier, 2026-03     # a title, a key of sources.csv, or {title: ..., url: ...}
-released: 2026-03
+released: 2026-03       # first day on sale; announced, shipping_from: where they are other days
 rates: {bf16: 280 to 320 TFLOP/s, fp8: 600 TFLOP/s}     # dense; a range is an interval about its middle
 memory: 64 GB
 bandwidth: 1.6 TB/s

@@ -56,14 +56,23 @@ def best(*facts: Fact, place: str | None = "DE", day: D | None = TODAY, tenure: 
         ("h100-sxm", "CN", 1.66, "monthly", "here", D(2024, 11, 1)),
         ("h20-96gb", "CN", 1.10, "monthly", "here", D(2025, 1, 1)),
         ("h100-sxm", "JP", 4.02, "on-demand", "world", D(2026, 10, 5)),  # not AWS in Tokyo at 8.60
-        ("tpu-v5e", "NL", 1.56, "on-demand", "here", D(2024, 12, 1)),
-        ("tpu-v6e", "US", 2.70, "on-demand", "here", D(2024, 12, 1)),
+        ("tpu-v5e", "NL", 1.56, "on-demand", "here", D(2026, 8, 19)),
+        ("tpu-v6e", "US", 2.70, "on-demand", "here", D(2026, 8, 19)),
         ("rtx-4090", "US", 0.3881, "on-demand", "world", D(2026, 10, 1)),
-        ("mi355x", "US", 2.10, "3-year", "here", D(2026, 3, 1)),  # nothing else is known
+        ("mi355x", "US", 2.95, "on-demand", "here", D(2026, 5, 1)),
+        ("gb200", "US", 10.5, "on-demand", "here", D(2026, 9, 25)),
+        ("tpu-v7", "US", 12.0, "on-demand", "here", D(2026, 9, 25)),
+        ("trainium2", "US", 2.235, "on-demand", "here", D(2026, 5, 21)),
+        ("inferentia2", "US", 0.75, "on-demand", "here", D(2026, 5, 19)),
+        ("rtx-3090", "DE", 0.1563, "on-demand", "world", D(2026, 10, 1)),
+        ("a6000", "DE", 0.652, "on-demand", "region", D(2026, 10, 1)),
+        ("l40", "US", 0.4539, "on-demand", "world", D(2026, 10, 1)),
+        ("h100-sxm", "EU", 3.627, "on-demand", "here", D(2026, 10, 1)),
+        ("rtx-pro-6000", None, 1.4037, "on-demand", "here", D(2026, 10, 1)),  # the world market where no place is asked
     ],
 )
 def test_the_price_that_is_taken_by_default(
-    catalog: Catalog, chip: str, place: str, value: float, tenure: str, match: str, day: D
+    catalog: Catalog, chip: str, place: str | None, value: float, tenure: str, match: str, day: D
 ) -> None:
     price = catalog.price(chip, place, TODAY)[0]
     assert price.value * HOUR == pytest.approx(value)

@@ -83,7 +83,7 @@ def test_a_model_that_no_lawful_chip_carries_is_exit_1(capsys, monkeypatch):
     ("words", "said"),
     [
         (["--in", "Atlantis"], "--in"),
-        (["--in", "CN", "--from", "h100"], '--from "h100" can mean'),
+        (["--in", "CN", "--from", "gaudi"], '--from "gaudi" can mean'),
         (["--in", "CN", "--from", "h999x"], "--from"),
         (["--in", "CN", "--day", "soon"], "--day"),
         (["--in", "CN", "--count", "0"], "--count"),

@@ -74,8 +74,8 @@ def test_hints_ask_the_same_point_again(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_prices_in_cny_are_taken_at_a_rate_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """DeepSeek-V4-Pro from 2026-07-15: by the hour, in CNY alone; the catalogue has 7.12 CNY/USD."""
-    text = "deepseek-r1 --on 32xh200 --tpot 50ms --ttft 5s --price-list deepseek-v4-pro"
+    """The list planned for V4-Pro from 2026-07-15: by the hour, in CNY alone; the catalogue has 7.12 CNY/USD."""
+    text = "deepseek-r1 --on 32xh200 --tpot 50ms --ttft 5s --price-list api-deepseek-v4-pro-2026-07-15"
     usual, given = asked(capsys, text), asked(capsys, f"{text} --exchange-rate 8")
     assert "off-peak hours, CNY at 7.12" in usual["day"]["price_list"] and "CNY at 8" in given["day"]["price_list"]
     ratio = usual["day"]["revenue_per_day"] / given["day"]["revenue_per_day"]

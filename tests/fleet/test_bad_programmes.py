@@ -81,19 +81,19 @@ def test_a_growth_needs_its_month_unless_it_is_none(programme):
 
 def test_a_lot_that_cannot_be_planned_on_is_left_out_and_the_rest_is_answered(programme, catalog, written):
     more = (
-        "  - {lot: b, chip: kunlun-p800, count: 8, price: $1/h}\n"
+        "  - {lot: b, chip: dcu-z100, count: 8, price: $1/h}\n"
         "  - {lot: far, chip: h200, count: 8, price: $1/h, from: 2052-01-01}\nmodels:"
     )
     read = programme(GOOD.replace("models:", more, 1), start="2026-06-01")
     assert dict(read.left_out).keys() == {"b", "far"}
     speeds = {"serve": {"h100-sxm": 50.0, "h200-sxm": 50.0}, "train": {"h100-sxm": 9e3}}
     found = launch(read, catalog, draws=20, planner=written(**speeds), what_if=False)
-    assert "no bandwidth for kunlun-p800" in dict(found.left_out)["b"]
+    assert "no rates.bf16 for dcu-z100" in dict(found.left_out)["b"]
     assert "up to which launches are looked for" in dict(found.left_out)["far"]
     assert found.launch.p50 is not None
 
 
 def test_a_fleet_of_which_nothing_can_be_planned_on_is_a_problem(programme):
-    text = GOOD.replace("chip: h100-sxm", "chip: kunlun-p800").replace("  - {lot: rent", "  # {lot: rent")
+    text = GOOD.replace("chip: h100-sxm", "chip: dcu-z100").replace("  - {lot: rent", "  # {lot: rent")
     with pytest.raises(InputError, match="no lot can be planned on"):
         programme(text, start="2026-06-01")

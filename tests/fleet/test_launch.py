@@ -185,7 +185,7 @@ def test_a_chip_has_the_record_of_its_vendor_whatever_its_key(catalog):
 
 
 def test_a_lot_with_a_missing_fact_costs_that_lot_alone(programme, catalog):
-    """The NIC of the MTT S5000 and the bandwidth of the P800 are not known; the H800 serve all the same."""
+    """The NIC of the MTT S5000 and the rates of the Z100 are not known; the H800 serve all the same."""
     text = """
 name: two
 start: 2025-02-28
@@ -194,7 +194,7 @@ place: CN
 fleet:
   - {lot: own, chip: h800, count: 64, tenure: owned}
   - {lot: moore, chip: mtt-s5000, count: 512, price: $0.5/h}
-  - {lot: kunlun, chip: kunlun-p800, count: 512, price: $0.5/h}
+  - {lot: hygon, chip: dcu-z100, count: 512, price: $0.5/h}
 models:
   r1:
     model: deepseek-r1
@@ -203,11 +203,11 @@ models:
     found = settle(programme(text), catalog, EnginePlanner(programme(text), catalog))
     speeds = {lot: speed for (_, lot), speed in found.serving.items()}
     assert speeds["own"].rate > 0
-    assert speeds["moore"].rate == 0 and "kunlun" not in speeds
+    assert speeds["moore"].rate == 0 and "hygon" not in speeds
     assert "no nic for mtt-s5000" in speeds["moore"].reason
     assert speeds["moore"].detail["missing_fact"] == "nic"
     plan = launch(programme(text), catalog, 0, 20)
-    assert [lot for lot, why in plan.left_out if "no bandwidth for kunlun-p800" in why] == ["kunlun"]
+    assert [lot for lot, why in plan.left_out if "no rates.bf16 for dcu-z100" in why] == ["hygon"]
     assert sum("is left out" in line for line in plan.doubts) == 1
 
 

@@ -197,3 +197,41 @@ def test_a_site_has_only_its_power(plan):
     used = max(use.accelerators for use in bound.timeline)
     assert used <= 1024
     assert days_to(bound) > days_to(free)
+
+
+@pytest.mark.parametrize("price", ["$-2/h", "$0/h", "$1e30/h"])
+def test_a_price_is_refused_by_the_bounds_of_everywhere(programme, price):
+    with pytest.raises(InputError, match="price"):
+        programme(LAB.replace("price: $2/h", f"price: {price}", 1))
+
+
+def test_a_lot_in_the_eu_has_its_prices_and_says_whose_rules(programme):
+    text = LAB.replace("place: US", "place: EU").replace("price: $3/h, ", "")
+    read = programme(text)
+    assert read.place == "DE"
+    assert any("prices of EU; rules as in DE" in note for note in read.notes)
+    assert read.lots[1].quotes[0].place in (("EU",), ("US", "EU"))
+    alike = programme(text.replace("place: EU", "place: DE"))
+    assert alike.lots[1].quotes == read.lots[1].quotes
+    assert not any("rules as in" in note for note in alike.notes)
+
+
+def test_a_rented_lot_without_a_known_rent_costs_what_owning_does(programme):
+    text = (
+        LAB.replace("place: US", "place: CN")
+        .replace("chip: h200-sxm", "chip: ascend-910c")
+        .replace("price: $3/h, ", "")
+    )
+    lot = programme(text).lots[1]
+    what = {quote.what: quote for quote in lot.quotes}
+    assert set(what) == {"purchase", "owning"}
+    assert what["owning"].basis.startswith("what owning costs, in place of a rent, which is not known")
+    assert what["purchase"].place == ("CN",)
+    assert 0.8 < lot.price.median * HOUR < 1.8
+    abroad = programme(text.replace("place: CN", "place: DE")).lots[1]
+    assert [quote.place for quote in abroad.quotes if quote.what == "purchase"] == [("CN",)]
+
+
+def test_names_of_several_products_are_said_once(programme):
+    read = programme(LAB.replace("h100-sxm", "h100").replace("h200-sxm", "h200"))
+    assert [note for note in read.notes if note.startswith("read:")] == ['read: "h100" as h100-sxm, "h200" as h200-sxm']

@@ -89,6 +89,8 @@ def test_the_bill_is_at_the_mean_price_that_is_said() -> None:
     prices = [replace(JOB, price=ChipPrice(value / 3600, "as given")) for value in (1.0, 3.0)]
     found = plan_mixed(prices, [System(H20, 32), System(H800, 16)])
     assert found.bill.price.value == pytest.approx((32 * 1.0 + 16 * 3.0) / 48 / 3600)
+    prices[1] = replace(prices[1], price=replace(prices[1].price, term="owned"))
+    assert plan_mixed(prices, [System(H20, 32), System(H800, 16)]).bill.price.term == "mixed"
     into, out = found.bill.input, found.bill.output
     assert into and out and found.requests_per_second
     bill = found.requests_per_second * (4096 * into + 1024 * out) / 1e6

@@ -145,6 +145,12 @@ def test_a_list_of_prices_is_that_of_its_day() -> None:
     assert price_list("deepseek-v3", CATALOG).output == pytest.approx(1.1e-6)
     assert price_list("deepseek-v3@2025-01-01", CATALOG).output == pytest.approx(0.28e-6)
     assert price_list("api-deepseek-v3-2024-12-26", CATALOG).output == pytest.approx(0.28e-6)
+    assert price_list("deepseek-v4-pro@2026-08-01", CATALOG).output == pytest.approx(
+        0.87e-6
+    )  # the planned one never came
+    assert price_list("deepseek-v4-pro", CATALOG).output == pytest.approx(1.98e-6)
+    assert price_list("deepseek-v4-pro", CATALOG).basis.endswith("off-peak hours")
+    assert price_list("kimi-k3", CATALOG).cached == pytest.approx(0.3e-6)
     assert price_list("deepseek-r1", CATALOG).facts[0] in {fact.id for fact in CATALOG.facts}
     for wrong in ("deepseek-r9", "deepseek-r1@2024-01-01", "deepseek-r1@someday"):
         with pytest.raises(InputError):

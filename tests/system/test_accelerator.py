@@ -58,7 +58,7 @@ def test_unknown_and_ambiguous_names() -> None:
 
 def test_missing_rates_are_named() -> None:
     with pytest.raises(MissingFact, match=r"rates\.bf16"):
-        accelerator("b30a", load())
+        accelerator("mi308x", load())
 
 
 def _chip(**rates: float) -> Accelerator:

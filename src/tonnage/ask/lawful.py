@@ -174,9 +174,9 @@ class LawfulFound:
 def read(words: LawfulWords) -> LawfulAsked:
     """Words as values. Raises `InputError` with every problem."""
     reader = WordReader()
-    headquarters = reader.place(words.headquarters, "headquarters")
+    headquarters = reader.country(words.headquarters, "headquarters")
     asked = LawfulAsked(
-        place=reader.place(words.place, "place") or "",
+        place=reader.country(words.place, "place") or "",
         day=reader.date(words.day, "day"),
         headquarters=headquarters,
         origin=words.origin,

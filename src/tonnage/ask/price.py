@@ -1,4 +1,8 @@
-"""What accelerators cost and draw, where, and as of when: as people say, or the catalogue's best match."""
+"""What accelerators cost and draw, where, and as of when: as people say, or the catalogue's best match.
+
+Rents come first: of the country asked for, of its region, of the world. Where none of these is known, what owning
+costs; then a rent of another place. The answer says which.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tonnage import units
+from tonnage.catalog.owning import owned
+from tonnage.catalog.prices import RENTED, fallen_back, region_code
 from tonnage.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -22,45 +28,57 @@ TERMS = ("on-demand", "monthly", "1-year", "3-year", "reserved", "spot")
 @dataclass(frozen=True)
 class Paid:
     """USD per accelerator-second, None where no price is known; quote: of the catalogue, None where people said it;
-    term: of payment that was asked for.
+    term, place: what was asked for.
     """
 
     value: float | None
     quote: Price | None = None
     term: str | None = None
+    place: str | None = None
 
     @property
     def note(self) -> str:
-        """That another term is quoted than was asked for, before the quote's own; empty where it is that one."""
-        return "" if self.quote is None else other_term(self.quote, self.term)
+        """That another term or place is quoted than was asked for, before the quote's own; empty where it is that."""
+        return "" if self.quote is None else instead(self.quote, self.term, self.place)
 
     @property
     def facts(self) -> tuple[str, ...]:
         """Ids of the facts it rests on."""
-        return (self.quote.fact,) if self.quote else ()
+        return (self.quote.fact, *self.quote.more) if self.quote else ()
 
 
 def place_code(text: str, name: str = "in") -> str:
-    """Code of the place that a field names (`china` -> `CN`). Raises `InputError` with the nearest name."""
+    """Code of the place that a field names (`china` -> `CN`, `eu` -> `EU`). Raises `InputError` with the nearest."""
     from tonnage.law import load_rules
 
+    region = region_code(text)
+    if region is not None:
+        return region
     try:
         return load_rules().places.code(text)
     except InputError as error:
         raise InputError([Problem(p.message, path=name, suggestion=p.suggestion) for p in error.problems]) from None
 
 
-def other_term(quote: Price, term: str | None) -> str:
-    """`no spot price is known: ` before a quote of another term than was asked for; else nothing."""
-    return "" if term in (None, quote.tenure) else f"no {term} price is known: "
+def instead(quote: Price, term: str | None, place: str | None) -> str:
+    """What was looked for in vain before a quote: its term, its place, a rent at all."""
+    where = fallen_back(quote, place)
+    if quote.tenure == "owned":
+        return f"no {term + ' ' if term else ''}rent is known: {where}owning cost: "
+    other = quote.tenure != term if term is not None else quote.tenure not in RENTED and not quote.own
+    return f"no {term or RENTED[0]} price is known: {where}" if other else where
 
 
 def best_price(
     catalog: Catalog, system: System, place: str | None, as_of: datetime.date | None, term: str | None = None
 ) -> Price | None:
     """The catalogue's best match, of a term of payment where one is asked for; None where it has none."""
-    prices = catalog.price(system.accelerator.name, place, as_of, term)
-    return prices[0] if prices else None
+    chip = system.accelerator.name
+    rents = catalog.price(chip, place, as_of, term)
+    if rents and rents[0].match != "elsewhere":
+        return rents[0]
+    found = [*owned(catalog, chip, place, as_of)[:1], *rents[:1]]
+    return min(found, key=lambda price: price.match == "elsewhere", default=None)
 
 
 def paid(
@@ -75,7 +93,7 @@ def paid(
     if quoted is not None:
         return Paid(quoted)
     found = best_price(catalog, system, place, as_of, term)
-    return Paid(None, term=term) if found is None else Paid(found.value, found, term)
+    return Paid(None if found is None else found.value, found, term, place)
 
 
 def chip_price(
@@ -87,8 +105,15 @@ def chip_price(
     best = best_price(catalog, system, place, as_of, term)
     if best is None:
         return None
-    text = f"{best.tenure}, {', '.join(best.place) or 'no place'}, {best.date or 'undated'}, {best.kind}"
-    return ChipPrice(best.value, other_term(best, term) + text, best.low, best.high, best.fact)
+    text = instead(best, term, place) + said(best)
+    return ChipPrice(best.value, text, best.low, best.high, best.fact, best.tenure)
+
+
+def said(price: Price) -> str:
+    """Term, place, day and kind of a price in words; of a cost of owning, how it comes about."""
+    if price.tenure == "owned" and price.source == "computed":
+        return price.basis
+    return f"{price.tenure}, {', '.join(price.place) or 'no place'}, {price.date or 'undated'}, {price.kind}"
 
 
 def chip_power(catalog: Catalog, system: System, share: float | None, as_of: datetime.date | None) -> ChipPower | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tonnage import units
+from tonnage.catalog.limits import RENT
+from tonnage.catalog.prices import members
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.printable import one_line
 
@@ -18,7 +20,7 @@ Instead = TypeVar("Instead")
 
 BOUNDS: Mapping[str, tuple[float, float, str]] = {
     "tokens": (1.0, 1e17, "1 to 1e17 tokens"),
-    "price": (1e-4 / units.HOUR, 1e4 / units.HOUR, "$0.0001/h to $10,000/h"),
+    "price": (RENT.low, RENT.high, f"more than nothing and at most {units.show_price(RENT.high)}, such as $2.10/h"),
     "time": (0.0, units.YEAR, "0 s to a year"),
     "rate": (1e-6, 1e9, "1e-6/s to 1e9/s"),
     "bandwidth": (1e3, 1e18, "1 kB/s to 1e18 B/s"),
@@ -62,7 +64,7 @@ class WordReader:
         return None if text is None else self.number(text, kind, name)
 
     def price(self, text: str | None, name: str = "price") -> float | None:
-        """A price above nothing [USD/accelerator-s]."""
+        """A price within `catalog.limits.RENT`, as everywhere [USD/accelerator-s]."""
         return self.optional(text, "price", name)
 
     def share(self, text: str, name: str) -> float:
@@ -91,8 +93,15 @@ class WordReader:
         self.problems.extend(Problem(f"{degree} has no meaning in serving", name, degree) for degree in unfit)
         return read
 
+    def country(self, text: str | None, name: str) -> str | None:
+        """The code of a country whose rules are asked, or None."""
+        found = self.place(text, name)
+        if found is not None and members(found):
+            self.wrong(f"{found} has no rules of its own: name a country, such as {members(found)[0]}", name)
+        return found
+
     def place(self, text: str | None, name: str = "in") -> str | None:
-        """The code of a country, or None."""
+        """The code of a country or region, or None."""
         from tonnage.ask.price import place_code
 
         if text is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tonnage.catalog import names
 from tonnage.catalog.facts import Fact, Source
 from tonnage.catalog.launches import Launch, read_launch
+from tonnage.catalog.names import Alias
 from tonnage.catalog.prices import Price, ranked
 from tonnage.catalog.runs import TrainingRun, read_run
 from tonnage.errors import InputError, MissingFact, Problem, nearest
@@ -85,8 +86,10 @@ class Catalog:
     model_lines: Mapping[str, str] = field(default_factory=dict, repr=False)
     _entities: dict[str, list[Fact]] = field(default_factory=dict, init=False, repr=False)
     _ids: dict[str, Fact] = field(default_factory=dict, init=False, repr=False)
+    _aliases: dict[str, Alias] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._aliases.update(names.aliases_of(self.tables["chips"]))
         for facts in self.tables.values():
             for fact in facts:
                 self._entities.setdefault(fact.entity, []).append(fact)
@@ -101,7 +104,18 @@ class Catalog:
 
     def chip(self, name: str, where: str = "") -> str:
         """Key of the chip a user's name means; raises AmbiguousName, or InputError with the nearest name."""
-        return names.resolve(name, self.chips(), where)
+        return names.resolve(name, self.chips(), self._aliases, where)
+
+    def read_as(self, name: str) -> Alias | None:
+        """What a chip's name is read as, where other products bear it too; None where it means one thing."""
+        plain = names.normal(name)
+        found = self._aliases.get(plain)
+        return found if found and found.reason and plain not in self.chips() else None
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Names of chips besides their keys."""
+        return tuple(self._aliases)
 
     def fact(self, entity: str, attribute: str, as_of: Date | None = None) -> Fact:
         """The fact known on `as_of`: an overlay's before ours, then the latest dated. Raises MissingFact."""
@@ -143,10 +157,26 @@ class Catalog:
     def _released(self, entity: str, as_of: Date | None) -> bool:
         if as_of is None:
             return True
-        found = [fact for fact in self._entities.get(entity, ()) if fact.attribute == "released"]
-        if found:
-            return found[0].day <= as_of
+        found = self.first_had(entity)
+        if found is not None:
+            return found <= as_of
         return any(fact.known_on(as_of) for fact in self._entities.get(entity, ()))
+
+    def _days(self, entity: str, *attributes: str) -> list[Date]:
+        """The first fact of each of these attributes that are dates."""
+        facts = self._entities.get(entity, ())
+        first = {fact.attribute: fact for fact in reversed(facts) if fact.attribute in attributes}
+        return [fact.day for fact in first.values()]
+
+    def first_had(self, chip: str) -> Date | None:
+        """The first day on which a chip could be had, by shipment or release; None where neither is known."""
+        return min(self._days(chip, "released", "shipping_from"), default=None)
+
+    def announced(self, chip: str, as_of: Date | None) -> Date | None:
+        """The day on which a chip was announced, where it was by `as_of` and could not be had yet; else None."""
+        if as_of is None or self._released(chip, as_of):
+            return None
+        return min((day for day in self._days(chip, "announced") if day <= as_of), default=None)
 
     def _why_missing(self, entity: str, attribute: str, as_of: Date | None) -> str:
         if as_of and entity in self._entities and not self._released(entity, as_of):

@@ -33,7 +33,7 @@ class Limit:
 
 
 _COUNT = Limit("", 1, 1e6, whole=True)
-_SPEED = Limit("byte/s", 1e3, 1e16)
+_SPEED = Limit("byte/s", 1e3, 1e17)
 _POWER = Limit("W", 1e-3, 1e6)
 
 CHIP = {
@@ -46,13 +46,17 @@ CHIP = {
     "process_node": Limit("nm", 1e-2, 1e5),
     **dict.fromkeys(("title", "vendor", "stack", "generation", "designed_in"), Limit("text")),
     **dict.fromkeys(("memory_type", "link_name", "process", "note", "status"), Limit("text")),
+    **dict.fromkeys(("market", "short", "read_as"), Limit("text")),
     **dict.fromkeys(("datacentre", "china_oriented", "sold"), Limit("flag")),
-    **dict.fromkeys(("released", "shipping_from", "licence_free_sale"), Limit("date")),
+    **dict.fromkeys(("announced", "released", "shipping_from", "licence_free_sale"), Limit("date")),
 }
 """Attributes of a chip. The bounds are wide: they keep out slips of the pen and what no arithmetic survives."""
 
-MOST_RENT = 20.0
-"""Dearest rent that is taken [per accelerator-second]: 72,000 an hour, in USD or CNY."""
+RENT = Limit("USD/accelerator-s", 1e-9, 0.3)
+"""What an accelerator may cost by the hour: $3.6e-6 to $1,080, wherever people say it."""
+
+YUAN = 10
+"""CNY that a USD is at most, where a bound in USD is to hold in CNY."""
 
 _RENT = ("USD/accelerator-s", "CNY/accelerator-s")
 
@@ -75,8 +79,9 @@ class UnknownAttribute(ValueError):
 def price_limit(attribute: str, unit: str) -> Limit:
     """Limit of a price: what is paid is not negative and not absurd, and a rent is per hour."""
     if attribute in ("price.rental", "price.owning"):
-        return Limit(unit if unit in _RENT else _RENT[0], 0, MOST_RENT)
-    return Limit(unit, 0, 1e12)
+        named = unit if unit in _RENT else RENT.unit
+        return Limit(named, RENT.low, RENT.high * (1 if named == RENT.unit else YUAN))
+    return Limit(unit, 1e-6, 1e12)
 
 
 def limit_of(table: str, attribute: str, unit: str) -> Limit | None:

@@ -1,55 +1,51 @@
-"""A chip's name as people write it -> its key in the catalogue."""
+"""A chip's name as people write it -> its key in the catalogue. Which short name means what is a fact of the chip."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
+from tonnage.catalog.facts import Fact
 from tonnage.errors import AmbiguousName, InputError, Problem, nearest
-
-SHORT = {
-    "h20": "h20-96gb",
-    "h800": "h800-sxm",
-    "a800": "a800-sxm-80gb",
-    "h200": "h200-sxm",
-    "b200": "b200-sxm",
-    "b300": "b300-sxm",
-    "v100": "v100-sxm2-32gb",
-    "910a": "ascend-910a",
-    "910b": "ascend-910b",
-    "910c": "ascend-910c",
-    "950pr": "ascend-950pr",
-    "950dt": "ascend-950dt",
-    "4090": "rtx-4090",
-    "4090d": "rtx-4090d",
-    "5090": "rtx-5090",
-    "h20-3e": "h20-141gb",
-    "rubin": "vr200",
-    "ironwood": "tpu-v7",
-    "trillium": "tpu-v6e",
-    "mi308": "mi308x",
-    "mi325": "mi325x",
-    "mi355": "mi355x",
-    "mi455": "mi455x",
-}
-"""Short names that everyone reads one way."""
 
 _BRANDS = r"^(nvidia|amd|huawei|intel|google|aws|geforce|instinct|hgx|dgx(?!-spark)|chip)-"
 
+SHORT, READ_AS = "short", "read_as"
+"""Attributes of a chip: names that only it has, and names of several products that are read as this one."""
 
-def resolve(name: str, keys: Iterable[str], where: str = "") -> str:
+
+@dataclass(frozen=True)
+class Alias:
+    """What a name that is no key is read as. reason: why, where other products bear it too; empty where none does."""
+
+    key: str
+    reason: str = ""
+
+
+def aliases_of(facts: Iterable[Fact]) -> dict[str, Alias]:
+    """The names that chips are known by besides their keys."""
+    found: dict[str, Alias] = {}
+    for fact in facts:
+        if fact.attribute in (SHORT, READ_AS):
+            alias = Alias(fact.entity, fact.note if fact.attribute == READ_AS else "")
+            found |= {name: alias for name in str(fact.value).split() if name not in found}
+    return found
+
+
+def resolve(name: str, keys: Iterable[str], aliases: Mapping[str, Alias], where: str = "") -> str:
     """Key of the chip that `name` means.
 
-    Exact keys first, then the short names of `SHORT`, then a name that only one key begins with or contains as a
-    whole part; a number with a letter after it is another product (`l40` is not `l40s`). Raises
-    AmbiguousName when several do, InputError with the nearest name when none does.
+    Exact keys first, then the names of `aliases`, then a name that only one key begins with or contains as a whole
+    part; a number with a letter after it is another product (`l40` is not `l40s`). Raises AmbiguousName when several
+    do, InputError with the nearest name when none does.
     """
     known = tuple(keys)
     plain = normal(name)
     if plain in known:
         return plain
-    if SHORT.get(plain) in known:
-        return SHORT[plain]
+    if plain in aliases and aliases[plain].key in known:
+        return aliases[plain].key
     found = [key for key in known if key.startswith(plain)] if len(plain) >= 2 else []
     found = found or [key for key in known if plain and plain in key.split("-")]
     found = found or ([key for key in known if f"-{plain}" in key] if len(plain) >= 2 else [])
@@ -59,7 +55,7 @@ def resolve(name: str, keys: Iterable[str], where: str = "") -> str:
         choices = ", ".join(found[:12]) + (" ..." if len(found) > 12 else "")
         problem = Problem(f'"{name[:60]}" can mean {choices}', where)
         raise AmbiguousName(problem, found, hint="write one of these names in full")
-    suggestion = nearest(plain[:60], (*known, *SHORT))
+    suggestion = nearest(plain[:60], (*known, *aliases))
     raise InputError(Problem(f'no chip named "{name[:60]}"', where, suggestion=suggestion), hint="tonnage show chips")
 
 

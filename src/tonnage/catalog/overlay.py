@@ -34,10 +34,11 @@ QUANTITIES = {
 
 TEXTS = (
     *("title", "vendor", "stack", "generation", "designed_in"),
-    *("memory_type", "link_name", "process", "note", "status"),
+    *("memory_type", "link_name", "process", "note", "status", "market", "short", "read_as"),
 )
 FLAGS = ("datacentre", "china_oriented", "sold")
-KEYS = (*TEXTS, *FLAGS, *QUANTITIES, "chip", "rates", "released", "source", "kind", "price", "place", "purchase")
+DATES = ("announced", "released", "shipping_from")
+KEYS = (*TEXTS, *FLAGS, *DATES, *QUANTITIES, "chip", "rates", "source", "kind", "price", "place", "purchase")
 
 _loaded: dict[str, Catalog] = {}
 
@@ -156,7 +157,7 @@ class _Described:
             if isinstance(value, bool):
                 return self._made(key, value, "flag", "yes" if value else "no")
             self._problem((key,), f'expected true or false, got "{str(value)[:40]}"')
-        if key == "released":
+        if key in DATES:
             try:
                 return self._made(key, units.parse_date(value), "date", str(value))
             except ValueError as error:

@@ -41,6 +41,11 @@ list price of a hyperscaler, two to four times what contracts cost. Empty: not s
 MATCHES = ("here", "region", "world", "elsewhere")
 """How a price's place answers the place that was asked for."""
 
+ANYWHERE = ("world", "US")
+"""Where prices are taken from when no place is asked for, so that chips compare: the world market, then the United
+States, where most are quoted, then wherever there is one.
+"""
+
 REGIONS = {
     "EU": "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK",
     "north-america": "CA MX US",
@@ -51,6 +56,11 @@ REGIONS = {
 the others as clouds group their regions, without China.
 """
 
+LAW_AS = {"EU": "DE"}
+"""A country whose rules stand for those of a region: export rules reach the members of the EU alike today, and the
+German ones go with most of them. An assumption, said where it is made.
+"""
+
 
 @dataclass(frozen=True)
 class Price:
@@ -59,7 +69,7 @@ class Price:
     low, high: what the source spans; place: codes it holds in; match: one of `MATCHES`, seen from the place that was
     asked for; date: when it held; age: days from then to the day asked for, None when no day was; tenure: one of
     `TENURES`; basis: what exactly was priced; source: key; fact: id of the fact; kind: of the fact; quote: one of
-    `QUOTES`.
+    `QUOTES`; more: ids of other facts that it rests on.
     """
 
     chip: str
@@ -78,6 +88,7 @@ class Price:
     recalled: bool
     own: bool = False
     quote: str = ""
+    more: tuple[str, ...] = ()
 
 
 def ranked(
@@ -85,11 +96,12 @@ def ranked(
 ) -> tuple[Price, ...]:
     """Prices known on `day`, best match first. What serves the place before what does not (`match` says so); then the
     term asked for and the user's own; then what can be rented and left; hyperscalers' lists after all others; then the
-    place, the term, what was read before what was recalled, and the latest, with the head start of `QUOTES`.
+    place (`ANYWHERE` where none is asked), the term, what was read before what was recalled, and the latest, with the
+    head start of `QUOTES`.
     """
     known = [fact for fact in facts if fact.known_on(day) and fact.number > 0]
     prices = [_price(fact, place, day) for fact in known]
-    return tuple(sorted(prices, key=lambda price: _rank(price, tenure)))
+    return tuple(sorted(prices, key=lambda price: _rank(price, place, tenure)))
 
 
 def _price(fact: Fact, place: str | None, day: datetime.date | None) -> Price:
@@ -118,23 +130,58 @@ def match_of(places: tuple[str, ...], asked: str | None) -> str:
     """How the codes that a price holds in answer the place that is asked for: one of `MATCHES`."""
     if asked is None or asked in places:
         return "here"
-    if any(asked in REGIONS[place].split() for place in places if place in REGIONS):
+    within = [asked in members(place) for place in places] + [place in members(asked) for place in places]
+    if any(within):
         return "region"
     return "world" if "world" in places else "elsewhere"
 
 
-def _rank(price: Price, tenure: str | None) -> tuple[int, ...]:
+def members(region: str) -> tuple[str, ...]:
+    """Codes of the countries of a region; none where it is no region."""
+    return tuple(REGIONS.get(region, "").split())
+
+
+def region_code(text: str) -> str | None:
+    """The region that a name means (`eu`, `Europe`), or None."""
+    plain = text.strip().lower()
+    return {**{name.lower(): name for name in REGIONS}, "europe": "EU", "european union": "EU"}.get(plain)
+
+
+def fallen_back(price: Price, asked: str | None) -> str:
+    """What was looked for in vain before a price: `none known in DE or EU: `; nothing where it holds at the place.
+
+    The chain: the country, its region, the world, another place.
+    """
+    if asked is None or price.match == "here":
+        return ""
+    missed = [asked]
+    if price.match in ("world", "elsewhere"):
+        missed += [name for name in REGIONS if asked in members(name)]
+    if price.match == "elsewhere":
+        missed.append("the world at large")
+    *first, last = missed
+    return f"none known in {', '.join(first)} or {last}: " if first else f"none known in {last}: "
+
+
+def _rank(price: Price, place: str | None, tenure: str | None) -> tuple[int, ...]:
     return (
         int(price.match == "elsewhere"),
         int(tenure is not None and price.tenure != tenure),
         int(not price.own),
         0 if price.tenure in RENTED else 1 + _at(TENURES, price.tenure),
         int(price.quote == "hyperscaler"),
-        MATCHES.index(price.match),
+        _near(price, place),
         _at(TENURES, price.tenure),
         int(price.recalled),
         QUOTES.get(price.quote, QUARTER) - (price.date.toordinal() if price.date else 0),
     )
+
+
+def _near(price: Price, place: str | None) -> int:
+    """How near a price is to the place that is asked for, or to `ANYWHERE` where none is."""
+    if place is not None:
+        return MATCHES.index(price.match)
+    return min((_at(ANYWHERE, code) for code in price.place), default=len(ANYWHERE))
 
 
 def _at(order: tuple[str, ...], name: str) -> int:

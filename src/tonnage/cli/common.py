@@ -19,6 +19,7 @@ from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
 from tonnage.report.answer import WIDTH, render, to_csv
 from tonnage.report.envelope import Reply, to_json
+from tonnage.report.names import with_names
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -112,12 +113,9 @@ class Common:
 
     def place(self, text: str, flag: str = "--in") -> str:
         """Code of the place that a flag names (`china` -> `CN`). Raises InputError with the nearest name."""
-        from tonnage.law.data import load_rules
+        from tonnage.ask.price import place_code
 
-        try:
-            return load_rules().places.code(text)
-        except InputError as error:
-            raise InputError([Problem(p.message, flag, suggestion=p.suggestion) for p in error.problems]) from None
+        return place_code(text, flag)
 
 
 def tell(text: str) -> None:
@@ -143,7 +141,7 @@ def finish(reply: Reply, common: Common) -> int:
     check_outputs(common, tuple(reply.pictures))
     check_inputs_kept(common, reply)
     rows = (*reply.answer.rows, *recalled_row(reply.sources, reply.catalog, reply.formats))
-    reply = replace(reply, seed=common.seed, answer=replace(reply.answer, rows=rows))
+    reply = with_names(replace(reply, seed=common.seed, answer=replace(reply.answer, rows=rows)))
     files.write_all([(path, _contents(path, reply)) for path in common.output])
     if common.json:
         text = to_json(reply)

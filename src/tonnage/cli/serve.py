@@ -85,7 +85,8 @@ class ServeOptions(ServeWords):
         share of its rated power that an accelerator draws, such as 0.8; if not given, all that is provisioned for it
         where that is known, else its whole rating.
     place
-        where the price is asked, such as CN.
+        where the price is asked, such as CN, DE or EU: the country's, else its region's, else the world's; what owning
+        costs where no rent is known.
     anchor
         points measured on these chips with this model: what `vllm bench serve` or `sglang.bench_serving` wrote, CSV, or
         JSON Lines as in docs/cases.md; predictions are brought onto them.

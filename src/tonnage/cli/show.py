@@ -60,7 +60,7 @@ def show(
         chips, models, prices, rules, events, supply, demand, servers, runs, launches, releases, api, power, fleets,
         market, cutoffs, sources, or the name of a chip, model, rule, event, record, fact or source.
     place
-        the place to look from, such as CN: its prices first, and what is lawful there.
+        the place to look from, such as CN or EU: its prices first, and what is lawful there.
     """
     from tonnage.report.show import ShowQuestion, shown
 

@@ -56,7 +56,8 @@ class TrainOptions(TrainWords):
         of payment, for the catalogue's price: on-demand, monthly, 1-year, 3-year, reserved or spot; default what can
         be rented and left.
     place
-        where the price is asked, such as CN.
+        where the price is asked, such as CN, DE or EU: the country's, else its region's, else the world's; what owning
+        costs where no rent is known.
     anchor
         JSON Lines of runs measured on these chips; predictions are brought onto them.
     move_to

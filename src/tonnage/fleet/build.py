@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tonnage import files, units
+from tonnage.catalog.prices import LAW_AS, region_code
 from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema, uncertain
 from tonnage.fleet.keys import Keys
 from tonnage.fleet.lots import busy, owned, tariff, tenure_keys, terms
-from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, owning, rent
+from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, instead_of_rent, owning, rent
 from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
@@ -81,6 +82,8 @@ class _ProgrammeBuilder:
         self.read = ProgrammeReader(document)
         self.catalog, self.as_of, self.path = catalog, as_of, path
         self.start, self.place, self.known = datetime.date(2000, 1, 1), "", datetime.date.max
+        self.market = ""
+        self.names: dict[str, str] = {}
         self.dated = True
         self.declared: set[str] = set()
         self.left_out: list[tuple[str, str]] = []
@@ -91,6 +94,7 @@ class _ProgrammeBuilder:
         top = self.read.mapping(self.read.document.value, (), schema.PROGRAMME, "a programme")
         self.start = top.date("start", self.start)
         self.place = self._place(top.text("place", ""), ("place",))
+        self.market = region_code(str(top.text("place", ""))) or self.place
         owner = top.text("headquarters")
         headquarters = self.place if owner is None else self._place(owner, ("headquarters",))
         end = self.end = self._end(top)
@@ -119,13 +123,18 @@ class _ProgrammeBuilder:
             budget=top.number("budget"),
             power=top.number("power"),
             left_out=tuple(self.left_out),
-            notes=tuple(dict.fromkeys(self.notes)),
+            notes=tuple(dict.fromkeys((*self.notes, *self._read_as()))),
             slip=assumptions.slip,
             give_up=assumptions.give_up,
             debug=assumptions.debug,
             readiness=assumptions.readiness,
             verdicts=assumptions.verdicts,
         )
+
+    def _read_as(self) -> tuple[str, ...]:
+        """What names that could mean several chips were read as."""
+        told = ", ".join(f'"{name}" as {key}' for name, key in self.names.items())
+        return (f"read: {told}",) if told else ()
 
     def _correlations(
         self, value: object, lots: tuple[p.Lot, ...], models: tuple[p.Model, ...]
@@ -157,6 +166,10 @@ class _ProgrammeBuilder:
 
         if not str(text).strip():
             return ""
+        region = region_code(str(text))
+        if region in LAW_AS:
+            self.notes.append(f"prices of {region}; rules as in {LAW_AS[region]}, which stand for it")
+            return LAW_AS[region]
         try:
             return load_rules().places.code(str(text))
         except InputError as error:
@@ -359,6 +372,8 @@ class _ProgrammeBuilder:
     def _chip(self, name: str | None, path: Where) -> str | None:
         if name is None:
             return None
+        if (alias := self.catalog.read_as(name)) is not None:
+            self.names[name] = alias.key
         try:
             return self.catalog.chip(name)
         except InputError as error:
@@ -378,7 +393,7 @@ class _ProgrammeBuilder:
     def _price(self, read: Keys, item: object, chip: str | None, path: Where) -> Priced:
         """The price of a lot by the hour; a rented lot without one is a problem."""
         tenure, name, price = read.text("tenure", "rented"), read.text("lot", ""), read.uncertain("price")
-        where = Market(self.catalog, self.place, self.known)
+        where = Market(self.catalog, self.market, self.known)
         instead = from_purchase(chip, name, where, Owning()) if chip and tenure == "rented" else None
         bought, own = (instead.bought, instead.price) if instead else (None, None)
         if price is not None:
@@ -389,6 +404,8 @@ class _ProgrammeBuilder:
         if tenure == "owned":
             return owning(chip, name, where, owned(read))
         found = rent(chip, name, where, tariff(read, self.start))
+        if found.price is None:
+            found = instead_of_rent(chip, name, where)
         if found.price is None:
             text = (
                 f"a rented lot with no price here, and none in the catalogue for {chip} in {self.place} by {self.known}"

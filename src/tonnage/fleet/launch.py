@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tonnage.catalog.owning import rated_power
 from tonnage.errors import InputError, Problem
 from tonnage.fleet import calendar, money, sobol
 from tonnage.fleet.base_case import base_case, gained
@@ -22,7 +23,6 @@ from tonnage.fleet.hindsight import behind, sampled
 from tonnage.fleet.money import PaidDraws
 from tonnage.fleet.pieces import CHUNK, InProcess, PieceWork, Runner, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
-from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
 from tonnage.fleet.setting import Play, Rulings, SettledProgramme, play, settle
@@ -100,7 +100,7 @@ class _Played:
 
 
 def _watts(setting: SettledProgramme, catalog: Catalog) -> dict[str, float]:
-    return {lot.name: accelerator_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
+    return {lot.name: rated_power(lot.chip, catalog) or 0.0 for lot in setting.programme.lots}
 
 
 def _game(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, pick: Pick = slice(None)) -> Play:

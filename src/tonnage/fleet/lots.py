@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tonnage import units
+from tonnage.catalog.owning import LIFE, RESALE
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
 from tonnage.fleet.keys import Keys
-from tonnage.fleet.prices import LIFE, RESALE, Owning
+from tonnage.fleet.prices import Owning
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.catalog.owning import FACILITY_POWER
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.fleet.binds import LIKELY, POSSIBLE
 from tonnage.fleet.draws import PERIOD, Bools, World
 from tonnage.fleet.forecast import Forecast, joined
 from tonnage.fleet.plan import LotMoney, Money, Percentiles
-from tonnage.fleet.prices import FACILITY_POWER
 from tonnage.fleet.programme import DAY, Lot, Programme
 from tonnage.fleet.setting import Play, SettledProgramme
 from tonnage.fleet.uncertain import Floats, rank

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tonnage import units
+from tonnage.catalog.limits import RENT
 from tonnage.fleet.programme import StageKind, Verdict
 
 INF = float("inf")
@@ -57,7 +58,10 @@ LOT: Table = {
     "count": Field("count", "How many accelerators.", required=True, high=1e8, whole=True),
     "tenure": Field("choice", "Owned or rented.", choices=("owned", "rented")),
     "price": Field(
-        "price", "Price of one accelerator; the catalogue's for place and date unless given.", low=1e-9, high=0.3
+        "price",
+        "Price of one accelerator; the catalogue's for place and date unless given.",
+        low=RENT.low,
+        high=RENT.high,
     ),
     "from": Field("date", "First day; in hand at the start unless given."),
     "until": Field("date", "Last day; no end unless given."),

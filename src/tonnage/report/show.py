@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tonnage.catalog.prices import LAW_AS, members
 from tonnage.errors import AmbiguousName, InputError, MissingFact, Problem, nearest
 from tonnage.report.answer import Answer, Table
 
@@ -56,6 +57,13 @@ class ShowQuestion:
     def owner(self) -> str:
         """` for a firm with headquarters in CN`, or nothing."""
         return f" for a firm with headquarters in {self.headquarters}" if self.headquarters else ""
+
+    @property
+    def country(self) -> str | None:
+        """The country whose rules are asked: of a region, the one that stands for it, if one does."""
+        if self.place is None or members(self.place):
+            return LAW_AS.get(self.place or "")
+        return self.place
 
     @property
     def when(self) -> str:
@@ -114,15 +122,15 @@ def _chips(asked: ShowQuestion) -> Shown:
     cells = [[row["chip"], *(_point(row[f"{name}.text"]) for name in names)] for row in rows]
     note = "dense rates (fp16 where bf16 is not given); link and nic per direction; - is not known"
     sentence = f"{len(rows)} chips{asked.when}."
-    if asked.place:
-        header = (*header, f"to {asked.place}")
+    if asked.country:
+        header = (*header, f"to {asked.country}")
         for row, line in zip(rows, cells, strict=True):
             row["status"] = _status(asked, row["chip"]).status
             line.append(_LEGAL.get(row["status"], row["status"]))
         free = sum(row["status"] in ("free", "exception") for row in rows)
-        sentence = f"{len(rows)} chips{asked.when}; {free} may be brought to {asked.place} without a licence "
+        sentence = f"{len(rows)} chips{asked.when}; {free} may be brought to {asked.country} without a licence "
         sentence += f"on {asked.day}{asked.owner}."
-        note += f"; to {asked.place}: whether a licence is needed to bring it there on {asked.day}"
+        note += f"; to {asked.country}: whether a licence is needed to bring it there on {asked.day}"
     table = Table("chips", header, tuple(tuple(line) for line in cells), note)
     hint = f"tonnage show h20{f' --as-of {asked.as_of}' if asked.as_of else ''} --in {asked.place or 'CN'}"
     records = tuple({k: v for k, v in row.items() if not k.endswith(".text")} for row in rows)
@@ -216,14 +224,14 @@ def _best_of_each(rows: list[Row]) -> list[Row]:
 def _rules(asked: ShowQuestion) -> Shown:
     from tonnage.law import open_questions, rule_rows
 
-    rows = rule_rows(asked.as_of, asked.place)
+    rows = rule_rows(asked.as_of, asked.country)
     names = ("from", "until", "state", "id")
     cells = tuple(
         (*(row[name] or "" for name in names), _short(str(row["paragraph"]), 16), _short(row["title"], 60))
         for row in rows
     )
     table = Table("rules", ("from", "until", "state", "rule", "paragraph", "title"), cells)
-    where = f" that reach {asked.place}" if asked.place else ""
+    where = f" that reach {asked.country}" if asked.country else ""
     sentence = f"{len(rows)} rules{where}{asked.when}. For planning; not legal advice."
     hints = ("tonnage show h20 --as-of 2025-04-16 --in CN", f"tonnage show {rows[-1]['id']}" if rows else "")
     unsure = () if asked.as_of else tuple(("not verified", question) for question in open_questions())
@@ -332,14 +340,13 @@ def _one(asked: ShowQuestion) -> Shown:
 
 def _fact(asked: ShowQuestion, names: Iterable[str]) -> Shown:
     from tonnage.catalog import show as rows_of
-    from tonnage.catalog.names import SHORT
 
     catalog, name = asked.catalog, asked.what[:100]
     if any(fact.id == name for fact in catalog.facts):
         row = rows_of.fact_row(catalog.by_id(name), catalog)
         lines = tuple((key, str(value)) for key, value in row.items() if value not in (None, ""))
         return Shown(Answer(f"{name}: {row['text']}.", rows=lines, records=_flat([row])), {"fact": row}, (name,))
-    known = (*SHORT, *names, *listed(), *(part.rsplit("/", 1)[-1].lower() for part in catalog.models()))
+    known = (*catalog.aliases, *names, *listed(), *(part.rsplit("/", 1)[-1].lower() for part in catalog.models()))
     problem = Problem(f'nothing named "{name}"', suggestion=nearest(name, known))
     raise InputError(problem, hint=f"tonnage show {'|'.join(listed())} or the name of one thing")
 
@@ -347,7 +354,7 @@ def _fact(asked: ShowQuestion, names: Iterable[str]) -> Shown:
 def _status(asked: ShowQuestion, chip: str) -> Classification:
     from tonnage.law import classify
 
-    where = (asked.place or "", asked.headquarters)
+    where = (asked.country or "", asked.headquarters)
     return classify(chip, asked.day, *where, catalog=asked.catalog, known_at=asked.as_of, buyer=asked.buyer)
 
 
@@ -355,9 +362,12 @@ def _chip(asked: ShowQuestion, key: str) -> Shown:
     from tonnage.catalog import show as rows_of
 
     facts = rows_of.fact_rows(asked.catalog, key, asked.as_of)
+    announced = asked.catalog.announced(key, asked.as_of)
+    if announced is not None:
+        return _announced(asked, key, announced)
     if not facts:
-        released = asked.catalog.facts_of(key).get("released")
-        hint = f"it was released on {released.printed}; leave out --as-of to see it" if released else None
+        came = asked.catalog.first_had(key)
+        hint = f"it was released on {came}; leave out --as-of to see it" if came else None
         raise MissingFact(key, f"fact known on {asked.as_of}", hint=hint)
     prices = rows_of.price_rows(asked.catalog, key, asked.place, asked.as_of)
     supply = rows_of.record_rows(asked.catalog.supply(key, asked.as_of), asked.catalog)
@@ -372,7 +382,7 @@ def _chip(asked: ShowQuestion, key: str) -> Shown:
     tables += [_record_table("supply", supply)] if supply else []
     rows = tuple(("law" if n == 0 else "", line) for n, line in enumerate(law[1:]))
     if not any(row["what"] == "rent" for row in prices):
-        rows += (("rent", f"no sourced price{asked.when}; give one in the programme, or in a folder with --catalog"),)
+        rows += (_without_rent(asked, key),)
     lines = tuple((f"event {row['date']}", _short(row["text"], 200)) for row in events[-6:])
     hints = (f"tonnage show rules{f' --in {asked.place}' if asked.place else ''}",) if law else ()
     body = {
@@ -388,10 +398,35 @@ def _chip(asked: ShowQuestion, key: str) -> Shown:
     return Shown(answer, body, tuple(row["fact"] for row in [*own, *prices]))
 
 
+def _without_rent(asked: ShowQuestion, key: str) -> tuple[str, str]:
+    """What a chip without a known rent costs to own, or that no price is known."""
+    from tonnage import units
+    from tonnage.catalog.owning import owned
+
+    for cost in owned(asked.catalog, key, asked.place, asked.as_of)[:1]:
+        return ("owning", f"no sourced rent{asked.when}; owning costs {units.show_price(cost.value)}: {cost.basis}")
+    return ("rent", f"no sourced price{asked.when}; give one in the programme, or in a folder with --catalog")
+
+
+def _announced(asked: ShowQuestion, key: str, day: datetime.date) -> Shown:
+    """What is known of a chip between its announcement and the day on which it could be had."""
+    from tonnage.catalog import show as rows_of
+
+    came = asked.catalog.first_had(key)
+    rows = [row for row in rows_of.fact_rows(asked.catalog, key) if row["date"] is None or row["date"] <= asked.as_of]
+    own = [row for row in rows if not row["attribute"].startswith("price.")]
+    sentence = f"{key} was announced on {day} and could not be had yet on {asked.as_of}"
+    sentence += f": the first came on {came}." if came else "."
+    note = (("facts", "as they came to be known of the product; prices and law begin with the first that were had"),)
+    body = {"chip": key, "announced": day, "first_had": came, "facts": own}
+    answer = Answer(sentence, note, (_fact_table(own),), records=_flat(own))
+    return Shown(answer, body, tuple(row["fact"] for row in own))
+
+
 def _law(asked: ShowQuestion, chip: str) -> list[str]:
     from tonnage.law import explain
 
-    lines = explain(_status(asked, chip)) if asked.place else []
+    lines = explain(_status(asked, chip)) if asked.country else []
     return [line for line in lines if not line.startswith("Changed: rules as known on")]
 
 

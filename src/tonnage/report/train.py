@@ -184,7 +184,9 @@ def _cost(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) ->
 
 
 def basis(quote: Price) -> str:
-    """Term, date and place of a quoted price."""
+    """Term, date and place of a quoted price; of a cost of owning, how it comes about."""
+    if quote.tenure == "owned" and quote.source == "computed":
+        return quote.basis
     return f"{quote.tenure}, {quote.date or 'undated'}, {', '.join(quote.place) or 'no place'}"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog, Record
 
 DAY = 86400.0
+USD = "USD/token"
 _LISTED = ("api.input_hit", "api.input_miss", "api.output")
 
 
@@ -129,20 +130,20 @@ def price_list(
         every = {each for record in known for each in (record.id, *(about.lower() for about in record.about))}
         message = f'no whole list of prices of "{asked[:60]}"' + (f" on {day}" if day else "")
         raise InputError(Problem(message, path="price_list", suggestion=nearest(asked[:60].lower(), every)))
-    best = max(found, key=lambda record: (record.date or datetime.date.min, _LISTED[0] in record))
+    best = max(found, key=lambda record: (record.date or datetime.date.min, record[_parts(record)[0]].unit == USD))
     hit, miss, output = (best[part] for part in _parts(best))
     basis, ids = f"{best.about[0]}, from {best.date}, {best.first.source}", (hit.id, miss.id, output.id)
-    if _LISTED[0] in best:
+    basis += ", off-peak hours" if hit.attribute.endswith("offpeak") else ""
+    if hit.unit == USD:
         return PriceList(hit.number, miss.number, output.number, basis, ids)
     rate, fact = _exchange(catalog, day, exchange)
-    basis += ", off-peak hours" if hit.attribute.endswith("offpeak") else ""
     basis += f", CNY at {rate:g} to the USD"
     return PriceList(hit.number / rate, miss.number / rate, output.number / rate, basis, (*ids, *fact))
 
 
 def _parts(record: Record) -> tuple[str, ...]:
-    """Attributes of a whole list: in USD, else in CNY, else of off-peak hours; none where one is missing."""
-    for suffix in ("", ".cny", ".cny.offpeak"):
+    """Attributes of a whole list: in USD, else in CNY; off-peak hours after all hours; none where one is missing."""
+    for suffix in ("", ".offpeak", ".cny", ".cny.offpeak"):
         named = tuple(part + suffix for part in _LISTED)
         if all(part in record for part in named):
             return named

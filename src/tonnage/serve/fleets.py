@@ -255,6 +255,8 @@ def _bill(question: ServeQuestion, used: Sequence[ServePlan], share: float, rate
     """Cost and energy of tokens, and a day at a price list, of all fleets together. share: that prefills."""
     job, systems = question.job, [fleet.system for fleet in question.fleets]
     price = _mean([fleet.price for fleet in question.fleets], systems)
+    if price is not None and len({fleet.price.term for fleet in question.fleets if fleet.price is not None}) > 1:
+        price = replace(price, term="mixed")
     power = _mean([fleet.power for fleet in question.fleets], systems)
     isl, hit = float(job.isl), float(job.cache_hit)
     given, output = rate * isl / count, rate * float(job.osl) / count

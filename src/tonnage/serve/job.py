@@ -36,13 +36,16 @@ section 5.4.3); the lower end is taken, for drafts that are not news to the mode
 
 @dataclass(frozen=True)
 class ChipPrice:
-    """What an accelerator costs [USD/accelerator-s], and as of when, where and by whom; low, high: its range."""
+    """What an accelerator costs [USD/accelerator-s], and as of when, where and by whom; low, high: its range; term: of
+    payment (`owned`: cost of owning), empty where people said the price.
+    """
 
     value: float
     basis: str
     low: float | None = None
     high: float | None = None
     source: str = ""
+    term: str = ""
 
 
 @dataclass(frozen=True)

@@ -421,6 +421,7 @@ def _bill(bill: Bill) -> Body:
         "energy_per_million_input_tokens": bill.input_energy,
         "energy_per_million_output_tokens": bill.output_energy,
         "price": None if bill.price is None else bill.price.basis,
+        "price_term": None if bill.price is None else bill.price.term or None,
         "price_per_accelerator": None if bill.price is None else bill.price.value,
         "power": None if bill.power is None else bill.power.basis,
         "day": None if bill.day is None else bill.day.to_json(),

@@ -320,7 +320,7 @@ def _refused(
     if lift is None:
         need = int(np.ceil(found.smallest[0] / capacity(system)))
         lift = f"about {need} times as many accelerators, or ones with more memory"
-    shown = describe(job, system, found.smallest[1])
+    shown = describe(job, system, found.smallest[1], price=price)
     outcome = infeasible(replace(bind, lift=lift))
     return replace(shown, outcome=outcome, fixed=fixed, price=price, nearest_feasible=relaxed[1] if relaxed else None)
 
