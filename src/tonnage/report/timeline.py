@@ -259,8 +259,8 @@ COLUMNS, LABEL, TAIL = 78, 28, 8
 
 
 def lines(plan: LaunchPlan, most: int = 112) -> tuple[str, ...]:
-    """The timeline for a terminal, at most so wide: rows for each lot, a column for a week or more, a letter for what it
-    does; what fewer accelerators of a lot do at the same time stands in the rows below.
+    """The timeline for a terminal, at most so wide: rows for each lot, a column for a week or more, a letter for what
+    it does; what fewer accelerators of a lot do at the same time stands in the rows below.
     """
     lots = tuple(dict.fromkeys(use.lot for use in plan.calendar))
     if not lots:
