@@ -1,5 +1,6 @@
 """The command line's frame: start-up, verbs, errors, exit codes."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tonnage import cli, files
-from tonnage.cli import VERBS, run
+from tonnage.cli import EXAMPLES, VERBS, run
 from tonnage.errors import InputError
 
 HEAVY = {"numpy", "pydantic", "ruamel", "highspy", "torch", "pandas", "scipy"}
@@ -155,3 +156,18 @@ def test_one_token_asked_for_has_no_time_per_token(capsys):
     first = capsys.readouterr().out.split("\n\n")[0]
     assert "to the one token asked for" in " ".join(first.split())
     assert "per token" not in first
+
+
+@pytest.mark.parametrize("verb", EXAMPLES)
+def test_help_ends_with_commands_that_name_the_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"tonnage {verb}" in out.split("Examples:")[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words for verb in ("fit", "train", "serve", "show", "lawful") for words in EXAMPLES[verb] if ".json" not in words],
+)
+def test_examples_of_help_work_as_they_stand(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*shlex.split(words), "-q"]) in (0, 1), capsys.readouterr().err

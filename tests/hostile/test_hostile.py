@@ -96,7 +96,7 @@ def test_a_group_of_shards_is_whole_or_not_there(capsys: Captured) -> None:
 def test_nothing_that_a_terminal_obeys_is_printed() -> None:
     evil = "\x1b[31mred\x9b2J\x07\u202eevil\u2066"
     assert printable(evil) == r"\x1b[31mred\x9b2J\x07\u202eevil\u2066"
-    text = render(Answer(evil, ((evil, evil),), picture=(evil,), hints=(evil,)), (evil,))
+    text = render(Answer(evil, ((evil, evil),), picture=lambda width: (evil,), hints=(evil,)), (evil,))
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2066]", text)
     assert json.loads(json_safe(json.dumps(evil, ensure_ascii=False))) == evil
     assert "\x1b" not in json_safe(json.dumps({evil: evil}, ensure_ascii=False))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tonnage.errors import InputError, UnsupportedModel
+from tonnage import catalog
+from tonnage.errors import AmbiguousName, InputError, UnsupportedModel
 from tonnage.model import build, bundled_names, derive, kv_per_token, load, params
 
 ONE_OF_EACH = sorted({load(name).model_type: name for name in bundled_names()}.values())
@@ -236,3 +238,24 @@ def test_binary_folders_and_missing_files(tmp_path: Path) -> None:
 def test_too_many_experts_a_token_is_refused() -> None:
     with pytest.raises(InputError, match="experts a token"):
         derive(load("mixtral-8x7b"), top_k=9)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("qwen3-235b", "Qwen/Qwen3-235B-A22B"),
+        ("llama3.1-405b", "meta-llama/Llama-3.1-405B"),
+        ("Llama 3.1 8B", "meta-llama/Llama-3.1-8B"),
+        ("qwen2.5-72", "Qwen/Qwen2.5-72B"),
+    ],
+)
+def test_a_name_that_begins_like_one_model_means_it(written: str, meant: str) -> None:
+    assert load(written, catalog.load()).name == meant
+    with pytest.raises(InputError, match="was not known on"):
+        load(written, catalog.load(), datetime.date(2020, 1, 1))
+
+
+@pytest.mark.parametrize("written", ["deepseek", "gpt-oss", "mixtral", "qwen2.5"])
+def test_a_name_that_begins_like_several_asks_which(written: str) -> None:
+    with pytest.raises(AmbiguousName, match="can mean"):
+        load(written, catalog.load())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,32 @@ def find(name: str, lines: Mapping[str, str]) -> tuple[str, dict[str, Any], str]
     whole = entry(found[0], lines)
     return found[0], whole["config"], str(whole["source"])
 
+
+def begun(name: str, lines: Mapping[str, str]) -> str | None:
+    """The id of the one model whose name begins like `name`, separators apart: `qwen3-235b`, `llama3.1-405b`.
+
+    None where none does; raises AmbiguousName where several do.
+    """
+    wanted = _squeezed(name)
+    if len(wanted) < LEAST or "/" in name.strip("/"):
+        return None
+    every = [(_squeezed(known), ids) for known, ids in _names(lines).items() if "/" not in known]
+    same = dict.fromkeys(one for known, ids in every for one in ids if known == wanted)
+    found = list(same or dict.fromkeys(one for known, ids in every for one in ids if known.startswith(wanted)))
+    if len(found) > 1:
+        listed = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        problem = Problem(f'"{name[:80]}" can mean {listed}')
+        raise AmbiguousName(problem, found, hint="write one of these ids in full")
+    return found[0] if found else None
+
+
+def _squeezed(name: str) -> str:
+    """A name without what people leave out or write in several ways."""
+    return re.sub(r"[-_. ]", "", name.strip().lower()[:120])
+
+
+LEAST, SHOWN = 4, 8
+"""Letters and digits from which the beginning of a name is looked for, and the readings that are listed."""
 
 _HINT = "tonnage show models lists the bundled ones; a config.json, or a folder with one, works too"
 

@@ -50,8 +50,42 @@ def app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb, summary in VERBS.items():
-        root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary)
+        root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary, help_epilogue=_examples(verb))
     return root
+
+
+EXAMPLES = {
+    "launch": (
+        "launch examples/r2.yaml",
+        "launch r2.yaml --by 2026-01-01 --set fleet.own.count=12000 -o r2.json -o r2.svg",
+    ),
+    "fit": (
+        "fit deepseek-r1 --on 8xh200",
+        "fit config.json --on 2xrtx-5090 --engine vllm --kv fp8 --context 32k",
+    ),
+    "train": (
+        "train deepseek-v3 --on 2048xh800 --tokens 14.8T",
+        "train qwen3-32b --on 16xh100 --task sft --seq 20k --global-batch 16 --tokens 100M",
+    ),
+    "serve": (
+        "serve deepseek-r1 --on 16xh20 --isl 4k --osl 1k --tpot 50ms",
+        "serve llama-3.3-70b --on 8xh100 --weights fp8 --ttft 2s --tpot 30ms --rate 5/s --in US",
+    ),
+    "show": ("show h20 --in CN", "show prices", "show rules --as-of 2025-02-28"),
+    "lawful": ("lawful deepseek-v3 --in CN", "lawful deepseek-v3 --in CN --from h100-sxm"),
+    "sources": ("sources plan.json",),
+    "compare": ("compare before.json after.json",),
+    "rerun": ("rerun plan.json",),
+    "new": ("new mine.yaml --from r2",),
+    "schema": ("schema > programme.schema.json",),
+    "accuracy": ("accuracy serve", "accuracy train --cases mine.jsonl"),
+}
+"""Commands that work as they stand, or once the files are there."""
+
+
+def _examples(verb: str) -> str:
+    """What `--help` of a verb ends with."""
+    return "Examples:\n\n" + "\n\n".join(f"  tonnage {words}" for words in EXAMPLES[verb])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

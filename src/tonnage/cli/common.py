@@ -24,6 +24,9 @@ from tonnage.report.names import with_names
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
 
+NARROW, WIDE = 60, 240
+"""Least and most characters of a line, whatever the terminal says."""
+
 ENDINGS = (".json", ".csv", ".txt", ".out", ".md")
 """Endings of the files that any result can be written to."""
 
@@ -219,11 +222,16 @@ def _contents(path: Path, reply: Reply) -> str:
 
 
 def _width() -> int:
-    """Characters of a line: those of the terminal, within reason; in a pipe or a file as everywhere."""
+    """Characters of a line: what COLUMNS says, else those of the terminal, within reason; in a pipe as everywhere."""
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit() and int(said[:6]) > 0:
+        return max(NARROW, min(int(said[:6]), WIDE))
     if sys.stdout is None or not sys.stdout.isatty():
         return WIDTH
-    return max(72, min(WIDTH, shutil.get_terminal_size().columns))
+    return max(NARROW, min(WIDTH, shutil.get_terminal_size().columns))
 
 
 def _color(common: Common) -> bool:
-    return common.color and sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    """Whether to paint: on a terminal that can, and nobody asked for none (https://no-color.org)."""
+    shows = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return common.color and shows and not os.environ.get("NO_COLOR")

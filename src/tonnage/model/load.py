@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from tonnage.catalog.catalog import Catalog
-from tonnage.catalog.models import find, lines_of
+from tonnage.catalog.models import begun, find, lines_of
 from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel, nearest
 from tonnage.files import LIMIT, Document, read_json, read_yaml
 from tonnage.model.architecture import Architecture, Block
@@ -53,13 +53,21 @@ def load(name_or_path: str | Path, catalog: Catalog | None = None, as_of: dateti
 
 def released(name: str, catalog: Catalog) -> datetime.date | None:
     """The day on which a bundled model was released: None for any other, and where no source says it."""
-    found = _bundled(name, catalog)
-    return None if found is None else catalog.model_released(found[0])
+    meant = _meant(name, catalog)
+    return None if meant is None else catalog.model_released(meant)
 
 
 def is_bundled(name: str, catalog: Catalog) -> bool:
     """Whether a name means a bundled model."""
-    return _bundled(name, catalog) is not None
+    return _meant(name, catalog) is not None
+
+
+def _meant(name: str, catalog: Catalog) -> str | None:
+    """Id of the bundled model that a name means, as `load` reads it."""
+    found = _bundled(name, catalog)
+    if found is not None:
+        return found[0]
+    return None if _is_path(name) else begun(name, catalog.model_lines)
 
 
 def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
@@ -70,6 +78,9 @@ def _load(name: str, catalog: Catalog | None, depth: int) -> Architecture:
         return build(config, name=identity, source=source)
     if _is_path(name):
         return _read(name, catalog, depth)
+    meant = begun(name, catalog.model_lines if catalog is not None else _lines())
+    if meant is not None:
+        return _load(meant, catalog, depth)
     names = bundled_names()
     raise InputError(
         Problem(f'no model named "{_brief(name)}"', suggestion=nearest(name, names)),

@@ -10,6 +10,7 @@ import io
 import itertools
 import re
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tonnage.printable import printable
@@ -26,6 +27,12 @@ NUMBER = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?(?: ?%)?|[+-]?\$[\d.,]+[kMBT]
 BREAKS = re.compile(r"\s+|(?<=,)(?=[^\s\d])")
 """Where a cell of a table may break: between words, and after the commas of a layout, not of a number."""
 
+FINER = re.compile(r"\s+|(?<=[,_/:;])(?=\S)|(?<=[a-z]-)(?=\w)")
+"""Where it may break besides on a narrow line: inside names, after what joins their parts."""
+
+ANYWHERE = re.compile(r"\s+|(?<=\S{9})(?=[^\s\d-])")
+"""Where it may break when nothing else fits."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -41,30 +48,30 @@ class Table:
 class Answer:
     """What a person reads.
 
-    sentence: the answer; rows: (label, text) lines such as ("memory", "88.4 of 96 GB: ..."); tables; picture: lines
-    drawn for the terminal; hints: next commands; records: the main table with full numbers, for CSV; feasible: False
-    colours the sentence as a no.
+    sentence: the answer; rows: (label, text) lines such as ("memory", "88.4 of 96 GB: ..."); tables; picture: draws
+    lines of at most a width for the terminal; hints: next commands; records: the main table with full numbers, for
+    CSV; feasible: False colours the sentence as a no.
     """
 
     sentence: str
     rows: tuple[tuple[str, str], ...] = ()
     tables: tuple[Table, ...] = ()
-    picture: tuple[str, ...] = ()
+    picture: Callable[[int], tuple[str, ...]] | None = None
     hints: tuple[str, ...] = ()
     records: tuple[dict[str, object], ...] = field(default=())
     feasible: bool = True
 
 
 def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, width: int = WIDTH) -> str:
-    """The answer as text, at most `width` wide: cells of tables fold, each line of a picture is as it was drawn."""
+    """The answer as text, at most `width` wide: cells of tables fold, a picture is drawn for that width."""
     answer = _safe(answer)
     lines = [_paint(line, answer.feasible, color) for line in textwrap.wrap(answer.sentence, width)]
     if answer.rows:
         lines += ["", *_rows(answer.rows, width)]
     for table in answer.tables:
         lines += ["", *_table(table, width)]
-    if answer.picture:
-        lines += ["", *answer.picture]
+    if answer.picture is not None:
+        lines += ["", *map(printable, answer.picture(width))]
     if answer.hints or saved:
         lines.append("")
     lines += [line for hint in answer.hints for line in _wrap(f"hint: {hint}", width, "      ")]
@@ -80,7 +87,6 @@ def _safe(answer: Answer) -> Answer:
         sentence=printable(answer.sentence),
         rows=rows,
         tables=tuple(_safe_table(table) for table in answer.tables),
-        picture=tuple(map(printable, answer.picture)),
         hints=tuple(map(printable, answer.hints)),
     )
 
@@ -113,23 +119,44 @@ def _table(table: Table, width: int) -> list[str]:
     columns = range(len(table.header))
     right = [_numeric([row[i] for row in table.rows]) for i in columns]
     grid = [table.header, *table.rows]
-    widths = _widths([[row[i] for row in grid] for i in columns], right, width - 2 * len(columns))
+    shape = _shape([[row[i] for row in grid] for i in columns], right, width)
     lines = textwrap.wrap(table.title, width)
     for row in grid:
-        cells = [_fold(cell, w) for cell, w in zip(row, widths, strict=True)]
+        cells = [_fold(cell, w, shape.breaks) for cell, w in zip(row, shape.widths, strict=True)]
         for parts in itertools.zip_longest(*cells, fillvalue=""):
-            aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in zip(parts, widths, right, strict=True))
-            lines.append("  " + "  ".join(aligned))
+            sized = zip(parts, shape.widths, right, strict=True)
+            aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in sized)
+            lines.append(" " * shape.indent + (" " * shape.gap).join(aligned))
     lines += ["  " + line for line in textwrap.wrap(table.note, width - 2)] if table.note else []
     return lines
 
 
-def _widths(columns: list[list[str]], right: list[bool], room: int) -> list[int]:
+@dataclass(frozen=True)
+class _Shape:
+    """How a table is laid out: widths of its columns, spaces before and between them, where cells break."""
+
+    widths: list[int]
+    indent: int
+    gap: int
+    breaks: re.Pattern[str]
+
+
+def _shape(columns: list[list[str]], right: list[bool], width: int) -> _Shape:
+    """The roomiest layout that fits: two spaces and whole words, then one space, then names in parts, then anything."""
+    for indent, gap, breaks in ((2, 2, BREAKS), (2, 1, BREAKS), (2, 1, FINER), (2, 1, ANYWHERE), (0, 1, ANYWHERE)):
+        room = width - indent - gap * (len(columns) - 1)
+        widths = _widths(columns, right, room, breaks)
+        if sum(widths) <= room:
+            break
+    return _Shape(widths, indent, gap, breaks)
+
+
+def _widths(columns: list[list[str]], right: list[bool], room: int, breaks: re.Pattern[str]) -> list[int]:
     """Widths of columns that share `room` characters. Columns of words give way first, then those of numbers; the
     widest together, none below its longest piece.
     """
     natural = [max(map(len, cells)) for cells in columns]
-    least = [max((len(piece) for cell in cells for piece in _pieces(cell)), default=0) for cells in columns]
+    least = [max((len(piece) for cell in cells for piece in _pieces(cell, breaks)), default=0) for cells in columns]
     for stiff in (right, [False] * len(columns)):
         firm = [whole if keeps else piece for whole, piece, keeps in zip(natural, least, stiff, strict=True)]
         for cap in range(max(natural), 0, -1):
@@ -139,17 +166,18 @@ def _widths(columns: list[list[str]], right: list[bool], room: int) -> list[int]
     return least
 
 
-def _pieces(cell: str) -> list[str]:
+def _pieces(cell: str, breaks: re.Pattern[str]) -> list[str]:
     """What of a cell stays on one line."""
-    return [piece for piece in BREAKS.split(cell) if piece]
+    return [piece for piece in breaks.split(cell) if piece]
 
 
-def _fold(cell: str, width: int) -> list[str]:
+def _fold(cell: str, width: int, breaks_at: re.Pattern[str]) -> list[str]:
     """A cell as lines of at most `width` where its pieces allow."""
     lines: list[str] = []
     start = 0
     while len(cell) - start > width:
-        breaks = [found.end() for found in BREAKS.finditer(cell[start:])]
+        breaks = [found.end() for found in breaks_at.finditer(cell, start)]
+        breaks = [at - start for at in breaks if at > start]
         fit = [at for at in breaks if len(cell[start : start + at].rstrip()) <= width]
         if not breaks:
             break

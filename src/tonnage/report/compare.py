@@ -156,6 +156,7 @@ def _table(title: str, rows: list[Row], all_of_them: int) -> Table:
 _UNITS: tuple[tuple[str, Callable[[float], str]], ...] = (
     (r"(^|\.)(ttft|tpot|step_time|wall_time|duration)|_time$|checkpoint_interval|between_failures", units.show_time),
     (r"(^|\.)memory|kv_bytes|_bytes$", units.show_memory),
+    (r"(^|\.|_)price(_per_accelerator)?(\.(value|low|high))?$", units.show_price),
     (r"^cost|\.cost|cost_per|^day\.(revenue|cost|margin)", units.show_money),
     (r"share$|^breakdown|^goodput|^mfu|probability|^trained_on|^busy", units.show_share),
 )

@@ -24,8 +24,8 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
     named = ("weights", "kv_cache", "activations", "buffers")
     per = ", ".join(f"{name.replace('_', ' ')} {units.show_memory(getattr(held, name))}" for name in named)
     sentence = (
-        f"Yes: {model} ({plan.formats.weights}, cache in {plan.formats.kv}) fits on {title}, with one sequence of up "
-        f"to {plan.max_context:,} tokens or {plan.max_batch:,} of {plan.context:,.0f}."
+        f"Yes: {plan.question.arch.title} ({plan.formats.weights}, cache in {plan.formats.kv}) fits on {title}, with "
+        f"one sequence of up to {plan.max_context:,} tokens or {plan.max_batch:,} of {plan.context:,.0f}."
     )
     token, cached = f"{plan.kv_bytes_per_token:,.0f} bytes a token", units.show_tokens(plan.cached_tokens)
     rows = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,7 +44,7 @@ def answer(plan: LaunchPlan, path: str = "PROGRAMME.yaml", ran: Ran | None = Non
         _sentence(plan),
         _rows(plan) + (() if ran is None else (("run", _ran(ran)),)),
         tuple(table for table in tables if table.rows),
-        timeline.lines(plan),
+        functools.partial(timeline.lines, plan),
         _hints(plan, path),
         tuple(item.to_json() for item in plan.alternatives),
         plan.outcome.feasible,

@@ -87,7 +87,7 @@ def answer(found: LawfulFound) -> Answer:
     command = f"tonnage show chips --as-of {found.day} --in {found.place}"
     records = tuple(_values(chip) for chip in found.chips)
     tables = [table for table in tables if table.rows]
-    return Answer(_sentence(found), tuple(rows), tuple(tables), (), (command,), records, found.outcome.feasible)
+    return Answer(_sentence(found), tuple(rows), tuple(tables), None, (command,), records, found.outcome.feasible)
 
 
 def _sentence(found: LawfulFound) -> str:

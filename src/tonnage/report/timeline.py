@@ -254,26 +254,38 @@ def _tornado(plan: LaunchPlan, top: float) -> list[str]:
 
 MARKS = {"trains": "T", "rl": "L", "improves": "i", "fails": "x"}
 KEY = {"trains": "trains", "rl": "reinforcement learning", "improves": "improves", "fails": "trains (fails)"}
-COLUMNS = 78
+COLUMNS, LABEL, TAIL = 78, 28, 8
+"""Most letters of a row, most characters of a lot's name before them, and room that the ruler needs behind them."""
 
 
-def lines(plan: LaunchPlan) -> tuple[str, ...]:
-    """The timeline for a terminal: a row for each lot, a column for each week or more, a letter for what it does."""
+def lines(plan: LaunchPlan, most: int = 112) -> tuple[str, ...]:
+    """The timeline for a terminal, at most so wide: rows for each lot, a column for a week or more, a letter for what
+    it does; what fewer accelerators of a lot do at the same time stands in the rows below.
+    """
     lots = tuple(dict.fromkeys(use.lot for use in plan.calendar))
     if not lots:
         return ()
     days = (plan.end - plan.start).days
-    columns = min(COLUMNS, max(1, math.ceil(days / 7)))
-    width = max(len("launch"), *(len(lot) for lot in lots)) + 2
+    label = min(LABEL, max(len("launch"), *(len(lot) for lot in lots)))
+    width = label + 2
+    columns = max(10, min(COLUMNS, math.ceil(days / 7), most - width - TAIL))
     every = activities(plan)
     rows = [f"timeline of the draw at P50, {days / columns:.0f} days a letter", *_ruler(plan, columns, width)]
     for lot in lots:
-        cells = "".join(_cell(plan, lot, every, column, columns) for column in range(columns))
-        rows.append(f"  {lot:<{width}}{cells.rstrip()}")
+        cells = [_cells(plan, lot, every, column, columns) for column in range(columns)]
+        depth = max(map(len, cells))
+        for row in range(depth):
+            name = _shortened(lot, label) if row == 0 else ""
+            marks = "".join(cell[row] if row < len(cell) else " " for cell in cells)
+            rows.append(f"  {name:<{width}}{marks}".rstrip())
     rows.append(f"  {'launch':<{width}}{_launch_row(plan, columns)}")
     rows += [f"  {share:>{width - 2}.0%}  {row}" for share, row in _fan(plan, columns)]
-    rows += ["  " + " " * width + line for line in textwrap.wrap(_key(every), 112 - width)]
+    rows += ["  " + " " * width + line for line in textwrap.wrap(_key(every), max(40, most - width - 2))]
     return tuple(rows)
+
+
+def _shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _mark(does: Activity, every: Iterable[Activity]) -> str:
@@ -282,13 +294,18 @@ def _mark(does: Activity, every: Iterable[Activity]) -> str:
     return MARKS[_style(does)]
 
 
-def _cell(plan: LaunchPlan, lot: str, every: tuple[Activity, ...], column: int, columns: int) -> str:
+def _cells(plan: LaunchPlan, lot: str, every: tuple[Activity, ...], column: int, columns: int) -> str:
+    """Letters of what a lot does in a column, what most of its accelerators do first."""
     day = _column_day(plan, column + 0.5, columns)
     if not any(use.lot == lot and use.start <= day < use.end for use in plan.calendar):
         return " "
     uses = [use for use in plan.timeline if use.lot == lot and use.start <= day < use.end]
-    most = max(uses, key=lambda use: use.accelerators, default=None)
-    return _mark(most.activity, every) if most else "."
+    ordered = sorted(uses, key=lambda use: -use.accelerators)
+    return "".join(dict.fromkeys(_mark(use.activity, every) for use in ordered))[:ROWS] or "."
+
+
+ROWS = 3
+"""Most things at the same time that the timeline shows of a lot."""
 
 
 def _column_day(plan: LaunchPlan, column: float, columns: int) -> Date:
