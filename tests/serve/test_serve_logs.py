@@ -20,7 +20,7 @@ import pytest
 from tonnage import catalog
 from tonnage.model import Architecture, load
 from tonnage.serve import fit
-from tonnage.serve.replica.engines import ENGINES, SORTED
+from tonnage.serve.replica.engines import ENGINES
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()
@@ -77,7 +77,7 @@ def ratio(row: dict[str, str], folder: Path) -> float:
     """Predicted over printed."""
     engine = ENGINES[row["engine"]]
     if row["sampler"] == "sorted":
-        engine = replace(engine, sampled=SORTED)
+        engine = engine.of("0.11")
     chip = accelerator(row["chip"], CATALOG)
     if row["visible_gib"]:
         chip = replace(chip, visible=float(row["visible_gib"]) * 2**30)

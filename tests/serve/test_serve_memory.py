@@ -20,10 +20,10 @@ from tonnage.serve.replica.memory import (
     RankMemory,
     decode_memory,
     memory,
-    sequence_bytes,
     static_share,
     weight_bytes,
 )
+from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.system import Precision, System, accelerator, per_die
 
 CATALOG = catalog.load()

@@ -168,16 +168,33 @@ def paged(kinds: list[LayerKind], engine: Engine, asked: Asked) -> Numbers:
     A window holds its keys and the new tokens of the steps in flight, and a page more, as it may start inside of one; a
     state takes a page, and one for each drafted token. Where there are states, a page of keys is made as large as one.
     """
-    block = _block(kinds, engine)
-    page: Numbers = np.asarray(1.0)
-    for kind in kinds:
-        page = np.maximum(page, np.where(np.any(kind.token), block * kind.token, kind.state))
-    counts = [kind.layers for kind in kinds]
-    size = max(counts) if max(counts) < TOLERATED * min(counts) else min(counts)
+    page, size = _page(kinds, engine), group_size(kinds)
     blocks: Numbers = np.asarray(0.0)
     for kind in kinds:
         blocks = blocks + np.ceil(kind.layers / size) * _needed(kind, page, engine, asked)
     return size * page * blocks
+
+
+def group_size(kinds: list[LayerKind]) -> int:
+    """Layers of each group."""
+    counts = [kind.layers for kind in kinds]
+    return max(counts) if max(counts) < TOLERATED * min(counts) else min(counts)
+
+
+def spread_tokens(kinds: list[LayerKind], engine: Engine, pool: Numbers) -> Numbers:
+    """Tokens that vLLM until 0.20 said a pool holds: its pages over all groups alike, in the smallest page's tokens."""
+    page, size = _page(kinds, engine), group_size(kinds)
+    groups = sum(np.ceil(kind.layers / size) for kind in kinds)
+    least = np.minimum.reduce([np.floor(page / kind.token) for kind in kinds if np.any(kind.token)])
+    return np.floor(pool / (size * page) / groups) * least
+
+
+def _page(kinds: list[LayerKind], engine: Engine) -> Numbers:
+    """Bytes of a page of one layer."""
+    block, page = _block(kinds, engine), np.asarray(1.0)
+    for kind in kinds:
+        page = np.maximum(page, np.where(np.any(kind.token), block * kind.token, kind.state))
+    return page
 
 
 def _block(kinds: list[LayerKind], engine: Engine) -> Numbers:
@@ -210,11 +227,14 @@ def pooled(kinds: list[LayerKind], engine: Engine, asked: Asked) -> Numbers:
     """Pools by kind (SGLang `pool_configurator.py`): that of the windows has `window_share` of the tokens of the full
     one, so that a sequence takes the larger of its shares of the two.
     """
-    cell, context = _cell(kinds, engine), np.asarray(asked.context, dtype=float)
+    cell: Numbers = _cell(kinds, engine)
+    context = np.asarray(asked.context, dtype=float)
     widest = max((kind.window for kind in kinds if np.any(kind.token) and kind.window < np.inf), default=np.inf)
     if all(kind.window < np.inf for kind in kinds if np.any(kind.token)):
-        return cell * np.minimum(context, widest)
-    return cell * np.maximum(context, np.minimum(context, widest) / engine.window_share)
+        near: Numbers = np.minimum(context, widest) * cell
+        return near
+    taken: Numbers = np.maximum(context, np.minimum(context, widest) / engine.window_share) * cell
+    return taken
 
 
 def _cell(kinds: list[LayerKind], engine: Engine) -> Numbers:
