@@ -104,9 +104,10 @@ class EngineFacts:
 
     cache: how layers of several kinds share its memory; flight: steps whose tokens a window still holds (`pages`);
     window_share: tokens of the windows' pool over those of the full one (`pools`), compressed_share: the same where
-    entries are compressed; drafting, compressing: sequences running at once at most where tokens are drafted, and of a
-    model whose cache is compressed, None: as others; gathers: every replica's tokens meet on each rank that has
-    experts; graphs: bytes that each captured graph takes inside the share.
+    entries are compressed; tails: whether what waits to be compressed by 128 is set aside for as many sequences as may
+    run, or for the windows' tokens; drafting, compressing: sequences running at once at most where tokens are drafted,
+    and of a model whose cache is compressed, None: as others; gathers: every replica's tokens meet on each rank that
+    has experts; graphs: bytes that each captured graph takes inside the share.
 
     newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
     what older ones did.
@@ -135,6 +136,7 @@ class EngineFacts:
     flight: int = 1
     window_share: float = 1.0
     compressed_share: float = 1.0
+    tails: Literal["sequences", "tokens"] = "sequences"
     drafting: int | None = None
     compressing: int | None = None
     gathers: bool = False

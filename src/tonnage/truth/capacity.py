@@ -3,7 +3,8 @@
 `data/capacity.csv` holds one logged figure a row: model, chip, layout, the engine with its version, the settings that
 the log states (defaults of that version and chip where it does not), what was printed, and why a row is off. pool_gib:
 the cache that the log gives, where only what it holds is compared; states: recurrent states kept for a sequence where
-prefix caching is on; outlier: the log lacks a setting that matters, or the figure rests on a defect.
+prefix caching is on; window_share: tokens of the windows' pool over those of the full one, where it was set; outlier:
+the log lacks a setting that matters, or the figure rests on a defect.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 DATA = Path(__file__).parent / "data" / "capacity.csv"
 GIB = 2.0**30
+ROOM = ("GiB", "tokens", "spread tokens", "sequences")
+"""Units in which a log tells how much room there is; the others tell what a sequence takes of it."""
 
 SHAPES: dict[str, dict[str, Any]] = {
     "Qwen/Qwen3-4B": {
@@ -54,13 +57,15 @@ SHAPES: dict[str, dict[str, Any]] = {
 @dataclass(frozen=True)
 class CapacityLog:
     """What an engine printed. name: model, chip and engine; kinds: `plain`, or `mixed` where layers keep different
-    things (windows, compressed entries, states); unit: of `printed`.
+    things (windows, compressed entries, states); what: `room` that the settings leave for the cache, or what a given
+    cache `holds`; unit: of `printed`.
     """
 
     row: Row
     name: str
     engine: str
     kinds: str
+    what: str
     unit: str
     printed: float
     outlier: bool
@@ -95,6 +100,7 @@ def _log(row: Row, library: Library) -> CapacityLog:
         whose,
         row["engine"],
         "mixed" if several else "plain",
+        "room" if "pool_gib" not in row and row["unit"] in ROOM else "holds",
         row["unit"],
         float(row["printed"]),
         "outlier" in row,
@@ -148,7 +154,8 @@ def _started(row: Row, library: Library) -> Started:
     how = formats(arch, die, row.get("weights"), row.get("kv"))
     layout = Layout(**_degrees(row["layout"]))
     own = engine(row["engine"]).told(int(row["step"]), int(row["running"]), eager="eager" in row)
-    own = replace(own, states=int(row.get("states", own.states)))
+    ratio = float(row.get("window_share", own.compressed_share))
+    own = replace(own, states=int(row.get("states", own.states)), compressed_share=ratio)
     drafts = float(row.get("drafts", 0))
     step = float(row["step"])
     rank = memory(

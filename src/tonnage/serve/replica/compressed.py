@@ -95,7 +95,7 @@ def _tuples(groups: list[int], least: int) -> int:
 
 def pool_token(arch: Architecture, element: float, engine: Engine, mtp: bool) -> float:
     """Bytes of a token of SGLang's pools (`DSV4PoolConfigurator`): compressed entries and index keys; windows and the
-    tails of ratio 4 for `compressed_share` of the tokens.
+    tails of ratio 4, in older versions of ratio 128 too, for `compressed_share` of the tokens.
     """
     layers = _layers(arch, mtp)
     total = 0.0
@@ -104,6 +104,8 @@ def pool_token(arch: Architecture, element: float, engine: Engine, mtp: bool) ->
         total += count * engine.compressed_share * entry
         if mixer.ratio:
             total += count * entry / mixer.ratio
+        if mixer.ratio == 128 and engine.tails == "tokens":
+            total += count * engine.compressed_share * 2 * mixer.dim * TAIL * RING[mixer.ratio] / mixer.window
         if mixer.ratio and mixer.indexer:
             total += count * scaled(mixer.indexer.dim) / mixer.ratio
             tail = 4 * (mixer.dim + mixer.indexer.dim) * TAIL * RING[mixer.ratio] / mixer.window
@@ -119,8 +121,10 @@ def pools(arch: Architecture, element: float, engine: Engine, context: Numbers, 
     return np.maximum(context, near) * pool_token(arch, element, engine, mtp)
 
 
-def fixed_bytes(arch: Architecture, running: float) -> float:
+def fixed_bytes(arch: Architecture, engine: Engine, running: float) -> float:
     """Bytes that SGLang sets aside for tails of ratio 128, as many as sequences may run and one more."""
+    if engine.tails == "tokens":
+        return 0.0
     layers = [(mixer, count) for mixer, count in _layers(arch, False) if mixer.ratio == 128]
     rows = np.ceil(((running + 1) * RING[128] + RING[128] + 1) / 128) * 128
     return float(sum(count * rows * 2 * mixer.dim * TAIL for mixer, count in layers))

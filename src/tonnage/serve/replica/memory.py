@@ -312,7 +312,7 @@ def memory(
     elif engine.room == "free":
         pool = (capacity - buffers - weights - peak) * taken
     elif engine.cache == "pools":
-        fixed = compressed.fixed_bytes(arch, float(np.max(np.asarray(most))))
+        fixed = compressed.fixed_bytes(arch, engine, float(np.max(np.asarray(most))))
         pool, buffers = pool - fixed, buffers + fixed
     flying = tokens - np.where(np.asarray(drafts) > 0, most * drafts, 0.0) if engine.cache == "pages" else tokens
     asked = Asked(context, np.maximum(flying, 0.0), drafts, mtp)

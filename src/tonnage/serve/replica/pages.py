@@ -186,7 +186,8 @@ def spread_tokens(kinds: list[LayerKind], engine: Engine, pool: Numbers) -> Numb
     page, size = _page(kinds, engine), group_size(kinds)
     groups = sum(np.ceil(kind.layers / size) for kind in kinds)
     least = np.minimum.reduce([np.floor(page / kind.token) for kind in kinds if np.any(kind.token)])
-    return np.floor(pool / (size * page) / groups) * least
+    found: Numbers = np.floor(pool / (size * page) / groups) * least
+    return found
 
 
 def _page(kinds: list[LayerKind], engine: Engine) -> Numbers:
