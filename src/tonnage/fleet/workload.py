@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from tonnage.errors import nearest
+from tonnage.errors import InputError, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
 from tonnage.fleet.keys import Keys
@@ -72,7 +72,23 @@ def service(
         own.uncertain("surge", none),
         own.uncertain("first_users", point(p.FIRST_USERS)),
         assumed=assumed,
+        engine=engine_named(reader, keys.text("engine"), (*path, "engine")),
     )
+
+
+def engine_named(reader: ProgrammeReader, name: str | None, path: Where) -> str | None:
+    """An engine that there is, with its version; None where the reader has noted a problem."""
+    from tonnage.serve.replica.engines import engine
+
+    if name is None:
+        return None
+    try:
+        engine(name)
+    except InputError as error:
+        for problem in error.problems:
+            reader.problem(path, problem.message, problem.suggestion)
+        return None
+    return name
 
 
 def lengths(keys: Keys) -> tuple[float, float, tuple[str, ...]]:
