@@ -134,3 +134,17 @@ def test_what_deepseek_v4_holds_of_long_sequences_is_what_vllm_says() -> None:
 def test_the_curve_stops_at_what_the_model_reads() -> None:
     found = planned("gpt-oss-20b", "h100-sxm", 1, "vllm")
     assert found.curve[-1].context == 131_072 and found.curve[0].token_bytes > found.curve[-1].token_bytes
+
+
+def test_attention_chunks_are_kept_until_vllm_frees_them() -> None:
+    """`VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE` was off: every token of every layer of Llama 4 is held."""
+    arch = load("llama-4-scout", CATALOG)
+    old, new = (held(arch, "bf16", Layout(), engine(f"vllm@{v}"), Asked(65_536.0, 8192.0)) for v in ("0.11", "0.28"))
+    assert old == 65_536 * 48 * 2 * 8 * 128 * 2
+    assert new == 12 * 16 * 4096 * (65_536 // 16 + 3 * (8192 + 2 * 8192) // 16)
+
+
+def test_states_are_the_same_in_the_table_and_in_the_memory() -> None:
+    """48 layers of 48 heads x 128 x 128 in FP32, and three inputs of 10,240 channels in 16 bits."""
+    found = planned("qwen3.6-27b", "h200-sxm", 1, "trtllm")
+    assert sum(row.state_bytes for row in found.cache) == 48 * (48 * 128 * 128 * 4 + 3 * 10_240 * 2)

@@ -103,6 +103,7 @@ class EngineFacts:
     where the defaults are documented.
 
     cache: how layers of several kinds share its memory; flight: steps whose tokens a window still holds (`pages`);
+    chunks: whether what an attention chunk has left behind is freed or kept;
     window_share: tokens of the windows' pool over those of the full one (`pools`), compressed_share: the same where
     entries are compressed; tails: whether what waits to be compressed by 128 is set aside for as many sequences as may
     run, or for the windows' tokens; drafting, compressing: sequences running at once at most where tokens are drafted,
@@ -134,6 +135,7 @@ class EngineFacts:
     few_chips: tuple[str, ...] = ()
     cache: Sharing = "alive"
     flight: int = 1
+    chunks: Literal["freed", "kept"] = "freed"
     window_share: float = 1.0
     compressed_share: float = 1.0
     tails: Literal["sequences", "tokens"] = "sequences"

@@ -21,7 +21,7 @@ from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
-from tonnage.serve.replica.pages import STATE_ELEMENT, sequence_bytes
+from tonnage.serve.replica.pages import layer_state, sequence_bytes
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates
 from tonnage.system import Accelerator, System, format_of, per_die
@@ -310,10 +310,12 @@ def _spread(arch: Architecture, how: ServeFormats) -> float:
 
 
 def _cache(arch: Architecture, how: ServeFormats, context: float) -> tuple[FitCache, ...]:
-    element = format_of(how.kv).element
+    element, blocks = format_of(how.kv).element, [block for block in arch.blocks if block.mixer is not None]
     return tuple(
-        FitCache(row.kind, row.layers, float(row.kv_bytes * row.layers), float(row.state * row.layers * STATE_ELEMENT))
-        for row in cache_table(arch, context, element)
+        FitCache(
+            row.kind, row.layers, float(row.kv_bytes * row.layers), float(layer_state(block, Layout())) * row.layers
+        )
+        for row, block in zip(cache_table(arch, context, element), blocks, strict=True)
     )
 
 

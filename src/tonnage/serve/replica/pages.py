@@ -5,13 +5,13 @@ A plain model (every layer keeps every token alike) holds the same under all thr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout
-from tonnage.model import Architecture, Block, cache_bytes, state_elements
+from tonnage.model import Architecture, Block, cache_bytes
 from tonnage.model.attention import Gqa
 from tonnage.model.linear import Recurrent
 from tonnage.serve.replica import compressed
@@ -64,10 +64,9 @@ def sequence_bytes(
     The context is rounded up to whole blocks; a multi-token-prediction layer adds its own cache (one layer's).
     """
     rounded = np.ceil(np.asarray(context, dtype=float) / block) * block
-    state = state_elements(arch, layout.tp)
     kept = cache_bytes(arch, rounded, format_of(kv).element, layout.tp)
     extra = 1 + arch.mtp.count / arch.depth if mtp and arch.mtp is not None else 1.0
-    return (kept * extra + state * STATE_ELEMENT) * _stage(arch, layout)
+    return kept * extra * _stage(arch, layout) + state_bytes(arch, layout)
 
 
 def _stage(arch: Architecture, layout: Layout) -> Numbers:
@@ -83,6 +82,8 @@ def held(arch: Architecture, kv: str, layout: Layout, engine: Engine, asked: Ask
         made = compressed.pages if engine.cache == "pages" else compressed.pools
         return made(arch, element, engine, asked.context, _in_flight(engine, asked), asked.mtp) * _stage(arch, layout)
     kinds = layer_kinds(arch, element, layout, mtp=asked.mtp)
+    if engine.cache == "pages" and engine.chunks == "kept" and any(kind.chunked for kind in kinds):
+        return paged([_whole(kind) for kind in kinds], engine, asked) * _stage(arch, layout)
     if engine.cache == "alive" or not mixed(kinds):
         alive = sequence_bytes(arch, kv, layout, asked.context, engine.block, mtp=asked.mtp)
         return alive + (engine.states - 1) * state_bytes(arch, layout)
@@ -91,9 +92,14 @@ def held(arch: Architecture, kv: str, layout: Layout, engine: Engine, asked: Ask
     return pooled(kinds, engine, asked) * _stage(arch, layout) + engine.states * state_bytes(arch, layout)
 
 
+def _whole(kind: LayerKind) -> LayerKind:
+    """A kind whose chunks are kept like all keys."""
+    return replace(kind, window=np.inf, chunked=False) if kind.chunked else kind
+
+
 def state_bytes(arch: Architecture, layout: Layout) -> Numbers:
     """One recurrent state of a sequence on one rank [byte]."""
-    states = [_state(block, layout) * block.count for block in arch.blocks]
+    states = [layer_state(block, layout) * block.count for block in arch.blocks]
     return sum(states, start=np.asarray(0.0)) * _stage(arch, layout)
 
 
@@ -135,10 +141,10 @@ def _kind(block: Block, element: float, layout: Layout) -> LayerKind:
     if isinstance(mixer, Gqa) and (mixer.window or mixer.chunk):
         window, chunked = float(mixer.window or mixer.chunk), bool(mixer.chunk)
     token = mixer.cache_bytes(np.asarray(1.0), element, layout.tp)
-    return LayerKind(1, token, window, chunked, _state(block, layout))
+    return LayerKind(1, token, window, chunked, layer_state(block, layout))
 
 
-def _state(block: Block, layout: Layout) -> Numbers:
+def layer_state(block: Block, layout: Layout) -> Numbers:
     """Bytes of a sequence's state in one layer of a block."""
     mixer = block.mixer
     if mixer is None:
