@@ -13,9 +13,11 @@ from pathlib import Path
 
 from tonnage import catalog, files
 from tonnage.report.page import INTRODUCTION
+from tonnage.report.page_capacity import capacity_page
 from tonnage.report.page_durations import durations_page
 from tonnage.report.page_serving import serving_page
 from tonnage.report.page_training import training_page
+from tonnage.truth.capacity import capacities
 from tonnage.truth.durations_board import accuracy as durations
 from tonnage.truth.evaluate import accuracy
 from tonnage.truth.shapes import Library
@@ -53,8 +55,10 @@ def main() -> None:
     lines += training_page(accuracy("train", facts, chips=True), library)
     lines += serving_page(accuracy("serve", facts, chips=True), library, peer())
     lines += durations_page(durations(facts))
+    lines += capacity_page(capacities(facts))
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
-    print("\n".join([*bars(lines, "## Training"), *bars(lines, "## Serving"), *bars(lines, "## Durations")]))
+    heads = ("## Training", "## Serving", "## Durations", "## Capacities")
+    print("\n".join(line for head in heads for line in bars(lines, head)))
     print(f"{options.output} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 
 

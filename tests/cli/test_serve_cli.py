@@ -154,3 +154,38 @@ def test_a_model_without_layers_that_draft_is_said_to_need_another(capsys: pytes
 def test_what_does_not_fit_is_said_as_it_is(capsys: pytest.CaptureFixture[str], asked: str, words: str) -> None:
     code, text = run(capsys, f"serve {asked}")[:2]
     assert code == 1 and words in " ".join(text.split())
+
+
+def test_the_engine_s_version_and_settings_are_said_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the words of the issue and by ours; the answer names the rules and its cache line multiplies out."""
+    text = "fit gpt-oss-120b --on 2xh100-sxm --engine vllm@0.11"
+    code, out = run(capsys, f"{text} --max-running 64 --max-batched-tokens 2k --eager --memory-share 0.85")
+    assert code == 0 and "vllm 0.11 rules" in out
+    assert "what the whole cache holds" in out and "bytes a token x" in out
+    assert run(capsys, f"{text} --running 64 --chunk 2k --eager --memory-share 0.85") == (code, out)
+    code, out = run(capsys, "fit gpt-oss-120b --on 1xh100-sxm --engine vllm@0.14.1")
+    assert code == 1 and "vllm 0.14.1 rules" in out
+
+
+def test_serve_follows_what_is_said_and_its_hint_keeps_it(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "serve llama-3.1-8b --on 1xh100-sxm --engine vllm@0.20 --max-running 16 --memory-share 0.5 --eager"
+    code, out = run(capsys, text)
+    assert code == 0 and "vllm 0.20 rules" in out
+    flags = out.split("launch")[1]
+    assert "--max-num-seqs 16" in flags and "--enforce-eager" in flags and "--gpu-memory-utilization 0.5" in flags
+    hint = out.split("hint:")[1]
+    assert "--engine vllm@0.20" in hint and "--eager" in hint and "--memory-share 0.5" in hint
+
+
+def test_a_version_that_is_none_is_refused_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["fit", "llama-3.1-8b", "--on", "1xh100-sxm", "--engine", "vllm@new"]) == 2
+    assert 'did you mean "vllm@' in capsys.readouterr().err
+
+
+def test_accuracy_of_capacities_is_told_by_engine_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = run(capsys, "accuracy capacity")
+    assert code == 0
+    assert "by engine and version" in out and "vllm@0.11" in out and "sglang@0.5.15" in out and "trtllm@1.2" in out
+    code, out = run(capsys, "accuracy capacity --json")
+    held = json.loads(out)
+    assert len(held["rows"]) >= 60 and held["stated"]["median"] < 0.02

@@ -269,3 +269,24 @@ def test_a_chip_in_hand_before_its_release_is_refused(programme):
 def test_an_override_that_names_no_lot_names_those_there_are(programme):
     with pytest.raises(InputError, match="0 to 2, or own, cloud, ascend"):
         programme(fleet__nope__count="3")
+
+
+def test_a_service_names_its_engine_with_a_version(programme):
+    """vLLM 0.10 leaves gpt-oss-120b no cache on one H100, which the newest does."""
+    text = """
+name: engines
+start: 2026-10-01
+horizon: 6 months
+place: US
+fleet:
+  - {lot: own, chip: h100-sxm, count: 8, tenure: owned}
+models:
+  oss: {model: gpt-oss-120b, serve: {input_tokens: 1B/day, output_tokens: 0.1B/day, engine: ENGINE}}
+"""
+    read = programme(text.replace("ENGINE", "vllm@0.11"))
+    assert read.models[0].service.engine == "vllm@0.11"
+    assert programme(text.replace(", engine: ENGINE", "")).models[0].service.engine is None
+    with pytest.raises(InputError) as caught:
+        programme(text.replace("ENGINE", "vlm@0.11"))
+    problem = caught.value.problems[0]
+    assert problem.path.endswith("serve.engine") and problem.suggestion == "vllm"

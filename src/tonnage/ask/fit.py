@@ -29,6 +29,7 @@ class FitWords:
     chunk: str | None = None
     running: str | None = None
     memory_share: str | None = None
+    eager: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,5 +84,7 @@ def plan_asked(
         memory_share=asked.memory_share,
         chunk=asked.chunk,
         running=asked.running,
+        eager=asked.words.eager,
+        date=as_of,
     )
     return replace(found, provenance=replace(found.provenance, catalog=catalog.digest, seed=seed))

@@ -60,6 +60,9 @@ class ServeWords:
     place: str | None = None
     anchor: Path | None = None
     measured: tuple[str, ...] = ()
+    running: str | None = None
+    memory_share: str | None = None
+    eager: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class ServeAsked:
     power_share: float | None
     exchange_rate: float | None
     place: str | None
+    running: int | None = None
+    memory_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,8 @@ def read(words: ServeWords) -> ServeAsked:
         prefill_layout=reader.layout(words.prefill_layout, "prefill_layout", DEGREES),
         ffn_layout=reader.layout(words.ffn_layout, "ffn_layout", DEGREES),
         place=reader.place(words.place),
+        running=_running(reader, words.running),
+        memory_share=None if words.memory_share is None else reader.share(words.memory_share, "memory_share"),
     )
     if words.ffn_layout is not None and mode != "afd" and not afd:
         reader.wrong("needs attention and FFN apart (--afd)", "ffn_layout")
@@ -189,6 +196,15 @@ def _chunk(reader: WordReader, text: str | None) -> int | None:
     if not 16 <= tokens <= 1e7:
         reader.wrong(f"expected 16 to 1e7 tokens, got {tokens:g}", "chunk")
     return int(tokens)
+
+
+def _running(reader: WordReader, text: str | None) -> int | None:
+    """Sequences that run at once at most on a replica."""
+    running = reader.optional(text, "count", "running")
+    if running is not None and not 1 <= running <= 1e6:
+        reader.wrong(f"expected 1 to 1e6 sequences, got {running:g}", "running")
+        return None
+    return None if running is None else int(running)
 
 
 def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
@@ -269,6 +285,9 @@ def _jobs(
         imbalance=asked.imbalance,
         batch=asked.batch,
         chunk=asked.chunk,
+        running=asked.running,
+        memory_share=asked.memory_share,
+        eager=asked.words.eager,
         thorough=True,
         price_list=listed,
         date=as_of,

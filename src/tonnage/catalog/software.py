@@ -20,6 +20,10 @@ DATA = Path(__file__).parent / "data" / "software.toml"
 Room = Literal["profiled", "reserved", "free"]
 """How an engine finds the room that it leaves for the cache."""
 
+Sharing = Literal["alive", "pages", "pools"]
+"""How layers of several kinds share the cache: what is `alive` is counted; `pages` of one size for groups of as many
+layers each (vLLM); a pool for each kind, those of windows a share of the full one (SGLang)."""
+
 Hidden = Literal["gradients", "weights", "tensor"]
 """Communication that a framework may run behind compute."""
 
@@ -73,19 +77,41 @@ class Framework:
 
 
 @dataclass(frozen=True)
+class EngineRule:
+    """What an engine did before a version: fields of `EngineFacts` with their values then; released: its day."""
+
+    version: str
+    changes: Mapping[str, Any]
+    source: str
+    released: Date | None = None
+
+
+@dataclass(frozen=True)
 class EngineFacts:
-    """What a serving engine does unless told otherwise.
+    """What a serving engine does unless told otherwise, in the newest version that is known or in `version`.
 
     memory_share: share of the accelerator's memory that it uses at most, None where it follows from the chip and the
     step (SGLang); room: what it leaves for the cache: `profiled`, that share less weights and the peak of a trial step
     (vLLM), `reserved`, that share less weights, the trial step being part of the rest (SGLang), `free`, a share of what
     a trial step leaves free (TensorRT-LLM); sampled: bytes for each sequence and vocabulary entry that sampling takes
     in that trial; few: sequences that it samples there on chips of less than 70 GiB and on `few_chips`, where nothing
-    else is asked for (vLLM; None: as many as may run); block: tokens in a KV block; chunk: new tokens in one step at
-    most; running: sequences running at once at most, per attention replica; mixed: whether prefill chunks ride in
-    decode steps; reserved: share of the output for which cache is kept free from the start (1: a started request is
-    never evicted); states: recurrent states kept for one running sequence of a hybrid model; state_share: share of the
-    cache's memory set aside for them, None where both share one pool; source: where the defaults are documented.
+    else is asked for (vLLM; None: as many as may run); few_chunk: new tokens in one step there; block: tokens in a KV
+    block; chunk: new tokens in one step at most; running: sequences running at once at most, per attention replica;
+    mixed: whether prefill chunks ride in decode steps; reserved: share of the output for which cache is kept free from
+    the start (1: a started request is never evicted); states: recurrent states kept for one running sequence of a
+    hybrid model; state_share: share of the cache's memory set aside for them, None where both share one pool; source:
+    where the defaults are documented.
+
+    cache: how layers of several kinds share its memory; flight: steps whose tokens a window still holds (`pages`);
+    chunks: whether what an attention chunk has left behind is freed or kept;
+    window_share: tokens of the windows' pool over those of the full one (`pools`), compressed_share: the same where
+    entries are compressed; tails: whether what waits to be compressed by 128 is set aside for as many sequences as may
+    run, or for the windows' tokens; drafting, compressing: sequences running at once at most where tokens are drafted,
+    and of a model whose cache is compressed, None: as others; gathers: every replica's tokens meet on each rank that
+    has experts; graphs: bytes that each captured graph takes inside the share.
+
+    newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
+    what older ones did.
 
     caches: formats of cache that it keeps, None where nobody has said; replicas: `one rank` where several attention
     replicas have one rank each; experts: `together` where they are dealt over all ranks of an instance or all cut;
@@ -105,7 +131,21 @@ class EngineFacts:
     memory_share: float | None = None
     state_share: float | None = None
     few: int | None = None
+    few_chunk: int | None = None
     few_chips: tuple[str, ...] = ()
+    cache: Sharing = "alive"
+    flight: int = 1
+    chunks: Literal["freed", "kept"] = "freed"
+    window_share: float = 1.0
+    compressed_share: float = 1.0
+    tails: Literal["sequences", "tokens"] = "sequences"
+    drafting: int | None = None
+    compressing: int | None = None
+    gathers: bool = False
+    graphs: float = 0.0
+    newest: str = ""
+    version: str = ""
+    before: tuple[EngineRule, ...] = ()
     aliases: tuple[str, ...] = ()
     caches: tuple[str, ...] | None = None
     replicas: Literal["any", "one rank"] = "any"
@@ -129,9 +169,15 @@ def software() -> SoftwareFacts:
     raw = tomllib.loads(DATA.read_text(encoding="utf-8"))
     features = {name: Feature(name, **body) for name, body in raw["feature"].items()}
     frameworks = [Framework(**_typed(body)) for body in raw["framework"]]
-    engines = [EngineFacts(**_typed(body)) for body in raw["engine"]]
+    engines = [_engine(body) for body in raw["engine"]]
     wide = {stack: Feature("wide experts", **body) for stack, body in raw["wide_experts"].items()}
     return SoftwareFacts(features, {one.name: one for one in frameworks}, {one.name: one for one in engines}, wide)
+
+
+def _engine(body: Mapping[str, Any]) -> EngineFacts:
+    """An engine with what its older versions did, the newest first."""
+    rules = tuple(EngineRule(**rule) for rule in body.get("before", ()))
+    return EngineFacts(**_typed({**body, "before": rules}))
 
 
 def _typed(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tonnage accuracy train|serve|durations`: predictions held against published, measured results."""
+"""`tonnage accuracy train|serve|durations|capacity`: predictions held against published, measured results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tonnage.report.envelope import Reply
 
 
 def accuracy(
-    what: Literal["train", "serve", "durations"],
+    what: Literal["train", "serve", "durations", "capacity"],
     /,
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -24,7 +24,7 @@ def accuracy(
     Parameters
     ----------
     what
-        train, serve, or durations (accelerator-hours of whole runs).
+        train, serve, durations (accelerator-hours of whole runs), or capacity (room for the cache as engines log it).
     cases
         a JSON Lines file of published results instead of the bundled ones; may be repeated.
     everything
@@ -41,5 +41,12 @@ def accuracy(
 
         found = took(catalog, cases)
         return finish(Reply("accuracy", given, found.to_json(), runs(found), catalog=catalog), common)
+    if what == "capacity":
+        from tonnage.report.capacity import answer as rooms
+        from tonnage.report.capacity import to_json
+        from tonnage.truth.capacity import capacities
+
+        logged = capacities(catalog)
+        return finish(Reply("accuracy", given, to_json(logged), rooms(logged), catalog=catalog), common)
     board = measure(what, catalog, cases, everything)
     return finish(Reply("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)

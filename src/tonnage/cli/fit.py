@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -31,14 +32,20 @@ class FitOptions(FitWords):
     layout
         what is fixed, such as tp8; the rest is chosen.
     engine
-        vllm, sglang, trtllm, vllm-ascend or atom.
+        vllm, sglang, trtllm, vllm-ascend or atom; of a version as vllm@0.11, else the newest known.
     chunk
         new tokens in a step at most, such as 16k; the engine's default if not given.
     running
         sequences that run at once at most, such as 256 (vLLM's --max-num-seqs); the engine's default if not given.
     memory_share
         share of the memory that the engine takes, such as 0.95.
+    eager
+        without captured graphs.
     """
+
+    chunk: Annotated[str | None, Parameter(name=["--chunk", "--max-batched-tokens"])] = None
+    running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
+    eager: Annotated[bool, Parameter(negative="")] = False
 
 
 NAMES = frozenset(field.name for field in fields(FitOptions))

@@ -46,7 +46,7 @@ class ServeOptions(ServeWords):
     kv
         bf16, fp8 or int8 cache.
     engine
-        vllm, sglang, trtllm, vllm-ascend or atom.
+        vllm, sglang, trtllm, vllm-ascend or atom; of a version as vllm@0.11, else the newest known.
     mode
         auto, aggregated, disaggregated, prefill, decode, or afd: decode with attention and FFN on ranks of their own.
     disaggregate
@@ -93,6 +93,12 @@ class ServeOptions(ServeWords):
     measured
         price operators by what was measured on the chip: silicon, the tables of the extra of that name, or a file in
         JSON Lines as in docs/method/measured.md; may be repeated, the first counts most.
+    running
+        sequences that run at once at most on an attention replica, such as 256; by memory if not given.
+    memory_share
+        share of the memory that the engine takes, such as 0.95; the engine's default if not given.
+    eager
+        without captured graphs: the host launches every kernel of a step.
     """
 
     on: Annotated[tuple[str, ...], Parameter(negative="")]
@@ -101,6 +107,9 @@ class ServeOptions(ServeWords):
     place: Annotated[str | None, Parameter(name="--in")] = None
     anchor: Path | None = None
     measured: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    chunk: Annotated[str | None, Parameter(name=["--chunk", "--max-batched-tokens"])] = None
+    running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
+    eager: Annotated[bool, Parameter(negative="")] = False
 
 
 NAMES = frozenset({*(field.name for field in fields(ServeOptions)), "in"})

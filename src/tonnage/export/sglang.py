@@ -21,6 +21,7 @@ def flags(one: Instance) -> str:
     if one.running is not None:
         words.append(f"--max-running-requests {ceil(one.running - 1e-9) * int(own.dp)}")
     words += [f"--mem-fraction-static {one.memory_share:g}"] if one.memory_share else []
+    words += ["--disable-cuda-graph"] if one.eager else []
     words += ["--kv-cache-dtype fp8_e4m3"] if one.kv == "fp8" else []
     if one.drafts:
         words.append(f"--speculative-algorithm EAGLE --speculative-num-steps {one.drafts}")

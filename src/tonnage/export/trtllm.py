@@ -23,6 +23,8 @@ def flags(one: Instance) -> str:
         fields["max_batch_size"] = ceil(one.running - 1e-9)
     share = one.memory_share or ENGINES[one.engine].memory_share
     fields["kv_cache_config"] = {"free_gpu_memory_fraction": share, "dtype": "fp8" if one.kv == "fp8" else "auto"}
+    if one.eager:
+        fields["cuda_graph_config"] = None
     if one.drafts:
         own_layers = {"decoding_type": "MTP", "max_draft_len": one.drafts}
         other = {"decoding_type": "Eagle3", "max_draft_len": one.drafts, "speculative_model": DRAFT_MODEL}

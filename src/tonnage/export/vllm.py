@@ -23,6 +23,7 @@ def flags(one: Instance) -> str:
     if one.running is not None:
         words.append(f"--max-num-seqs {ceil(one.running - 1e-9)}")
     words += [f"--gpu-memory-utilization {one.memory_share:g}"] if one.memory_share else []
+    words += ["--enforce-eager"] if one.eager else []
     words += ["--kv-cache-dtype fp8"] if one.kv == "fp8" else []
     if one.drafts:
         how = {"method": "mtp"} if one.own_layers else {"method": "eagle3", "model": DRAFT_MODEL}

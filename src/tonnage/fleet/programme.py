@@ -111,7 +111,7 @@ class ServiceSpec:
     compounded monthly; peak: capacity held over average demand; isl, osl: [token] of a request; ttft, tpot: [s] or
     None; cache_hit: share; takes_over: share of the predecessor's demand; within: [s]; surge: demand added at launch as
     a share of what moves; first_users: share of its demand at launch with which it has its first users; lots: names
-    that may serve, empty for all.
+    that may serve, empty for all; engine: that serves it, with a version or not, the usual one of each chip where None.
     """
 
     isl: float
@@ -129,6 +129,7 @@ class ServiceSpec:
     first_users: Uncertain = field(default_factory=lambda: point(FIRST_USERS))
     lots: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    engine: str | None = None
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,7 @@ SERVE: Table = {
     "ttft": Field("time", "Longest mean time to the first token.", point=True, low=1e-4, high=3600),
     "tpot": Field("time", "Longest mean time per further token.", point=True, low=1e-5, high=60),
     "cache_hit": Field("share", "Share of prompt tokens found in the cache.", point=True, high=0.9999),
+    "engine": Field("name", "Engine that serves it, such as vllm@0.11; the usual one of the chips unless given."),
     "takes_over": Field("share", "Share of the predecessor's demand that moves to it.", high=1.0),
     "within": Field("time", "How long the move takes, and how far ahead capacity must be there.", high=2 * units.YEAR),
     "surge": Field("number", "Demand that the launch adds, as a share of the demand that moves.", high=100.0),

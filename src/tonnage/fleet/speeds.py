@@ -152,7 +152,9 @@ class EnginePlanner:
 
         s = model.service
         day = self.programme.rules.known_at
-        job = ServeJob(model.architecture, s.isl, s.osl, s.ttft, s.tpot, cache_hit=s.cache_hit, date=day)
+        job = ServeJob(
+            model.architecture, s.isl, s.osl, s.ttft, s.tpot, cache_hit=s.cache_hit, engine=s.engine, date=day
+        )
         return self._best("serve", model.name, chip, largest, job)
 
     def _best(self, use: Use, model: str, chip: str, largest: int, job: ServeJob) -> PlannedSpeed:

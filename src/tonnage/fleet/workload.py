@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from tonnage.errors import nearest
+from tonnage.errors import InputError, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
 from tonnage.fleet.keys import Keys
@@ -81,6 +81,7 @@ def service(
         own.uncertain("surge", none),
         own.uncertain("first_users", point(p.FIRST_USERS)),
         assumed=assumed,
+        engine=engine_named(reader, keys.text("engine"), (*path, "engine")),
     )
 
 
@@ -105,6 +106,21 @@ def _disagreement(reader: ProgrammeReader, own: Keys, keys: Keys, path: Where) -
         reader.problem((*path, given[0]), message)
         return ()
     return ("requests are counted by their generated tokens; their prompts are isl long, whatever input_tokens says",)
+
+
+def engine_named(reader: ProgrammeReader, name: str | None, path: Where) -> str | None:
+    """An engine that there is, with its version; None where the reader has noted a problem."""
+    from tonnage.serve.replica.engines import engine
+
+    if name is None:
+        return None
+    try:
+        engine(name)
+    except InputError as error:
+        for problem in error.problems:
+            reader.problem(path, problem.message, problem.suggestion)
+        return None
+    return name
 
 
 def lengths(keys: Keys) -> tuple[float, float, tuple[str, ...]]:

@@ -19,6 +19,7 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
     if not plan.outcome.feasible:
         bind = plan.outcome.binds[0]
         refused = [("bound by", bind.text), ("lifted by", bind.lift or "nothing known")]
+        refused += [("rules", plan.engine_rules)] if plan.engine_rules else []
         return Answer(f"No: {bind.text}.", tuple(refused), (_cache(plan),), feasible=False)
     held = plan.memory
     named = ("weights", "kv_cache", "activations", "buffers")
@@ -27,16 +28,44 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
         f"Yes: {plan.question.arch.title} ({plan.formats.weights}, cache in {plan.formats.kv}) fits on {title}, with "
         f"one sequence of up to {plan.max_context:,} tokens or {plan.max_batch:,} of {plan.context:,.0f}."
     )
-    token, cached = f"{plan.kv_bytes_per_token:,.0f} bytes a token", units.show_tokens(plan.cached_tokens)
     rows = (
-        ("layout", f"{plan.layout_text}; {plan.engine} defaults"),
+        ("layout", f"{plan.layout_text}; {plan.engine_rules or plan.engine}"),
         ("memory", f"{show_held(held)} each: {per}"),
-        ("cache", f"{token}; {cached} tokens in all"),
+        ("cache", _line(plan)),
         ("params", f"{plan.params:,} ({plan.active_params:,} active{_mtp(plan)})"),
         ("weights", plan.formats.why),
     )
     hint = f"tonnage serve {model} --on {on} --isl 4k --osl 1k --tpot 50ms"
-    return Answer(sentence, rows, (_cache(plan),), hints=(hint,))
+    tables = (_cache(plan), *([_curve(plan)] if _bent(plan) else []))
+    return Answer(sentence, rows, tables, hints=(hint,))
+
+
+def _line(plan: FitPlan) -> str:
+    """Bytes of a token on an accelerator times its tokens are its cache; all tokens beside where there are more."""
+    each, kept = units.show_tokens(plan.tokens_each), units.show_memory(plan.memory.kv_cache)
+    at = f" in sequences of {plan.context:,.0f}" if _bent(plan) else ""
+    line = f"{plan.token_bytes:,.0f} bytes a token x {each} tokens{at} = {kept} on each accelerator"
+    many = plan.cached_tokens > 1.001 * plan.tokens_each
+    return f"{line}; {units.show_tokens(plan.cached_tokens)} tokens in all" if many else line
+
+
+def _bent(plan: FitPlan) -> bool:
+    """Whether what a token takes depends on the context: windows, compressed entries, states."""
+    sizes = [point.token_bytes for point in plan.curve]
+    return bool(sizes) and max(sizes) > 1.01 * min(sizes)
+
+
+def _curve(plan: FitPlan) -> Table:
+    rows = tuple(
+        (
+            f"{point.context:,}",
+            f"{point.sequences:,.1f}",
+            units.show_tokens(point.tokens),
+            f"{point.token_bytes:,.0f}",
+        )
+        for point in plan.curve
+    )
+    return Table("what the whole cache holds", ("context", "sequences", "tokens", "bytes a token"), rows)
 
 
 def _mtp(plan: FitPlan) -> str:

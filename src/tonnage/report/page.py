@@ -22,7 +22,7 @@ INTRODUCTION = """\
 # Accuracy
 
 Predictions held against published, measured results. Regenerate with `make accuracy`; ask for any part with
-`tonnage accuracy train|serve|durations [--cases FILE] [--all] [--json]`.
+`tonnage accuracy train|serve|durations|capacity [--cases FILE] [--all] [--json]`.
 
 - The error of a figure is exp|ln(predicted / published)| - 1: a factor of two is 100 % either way. A pair `9 / 24 %` is
   the weighted median and the 90th percentile.

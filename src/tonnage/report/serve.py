@@ -152,7 +152,7 @@ def _lead(plan: ServePlan) -> str:
 
 def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     formats, drafts = plan.formats, plan.job.speculative
-    text = f"{plan.engine}; weights {formats.weights} ({formats.why}), cache {formats.kv}"
+    text = f"{plan.engine_rules or plan.engine}; weights {formats.weights} ({formats.why}), cache {formats.kv}"
     if drafts is not None:
         whose = "the model's own layers" if drafts.method == "mtp" else "a model beside it, priced as free"
         text += f"; {drafts.tokens:g} drafted a step by {whose}, each accepted at {drafts.acceptance:.0%}"
@@ -333,6 +333,8 @@ def _doubt(plan: ServePlan) -> str:
 def _flags(plan: ServePlan) -> str:
     """The flags that pin what was chosen: every pool there is, and its layout."""
     from tonnage.serve.replica.engines import engine
+    from tonnage.serve.replica.memory import usual_step
+    from tonnage.system import per_die
 
     assert plan.pool is not None
     words = [f"--layout {_flag(plan.pool, whole=plan.ffn is None)}"]
@@ -341,7 +343,8 @@ def _flags(plan: ServePlan) -> str:
         words = ["--afd", *words, f"--ffn-layout {ffn}", f"--micro-batches {plan.ffn.micro_batches}"]
     if plan.prefill_pool is not None:
         words = ["--disaggregate", *words, f"--prefill-layout {_flag(plan.prefill_pool, whole=True)}"]
-    if plan.chunk is not None and plan.chunk != engine(plan.engine).chunk:
+    usual = usual_step(engine(plan.job.engine or plan.engine), per_die(plan.systems[0].accelerator))
+    if plan.chunk is not None and plan.chunk != usual:
         words.append(f"--chunk {plan.chunk}")
     if plan.mode in ("prefill", "decode"):
         words = [f"--mode {plan.mode}", *words]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +15,13 @@ from tonnage.errors import FEASIBLE, Bind, Outcome, infeasible
 from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
+from tonnage.serve.curve import CacheRoom, FitPoint
 from tonnage.serve.job import asking
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
-from tonnage.serve.replica.memory import STATE_ELEMENT, RankMemory, memory, sequence_bytes
+from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
+from tonnage.serve.replica.pages import layer_state, sequence_bytes
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates
 from tonnage.system import Accelerator, System, format_of, per_die
@@ -43,6 +46,8 @@ class FitQuestion:
     memory_share: float | None = None
     chunk: int | None = None
     running: int | None = None
+    eager: bool = False
+    date: datetime.date | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,10 @@ class FitCache:
 class FitPlan:
     """Whether and how a model fits: the answer to `question`.
 
-    pool: its layout; memory: of an accelerator; max_context: longest single sequence [tokens]; max_batch: sequences of
-    `context` tokens at once over all accelerators; cached_tokens: over all accelerators; cache: of one such sequence.
+    pool: its layout; engine_rules: version whose rules these are; memory: of an accelerator; max_context: longest
+    single sequence [tokens]; max_batch: sequences of `context` tokens at once over all accelerators; max_running: that
+    the engine runs at once unless told; cached_tokens: over all accelerators in sequences of `context`; cache: of one
+    such sequence; curve: what the cache holds at other contexts.
     """
 
     question: FitQuestion
@@ -83,7 +90,21 @@ class FitPlan:
     mtp_params: int
     active_params: int
     accelerators: int
+    engine_rules: str = ""
+    max_running: int = 0
+    curve: tuple[FitPoint, ...] = ()
     provenance: Provenance = Provenance()
+
+    @property
+    def token_bytes(self) -> float:
+        """Bytes of a token on one accelerator: times the tokens on it, the bytes of its cache."""
+        replicas = float(self.pool.layout.dp) * self.pool.instances
+        return self.memory.kv_cache / max(self.cached_tokens / replicas, 1e-9)
+
+    @property
+    def tokens_each(self) -> float:
+        """Tokens in the cache of one attention replica."""
+        return self.cached_tokens / (float(self.pool.layout.dp) * self.pool.instances)
 
     @property
     def layout_text(self) -> str:
@@ -100,9 +121,12 @@ class FitPlan:
             "layout_text": self.pool.text,
             **{name: getattr(self.formats, name) for name in ("weights", "kv", "why")},
             "engine": self.engine,
+            "engine_rules": self.engine_rules,
+            "max_running": self.max_running,
             "memory": self.memory.to_json(),
             **{name: getattr(self, name) for name in named},
             "cache": [row.to_json() for row in self.cache],
+            "curve": [row.to_json() for row in self.curve],
             **{name: getattr(self, name) for name in counted},
             "notes": [],
             "plan": values.encode(self, FORMS),
@@ -128,6 +152,8 @@ def fit_again(plan: FitPlan) -> FitPlan:
         memory_share=q.memory_share,
         chunk=q.chunk,
         running=q.running,
+        eager=q.eager,
+        date=q.date,
     )
     known = plan.provenance
     return replace(made, provenance=replace(made.provenance, catalog=known.catalog, seed=known.seed))
@@ -145,23 +171,26 @@ def fit(
     memory_share: float | None = None,
     chunk: int | None = None,
     running: int | None = None,
+    eager: bool = False,
+    date: datetime.date | None = None,
 ) -> FitPlan:
     """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
 
-    engine_name: its name, or the engine itself with other settings. chunk: new tokens in a step at most; running:
-    sequences in a step at most, which the trial step of some engines samples all at once; defaults where None.
+    engine_name: its name, with a version or not (`vllm@0.11`), or the engine itself with other settings; date: of the
+    software where it has none. chunk: new tokens in a step at most; running: sequences in a step at most, which the
+    trial step of some engines samples all at once; defaults where None; eager: no captured graphs.
     max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
-    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack)
+    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack, date)
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
     asked = float(context or CONTEXT)
-    question = FitQuestion(arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running)
-    chosen = replace(chosen, chunk=chunk or chosen.chunk)
-    if running is not None:
-        chosen = replace(chosen, running=running, few=None)
+    question = FitQuestion(
+        arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running, eager, date
+    )
+    chosen = chosen.told(chunk, running, eager=eager)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
     plan = _plan(question, how, chosen, found, held, best)
@@ -183,7 +212,8 @@ def _fewest(
         held = _held(arch, die, how, found, chosen, context, share)
         best = _best(arch, how, found, held)
         pool = float(np.broadcast_to(held.pool, found.instances.shape)[best])
-        if pool > 0 and _longest(arch, how, found.layout.at(best), chosen, pool) >= 1:
+        room = CacheRoom(arch, die, how.precision, found.layout.at(best), chosen, share)
+        if pool > 0 and room.longest() >= 1:
             return count
     return None
 
@@ -203,7 +233,7 @@ def _held(
     context: float,
     share: float | None,
 ) -> RankMemory:
-    tokens = float(chosen.chunk)
+    tokens = usual_step(chosen, die)
     return memory(arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share)
 
 
@@ -233,9 +263,9 @@ def _plan(
         float(np.broadcast_to(each, found.instances.shape)[best])
         for each in (held.pool, held.weights, held.activations, held.buffers)
     )
-    longest = _longest(arch, how, layout, chosen, pool)
-    if arch.context:
-        longest = min(longest, arch.context)
+    die, replicas = per_die(system.accelerator), float(layout.dp) * instances
+    room = CacheRoom(arch, die, how.precision, layout, chosen, question.memory_share, replicas)
+    longest = min(room.longest(), arch.context or 1 << 34)
     dies = system.accelerator.dies
     figures = MemoryUse(
         weights * dies,
@@ -248,8 +278,8 @@ def _plan(
     outcome = FEASIBLE if longest >= 1 else infeasible(_lack(arch, system, how, figures, -pool * dies))
     fits, counted = outcome.feasible, params(arch)
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
-    per_rank = pool / float(sequence_bytes(arch, how.kv, layout, context, chosen.block))
-    cached = max(pool, 0.0) / float(_token_bytes(arch, how, layout)) * float(layout.dp) * instances
+    running, here = int(np.max(np.asarray(running_most(arch, chosen, die)))), room.at(context)
+    per_rank = min(math.floor(here.sequences / replicas), running)
     return FitPlan(
         question=question,
         outcome=outcome,
@@ -258,15 +288,18 @@ def _plan(
         engine=chosen.name,
         memory=figures,
         max_context=int(longest) if fits else 0,
-        max_batch=int(math.floor(per_rank) * layout.dp * instances) if fits else 0,
+        max_batch=int(per_rank * replicas) if fits else 0,
         context=context,
-        cached_tokens=cached,
+        cached_tokens=here.tokens,
         kv_bytes_per_token=_spread(arch, how) or token,
         cache=_cache(arch, how, context),
         params=int(counted.total),
         mtp_params=int(counted.mtp),
         active_params=int(counted.active),
         accelerators=system.count,
+        engine_rules=chosen.rules,
+        max_running=int(running * replicas),
+        curve=room.curve() if fits else (),
         provenance=Provenance(system.accelerator.facts, version=__version__),
     )
 
@@ -276,24 +309,13 @@ def _spread(arch: Architecture, how: ServeFormats) -> float:
     return float(cache_bytes(arch, 128.0, format_of(how.kv).element)) / 128.0
 
 
-def _longest(arch: Architecture, how: ServeFormats, layout: Layout, chosen: Engine, pool: float) -> int:
-    """Longest sequence whose cache fits in `pool`, by bisection over whole blocks."""
-    low, high = 0, 1 << 34
-    block = chosen.block
-    while high - low > block:
-        middle = (low + high) // 2 // block * block
-        if middle in (low, high):
-            break
-        fits = float(sequence_bytes(arch, how.kv, layout, float(middle), block)) <= pool
-        low, high = (middle, high) if fits else (low, middle)
-    return low
-
-
 def _cache(arch: Architecture, how: ServeFormats, context: float) -> tuple[FitCache, ...]:
-    element = format_of(how.kv).element
+    element, blocks = format_of(how.kv).element, [block for block in arch.blocks if block.mixer is not None]
     return tuple(
-        FitCache(row.kind, row.layers, float(row.kv_bytes * row.layers), float(row.state * row.layers * STATE_ELEMENT))
-        for row in cache_table(arch, context, element)
+        FitCache(
+            row.kind, row.layers, float(row.kv_bytes * row.layers), float(layer_state(block, Layout())) * row.layers
+        )
+        for row, block in zip(cache_table(arch, context, element), blocks, strict=True)
     )
 
 

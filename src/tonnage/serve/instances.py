@@ -27,7 +27,7 @@ class Instance:
     one instance; count: how many there are; weights, kv: number formats; running: sequences of an attention replica,
     None where it never decodes; chunk: new tokens per step and attention replica, None where it never prefills; drafts:
     tokens drafted per step; own_layers: whether the model's own extra layers draft; memory_share: share of the
-    accelerator's memory, the engine's default where None; afd: of sides that are apart.
+    accelerator's memory, the engine's default where None; eager: without captured graphs; afd: of sides that are apart.
     """
 
     role: Role
@@ -43,4 +43,5 @@ class Instance:
     drafts: int = 0
     own_layers: bool = False
     memory_share: float | None = None
+    eager: bool = False
     afd: AfdUnit | None = None

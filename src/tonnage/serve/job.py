@@ -84,7 +84,8 @@ class ServeJob:
     None; speculative: drafts; imbalance: load of the hottest expert rank over the mean, from the
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; thorough: whether other chunks are tried too, more
-    batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; price:
+    batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; running:
+    sequences of an attention replica at once at most; eager: without captured graphs; price:
     what an accelerator costs; power: what it draws; price_list: what the tokens are sold at; date: of the software, the
     newest where None.
     """
@@ -109,6 +110,8 @@ class ServeJob:
     chunk: int | None = None
     thorough: bool = False
     memory_share: float | None = None
+    running: int | None = None
+    eager: bool = False
     price: ChipPrice | None = None
     power: ChipPower | None = None
     price_list: PriceList | None = None

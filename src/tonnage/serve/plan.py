@@ -174,6 +174,7 @@ def answer(
         mode=point.mode,
         formats=given.formats,
         engine=given.engine.name,
+        engine_rules=given.engine.rules,
         accelerators=given.accelerators,
         used=exact.used,
         instances=instances_of(given, point),

@@ -34,6 +34,7 @@ def refused(
         mode=given.job.mode,
         formats=given.formats,
         engine=given.engine.name,
+        engine_rules=given.engine.rules,
         accelerators=given.system.count,
         used=0.0,
         frontier=frontier_of(given, grids),

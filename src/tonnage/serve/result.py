@@ -255,7 +255,7 @@ class ServePlan:
     the chip; frontier: points that no other beats in throughput and speed per user; alternatives: the next best
     layouts; nearest: to a service level that cannot be kept; shares: what each of several fleets does; variants: what
     a narrower cache or drafts would bring; left_out: layouts that were not looked at because the catalogue lacks a
-    fact; fewest: accelerators that carry a rate.
+    fact; fewest: accelerators that carry a rate; engine_rules: the version whose rules the memory follows.
     """
 
     question: ServeQuestion
@@ -282,6 +282,7 @@ class ServePlan:
     variants: tuple[ServeVariant, ...] = ()
     fewest: int | None = None
     left_out: str | None = None
+    engine_rules: str = ""
     search: SearchCounts = SearchCounts(0, 0)
     provenance: Provenance = Provenance()
 
@@ -347,6 +348,7 @@ class ServePlan:
             **_pools(self),
             **{name: getattr(self.formats, name) for name in ("weights", "kv", "why")},
             "engine": self.engine,
+            "engine_rules": self.engine_rules,
             "accelerators": self.accelerators,
             "used": self.used,
             **_speed(self.speed),

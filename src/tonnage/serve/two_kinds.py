@@ -12,7 +12,7 @@ from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
 from tonnage.serve.plan import answer
 from tonnage.serve.question import asked_of
-from tonnage.serve.replica.memory import sequence_bytes
+from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.software import Constants
 from tonnage.serve.result import SearchCounts, ServePlan, ServeQuestion
 from tonnage.serve.search import modes

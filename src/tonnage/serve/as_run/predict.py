@@ -18,7 +18,7 @@ from tonnage.serve.job import ACCEPTANCE
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
-from tonnage.serve.replica.memory import sequence_bytes
+from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import Constants, Software, independent, tuning

@@ -8,13 +8,11 @@ import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout, shard
-from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, cache_bytes, operators, state_elements
+from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, operators
+from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine
-from tonnage.system import Accelerator, Precision, format_of
-
-STATE_ELEMENT = 4.0
-"""Bytes of an element of recurrent state: engines keep it in FP32 (vLLM `mamba_ssm_cache_dtype`, default of the
-Qwen3-Next and Nemotron-H configurations)."""
+from tonnage.serve.replica.pages import Asked, held, state_bytes, token_bytes
+from tonnage.system import Accelerator, Precision
 
 VISIBLE = 1.0635
 """Memory that a program finds on a chip (`cudaMemGetInfo`) over the figure on the label, where the catalogue has no
@@ -37,6 +35,15 @@ LARGE = 70 * 2.0**30
 """Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
 whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
 
+CHUNK = 32768.0
+"""Tokens that vLLM's routed experts take at once at most (`VLLM_FUSED_MOE_CHUNK_SIZE`, vllm-project/vllm pull request
+7995)."""
+
+CAPTURED, SIZES = 512, 8
+"""Sequences of the largest captured graph, and steps between sizes: 1, 2, 4, then every 8 to 256 and every 16 above,
+for prefill mixed in up to twice the sequences that run and for decode alone (vLLM: "PIECEWISE=51 (largest=512),
+FULL=35 (largest=256)", github.com/vllm-project/vllm/pull/39559)."""
+
 RAISED = 0.05
 """Share of a chip's memory up to which a cache is widened, as far as a step allows, where SGLang's formula leaves less:
 its message is then to raise `--mem-fraction-static`. An assumption, 0.03 to 0.1: DeepSeek-R1 on 8 H20 of 96 GB, which
@@ -50,7 +57,8 @@ class RankMemory:
     """Bytes on one rank, per what they are for; may be arrays.
 
     activations: peak of a step; pool: what the engine leaves for the cache; sequence: cache of one sequence at the
-    context it is planned for, state included; state: recurrent state of one sequence, all copies that the engine keeps;
+    context it is planned for, state included; context: that many tokens; token: bytes of a token of the cache where
+    that is one figure for every context; state: recurrent state of one sequence, all copies that the engine keeps;
     state_share: share of the pool set aside for states; usable: what the engine takes of `capacity` at most; capacity:
     what a program finds on the chip; labelled: what its data sheet says.
     """
@@ -60,6 +68,8 @@ class RankMemory:
     buffers: Numbers
     pool: Numbers
     sequence: Numbers
+    context: Numbers
+    token: Numbers | None
     state: Numbers
     state_share: float | None
     usable: Numbers
@@ -75,6 +85,15 @@ class RankMemory:
         state = np.maximum(self.state, 1e-9)
         apart = np.minimum(self.pool * self.state_share / state, self.pool * (1 - self.state_share) / keys)
         return np.where(np.asarray(self.state) > 0, apart, self.pool / self.sequence)
+
+    @property
+    def tokens(self) -> Numbers:
+        """Tokens that the cache of one attention replica holds, in sequences of the context it is planned for."""
+        apart = np.asarray(self.state) > 0 if self.state_share is not None else np.asarray(False)
+        pool = self.pool * np.where(apart, 1 - (self.state_share or 0.0), 1.0)
+        if self.token is None:
+            return pool / self.sequence * self.context
+        return pool / self.token
 
     def decoding(self, filled: Numbers = 1.0) -> Numbers:
         """Sequences that decode at once; filled: share of them where a pool of recurrent states is what limits."""
@@ -127,21 +146,6 @@ def _padding(operator: Operator, form: str) -> Numbers:
     return np.ceil(np.asarray(width) / 256.0) * 256.0 / width
 
 
-def sequence_bytes(
-    arch: Architecture, kv: str, layout: Layout, context: Numbers, block: int = 1, *, mtp: bool = False
-) -> Numbers:
-    """KV cache and recurrent state of one sequence of `context` tokens on one rank [byte].
-
-    The context is rounded up to whole blocks; a multi-token-prediction layer adds its own cache (one layer's).
-    """
-    rounded = np.ceil(np.asarray(context, dtype=float) / block) * block
-    state = state_elements(arch, layout.tp)
-    kept = cache_bytes(arch, rounded, format_of(kv).element, layout.tp)
-    extra = 1 + arch.mtp.count / arch.depth if mtp and arch.mtp is not None else 1.0
-    share = np.ceil(arch.depth / np.asarray(layout.pp, dtype=float)) / arch.depth
-    return (kept * extra + state * STATE_ELEMENT) * share
-
-
 def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbers:
     """Peak of activations when a step has `tokens` new tokens on a replica [byte].
 
@@ -167,11 +171,9 @@ def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Num
     return peak
 
 
-def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, capacity: float, tokens: Numbers) -> Numbers:
+def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, tokens: Numbers) -> Numbers:
     """Peak of sampling in an engine's trial step [byte]: for as many sequences as it may run, every logit at once."""
-    large = capacity >= LARGE and die.name not in engine.few_chips
-    sequences = engine.running if large or engine.few is None else engine.few
-    return engine.sampled * np.minimum(sequences, tokens) * arch.vocab
+    return engine.sampled * np.minimum(running_most(arch, engine, die), tokens) * arch.vocab
 
 
 def static_share(layout: Layout, capacity: float, tokens: Numbers) -> Numbers:
@@ -187,9 +189,44 @@ def static_share(layout: Layout, capacity: float, tokens: Numbers) -> Numbers:
     return 1 - np.where(size > 60 * 1024, np.maximum(reserved, 10 * 1024), reserved) / size
 
 
-def usual_chunk(tokens: Numbers, engine: Engine, capacity: float) -> Numbers:
-    """Tokens of a step, where they are the engine's default as SGLang sets it on a chip of this size."""
-    return np.where(np.asarray(tokens) == engine.chunk, np.minimum(tokens, _size(capacity)[0]), tokens)
+def usual_step(engine: Engine, die: Accelerator) -> float:
+    """New tokens of a step where nothing is said: the engine's default on a chip of this size."""
+    capacity = visible(die)
+    if engine.room == "reserved":
+        return min(float(engine.chunk), _size(capacity)[0])
+    return float(engine.few_chunk if engine.few_chunk is not None and small(engine, die) else engine.chunk)
+
+
+def visible(die: Accelerator) -> float:
+    """Bytes that a program finds on a rank's chip."""
+    return die.visible or die.memory * VISIBLE
+
+
+def small(engine: Engine, die: Accelerator) -> bool:
+    """Whether vLLM takes its defaults for small chips."""
+    return visible(die) < LARGE or die.name in engine.few_chips
+
+
+def running_most(arch: Architecture, engine: Engine, die: Accelerator, drafts: Numbers = 0.0) -> Numbers:
+    """Sequences that run at once at most on a replica where nothing is said: by engine, chip, model and drafts."""
+    most = engine.few if engine.few is not None and small(engine, die) else engine.running
+    if engine.compressing is not None and compressed.kept(arch):
+        most = min(most, engine.compressing)
+    if engine.drafting is None:
+        return most
+    return np.where(np.asarray(drafts) > 0, min(most, engine.drafting), most)
+
+
+def graphs(running: Numbers) -> Numbers:
+    """Graphs that vLLM captures for so many sequences at most."""
+    return _captured(np.minimum(2 * np.asarray(running), CAPTURED)) + _captured(np.minimum(running, CAPTURED))
+
+
+def _captured(largest: Numbers) -> Numbers:
+    fine = np.floor(np.minimum(largest, 256) / SIZES)
+    coarse = np.floor(np.maximum(np.asarray(largest) - 256, 0) / (2 * SIZES))
+    found: Numbers = 3 + fine + coarse
+    return found
 
 
 def _apart(layout: Layout, capacity: float) -> Numbers:
@@ -215,6 +252,22 @@ _SIZES = (
 more."""
 
 
+def gathered_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbers:
+    """Peak of routed experts where every replica's tokens meet on every rank (vLLM's default, `allgather_reducescatter`
+    and `naive` before) [byte]: their streams in and out, and for `CHUNK` of them at once, one row for each expert they
+    visit, the wider of what goes in and comes out, and what is between (`fused_moe`, `workspace13` and `workspace2`).
+    """
+    replicas = np.maximum(np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp), 1.0)
+    everyone = np.asarray(tokens, dtype=float) * replicas
+    peak: Numbers = np.asarray(0.0)
+    for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+        if operator.kind == "grouped_gemm" and operator.role == "down":
+            inner = float(operator.k) / np.asarray(layout.etp)
+            rows = np.minimum(everyone, CHUNK) * float(operator.top_k)
+            peak = np.maximum(peak, BF16 * rows * (np.maximum(float(operator.n), 2 * inner) + inner))
+    return np.where(replicas > 1, peak + 2 * BF16 * everyone * arch.hidden, 0.0)
+
+
 def memory(
     arch: Architecture,
     die: Accelerator,
@@ -224,27 +277,33 @@ def memory(
     *,
     context: Numbers,
     tokens: Numbers,
+    drafts: Numbers = 0.0,
     mtp: bool = False,
     share: Numbers | None = None,
 ) -> RankMemory:
-    """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step.
+    """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step;
+    drafts: tokens drafted for a sequence in a step.
 
-    What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step.
-    Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial step).
+    What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step
+    - graphs. Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial
+    step).
     """
-    capacity = die.visible or die.memory * VISIBLE
+    capacity = visible(die)
     weights = weight_bytes(arch, precision, layout, mtp=mtp)
-    peak = np.maximum(
-        activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, capacity, np.asarray(tokens))
-    )
+    peak = np.maximum(activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, np.asarray(tokens)))
+    if engine.gathers:
+        peak = np.maximum(peak, gathered_bytes(arch, layout, tokens))
     several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
+    most = running_most(arch, engine, die, drafts)
     before, inside = CONTEXT + JOINED * several, FORWARD[0] + FORWARD[1] * several
+    inside = inside + (engine.graphs * graphs(most) if engine.graphs else 0.0)
     buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
     taken = engine.memory_share if share is None else share
     if taken is None:
-        usable = (capacity - before) * static_share(layout, capacity, usual_chunk(tokens, engine, capacity))
-        most = capacity - before - peak - _apart(layout, capacity) * MIB
-        usable = np.maximum(usable, np.minimum(most, weights + RAISED * capacity))
+        usual = np.where(np.asarray(tokens) == engine.chunk, usual_step(engine, die), tokens)
+        usable = (capacity - before) * static_share(layout, capacity, usual)
+        room = capacity - before - peak - _apart(layout, capacity) * MIB
+        usable = np.maximum(usable, np.minimum(room, weights + RAISED * capacity))
     else:
         usable = (capacity - before if engine.room == "reserved" else capacity) * taken
     pool = usable - weights
@@ -252,11 +311,25 @@ def memory(
         pool = pool - peak - buffers
     elif engine.room == "free":
         pool = (capacity - buffers - weights - peak) * taken
-    held = sequence_bytes(arch, precision.cache, layout, context, engine.block, mtp=mtp)
-    state = sequence_bytes(arch, precision.cache, layout, np.asarray(0.0))
-    held = held + state * (engine.states - 1)
-    share_of = engine.state_share
-    return RankMemory(weights, peak, buffers, pool, held, state * engine.states, share_of, usable, capacity, die.memory)
+    elif engine.cache == "pools":
+        fixed = compressed.fixed_bytes(arch, engine, float(np.max(np.asarray(most))))
+        pool, buffers = pool - fixed, buffers + fixed
+    flying = tokens - np.where(np.asarray(drafts) > 0, most * drafts, 0.0) if engine.cache == "pages" else tokens
+    asked = Asked(context, np.maximum(flying, 0.0), drafts, mtp)
+    return RankMemory(
+        weights,
+        peak,
+        buffers,
+        pool,
+        held(arch, precision.cache, layout, engine, asked),
+        context,
+        token_bytes(arch, precision.cache, layout, engine, mtp=mtp),
+        state_bytes(arch, layout) * engine.states,
+        engine.state_share,
+        usable,
+        capacity,
+        die.memory,
+    )
 
 
 def decode_memory(
@@ -271,11 +344,12 @@ def decode_memory(
     mtp: bool = False,
     share: Numbers | None = None,
 ) -> RankMemory:
-    """Memory of one rank of a pool that only decodes: a step has the sequences that fit x (1 + drafts) new tokens.
-
-    drafts: tokens drafted for a sequence in a step.
-    """
-    still = memory(arch, die, precision, layout, engine, context=context, tokens=0.0, mtp=mtp, share=share)
+    """Memory of one rank of a pool that only decodes: a step has the sequences that fit x (1 + drafts) new tokens."""
+    still = memory(
+        arch, die, precision, layout, engine, context=context, tokens=0.0, drafts=drafts, mtp=mtp, share=share
+    )
     running = np.clip(still.sequences, 0.0, engine.running)
     tokens = running * (1.0 + np.asarray(drafts))
-    return memory(arch, die, precision, layout, engine, context=context, tokens=tokens, mtp=mtp, share=share)
+    return memory(
+        arch, die, precision, layout, engine, context=context, tokens=tokens, drafts=drafts, mtp=mtp, share=share
+    )

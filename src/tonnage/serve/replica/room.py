@@ -32,6 +32,7 @@ def rank_memory(
         engine,
         context=traffic.isl + later,
         tokens=tokens,
+        drafts=traffic.drafts,
         mtp=traffic.own_layers,
         share=share,
     )

@@ -28,8 +28,9 @@ class Software:
     over the mean; together: how far replicas that share experts prefill at the same time; polls: steps that a request
     waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
     the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
-    recurrent states has room; acceptance: of a drafted token of random text, which benchmarks without a data set send;
-    that of real text is `job.ACCEPTANCE`.
+    recurrent states has room; eager: seconds per kernel that the host takes to launch it where no graph was captured
+    (0: captured); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
+    text is `job.ACCEPTANCE`.
     """
 
     gemm: Numbers = 1.0
@@ -50,6 +51,7 @@ class Software:
     polls: Numbers = 1.0
     admission: Numbers = 0.02
     filled: Numbers = 1.0
+    eager: Numbers = 0.0
     acceptance: Numbers = 0.6
 
 
@@ -68,6 +70,11 @@ _SHARED = (
 )
 _OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "filled")
 
+
+EAGER = 10e-6
+"""Seconds that PyTorch and an engine's Python take to launch one of a step's kernels without a captured graph. An
+assumption, 5 to 20 microseconds: launches alone take about 5 (NVIDIA, "Getting Started with CUDA Graphs"), and each
+operator of a model is Python besides."""
 
 ADMISSION = 0.01
 """Seconds that a load generator inside the engine's process takes of a request. An assumption, 3 to 30 ms:

@@ -156,7 +156,8 @@ def seconds(spent: PassTimes, tuning: Software) -> Numbers:
 
     Device time = sum over classes of (factor in service x time alone); dispatch and combine run beside the rest for
     the share `overlap` of the shorter of the two (two-batch overlap: while one half of the batch computes, the other
-    communicates; DeepSeek-V3 report, section 3.4). Each step costs the engine's host time besides, partly per sequence.
+    communicates; DeepSeek-V3 report, section 3.4). Without graphs the device waits where the host launches slower than
+    it computes. Each step costs the engine's host time besides, partly per sequence.
     """
     compute = (
         tuning.gemm * spent.gemm
@@ -169,4 +170,5 @@ def seconds(spent: PassTimes, tuning: Software) -> Numbers:
     )
     exchange = tuning.exchange * spent.exchange
     device = compute + exchange - tuning.overlap * np.minimum(compute, exchange) + tuning.kernel * spent.kernels
-    return tuning.device * device + tuning.host + tuning.sequence * spent.sequences
+    launched = np.maximum(tuning.device * device, tuning.eager * spent.kernels)
+    return launched + tuning.host + tuning.sequence * spent.sequences

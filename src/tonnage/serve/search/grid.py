@@ -16,10 +16,10 @@ from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
-from tonnage.serve.replica.memory import RankMemory
+from tonnage.serve.replica.memory import RankMemory, usual_step
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
-from tonnage.serve.replica.software import Constants, constants, independent, tuning
+from tonnage.serve.replica.software import EAGER, Constants, constants, independent, tuning
 from tonnage.serve.replica.step import Service
 from tonnage.serve.search.candidates import LayoutCandidates, candidates
 from tonnage.system import Accelerator, System, needed, per_die, unjoined
@@ -109,11 +109,13 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
     """Formats, engine and tuning of a job on a system."""
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
-    chosen = engine(job.engine, die.stack)
+    chosen = engine(job.engine, die.stack, job.date).told(job.chunk, job.running, eager=job.eager)
     tuned = tuning((chosen,), die, how.precision, fitted)
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
         plain["imbalance"] = job.imbalance
+    if job.eager:
+        plain["eager"] = EAGER
     fixed = replace(tuned, **plain)
     service = Service(job.arch, die, how.precision, fixed if job.concurrency is not None else independent(fixed))
     drafts = job.speculative
@@ -126,7 +128,7 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
         own_layers=drafts is not None and drafts.method == "mtp",
     )
     ranks = system.count * system.accelerator.dies
-    chunk = float(job.chunk or chosen.chunk)
+    chunk = float(job.chunk or usual_step(chosen, die))
     return ServeSetting(job, system, service, how, chosen, traffic, ranks, chunk, fitted or constants())
 
 

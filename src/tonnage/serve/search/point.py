@@ -167,6 +167,7 @@ def _one(
         drafts=0 if role == "prefill" else int(np.asarray(given.traffic.drafts)),
         own_layers=given.traffic.own_layers,
         memory_share=given.job.memory_share,
+        eager=given.job.eager,
         afd=unit,
     )
 
@@ -209,6 +210,7 @@ def _terms(spent: PassTimes, tuning: Software) -> dict[str, Numbers]:
     rows["expert_parallel_communication"] = exchange - hidden
     rows["kernel_launches"] = tuning.kernel * spent.kernels
     rows = {name: value * tuning.device for name, value in rows.items()}
+    rows["kernel_launches"] += np.maximum(tuning.eager * spent.kernels - sum(rows.values()), 0.0)
     rows["engine_host"] = tuning.host + tuning.sequence * spent.sequences
     return rows
 

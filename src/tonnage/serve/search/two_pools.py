@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.layout import Layout
-from tonnage.serve.replica.memory import sequence_bytes
+from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.search.choice import nearly
 from tonnage.serve.search.grid import PointGrid, ServeSetting, frontier
 from tonnage.serve.search.modes import decoding, prefilling
