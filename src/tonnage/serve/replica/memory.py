@@ -8,7 +8,18 @@ import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout, shard
-from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, cache_bytes, operators, state_elements
+from tonnage.model import (
+    EMBEDDING,
+    HEAD,
+    MTP,
+    Architecture,
+    Load,
+    Operator,
+    Step,
+    cache_bytes,
+    operators,
+    state_elements,
+)
 from tonnage.serve.replica.engines import Engine
 from tonnage.system import Accelerator, Precision, format_of
 
@@ -111,7 +122,7 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
 
 def held_bytes(operator: Operator, precision: Precision) -> Numbers:
     """Bytes of an operator's weights as they are held, all its layers [byte]."""
-    form = precision.weights(operator.part)
+    form = precision.weights(operator.part, draft=operator.block == MTP)
     return operator.weight * operator.count * form.element * _padding(operator, form.name)
 
 
