@@ -21,7 +21,7 @@ class FitWords:
     """A question as people write it. The command line says what each field is."""
 
     on: str
-    context: str = "8k"
+    context: str | None = None
     weights: str | None = None
     kv: str | None = None
     layout: str | None = None
@@ -37,7 +37,7 @@ class FitAsked:
 
     words: FitWords
     fleet: tuple[int, str]
-    context: float
+    context: float | None
     chunk: int | None
     running: int | None
     layout: dict[str, int] | None
@@ -48,7 +48,7 @@ def read(words: FitWords) -> FitAsked:
     """Words as numbers. Raises `InputError` with every problem."""
     reader = WordReader()
     fleet = reader.fleet(words.on)
-    context = reader.number(words.context, "tokens", "context")
+    context = reader.optional(words.context, "tokens", "context")
     chunk = reader.optional(words.chunk, "tokens", "chunk")
     if chunk is not None and not 16 <= chunk <= 1e7:
         reader.wrong(f"expected 16 to 1e7 tokens, got {chunk:g}", "chunk")
@@ -57,7 +57,7 @@ def read(words: FitWords) -> FitAsked:
         reader.wrong(f"expected 1 to 1e6 sequences, got {running:g}", "running")
     layout = reader.layout(words.layout, "layout", DEGREES)
     share = None if words.memory_share is None else reader.share(words.memory_share, "memory_share")
-    if not 1 <= context <= 1e9:
+    if context is not None and not 1 <= context <= 1e9:
         reader.wrong(f"expected 1 to 1e9 tokens, got {context:g}", "context")
     reader.done()
     whole = [None if value is None else int(value) for value in (chunk, running)]

@@ -109,8 +109,8 @@ class Architecture:
     head reads the embedding table; mtp: the multi-token-prediction layers as a `Block` with their count; final_norm:
     elements of the norm before the head; final_extras: what else is done there; head_bias: elements; precision,
     expert_precision: formats that name the published weights of linear layers and of routed experts; release: how
-    every part of them is stored; context: longest sequence [tokens], 0: not known; stretched: whether it is so long by
-    `rope_scaling`; left_out: parts of the release that are not counted, by name; encoders: parameters of the vision
+    every part of them is stored; context: longest sequence [tokens], 0: not known; native_context: the one before
+    `rope_scaling` stretched it; left_out: parts of the release that are not counted, by name; encoders: parameters of the vision
     towers by name; embeddings: further tables looked up, by name; config: the configuration it was read from.
     """
 
@@ -130,7 +130,7 @@ class Architecture:
     expert_precision: str = "bf16"
     release: Release = Release()
     context: int = 0
-    stretched: bool = False
+    native_context: int = 0
     left_out: tuple[str, ...] = ()
     encoders: tuple[tuple[str, int], ...] = ()
     embeddings: tuple[tuple[str, int], ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tonnage.model.architecture import Block, Extra, Ffn, Mixer
@@ -25,6 +25,7 @@ class Body:
     final_extras: tuple[Extra, ...] = ()
     head_bias: int = 0
     context: int = 0
+    native_context: int = 0
     embeddings: tuple[tuple[str, int], ...] = ()
 
 
@@ -33,15 +34,63 @@ Family = Callable[[ConfigReader], Body]
 
 def body(read: ConfigReader, layers: Iterable[Block], hidden: int, **more: object) -> Body:
     """A `Body` with what nearly all families share: RMS norm at the end, context, tied embeddings."""
+    native, context = contexts(read)
     made = Body(
         layers=tuple(layers),
         hidden=hidden,
         vocab=read.whole("vocab_size", high=LARGEST["vocab"]),
         tied=read.flag("tie_word_embeddings"),
         final_norm=hidden,
-        context=read.whole("max_position_embeddings", "n_positions", default=0, high=10**9),
+        context=context,
+        native_context=native,
     )
     return replace(made, **more)  # type: ignore[arg-type]
+
+
+LENGTHS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "model_max_length",
+    "max_sequence_length",
+    "max_seq_length",
+)
+"""Keys under which configurations give the longest sequence, in the order in which engines ask."""
+
+STRETCHING = ("yarn", "linear", "dynamic", "ntk")
+"""Kinds of `rope_scaling` whose factor multiplies the context; others (llama3, longrope, mrope) have it in already."""
+
+
+def contexts(read: ConfigReader) -> tuple[int, int]:
+    """(tokens before scaling, longest sequence) [tokens], 0 where not known: as engines derive `max_model_len`.
+
+    YaRN multiplies `original_max_position_embeddings` by its factor where that is given (vLLM,
+    `_get_and_verify_max_len`).
+    """
+    limit = read.whole(*LENGTHS, default=0, high=10**9)
+    rope = _rope(read)
+    if rope is None or not limit:
+        return limit, limit
+    kind = rope.text("rope_type") or rope.text("type")
+    factor = rope.config.get("factor")
+    if kind not in STRETCHING or not rope.has("factor"):
+        return limit, limit
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 1 <= factor <= 1e4:
+        rope.wrong("factor", f"expected a number from 1 to 10000, got {factor!r}"[:90])
+        return limit, limit
+    if kind != "yarn":
+        return limit, int(limit * factor)
+    native = rope.whole("original_max_position_embeddings", default=limit, high=10**9)
+    return native, int(native * factor)
+
+
+def _rope(read: ConfigReader) -> ConfigReader | None:
+    """The scaling of rotary positions; that of full attention where each kind of layer has its own."""
+    found = read.section("rope_scaling") or read.section("rope_parameters")
+    if found is not None and isinstance(found.config.get("full_attention"), Mapping):
+        return found.section("full_attention")
+    return found
 
 
 def heads(read: ConfigReader, head_dim: int | None = None) -> Gqa:

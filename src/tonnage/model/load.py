@@ -244,6 +244,7 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
         final_extras=body.final_extras,
         head_bias=body.head_bias,
         context=body.context,
+        native_context=body.native_context or body.context,
         encoders=towers,
         embeddings=body.embeddings,
         source=source,

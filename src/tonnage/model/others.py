@@ -59,7 +59,8 @@ def _sandwiched(read: ConfigReader, normed: bool, every: int) -> Body:
     ffn = gated(read, hidden)
     layers = [Block(1, replace(mixer, window=each), ffn, norms=4) for each in spans]
     made = body(read, layers, hidden)
-    return replace(made, tied=read.flag("tie_word_embeddings", True))
+    # Gemma 3's limit is the stretched one: engines leave its factor out
+    return replace(made, tied=read.flag("tie_word_embeddings", True), context=made.native_context)
 
 
 def olmo2(read: ConfigReader) -> Body:

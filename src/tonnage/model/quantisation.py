@@ -212,7 +212,7 @@ def release_of(arch: Architecture, scheme: Scheme | None, plain: Stored, source:
     used: set[int] = set()
     for operator in made:
         weight = float(operator.weight) * operator.count
-        if not weight:
+        if not weight or (operator.part in LINEAR and operator.kind == "pointwise"):
             continue
         ways = parts.setdefault((operator.part, operator.block == MTP), {})
         for form, share in _ways(arch, operator, scheme, finder, used):

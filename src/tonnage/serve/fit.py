@@ -15,6 +15,7 @@ from tonnage.layout import Layout
 from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
 from tonnage.serve.job import asking
+from tonnage.serve.length import too_long
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
@@ -25,8 +26,9 @@ from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
 from tonnage.values import Plain
 
-CONTEXT = 8192.0
-"""Tokens of a sequence that `max_batch` is counted at, unless another context is asked for."""
+CONTEXT = 8000.0
+"""Tokens of a sequence that `max_batch` is counted at, unless another context is asked for; fewer where the model takes
+fewer, or not so many fit."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class FitQuestion:
     weights: str | None = None
     kv: str | None = None
     layout: Mapping[str, int] | None = None
-    context: float = CONTEXT
+    context: float | None = None
     engine: Engine | str | None = None
     memory_share: float | None = None
     chunk: int | None = None
@@ -157,15 +159,17 @@ def fit(
     chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack)
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
-    asked = float(context or CONTEXT)
-    question = FitQuestion(arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running)
+    asked = min(CONTEXT, arch.context or CONTEXT) if context is None else float(context)
+    question = FitQuestion(arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running)
     chosen = replace(chosen, chunk=chunk or chosen.chunk)
     if running is not None:
         chosen = replace(chosen, running=running, few=None)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
-    plan = _plan(question, how, chosen, found, held, best)
-    if plan.outcome.feasible:
+    plan = _plan(question, asked, how, chosen, found, held, best)
+    if context is None and plan.outcome.feasible and not plan.max_batch:
+        plan = _plan(question, float(plan.max_context), how, chosen, found, held, best)
+    if plan.outcome.feasible or plan.max_context:
         return plan
     count = None if fixed else _fewest(arch, system, how, chosen, asked, memory_share)
     return replace(plan, outcome=infeasible(_lifted(plan.outcome.binds[0], system, count)))
@@ -224,10 +228,18 @@ def _best(arch: Architecture, how: ServeFormats, found: LayoutCandidates, held: 
 
 
 def _plan(
-    question: FitQuestion, how: ServeFormats, chosen: Engine, found: LayoutCandidates, held: RankMemory, best: int
+    question: FitQuestion,
+    context: float,
+    how: ServeFormats,
+    chosen: Engine,
+    found: LayoutCandidates,
+    held: RankMemory,
+    best: int,
 ) -> FitPlan:
-    """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many fit."""
-    arch, system, context = question.arch, question.system, question.context
+    """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many of
+    `context` tokens fit.
+    """
+    arch, system = question.arch, question.system
     layout, instances = found.layout.at(best), float(found.instances[best])
     pool, weights, activations, buffers = (
         float(np.broadcast_to(each, found.instances.shape)[best])
@@ -249,6 +261,9 @@ def _plan(
     fits, counted = outcome.feasible, params(arch)
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
     per_rank = pool / float(sequence_bytes(arch, how.kv, layout, context, chosen.block))
+    most = int(math.floor(per_rank) * layout.dp * instances) if fits else 0
+    if fits and question.context is not None:
+        outcome = _of_context(question, context, int(longest), most)
     cached = max(pool, 0.0) / float(_token_bytes(arch, how, layout)) * float(layout.dp) * instances
     return FitPlan(
         question=question,
@@ -258,7 +273,7 @@ def _plan(
         engine=chosen.name,
         memory=figures,
         max_context=int(longest) if fits else 0,
-        max_batch=int(math.floor(per_rank) * layout.dp * instances) if fits else 0,
+        max_batch=most,
         context=context,
         cached_tokens=cached,
         kv_bytes_per_token=_spread(arch, how) or token,
@@ -269,6 +284,18 @@ def _plan(
         accelerators=system.count,
         provenance=Provenance(system.accelerator.facts, version=__version__),
     )
+
+
+def _of_context(question: FitQuestion, context: float, longest: int, most: int) -> Outcome:
+    """Whether one sequence of the context that was asked for can be: within the model's limit and in the cache."""
+    long = too_long(question.arch, context, asking("context", f"{question.arch.context}"))
+    if long is not None:
+        return infeasible(long)
+    if most:
+        return FEASIBLE
+    text = f"a sequence of {context:,.0f} tokens does not fit in the cache: at most {longest:,} do"
+    narrower = "" if question.kv in ("fp8", "int8") else f", {asking('kv', 'fp8')}"
+    return infeasible(Bind("memory", text, context / longest, f"{asking('context', f'{longest}')}{narrower} or more chips"))
 
 
 def _spread(arch: Architecture, how: ServeFormats) -> float:

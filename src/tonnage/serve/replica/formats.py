@@ -80,7 +80,9 @@ def _native(accelerator: Accelerator, released: str) -> str:
 
 def _why(arch: Architecture, taken: str, released: str, accelerator: Accelerator) -> str:
     if taken == released.removesuffix("_block"):
-        mixed = len({each.main.kind for each in arch.release.parts if each.part in SAID}) > 1
+        plain = arch.release.plain.kind
+        kinds = {each.part: each.main.kind for each in arch.release.parts if each.part in SAID}
+        mixed = len({kind for part, kind in kinds.items() if part != "head" or kind != plain}) > 1
         return f"as released: {arch.release.said}" if mixed else "as released"
     return f"released in {released}, which {accelerator.title} does not compute: {taken} instead"
 
