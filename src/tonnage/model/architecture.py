@@ -110,8 +110,9 @@ class Architecture:
     elements of the norm before the head; final_extras: what else is done there; head_bias: elements; precision,
     expert_precision: formats that name the published weights of linear layers and of routed experts; release: how
     every part of them is stored; context: longest sequence [tokens], 0: not known; native_context: the one before
-    `rope_scaling` stretched it; left_out: parts of the release that are not counted, by name; encoders: parameters of the vision
-    towers by name; embeddings: further tables looked up, by name; config: the configuration it was read from.
+    `rope_scaling` stretched it; left_out: parts of the release that are not counted, by name; encoders: parameters of
+    the vision towers by name; embeddings: further tables looked up, by name; config: the configuration it was read
+    from.
     """
 
     name: str

@@ -12,21 +12,16 @@ from pathlib import Path
 
 from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import find, lines_of
-from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel, nearest
+from tonnage.errors import AmbiguousName, InputError, Problem, nearest
 from tonnage.files import Document, read_json, read_yaml
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.beside import LARGEST, said_beside
 from tonnage.model.changes import change
 from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
-from tonnage.model.families import FAMILIES as PLAIN
-from tonnage.model.families import Body, Family
-from tonnage.model.hybrids import HYBRIDS
-from tonnage.model.others import OTHERS
+from tonnage.model.families import Body
+from tonnage.model.known import FAMILIES, language
 from tonnage.model.quantisation import names_of, plain_of, release_of, scheme_of, uniform
-
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS}
-"""What reads each `model_type`."""
 
 OWN = ("name", "title", "precision", "expert_precision")
 """Changes that are not sizes: they go beside the configuration."""
@@ -219,10 +214,9 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
     """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
     problems: list[Problem] = []
     outer = ConfigReader(config, problems, place or (lambda path: ""))
-    inner = outer.section("text_config") or outer
-    kind = _known(inner, outer)
+    inner, kind = language(outer)
     body = FAMILIES[kind](inner)
-    towers = encoders(outer) if inner is not outer else ()
+    towers, left_out = encoders(outer)
     tied = outer.flag("tie_word_embeddings") if inner is not outer and not inner.has("tie_word_embeddings") else None
     plain, scheme = plain_of(outer, inner), scheme_of(outer, inner, len(body.layers))
     if problems:
@@ -245,6 +239,7 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
         head_bias=body.head_bias,
         context=body.context,
         native_context=body.native_context or body.context,
+        left_out=left_out,
         encoders=towers,
         embeddings=body.embeddings,
         source=source,
@@ -253,25 +248,6 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
     release = release_of(made, scheme, plain)
     linear, experts = names_of(release)
     return replace(made, precision=linear, expert_precision=experts, release=release)
-
-
-def _known(inner: ConfigReader, outer: ConfigReader) -> str:
-    """The family's name, or `UnsupportedModel` that says what is missing."""
-    asked = [reader.text("model_type") for reader in (inner, outer)]
-    for kind in asked:
-        if kind in FAMILIES:
-            return kind
-    kind = next(filter(None, asked), "")
-    where = inner.place("model_type")
-    if not kind:
-        raise UnsupportedModel(
-            Problem("is missing", where, "model_type"), hint="known model types: " + ", ".join(sorted(FAMILIES))
-        )
-    raise UnsupportedModel(
-        Problem(f'model_type "{_brief(kind)}" is not known', where, "model_type", nearest(kind, FAMILIES)),
-        hint="needed: how its layers mix tokens and which FFN they have, as a function in tonnage/model/families.py; if"
-        " the layers are those of a known family, say so with `like: NAME` and the sizes that differ",
-    )
 
 
 def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:

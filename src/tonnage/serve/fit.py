@@ -295,7 +295,9 @@ def _of_context(question: FitQuestion, context: float, longest: int, most: int) 
         return FEASIBLE
     text = f"a sequence of {context:,.0f} tokens does not fit in the cache: at most {longest:,} do"
     narrower = "" if question.kv in ("fp8", "int8") else f", {asking('kv', 'fp8')}"
-    return infeasible(Bind("memory", text, context / longest, f"{asking('context', f'{longest}')}{narrower} or more chips"))
+    return infeasible(
+        Bind("memory", text, context / longest, f"{asking('context', f'{longest}')}{narrower} or more chips")
+    )
 
 
 def _spread(arch: Architecture, how: ServeFormats) -> float:
