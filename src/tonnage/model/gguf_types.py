@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tonnage.errors import nearest
 from tonnage.model.config import ConfigReader
 from tonnage.model.methods import ModuleRule, Scheme
-from tonnage.model.stored import Stored
+from tonnage.model.operators import Part
+from tonnage.model.stored import PartFormat, Stored
 
 BLOCKS: dict[str, tuple[int, int]] = {
     "F32": (1, 4),
@@ -37,30 +40,47 @@ BLOCKS: dict[str, tuple[int, int]] = {
 }
 """Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`."""
 
-MIXES: dict[str, tuple[str, str, str, str]] = {
-    "Q2_K": ("Q2_K", "Q3_K", "Q3_K", "Q6_K"),
-    "Q3_K_S": ("Q3_K", "Q3_K", "Q3_K", "Q6_K"),
-    "Q3_K_M": ("Q3_K", "Q4_K", "Q5_K", "Q6_K"),
-    "Q3_K_L": ("Q3_K", "Q5_K", "Q5_K", "Q6_K"),
-    "Q4_K_S": ("Q4_K", "Q4_K", "Q5_K", "Q6_K"),
-    "Q4_K_M": ("Q4_K", "Q4_K", "Q6_K", "Q6_K"),
-    "Q5_K_S": ("Q5_K", "Q5_K", "Q5_K", "Q6_K"),
-    "Q5_K_M": ("Q5_K", "Q5_K", "Q6_K", "Q6_K"),
-    "Q6_K": ("Q6_K", "Q6_K", "Q6_K", "Q6_K"),
-    "IQ4_XS": ("IQ4_XS", "IQ4_XS", "Q5_K", "Q6_K"),
-    "IQ4_NL": ("IQ4_NL", "IQ4_NL", "Q5_K", "Q6_K"),
-    "Q4_0": ("Q4_0", "Q4_0", "Q4_0", "Q6_K"),
-    "Q4_1": ("Q4_1", "Q4_1", "Q4_1", "Q6_K"),
-    "Q5_0": ("Q5_0", "Q5_0", "Q5_0", "Q6_K"),
-    "Q5_1": ("Q5_1", "Q5_1", "Q5_1", "Q6_K"),
-    "Q8_0": ("Q8_0", "Q8_0", "Q8_0", "Q8_0"),
-    "MXFP4_MOE": ("Q8_0", "Q8_0", "Q8_0", "Q8_0"),
-    "F16": ("F16", "F16", "F16", "F16"),
-    "BF16": ("BF16", "BF16", "BF16", "BF16"),
-    "F32": ("F32", "F32", "F32", "F32"),
+
+@dataclass(frozen=True)
+class Mix:
+    """Block types of a file: of most tensors, of attention's values, of down projections, of attention's output and of
+    the head; early: of values and down projections in the layers that count more; those: which layers these are, the
+    first so many (a share of all), or the first and last eighth and every third between (`more`).
+    """
+
+    most: str
+    values: str = ""
+    down: str = ""
+    output: str = ""
+    early: str = ""
+    those: float | str = "more"
+    head: str = "Q6_K"
+
+
+MIXES: dict[str, Mix] = {
+    "Q2_K": Mix("Q2_K", "Q4_K", "Q3_K", "Q3_K"),
+    "Q3_K_S": Mix("Q3_K"),
+    "Q3_K_M": Mix("Q3_K", "Q4_K", "Q4_K", "Q4_K", "Q5_K", 1 / 16),
+    "Q3_K_L": Mix("Q3_K", "Q5_K", "Q5_K", "Q5_K"),
+    "Q4_K_S": Mix("Q4_K", early="Q5_K", those=1 / 8),
+    "Q4_K_M": Mix("Q4_K", early="Q6_K"),
+    "Q5_K_S": Mix("Q5_K"),
+    "Q5_K_M": Mix("Q5_K", early="Q6_K"),
+    "Q6_K": Mix("Q6_K"),
+    "IQ4_XS": Mix("IQ4_XS", "Q5_K", early="Q5_K", those=1 / 8),
+    "IQ4_NL": Mix("IQ4_NL", "Q5_K", early="Q5_K", those=1 / 8),
+    "Q4_0": Mix("Q4_0"),
+    "Q4_1": Mix("Q4_1"),
+    "Q5_0": Mix("Q5_0"),
+    "Q5_1": Mix("Q5_1"),
+    "Q8_0": Mix("Q8_0", head="Q8_0"),
+    "MXFP4_MOE": Mix("Q8_0", head="Q8_0"),
+    "F16": Mix("F16", head="F16"),
+    "BF16": Mix("BF16", head="BF16"),
+    "F32": Mix("F32", head="F32"),
 }
-"""Types of a file: most tensors, values and down projections of the other layers, those of the layers that count more,
-the head. `llama-quant.cpp` of llama.cpp, `llama_tensor_get_type`; read 2026-11."""
+"""Types of a file by name: `llama_tensor_get_type` in llama.cpp's `llama-quant.cpp`; read 2026-11. What it does for the
+sake of a few families (Falcon, Mixtral's eight experts, 70B Llamas) is left out."""
 
 
 def block_type(name: str) -> Stored | None:
@@ -75,25 +95,56 @@ def block_type(name: str) -> Stored | None:
 
 def gguf(read: ConfigReader) -> Scheme:
     """A file's type as people name it (`Q4_K_M`): the mix of block types that llama.cpp makes of it."""
+    parts = read.section("parts")
+    if parts is not None:
+        return Scheme("gguf", parts=_of_file(parts))
     word = read.text("type", read.text("gguf_type")).upper()
     if word not in MIXES:
         read.wrong("type", f'"{word[:40]}" is no file type with one known mix', nearest(word[:40], MIXES))
         return Scheme("gguf")
-    most, other, more, head = (block_type(name) for name in MIXES[word])
-    rules = [ModuleRule("lm_head", head)]
+    mix = MIXES[word]
+    form = block_type(mix.most)
+    rules = [ModuleRule("lm_head", block_type(mix.head))]
     if word == "MXFP4_MOE":
         rules.append(ModuleRule("mlp.experts", block_type("MXFP4")))
-    if other != most or more != most:
-        rules += [*_more(read, more), *(ModuleRule(f"re:.*{leaf}", other) for leaf in LEAVES)]
-    return Scheme("gguf", most, tuple(rules), tables=most)
+    if mix.early:
+        chosen = _those(mix, read.whole("num_hidden_layers", default=0, low=0, high=10_000))
+        rules += [
+            ModuleRule(rf"re:.*layers\.{i}\..*{leaf}", block_type(mix.early))
+            for i in chosen
+            for leaf in (_VALUES, _DOWN)
+        ]
+    named = ((_VALUES, mix.values), (_DOWN, mix.down), (r"\.o_proj$", mix.output))
+    rules += [ModuleRule(f"re:.*{leaf}", block_type(name)) for leaf, name in named if name]
+    return Scheme("gguf", form, tuple(rules), tables=form)
 
 
-LEAVES = (r"v_proj$", r"down_proj$")
-"""The tensors that mixed types store in more bits."""
+_VALUES, _DOWN = r"\.v_proj$", r"\.down_proj$"
 
 
-def _more(read: ConfigReader, form: Stored | None) -> list[ModuleRule]:
-    """Values and down projections of the first and last eighth of the layers, and of every third between."""
-    inner = read.whole("num_hidden_layers", default=0, low=0, high=10_000)
-    chosen = [i for i in range(inner) if i < inner // 8 or i >= 7 * inner // 8 or (i - inner // 8) % 3 == 2]
-    return [ModuleRule(rf"re:.*layers\.{i}\..*{leaf}", form) for i in chosen for leaf in LEAVES]
+def _those(mix: Mix, layers: int) -> list[int]:
+    """The layers whose values and down projections have more bits."""
+    if isinstance(mix.those, float):
+        return list(range(int(layers * mix.those)))
+    return [i for i in range(layers) if i < layers // 8 or i >= 7 * layers // 8 or (i - layers // 8) % 3 == 2]
+
+
+def _of_file(parts: ConfigReader) -> tuple[PartFormat, ...]:
+    """The formats of parts from the elements that each block type has in a file."""
+    found = []
+    for name in PART_NAMES:
+        kinds = parts.section(name)
+        ways = []
+        for kind in kinds.config if kinds else ():
+            form, held = block_type(kind), kinds.whole(kind, high=10**15) if kinds else 0
+            if form is None and kinds is not None:
+                kinds.wrong(kind, "is no block type that is known", nearest(kind[:40], BLOCKS))
+            elif form is not None:
+                ways.append((form, float(held)))
+        whole = sum(held for _, held in ways)
+        if whole:
+            found.append(PartFormat(name, tuple((form, held / whole) for form, held in ways)))
+    return tuple(found)
+
+
+PART_NAMES: tuple[Part, ...] = ("attention", "ffn", "experts", "shared_experts", "router", "embedding", "head")

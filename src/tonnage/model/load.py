@@ -20,6 +20,7 @@ from tonnage.model.changes import change
 from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
 from tonnage.model.families import Body
+from tonnage.model.gguf_file import configuration, is_gguf
 from tonnage.model.known import FAMILIES, language
 from tonnage.model.quantisation import names_of, plain_of, release_of, scheme_of, uniform
 
@@ -84,7 +85,7 @@ def _brief(name: str) -> str:
 
 def _is_path(name: str) -> bool:
     try:
-        return Path(name).exists() or name.endswith((".json", ".yaml", ".yml"))
+        return Path(name).exists() or name.endswith((".json", ".yaml", ".yml", ".gguf"))
     except (OSError, ValueError):
         return False
 
@@ -119,6 +120,8 @@ def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
         if not (path / "config.json").is_file():
             raise InputError(Problem("a folder without a config.json", where=name))
         path = path / "config.json"
+    if is_gguf(path):
+        return build(configuration(path), name=path.stem, source=f"{path}, its header")
     document = _document(path)
     if not isinstance(document.value, dict):
         raise InputError(Problem("expected the keys of a model configuration", where=str(path)))

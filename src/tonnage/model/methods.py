@@ -9,7 +9,7 @@ from tonnage.errors import nearest
 from tonnage.model import stored
 from tonnage.model.config import ConfigReader
 from tonnage.model.operators import Part
-from tonnage.model.stored import Stored, packed
+from tonnage.model.stored import PartFormat, Stored, packed
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Scheme:
     only: tuple[Part, ...] | None = None
     tables: Stored | None = None
     cache: str = ""
+    parts: tuple[PartFormat, ...] = ()
+    """Formats by part, where a file gives them so."""
 
 
 Method = Callable[[ConfigReader], Scheme]

@@ -206,6 +206,8 @@ def release_of(arch: Architecture, scheme: Scheme | None, plain: Stored, source:
     """Every part of a model in the format that a scheme gives it. Raises `InputError` where a list means nothing."""
     if scheme is None:
         return Release(plain=plain) if plain.kind == "bf16" else Release("", plain, source=source)
+    if scheme.parts:
+        return Release(scheme.method, plain, scheme.parts, scheme.parts, scheme.cache, source)
     finder = Finder(scheme.rules)
     made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
     parts: dict[tuple[Part, bool], dict[Stored, float]] = {}
@@ -261,7 +263,7 @@ def _table(operator: Operator, scheme: Scheme, finder: Finder, used: set[int], t
     """The format of an embedding or a head."""
     if operator.role not in ("embedding", "head"):
         return None
-    names = HEAD_NAMES if operator.role == "head" and not tied else TABLE_NAMES
+    names = (*HEAD_NAMES, *TABLE_NAMES) if tied else HEAD_NAMES if operator.role == "head" else TABLE_NAMES
     number = finder.find(names)
     if number is None:
         return scheme.tables
