@@ -29,13 +29,34 @@ def found() -> dict[str, dict[str, Any]]:
     made = {}
     for kind in sorted(FAMILIES):
         try:
-            settings = transformers.AutoConfig.for_model(kind)
+            known = _settings(transformers, kind)
         except (ValueError, TypeError, AttributeError):
             continue
-        settings = getattr(settings, "text_config", settings)
-        known = settings.to_dict().items()
-        made[kind] = {key: value for key, value in sorted(known) if _kept(key, value) and f'"{key}"' in text}
+        derived = _derived(transformers, kind, known)
+        kept = {key: value for key, value in sorted(known.items()) if _kept(key, value) and key not in derived}
+        made[kind] = {key: value for key, value in kept.items() if f'"{key}"' in text}
     return made
+
+
+def _settings(transformers: Any, kind: str, **changed: int) -> dict[str, Any]:
+    """A configuration of the text part as keys and values."""
+    settings = transformers.AutoConfig.for_model(kind, **changed)
+    found: dict[str, Any] = getattr(settings, "text_config", settings).to_dict()
+    return found
+
+
+def _derived(transformers: Any, kind: str, known: dict[str, Any]) -> set[str]:
+    """Keys that follow from others: they change when one of these is set."""
+    found = set()
+    for key in ("hidden_size", "num_attention_heads", "num_hidden_layers", "num_key_value_heads"):
+        if not isinstance(known.get(key), int):
+            continue
+        try:
+            other = _settings(transformers, kind, **{key: 2 * known[key]})
+        except Exception:  # a size that a class refuses tells nothing
+            continue
+        found |= {name for name, value in other.items() if name != key and value != known.get(name)}
+    return found
 
 
 def _kept(key: str, value: object) -> bool:

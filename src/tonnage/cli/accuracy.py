@@ -1,4 +1,4 @@
-"""`tonnage accuracy train|serve|durations`: predictions held against published, measured results."""
+"""`tonnage accuracy train|serve|durations|checkpoints`: predictions held against published, measured results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tonnage.report.envelope import Reply
 
 
 def accuracy(
-    what: Literal["train", "serve", "durations"],
+    what: Literal["train", "serve", "durations", "checkpoints"],
     /,
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -24,7 +24,7 @@ def accuracy(
     Parameters
     ----------
     what
-        train, serve, or durations (accelerator-hours of whole runs).
+        train, serve, durations (accelerator-hours of whole runs) or checkpoints (bytes of released weights).
     cases
         a JSON Lines file of published results instead of the bundled ones; may be repeated.
     everything
@@ -41,5 +41,11 @@ def accuracy(
 
         found = took(catalog, cases)
         return finish(Reply("accuracy", given, found.to_json(), runs(found), catalog=catalog), common)
+    if what == "checkpoints":
+        from tonnage.report.checkpoints import answer as sizes
+        from tonnage.truth.checkpoints import accuracy as held
+
+        weights = held(catalog, cases)
+        return finish(Reply("accuracy", given, weights.to_json(), sizes(weights), catalog=catalog), common)
     board = measure(what, catalog, cases, everything)
     return finish(Reply("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)

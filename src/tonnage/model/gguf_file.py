@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.model.operators import Part
 
 if TYPE_CHECKING:
     from gguf import GGUFReader
@@ -59,17 +61,20 @@ SIZES = {
 }
 """Keys of a header, after the architecture's name, and the keys of a configuration that they mean."""
 
-PARTS = (
-    ("_exps", "experts"),
-    ("_shexp", "shared_experts"),
-    ("ffn_gate_inp", "router"),
-    ("ffn_", "ffn"),
-    ("attn_", "attention"),
-    ("ssm_", "attention"),
-    ("token_embd", "embedding"),
-    ("output", "head"),
-)
-"""What a tensor belongs to, by the first of these marks in its name."""
+TENSORS: dict[str, Part] = {
+    **dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "attn_gate"), "attention"),
+    **dict.fromkeys(("attn_q_a", "attn_q_b", "attn_kv_a_mqa", "attn_kv_b", "attn_k_b", "attn_v_b"), "attention"),
+    **dict.fromkeys(("ssm_in", "ssm_out", "ssm_x", "ssm_dt", "indexer.attn_q_b", "indexer.attn_k"), "attention"),
+    **dict.fromkeys(("ffn_gate", "ffn_up", "ffn_down"), "ffn"),
+    **dict.fromkeys(("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps"), "experts"),
+    **dict.fromkeys(("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"), "shared_experts"),
+    **dict.fromkeys(("ffn_gate_inp", "ffn_gate_inp_shexp"), "router"),
+    "token_embd": "embedding",
+    "output": "head",
+}
+"""What a tensor belongs to, by its name without its layer (`gguf-py`, `constants.py`, TENSOR_NAMES)."""
+
+_NAMED = re.compile(r"(?:blk\.\d+\.)?([a-z_.]+)\.weight")
 
 
 def is_gguf(path: Path) -> bool:
@@ -159,11 +164,13 @@ def _parts(reader: GGUFReader) -> dict[str, dict[str, int]]:
     """Elements of every part by block type."""
     found: dict[str, dict[str, int]] = {}
     for tensor in reader.tensors:
-        label = tensor.name.removesuffix(".weight")
-        part = next((part for mark, part in PARTS if mark in label), None)
-        if part is None or "norm" in label or len(tensor.shape) < 2:
+        named = _NAMED.fullmatch(tensor.name)
+        part = TENSORS.get(named[1]) if named else None
+        if part is None:
             continue
         kinds = found.setdefault(part, {})
         kind = tensor.tensor_type.name
         kinds[kind] = kinds.get(kind, 0) + int(tensor.n_elements)
+    if "head" not in found and "embedding" in found:
+        found["head"] = found["embedding"]
     return found

@@ -192,7 +192,7 @@ def _filled(inner: ConfigReader, outer: ConfigReader, kind: str) -> ConfigReader
     (`transformers_version`), means the default where a key is missing.
     """
     given = defaults().get(kind)
-    if given is None or (inner is outer and not outer.has("transformers_version")):
+    if given is None or (inner is outer and not outer.has("transformers_version")) or not given.keys() & inner.config:
         return inner
     missing = {key: value for key, value in given.items() if key not in inner.config}
     return ConfigReader({**missing, **inner.config}, inner.problems, inner.place, inner.path)

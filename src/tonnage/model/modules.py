@@ -38,7 +38,7 @@ _ATTENTION: dict[str, tuple[Alternatives, ...]] = {
     "gate_proj": (("g_proj", "gate_proj", "output_gate"),),
     "index_q": (("indexer.wq_b", "indexer.q_b_proj"),),
     "index_k": (("indexer.wk", "indexer.k_proj"),),
-    "index_proj": (("indexer.weights_proj", "indexer.proj"),),
+    "index_proj": (("indexer.weights_proj", "indexer.proj", "indexers_proj"),),
     "compress_proj": (("compressor.wkv", "compressor.kv_proj"), ("compressor.wgate", "compressor.gate_proj")),
     "low_rank_0_a": (("f_a_proj",),),
     "low_rank_0_b": (("f_b_proj",),),

@@ -58,8 +58,13 @@ def formats(
     if weights is None or _same(weights, released):
         taken = _native(accelerator, released)
         why = "as asked" if weights else _why(arch, taken, released, accelerator)
-        return ServeFormats(taken, cache, _as_released(arch, accelerator, cache), why)
-    return ServeFormats(weights, cache, _precision(arch, accelerator, weights, cache), "as asked")
+        return ServeFormats(taken, cache, _as_released(arch, accelerator, cache), why + _without(arch))
+    return ServeFormats(weights, cache, _precision(arch, accelerator, weights, cache), "as asked" + _without(arch))
+
+
+def _without(arch: Architecture) -> str:
+    """What of the release is not counted, in words."""
+    return f"; without {' and '.join(dict.fromkeys(arch.left_out))}, not counted here" if arch.left_out else ""
 
 
 FOUR_BIT_FLOATS = ("nvfp4", "mxfp4")
