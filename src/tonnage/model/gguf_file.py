@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.model.config import LARGEST
 from tonnage.model.operators import Part
 
 if TYPE_CHECKING:
@@ -74,7 +74,11 @@ TENSORS: dict[str, Part] = {
 }
 """What a tensor belongs to, by its name without its layer (`gguf-py`, `constants.py`, TENSOR_NAMES)."""
 
-_NAMED = re.compile(r"(?:blk\.\d+\.)?([a-z_.]+)\.weight")
+
+def _keys(layers: int) -> dict[str, Part]:
+    """The keys that tensors of so many layers have in a file, and what they belong to."""
+    held = {f"blk.{layer}.{key}.weight": part for layer in range(layers) for key, part in TENSORS.items()}
+    return {**held, **{f"{key}.weight": part for key, part in TENSORS.items()}}
 
 
 def is_gguf(path: Path) -> bool:
@@ -163,9 +167,9 @@ def _rope(reader: GGUFReader, name: str) -> dict[str, object]:
 def _parts(reader: GGUFReader) -> dict[str, dict[str, int]]:
     """Elements of every part by block type."""
     found: dict[str, dict[str, int]] = {}
+    keys = _keys(min(len(reader.tensors), LARGEST["layers"]))
     for tensor in reader.tensors:
-        named = _NAMED.fullmatch(tensor.name)
-        part = TENSORS.get(named[1]) if named else None
+        part = keys.get(tensor.name)
         if part is None:
             continue
         kinds = found.setdefault(part, {})
