@@ -58,6 +58,8 @@ def formats(
     if weights is None or _same(weights, released):
         taken = _native(accelerator, released)
         why = "as asked" if weights else _why(arch, taken, released, accelerator)
+        stated = arch.release.cache if kv is None and arch.release.cache != cache else ""
+        why += f"; it states a cache in {stated}, which can be asked for" if stated else ""
         return ServeFormats(taken, cache, _as_released(arch, accelerator, cache), why + _without(arch))
     return ServeFormats(weights, cache, _precision(arch, accelerator, weights, cache), "as asked" + _without(arch))
 
