@@ -50,6 +50,14 @@ def test_header_gives_sizes_and_formats(tmp_path: Path) -> None:
     assert elements == {"attention": 34 / 32, "ffn": 18 / 32, "embedding": 2.0, "head": 2.0}
 
 
+def test_a_split_file_is_read_whole(tmp_path: Path) -> None:
+    first = written(tmp_path / "m-00001-of-00002.gguf")
+    with pytest.raises(InputError, match="shard"):
+        load(first)
+    written(tmp_path / "m-00002-of-00002.gguf")
+    assert load(first).release.element("ffn") == 18 / 32
+
+
 def test_unknown_architectures_and_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not read from GGUF"):
         load(written(tmp_path / "other.gguf", "clip"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from tonnage.model.config import LARGEST
 from tonnage.model.operators import Part
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader
+    from gguf import GGUFReader, ReaderTensor
 
 MAGIC = b"GGUF"
 
@@ -98,12 +99,25 @@ def configuration(path: Path) -> dict[str, object]:
         hint = "pip install 'tonnage[gguf]'; or name the folder of the model's config.json"
         raise InputError(Problem("a GGUF file needs the `gguf` package", str(path)), hint=hint) from None
     try:
-        reader = GGUFReader(path)
-        return {**_sizes(reader, path), "quantization_config": {"quant_method": "gguf", "parts": _parts(reader)}}
+        readers = [GGUFReader(each) for each in _shards(path)]
+        parts = _parts([tensor for reader in readers for tensor in reader.tensors])
+        return {**_sizes(readers[0], parts), "quantization_config": {"quant_method": "gguf", "parts": parts}}
     except InputError:
         raise
     except Exception as error:  # the reader raises whatever a broken header makes of it
         raise InputError(Problem(f"is no whole GGUF file: {str(error)[:80]}", str(path))) from None
+
+
+def _shards(path: Path) -> list[Path]:
+    """The files of a model that is split (`NAME-00001-of-00003.gguf`); the first holds the sizes."""
+    found = re.fullmatch(r"(.+)-(\d{5})-of-(\d{5})", path.stem)
+    if found is None:
+        return [path]
+    every = [path.with_name(f"{found[1]}-{n:05d}-of-{found[3]}.gguf") for n in range(1, int(found[3]) + 1)]
+    missing = next((each for each in every if not each.is_file()), None)
+    if missing is not None:
+        raise InputError(Problem("a shard of the model is missing", str(missing)))
+    return every
 
 
 def _value(reader: GGUFReader, key: str) -> object:
@@ -118,20 +132,19 @@ def _value(reader: GGUFReader, key: str) -> object:
     return contents.item() if hasattr(contents, "item") else contents
 
 
-def _sizes(reader: GGUFReader, path: Path) -> dict[str, object]:
+def _sizes(reader: GGUFReader, parts: Mapping[str, Mapping[str, int]]) -> dict[str, object]:
     name = str(_value(reader, "general.architecture") or "")
     family = FAMILY.get(name)
     if family is None:
         message = f'architecture "{name[:40]}" is not read from GGUF: name the config.json of the model'
-        raise InputError(Problem(message, str(path), "general.architecture", nearest(name[:40], FAMILY)))
+        raise InputError(Problem(message, "", "general.architecture", nearest(name[:40], FAMILY)))
     found: dict[str, object] = {"model_type": family}
     for key, names in SIZES.items():
         value = _value(reader, f"{name}.{key}")
         if value is not None:
             found.update(dict.fromkeys(names, value))
-    tensors = {tensor.name for tensor in reader.tensors}
     found.setdefault("vocab_size", _value(reader, "tokenizer.ggml.tokens"))
-    found["tie_word_embeddings"] = "output.weight" not in tensors
+    found["tie_word_embeddings"] = "head" not in parts
     if family == "llama" and found.get("num_local_experts"):
         found["model_type"] = "mixtral"
         found["intermediate_size"] = found.get("moe_intermediate_size", found.get("intermediate_size"))
@@ -164,17 +177,15 @@ def _rope(reader: GGUFReader, name: str) -> dict[str, object]:
     return {"rope_scaling": {"rope_type": kind, "factor": factor, "original_max_position_embeddings": native}}
 
 
-def _parts(reader: GGUFReader) -> dict[str, dict[str, int]]:
-    """Elements of every part by block type."""
+def _parts(tensors: Sequence[ReaderTensor]) -> dict[str, dict[str, int]]:
+    """Elements of every part by block type; no head where it is the embedding."""
     found: dict[str, dict[str, int]] = {}
-    keys = _keys(min(len(reader.tensors), LARGEST["layers"]))
-    for tensor in reader.tensors:
+    keys = _keys(min(len(tensors), LARGEST["layers"]))
+    for tensor in tensors:
         part = keys.get(tensor.name)
         if part is None:
             continue
         kinds = found.setdefault(part, {})
         kind = tensor.tensor_type.name
         kinds[kind] = kinds.get(kind, 0) + int(tensor.n_elements)
-    if "head" not in found and "embedding" in found:
-        found["head"] = found["embedding"]
     return found

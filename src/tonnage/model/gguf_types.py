@@ -144,6 +144,9 @@ def _of_file(parts: ConfigReader) -> tuple[PartFormat, ...]:
         whole = sum(held for _, held in ways)
         if whole:
             found.append(PartFormat(name, tuple((form, held / whole) for form, held in ways)))
+    named = {each.part: each for each in found}
+    if "head" not in named and "embedding" in named:  # one table for both
+        found.append(PartFormat("head", named["embedding"].ways))
     return tuple(found)
 
 
