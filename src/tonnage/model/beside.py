@@ -37,7 +37,7 @@ PRESETS: dict[str, dict[str, object]] = {
     "MXFP4": {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32},
     "MXFP8": {"num_bits": 8, "type": "float", "strategy": "group", "group_size": 32},
 }
-"""Preset schemes of compressed-tensors by name: how weights are stored (its `quant_scheme.py`, read 2026-11)."""
+"""Preset schemes of compressed-tensors by name: how weights are stored (its `quant_scheme.py`, recalled)."""
 
 
 def said_beside(path: Path, config: Mapping[str, object]) -> tuple[dict[str, object], str] | None:

@@ -73,7 +73,7 @@ TENSORS: dict[str, Part] = {
     "token_embd": "embedding",
     "output": "head",
 }
-"""What a tensor belongs to, by its name without its layer (`gguf-py`, `constants.py`, TENSOR_NAMES)."""
+"""What a tensor belongs to, by its name without its layer (`gguf-py`, `constants.py`; recalled)."""
 
 
 def _keys(layers: int) -> dict[str, Part]:

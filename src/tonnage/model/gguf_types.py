@@ -38,7 +38,7 @@ BLOCKS: dict[str, tuple[int, int]] = {
     "MXFP4": (32, 17),
     "NVFP4": (64, 36),
 }
-"""Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`."""
+"""Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`; recalled."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ MIXES: dict[str, Mix] = {
     "BF16": Mix("BF16", head="BF16"),
     "F32": Mix("F32", head="F32"),
 }
-"""Types of a file by name: `llama_tensor_get_type` in llama.cpp's `llama-quant.cpp`; read 2026-11. What it does for the
+"""Types of a file by name: `llama_tensor_get_type` in llama.cpp's `llama-quant.cpp`; recalled, held against published files. What it does for the
 sake of a few families (Falcon, Mixtral's eight experts, 70B Llamas) is left out."""
 
 
