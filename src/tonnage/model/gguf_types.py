@@ -79,8 +79,9 @@ MIXES: dict[str, Mix] = {
     "BF16": Mix("BF16", head="BF16"),
     "F32": Mix("F32", head="F32"),
 }
-"""Types of a file by name: `llama_tensor_get_type` in llama.cpp's `llama-quant.cpp`; recalled, held against published files. What it does for the
-sake of a few families (Falcon, Mixtral's eight experts, 70B Llamas) is left out."""
+"""Types of a file by name: `llama_tensor_get_type` in llama.cpp's `llama-quant.cpp`; recalled, and held against
+published files. What it does for the sake of a few families (Falcon, Mixtral's eight experts, 70B Llamas) is left out.
+"""
 
 
 def block_type(name: str) -> Stored | None:
