@@ -22,10 +22,11 @@ ROWS = {
 
 
 def built_alike() -> dict[str, list[str]]:
-    """Ids by what transformers would build: models that differ in precision alone are built once."""
+    """Ids by what transformers would build: models that differ in precision or context alone are built once."""
     groups: dict[str, list[str]] = {}
     for identity, row in ROWS.items():
-        sizes = {key: value for key, value in row["config"].items() if key != "quantization_config"}
+        apart = ("quantization_config", "max_position_embeddings")
+        sizes = {key: value for key, value in row["config"].items() if key not in apart}
         groups.setdefault(json.dumps([row["transformers"], sizes], sort_keys=True), []).append(identity)
     return {ids[0]: ids for ids in groups.values()}
 

@@ -21,7 +21,7 @@ class FitWords:
     """A question as people write it. The command line says what each field is."""
 
     on: str
-    context: str = "8k"
+    context: str | None = None
     weights: str | None = None
     kv: str | None = None
     layout: str | None = None
@@ -38,7 +38,7 @@ class FitAsked:
 
     words: FitWords
     fleet: tuple[int, str]
-    context: float
+    context: float | None
     chunk: int | None
     running: int | None
     layout: dict[str, int] | None
@@ -49,7 +49,7 @@ def read(words: FitWords) -> FitAsked:
     """Words as numbers. Raises `InputError` with every problem."""
     reader = WordReader()
     fleet = reader.fleet(words.on)
-    context = reader.whole(words.context, "context")
+    context = None if words.context is None else reader.whole(words.context, "context")
     chunk = reader.optional(words.chunk, "tokens", "chunk")
     if chunk is not None and not 16 <= chunk <= 1e7:
         reader.wrong(f"expected 16 to 1e7 tokens, got {chunk:g}", "chunk")

@@ -323,7 +323,7 @@ def _usable(job: ServeJob, planned: Callable[..., ServePlan]) -> tuple[ServePlan
     if not free or job.mode == "prefill" or job.osl < 2:
         return planned(), None
     plan = planned(tpot=USABLE)
-    if plan.outcome.feasible or plan.outcome.reason == "memory":
+    if plan.outcome.feasible or plan.outcome.reason in ("memory", "context"):
         return plan, AssumedSpeed(USABLE, nearest=False)
     near = None if plan.nearest is None else plan.nearest.tpot
     if near is not None and near > USABLE:

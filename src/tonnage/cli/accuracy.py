@@ -1,4 +1,4 @@
-"""`tonnage accuracy train|serve|durations|capacity`: predictions held against published, measured results."""
+"""`tonnage accuracy train|serve|durations|capacity|checkpoints`: predictions beside published, measured results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tonnage.report.envelope import Reply
 
 
 def accuracy(
-    what: Literal["train", "serve", "durations", "capacity"],
+    what: Literal["train", "serve", "durations", "capacity", "checkpoints"],
     /,
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -24,7 +24,8 @@ def accuracy(
     Parameters
     ----------
     what
-        train, serve, durations (accelerator-hours of whole runs), or capacity (room for the cache as engines log it).
+        train, serve, durations (accelerator-hours of whole runs), capacity (room for the cache as engines log it) or
+        checkpoints (bytes of released weights).
     cases
         a JSON Lines file of published results instead of the bundled ones; may be repeated.
     everything
@@ -48,5 +49,11 @@ def accuracy(
 
         logged = capacities(catalog)
         return finish(Reply("accuracy", given, to_json(logged), rooms(logged), catalog=catalog), common)
+    if what == "checkpoints":
+        from tonnage.report.checkpoints import answer as sizes
+        from tonnage.truth.checkpoints import accuracy as held
+
+        weights = held(catalog, cases)
+        return finish(Reply("accuracy", given, weights.to_json(), sizes(weights), catalog=catalog), common)
     board = measure(what, catalog, cases, everything)
     return finish(Reply("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)

@@ -24,9 +24,9 @@ class FitOptions(FitWords):
     on
         chips, such as 8xh20.
     context
-        tokens of a sequence, for the batch that fits.
+        tokens of a sequence that must fit, and for which the batch is counted; 8k, or fewer if not given.
     weights
-        bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
+        bf16, fp16, fp8, mxfp8, int8, fp4, nvfp4, mxfp4, w4a8, w4a16 or w8a16; the release's own if not given.
     kv
         bf16, fp8 or int8 cache.
     layout

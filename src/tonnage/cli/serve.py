@@ -42,7 +42,7 @@ class ServeOptions(ServeWords):
     cache_hit
         share of the input found in the prefix cache.
     weights
-        bf16, fp16, fp8, mxfp8, int8, fp4, mxfp4, w4a8 or w4a16; the release's own if not given.
+        bf16, fp16, fp8, mxfp8, int8, fp4, nvfp4, mxfp4, w4a8, w4a16, w8a16; the release's own if not given.
     kv
         bf16, fp8 or int8 cache.
     engine

@@ -9,6 +9,7 @@ from tonnage.model.counts import (
     cache_bytes,
     cache_elements,
     cache_table,
+    checkpoint_bytes,
     flop_per_token,
     kv_per_token,
     params,
@@ -16,6 +17,7 @@ from tonnage.model.counts import (
 )
 from tonnage.model.load import build, bundled_names, derive, is_bundled, load, released
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
+from tonnage.model.stored import PartFormat, Release, Stored
 
 __all__ = [
     "EMBEDDING",
@@ -28,12 +30,16 @@ __all__ = [
     "Load",
     "Operator",
     "Params",
+    "PartFormat",
+    "Release",
     "Step",
+    "Stored",
     "build",
     "bundled_names",
     "cache_bytes",
     "cache_elements",
     "cache_table",
+    "checkpoint_bytes",
     "derive",
     "flop_per_token",
     "is_bundled",

@@ -9,6 +9,7 @@ from typing import Protocol
 from tonnage.arrays import Ints, Numbers
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Operator, Role, Step
 from tonnage.model.site import Site
+from tonnage.model.stored import Release
 
 
 class Mixer(Protocol):
@@ -107,9 +108,11 @@ class Architecture:
     of the embedding; blocks: kinds of layers; layers: for each layer in order, its index into `blocks`; tied: the
     head reads the embedding table; mtp: the multi-token-prediction layers as a `Block` with their count; final_norm:
     elements of the norm before the head; final_extras: what else is done there; head_bias: elements; precision,
-    expert_precision: formats in which the published weights of linear layers and of routed experts are stored; context:
-    longest sequence [tokens]; encoders: parameters of the vision towers by name; embeddings: further tables looked up,
-    by name; config: the configuration it was read from.
+    expert_precision: formats that name the published weights of linear layers and of routed experts; release: how
+    every part of them is stored; context: longest sequence [tokens], 0: not known; native_context: the one before
+    `rope_scaling` stretched it; left_out: parts of the release that are not counted, by name; encoders: parameters of
+    the vision towers by name; embeddings: further tables looked up, by name; config: the configuration it was read
+    from.
     """
 
     name: str
@@ -126,7 +129,10 @@ class Architecture:
     head_bias: int = 0
     precision: str = "bf16"
     expert_precision: str = "bf16"
+    release: Release = Release()
     context: int = 0
+    native_context: int = 0
+    left_out: tuple[str, ...] = ()
     encoders: tuple[tuple[str, int], ...] = ()
     embeddings: tuple[tuple[str, int], ...] = ()
     source: str = ""

@@ -9,6 +9,24 @@ from tonnage.errors import Problem, nearest
 LARGEST = {"layers": 10_000, "experts": 100_000, "heads": 65_536, "vocab": 100_000_000, "width": 10_000_000}
 """Bounds beyond any published model by two orders of magnitude: larger figures are refused as mistakes."""
 
+KINDS = (
+    "full_attention",
+    "sliding_attention",
+    "chunked_attention",
+    "linear_attention",
+    "minimax_m3_sparse",
+    "hybrid",
+    "hybrid_sliding",
+    "attention",
+    "mamba",
+    "conv",
+    "dense",
+    "sparse",
+    "full",
+    "shared",
+)
+"""Words by which configurations tell kinds of layers apart (`layer_types` and its like)."""
+
 Place = Callable[[str], str]
 
 
@@ -79,6 +97,16 @@ class ConfigReader:
             self.wrong(key, f"has {len(value)} entries for {length} layers")
             return None
         return list(value[:length])
+
+    def kinds(self, key: str, depth: int) -> list[object] | None:
+        """The kind of each layer, in words that are known; None when it is missing (or wrong, which is noted)."""
+        found = self.listing(key, depth)
+        strange = next((kind for kind in found or () if kind not in KINDS), None)
+        if strange is None:
+            return found
+        close = nearest(strange, KINDS) if isinstance(strange, str) else None
+        self.wrong(key, f"{_short(strange)} is no kind of layer that is known", close)
+        return None
 
     def numbers(self, key: str) -> set[int]:
         """The layers that a list names; empty when it is missing."""

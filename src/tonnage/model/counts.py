@@ -133,3 +133,11 @@ def flop_per_token(arch: Architecture, seq: Numbers, training: bool = False, mtp
     step = Step((Load(1.0, seq),), seq, mtp=mtp)
     work = sum(operator.flop * operator.count for operator in operators(arch, step))
     return work / seq * (3.0 if training else 1.0)
+
+
+def checkpoint_bytes(arch: Architecture) -> float:
+    """Bytes of the weights as they are released: every part in its format, scales, multi-token prediction and towers
+    included [byte].
+    """
+    made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
+    return sum(_held(one) * arch.release.element(one.part, draft=one.block == MTP) for one in made)

@@ -5,6 +5,7 @@ Only their weights are counted: a text request does no work in them. Shapes as i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from math import prod
 
 from tonnage.model.config import ConfigReader
@@ -12,22 +13,28 @@ from tonnage.model.config import ConfigReader
 Named = tuple[tuple[str, int], ...]
 
 
-def encoders(read: ConfigReader) -> Named:
-    """Parameters of the towers that a configuration describes; unknown kinds of towers are refused."""
+def encoders(read: ConfigReader) -> tuple[Named, tuple[str, ...]]:
+    """(parameters of the towers that a configuration describes, names of what is left out: towers not known here)."""
+    out = tuple(name for key, name in OTHER.items() if isinstance(read.config.get(key), Mapping))
+    if not isinstance(read.config.get("vision_config"), Mapping):
+        return (), out
     vision = read.section("vision_config")
-    if vision is None:
-        return ()
-    kind = read.text("model_type")
-    if kind in ("kimi_k25", "kimi_k3"):
-        return _kimi(vision)
-    if kind == "minimax_m3_vl":
-        return _minimax(read, vision)
-    if kind == "gemma4":
-        return _gemma(read, vision)
-    if kind in ("qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"):
-        return _qwen(vision)
-    read.wrong("vision_config", f'the vision tower of model_type "{kind[:40]}" is not known: leave the section out')
-    return ()
+    maker = TOWERS.get(read.text("model_type"))
+    if vision is None or maker is None:
+        return (), ("the vision tower", *out)
+    return maker(read, vision), out
+
+
+OTHER = {
+    "audio_config": "the audio tower",
+    "vit_config": "the vision tower",
+    "sound_config": "the audio tower",
+    "talker_config": "the talker",
+    "token2wav_config": "the vocoder",
+    "code2wav_config": "the vocoder",
+    "speech_config": "the audio tower",
+}
+"""Sections of other parts of a multimodal release."""
 
 
 def _linear(inputs: int, outputs: int) -> int:
@@ -35,7 +42,7 @@ def _linear(inputs: int, outputs: int) -> int:
     return (inputs + 1) * outputs
 
 
-def _kimi(vision: ConfigReader) -> Named:
+def _kimi(_: ConfigReader, vision: ConfigReader) -> Named:
     """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector."""
     hidden, wide = vision.whole("vt_hidden_size"), vision.whole("vt_intermediate_size")
     grid = vision.whole("init_pos_emb_height") * vision.whole("init_pos_emb_width")
@@ -85,7 +92,7 @@ def _gemma(read: ConfigReader, vision: ConfigReader) -> Named:
     )
 
 
-def _qwen(vision: ConfigReader) -> Named:
+def _qwen(_: ConfigReader, vision: ConfigReader) -> Named:
     """Qwen3's tower: biased layers with LayerNorm, 3D patches, learned positions, a merger.
 
     Qwen3-VL has a further merger for each deep layer that it feeds into the text model.
@@ -99,3 +106,55 @@ def _qwen(vision: ConfigReader) -> Named:
     deep = len(vision.listing("deepstack_visual_indexes") or [])
     projector = (1 + deep) * projector + 2 * hidden + deep * 2 * merged
     return (("vision_tower", tower), ("vision_projector", projector))
+
+
+def _qwen2_5(_: ConfigReader, vision: ConfigReader) -> Named:
+    """Qwen2.5-VL's tower: biased gated layers with RMS norms, 3D patches without bias, a merger."""
+    hidden, wide = vision.whole("hidden_size", default=3584), vision.whole("intermediate_size", default=3420)
+    channels = vision.whole("in_channels", "in_chans", default=3)
+    volume = channels * vision.whole("temporal_patch_size", default=2) * vision.whole("patch_size", default=14) ** 2
+    merged = hidden * vision.whole("spatial_merge_size", default=2) ** 2
+    layer = 4 * _linear(hidden, hidden) + 2 * _linear(hidden, wide) + _linear(wide, hidden) + 2 * hidden
+    projector = hidden + _linear(merged, merged) + _linear(merged, vision.whole("out_hidden_size", default=3584))
+    tower = volume * hidden + vision.layers("depth") * layer
+    return (("vision_tower", tower), ("vision_projector", projector))
+
+
+def _qwen2(_: ConfigReader, vision: ConfigReader) -> Named:
+    """Qwen2-VL's tower: biased layers with LayerNorm, 3D patches without bias, a merger."""
+    hidden = vision.whole("embed_dim", default=1280)
+    wide = hidden * vision.whole("mlp_ratio", default=4)
+    channels = vision.whole("in_channels", "in_chans", default=3)
+    volume = channels * vision.whole("temporal_patch_size", default=2) * vision.whole("patch_size", default=14) ** 2
+    merged = hidden * vision.whole("spatial_merge_size", default=2) ** 2
+    layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
+    projector = 2 * hidden + _linear(merged, merged) + _linear(merged, vision.whole("hidden_size", default=3584))
+    return (("vision_tower", volume * hidden + vision.layers("depth") * layer), ("vision_projector", projector))
+
+
+def _siglip(read: ConfigReader, vision: ConfigReader) -> Named:
+    """Gemma 3's SigLIP: biased layers with LayerNorm, patches and positions, one matrix into the text model."""
+    hidden, wide = vision.whole("hidden_size", default=1152), vision.whole("intermediate_size", default=4304)
+    patch, side = vision.whole("patch_size", default=14), vision.whole("image_size", default=896)
+    layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
+    tower = _linear(3 * patch**2, hidden) + (side // patch) ** 2 * hidden + vision.layers() * layer + 2 * hidden
+    text = read.section("text_config") or read
+    return (("vision_tower", tower), ("vision_projector", hidden * text.whole("hidden_size") + hidden))
+
+
+Tower = Callable[[ConfigReader, ConfigReader], Named]
+
+TOWERS: dict[str, Tower] = {
+    "kimi_k25": _kimi,
+    "kimi_k3": _kimi,
+    "minimax_m3_vl": _minimax,
+    "gemma4": _gemma,
+    "gemma3": _siglip,
+    "qwen3_5": _qwen,
+    "qwen3_5_moe": _qwen,
+    "qwen3_vl": _qwen,
+    "qwen3_vl_moe": _qwen,
+    "qwen2_5_vl": _qwen2_5,
+    "qwen2_vl": _qwen2,
+}
+"""What counts the tower of each `model_type` of a whole release."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tonnage.model.architecture import Block, Extra, Ffn, Mixer
@@ -25,6 +25,7 @@ class Body:
     final_extras: tuple[Extra, ...] = ()
     head_bias: int = 0
     context: int = 0
+    native_context: int = 0
     embeddings: tuple[tuple[str, int], ...] = ()
 
 
@@ -33,21 +34,72 @@ Family = Callable[[ConfigReader], Body]
 
 def body(read: ConfigReader, layers: Iterable[Block], hidden: int, **more: object) -> Body:
     """A `Body` with what nearly all families share: RMS norm at the end, context, tied embeddings."""
+    native, context = contexts(read)
     made = Body(
         layers=tuple(layers),
         hidden=hidden,
         vocab=read.whole("vocab_size", high=LARGEST["vocab"]),
         tied=read.flag("tie_word_embeddings"),
         final_norm=hidden,
-        context=read.whole("max_position_embeddings", "n_positions", default=0, high=10**9),
+        context=context,
+        native_context=native,
     )
     return replace(made, **more)  # type: ignore[arg-type]
+
+
+LENGTHS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "seq_length",
+    "model_max_length",
+    "max_sequence_length",
+    "max_seq_length",
+)
+"""Keys under which configurations give the longest sequence, in the order in which engines ask."""
+
+STRETCHING = ("yarn", "linear", "dynamic", "ntk")
+"""Kinds of `rope_scaling` whose factor multiplies the context; others (llama3, longrope, mrope) have it in already."""
+
+
+def contexts(read: ConfigReader) -> tuple[int, int]:
+    """(tokens before scaling, longest sequence) [tokens], 0 where not known: as engines derive `max_model_len`.
+
+    YaRN multiplies `original_max_position_embeddings` by its factor where that is given (vLLM,
+    `_get_and_verify_max_len`).
+    """
+    limit = read.whole(*LENGTHS, default=0, high=10**9)
+    rope = _rope(read)
+    if rope is None or not limit:
+        return limit, limit
+    kind = rope.text("rope_type") or rope.text("type")
+    factor = rope.config.get("factor")
+    if kind not in STRETCHING or not rope.has("factor"):
+        return limit, limit
+    if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 1 <= factor <= 1e4:
+        rope.wrong("factor", f"expected a number from 1 to 10000, got {factor!r}"[:90])
+        return limit, limit
+    if kind != "yarn":
+        return limit, int(limit * factor)
+    native = rope.whole("original_max_position_embeddings", default=limit, high=10**9)
+    return native, int(native * factor)
+
+
+def _rope(read: ConfigReader) -> ConfigReader | None:
+    """The scaling of rotary positions; that of full attention where each kind of layer has its own."""
+    found = read.section("rope_scaling") or read.section("rope_parameters")
+    if found is not None and isinstance(found.config.get("full_attention"), Mapping):
+        return found.section("full_attention")
+    return found
 
 
 def heads(read: ConfigReader, head_dim: int | None = None) -> Gqa:
     """Plain grouped-query attention without biases: heads, KV heads, head size."""
     count = read.whole("num_attention_heads", high=LARGEST["heads"])
-    default = head_dim or max(read.whole("hidden_size") // count, 1)
+    hidden = read.whole("hidden_size")
+    if not head_dim and not read.has("head_dim") and hidden % count:
+        read.wrong("hidden_size", f"{hidden} is not a multiple of {count} heads, and no head_dim is given")
+    default = head_dim or max(hidden // count, 1)
     dim = read.whole("head_dim", default=default, high=LARGEST["heads"])
     kv_heads = read.whole("num_key_value_heads", default=count, high=LARGEST["heads"])
     if count % kv_heads:
@@ -65,7 +117,7 @@ def biased(attention: Gqa, hidden: int, inputs: bool, output: bool) -> Gqa:
 
 def windows(read: ConfigReader, depth: int, size: int) -> list[int]:
     """The window of each layer by `layer_types` (0: full attention)."""
-    kinds = read.listing("layer_types", depth)
+    kinds = read.kinds("layer_types", depth)
     if kinds is None:
         return [size] * depth
     return [size if kind == "sliding_attention" else 0 for kind in kinds]
@@ -185,7 +237,7 @@ def deepseek_sparse(read: ConfigReader) -> Body:
         dim=read.whole("index_head_dim"),
         topk=read.whole("index_topk"),
     )
-    kinds = read.listing("indexer_types", depth) or ["full"] * depth
+    kinds = read.kinds("indexer_types", depth) or ["full"] * depth
     mixer = latent(read, hidden)
     mixers = [replace(mixer, indexer=replace(indexer, shared=kind == "shared")) for kind in kinds]
     return first_dense(read, hidden, depth, mixers)
@@ -222,13 +274,23 @@ def deepseek_experts(read: ConfigReader) -> Moe:
 def first_dense(read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
     """A body with a mixer for each layer, experts in all but the first layers, and multi-token prediction."""
     moe, first = deepseek_experts(read), read.whole("first_k_dense_replace", default=0, low=0)
-    dense = Dense(read.whole("intermediate_size")) if first else None
-    kinds = read.listing("mlp_layer_types", depth)
-    routed = [kind == "sparse" for kind in kinds] if kinds else [layer >= first for layer in range(depth)]
+    kinds = read.kinds("mlp_layer_types", depth)
+    routed = [kind == "sparse" for kind in kinds] if kinds else _sparse(read, depth, first)
+    dense = None if all(routed) else Dense(read.whole("intermediate_size"))
     layers = [Block(1, mixer, moe if chosen else dense) for mixer, chosen in zip(mixers, routed, strict=True)]
     modules = read.whole("num_nextn_predict_layers", default=0, low=0, high=LARGEST["layers"])
     mtp = Block(modules, _own_indexer(mixers[-1]), moe) if modules else None
     return body(read, layers, hidden, mtp=mtp)
+
+
+def _sparse(read: ConfigReader, depth: int, first: int) -> list[bool]:
+    """Which layers have experts: all after the first, or every so many of them (`moe_layer_freq`)."""
+    if first > depth:
+        read.wrong("first_k_dense_replace", f"{first} dense layers are more than the {depth} that there are")
+    if isinstance(read.config.get("moe_layer_freq"), (list, tuple)):
+        return [entry == 1 for entry in read.listing("moe_layer_freq", depth) or [1] * depth]
+    every = read.whole("moe_layer_freq", default=1, high=LARGEST["layers"])
+    return [layer >= first and layer % every == 0 for layer in range(depth)]
 
 
 def _own_indexer(mixer: Mixer) -> Mixer:
@@ -290,7 +352,7 @@ def llama4(read: ConfigReader) -> Body:
     chosen = read.numbers("moe_layers") or set(range(step - 1, depth, step))
     chunk = read.whole("attention_chunk_size", default=8192, low=0, high=10**9)
     every = read.whole("no_rope_layer_interval", default=4)
-    kinds = read.listing("layer_types", depth)
+    kinds = read.kinds("layer_types", depth)
     full = [k != "chunked_attention" for k in kinds] if kinds else [(i + 1) % every == 0 for i in range(depth)]
     layers = [
         Block(1, replace(mixer, chunk=0 if whole else chunk), moe if layer in chosen else dense)

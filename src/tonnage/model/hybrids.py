@@ -32,7 +32,7 @@ def qwen3_hybrid(read: ConfigReader) -> Body:
     attention = gated_attention(read, hidden)
     linear = _delta(read)
     every = read.whole("full_attention_interval", default=4)
-    kinds = read.listing("layer_types", depth)
+    kinds = read.kinds("layer_types", depth)
     full = [k == "full_attention" for k in kinds] if kinds else [(i + 1) % every == 0 for i in range(depth)]
     layers = [Block(1, attention if whole else linear, ffn) for whole in full]
     modules = read.whole("mtp_num_hidden_layers", default=0, low=0, high=LARGEST["layers"])
@@ -78,32 +78,35 @@ def kimi_linear(read: ConfigReader) -> Body:
     hidden, depth = read.whole("hidden_size"), read.layers()
     section = read.section("linear_attn_config") or read
     full = section.numbers("full_attn_layers")
-    kinds = read.listing("layer_types", depth)
+    kinds = read.kinds("layer_types", depth)
     whole = [k == "full_attention" for k in kinds] if kinds else [i + 1 in full for i in range(depth)]
     attention = latent(read, hidden)
     if read.flag("mla_use_output_gate"):
         attention = replace(attention, gate=attention.heads * attention.value)
-    linear = _kda(read, section)
+    linear = kda(read, section)
     first = read.whole("first_k_dense_replace", default=1, low=0)
     moe, dense = _kimi_experts(read), Dense(read.whole("intermediate_size"))
     layers = [Block(1, attention if w else linear, moe if i >= first else dense) for i, w in enumerate(whole)]
     return body(read, layers, hidden)
 
 
-def _kda(read: ConfigReader, section: ConfigReader) -> Recurrent:
-    """Kimi's delta attention."""
-    count = section.whole("num_heads", "linear_num_heads", high=LARGEST["heads"])
-    dim = section.whole("head_dim", "linear_head_dim")
+def kda(
+    read: ConfigReader, section: ConfigReader, *, full_rank: bool | None = None, low_rank: bool = True
+) -> Recurrent:
+    """Kimi's delta attention; low_rank: whether its decay comes through a small inner size."""
+    count = section.whole("num_heads", "linear_num_heads", "num_attention_heads", high=LARGEST["heads"])
+    dim = section.whole("linear_head_dim", "head_dim")
     width = count * dim
-    full_rank = section.flag("use_full_rank_gate")
+    full_rank = section.flag("use_full_rank_gate") if full_rank is None else full_rank
+    through = ((dim, width),) if full_rank else ((dim, width), (dim, width))
     return Recurrent(
         rule=KDA,
         heads=count,
         key_heads=count,
         key=dim,
         value=dim,
-        inputs=3 * width + count + (width if full_rank else 0),
-        low_rank=((dim, width),) if full_rank else ((dim, width), (dim, width)),
+        inputs=3 * width + count + (width if full_rank else 0) + (0 if low_rank else width),
+        low_rank=through if low_rank else (),
         conv=3 * width,
         kernel=section.whole("short_conv_kernel_size", "linear_conv_kernel_dim", default=4),
         gate=width,
@@ -146,7 +149,7 @@ def minimax(read: ConfigReader) -> Body:
         size=read.whole("intermediate_size"),
     )
     codes = read.listing("attn_type_list", depth)
-    kinds = read.listing("layer_types", depth)
+    kinds = read.kinds("layer_types", depth)
     full = [code == 1 for code in codes] if codes else [i % 2 == 0 for i in range(depth)]
     full = [kind == "full_attention" for kind in kinds] if kinds else full
     return body(read, [Block(1, attention if whole else linear, moe) for whole in full], hidden)
@@ -248,7 +251,7 @@ def minimax_m3(read: ConfigReader) -> Body:
     )
     mixer = heads(read)
     mixer = replace(mixer, norm=2 * mixer.dim if read.flag("use_qk_norm", True) else 0)
-    kinds, ffns = read.listing("layer_types", depth), read.listing("mlp_layer_types", depth)
+    kinds, ffns = read.kinds("layer_types", depth), read.kinds("mlp_layer_types", depth)
     sparse = section.listing("sparse_attention_freq", depth) or [1] * depth
     sparse = [kind == "minimax_m3_sparse" for kind in kinds] if kinds else sparse
     routed = read.listing("moe_layer_freq", depth) or [1] * depth
@@ -342,8 +345,8 @@ def inkling(read: ConfigReader) -> Body:
         value=read.whole("swa_head_dim"),
         window=window,
     )
-    kinds = read.listing("layer_types", depth) or ["hybrid"] * depth
-    sparse = read.listing("mlp_layer_types", depth) or ["sparse"] * depth
+    kinds = read.kinds("layer_types", depth) or ["hybrid"] * depth
+    sparse = read.kinds("mlp_layer_types", depth) or ["sparse"] * depth
     extent = read.whole("rel_extent")
     blocks = {
         (windowed, routed): _inkling_block(
@@ -381,7 +384,7 @@ def gemma4(read: ConfigReader) -> Body:
     experts beside the dense FFN, perhaps an embedding for each layer.
     """
     hidden, depth = read.whole("hidden_size"), read.layers()
-    kinds = read.listing("layer_types", depth) or ["sliding_attention"] * depth
+    kinds = read.kinds("layer_types", depth) or ["sliding_attention"] * depth
     borrowing = depth - read.whole("num_kv_shared_layers", default=0, low=0, high=depth)
     per_layer = read.whole("hidden_size_per_layer_input", default=0, low=0)
     extras = _per_layer_inputs(hidden, per_layer)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from tonnage.model.architecture import Architecture
-from tonnage.model.load import build
+from tonnage.model.load import build, set_over
 from tonnage.values import Form, Forms, Plain, encode
 
 OWN = ("title", "precision", "expert_precision")
@@ -17,7 +16,7 @@ def _write(arch: Architecture) -> Plain:
     """Name, source, configuration, and what is set over it. Raises TypeError where these do not say all of it."""
     made = build(arch.config, name=arch.name, source=arch.source)
     own = {name: getattr(arch, name) for name in OWN if getattr(arch, name) != getattr(made, name)}
-    if replace(made, **own) != arch:
+    if set_over(made, own) != arch:
         raise TypeError(f"no value: the configuration of {arch.name} gives another architecture")
     return {"name": arch.name, "source": arch.source, "config": encode(arch.config), **own}
 
@@ -29,7 +28,7 @@ def _read(plain: Plain) -> Architecture:
     if "name" not in words or words.keys() - {"name", "source", *OWN} or not all(map(_word, words.values())):
         raise ValueError(f"expected words under name, source, {', '.join(OWN)}")
     own = {key: words.pop(key) for key in OWN if key in words}
-    return replace(build(plain["config"], **words), **own)  # type: ignore[arg-type]
+    return set_over(build(plain["config"], **words), own)  # type: ignore[arg-type]
 
 
 def _word(value: object) -> bool:

@@ -12,22 +12,23 @@ from pathlib import Path
 
 from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import begun, find, lines_of
-from tonnage.errors import AmbiguousName, InputError, Problem, UnsupportedModel, nearest
-from tonnage.files import LIMIT, Document, read_json, read_yaml
+from tonnage.errors import AmbiguousName, InputError, Problem, nearest
+from tonnage.files import Document, read_json, read_yaml
 from tonnage.model.architecture import Architecture, Block
+from tonnage.model.beside import LARGEST, said_beside
 from tonnage.model.changes import change
 from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
-from tonnage.model.families import FAMILIES as PLAIN
-from tonnage.model.families import Body, Family
-from tonnage.model.hybrids import HYBRIDS
-from tonnage.model.others import OTHERS
-
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS}
-"""What reads each `model_type`."""
+from tonnage.model.families import Body
+from tonnage.model.gguf_file import configuration, is_gguf
+from tonnage.model.known import FAMILIES, language
+from tonnage.model.quantisation import names_of, plain_of, release_of, scheme_of, uniform
 
 OWN = ("name", "title", "precision", "expert_precision")
 """Changes that are not sizes: they go beside the configuration."""
+
+PLACED = 50_000
+"""Largest JSON whose keys are told with their line [byte]."""
 
 DEEPEST = 4
 """How many times one file may build on another with `like`."""
@@ -95,7 +96,7 @@ def _brief(name: str) -> str:
 
 def _is_path(name: str) -> bool:
     try:
-        return Path(name).exists() or name.endswith((".json", ".yaml", ".yml"))
+        return Path(name).exists() or name.endswith((".json", ".yaml", ".yml", ".gguf"))
     except (OSError, ValueError):
         return False
 
@@ -130,22 +131,36 @@ def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
         if not (path / "config.json").is_file():
             raise InputError(Problem("a folder without a config.json", where=name))
         path = path / "config.json"
+    if is_gguf(path):
+        return build(configuration(path), name=path.stem, source=f"{path}, its header")
     document = _document(path)
     if not isinstance(document.value, dict):
         raise InputError(Problem("expected the keys of a model configuration", where=str(path)))
     if "like" in document.value:
         return _like(document, path, catalog, depth)
-    return build(document.value, name=_title(path), source=str(path), place=_place(document))
+    config, source, place = document.value, str(path), _place(document)
+    said = said_beside(path, config)
+    if said is None:
+        return build(config, name=_title(path), source=source, place=place)
+    more, file = said
+    return build({**config, **more}, name=_title(path), source=f"{source}; {file}", place=_or_file(place, file))
+
+
+def _or_file(place: Place, file: str) -> Place:
+    """Where a key stands: those of the quantisation are in a file of their own."""
+    return lambda path: file if path.partition(".")[0] == "quantization_config" else place(path)
 
 
 def _document(path: Path) -> Document:
-    """YAML, or JSON that is not YAML too (tabs); JSON read as YAML tells the place of every key."""
+    """YAML, or JSON that is not YAML too (tabs); JSON read as YAML tells the place of every key, but takes long."""
+    if path.suffix == ".json" and path.is_file() and path.stat().st_size > PLACED:
+        return read_json(path, limit=LARGEST)
     try:
         return read_yaml(path)
     except InputError:
         if path.suffix != ".json":
             raise
-        return read_json(path, limit=LIMIT)
+        return read_json(path, limit=LARGEST)
 
 
 def _title(path: Path) -> str:
@@ -195,30 +210,35 @@ def derive(
     shown = ", ".join(f"{key} {value}" for key, value in changes.items())
     name = own.pop("name", None) or _name or f"{arch.name} with {shown}"[:120]
     made = build(config, name=name, source=f"{arch.source}; changed: {shown}", place=place)
-    return replace(
-        made,
-        title=own.get("title", made.title),
-        precision=own.get("precision", made.precision),
-        expert_precision=own.get("expert_precision", made.expert_precision),
-    )
+    return set_over(made, own)
+
+
+def set_over(arch: Architecture, own: Mapping[str, str]) -> Architecture:
+    """The architecture with a title, or formats of its weights, that somebody sets over what its configuration says."""
+    made = replace(arch, title=own.get("title", arch.title))
+    if not own.keys() & {"precision", "expert_precision"}:
+        return made
+    linear = own.get("precision", made.precision)
+    experts = own.get("expert_precision", made.expert_precision)
+    release = uniform(linear, experts, made.release.plain)
+    return replace(made, precision=linear, expert_precision=experts, release=release)
 
 
 def build(config: Mapping[str, object], *, name: str, source: str = "", place: Place | None = None) -> Architecture:
     """A configuration with the keys of a Hugging Face config.json -> `Architecture`."""
     problems: list[Problem] = []
     outer = ConfigReader(config, problems, place or (lambda path: ""))
-    inner = outer.section("text_config") or outer
-    kind = _known(inner, outer)
+    inner, kind = language(outer)
     body = FAMILIES[kind](inner)
-    towers = encoders(outer) if inner is not outer else ()
+    towers, left_out = encoders(outer)
     tied = outer.flag("tie_word_embeddings") if inner is not outer and not inner.has("tie_word_embeddings") else None
+    plain, scheme = plain_of(outer, inner), scheme_of(outer, inner, len(body.layers))
     if problems:
         raise InputError(problems, hint=f"read as model_type {kind}")
     if tied is not None:
         body = replace(body, tied=tied)
-    linear, experts = _precision(outer, inner)
     blocks, layers = _grouped(body)
-    return Architecture(
+    made = Architecture(
         name=name,
         title=name.rsplit("/", 1)[-1],
         model_type=kind,
@@ -231,33 +251,17 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
         final_norm=body.final_norm,
         final_extras=body.final_extras,
         head_bias=body.head_bias,
-        precision=linear,
-        expert_precision=experts,
         context=body.context,
+        native_context=body.native_context or body.context,
+        left_out=left_out,
         encoders=towers,
         embeddings=body.embeddings,
         source=source,
         config=dict(config),
     )
-
-
-def _known(inner: ConfigReader, outer: ConfigReader) -> str:
-    """The family's name, or `UnsupportedModel` that says what is missing."""
-    asked = [reader.text("model_type") for reader in (inner, outer)]
-    for kind in asked:
-        if kind in FAMILIES:
-            return kind
-    kind = next(filter(None, asked), "")
-    where = inner.place("model_type")
-    if not kind:
-        raise UnsupportedModel(
-            Problem("is missing", where, "model_type"), hint="known model types: " + ", ".join(sorted(FAMILIES))
-        )
-    raise UnsupportedModel(
-        Problem(f'model_type "{_brief(kind)}" is not known', where, "model_type", nearest(kind, FAMILIES)),
-        hint="needed: how its layers mix tokens and which FFN they have, as a function in tonnage/model/families.py; if"
-        " the layers are those of a known family, say so with `like: NAME` and the sizes that differ",
-    )
+    release = release_of(made, scheme, plain)
+    linear, experts = names_of(release)
+    return replace(made, precision=linear, expert_precision=experts, release=release)
 
 
 def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
@@ -265,36 +269,3 @@ def _grouped(body: Body) -> tuple[tuple[Block, ...], tuple[int, ...]]:
     kinds: dict[Block, int] = {}
     layers = tuple(kinds.setdefault(block, len(kinds)) for block in body.layers)
     return tuple(replace(block, count=layers.count(number)) for block, number in kinds.items()), layers
-
-
-def _precision(outer: ConfigReader, inner: ConfigReader) -> tuple[str, str]:
-    """Formats of (linear weights, routed experts) by `quantization_config` and `dtype`, as `system` names them."""
-    plain = inner.text("dtype") or inner.text("torch_dtype") or outer.text("dtype") or outer.text("torch_dtype")
-    plain = {"float16": "fp16", "float32": "fp32"}.get(plain, "bf16")
-    section = outer.section("quantization_config") or inner.section("quantization_config")
-    if section is None:
-        return plain, plain
-    method = section.text("quant_method")
-    if method == "mxfp4":
-        return plain, "mxfp4"
-    if method == "fp8":
-        linear = "fp8_block" if section.has("weight_block_size") else "fp8"
-        return linear, "mxfp4" if inner.text("expert_dtype") == "fp4" else linear
-    algorithm = (section.text("quant_algo") + section.text("format")).lower()
-    if "nvfp4" in algorithm or method == "modelopt_fp4":
-        return "nvfp4", "nvfp4"
-    if algorithm.startswith("fp8"):
-        return "fp8", "fp8"
-    packed = _packed(section, plain)
-    return (plain if section.text("modules") == "experts" else packed), packed
-
-
-def _packed(section: ConfigReader, plain: str) -> str:
-    """Format of weights packed by GPTQ, AWQ or compressed-tensors (its first group speaks for all)."""
-    groups = section.section("config_groups")
-    first = groups.section(next(iter(groups.config), "")) if groups else None
-    weights = (first.section("weights") if first else None) or section
-    bits = weights.whole("bits", "num_bits", "w_bit", default=16)
-    if weights.text("type") == "float":
-        return {4: "nvfp4", 8: "fp8"}.get(bits, plain)
-    return {4: "w4a16", 8: "w8a16"}.get(bits, plain)

@@ -59,13 +59,14 @@ def _sandwiched(read: ConfigReader, normed: bool, every: int) -> Body:
     ffn = gated(read, hidden)
     layers = [Block(1, replace(mixer, window=each), ffn, norms=4) for each in spans]
     made = body(read, layers, hidden)
-    return replace(made, tied=read.flag("tie_word_embeddings", True))
+    # Gemma 3's limit is the stretched one: engines leave its factor out
+    return replace(made, tied=read.flag("tie_word_embeddings", True), context=made.native_context)
 
 
 def olmo2(read: ConfigReader) -> Body:
     """OLMo 2: norms after each part, query and key normalised over all heads together."""
     hidden = read.whole("hidden_size")
-    return uniform(read, hidden, _normed_together(read, hidden), gated(read, hidden))
+    return uniform(read, hidden, normed_together(read, hidden), gated(read, hidden))
 
 
 def olmoe(read: ConfigReader) -> Body:
@@ -73,10 +74,10 @@ def olmoe(read: ConfigReader) -> Body:
     hidden = read.whole("hidden_size")
     experts = read.whole("num_experts", "num_local_experts", high=LARGEST["experts"])
     moe = Moe(experts=experts, top_k=top_k(read), size=read.whole("intermediate_size"))
-    return uniform(read, hidden, _normed_together(read, hidden), moe)
+    return uniform(read, hidden, normed_together(read, hidden), moe)
 
 
-def _normed_together(read: ConfigReader, hidden: int) -> Gqa:
+def normed_together(read: ConfigReader, hidden: int) -> Gqa:
     """Attention whose queries and keys are normalised over all heads together."""
     bias = read.flag("attention_bias")
     mixer = biased(heads(read), hidden, bias, bias)

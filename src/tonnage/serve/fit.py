@@ -17,6 +17,7 @@ from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
 from tonnage.serve.curve import CacheRoom, FitPoint
 from tonnage.serve.job import asking
+from tonnage.serve.length import too_long
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
@@ -28,8 +29,9 @@ from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
 from tonnage.values import Plain
 
-CONTEXT = 8192.0
-"""Tokens of a sequence that `max_batch` is counted at, unless another context is asked for."""
+CONTEXT = 8000.0
+"""Tokens of a sequence that `max_batch` is counted at, unless another context is asked for; fewer where the model takes
+fewer, or not so many fit."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class FitQuestion:
     weights: str | None = None
     kv: str | None = None
     layout: Mapping[str, int] | None = None
-    context: float = CONTEXT
+    context: float | None = None
     engine: Engine | str | None = None
     memory_share: float | None = None
     chunk: int | None = None
@@ -186,15 +188,17 @@ def fit(
     chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack, date)
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
-    asked = float(context or CONTEXT)
+    asked = min(CONTEXT, arch.context or CONTEXT) if context is None else float(context)
     question = FitQuestion(
-        arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running, eager, date
+        arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date
     )
     chosen = chosen.told(chunk, running, eager=eager)
     held = _held(arch, die, how, found, chosen, asked, memory_share)
     best = _best(arch, how, found, held)
-    plan = _plan(question, how, chosen, found, held, best)
-    if plan.outcome.feasible:
+    plan = _plan(question, asked, how, chosen, found, held, best)
+    if context is None and plan.outcome.feasible and not plan.max_batch:
+        plan = _plan(question, float(plan.max_context), how, chosen, found, held, best)
+    if plan.outcome.feasible or plan.max_context:
         return plan
     count = None if fixed else _fewest(arch, system, how, chosen, asked, memory_share)
     return replace(plan, outcome=infeasible(_lifted(plan.outcome.binds[0], system, count)))
@@ -254,10 +258,18 @@ def _best(arch: Architecture, how: ServeFormats, found: LayoutCandidates, held: 
 
 
 def _plan(
-    question: FitQuestion, how: ServeFormats, chosen: Engine, found: LayoutCandidates, held: RankMemory, best: int
+    question: FitQuestion,
+    context: float,
+    how: ServeFormats,
+    chosen: Engine,
+    found: LayoutCandidates,
+    held: RankMemory,
+    best: int,
 ) -> FitPlan:
-    """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many fit."""
-    arch, system, context = question.arch, question.system, question.context
+    """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many of
+    `context` tokens fit.
+    """
+    arch, system = question.arch, question.system
     layout, instances = found.layout.at(best), float(found.instances[best])
     pool, weights, activations, buffers = (
         float(np.broadcast_to(each, found.instances.shape)[best])
@@ -280,6 +292,9 @@ def _plan(
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
     running, here = int(np.max(np.asarray(running_most(arch, chosen, die)))), room.at(context)
     per_rank = min(math.floor(here.sequences / replicas), running)
+    most = int(per_rank * replicas) if fits else 0
+    if fits and question.context is not None:
+        outcome = _of_context(question, context, int(longest), most)
     return FitPlan(
         question=question,
         outcome=outcome,
@@ -288,7 +303,7 @@ def _plan(
         engine=chosen.name,
         memory=figures,
         max_context=int(longest) if fits else 0,
-        max_batch=int(per_rank * replicas) if fits else 0,
+        max_batch=most,
         context=context,
         cached_tokens=here.tokens,
         kv_bytes_per_token=_spread(arch, how) or token,
@@ -301,6 +316,20 @@ def _plan(
         max_running=int(running * replicas),
         curve=room.curve() if fits else (),
         provenance=Provenance(system.accelerator.facts, version=__version__),
+    )
+
+
+def _of_context(question: FitQuestion, context: float, longest: int, most: int) -> Outcome:
+    """Whether one sequence of the context that was asked for can be: within the model's limit and in the cache."""
+    long = too_long(question.arch, context, asking("context", f"{question.arch.context}"))
+    if long is not None:
+        return infeasible(long)
+    if most:
+        return FEASIBLE
+    text = f"a sequence of {context:,.0f} tokens does not fit in the cache: at most {longest:,} do"
+    narrower = "" if question.kv in ("fp8", "int8") else f", {asking('kv', 'fp8')}"
+    return infeasible(
+        Bind("memory", text, context / longest, f"{asking('context', f'{longest}')}{narrower} or more chips")
     )
 
 

@@ -38,6 +38,8 @@ def plan_mixed(
     if jobs[0].splits_ffn:
         return _attention_and_ffn(question, jobs, systems, levels)
     free = [plan(replace(job, rate=None), one, fitted=own) for job, one, own in zip(jobs, systems, levels, strict=True)]
+    if all(one.outcome.reason == "context" for one in free):
+        return _of_all(question, free[0])
     beside = _beside(question, jobs, systems, levels, free)
     found = [] if jobs[0].mode == "disaggregated" else [beside]
     if jobs[0].mode in ("auto", "disaggregated") and jobs[0].concurrency is None and jobs[0].batch is None:

@@ -13,9 +13,10 @@ from tonnage.interval import Interval, around
 from tonnage.layout import Layout
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
 from tonnage.serve.job import ServeJob, check
+from tonnage.serve.length import beyond
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.question import asked_of, provenance
-from tonnage.serve.refusal import refused
+from tonnage.serve.refusal import refused, too_long_for
 from tonnage.serve.replica.software import Constants
 from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.result import (
@@ -57,6 +58,9 @@ def plan(
     question = ServeQuestion(job, (asked_of(job, system, fitted),), fixed, prefill_fixed, ffn_fixed, ffn)
     began = time.perf_counter()
     given = serve_setting(job, system, fitted)
+    long = beyond(job)
+    if long is not None:
+        return too_long_for(question, given, long)
     if ffn is not None:
         given = replace(given, partner=serve_setting(job, ffn, fitted))
     grids = _grids(given, fixed, prefill_fixed, ffn_fixed)

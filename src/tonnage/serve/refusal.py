@@ -45,6 +45,21 @@ def refused(
     )
 
 
+def too_long_for(question: ServeQuestion, given: ServeSetting, bind: Bind) -> ServePlan:
+    """An infeasible plan of requests that the model cannot take: nothing is searched."""
+    return ServePlan(
+        question=question,
+        outcome=infeasible(bind),
+        mode=given.job.mode,
+        formats=given.formats,
+        engine=given.engine.name,
+        accelerators=given.system.count,
+        used=0.0,
+        search=SearchCounts(0, 0),
+        provenance=provenance(question, doubt(given.system.accelerator, "aggregated", False).evidence),
+    )
+
+
 def _reasons(
     given: ServeSetting, grids: tuple[PointGrid, ...], fixed: Mapping[str, int] | None, few: int | None
 ) -> tuple[Outcome, PointRow | None]:

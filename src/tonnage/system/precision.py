@@ -90,7 +90,8 @@ class Precision:
     """Formats of one model on one engine, by what they are for.
 
     linear: dense weights; experts: routed experts (None: as linear); head: embedding and output head; attention:
-    what the attention core multiplies in; cache: KV cache; activations: bytes of an activation element.
+    what the attention core multiplies in; cache: KV cache; activations: bytes of an activation element; parts: parts of
+    the model whose formats are not what these say, as releases have them; drafts: those of multi-token prediction.
     """
 
     linear: str = "bf16"
@@ -99,9 +100,14 @@ class Precision:
     attention: str = "bf16"
     cache: str = "bf16"
     activations: float = 2.0
+    parts: tuple[tuple[str, Format], ...] = ()
+    drafts: tuple[tuple[str, Format], ...] = ()
 
-    def weights(self, part: str) -> Format:
-        """Format of the weights of a part of the model (`Operator.part`)."""
+    def weights(self, part: str, *, draft: bool = False) -> Format:
+        """Format of the weights of a part of the model (`Operator.part`); draft: in multi-token-prediction layers."""
+        for own, form in (*self.drafts, *self.parts) if draft else self.parts:
+            if own == part:
+                return form
         if part in ("embedding", "head"):
             return format_of(self.head)
         if part in ("norm", "router", "other"):

@@ -39,7 +39,8 @@ class Formats:
 
 
 def formats_of(case: Deployment) -> Formats:
-    """Formats of a deployment: a four-bit mixture of experts keeps its dense layers in 16 bits; BF16 where unstated.
+    """Formats of a deployment: a four-bit mixture of experts keeps its dense layers as they are released, in 16 bits
+    where the release has no four bits of its own; BF16 where unstated.
 
     Raises Skip for a format that is not known.
     """
@@ -48,7 +49,9 @@ def formats_of(case: Deployment) -> Formats:
     if name not in FORMATS or cache not in FORMATS:
         raise Skip("number format is not known")
     held = FORMATS[name]
-    dense = 2.0 if held.element < 1 and case.arch.moe else held.element
+    own = FORMATS[case.arch.expert_precision].element if case.arch.expert_precision in FORMATS else 2.0
+    wide = case.arch.release.element("attention") if own < 1 else 2.0
+    dense = wide if held.element < 1 and case.arch.moe else held.element
     return Formats(held.element, dense, FORMATS[cache].element, rate(case.accelerator, held.compute).value)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tonnage.errors import InputError, Problem, nearest
-from tonnage.model import Architecture
-from tonnage.system import Accelerator, Precision
+from tonnage.model import Architecture, PartFormat
+from tonnage.system import FORMATS, Accelerator, Format, Precision
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
 
 _DENSE = {"fp4": "nvfp4", "nvfp4": "nvfp4"}
 _EXPERTS = {"fp4": "nvfp4", "nvfp4": "nvfp4", "mxfp4": "mxfp4", "w4a8": "w4a8", "w4a16": "w4a16"}
-WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a8", "w4a16")
+WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a8", "w4a16", "w8a16")
 
 
 INT8 = ("cann",)
@@ -39,10 +39,11 @@ class ServeFormats:
 def formats(
     arch: Architecture, accelerator: Accelerator, weights: str | None = None, kv: str | None = None
 ) -> ServeFormats:
-    """The formats asked for, or the release's own where this chip computes them.
+    """The formats asked for, or the release's own, part by part, where this chip computes them.
 
-    A four-bit release of a mixture of experts keeps its attention and dense layers wider (NVIDIA's DeepSeek-R1-FP4 and
-    gpt-oss in BF16, W4A8 releases in 8 bits). A chip without FP8 serves an FP8 release in BF16, or in INT8 (W8A8) where
+    A release quantised to four bits by somebody else is taken to keep its attention and dense layers wider: as they are
+    released where the model's own experts have four bits already (NVIDIA's DeepSeek-V4 in NVFP4), else in BF16 (its
+    DeepSeek-R1-FP4), or in 8 bits for W4A8. A chip without FP8 serves an FP8 release in BF16, or in INT8 (W8A8) where
     the vendor's stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5). Raises InputError for an
     unknown name.
     """
@@ -53,10 +54,28 @@ def formats(
     if problems:
         raise InputError(problems)
     released = arch.expert_precision if arch.moe else arch.precision
-    taken = weights or _native(accelerator, released)
-    why = "as asked" if weights else _why(taken, released, accelerator)
     cache = kv or "bf16"
-    return ServeFormats(taken, cache, _precision(arch, accelerator, taken, cache), why)
+    if weights is None or _same(weights, released):
+        taken = _native(accelerator, released)
+        why = "as asked" if weights else _why(arch, taken, released, accelerator)
+        stated = arch.release.cache if kv is None and arch.release.cache != cache else ""
+        why += f"; it states a cache in {stated}, which can be asked for" if stated else ""
+        return ServeFormats(taken, cache, _as_released(arch, accelerator, cache), why + _without(arch))
+    return ServeFormats(weights, cache, _precision(arch, accelerator, weights, cache), "as asked" + _without(arch))
+
+
+def _without(arch: Architecture) -> str:
+    """What of the release is not counted, in words."""
+    return f"; without {' and '.join(dict.fromkeys(arch.left_out))}, not counted here" if arch.left_out else ""
+
+
+FOUR_BIT_FLOATS = ("nvfp4", "mxfp4")
+"""What `fp4` can mean: the release's own, where it is one of them."""
+
+
+def _same(weights: str, released: str) -> bool:
+    """Whether the name asked for means the release as it is."""
+    return weights == released.removesuffix("_block") or (weights == "fp4" and released in FOUR_BIT_FLOATS)
 
 
 def _native(accelerator: Accelerator, released: str) -> str:
@@ -66,14 +85,56 @@ def _native(accelerator: Accelerator, released: str) -> str:
     return name if name in WEIGHTS else "bf16"
 
 
-def _why(taken: str, released: str, accelerator: Accelerator) -> str:
+def _why(arch: Architecture, taken: str, released: str, accelerator: Accelerator) -> str:
     if taken == released.removesuffix("_block"):
-        return "as released"
+        plain = arch.release.plain.kind
+        kinds = {each.part: each.main.kind for each in arch.release.parts if each.part in SAID}
+        mixed = len({kind for part, kind in kinds.items() if part != "head" or kind != plain}) > 1
+        return f"as released: {arch.release.said}" if mixed else "as released"
     return f"released in {released}, which {accelerator.title} does not compute: {taken} instead"
+
+
+SAID = ("attention", "ffn", "experts", "shared_experts", "head")
+"""Parts whose formats are told where they differ."""
+
+
+def _as_released(arch: Architecture, accelerator: Accelerator, cache: str) -> Precision:
+    """Every part in the format of the release, or in what this chip computes instead."""
+    linear = _held(accelerator, arch.precision)
+    experts = _held(accelerator, arch.expert_precision)
+    base = Precision(linear=linear, experts=experts if experts != linear else None, cache=cache)
+    release = arch.release
+    parts = tuple((each.part, _format(accelerator, each)) for each in release.parts)
+    drafts = tuple((each.part, _format(accelerator, each)) for each in release.drafts)
+    own = tuple(pair for pair in parts if pair[1] != base.weights(pair[0]))
+    base = replace(base, parts=own)
+    return replace(base, drafts=tuple(pair for pair in drafts if pair[1] != base.weights(pair[0])))
+
+
+def _held(accelerator: Accelerator, kind: str) -> str:
+    """The format in which a chip holds weights of a kind."""
+    if kind == "fp32" or (kind in ("fp8", "fp8_block") and "fp8" not in accelerator.rates):
+        return _native(accelerator, kind)
+    return kind
+
+
+def _format(accelerator: Accelerator, part: PartFormat) -> Format:
+    """One format for a part: arithmetic of most of its elements, the mean bytes of all."""
+    kind = _held(accelerator, part.main.kind)
+    element = 0.0
+    for way, share in part.ways:
+        held = _held(accelerator, way.kind)
+        element += share * (way.element if held == way.kind else FORMATS[held].element)
+    plain = FORMATS[kind]
+    return plain if abs(element - plain.element) < 1e-9 else replace(plain, element=element)
 
 
 def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache: str) -> Precision:
     if weights in _EXPERTS and arch.moe:
+        if arch.expert_precision in FOUR_BIT_FLOATS:
+            own = _as_released(arch, accelerator, cache)
+            parts = tuple(pair for pair in own.parts if pair[0] != "experts")
+            return replace(own, experts=_EXPERTS[weights], parts=parts)
         wide = {"w4a8": narrow(accelerator)}.get(weights, "bf16")
         return Precision(linear=wide, experts=_EXPERTS[weights], cache=cache)
     block = weights == "fp8" and arch.precision in ("fp8", "fp8_block")

@@ -8,7 +8,7 @@ import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout, shard
-from tonnage.model import EMBEDDING, HEAD, Architecture, Load, Operator, Step, operators
+from tonnage.model import EMBEDDING, HEAD, MTP, Architecture, Load, Operator, Step, operators
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine
 from tonnage.serve.replica.pages import Asked, held, state_bytes, token_bytes
@@ -130,7 +130,7 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
 
 def held_bytes(operator: Operator, precision: Precision) -> Numbers:
     """Bytes of an operator's weights as they are held, all its layers [byte]."""
-    form = precision.weights(operator.part)
+    form = precision.weights(operator.part, draft=operator.block == MTP)
     return operator.weight * operator.count * form.element * _padding(operator, form.name)
 
 

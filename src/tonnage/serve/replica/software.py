@@ -133,7 +133,7 @@ def kernels(die: Accelerator, precision: Precision) -> str | None:
     """
     if die.stack != "rocm":
         return None
-    stored = precision.experts or precision.linear
+    stored = precision.weights("experts").name
     cdna = _CDNA.get(die.generation or "", "cdna4")
     if stored == "w4a16":
         return f"amd.{cdna}.w4a16"
@@ -147,7 +147,7 @@ def arithmetic(die: Accelerator, precision: Precision) -> str:
     """Class of the routed experts' arithmetic, by its name in `Constants.crowding`: the format it runs in, and whether
     four-bit weights are widened on the way (`upcast`).
     """
-    stored = precision.experts or precision.linear
+    stored = precision.weights("experts").name
     runs = rate(die, format_of(stored).compute).runs_in
     if format_of(stored).element < 0.75 and runs in ("bf16", "fp16"):
         return "upcast"

@@ -1,0 +1,207 @@
+"""Which family a configuration is of: by its `model_type`, or by the class that it names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from tonnage.errors import Problem, UnsupportedModel, nearest
+from tonnage.model.config import ConfigReader
+from tonnage.model.families import FAMILIES as PLAIN
+from tonnage.model.families import Family
+from tonnage.model.hybrids import HYBRIDS
+from tonnage.model.mixtures import MIXTURES
+from tonnage.model.others import OTHERS
+from tonnage.model.smaller import SMALLER
+
+FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER}
+"""What reads each `model_type`."""
+
+LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config")
+"""Sections that hold the language part of a multimodal release."""
+
+WHOLE = {
+    "gemma3": "gemma3_text",
+    "gemma4": "gemma4_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "llama4": "llama4_text",
+    "mistral3": "mistral",
+    "step3p7": "step3p5",
+    "minimax_m3": "minimax_m3_vl",
+    "mimo_v2_5": "mimo_v2",
+    "qwen3_omni_moe_text": "qwen3_vl_moe_text",
+    "qwen2_5_omni_text": "qwen2",
+    "qwen2_5_omni_thinker": "qwen2",
+    "glm4v_text": "glm4",
+    "glm4v_moe_text": "glm4_moe",
+    "internvl_chat": "qwen3",
+    "phi4mm": "phi3",
+    "phi4_multimodal": "phi3",
+    "ernie4_5_moe_vl": "ernie4_5_moe",
+}
+"""Other names of a family: of a whole release for its text part, or of a text part without a reader of its own."""
+
+CLASSES: dict[str, str] = {
+    "LlamaForCausalLM": "llama",
+    "YiForCausalLM": "llama",
+    "LLaMAForCausalLM": "llama",
+    "AquilaForCausalLM": "llama",
+    "BaichuanForCausalLM": "llama",
+    "BaiChuanForCausalLM": "llama",
+    "TeleFLMForCausalLM": "llama",
+    "XverseForCausalLM": "llama",
+    "SolarForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "MixtralForCausalLM": "mixtral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen2MoeForCausalLM": "qwen2_moe",
+    "Qwen3ForCausalLM": "qwen3",
+    "Qwen3MoeForCausalLM": "qwen3_moe",
+    "Qwen3NextForCausalLM": "qwen3_next",
+    "Qwen3_5ForCausalLM": "qwen3_5_text",
+    "Qwen3_5ForConditionalGeneration": "qwen3_5_text",
+    "Qwen3_5MoeForCausalLM": "qwen3_5_moe_text",
+    "Qwen3_5MoeForConditionalGeneration": "qwen3_5_moe_text",
+    "Qwen2VLForConditionalGeneration": "qwen2_vl",
+    "Qwen2_5_VLForConditionalGeneration": "qwen2_5_vl",
+    "DeepseekForCausalLM": "deepseek_v2",
+    "DeepseekV2ForCausalLM": "deepseek_v2",
+    "DeepseekV3ForCausalLM": "deepseek_v3",
+    "DeepseekV32ForCausalLM": "deepseek_v32",
+    "DeepseekV4ForCausalLM": "deepseek_v4",
+    "MistralLarge3ForCausalLM": "deepseek_v3",
+    "KimiLinearForCausalLM": "kimi_linear",
+    "Glm4ForCausalLM": "glm4",
+    "GlmForCausalLM": "glm",
+    "Glm4MoeForCausalLM": "glm4_moe",
+    "Glm4MoeLiteForCausalLM": "glm4_moe_lite",
+    "GlmMoeDsaForCausalLM": "glm_moe_dsa",
+    "GptOssForCausalLM": "gpt_oss",
+    "MiniMaxM2ForCausalLM": "minimax_m2",
+    "MiniMaxM3ForCausalLM": "minimax_m3_vl",
+    "MiniMaxText01ForCausalLM": "minimax",
+    "MiniMaxM1ForCausalLM": "minimax",
+    "Gemma2ForCausalLM": "gemma2",
+    "Gemma3ForCausalLM": "gemma3_text",
+    "Phi3ForCausalLM": "phi3",
+    "PhiMoEForCausalLM": "phimoe",
+    "NemotronForCausalLM": "nemotron",
+    "NemotronHForCausalLM": "nemotron_h",
+    "DeciLMForCausalLM": "nemotron-nas",
+    "MiMoForCausalLM": "mimo",
+    "MiMoV2FlashForCausalLM": "mimo_v2_flash",
+    "MiMoV2ForCausalLM": "mimo_v2",
+    "Step3p5ForCausalLM": "step3p5",
+    "Step3p7FlashForCausalLM": "step3p7",
+    "ExaoneForCausalLM": "exaone",
+    "Exaone4ForCausalLM": "exaone4",
+    "ExaoneMoEForCausalLM": "exaone_moe",
+    "ExaoneMoeForCausalLM": "exaone_moe",
+    "HunYuanDenseV1ForCausalLM": "hunyuan_v1_dense",
+    "HunYuanMoEV1ForCausalLM": "hunyuan_v1_moe",
+    "HYV3ForCausalLM": "hy_v3",
+    "BailingMoeForCausalLM": "bailing_moe",
+    "BailingMoeV2ForCausalLM": "bailing_moe_v2",
+    "BailingMoeLinearV2ForCausalLM": "bailing_moe_linear",
+    "BailingMoeV2_5ForCausalLM": "bailing_moe_v2_5",
+    "BailingMoeV3ForCausalLM": "bailing_hybrid",
+    "Ernie4_5ForCausalLM": "ernie4_5",
+    "Ernie4_5_ForCausalLM": "ernie4_5",
+    "Ernie4_5_MoeForCausalLM": "ernie4_5_moe",
+    "SeedOssForCausalLM": "seed_oss",
+    "Dots1ForCausalLM": "dots1",
+    "InternLM2ForCausalLM": "internlm2",
+    "InternLM3ForCausalLM": "internlm3",
+    "LongcatFlashForCausalLM": "longcat_flash",
+    "GraniteForCausalLM": "granite",
+    "GraniteMoeHybridForCausalLM": "granitemoehybrid",
+    "FalconH1ForCausalLM": "falcon_h1",
+    "Olmo2ForCausalLM": "olmo2",
+    "Olmo3ForCausalLM": "olmo3",
+    "OlmoeForCausalLM": "olmoe",
+    "Lfm2ForCausalLM": "lfm2",
+    "Lfm2MoeForCausalLM": "lfm2_moe",
+    "SmolLM3ForCausalLM": "smollm3",
+    "ApertusForCausalLM": "apertus",
+    "ArceeForCausalLM": "arcee",
+    "AfmoeForCausalLM": "afmoe",
+    "CohereForCausalLM": "cohere",
+    "Cohere2ForCausalLM": "cohere2",
+    "GPT2LMHeadModel": "gpt2",
+    "GPTNeoXForCausalLM": "gpt_neox",
+}
+"""Families by the class of the model (`architectures`), as engines register them."""
+
+
+def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
+    """(the language part of a configuration, its family). Raises `UnsupportedModel` that says what is missing.
+
+    A family is known by `model_type`; where that is new, by the class in `architectures`.
+    """
+    inner = _inner(outer)
+    asked = [reader.text("model_type") for reader in (inner, outer)]
+    classes = [
+        name for reader in (inner, outer) for name in reader.listing("architectures") or () if isinstance(name, str)
+    ]
+    for kind in asked:
+        found = kind if kind in FAMILIES else WHOLE.get(kind, "")
+        if found in FAMILIES:
+            return _filled(inner, outer, found), found
+    for name in classes:
+        if name in CLASSES:
+            return _filled(inner, outer, CLASSES[name]), CLASSES[name]
+    raise _unknown(next(filter(None, asked), ""), classes, inner)
+
+
+def _inner(outer: ConfigReader) -> ConfigReader:
+    """The section of the language part; the whole where it has none."""
+    thinker = outer.section("thinker_config")
+    start = thinker if thinker is not None else outer
+    for key in LANGUAGE:
+        found = start.section(key)
+        if found is not None:
+            return found
+    return start
+
+
+def _unknown(kind: str, classes: list[str], inner: ConfigReader) -> UnsupportedModel:
+    """The error for a model of no known family."""
+    where = inner.place("model_type")
+    if not kind:
+        known = "known model types: " + ", ".join(sorted(FAMILIES))
+        return UnsupportedModel(Problem("is missing", where, "model_type"), hint=known)
+    shown = "".join(c if c.isprintable() else "?" for c in kind[:80])
+    also = "".join(c if c.isprintable() else "?" for c in classes[0][:60]) if classes else ""
+    message = f'model_type "{shown}" is not known' + (f", nor is {also}" if also else "")
+    return UnsupportedModel(
+        Problem(message, where, "model_type", nearest(kind, FAMILIES)),
+        hint="needed: how its layers mix tokens and which FFN they have, as a function in tonnage/model/families.py; if"
+        " the layers are those of a known family, say so with `like: NAME` and the sizes that differ",
+    )
+
+
+def _filled(inner: ConfigReader, outer: ConfigReader, kind: str) -> ConfigReader:
+    """The language part with what its library fills in where the file leaves it out.
+
+    transformers writes no key that equals its class's default: a section of a larger file, or a file that it wrote
+    (`transformers_version`), means the default where a key is missing.
+    """
+    given = defaults().get(kind)
+    if given is None or (inner is outer and not outer.has("transformers_version")) or not given.keys() & inner.config:
+        return inner
+    missing = {key: value for key, value in given.items() if key not in inner.config}
+    return ConfigReader({**missing, **inner.config}, inner.problems, inner.place, inner.path)
+
+
+@cache
+def defaults() -> Mapping[str, Mapping[str, object]]:
+    """Defaults of the configuration classes of transformers 5.23, by `model_type`: the keys that are read here."""
+    found: Mapping[str, Mapping[str, object]] = json.loads(
+        resources.files("tonnage.model").joinpath("data/defaults.json").read_text("utf-8")
+    )
+    return found

@@ -1,0 +1,243 @@
+"""What a quantisation section means: each method that engines load, as the format of layers and the exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from tonnage.errors import nearest
+from tonnage.model import stored
+from tonnage.model.config import ConfigReader
+from tonnage.model.operators import Part
+from tonnage.model.stored import PartFormat, Stored, packed
+
+
+@dataclass(frozen=True)
+class ModuleRule:
+    """Modules by a pattern (a name, a part of one, `*`, or `re:`) and their format; None: not quantised."""
+
+    pattern: str
+    stored: Stored | None = None
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What a section says. stored: of linear layers that no rule names (None: plain); only: the parts that it holds
+    for, all where None; tables: embedding and head, where they are quantised too; rules: the first that matches wins.
+    """
+
+    method: str
+    stored: Stored | None = None
+    rules: tuple[ModuleRule, ...] = ()
+    only: tuple[Part, ...] | None = None
+    tables: Stored | None = None
+    cache: str = ""
+    parts: tuple[PartFormat, ...] = ()
+    """Formats by part, where a file gives them so."""
+
+
+Method = Callable[[ConfigReader], Scheme]
+
+SKIPS = (
+    "ignore",
+    "ignored_layers",
+    "modules_to_not_convert",
+    "exclude_modules",
+    "exclude",
+    "llm_int8_skip_modules",
+    "skip_modules",
+    "linear_weights_not_to_quantize",
+)
+"""Keys under which methods list modules that they leave as they are."""
+
+
+def skipped(read: ConfigReader) -> tuple[ModuleRule, ...]:
+    """The modules that a section leaves as they are."""
+    return tuple(ModuleRule(word) for key in SKIPS for word in _words(read, key))
+
+
+def _words(read: ConfigReader, key: str) -> list[str]:
+    """A list of words, or one word."""
+    value = read.config.get(key)
+    if isinstance(value, str):
+        return [value]
+    found = read.listing(key) or []
+    words = [word for word in found if isinstance(word, str)]
+    if len(words) != len(found):
+        read.wrong(key, "expected a list of module names")
+    return words
+
+
+def figure(read: ConfigReader, *keys: str, default: int | None = None, low: int = 1, high: int = 65536) -> int:
+    """A whole number, which some releases write as text."""
+    for key in keys:
+        value = read.config.get(key)
+        if isinstance(value, str) and value.strip().lstrip("-").isdigit() and len(value) < 9:
+            reader = ConfigReader({key: int(value)}, read.problems, read.place, read.path)
+            return reader.whole(key, low=low, high=high)
+    return read.whole(*keys, default=default, low=low, high=high)
+
+
+def _group(read: ConfigReader, *keys: str, default: int = 128) -> int:
+    """Elements that share a scale; -1 and null: a whole row."""
+    given = [key for key in keys if key in read.config]
+    if given and read.config[given[0]] is None:
+        return -1
+    return figure(read, *keys, default=default, low=-1)
+
+
+def _bits(read: ConfigReader, *keys: str, most: int = 8) -> int:
+    return figure(read, *(keys or ("bits",)), low=1, high=most)
+
+
+def mxfp4(read: ConfigReader) -> Scheme:
+    """MXFP4 as gpt-oss has it: routed experts alone."""
+    return Scheme("mxfp4", stored.MXFP4, skipped(read), only=("experts",))
+
+
+def gptq(read: ConfigReader) -> Scheme:
+    """GPTQ (arXiv 2210.17323) and what is stored like it: 2 to 8 bits, FP16 scales and packed zeros a group."""
+    bits, group = _bits(read, "bits", "wbits", "w_bit"), _group(read, "group_size", "q_group_size")
+    form = packed(bits, group, said=f"gptq {bits} bit" + (f" in groups of {group}" if group > 0 else ""))
+    head = (ModuleRule("lm_head", form),) if read.flag("lm_head") else ()
+    return Scheme("gptq", form, (*_dynamic(read, bits, group), *skipped(read), *head))
+
+
+def _dynamic(read: ConfigReader, bits: int, group: int) -> tuple[ModuleRule, ...]:
+    """GPTQModel's exceptions: `-:pattern` is left as it is, another has bits or groups of its own."""
+    found = read.section("dynamic")
+    rules = []
+    for key in found.config if found else ():
+        assert found is not None
+        own = found.section(key) or ConfigReader({}, read.problems, read.place)
+        form = packed(figure(own, "bits", default=bits, high=16), _group(own, "group_size", default=group))
+        rules.append(ModuleRule("re:" + key.removeprefix("-:").removeprefix("+:"), None if key[:2] == "-:" else form))
+    return tuple(rules)
+
+
+def awq(read: ConfigReader) -> Scheme:
+    """AWQ (arXiv 2306.00978): FP16 scales and packed zeros a group."""
+    bits, group = _bits(read, "bits", "w_bit"), _group(read, "group_size", "q_group_size")
+    zeros = read.flag("zero_point", True)
+    form = packed(bits, group, zeros=zeros, said=f"awq {bits} bit in groups of {group}")
+    return Scheme("awq", form, skipped(read))
+
+
+def auto_round(read: ConfigReader) -> Scheme:
+    """Intel AutoRound: as GPTQ, or MXFP4 and NVFP4 by `data_type`; `extra_config` holds exceptions."""
+    kind = read.text("data_type", "int")
+    bits, group = _bits(read), _group(read, "group_size")
+    form = {"mx_fp": {4: stored.MXFP4, 8: stored.MXFP8}, "nv_fp": {4: stored.NVFP4}}.get(kind[:5], {}).get(bits)
+    form = form or packed(bits, group, zeros=not read.flag("sym", True), said=f"{bits} bit in groups of {group}")
+    section, rules = read.section("extra_config"), []
+    for key in section.config if section else ():
+        assert section is not None
+        own = section.section(key) or ConfigReader({}, read.problems, read.place)
+        width = figure(own, "bits", default=bits, high=32)
+        each = packed(width, _group(own, "group_size", default=group), zeros=not read.flag("sym", True))
+        rules.append(ModuleRule(_pattern(key), None if width > 8 else each))
+    return Scheme("auto-round", form, (*rules, *skipped(read)))
+
+
+def _pattern(key: str) -> str:
+    """A key of a module, or a pattern if it holds what names do not."""
+    return "re:" + key if any(c in key for c in "\\|()[]^$") or ".*" in key else key
+
+
+def bitsandbytes(read: ConfigReader) -> Scheme:
+    """bitsandbytes: LLM.int8 (arXiv 2208.07339), or four bits in blocks of 64."""
+    if read.flag("load_in_8bit") or read.flag("_load_in_8bit"):
+        return Scheme("bitsandbytes", replace(stored.INT8, kind="w8a16", said="LLM.int8"), skipped(read))
+    if not (read.flag("load_in_4bit") or read.flag("_load_in_4bit")):
+        read.wrong("load_in_4bit", "expected load_in_4bit or load_in_8bit")
+    kind = read.text("bnb_4bit_quant_type", "fp4")
+    form = stored.NF4_DOUBLE if read.flag("bnb_4bit_use_double_quant") else stored.NF4
+    return Scheme("bitsandbytes", replace(form, said=f"bitsandbytes {kind}"[:40]), skipped(read))
+
+
+def hqq(read: ConfigReader) -> Scheme:
+    """HQQ: FP16 scale and zero a group; one setting for all layers, or one for each kind of layer."""
+    whole = read.section("quant_config") or read
+    one = whole.section("weight_quant_params")
+    if one is not None:
+        return Scheme("hqq", _hqq(one), skipped(read))
+    rules = []
+    for key in whole.config:
+        tag = whole.section(key) if isinstance(whole.config[key], Mapping) else None
+        own = (tag.section("weight_quant_params") or tag) if tag else None
+        if own is not None and own.has("nbits"):
+            rules.append(ModuleRule(key, _hqq(own)))
+    if not rules:
+        return Scheme("hqq", _hqq(read), skipped(read))
+    return Scheme("hqq", None, (*skipped(read), *rules))
+
+
+def _hqq(read: ConfigReader) -> Stored:
+    bits, group = _bits(read, "nbits", "bits"), _group(read, "group_size", default=64)
+    form = packed(bits, group, zeros=False, scale=4.0)
+    return replace(form, said=f"hqq {bits} bit in groups of {group}")
+
+
+def aqlm(read: ConfigReader) -> Scheme:
+    """AQLM (arXiv 2401.06118): codes of codebooks for vectors of weights."""
+    size = figure(read, "in_group_size", default=8) * figure(read, "out_group_size", default=1)
+    books = figure(read, "num_codebooks", default=1, high=64)
+    bits = books * figure(read, "nbits_per_codebook", default=16, high=32) / size
+    return Scheme("aqlm", Stored("w4a16", bits / 8, f"aqlm {bits:g} bit"), skipped(read))
+
+
+def simple(name: str, form: Stored, only: tuple[Part, ...] | None = None) -> Method:
+    """A method that has one format."""
+    return lambda read: Scheme(name, form, skipped(read), only)
+
+
+def quanto(read: ConfigReader) -> Scheme:
+    """optimum-quanto: the format is named by `weights`."""
+    word = read.text("weights")
+    known = {"float8": stored.FP8_WEIGHTS, "int8": packed(8, -1), "int4": packed(4, 128), "int2": packed(2, 128)}
+    if word not in known:
+        read.wrong("weights", f"expected one of {', '.join(known)}", nearest(word[:40], known))
+    return Scheme("quanto", known.get(word, stored.FP8_WEIGHTS), skipped(read))
+
+
+def fp_quant(read: ConfigReader) -> Scheme:
+    """FP-Quant: MXFP4 or NVFP4 by `forward_dtype`."""
+    forms = {"mxfp4": stored.MXFP4, "nvfp4": stored.NVFP4, "mxfp8": stored.MXFP8}
+    word = read.text("forward_dtype", "nvfp4")
+    if word not in forms:
+        read.wrong("forward_dtype", f"expected one of {', '.join(forms)}", nearest(word[:40], forms))
+    return Scheme("fp_quant", forms.get(word, stored.NVFP4), skipped(read))
+
+
+def by_bits(name: str, group: int = -1) -> Method:
+    """A method that says its bits, and perhaps its group."""
+
+    def method(read: ConfigReader) -> Scheme:
+        bits = _bits(read, "bits", "w_bit", "wbits", most=16)
+        size = _group(read, "group_size", default=group)
+        return Scheme(name, packed(bits, size, said=f"{name} {bits} bit"), skipped(read))
+
+    return method
+
+
+def mlx(read: ConfigReader) -> Scheme:
+    """MLX: scale and bias of 16 bits a group, embedding and head too; modules with settings of their own by name."""
+    form = _mlx(read, "affine", 64, 4)
+    rules = []
+    for key, value in read.config.items():
+        if value is False:
+            rules.append(ModuleRule(key))
+        elif isinstance(value, Mapping) and (own := read.section(key)) is not None and own.has("bits"):
+            rules.append(ModuleRule(key, _mlx(own, "affine", 64, 4)))
+    return Scheme("mlx", form, (*rules, *skipped(read)), tables=form)
+
+
+def _mlx(read: ConfigReader, mode: str, group: int, bits: int) -> Stored:
+    mode = read.text("mode", mode)
+    forms = {"mxfp4": stored.MXFP4, "mxfp8": stored.MXFP8, "nvfp4": stored.NVFP4}
+    if mode in forms:
+        return replace(forms[mode], kind="w8a16" if mode == "mxfp8" else "w4a16", said=f"mlx {mode}")
+    if mode != "affine":
+        read.wrong("mode", "expected affine, mxfp4, mxfp8 or nvfp4", nearest(mode[:40], ("affine", *forms)))
+    width, size = figure(read, "bits", default=bits, high=8), _group(read, "group_size", default=group)
+    return packed(width, size, zeros=False, scale=4.0, said=f"mlx {width} bit in groups of {size}")
