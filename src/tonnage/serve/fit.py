@@ -16,11 +16,11 @@ from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
 from tonnage.serve.job import asking
 from tonnage.serve.pools import PoolLayout
-from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.engines import Engine, at_home, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import STATE_ELEMENT, RankMemory, memory, sequence_bytes
 from tonnage.serve.result import FORMS, Body, MemoryUse
-from tonnage.serve.search.candidates import LayoutCandidates, candidates
+from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
 from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
 from tonnage.values import Plain
@@ -155,8 +155,11 @@ def fit(
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
     chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack)
+    if engine_name is not None:
+        at_home(chosen, system.accelerator)
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
+    found = startable(arch, die, found, chosen, fixed, None, starting(arch, system))
     asked = float(context or CONTEXT)
     question = FitQuestion(arch, system, weights, kv, fixed, asked, engine_name, memory_share, chunk, running)
     chosen = replace(chosen, chunk=chunk or chosen.chunk)

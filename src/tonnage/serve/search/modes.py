@@ -20,7 +20,6 @@ from tonnage.serve.search.grid import (
     Array,
     PointGrid,
     ServeSetting,
-    at,
     chunks,
     column,
     decoding_room,
@@ -138,4 +137,4 @@ def _keep(found: LayoutCandidates, fits: Array) -> tuple[LayoutCandidates, Array
     if good.all() or not good.any():
         return found, fits
     index = np.flatnonzero(good)
-    return at(found, index), fits[index]
+    return found.at(index), fits[index]
