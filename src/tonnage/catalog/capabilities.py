@@ -24,8 +24,9 @@ class EngineCapabilities:
 
     version, read: the release, and the day on which it was read; stacks: software stacks of chips that it runs on;
     plugins: those that need another package; redundant: copies of experts may fill up ranks that the experts do not
-    divide over; staged_drafts: drafts run over pipeline stages, None where nobody has said; shared_prompts: ranks of a pool that prefills may share a
-    prompt (context parallelism).
+    divide over; staged_drafts: drafts run over pipeline stages, None where nobody has said;
+    shared_prompts: ranks of a pool that prefills may share a prompt (context parallelism); afd: a plugin of it keeps
+    attention and FFN apart.
     """
 
     name: str
@@ -37,6 +38,7 @@ class EngineCapabilities:
     redundant: bool = False
     staged_drafts: bool | None = None
     shared_prompts: bool = False
+    afd: bool = False
 
     def runs_on(self, stack: str | None) -> bool | None:
         """Whether it runs on chips of a stack; None where the stack is not known."""

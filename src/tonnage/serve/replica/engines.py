@@ -122,13 +122,21 @@ def at_home(asked: Engine, chip: Accelerator) -> None:
     raise InputError(Problem(message, "", "engine", others[0] if others else None))
 
 
-def engine(name: str | None, stack: str | None = None) -> Engine:
-    """The engine of this name, or the usual one on a software stack. Raises InputError for an unknown name."""
+def engine(name: str | None, stack: str | None = None, *, afd: bool = False) -> Engine:
+    """The engine of this name, or the usual one on a software stack; afd: of those with attention and FFN apart. Raises
+    InputError for an unknown name, and for one that was asked for and cannot keep them apart.
+    """
     if name is None:
-        return next((one for one in ENGINES.values() if stack in one.stacks), ENGINES[USUAL])
+        usual = next((one for one in ENGINES.values() if stack in one.stacks), ENGINES[USUAL])
+        able = [one for one in ENGINES.values() if one.can.afd and one.can.runs_on(stack)]
+        return able[0] if afd and able and not usual.can.afd else usual
     key = software.named(name, ((one.name, one.aliases) for one in ENGINES.values()))
     if key is None:
         known = (*ENGINES, *(alias for one in ENGINES.values() for alias in one.aliases))
         message = f'no engine named "{name[:40]}"; known: {", ".join(ENGINES)}'
         raise InputError(Problem(message, "", "engine", nearest(name[:40], known)))
+    if afd and not ENGINES[key].can.afd:
+        able = ", ".join(one.name for one in ENGINES.values() if one.can.afd)
+        message = f"{key} has no plugin that keeps attention and FFN apart; {able} have"
+        raise InputError(Problem(message, "", "engine"))
     return ENGINES[key]

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from tonnage.arrays import Index, Numbers
 from tonnage.catalog.software import software
-from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
 from tonnage.serve.replica.engines import Engine, Startup, at_home, engine
@@ -111,7 +110,7 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
     """Formats, engine and tuning of a job on a system."""
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
-    chosen = engine(job.engine, die.stack)
+    chosen = engine(job.engine, die.stack, afd=job.splits_ffn)
     if job.engine is not None:
         at_home(chosen, system.accelerator)
     tuned = tuning((chosen,), die, how.precision, fitted)
