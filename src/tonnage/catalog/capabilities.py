@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 PATH = Path(__file__).parent / "data" / "capabilities.toml"
 
@@ -57,13 +58,13 @@ class Capabilities:
 def capabilities() -> Capabilities:
     """The capabilities that come with tonnage."""
     raw = tomllib.loads(PATH.read_text(encoding="utf-8"))
-    lists = ("stacks", "plugins")
-    engines = [
-        EngineCapabilities(**{key: tuple(value) if key in lists else value for key, value in body.items()})
-        for body in raw["engine"]
-    ]
+    engines = [EngineCapabilities(**_typed(body)) for body in raw["engine"]]
     servers = {chip: int(body["accelerators"]) for body in raw["server"] for chip in body["chips"]}
     return Capabilities({one.name: one for one in engines}, servers)
+
+
+def _typed(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in body.items()}
 
 
 def in_server(chip: str) -> int:

@@ -55,7 +55,8 @@ class EngineLaunch:
 
 def launch(one: Instance) -> EngineLaunch:
     """How an instance is started."""
-    why, flags, told = refuses(one), None, ()
+    why, flags = refuses(one), None
+    told: Commands = ()
     engine, version = one.engine, ENGINES[one.engine].can.version
     if one.afd is not None:
         engine, version = "vllm with afd-plugin", ENGINES["vllm"].can.version

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.arrays import Numbers
+from tonnage.arrays import Ints
 from tonnage.catalog import software
 from tonnage.catalog.capabilities import EngineCapabilities, capabilities
 from tonnage.errors import InputError, Problem, nearest
@@ -35,13 +35,13 @@ class Startup:
     ranks: int | None = None
 
 
-def redundant(layout: Layout, experts: Numbers) -> NDArray[np.int64]:
+def redundant(layout: Layout, experts: int) -> NDArray[np.int64]:
     """Copies of experts of a layer that fill up what `ep` ranks hold: as many slots on each."""
     ep = np.asarray(layout.ep, dtype=np.int64)
     return np.where(ep > 1, -np.asarray(experts, dtype=np.int64) % ep, 0)
 
 
-def fills(ranks: Numbers, server: int, whole: int | None) -> NDArray[np.bool_]:
+def fills(ranks: Ints, server: int, whole: int | None) -> NDArray[np.bool_]:
     """Whether so many ranks lie in servers of `server` ranks equally: whole servers, or an equal part of one; a
     deployment (`whole` ranks) that is less than a server is one of its own size.
     """
@@ -136,7 +136,7 @@ def engine(name: str | None, stack: str | None = None, *, afd: bool = False) -> 
         message = f'no engine named "{name[:40]}"; known: {", ".join(ENGINES)}'
         raise InputError(Problem(message, "", "engine", nearest(name[:40], known)))
     if afd and not ENGINES[key].can.afd:
-        able = ", ".join(one.name for one in ENGINES.values() if one.can.afd)
-        message = f"{key} has no plugin that keeps attention and FFN apart; {able} have"
+        others = ", ".join(one.name for one in ENGINES.values() if one.can.afd)
+        message = f"{key} has no plugin that keeps attention and FFN apart; {others} have"
         raise InputError(Problem(message, "", "engine"))
     return ENGINES[key]

@@ -114,7 +114,8 @@ def _whole_experts(operator: Operator) -> Numbers:
     if operator.kind != "grouped_gemm":
         return 1.0
     each = np.asarray(operator.groups, dtype=float)
-    return np.ceil(each - 1e-9) / each
+    whole: Numbers = np.ceil(each - 1e-9) / each
+    return whole
 
 
 def held_bytes(operator: Operator, precision: Precision) -> Numbers:

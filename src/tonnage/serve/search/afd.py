@@ -94,7 +94,7 @@ def _runnable(given: ServeSetting, found: AfdUnits, *, free: bool) -> AfdUnits:
     feed, sides = given.partner or given, found.sides
     good = np.ones(found.size, dtype=np.bool_)
     for bad, _ in plugin_refuses(sides.attention.ranks, sides.ffn.ranks, 1):
-        good &= ~bad
+        good &= ~np.asarray(bad)
     for side, where in ((sides.attention, given), (sides.ffn, feed)):
         start = starting(where.job.arch, where.system)
         good &= fills(side.ranks, start.server or 1, start.ranks)

@@ -72,7 +72,8 @@ class PointGrid:
     own; prefill: of a prefill pool beside; running, most: sequences per attention replica; rate: requests/s of the
     whole deployment; used: accelerators in it; ffn, micro_batches: of FFN ranks that are apart (`afd`); chunk: new
     tokens per step and replica at most, of the ranks that prefill. candidates: points tried, `kinds` says of which
-    kind; keeping: how many of them keep the limits, where not all of them are held here.
+    kind; keeping: how many of them keep the limits, where not all of them are held here; late: percentiles that are
+    limited, the worst over its limit.
     """
 
     mode: str
@@ -92,6 +93,7 @@ class PointGrid:
     chunk: Array | None = None
     keeping: int | None = None
     kinds: Mapping[str, int] | None = None
+    late: Array | None = None
 
     def at(self, index: Index) -> PointGrid:
         """One point, or those of an array of indices."""
@@ -217,6 +219,7 @@ def flat(
     tpot: Numbers,
     ttft: Array,
     chunk: Array,
+    late: Numbers | None = None,
 ) -> PointGrid:
     """Points of (candidate, ...) as a flat grid."""
     shape = rate.shape
@@ -242,6 +245,7 @@ def flat(
         used=np.full(rate.size, float(given.system.count)),
         candidates=rate.size,
         chunk=spread(chunk),
+        late=None if late is None else spread(late),
     )
 
 
