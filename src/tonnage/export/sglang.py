@@ -30,7 +30,8 @@ def flags(one: Instance, node: str = "0") -> str:
     if int(own.cp) > 1:
         words.append(f"--attn-cp-size {int(own.cp)} --enable-prefill-cp --cp-strategy interleave")
     words += [f"--ep-size {int(own.ep)}"] if int(own.ep) > 1 else []
-    words += [f"--ep-num-redundant-experts {copies(one)}"] if copies(one) else []
+    if copies(one):
+        words.append(f"--ep-num-redundant-experts {copies(one)} --enable-eplb --ep-dispatch-algorithm dynamic")
     words += _exchanged(one)
     if one.nodes > 1:
         words.append(f"--nnodes {one.nodes} --node-rank {node} --dist-init-addr {HEAD}:5000")

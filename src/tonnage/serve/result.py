@@ -213,8 +213,8 @@ class FleetShare:
 
 @dataclass(frozen=True)
 class ServeVariant:
-    """What one change of what the job leaves open would bring: a field of the job, its value, and the speed then; where:
-    in which layouts, None for the same.
+    """What one change of what the job leaves open would bring: a field of the job, its value, and the speed then.
+    where: in which layouts, None for the same.
     """
 
     field: str

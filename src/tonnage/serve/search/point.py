@@ -197,7 +197,7 @@ CONTEXTS = 1024
 
 
 def told_formats(given: ServeSetting) -> tuple[str | None, str | None]:
-    """(format that the engine brings the weights into, format that they have to be in), where it is not the release's."""
+    """(format that the engine makes of the weights, format that they have to be in); None: as released."""
     arch, taken = given.job.arch, given.formats.weights
     released = (arch.expert_precision if arch.moe else arch.precision).removesuffix("_block")
     if taken == released:
