@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test check accuracy backtest speed examples lock format clean
+.PHONY: help setup setup-test launch test check accuracy backtest speed examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -48,6 +48,9 @@ speed: setup  ## regenerate docs/speed.md
 
 examples: setup  ## print every example again: examples/, README, guide
 	@$(BIN)/python scripts/examples.py
+
+launch-lines: setup  ## launch lines of 200 searched plans, held to the engines' own flags and rules
+	@$(BIN)/python scripts/launch_lines.py
 
 format: setup-test  ## format the code
 	@$(BIN)/ruff format src tests scripts benchmarks

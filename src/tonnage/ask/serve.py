@@ -29,6 +29,10 @@ SOON = 2.0
 server scenario of Llama-2-70B (since v4.0), Llama-3.1-8B and DeepSeek-R1 (v5.1) to 2 s of 99 % of the requests
 (mlcommons/inference `mlperf.conf`, ttft_latency; recalled). Twice that wait and more is no chat."""
 
+QUEUED = 2.0
+"""Times the shortest wait for a first token that are asked for where these chips do not keep `SOON`: a request then
+waits for others as long as for its own prompt, which is half of what the chips can do (an assumption)."""
+
 LATE = ("ttft_p90", "ttft_p95", "ttft_p99", "tpot_p90", "tpot_p95", "tpot_p99")
 """Limits on percentiles that can be asked for."""
 
@@ -335,7 +339,8 @@ def _usable(
 ) -> tuple[ServePlan, AssumedSpeed | None]:
     """A plan at a speed that people can use, where nothing says how fast or how soon, and what was assumed.
 
-    Where these chips cannot keep `USABLE` and `SOON`, the nearest that they can.
+    The wait for the first token is only limited where it would be longer than `SOON`. Where these chips cannot keep
+    `USABLE` and `SOON`, the nearest that they can, and `QUEUED` times the shortest wait.
     """
     given = job.concurrency is not None or job.batch is not None
     decodes = job.mode != "prefill" and job.osl >= 2
@@ -344,13 +349,15 @@ def _usable(
     ttft = SOON if words.ttft is None and not given and waits else None
     if tpot is None and ttft is None:
         return planned(), None
-    plan = planned(tpot, ttft)
+    plan = planned(tpot)
+    if plan.outcome.reason != "memory" and ttft is not None and not (plan.ttft and plan.ttft.value <= ttft):
+        plan = planned(tpot, ttft)
     if plan.outcome.feasible or plan.outcome.reason == "memory":
         return plan, AssumedSpeed(tpot, ttft, nearest=False)
     near = plan.nearest
     if near is not None:
         slower = None if tpot is None else max(tpot, (near.tpot or 0.0) * 1.01)
-        later = None if ttft is None else max(ttft, (near.ttft or 0.0) * 1.01)
+        later = None if ttft is None else max(ttft, (near.ttft or 0.0) * QUEUED)
         nearer = planned(slower, later)
         if nearer.outcome.feasible:
             return nearer, AssumedSpeed(slower, later, nearest=True)

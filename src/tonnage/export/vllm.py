@@ -39,6 +39,8 @@ def flags(one: Instance, node: str = "0", extra: dict[str, object] | None = None
     if one.drafts:
         how = {"method": "mtp"} if one.own_layers else {"method": "eagle3", "model": DRAFT_MODEL}
         words.append("--speculative-config " + quoted({**how, "num_speculative_tokens": one.drafts}))
+    if one.afd is not None and one.paired:
+        words.append("--kv-transfer-config " + quoted(_transfer(one)))
     more = {**_ascend(one), **(extra or {})}
     words += [f"--additional-config {quoted(more)}"] if more else []
     if one.role in ("prefill", "decode"):
@@ -86,7 +88,7 @@ def _transfer(one: Instance) -> dict[str, str]:
     """How the cache goes from one pool to the other; vLLM Ascend has a connector of its own."""
     if one.engine != "vllm-ascend":
         return {"kv_connector": "NixlConnector", "kv_role": "kv_both"}
-    role = {"prefill": "kv_producer", "decode": "kv_consumer"}[one.role]
+    role = "kv_producer" if one.role == "prefill" else "kv_consumer"
     return {"kv_connector": "MooncakeConnectorV1", "kv_role": role}
 
 

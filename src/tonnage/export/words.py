@@ -46,7 +46,7 @@ def exchange(one: Instance) -> str | None:
     """The library that sends tokens to experts of other replicas; None where none is to be told."""
     own = one.layout
     whole = int(own.ep) == int(own.tp) * int(own.dp) * int(own.cp)
-    if not whole or int(own.ep) < 2 or (int(own.dp) < 2 and one.nodes < 2):
+    if not whole or int(own.dp) < 2:
         return None
     return EXCHANGE.get((one.stack or "", one.generation or ""))
 

@@ -32,7 +32,8 @@ class Instance:
     model: id or path of the weights, `$MODEL` where only whoever starts it knows; online: format that the engine brings
     the weights into while it loads them; converted: format that the weights have to be in that are not the release's;
     context: tokens of the longest sequence; experts: routed ones of a layer; server: ranks of one server; dies: ranks
-    of one accelerator; generation: of its die; whole: ranks of the deployment.
+    of one accelerator; generation: of its die; whole: ranks of the deployment; paired: attention ranks take the cache
+    from a prefill pool.
     """
 
     role: Role
@@ -58,6 +59,7 @@ class Instance:
     dies: int = 1
     generation: str | None = None
     whole: int | None = None
+    paired: bool = False
 
     @property
     def ranks(self) -> int:

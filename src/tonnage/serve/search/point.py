@@ -140,7 +140,7 @@ def instances_of(given: ServeSetting, point: PointGrid) -> tuple[Instance, ...]:
     unit = AfdUnit(int(point.layout.ranks), int(point.ffn.ranks), int(point.micro_batches))
     return (
         *found,
-        _one(given, "attention", point.layout, count, running, None, unit),
+        replace(_one(given, "attention", point.layout, count, running, None, unit), paired=point.prefill is not None),
         _one(given, "ffn", point.ffn, count, None, None, unit),
     )
 
