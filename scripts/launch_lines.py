@@ -69,7 +69,7 @@ def searched(case: Case) -> ServePlan:
     if i % 4 < 2:
         drafts = Speculation(1.0, 0.85) if arch.mtp is not None else Speculation(3.0, 0.7, "draft")
     limits = ({"tpot": 0.05, "ttft": 5.0}, {"tpot": 0.1}, {"mode": "disaggregated"})[i % 3]
-    job = ServeJob(arch, 4096.0, 1024.0, engine=engine, speculative=drafts, thorough=i % 5 == 0, **limits)  # type: ignore[arg-type]
+    job = ServeJob(arch, 4096.0, 1024.0, engine=engine, speculative=drafts, thorough=i % 5 == 0, **limits)
     system = System(accelerator(chip, known), count)
     found = plan(job, system)
     return found if found.outcome.feasible else plan(replace(job, mode="auto"), system)

@@ -92,15 +92,17 @@ def test_tables_say_which_release_they_are_of() -> None:
 
 def test_a_command_has_servers_copies_of_experts_exchange_and_drafts() -> None:
     row = launch(ONE)
-    assert row.nodes == 3 and [where for where, _ in row.commands] == ["first server", "each other server"]
-    first, other = (command for _, command in row.commands)
-    args = parsed("sglang", checks.said(first))
+    assert row.nodes == 3 and [where for where, _ in row.commands] == ["each server"]
+    ((_, command),) = row.commands
+    assert row.flags is not None
+    args = parsed("sglang", checks.said(row.flags))
     assert (args.tp_size, args.dp_size, args.ep_size, args.nnodes, args.node_rank) == (24, 12, 24, 3, 0)
     assert args.ep_num_redundant_experts == 8 and args.ep_dispatch_algorithm == "dynamic"
     assert (args.moe_a2a_backend, args.deepep_mode) == ("deepep", "low_latency")
     assert args.disaggregation_mode == "decode" and args.speculative_num_draft_tokens == 2
-    assert "$HEAD_ADDR" in first and "--node-rank $NODE_RANK" in other
-    assert first.startswith("SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK=300 ")  # 300 x 2 tokens over tp 2
+    assert "$HEAD_ADDR" in command and "--node-rank $NODE_RANK" in command
+    assert parsed("sglang", checks.said(command)).node_rank == 1
+    assert command.startswith("SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK=300 ")  # 300 x 2 tokens over tp 2
     assert row.why is not None and "8 redundant experts" in row.why and "$HEAD_ADDR" in row.why
 
 

@@ -81,8 +81,8 @@ def _notes(one: Instance) -> Iterator[str]:
         many = f"{copies(one)} redundant experts a layer"
         yield f"{many}, for {one.experts} do not divide over {int(one.layout.ep)} ranks"
     if one.nodes > 1:
-        others = f"$NODE_RANK: 1 to {one.nodes - 1}"
-        yield f"$HEAD_ADDR: address of the first of the {one.nodes} servers of an instance; {others}"
+        number = f"$NODE_RANK: 0 on it, to {one.nodes - 1} on the last"
+        yield f"$HEAD_ADDR: address of the first of the {one.nodes} servers of an instance; {number}"
     if one.dies > 1:
         yield f"one accelerator is {one.dies} ranks"
     if one.drafts and not one.own_layers:

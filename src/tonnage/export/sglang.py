@@ -70,7 +70,5 @@ def commands(one: Instance) -> tuple[tuple[str, str], ...]:
     wide = exchange(one) == "deepep" and _mode(one) != "normal" and dispatched(one) > DISPATCHED[0]
     before = f"SGLANG_DEEPEP_NUM_MAX_DISPATCH_TOKENS_PER_RANK={dispatched(one)} " if wide else ""
     start = f"{before}python3 -m sglang.launch_server"
-    first = f"{start} {flags(one)} --host 0.0.0.0 --port {PORT}"
-    if one.nodes == 1:
-        return (("one server", first),)
-    return (("first server", first), ("each other server", f"{start} {flags(one, NODE)}"))
+    where, node = ("one server", "0") if one.nodes == 1 else ("each server", NODE)
+    return ((where, f"{start} {flags(one, node)} --host 0.0.0.0 --port {PORT}"),)

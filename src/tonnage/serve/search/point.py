@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout
+from tonnage.model import is_published
 from tonnage.serve.instances import AfdUnit, Instance, Role
 from tonnage.serve.replica.afd import AfdPoint, AfdTurn
 from tonnage.serve.replica.memory import RankMemory
@@ -174,7 +174,7 @@ def _one(
         own_layers=given.traffic.own_layers,
         memory_share=_share(given, role, layout, chunk),
         afd=unit,
-        model=arch.name if _PUBLISHED.fullmatch(arch.name) and converted is None else "$MODEL",
+        model=arch.name if is_published(arch.name) and converted is None else "$MODEL",
         online=online,
         converted=converted,
         context=_context(given),
@@ -185,9 +185,6 @@ def _one(
         whole=start.ranks,
     )
 
-
-_PUBLISHED = re.compile(r"[\w.-]+/[\w.-]+")
-"""How an id of a published model is written, which engines fetch by it."""
 
 ONLINE = ("fp8",)
 """Formats that engines bring 16-bit weights into while they load them (`--quantization fp8` of SGLang and vLLM)."""
