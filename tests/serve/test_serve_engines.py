@@ -15,7 +15,7 @@ from tonnage.export import launches
 from tonnage.layout import Layout
 from tonnage.model import load
 from tonnage.serve import LateLimit, ServeJob, Speculation, fit, plan
-from tonnage.serve.replica.engines import ENGINES, Startup, engine, fills, redundant
+from tonnage.serve.replica.engines import ENGINES, Startup, engine, fills, redundant, starting_on
 from tonnage.serve.replica.memory import weight_bytes
 from tonnage.serve.result import ServePlan
 from tonnage.system import Precision, System, accelerator
@@ -191,10 +191,16 @@ def test_attention_and_ffn_apart_are_chosen_as_the_plugin_runs_them() -> None:
         served(v3, chip("h800-sxm", 128), mode="afd", engine="sglang")
 
 
-def test_engines_of_a_stack_are_usual_or_able() -> None:
-    assert engine(None, "cuda").name == "sglang" and engine(None, "cuda", afd=True).name == "vllm"
-    assert engine(None, "cann", afd=True).name == "vllm-ascend" == engine(None, "cann").name
-    assert engine(None, "groqware", afd=True).name == "sglang"
+def test_the_engine_of_a_chip_is_the_usual_or_one_that_runs_there() -> None:
+    def name(on: str, *, afd: bool = False) -> str:
+        return starting_on(None, accelerator(on, CATALOG), afd=afd).name
+
+    assert name("h20") == "sglang" and name("h20", afd=True) == "vllm"
+    assert name("ascend-910c", afd=True) == "vllm-ascend" == name("ascend-910c")
+    assert name("gaudi3") == name("trainium2") == name("tpu-v6e") == "vllm"  # sglang does not run there
+    assert engine(None, "synapse").name == "sglang"  # for runs of others that do not say
+    found = served(DENSE, chip("gaudi3", 8))
+    assert found.engine == "vllm" and all(row.flags for row in launches(found))
 
 
 def test_a_point_whose_first_token_is_unknown_does_not_win() -> None:

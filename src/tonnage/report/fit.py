@@ -29,7 +29,7 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
     )
     token, cached = f"{plan.kv_bytes_per_token:,.0f} bytes a token", units.show_tokens(plan.cached_tokens)
     rows = (
-        ("layout", f"{plan.layout_text}; {plan.engine} defaults"),
+        ("layout", f"{plan.layout_text}; {plan.engine} defaults{_ranks(plan)}"),
         ("memory", f"{show_held(held)} each: {per}"),
         ("cache", f"{token}; {cached} tokens in all"),
         ("params", f"{plan.params:,} ({plan.active_params:,} active{_mtp(plan)})"),
@@ -37,6 +37,12 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
     )
     hint = f"tonnage serve {model} --on {on} --isl 4k --osl 1k --tpot 50ms"
     return Answer(sentence, rows, (_cache(plan),), hints=(hint,))
+
+
+def _ranks(plan: FitPlan) -> str:
+    """Accelerators that are several ranks."""
+    one = plan.question.system.accelerator
+    return f"; one {one.title.partition(' (')[0]} is {one.dies} ranks" if one.dies > 1 else ""
 
 
 def _mtp(plan: FitPlan) -> str:

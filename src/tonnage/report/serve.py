@@ -158,6 +158,8 @@ def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     if drafts is not None:
         whose = "the model's own layers" if drafts.method == "mtp" else "a model beside it, priced as free"
         text += f"; {drafts.tokens:g} drafted a step by {whose}, each accepted at {drafts.acceptance:.0%}"
+    if any(one.what == "tpot" for one in plan.job.late):
+        text += "; percentiles of TPOT: what prefill of others adds varies, nothing else"
     if plan.left_out is not None:
         text += f"; left out: {plan.left_out}"
     if plan.shares:

@@ -16,7 +16,7 @@ from tonnage.model import Architecture, cache_bytes, cache_table, params
 from tonnage.provenance import Provenance
 from tonnage.serve.job import asking
 from tonnage.serve.pools import PoolLayout
-from tonnage.serve.replica.engines import Engine, at_home, engine
+from tonnage.serve.replica.engines import Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import STATE_ELEMENT, RankMemory, memory, sequence_bytes
 from tonnage.serve.result import FORMS, Body, MemoryUse
@@ -154,9 +154,9 @@ def fit(
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
-    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack)
-    if engine_name is not None:
-        at_home(chosen, system.accelerator)
+    named = engine_name.name if isinstance(engine_name, Engine) else engine_name
+    runs = starting_on(named, system.accelerator)
+    chosen = engine_name if isinstance(engine_name, Engine) else runs
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
     found = startable(arch, die, found, chosen, fixed, None, starting(arch, system))

@@ -112,31 +112,35 @@ def running_on(stack: str | None) -> tuple[str, ...]:
     return tuple(one.name for one in ENGINES.values() if one.can.runs_on(stack))
 
 
-def at_home(asked: Engine, chip: Accelerator) -> None:
-    """Raise `InputError` where an engine that was asked for does not run on a chip, with those that do."""
-    if asked.can.runs_on(chip.stack) is not False:
-        return
-    others = running_on(chip.stack)
-    there = f"{', '.join(others)} {'do' if len(others) > 1 else 'does'}" if others else "none is known that does"
-    message = f"{asked.name} {asked.can.version} does not run on {chip.title} ({chip.stack}); {there}"
-    raise InputError(Problem(message, "", "engine", others[0] if others else None))
-
-
-def engine(name: str | None, stack: str | None = None, *, afd: bool = False) -> Engine:
-    """The engine of this name, or the usual one on a software stack; afd: of those with attention and FFN apart. Raises
-    InputError for an unknown name, and for one that was asked for and cannot keep them apart.
+def starting_on(name: str | None, chip: Accelerator, *, afd: bool = False) -> Engine:
+    """The engine of this name, or the usual one of those that are known to run on a chip; afd: with attention and FFN
+    apart. Raises `InputError` where one that was asked for does not run there, with those that do, or cannot.
     """
     if name is None:
-        usual = next((one for one in ENGINES.values() if stack in one.stacks), ENGINES[USUAL])
-        able = [one for one in ENGINES.values() if one.can.afd and one.can.runs_on(stack)]
-        return able[0] if afd and able and not usual.can.afd else usual
+        usual = engine(None, chip.stack)
+        able = [ENGINES[other] for other in running_on(chip.stack)]
+        able = [one for one in able if one.can.afd] or able if afd else able
+        return usual if usual in able or not able else able[0]
+    asked = engine(name)
+    if asked.can.runs_on(chip.stack) is False:
+        others = running_on(chip.stack)
+        there = f"{', '.join(others)} {'do' if len(others) > 1 else 'does'}" if others else "none is known that does"
+        message = f"{asked.name} {asked.can.version} does not run on {chip.title} ({chip.stack}); {there}"
+        raise InputError(Problem(message, "", "engine", others[0] if others else None))
+    if afd and not asked.can.afd:
+        others = tuple(one.name for one in ENGINES.values() if one.can.afd)
+        message = f"{asked.name} has no plugin that keeps attention and FFN apart; {', '.join(others)} have"
+        raise InputError(Problem(message, "", "engine"))
+    return asked
+
+
+def engine(name: str | None, stack: str | None = None) -> Engine:
+    """The engine of this name, or the usual one on a software stack. Raises InputError for an unknown name."""
+    if name is None:
+        return next((one for one in ENGINES.values() if stack in one.stacks), ENGINES[USUAL])
     key = software.named(name, ((one.name, one.aliases) for one in ENGINES.values()))
     if key is None:
         known = (*ENGINES, *(alias for one in ENGINES.values() for alias in one.aliases))
         message = f'no engine named "{name[:40]}"; known: {", ".join(ENGINES)}'
         raise InputError(Problem(message, "", "engine", nearest(name[:40], known)))
-    if afd and not ENGINES[key].can.afd:
-        others = ", ".join(one.name for one in ENGINES.values() if one.can.afd)
-        message = f"{key} has no plugin that keeps attention and FFN apart; {others} have"
-        raise InputError(Problem(message, "", "engine"))
     return ENGINES[key]

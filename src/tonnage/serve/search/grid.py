@@ -13,7 +13,7 @@ from tonnage.arrays import Index, Numbers
 from tonnage.catalog.software import software
 from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
-from tonnage.serve.replica.engines import Engine, Startup, at_home, engine
+from tonnage.serve.replica.engines import Engine, Startup, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory
 from tonnage.serve.replica.points import Traffic
@@ -112,9 +112,7 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
     """Formats, engine and tuning of a job on a system."""
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
-    chosen = engine(job.engine, die.stack, afd=job.splits_ffn)
-    if job.engine is not None:
-        at_home(chosen, system.accelerator)
+    chosen = starting_on(job.engine, system.accelerator, afd=job.splits_ffn)
     tuned = tuning((chosen,), die, how.precision, fitted)
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
