@@ -191,6 +191,14 @@ def test_attention_and_ffn_apart_are_chosen_as_the_plugin_runs_them() -> None:
         served(v3, chip("h800-sxm", 128), mode="afd", engine="sglang")
 
 
+def test_fixed_sides_that_the_plugin_does_not_run_are_priced_and_say_why() -> None:
+    job = ServeJob(load("deepseek-v3", CATALOG), 4096.0, 1024.0, tpot=0.1, mode="afd", micro_batches=2)
+    found = plan(job, chip("h800-sxm", 64), ffn_fixed={"tp": 1, "dp": 24, "ep": 24})
+    assert found.ffn is not None and int(found.ffn.pool.layout.ep) == 24
+    rows = {row.role: row for row in launches(found)}
+    assert rows["ffn"].flags is None and "do not divide over 24" in (rows["ffn"].why or "")
+
+
 def test_the_engine_of_a_chip_is_the_usual_or_one_that_runs_there() -> None:
     def name(on: str, *, afd: bool = False) -> str:
         return starting_on(None, accelerator(on, CATALOG), afd=afd).name

@@ -109,6 +109,8 @@ def refuses(one: Instance) -> str | None:
     if engine.can.runs_on(one.stack) is False and running_on(one.stack):
         return f"{one.engine} does not run on {one.stack}"
     if one.afd is not None:
+        if one.experts and one.experts % int(one.layout.ep):
+            return f"FFN ranks hold whole experts: {one.experts} do not divide over {int(one.layout.ep)}"
         return engine.refuses(replace(one.layout, ep=1), one.kv)
     start = Startup(one.experts, one.drafts > 0, one.server, one.whole)
     return engine.refuses(one.layout, one.kv, start)
