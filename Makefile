@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test check accuracy backtest speed fuzz examples lock format clean
+.PHONY: help setup setup-test launch test check accuracy backtest speed fuzz examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -51,6 +51,9 @@ fuzz: setup-test  ## ten thousand hostile inputs of every kind (some twenty minu
 
 examples: setup  ## print every example again: examples/, README, guide
 	@$(BIN)/python scripts/examples.py
+
+launch-lines: setup  ## launch lines of 200 searched plans, held to the engines' own flags and rules
+	@$(BIN)/python scripts/launch_lines.py
 
 format: setup-test  ## format the code
 	@$(BIN)/ruff format src tests scripts benchmarks

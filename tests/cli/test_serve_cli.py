@@ -189,3 +189,77 @@ def test_accuracy_of_capacities_is_told_by_engine_and_version(capsys: pytest.Cap
     code, out = run(capsys, "accuracy capacity --json")
     held = json.loads(out)
     assert len(held["rows"]) >= 60 and held["stated"]["median"] < 0.02
+
+
+def test_a_usual_wait_for_the_first_token_is_assumed_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """8 A100: the most requests would let first tokens wait 6 s."""
+    base = "llama-3.3-70b --on 8xa100-sxm-80gb --engine vllm --tpot 50ms"
+    bound, free = asked(capsys, base), asked(capsys, f"{base} --ttft none")
+    assert bound["assumed_ttft"] == 2.0 and bound["ttft"] <= 2.0 and bound["assumed_tpot"] is None
+    assert free["assumed_ttft"] is None and free["ttft"] > 2.0
+    assert free["requests_per_second"] > bound["requests_per_second"]
+    _, out = run(capsys, f"serve {base}")
+    assert "2 s to the first, for no --ttft is given" in out
+    assert asked(capsys, f"{base} --ttft 1s")["assumed_ttft"] is None
+
+
+def test_where_the_usual_wait_cannot_be_kept_it_is_twice_the_shortest(capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, "deepseek-r1 --on 16xh20 --isl 64k")
+    assert found["outcome"] == "feasible" and 2.0 < found["ttft"] <= found["assumed_ttft"]
+    _, out = run(capsys, "serve deepseek-r1 --on 16xh20 --isl 64k")
+    assert "these do not keep the usual 2 s" in out
+
+
+def test_percentiles_are_asked_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, "glm-5 --on 16xh200 --ttft-p99 2s --tpot-p95 60ms")
+    assert found["ttft_p99"] <= 2.0 and found["tpot"] <= 0.06 and found["assumed_ttft"] is None
+    for words in ("--ttft-p99 soon", "--on 16xh20 --ttft-p99 2s"):
+        assert cli.run(f"serve glm-5 --on 16xh200 {words}".split()) == 2
+        assert "--ttft-p99" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("qwen3-0.6b --on 1xh20 --prefill-layout tp8", ("--prefill-layout", "needs 8 ranks", "there is 1")),
+        ("qwen3-0.6b --on 2xh800 --prefill-layout tp7", ("--prefill-layout", "tp7 does not divide")),
+        ("qwen3-8b --on 8xascend-910c --engine trtllm", ("--engine", "does not run on", "vllm-ascend")),
+        ("qwen3-30b-a3b --on 8xh20 --layout ep7", ("--layout", "nearest: ep8")),
+        ("qwen3-8b --on 8xh20 --layout ep999999", ("--layout", "dense model")),
+    ],
+)
+def test_what_cannot_be_is_wrong_with_its_flag(
+    capsys: pytest.CaptureFixture[str], words: str, says: tuple[str]
+) -> None:
+    assert cli.run(f"serve {words}".split()) == 2
+    err = capsys.readouterr().err
+    assert all(text in err for text in says)
+
+
+def test_the_answer_has_whole_commands_what_is_refused_and_the_chosen_point(capsys: pytest.CaptureFixture[str]) -> None:
+    base = "llama-3.3-70b --on 8xh200 --weights fp8 --speculate 3@0.7 --engine vllm"
+    _, out = run(capsys, f"serve {base}")
+    text = " ".join(out.split())
+    assert "refused" in out and "does not draft tokens over pipeline stages" in text
+    assert "vllm serve meta-llama/" in text and "--quantization fp8" in text and "<- chosen" in out
+    found = asked(capsys, base)
+    assert found["refused"]["why"] and sum(row["chosen"] for row in found["frontier"]) == 1
+    assert "--speculative-config" in found["launch"][0]["flags"] and found["launch"][0]["commands"]
+    _, out = run(capsys, "serve qwen3-8b --on 16xascend-910c")
+    assert "one Ascend 910C is 2 ranks" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "deepseek-r1 --on 144xh800 --mode decode --isl 4k --osl 1k --tpot 50ms --layout tp1,ep144",
+        "deepseek-r1 --on 32xh200 --tpot 20ms --speculate 1@0.85",
+        "deepseek-v3 --on 128xh800 --afd --disaggregate --ttft 2s --tpot 50ms",
+        "deepseek-v3 --on 16xh20 --on 32xh800 --afd --tpot 60ms",
+        "qwen3-235b-a22b --on 16xmi300x --tpot 30ms",
+    ],
+)
+def test_the_guides_own_examples_have_flags_for_every_instance(capsys: pytest.CaptureFixture[str], words: str) -> None:
+    rows = asked(capsys, words)["launch"]
+    assert rows and all(row["flags"] and row["commands"] for row in rows)
+    assert not any("pp-size" in row["flags"] and "speculative" in row["flags"] for row in rows)

@@ -6,22 +6,38 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tonnage.ask.reading import WordReader
 
 if TYPE_CHECKING:
     from tonnage.ask.anchor import Anchor
     from tonnage.catalog import Catalog
-    from tonnage.serve import ChipPrice, PriceList, ServeJob, ServePlan, Speculation
+    from tonnage.serve import ChipPrice, LateLimit, PriceList, ServeJob, ServePlan, Speculation
     from tonnage.system import System
 
 DEGREES = ("tp", "pp", "dp", "ep", "etp", "cp")
 """Degrees of a layout that have a meaning in serving."""
 
+HOPELESS = ("memory", "context")
+"""What no slower service can keep either."""
+
 USABLE = 0.05
 """Seconds per output token that are asked for where nobody says how fast: 20 tokens/s, what DeepSeek served a user on
 its published day (20 to 22 tokens/s, 2025-02-27)."""
+
+
+SOON = 2.0
+"""Seconds to the first token, on the mean, that are asked for where nobody says how soon: MLPerf Inference holds the
+server scenario of Llama-2-70B (since v4.0), Llama-3.1-8B and DeepSeek-R1 (v5.1) to 2 s of 99 % of the requests
+(mlcommons/inference `mlperf.conf`, ttft_latency; recalled). Twice that wait and more is no chat."""
+
+QUEUED = 2.0
+"""Times the shortest wait for a first token that are asked for where these chips do not keep `SOON`: a request then
+waits for others as long as for its own prompt, which is half of what the chips can do (an assumption)."""
+
+LATE = ("ttft_p90", "ttft_p95", "ttft_p99", "tpot_p90", "tpot_p95", "tpot_p99")
+"""Limits on percentiles that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,12 @@ class ServeWords:
     osl: str = "1k"
     ttft: str | None = None
     tpot: str | None = None
+    ttft_p90: str | None = None
+    ttft_p95: str | None = None
+    ttft_p99: str | None = None
+    tpot_p90: str | None = None
+    tpot_p95: str | None = None
+    tpot_p99: str | None = None
     rate: str | None = None
     concurrency: str | None = None
     cache_hit: str = "0"
@@ -99,15 +121,18 @@ class ServeAsked:
     place: str | None
     running: int | None = None
     memory_share: float | None = None
+    late: tuple[LateLimit, ...] = ()
 
 
 @dataclass(frozen=True)
 class AssumedSpeed:
-    """The time per token that was asked for where nobody said one [s]; nearest: whether it is the nearest to `USABLE`
-    that these chips can keep.
+    """A speed that was asked for because nobody said one, None where one was said or means nothing. tpot: seconds per
+    output token; ttft: to the first one; nearest: whether they are the nearest to `USABLE` and `SOON` that these chips
+    can keep.
     """
 
-    tpot: float
+    tpot: float | None
+    ttft: float | None
     nearest: bool
 
 
@@ -128,7 +153,7 @@ def read(words: ServeWords) -> ServeAsked:
     asked = ServeAsked(
         words=words,
         fleets=_fleets(reader, words.on, together=mode != "afd"),
-        ttft=reader.optional(words.ttft, "time", "ttft"),
+        ttft=None if words.ttft == "none" else reader.optional(words.ttft, "time", "ttft"),
         tpot=None if words.tpot == "none" else reader.optional(words.tpot, "time", "tpot"),
         rate=reader.optional(words.rate, "rate", "rate"),
         concurrency=reader.optional(words.concurrency, "count", "concurrency"),
@@ -152,7 +177,10 @@ def read(words: ServeWords) -> ServeAsked:
         place=reader.place(words.place),
         running=_running(reader, words.running),
         memory_share=None if words.memory_share is None else reader.share(words.memory_share, "memory_share"),
+        late=_late(reader, words),
     )
+    if asked.late and len(asked.fleets) > 1:
+        reader.wrong("percentiles are priced for one kind of accelerators", asked.late[0].name)
     if words.ffn_layout is not None and mode != "afd" and not afd:
         reader.wrong("needs attention and FFN apart (--afd)", "ffn_layout")
     for name in ("layout", "prefill_layout", "ffn_layout"):
@@ -160,6 +188,19 @@ def read(words: ServeWords) -> ServeAsked:
             reader.wrong("cannot be given for several --on: each has a layout of its own", name)
     reader.done()
     return asked
+
+
+def _late(reader: WordReader, words: ServeWords) -> tuple[LateLimit, ...]:
+    """Limits on percentiles."""
+    from tonnage.serve import LateLimit
+
+    found = []
+    for name in LATE:
+        limit = reader.optional(getattr(words, name), "time", name)
+        what: Literal["ttft", "tpot"] = "ttft" if name.startswith("ttft") else "tpot"
+        if limit is not None:
+            found.append(LateLimit(what, float(name[-2:]) / 100, limit))
+    return tuple(found)
 
 
 def _mode(words: ServeWords) -> tuple[str, bool]:
@@ -236,13 +277,13 @@ def plan_asked(
     found_at = () if path is None else anchors(path, jobs[0], systems, asked.layout, catalog)
     fitted = [each.constants for each in found_at] or [None] * len(systems)
 
-    def planned(**changes: float) -> ServePlan:
-        own = [replace(job, tpot=changes.get("tpot", job.tpot)) for job in jobs]
+    def planned(tpot: float | None = None, ttft: float | None = None) -> ServePlan:
+        own = [replace(job, tpot=tpot or job.tpot, ttft=ttft or job.ttft, usual_ttft=ttft is not None) for job in jobs]
         if len(systems) > 1:
             return room.plan_mixed(own, systems, fitted)
         return room.plan(own[0], systems[0], asked.layout, asked.prefill_layout, fitted[0], ffn_fixed=asked.ffn_layout)
 
-    plan, assumed = _usable(jobs[0], planned) if asked.words.tpot is None else (planned(), None)
+    plan, assumed = _usable(jobs[0], asked.words, planned)
     return ServeFound(plan.sourced((), catalog.digest, seed), assumed, tuple(found_at))
 
 
@@ -291,6 +332,7 @@ def _jobs(
         thorough=True,
         price_list=listed,
         date=as_of,
+        late=asked.late,
     )
     return [replace(job, price=price, power=power) for price, power in zip(prices, powers, strict=True)]
 
@@ -314,20 +356,31 @@ def with_measured(systems: Sequence[System], names: Sequence[str]) -> list[Syste
     return [replace(one, accelerator=chip) for one, chip in zip(systems, chips, strict=True)]
 
 
-def _usable(job: ServeJob, planned: Callable[..., ServePlan]) -> tuple[ServePlan, AssumedSpeed | None]:
-    """A plan at a speed that people can use, where nothing says how fast, and what was assumed.
+def _usable(
+    job: ServeJob, words: ServeWords, planned: Callable[..., ServePlan]
+) -> tuple[ServePlan, AssumedSpeed | None]:
+    """A plan at a speed that people can use, where nothing says how fast or how soon, and what was assumed.
 
-    Where these chips cannot keep `USABLE`, the nearest that they can.
+    The wait for the first token is only limited where it would be longer than `SOON`. Where these chips cannot keep
+    `USABLE` and `SOON`, the nearest that they can, and `QUEUED` times the shortest wait.
     """
-    free = job.rate is None and job.concurrency is None and job.batch is None
-    if not free or job.mode == "prefill" or job.osl < 2:
+    given = job.concurrency is not None or job.batch is not None
+    decodes = job.mode != "prefill" and job.osl >= 2
+    tpot = USABLE if words.tpot is None and job.rate is None and not given and decodes else None
+    waits = job.mode in ("auto", "aggregated", "disaggregated") and not any(one.what == "ttft" for one in job.late)
+    ttft = SOON if words.ttft is None and not given and waits else None
+    if tpot is None and ttft is None:
         return planned(), None
-    plan = planned(tpot=USABLE)
-    if plan.outcome.feasible or plan.outcome.reason in ("memory", "context"):
-        return plan, AssumedSpeed(USABLE, nearest=False)
-    near = None if plan.nearest is None else plan.nearest.tpot
-    if near is not None and near > USABLE:
-        nearer = planned(tpot=near * 1.01)
+    plan = planned(tpot)
+    if plan.outcome.reason not in HOPELESS and ttft is not None and not (plan.ttft and plan.ttft.value <= ttft):
+        plan = planned(tpot, ttft)
+    if plan.outcome.feasible or plan.outcome.reason in HOPELESS:
+        return plan, AssumedSpeed(tpot, ttft, nearest=False)
+    near = plan.nearest
+    if near is not None:
+        slower = None if tpot is None else max(tpot, (near.tpot or 0.0) * 1.01)
+        later = None if ttft is None else max(ttft, (near.ttft or 0.0) * QUEUED)
+        nearer = planned(slower, later)
         if nearer.outcome.feasible:
-            return nearer, AssumedSpeed(near * 1.01, nearest=True)
+            return nearer, AssumedSpeed(slower, later, nearest=True)
     return planned(), None

@@ -30,10 +30,23 @@ class ServeOptions(ServeWords):
     osl
         output tokens of a request.
     ttft
-        limit on the mean time to the first token, such as 2s.
+        limit on the mean time to the first token, such as 2s; `none` for no limit. 2s, or the nearest that these chips
+        can keep, if nothing says how soon (no --concurrency, --batch or percentile).
     tpot
         limit on the mean time per output token, such as 50ms; `none` for no limit. 50ms, or the nearest that these
         chips can keep, if nothing says how fast (no --rate, --concurrency or --batch).
+    ttft_p90
+        limit on the time to the first token that 90 % of the requests do not exceed, such as 2s.
+    ttft_p95
+        the same of 95 %.
+    ttft_p99
+        the same of 99 %.
+    tpot_p90
+        limit on the time per output token that 90 % of the requests do not exceed: what prefill of others adds varies.
+    tpot_p95
+        the same of 95 %.
+    tpot_p99
+        the same of 99 %.
     rate
         requests that arrive, such as 20/s; the fastest service that carries them is chosen, and the fewest of these
         chips that would do are said.

@@ -5,27 +5,34 @@ Where an engine cannot be told so, or its flags are not known, the reason stands
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tonnage.export import sglang, trtllm, vllm
+from tonnage.export.words import copies
 from tonnage.serve.instances import Instance
-from tonnage.serve.replica.engines import ENGINES
+from tonnage.serve.replica.afd import plugin_refuses
+from tonnage.serve.replica.engines import ENGINES, Startup, running_on
 from tonnage.serve.result import ServePlan
 from tonnage.values import Plain
 
-WRITERS: dict[str, Callable[[Instance], str]] = {
-    "sglang": sglang.flags,
-    "vllm": vllm.flags,
-    "vllm-ascend": vllm.flags,
-    "trtllm": trtllm.flags,
+Commands = tuple[tuple[str, str], ...]
+
+WRITERS: dict[str, tuple[Callable[[Instance], str], Callable[[Instance], Commands]]] = {
+    "sglang": (sglang.flags, sglang.commands),
+    "vllm": (vllm.flags, vllm.commands),
+    "vllm-ascend": (vllm.flags, vllm.commands),
+    "trtllm": (trtllm.flags, trtllm.commands),
 }
-"""What writes the flags of each engine."""
+"""What writes the flags of each engine, and whole commands."""
 
 
 @dataclass(frozen=True)
 class EngineLaunch:
-    """How one kind of instance is started. flags: None where the engine cannot be told; why: not, or not quite so."""
+    """How one kind of instance is started. flags: of its first server, None where the engine cannot be told; why: not,
+    or not quite so; version: the release whose flags they are; nodes: servers of one instance; commands: (which
+    servers, the whole command) for each kind of server.
+    """
 
     chip: str
     role: str
@@ -33,25 +40,55 @@ class EngineLaunch:
     engine: str
     flags: str | None
     why: str | None
+    version: str | None = None
+    nodes: int = 1
+    commands: Commands = ()
 
     def to_json(self, *, chip: bool) -> dict[str, Plain]:
         """Keys of the interface; `chip` where several kinds serve."""
         whose: dict[str, Plain] = {"chip": self.chip} if chip else {}
         own: dict[str, Plain] = {"role": self.role, "count": self.count, "engine": self.engine}
-        return {**whose, **own, "flags": self.flags, "why": self.why}
+        told: list[Plain] = [{"where": where, "command": command} for where, command in self.commands]
+        more: dict[str, Plain] = {"version": self.version, "nodes": self.nodes, "commands": told}
+        return {**whose, **own, "flags": self.flags, "why": self.why, **more}
 
 
 def launch(one: Instance) -> EngineLaunch:
     """How an instance is started."""
     why, flags = refuses(one), None
+    told: Commands = ()
+    engine, version = one.engine, ENGINES[one.engine].can.version
+    if one.afd is not None:
+        engine, version = "vllm with afd-plugin", ENGINES["vllm"].can.version
     if why is None and one.afd is not None:
-        flags = vllm.afd_flags(one)
+        flags, told = vllm.afd_flags(one), vllm.afd_commands(one)
     elif why is None and one.engine in WRITERS:
-        flags = WRITERS[one.engine](one)
+        flag, command = WRITERS[one.engine]
+        flags, told = flag(one), command(one)
     elif why is None:
         why = f"the flags of {one.engine} are not known here"
-    engine = one.engine if one.afd is None else "vllm with afd-plugin"
-    return EngineLaunch(one.chip, one.role, one.count, engine, flags, why)
+    notes = "; ".join(_notes(one)) if flags else ""
+    return EngineLaunch(one.chip, one.role, one.count, engine, flags, why or notes or None, version, one.nodes, told)
+
+
+def _notes(one: Instance) -> Iterator[str]:
+    """What a command line cannot say."""
+    if one.converted:
+        yield f"$MODEL: the weights in {one.converted}, which are not the release's"
+    elif one.model.startswith("$"):
+        yield f"{one.model}: path of the weights"
+    if copies(one):
+        many = f"{copies(one)} redundant experts a layer"
+        yield f"{many}, for {one.experts} do not divide over {int(one.layout.ep)} ranks"
+    if one.nodes > 1:
+        number = f"$NODE_RANK: 0 on it, to {one.nodes - 1} on the last"
+        yield f"$HEAD_ADDR: address of the first of the {one.nodes} servers of an instance; {number}"
+    if one.dies > 1:
+        yield f"one accelerator is {one.dies} ranks"
+    if one.drafts and not one.own_layers:
+        yield "DRAFT_MODEL: path of the model that drafts"
+    if ENGINES[one.engine].can.runs_on(one.stack) is False and not running_on(one.stack):
+        yield f"no engine here is known to run on {one.stack}"
 
 
 def launches(plan: ServePlan) -> tuple[EngineLaunch, ...]:
@@ -61,12 +98,22 @@ def launches(plan: ServePlan) -> tuple[EngineLaunch, ...]:
 
 def refuses(one: Instance) -> str | None:
     """Why an engine cannot be told to run an instance."""
-    if why := vllm.afd_refuses(one):
-        return why
-    if int(one.layout.cp) > 1:
-        return "prompts shared by ranks (cp) are set differently in each engine's version"
-    held = replace(one.layout, ep=1) if one.role == "ffn" else one.layout
-    return ENGINES[one.engine].refuses(held, one.kv)
+    if one.afd is not None:
+        unit = one.afd
+        for bad, why in plugin_refuses(unit.attention_ranks, unit.ffn_ranks, unit.micro_batches):
+            if bad:
+                return why
+    if int(one.layout.cp) > 1 and one.role != "prefill":
+        return "prompts are shared by ranks (cp) in a pool that prefills alone"
+    engine = ENGINES[one.engine]
+    if engine.can.runs_on(one.stack) is False and running_on(one.stack):
+        return f"{one.engine} does not run on {one.stack}"
+    if one.afd is not None:
+        if one.experts and one.experts % int(one.layout.ep):
+            return f"FFN ranks hold whole experts: {one.experts} do not divide over {int(one.layout.ep)}"
+        return engine.refuses(replace(one.layout, ep=1), one.kv)
+    start = Startup(one.experts, one.drafts > 0, one.server, one.whole)
+    return engine.refuses(one.layout, one.kv, start)
 
 
 def _strangers(rows: Sequence[EngineLaunch]) -> tuple[EngineLaunch, ...]:
@@ -77,4 +124,8 @@ def _strangers(rows: Sequence[EngineLaunch]) -> tuple[EngineLaunch, ...]:
         return tuple(rows)
     both = " and ".join(sorted(engines))
     why = f"priced as if {both} handed over the cache in one form, which they do not by themselves"
-    return tuple(replace(row, why=row.why or why) if row.role in pools else row for row in rows)
+
+    def told(row: EngineLaunch) -> str:
+        return why if row.why is None else f"{why}; {row.why}"
+
+    return tuple(replace(row, why=told(row)) if row.role in pools else row for row in rows)

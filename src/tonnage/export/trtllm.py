@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from math import ceil
 
-from tonnage.export.words import DRAFT_MODEL
+from tonnage.export.words import DRAFT_MODEL, copies
 from tonnage.serve.instances import Instance
 from tonnage.serve.replica.engines import ENGINES
 
@@ -17,6 +17,9 @@ def flags(one: Instance) -> str:
     fields["pipeline_parallel_size"] = int(own.pp)
     fields["moe_expert_parallel_size"] = int(own.ep)
     fields["enable_attention_dp"] = int(own.dp) > 1
+    if copies(one):
+        slots = {"num_slots": one.experts + copies(one), "layer_updates_per_iter": 0}
+        fields["moe_config"] = {"load_balancer": slots}
     if one.chunk is not None:
         fields["max_num_tokens"] = one.chunk
     if one.running is not None:
@@ -25,8 +28,22 @@ def flags(one: Instance) -> str:
     fields["kv_cache_config"] = {"free_gpu_memory_fraction": share, "dtype": "fp8" if one.kv == "fp8" else "auto"}
     if one.eager:
         fields["cuda_graph_config"] = None
+    if one.context:
+        fields["max_seq_len"] = one.context
+    if one.role in ("prefill", "decode"):
+        fields["cache_transceiver_config"] = {"backend": "DEFAULT"}
     if one.drafts:
         own_layers = {"decoding_type": "MTP", "max_draft_len": one.drafts}
         other = {"decoding_type": "Eagle3", "max_draft_len": one.drafts, "speculative_model": DRAFT_MODEL}
         fields["speculative_config"] = own_layers if one.own_layers else other
     return json.dumps(fields)
+
+
+def commands(one: Instance) -> tuple[tuple[str, str], ...]:
+    """(which servers, command) of an instance; over several servers one MPI job starts all ranks."""
+    start = f"trtllm-serve {one.model} --config <(echo '{flags(one)}') --host 0.0.0.0 --port 8000"
+    if one.nodes == 1:
+        return (("one server", start),)
+    held = one.ranks // one.nodes
+    job = f"mpirun -n {one.ranks} -npernode {held} trtllm-llmapi-launch"
+    return (("once for all servers", f"{job} {start}"),)

@@ -15,7 +15,7 @@ from tonnage.model.counts import (
     params,
     state_elements,
 )
-from tonnage.model.load import build, bundled_names, derive, is_bundled, load, released
+from tonnage.model.load import build, bundled_names, derive, is_bundled, is_published, load, released
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
 from tonnage.model.stored import PartFormat, Release, Stored
 
@@ -43,6 +43,7 @@ __all__ = [
     "derive",
     "flop_per_token",
     "is_bundled",
+    "is_published",
     "kv_per_token",
     "load",
     "operators",

@@ -118,6 +118,11 @@ def _lines() -> dict[str, str]:
     return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
 
 
+def is_published(identity: str) -> bool:
+    """Whether an id is that of a bundled model, by which engines fetch its weights; a file's model has a title."""
+    return identity in _lines()
+
+
 def bundled_names() -> tuple[str, ...]:
     """Every name by which a bundled model is known: ids, then aliases."""
     rows = [json.loads(line) for line in _lines().values()]

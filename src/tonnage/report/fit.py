@@ -29,7 +29,7 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
         f"one sequence of up to {plan.max_context:,} tokens or {plan.max_batch:,} of {plan.context:,.0f}."
     )
     rows = (
-        ("layout", f"{plan.layout_text}; {plan.engine_rules or plan.engine}"),
+        ("layout", f"{plan.layout_text}; {plan.engine_rules or plan.engine}{_ranks(plan)}"),
         ("memory", f"{show_held(held)} each: {per}"),
         ("cache", _line(plan)),
         ("params", f"{plan.params:,} ({plan.active_params:,} active{_mtp(plan)})"),
@@ -66,6 +66,12 @@ def _curve(plan: FitPlan) -> Table:
         for point in plan.curve
     )
     return Table("what the whole cache holds", ("context", "sequences", "tokens", "bytes a token"), rows)
+
+
+def _ranks(plan: FitPlan) -> str:
+    """Accelerators that are several ranks."""
+    one = plan.question.system.accelerator
+    return f"; one {one.title.partition(' (')[0]} is {one.dies} ranks" if one.dies > 1 else ""
 
 
 def _mtp(plan: FitPlan) -> str:

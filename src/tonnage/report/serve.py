@@ -31,6 +31,7 @@ def body_of(found: ServeFound) -> dict[str, Plain]:
     body = plan.to_json()
     body["launch"] = [row.to_json(chip=bool(plan.shares)) for row in launches(plan)]
     body["assumed_tpot"] = None if found.assumed is None else found.assumed.tpot
+    body["assumed_ttft"] = None if found.assumed is None else found.assumed.ttft
     if found.anchors:
         body["anchored"] = [each.to_json() for each in found.anchors]
     measured: dict[str, Plain] = {**_measured(plan)}
@@ -75,6 +76,7 @@ def _served(command: str, plan: ServePlan, assumed: AssumedSpeed | None) -> Answ
         ("assumed", _assumed(plan, assumed)),
         *_ends(plan, assumed),
         *_variants(plan),
+        *_refused(plan),
         *_launch(plan),
     ]
     tables = tuple(table for table in (_shares(plan), _frontier(plan), _others(plan)) if table.rows)
@@ -156,17 +158,30 @@ def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     if drafts is not None:
         whose = "the model's own layers" if drafts.method == "mtp" else "a model beside it, priced as free"
         text += f"; {drafts.tokens:g} drafted a step by {whose}, each accepted at {drafts.acceptance:.0%}"
+    if any(one.what == "tpot" for one in plan.job.late):
+        text += "; percentiles of TPOT: what prefill of others adds varies, nothing else"
     if plan.left_out is not None:
         text += f"; left out: {plan.left_out}"
     if plan.shares:
         text = f"{_lead(plan)}{text}"
-    return text if assumed is None else f"{_assumed_speed(assumed)} (--tpot none: no limit); {text}"
+    return text if assumed is None else f"{_assumed_speed(assumed)}; {text}"
 
 
 def _assumed_speed(assumed: AssumedSpeed) -> str:
     """What was asked for where nothing was said."""
-    text = f"{units.show_time(assumed.tpot)} per token"
-    return f"{text}: these do not keep the usual 50 ms" if assumed.nearest else f"{text}, for no --tpot is given"
+    known = (("per token", "tpot", assumed.tpot, "50 ms"), ("to the first", "ttft", assumed.ttft, "2 s"))
+    said = [
+        f"{units.show_time(value)} {what}"
+        + (
+            f": these do not keep the usual {usual}"
+            if usual != units.show_time(value)
+            else f", for no --{flag} is given"
+        )
+        for what, flag, value, usual in known
+        if value is not None
+    ]
+    free = ", ".join(f"--{flag} none" for _, flag, value, _ in known if value is not None)
+    return f"{' and '.join(said)} ({free}: no limit)"
 
 
 def _fewest(plan: ServePlan) -> list[tuple[str, str]]:
@@ -179,14 +194,33 @@ def _fewest(plan: ServePlan) -> list[tuple[str, str]]:
 
 def _ends(plan: ServePlan, assumed: AssumedSpeed | None) -> list[tuple[str, str]]:
     """Both ends of the frontier, where nobody said how fast."""
-    if assumed is None or len(plan.frontier) < 2 or plan.shares:
+    rows = [row for row in plan.frontier if row.mode != "prefill"]
+    if assumed is None or assumed.tpot is None or len(rows) < 2 or plan.shares:
         return []
     text = "; ".join(
         f"{what} {units.show_time(row.tpot or 0.0)} per token at "
         f"{units.show_number(row.output)} tokens/s per accelerator ({row.where})"
-        for what, row in (("most tokens:", plan.frontier[0]), ("fastest per user:", plan.frontier[-1]))
+        for what, row in (("most tokens:", _most(plan)), ("fastest per user:", _fastest(plan)))
     )
     return [("extremes", text)]
+
+
+def _most(plan: ServePlan) -> PointRow:
+    return max(plan.frontier, key=lambda row: row.requests)
+
+
+def _fastest(plan: ServePlan) -> PointRow:
+    return max(plan.frontier, key=lambda row: row.user or 0.0)
+
+
+def _refused(plan: ServePlan) -> list[tuple[str, str]]:
+    """A better point that the engine does not start."""
+    if plan.refused is None:
+        return []
+    row = plan.refused.row
+    times = f" at {units.show_time(row.tpot)} per token" if row.tpot else ""
+    would = f"{row.where} ({row.mode}) would do {units.show_number(row.requests)} requests/s{times}"
+    return [("refused", f"{would}: {plan.refused.why}")]
 
 
 def _variants(plan: ServePlan) -> list[tuple[str, str]]:
@@ -194,9 +228,10 @@ def _variants(plan: ServePlan) -> list[tuple[str, str]]:
     parts = [
         f"{row.change}: {units.show_number(row.requests)} requests/s"
         + (f" at {units.show_time(row.tpot)} per token" if row.tpot else "")
+        + (f" ({row.where})" if row.where else " (same layouts)")
         for row in plan.variants
     ]
-    return [("with", "; ".join(parts) + " (same layouts)")] if parts else []
+    return [("with", "; ".join(parts))] if parts else []
 
 
 def _launch(plan: ServePlan) -> list[tuple[str, str]]:
@@ -207,7 +242,12 @@ def _launch(plan: ServePlan) -> list[tuple[str, str]]:
     for row in told:
         where = f"{row.chip} " if plan.shares else ""
         many = f" x {row.count}" if row.count > 1 else ""
-        rows.append(("launch", f"{where}{row.role}{many}, {row.engine}: {row.flags or row.why}"))
+        head = f"{where}{row.role}{many}, {row.engine}{f' {row.version}' if row.version else ''}"
+        if not row.flags:
+            rows.append(("launch", f"{head}: {row.why}"))
+        for place, command in row.commands if row.flags else ():
+            on = "" if row.nodes == 1 else f", {place}"
+            rows.append(("launch", f"{head}{on}: {command}"))
     both = dict.fromkeys(row.why for row in told if row.flags and row.why)
     return [*rows, *(("", why) for why in both if why)]
 
@@ -218,8 +258,14 @@ def _layout(plan: ServePlan) -> str:
         where = {"prefill": "prefill only", "decode": "decode only"}.get(plan.mode, "prefill and decode together")
         if plan.ffn is not None:
             return f"{_decode(plan)}; decode only ({tried}){_idle(plan)}"
-        return f"{plan.layout_text}; {where} ({tried}){_idle(plan)}"
-    return f"prefill {plan.prefill_layout_text}, decode {_decode(plan)} ({tried}){_idle(plan)}"
+        return f"{plan.layout_text}; {where} ({tried}){_idle(plan)}{_ranks(plan)}"
+    return f"prefill {plan.prefill_layout_text}, decode {_decode(plan)} ({tried}){_idle(plan)}{_ranks(plan)}"
+
+
+def _ranks(plan: ServePlan) -> str:
+    """Accelerators that are several ranks."""
+    many = [one.accelerator for one in plan.systems if one.accelerator.dies > 1]
+    return "".join(f"; one {brief(one.title)} is {one.dies} ranks" for one in many)
 
 
 def _decode(plan: ServePlan) -> str:
@@ -360,9 +406,16 @@ def _flag(pool: PoolLayout, *, whole: bool) -> str:
 
 
 def _frontier(plan: ServePlan) -> Table:
-    rows = [*plan.frontier[: -1 : max(1, len(plan.frontier) // 8)], *plan.frontier[-1:]]
+    each, last = max(1, len(plan.frontier) // 8), len(plan.frontier) - 1
+    rows = [row for i, row in enumerate(plan.frontier) if (i % each == 0 and i < last) or i == last or row.chosen]
     cells = tuple(
-        (units.show_number(row.output), units.show_number(row.user or 0.0), _time(row.ttft), row.mode, row.where)
+        (
+            units.show_number(row.output),
+            units.show_number(row.user or 0.0),
+            _time(row.ttft),
+            row.mode,
+            f"{row.where}  <- chosen" if row.chosen else row.where,
+        )
         for row in rows
     )
     header = ("tokens/s each", "tokens/s a user", "TTFT", "mode", "layout")
@@ -411,6 +464,7 @@ def _refusal(plan: ServePlan) -> Answer:
     bind = plan.outcome.binds[0]
     rows = [("also", f"{one.what}: {one.text}") for one in plan.outcome.binds[1:]]
     rows += [("what would do", one.lift) for one in plan.outcome.binds if one.lift]
+    rows += _refused(plan)
     if plan.nearest is not None:
         rows.append(("nearest", _near(plan.nearest)))
     sentence = f"No: {_title(plan)} cannot serve {plan.job.arch.title} as asked: {bind.text}."

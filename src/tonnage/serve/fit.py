@@ -19,12 +19,12 @@ from tonnage.serve.curve import CacheRoom, FitPoint
 from tonnage.serve.job import asking
 from tonnage.serve.length import too_long
 from tonnage.serve.pools import PoolLayout
-from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.engines import Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
 from tonnage.serve.replica.pages import layer_state, sequence_bytes
 from tonnage.serve.result import FORMS, Body, MemoryUse
-from tonnage.serve.search.candidates import LayoutCandidates, candidates
+from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
 from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
 from tonnage.values import Plain
@@ -185,9 +185,12 @@ def fit(
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
-    chosen = engine_name if isinstance(engine_name, Engine) else engine(engine_name, die.stack, date)
+    named = engine_name.name if isinstance(engine_name, Engine) else engine_name
+    runs = starting_on(named, system.accelerator, date=date)
+    chosen = engine_name if isinstance(engine_name, Engine) else runs
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
+    found = startable(arch, die, found, chosen, fixed, None, starting(arch, system))
     asked = min(CONTEXT, arch.context or CONTEXT) if context is None else float(context)
     question = FitQuestion(
         arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date

@@ -28,6 +28,12 @@ class Instance:
     None where it never decodes; chunk: new tokens per step and attention replica, None where it never prefills; drafts:
     tokens drafted per step; own_layers: whether the model's own extra layers draft; memory_share: share of the
     accelerator's memory, the engine's default where None; eager: without captured graphs; afd: of sides that are apart.
+
+    model: id or path of the weights, `$MODEL` where only whoever starts it knows; online: format that the engine brings
+    the weights into while it loads them; converted: format that the weights have to be in that are not the release's;
+    context: tokens of the longest sequence; experts: routed ones of a layer; server: ranks of one server; dies: ranks
+    of one accelerator; generation: of its die; whole: ranks of the deployment; paired: attention ranks take the cache
+    from a prefill pool.
     """
 
     role: Role
@@ -45,3 +51,23 @@ class Instance:
     memory_share: float | None = None
     eager: bool = False
     afd: AfdUnit | None = None
+    model: str = "$MODEL"
+    online: str | None = None
+    converted: str | None = None
+    context: int | None = None
+    experts: int = 0
+    server: int | None = None
+    dies: int = 1
+    generation: str | None = None
+    whole: int | None = None
+    paired: bool = False
+
+    @property
+    def ranks(self) -> int:
+        """Ranks of one instance; of one unit, where attention and FFN are apart."""
+        return int(self.layout.ranks)
+
+    @property
+    def nodes(self) -> int:
+        """Servers that one instance lies on; 1 where their size is not known."""
+        return 1 if self.server is None else max(1, -(-self.ranks // self.server))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass
+from typing import Literal
 
 from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
@@ -71,6 +72,20 @@ class PriceList:
 
 
 @dataclass(frozen=True)
+class LateLimit:
+    """A limit on what `share` of the requests do not exceed. what: `ttft` or `tpot`; limit [s]."""
+
+    what: Literal["ttft", "tpot"]
+    share: float
+    limit: float
+
+    @property
+    def name(self) -> str:
+        """As people ask for it: `ttft_p99`."""
+        return f"{self.what}_p{100 * self.share:g}"
+
+
+@dataclass(frozen=True)
 class ServeJob:
     """One service.
 
@@ -87,7 +102,8 @@ class ServeJob:
     batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; running:
     sequences of an attention replica at once at most; eager: without captured graphs; price:
     what an accelerator costs; power: what it draws; price_list: what the tokens are sold at; date: of the software, the
-    newest where None.
+    newest where None; late: limits on percentiles; usual_ttft:
+    whether `ttft` is a usual bound that nobody asked for, so that of nearly equal points the soonest is taken.
     """
 
     arch: Architecture
@@ -116,6 +132,8 @@ class ServeJob:
     power: ChipPower | None = None
     price_list: PriceList | None = None
     date: datetime.date | None = None
+    late: tuple[LateLimit, ...] = ()
+    usual_ttft: bool = False
 
     @property
     def splits_ffn(self) -> bool:
@@ -167,5 +185,20 @@ def check(job: ServeJob) -> None:
         problems.append(Problem("expected 1 to 16, with attention and FFN apart (afd)", path="micro_batches"))
     if not 0 <= float(job.cache_hit) < 1:
         problems.append(Problem(f"expected a share from 0 to below 1, got {float(job.cache_hit):g}", path="cache_hit"))
+    problems += [problem for one in job.late for problem in _late(job, one)]
     if problems:
         raise InputError(problems)
+
+
+def _late(job: ServeJob, one: LateLimit) -> list[Problem]:
+    """What is wrong with a limit on a percentile."""
+    found = []
+    if not one.limit > 0:
+        found.append(Problem(f"expected more than zero, got {one.limit:g}", path=one.name))
+    if job.concurrency is not None:
+        found.append(
+            Problem("percentiles are known where requests come by themselves, not at a concurrency", path=one.name)
+        )
+    if (one.what == "ttft" and job.mode in ("decode", "afd")) or job.mode == "prefill":
+        found.append(Problem(f"mode {job.mode} has no such percentile", path=one.name))
+    return found

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tonnage.errors import FEASIBLE, InputError, MissingFact
+from tonnage.errors import FEASIBLE, InputError, MissingFact, Problem
 from tonnage.interval import Interval, around
 from tonnage.layout import Layout
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
@@ -33,7 +33,7 @@ from tonnage.serve.search.choice import alternatives, choose, frontier_of, known
 from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting
 from tonnage.serve.search.point import Speeds, breakdown, instances_of, measured_share, memory_of, speeds
 from tonnage.serve.search.two_pools import Pool, disaggregated
-from tonnage.serve.search.variants import fewest, variants
+from tonnage.serve.search.variants import fewest, held_back, variants
 from tonnage.system import System, needed, unjoined
 
 
@@ -74,16 +74,18 @@ def plan(
     few = fewest(given, again) if free and (job.thorough or chosen is None) else None
     if chosen is None or grid is None:
         _joined(given)
-        return refused(question, given, grids, counted, few)
+        none = refused(question, given, grids, counted, few)
+        return replace(none, refused=held_back(given, None, again)) if job.thorough and free else none
     found = replace(answer(question, given, grids, grid.at(chosen), counted), fewest=few)
     if not (job.thorough and free):
         return found
+    found = replace(found, refused=held_back(given, grid.at(chosen), again))
     own, prefill_given, ffn_given = _pinned(job, grid.at(chosen))
 
     def same(other: ServeSetting) -> tuple[PointGrid, ...]:
         return _grids(other, own, prefill_given, ffn_given)
 
-    return replace(found, variants=variants(given, grid.at(chosen), same))
+    return replace(found, variants=variants(given, grid.at(chosen), same, again))
 
 
 def _joined(given: ServeSetting) -> None:
@@ -131,11 +133,15 @@ def _grids(
         return afd.decoding(asked, layout, ffn_fixed, job.micro_batches)
 
     made: list[PointGrid | None] = []
+    if prefill_fixed and (job.concurrency is not None or job.batch is not None):
+        message = "two pools are sized for a rate, or for all they can do, not for a concurrency or a batch"
+        raise InputError(Problem(message, path="prefill_layout"))
     if job.mode in ("auto", "aggregated") and not prefill_fixed:
         made.append(modes.aggregated(given, fixed))
     apart = job.mode == "disaggregated" or prefill_fixed or (job.mode == "auto" and not fixed)
     if apart and job.concurrency is None and job.batch is None:
-        required, decode = job.mode == "disaggregated", units if job.splits_ffn else modes.decoding
+        required = job.mode == "disaggregated" or bool(prefill_fixed)
+        decode = units if job.splits_ffn else modes.decoding
         made.append(_two_pools(given, fixed, prefill_fixed, limits, decode, required=required))
     if job.mode == "prefill":
         made.append(modes.prefilling(given, fixed, limits[0]))
@@ -191,7 +197,7 @@ def answer(
         breakdown=breakdown(given, exact),
         measured_share=measured_share(given, exact),
         bill=_bill(given, point, speed, exact.prefill_share),
-        frontier=frontier_of(given, grids),
+        frontier=frontier_of(given, grids, point),
         alternatives=alternatives(given, grids, point),
         search=counted,
         left_out=_left_out(given),

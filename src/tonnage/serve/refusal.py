@@ -68,13 +68,15 @@ def _reasons(
     fits = [(grid, (grid.most >= 1) & (grid.running <= grid.most + 1e-9)) for grid in grids]
     if not any(mask.any() for _, mask in fits):
         return _no_memory(given, fixed), None
-    binds = [bind for bind in (_limit(given, fits, name) for name in ("tpot", "ttft", "rate")) if bind is not None]
+    found = [*(_limit(given, fits, name) for name in ("tpot", "ttft", "rate")), _late(given, fits)]
+    binds = [bind for bind in found if bind is not None]
     point = _nearest(given, fits)
     near = None if point is None else row_of(given, point)
     if not binds:
         text = "each limit alone can be kept, all at once cannot"
         binds = [Bind("tpot" if job.tpot else "ttft", text, None, None)]
-    binds[0] = replace(binds[0], lift=_lift(given, near, few))
+    over = 1.0 if point is None or point.late is None else max(float(point.late), 1.0)
+    binds[0] = replace(binds[0], lift=_lift(given, near, few, over))
     return infeasible(*binds), near
 
 
@@ -117,6 +119,17 @@ def _limit(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]],
     return None if best <= wanted else Bind(name, text, best / wanted)
 
 
+def _late(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]]) -> Bind | None:
+    """Limits on percentiles that no point keeps; None when some point keeps them."""
+    over = [grid.late[mask & np.isfinite(grid.late)] for grid, mask in fits if grid.late is not None]
+    known = np.concatenate(over) if over else np.array([])
+    if not known.size or known.min() <= 1:
+        return None
+    asked = " and ".join(asking(one.name, show_time(one.limit).replace(" ", "")) for one in given.job.late)
+    least = float(known.min())
+    return Bind("late", f"{asked} is exceeded {least:.3g} times at the least", least)
+
+
 def _within(given: ServeSetting, grid: PointGrid, mask: NDArray[np.bool_]) -> float:
     """Most requests/s of points that keep the limits on time."""
     good = mask
@@ -137,6 +150,8 @@ def _nearest(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]
             if wanted is not None:
                 value = getattr(grid, name)
                 excess = np.maximum(excess, np.where(np.isfinite(value), value / wanted, 1.0))
+        if grid.late is not None:
+            excess = np.maximum(excess, np.where(np.isfinite(grid.late), grid.late, np.inf))
         if job.rate is not None:
             excess = np.maximum(excess, job.rate / np.maximum(grid.rate, 1e-12))
         excess = np.where(mask, excess, np.inf)
@@ -146,8 +161,10 @@ def _nearest(given: ServeSetting, fits: list[tuple[PointGrid, NDArray[np.bool_]]
     return best[1]
 
 
-def _lift(given: ServeSetting, near: PointRow | None, few: int | None) -> str | None:
-    """More accelerators, or the nearest service level that can be kept, as flags."""
+def _lift(given: ServeSetting, near: PointRow | None, few: int | None, over: float = 1.0) -> str | None:
+    """More accelerators, or the nearest service level that can be kept, as flags; over: by which factor it misses
+    percentiles.
+    """
     title, asked = given.system.accelerator.title.partition(" (")[0], given.job.rate
     if few is not None and asked is not None:
         return f"{few:,} x {title}, the fewest found that carry {asked:g} requests/s within the limits"
@@ -158,6 +175,7 @@ def _lift(given: ServeSetting, near: PointRow | None, few: int | None) -> str | 
         flags.append(asking("tpot", show_time(max(near.tpot or 0.0, job.tpot) * 1.01).replace(" ", "")))
     if job.ttft is not None:
         flags.append(asking("ttft", show_time(max(near.ttft or 0.0, job.ttft) * 1.01).replace(" ", "")))
+    flags += [asking(one.name, show_time(one.limit * over * 1.01).replace(" ", "")) for one in job.late]
     if job.rate is not None:
         if near.requests < job.rate:
             flags.append(asking("rate", f"{near.requests:.3g}/s"))

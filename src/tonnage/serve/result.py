@@ -149,7 +149,7 @@ class PointRow:
 
     layout: of the ranks that decode, prefill_layout: of a prefill pool beside, in words; running: sequences per
     attention replica; tpot, ttft [s]; requests: per second of the deployment; output: tokens/s per accelerator; user:
-    tokens/s of one user.
+    tokens/s of one user; chosen: whether it is what the plan takes.
     """
 
     mode: str
@@ -161,6 +161,7 @@ class PointRow:
     requests: float
     output: float
     user: float | None
+    chosen: bool = False
 
     @property
     def where(self) -> str:
@@ -179,6 +180,7 @@ class PointRow:
             "requests_per_second": self.requests,
             "output_tokens_per_second_per_accelerator": self.output,
             "tokens_per_second_per_user": self.user,
+            "chosen": self.chosen,
         }
 
 
@@ -211,12 +213,15 @@ class FleetShare:
 
 @dataclass(frozen=True)
 class ServeVariant:
-    """What one change of what the job leaves open would bring: a field of the job, its value, and the speed then."""
+    """What one change of what the job leaves open would bring: a field of the job, its value, and the speed then.
+    where: in which layouts, None for the same.
+    """
 
     field: str
     value: str
     requests: float
     tpot: float | None
+    where: str | None = None
 
     @property
     def change(self) -> str:
@@ -225,7 +230,20 @@ class ServeVariant:
 
     def to_json(self) -> Body:
         """Keys of the interface."""
-        return {"change": self.change, "requests_per_second": self.requests, "tpot": self.tpot}
+        found: Body = {"change": self.change, "requests_per_second": self.requests, "tpot": self.tpot}
+        return found | {"layout": self.where}
+
+
+@dataclass(frozen=True)
+class RefusedPoint:
+    """The best point that the engine cannot be told to run, where it is better than what was chosen."""
+
+    why: str
+    row: PointRow
+
+    def to_json(self) -> Body:
+        """Keys of the interface."""
+        return {"why": self.why, **self.row.to_json()}
 
 
 @dataclass(frozen=True)
@@ -254,8 +272,9 @@ class ServePlan:
     `pool`; breakdown: shares of a mean step; measured_share: of the time in kernels, what rests on shapes measured on
     the chip; frontier: points that no other beats in throughput and speed per user; alternatives: the next best
     layouts; nearest: to a service level that cannot be kept; shares: what each of several fleets does; variants: what
-    a narrower cache or drafts would bring; left_out: layouts that were not looked at because the catalogue lacks a
-    fact; fewest: accelerators that carry a rate; engine_rules: the version whose rules the memory follows.
+    a narrower cache or drafts would bring; refused: a better point that the engine does not start; left_out: layouts
+    that were not looked at because the catalogue lacks a fact; fewest: accelerators that carry a rate; engine_rules:
+    the version whose rules the memory follows.
     """
 
     question: ServeQuestion
@@ -281,6 +300,7 @@ class ServePlan:
     shares: tuple[FleetShare, ...] = ()
     variants: tuple[ServeVariant, ...] = ()
     fewest: int | None = None
+    refused: RefusedPoint | None = None
     left_out: str | None = None
     engine_rules: str = ""
     search: SearchCounts = SearchCounts(0, 0)
@@ -364,6 +384,7 @@ class ServePlan:
             "parts": [part.to_json() for part in self.shares],
             "variants": [variant.to_json() for variant in self.variants],
             "fewest": self.fewest,
+            "refused": None if self.refused is None else self.refused.to_json(),
             "left_out": self.left_out,
             "definitions": list(DEFINITIONS),
             "plan": values.encode(self, FORMS),

@@ -26,6 +26,19 @@ THERE, BACK = 1.0 + 4 / 128, 2.0
 """Bytes of an element on the wire: FP8 with a scale for each 128 to the FFN, BF16 back, as dispatch and combine."""
 
 
+TURNS = 2
+"""Micro-batches in turns at most of the software that users can have: vLLM's plugin (README of
+github.com/vllm-project/afd-plugin, 2026-11; `--enable-dbo`)."""
+
+
+def plugin_refuses(attention: Ints, ffn: Ints, micro_batches: Numbers) -> tuple[tuple[Flags, str], ...]:
+    """(where it holds, why) of each unit that vLLM's plugin cannot run: ranks of each side, micro-batches in turns."""
+    turns = np.asarray(micro_batches)
+    few = "vLLM's plugin needs as many attention ranks as FFN ranks or more"
+    many = f"vLLM's plugin takes two micro-batches in turns, not {np.max(turns):.0f}"
+    return ((turns > TURNS, many), (np.asarray(attention) < np.asarray(ffn), few))
+
+
 @dataclass(frozen=True)
 class AfdSides:
     """One unit: attention: tp ranks of each of dp replicas; ffn: the ranks that hold the FFN weights of a layer, dp

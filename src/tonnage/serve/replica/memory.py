@@ -116,7 +116,7 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     ends = {EMBEDDING: np.asarray(0.0), HEAD: np.asarray(0.0)}
     layers: Numbers = np.asarray(0.0)
     for operator in local:
-        held = held_bytes(operator, precision)
+        held = held_bytes(operator, precision) * _whole_experts(operator)
         if operator.block in ends:
             ends[operator.block] = ends[operator.block] + held
         else:
@@ -126,6 +126,15 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     both = ends[EMBEDDING] + ends[HEAD]
     fullest: Numbers = layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
     return fullest
+
+
+def _whole_experts(operator: Operator) -> Numbers:
+    """Experts that the fullest rank holds over the mean: whole ones, or copies that fill the other ranks up."""
+    if operator.kind != "grouped_gemm":
+        return 1.0
+    each = np.asarray(operator.groups, dtype=float)
+    whole: Numbers = np.ceil(each - 1e-9) / each
+    return whole
 
 
 def held_bytes(operator: Operator, precision: Precision) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -100,6 +101,19 @@ class Point:
         load = np.minimum(np.maximum(self.load, 1e-9), 1.0)
         tail = self.queue / load * np.maximum(np.log(load / (1.0 - share)), 0.0)
         return self.ttft - self.queue + tail + (share - 0.5) * self.look
+
+    def per_token(self, share: float, traffic: Traffic) -> Numbers:
+        """Time per output token of a request that `share` of the requests do not exceed [s].
+
+        A request takes n steps, a part f of them with somebody's prefill, which adds d to a step: the mean over its
+        steps varies by d * sqrt(f * (1 - f) / n), normally for many steps. Batches that swell and drafts that are
+        rejected in a row are not counted.
+        """
+        part = np.clip(self.busy, 0.0, 1.0)
+        more = np.maximum(self.step - self.decode_time, 0.0) / np.maximum(part, 1e-9)
+        spread = more * np.sqrt(part * (1.0 - part) / np.maximum(traffic.steps, 1.0))
+        late: Numbers = self.tpot + NormalDist().inv_cdf(share) * spread / traffic.accepted
+        return late
 
 
 def decode_load(traffic: Traffic, running: Numbers) -> Load:

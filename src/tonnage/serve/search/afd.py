@@ -15,21 +15,24 @@ from tonnage.layout import Layout
 from tonnage.serve.replica.afd import (
     BACK,
     THERE,
+    TURNS,
     AfdPoint,
     AfdSides,
     AfdTurn,
     alone,
     attention_parts,
     ffn_parts,
+    plugin_refuses,
     point,
     side_weights,
     turn,
     wire,
 )
+from tonnage.serve.replica.engines import fills, redundant
 from tonnage.serve.replica.memory import RankMemory, activation_bytes
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.result import MemoryUse
-from tonnage.serve.search.candidates import LARGEST, experts, tensor_degrees
+from tonnage.serve.search.candidates import LARGEST, experts, starting, tensor_degrees
 from tonnage.serve.search.grid import BATCHES, PointGrid, ServeSetting, held
 
 Array = NDArray[np.float64]
@@ -63,10 +66,11 @@ def decoding(
     given.partner: the chips of the FFN ranks where they are another kind. Raises InputError when nothing agrees with
     what is fixed.
     """
-    found = units(given, dict(fixed or {}), dict(ffn_fixed or {}))
+    found = _runnable(given, units(given, dict(fixed or {}), dict(ffn_fixed or {})), free=not (fixed or ffn_fixed))
     room = attention_room(given, found.sides.attention)
     most = np.floor(np.minimum(np.asarray(room.sequences, dtype=float), given.engine.running))
-    turns = np.asarray([micro_batches] if micro_batches else MICRO_BATCHES, dtype=float)
+    tried = MICRO_BATCHES if given.anything else tuple(m for m in MICRO_BATCHES if m <= TURNS)
+    turns = np.asarray([micro_batches] if micro_batches else tried, dtype=float)
     if given.job.batch is not None or given.job.concurrency is not None:
         pick = np.repeat(np.arange(found.size), turns.size)
         found, most, turns = _at(found, pick), most[pick], np.tile(turns, found.size)[:, None, None]
@@ -79,6 +83,29 @@ def decoding(
     done = point(given.service, given.traffic, _deep(once), micro[..., None], turns)
     fits = ffn_room(feed, columns, given.traffic, np.asarray(done.running)) >= 0
     return _flat(given, found, done, np.where(fits, most[:, None, None], 0.0), turns)
+
+
+def _runnable(given: ServeSetting, found: AfdUnits, *, free: bool) -> AfdUnits:
+    """Units that vLLM's plugin runs, with both sides on servers equally and whole experts on each rank; all where what
+    is fixed leaves none. Raises InputError where there are none among those that are free.
+    """
+    if given.anything:
+        return found
+    feed, sides = given.partner or given, found.sides
+    good = np.ones(found.size, dtype=np.bool_)
+    for bad, _ in plugin_refuses(sides.attention.ranks, sides.ffn.ranks, 1):
+        good &= ~np.asarray(bad)
+    for side, where in ((sides.attention, given), (sides.ffn, feed)):
+        start = starting(where.job.arch, where.system)
+        good &= fills(side.ranks, start.server or 1, start.ranks)
+    many = experts(given.job.arch)
+    good &= redundant(sides.ffn, many) == 0 if many else True
+    if good.any():
+        return _at(found, np.flatnonzero(good))
+    if not free:
+        return found
+    text = "no unit of attention and FFN ranks fills servers here with at least as many attention ranks (vLLM's plugin)"
+    raise InputError(Problem(text, path="afd"))
 
 
 def attention_room(given: ServeSetting, layout: Layout) -> RankMemory:

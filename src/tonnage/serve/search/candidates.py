@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.catalog.capabilities import in_server
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.model import Architecture, Load, Step, operators
-from tonnage.system import Accelerator
+from tonnage.serve.replica.engines import Engine, Startup, fills
+from tonnage.system import Accelerator, System
 
 LARGEST = 384
 """Ranks of one instance at most: what is in service somewhere (CloudMatrix384; DeepSeek decodes on 144)."""
@@ -38,6 +40,12 @@ class LayoutCandidates:
     def ranks(self) -> NDArray[np.float64]:
         """Ranks of one instance."""
         return np.asarray(self.layout.ranks, dtype=float)
+
+    def at(self, index: NDArray[np.int64]) -> LayoutCandidates:
+        """The candidates of these indices."""
+        named = self.layout.__dict__.items()
+        layout = Layout(**{name: (v if np.ndim(v) == 0 else np.asarray(v)[index]) for name, v in named})
+        return LayoutCandidates(layout, self.instances[index])
 
 
 def heads(arch: Architecture) -> int:
@@ -68,16 +76,72 @@ def candidates(
     experts are dealt out too. Raises InputError when nothing fits `fixed`.
     """
     fixed = dict(fixed or {})
+    many = experts(arch)
+    if not many and max(fixed.get("ep", 1), fixed.get("etp", 1)) > 1:
+        raise InputError(Problem("a dense model has no experts to deal out (ep, etp)", path="layout"))
     rows = {row for cp in contexts for row in _rows(arch, die, ranks, fixed, cp)}
     if not rows:
-        wanted = ",".join(f"{name}{value}" for name, value in fixed.items())
-        raise InputError(Problem(f'no layout of this model on {ranks} ranks agrees with "{wanted}"', path="layout"))
+        raise InputError(Problem(_none(arch, die, ranks, fixed), path="layout"))
     ordered = np.array(sorted(rows), dtype=np.int64)
     tp, pp, dp, ep, etp, cp = ordered.T
     copies = np.floor(ranks / (tp * pp * dp * cp)).astype(float)
     if "dp" in fixed:
         copies = np.minimum(copies, np.maximum(fixed["dp"] / dp, 1.0))
     return LayoutCandidates(Layout(tp=tp, pp=pp, dp=dp, ep=ep, etp=etp, cp=cp), copies)
+
+
+def _none(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> str:
+    """That no layout agrees with what is fixed: what it needs more than there are, or what comes nearest."""
+    wanted = ",".join(f"{name}{value}" for name, value in fixed.items())
+    needs = max(
+        fixed.get("tp", 1) * fixed.get("pp", 1) * fixed.get("cp", 1),
+        fixed.get("ep", 1) * fixed.get("etp", 1) * fixed.get("pp", 1),
+    )
+    if needs > ranks:
+        return f'"{wanted}" needs {needs:,} ranks, there {"is" if ranks == 1 else "are"} {ranks:,}'
+    text = f'no layout of this model on {ranks} ranks agrees with "{wanted}"'
+    near = nearest_degrees(arch, die, ranks, fixed)
+    return f"{text}; nearest: {', '.join(near)}" if near else text
+
+
+def nearest_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[str]:
+    """Up to three values of the degree of experts that layouts have, nearest to the one that is fixed."""
+    if "ep" not in fixed or not experts(arch):
+        return []
+    free = {name: value for name, value in fixed.items() if name in ("tp", "pp")}
+    found = {row[3] for row in _rows(arch, die, ranks, free, 1)}
+    return [f"ep{ep}" for ep in sorted(found, key=lambda ep: (abs(ep - fixed["ep"]), ep))[:3]]
+
+
+def starting(arch: Architecture, system: System, *, drafts: bool = False) -> Startup:
+    """What decides beside the layout whether an engine starts on a system."""
+    dies = system.accelerator.dies
+    return Startup(experts(arch), drafts, in_server(system.accelerator.name) * dies, system.count * dies)
+
+
+def startable(
+    arch: Architecture,
+    die: Accelerator,
+    found: LayoutCandidates,
+    engine: Engine,
+    fixed: Mapping[str, int] | None,
+    kv: str | None,
+    start: Startup,
+) -> LayoutCandidates:
+    """Layouts that an engine can be told to run; all where what is fixed leaves none. Raises InputError where it runs
+    none of those that are free, and where ranks with experts as fixed would not lie in servers equally.
+    """
+    good = np.broadcast_to(engine.runs(found.layout, kv, start), found.instances.shape)
+    if good.any():
+        return found if good.all() else found.at(np.flatnonzero(good))
+    if not fixed:
+        why = engine.refuses(found.layout.at(0), kv, start)
+        raise InputError(Problem(why or f"{engine.name} runs none of these layouts", path="engine"))
+    if "ep" in fixed and not np.any(fills(found.layout.ranks, start.server or 1, start.ranks)):
+        near = nearest_degrees(arch, die, start.ranks or 1, fixed)
+        why = f"{fixed['ep']} ranks with experts do not lie in servers of {start.server} equally"
+        raise InputError(Problem(f"{why}; nearest: {', '.join(near)}" if near else why, path="layout"))
+    return found
 
 
 Row = tuple[int, int, int, int, int]
@@ -100,6 +164,8 @@ def _rows(
         for row in (_mixture(tp, pp, many, each, own) if many else [(tp, pp, 1, 1, 1)])
     }
     rows = {row for row in rows if _agrees(row, own, many) and row[0] * row[1] * row[2] <= each}
+    if many:  # experts lie on exactly the ranks of a replica group
+        rows = {row for row in rows if row[0] * row[2] == row[3] * row[4]}
     if cp == 1 or not many:
         return {(*row, cp) for row in rows}
     spread = {(tp, pp, dp, ep * cp, etp, cp) for tp, pp, dp, ep, etp in rows if etp == 1 and ep * cp <= many}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +34,12 @@ def feasible(given: ServeSetting, grid: PointGrid) -> NDArray[np.bool_]:
     good = good & (grid.running <= grid.most + 1e-9)
     if job.tpot is not None and grid.mode != "prefill":
         good = good & (grid.tpot <= job.tpot)
+    if grid.mode in ("aggregated", "disaggregated"):
+        good = good & np.isfinite(grid.ttft)
     if job.ttft is not None and grid.mode != "decode":
         good = good & (grid.ttft <= job.ttft)
+    if grid.late is not None:
+        good = good & (grid.late <= 1.0)
     if job.rate is not None:
         good = good & (grid.rate >= job.rate)
     return good & np.isfinite(grid.rate)
@@ -63,7 +69,8 @@ def _soonest(given: ServeSetting, grid: PointGrid, merit: Array, index: int) -> 
     that prefills serves a little more with long queues and large batches of prompts, which nobody would run. So where
     one token is all that is asked for, whose wait no time per token limits.
     """
-    if given.job.ttft is not None or (grid.mode != "disaggregated" and given.job.osl >= 2):
+    asked = given.job.ttft is not None and not given.job.usual_ttft
+    if asked or (grid.mode != "disaggregated" and given.job.osl >= 2):
         return index
     return int(np.argmin(np.where(merit >= nearly(merit[index]), grid.ttft, np.inf)))
 
@@ -118,13 +125,20 @@ def show_point(point: PointGrid) -> str:
     return f"attention {own} + FFN {ffn}, {turns}"
 
 
-def frontier_of(given: ServeSetting, grids: tuple[PointGrid, ...]) -> tuple[PointRow, ...]:
-    """Points that fit in memory and that no other beats in both throughput and speed per user; at most 40."""
+def frontier_of(
+    given: ServeSetting, grids: tuple[PointGrid, ...], chosen: PointGrid | None = None
+) -> tuple[PointRow, ...]:
+    """Points that fit in memory and that no other beats in both throughput and speed per user, at most 40; and the one
+    that is chosen, which another limit may keep off that edge.
+    """
     rows: list[tuple[float, float, PointGrid, int]] = []
     for grid in grids:
         if grid.mode == "prefill":
             continue
-        fits = np.flatnonzero((grid.most >= 1) & (grid.running <= grid.most + 1e-9) & np.isfinite(grid.rate))
+        good = (grid.most >= 1) & (grid.running <= grid.most + 1e-9) & np.isfinite(grid.rate)
+        if grid.mode in ("aggregated", "disaggregated"):
+            good = good & np.isfinite(grid.ttft)
+        fits = np.flatnonzero(good)
         edge = fits[frontier(grid.rate[fits], 1.0 / grid.tpot[fits])] if fits.size else fits
         rows += [(float(grid.rate[i]), float(1.0 / grid.tpot[i]), grid, int(i)) for i in edge]
     if not rows:
@@ -133,11 +147,19 @@ def frontier_of(given: ServeSetting, grids: tuple[PointGrid, ...]) -> tuple[Poin
     edge = frontier(rates, users)
     step = max(1, -(-len(edge) // 39))
     shown = [*edge[:-1:step], edge[-1]]
-    return tuple(row_of(given, rows[i][2].at(rows[i][3])) for i in shown)
+    found = [row_of(given, rows[i][2].at(rows[i][3])) for i in shown]
+    if chosen is None or chosen.mode == "prefill":
+        return tuple(found)
+    mine = replace(row_of(given, chosen), chosen=True)
+    found = [row for row in found if replace(row, chosen=True) != mine]
+    place = sum(row.requests > mine.requests for row in found)
+    return (*found[:place], mine, *found[place:])
 
 
 def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: PointGrid) -> tuple[PointRow, ...]:
-    """The best point of each other layout that keeps the limits, best first."""
+    """The best point of each other kind that keeps the limits, best first: of each mode and layout of what decodes, for
+    another prefill pool beside the same decode is the same service.
+    """
     rows: list[tuple[float, PointGrid]] = []
     for grid in grids:
         fine = np.flatnonzero(feasible(given, grid))
@@ -154,6 +176,6 @@ def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: Poin
 
 def _cut(grid: PointGrid) -> NDArray[np.int64]:
     """(point, degree): what tells one layout from another, whatever its batch."""
-    layouts = [layout for layout in (grid.layout, grid.ffn, grid.prefill) if layout is not None]
+    layouts = [layout for layout in (grid.layout, grid.ffn) if layout is not None]
     degrees = [getattr(layout, name) for layout in layouts for name in ("tp", "pp", "dp", "ep", "etp", "cp")]
     return np.stack(np.broadcast_arrays(*[np.asarray(each) for each in degrees]), axis=-1)

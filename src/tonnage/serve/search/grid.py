@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 
 from tonnage.arrays import Index, Numbers
 from tonnage.catalog.software import software
-from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
-from tonnage.serve.replica.engines import Engine, engine
+from tonnage.serve.replica.engines import Engine, Startup, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, usual_step
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import EAGER, Constants, constants, independent, tuning
 from tonnage.serve.replica.step import Service
-from tonnage.serve.search.candidates import LayoutCandidates, candidates
+from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
 from tonnage.system import Accelerator, System, needed, per_die, unjoined
 
 Array = NDArray[np.float64]
@@ -51,6 +50,8 @@ class ServeSetting:
     fitted: Constants
     partner: ServeSetting | None = None
     """The same job on the chips of the FFN ranks, where these are another kind (`afd`)."""
+    anything: bool = False
+    """Whether layouts that the engine refuses are looked at too, to tell what they would bring."""
 
     @property
     def dies(self) -> int:
@@ -71,7 +72,8 @@ class PointGrid:
     own; prefill: of a prefill pool beside; running, most: sequences per attention replica; rate: requests/s of the
     whole deployment; used: accelerators in it; ffn, micro_batches: of FFN ranks that are apart (`afd`); chunk: new
     tokens per step and replica at most, of the ranks that prefill. candidates: points tried, `kinds` says of which
-    kind; keeping: how many of them keep the limits, where not all of them are held here.
+    kind; keeping: how many of them keep the limits, where not all of them are held here; late: percentiles that are
+    limited, the worst over its limit.
     """
 
     mode: str
@@ -91,6 +93,7 @@ class PointGrid:
     chunk: Array | None = None
     keeping: int | None = None
     kinds: Mapping[str, int] | None = None
+    late: Array | None = None
 
     def at(self, index: Index) -> PointGrid:
         """One point, or those of an array of indices."""
@@ -109,7 +112,8 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
     """Formats, engine and tuning of a job on a system."""
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
-    chosen = engine(job.engine, die.stack, job.date).told(job.chunk, job.running, eager=job.eager)
+    chosen = starting_on(job.engine, system.accelerator, afd=job.splits_ffn, date=job.date)
+    chosen = chosen.told(job.chunk, job.running, eager=job.eager)
     tuned = tuning((chosen,), die, how.precision, fitted)
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
@@ -164,18 +168,22 @@ def column(layout: Layout) -> Layout:
 
 
 def options(given: ServeSetting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...] = (1,)) -> LayoutCandidates:
-    """Layouts that an engine asked for can be told to run; all where what is fixed leaves none. Raises InputError where
-    it runs none of those that are free.
+    """Layouts that the engine can be told to run; all where what is fixed leaves none, or where `given.anything` asks
+    what it would do if it ran them. Raises InputError where it runs none of those that are free, and where an instance
+    with experts dealt out as fixed would not lie in servers equally.
     """
     found = joined(candidates(given.job.arch, given.service.die, given.ranks, fixed, contexts), given.service.die)
     found = known_then(found, given)
-    if given.job.engine is None:
+    if given.anything:
         return found
-    good = np.broadcast_to(given.engine.runs(found.layout, given.formats.kv), found.instances.shape)
-    if not good.any() and not fixed:
-        why = given.engine.refuses(found.layout.at(0), given.formats.kv)
-        raise InputError(Problem(why or f"{given.engine.name} runs none of these layouts", path="engine"))
-    return at(found, np.flatnonzero(good)) if good.any() else found
+    kv = given.formats.kv if given.job.engine is not None else None
+    return startable(given.job.arch, given.service.die, found, given.engine, fixed, kv, startup(given))
+
+
+def startup(given: ServeSetting) -> Startup:
+    """What decides beside the layout whether the engine starts."""
+    drafts = bool(np.any(np.asarray(given.traffic.drafts) > 0))
+    return starting(given.job.arch, given.system, drafts=drafts)
 
 
 NARROW = 16
@@ -188,7 +196,7 @@ def known_then(found: LayoutCandidates, given: ServeSetting) -> LayoutCandidates
     if given.job.date is None or wide is None or given.job.date >= wide.since:
         return found
     good = np.flatnonzero(np.broadcast_to(np.asarray(found.layout.ep) <= NARROW, found.instances.shape))
-    return at(found, good) if good.size else found
+    return found.at(good) if good.size else found
 
 
 def joined(found: LayoutCandidates, die: Accelerator) -> LayoutCandidates:
@@ -199,13 +207,7 @@ def joined(found: LayoutCandidates, die: Accelerator) -> LayoutCandidates:
     good = np.flatnonzero([fact is None for fact in missing])
     if not good.size and missing[0] is not None:
         needed(die, missing[0])
-    return at(found, good) if good.size < found.size else found
-
-
-def at(found: LayoutCandidates, index: NDArray[np.int64]) -> LayoutCandidates:
-    """The candidates of these indices."""
-    layout = Layout(**{n: (v if np.ndim(v) == 0 else np.asarray(v)[index]) for n, v in found.layout.__dict__.items()})
-    return LayoutCandidates(layout, found.instances[index])
+    return found.at(good) if good.size < found.size else found
 
 
 def flat(
@@ -218,6 +220,7 @@ def flat(
     tpot: Numbers,
     ttft: Array,
     chunk: Array,
+    late: Numbers | None = None,
 ) -> PointGrid:
     """Points of (candidate, ...) as a flat grid."""
     shape = rate.shape
@@ -243,6 +246,7 @@ def flat(
         used=np.full(rate.size, float(given.system.count)),
         candidates=rate.size,
         chunk=spread(chunk),
+        late=None if late is None else spread(late),
     )
 
 

@@ -20,7 +20,6 @@ from tonnage.serve.search.grid import (
     Array,
     PointGrid,
     ServeSetting,
-    at,
     chunks,
     column,
     decoding_room,
@@ -64,7 +63,18 @@ def aggregated(given: ServeSetting, fixed: Mapping[str, int] | None) -> PointGri
         point = evaluate(given, layout, _batches(given, found, fits)[:, None, :], limit)
         ttft = np.asarray(point.ttft, dtype=float)
     rate = np.asarray(point.rate * replicas, dtype=float)
-    return flat(found, "aggregated", given, point.running, room, rate, point.tpot, ttft, limit)
+    late = _late(given, point)
+    return flat(found, "aggregated", given, point.running, room, rate, point.tpot, ttft, limit, late)
+
+
+def _late(given: ServeSetting, point: Point, whats: tuple[str, ...] = ("ttft", "tpot")) -> Array | None:
+    """Of the percentiles that are limited, the worst over its limit; None where none is."""
+    times = [
+        (point.first_token(one.share) if one.what == "ttft" else point.per_token(one.share, given.traffic)) / one.limit
+        for one in given.job.late
+        if one.what in whats
+    ]
+    return np.max(np.stack(np.broadcast_arrays(*times)), axis=0) if times else None
 
 
 def decoding(given: ServeSetting, fixed: Mapping[str, int] | None) -> PointGrid:
@@ -80,7 +90,9 @@ def decoding(given: ServeSetting, fixed: Mapping[str, int] | None) -> PointGrid:
         running = _batches(given, found, fits)
     point = decode_only(given.service, column(found.layout), given.traffic, running)
     rate = np.asarray(point.rate * replicas, dtype=float)
-    return flat(found, "decode", given, running, fits, rate, point.tpot, np.asarray(np.nan), np.asarray(given.chunk))
+    none, chunk = np.asarray(np.nan), np.asarray(given.chunk)
+    late = _late(given, point, ("tpot",))
+    return flat(found, "decode", given, running, fits, rate, point.tpot, none, chunk, late)
 
 
 def prefilling(given: ServeSetting, fixed: Mapping[str, int] | None, ttft: float = np.inf) -> PointGrid:
@@ -138,4 +150,4 @@ def _keep(found: LayoutCandidates, fits: Array) -> tuple[LayoutCandidates, Array
     if good.all() or not good.any():
         return found, fits
     index = np.flatnonzero(good)
-    return at(found, index), fits[index]
+    return found.at(index), fits[index]

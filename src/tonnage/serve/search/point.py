@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout
+from tonnage.model import is_published
 from tonnage.serve.instances import AfdUnit, Instance, Role
 from tonnage.serve.replica.afd import AfdPoint, AfdTurn
 from tonnage.serve.replica.memory import RankMemory
@@ -16,6 +18,7 @@ from tonnage.serve.replica.software import Software
 from tonnage.serve.replica.step import PassTimes
 from tonnage.serve.result import MemoryUse
 from tonnage.serve.search import afd
+from tonnage.serve.search.candidates import starting
 from tonnage.serve.search.grid import PointGrid, ServeSetting, decoding_room, held
 from tonnage.serve.search.modes import evaluate
 
@@ -137,7 +140,7 @@ def instances_of(given: ServeSetting, point: PointGrid) -> tuple[Instance, ...]:
     unit = AfdUnit(int(point.layout.ranks), int(point.ffn.ranks), int(point.micro_batches))
     return (
         *found,
-        _one(given, "attention", point.layout, count, running, None, unit),
+        replace(_one(given, "attention", point.layout, count, running, None, unit), paired=point.prefill is not None),
         _one(given, "ffn", point.ffn, count, None, None, unit),
     )
 
@@ -153,6 +156,9 @@ def _one(
 ) -> Instance:
     """What one engine of a point is started as."""
     chips = given.partner if role == "ffn" and given.partner is not None else given
+    arch = given.job.arch
+    online, converted = told_formats(given)
+    start = starting(arch, chips.system)
     return Instance(
         role=role,
         chip=chips.system.accelerator.name,
@@ -164,12 +170,59 @@ def _one(
         kv=given.formats.kv,
         running=running,
         chunk=chunk,
-        drafts=0 if role == "prefill" else int(np.asarray(given.traffic.drafts)),
+        drafts=int(np.asarray(given.traffic.drafts)),
         own_layers=given.traffic.own_layers,
-        memory_share=given.job.memory_share,
+        memory_share=_share(given, role, layout, chunk),
         eager=given.job.eager,
         afd=unit,
+        model=arch.name if is_published(arch.name) and converted is None else "$MODEL",
+        online=online,
+        converted=converted,
+        context=_context(given),
+        experts=start.experts,
+        server=start.server,
+        dies=given.dies,
+        generation=given.service.die.generation,
+        whole=start.ranks,
     )
+
+
+ONLINE = ("fp8",)
+"""Formats that engines bring 16-bit weights into while they load them (`--quantization fp8` of SGLang and vLLM)."""
+
+CONTEXTS = 1024
+"""Tokens that the longest sequence is rounded up to."""
+
+
+def told_formats(given: ServeSetting) -> tuple[str | None, str | None]:
+    """(format that the engine makes of the weights, format that they have to be in); None: as released."""
+    arch, taken = given.job.arch, given.formats.weights
+    released = (arch.expert_precision if arch.moe else arch.precision).removesuffix("_block")
+    if taken == released:
+        return None, None
+    if taken in ONLINE and released in ("bf16", "fp16") and given.engine.name in ("sglang", "vllm"):
+        return taken, None
+    return None, taken
+
+
+def _context(given: ServeSetting) -> int:
+    """Tokens of the longest sequence: a mean request in whole thousands, as far as the model goes."""
+    tokens = math.ceil((float(given.job.isl) + float(given.job.osl)) / CONTEXTS) * CONTEXTS
+    most = given.job.arch.context
+    return int(min(tokens, most) if most else tokens)
+
+
+def _share(given: ServeSetting, role: Role, layout: Layout, chunk: int | None) -> float | None:
+    """Share of the memory that an engine is told: as asked, its default, or what its own rule comes to here."""
+    known = given.job.memory_share or given.engine.memory_share
+    if known is not None or role in ("attention", "ffn"):
+        return known
+    if role == "decode":
+        room = decoding_room(given, layout)
+    else:
+        room = held(given, replace(layout, cp=1), decoding=role != "prefill", tokens=float(chunk or given.chunk))
+    free = room.capacity - _number(room.buffers)
+    return math.floor(1000 * _number(room.usable) / free) / 1000
 
 
 def memory_of(given: ServeSetting, point: PointGrid) -> MemoryUse:

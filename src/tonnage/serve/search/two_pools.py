@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.search.choice import nearly
@@ -36,7 +37,9 @@ KEPT = 3000
 
 @dataclass(frozen=True)
 class Pairs:
-    """Points (i of the prefill pool, j of the decode pool) with instances of each; rate [requests/s]; ttft [s]."""
+    """Points (i of the prefill pool, j of the decode pool) with instances of each; rate [requests/s]; ttft [s]; late:
+    of percentiles that are limited, the worst over its limit.
+    """
 
     i: NDArray[np.int64]
     j: NDArray[np.int64]
@@ -44,6 +47,7 @@ class Pairs:
     number_d: Array
     rate: Array
     ttft: Array
+    late: Array
 
 
 def disaggregated(
@@ -61,10 +65,17 @@ def disaggregated(
     where these are more than `MANY` pairs, prefill points are left out that cannot win (`_needed`).
     """
     if given.system.count < 2:
+        if prefill_fixed:
+            wanted = ",".join(f"{name}{value}" for name, value in prefill_fixed.items())
+            needs = prefill_fixed.get("tp", 1) * prefill_fixed.get("pp", 1) * prefill_fixed.get("cp", 1)
+            message = (
+                f'"{wanted}" needs {needs} ranks for a prefill pool beside one that decodes; there is 1 accelerator'
+            )
+            raise InputError(Problem(message, path="prefill_layout"))
         return None
     needed(given.service.die, "nic")
     half = replace(given, ranks=given.ranks - given.dies, job=replace(given.job, concurrency=None))
-    first = _fit(prefilling(half, prefill_fixed, limits[0]), "ttft", limits[0])
+    first = _fit(_prefilling(half, prefill_fixed, limits[0]), "ttft", limits[0])
     later = _decodes(_fit(decode(half, fixed), "tpot", limits[1]), DECODES[given.job.thorough])
     if first.rate.size * later.rate.size > MANY[given.job.thorough]:
         first = first.at(_needed(first, given.chunk))
@@ -75,10 +86,19 @@ def disaggregated(
     found = Pairs(**{name: np.concatenate([getattr(one, name) for one in made]) for name in Pairs.__annotations__})
     if not found.rate.size:
         return None
-    fine = (found.ttft <= limits[0]) & (found.rate >= (given.job.rate or 0.0))
+    fine = (found.ttft <= limits[0]) & (found.late <= 1.0) & (found.rate >= (given.job.rate or 0.0))
     tried = found.rate.size + first.candidates + later.candidates
     grid = _grid(given, first, later, _best(given, later, found, fine))
     return replace(grid, candidates=tried, keeping=int(fine.sum()), kinds=_kinds(first, later, found.rate.size))
+
+
+def _prefilling(half: ServeSetting, fixed: Mapping[str, int] | None, limit: float) -> PointGrid:
+    """Points of the prefill pool; what is wrong with its layout is told of it."""
+    try:
+        return prefilling(half, fixed, limit)
+    except InputError as error:
+        told = [replace(one, path="prefill_layout") if one.path == "layout" else one for one in error.problems]
+        raise InputError(told) from None
 
 
 def _kinds(first: PointGrid, later: PointGrid, pairs: int) -> dict[str, int]:
@@ -155,7 +175,22 @@ def _paired(given: ServeSetting, first: PointGrid, later: PointGrid, k: int) -> 
     send = (moved / (needed(given.service.die, "nic") * np.asarray(first.layout.tp)))[i]
     wait = load / (2 * (1 - load)) * own
     ttft = own + wait + given.service.tuning.admission + send + later.tpot[j]
-    return Pairs(i, j, n_p, n_d, rate, np.asarray(ttft))
+    late = _late(given, load, wait, ttft)
+    if later.late is not None:
+        late = np.maximum(late, later.late[j])
+    return Pairs(i, j, n_p, n_d, rate, np.asarray(ttft), late)
+
+
+def _late(given: ServeSetting, load: Array, wait: Array, ttft: Array) -> Array:
+    """Of percentiles of the first token that are limited, the worst over its limit; 0 where none is. Those that queue
+    before a prefill pool wait for a time with an exponential tail, as in `point.speeds`.
+    """
+    worst = np.zeros(load.size)
+    for one in given.job.late:
+        if one.what == "ttft":
+            tail = wait / load * np.maximum(np.log(load / (1.0 - one.share)), 0.0)
+            worst = np.maximum(worst, (ttft - wait + tail) / one.limit)
+    return worst
 
 
 def _best(given: ServeSetting, later: PointGrid, found: Pairs, fine: NDArray[np.bool_]) -> Pairs:
@@ -198,4 +233,5 @@ def _grid(given: ServeSetting, first: PointGrid, later: PointGrid, found: Pairs)
         ttft=found.ttft,
         used=np.full(found.rate.size, float(given.accelerators)),
         chunk=prefill.chunk,
+        late=found.late if given.job.late else None,
     )

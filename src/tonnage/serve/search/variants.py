@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from tonnage.serve.job import ACCEPTANCE, ServeJob, Speculation
+from tonnage.serve.replica.afd import plugin_refuses
 from tonnage.serve.replica.formats import narrow
-from tonnage.serve.result import ServeVariant
-from tonnage.serve.search.choice import choose
-from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting
+from tonnage.serve.result import RefusedPoint, ServeVariant
+from tonnage.serve.search.choice import choose, merit_of, row_of
+from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting, startup
 from tonnage.system import System
 
 Grids = Callable[[ServeSetting], tuple[PointGrid, ...]]
@@ -62,10 +63,37 @@ def fewest(given: ServeSetting, grids: Grids) -> int | None:
     return count
 
 
-def variants(given: ServeSetting, chosen: PointGrid, grids: Grids) -> tuple[ServeVariant, ...]:
+def held_back(given: ServeSetting, chosen: PointGrid | None, grids: Grids) -> RefusedPoint | None:
+    """The best point among those that the engine refuses too, where it is one of them and better than what was chosen
+    (anything, where nothing was).
+    """
+    free = replace(given, job=replace(given.job, thorough=False), anything=True)
+    index, grid, _, _ = choose(free, grids(free))
+    if index is None or grid is None:
+        return None
+    point = grid.at(index)
+    why = _refusal(given, point)
+    if why is None or (chosen is not None and merit_of(free, point) <= merit_of(free, chosen)):
+        return None
+    return RefusedPoint(why, row_of(given, point))
+
+
+def _refusal(given: ServeSetting, point: PointGrid) -> str | None:
+    """Why the engine does not start a point; None where it does."""
+    if point.ffn is not None and point.micro_batches is not None:
+        sides = plugin_refuses(point.layout.ranks, point.ffn.ranks, float(point.micro_batches))
+        return next((why for bad, why in sides if np.any(bad)), None)
+    whole = [layout for layout in (point.layout, point.prefill) if layout is not None]
+    kv = given.formats.kv if given.job.engine is not None else None
+    every = (given.engine.refuses(layout, kv, startup(given)) for layout in whole)
+    return next((why for why in every if why is not None), None)
+
+
+def variants(given: ServeSetting, chosen: PointGrid, grids: Grids, free: Grids) -> tuple[ServeVariant, ...]:
     """What the same layouts would do with a narrower cache, and with drafts of the model's own layers, where the job
     leaves these open. They are shown, never chosen: the one changes what users get, the other
-    rests on an acceptance that nobody measured here.
+    rests on an acceptance that nobody measured here. free: grids of all layouts, for drafts where the engine does not
+    start them in those that were chosen.
     """
     job = given.job
     cache = narrow(given.service.die)
@@ -75,14 +103,17 @@ def variants(given: ServeSetting, chosen: PointGrid, grids: Grids) -> tuple[Serv
     kept = job.engine is None or given.engine.caches is None or cache in given.engine.caches
     if job.kv is None and given.formats.kv == "bf16" and kept:
         changes.append(("kv", cache, replace(same, kv=cache)))
+    staged = any(int(one.pp) > 1 for one in (chosen.layout, chosen.prefill) if one is not None)
+    elsewhere = staged and given.engine.can.staged_drafts is False
     if job.speculative is None and job.arch.mtp is not None and job.mode != "prefill":
         drafts = Speculation(1, ACCEPTANCE, source="arXiv 2412.19437, section 5.4.3")
         changes.append(("speculate", f"1@{ACCEPTANCE:g}", replace(same, speculative=drafts)))
     rows = []
     for name, value, changed in changes:
-        found = best_of(changed, given, given.system.count, grids)
+        other = elsewhere and changed.speculative is not None
+        found = best_of(replace(changed, thorough=not other), given, given.system.count, free if other else grids)
         if found is not None:
             tpot = None if np.isnan(found.tpot) or job.osl < 2 else float(found.tpot)
             rate = float(found.rate) if job.rate is None else min(float(found.rate), job.rate)
-            rows.append(ServeVariant(name, value, rate, tpot))
+            rows.append(ServeVariant(name, value, rate, tpot, row_of(given, found).where if other else None))
     return tuple(rows)
