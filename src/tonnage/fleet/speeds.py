@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from tonnage.errors import MissingFact, Outcome
 from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
 from tonnage.fleet.uncertain import Z90
+from tonnage.units import show_memory
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.model import Architecture
     from tonnage.serve import ServeJob, ServePlan
     from tonnage.system import System
-    from tonnage.train import TrainJob, TrainPlan
+    from tonnage.train import LayerBook, TrainJob, TrainPlan
 
 SERVING_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Accelerators in one deployment that are tried, largest first, until a smaller one serves less per accelerator."""
@@ -128,6 +129,25 @@ class EnginePlanner:
     def __init__(self, programme: Programme, catalog: Catalog) -> None:
         self.programme, self.catalog = programme, catalog
         self.kept: dict[tuple[object, ...], PlannedSpeed] = {}
+        self._layers: LayerBook | None = None
+
+    def _book(self) -> LayerBook:
+        """Layers of runs, priced once for all sizes."""
+        from tonnage.train import LayerBook
+
+        self._layers = self._layers or LayerBook()
+        return self._layers
+
+    def _cramped(self, job: TrainJob, system: System) -> str:
+        """Why no layout can fit, by the states of the layers alone; empty if one may: what most small sizes lack."""
+        from tonnage.train import least_memory
+        from tonnage.train.search import capacity
+
+        need, room = least_memory(job, system, self._book()), capacity(system)
+        if need <= room:
+            return ""
+        text = f"memory: at least {show_memory(need)} needed of {show_memory(room)} on each rank"
+        return f"{system.count} x {system.accelerator.name}: {text}"
 
     def _system(self, chip: str, accelerators: int) -> System:
         from tonnage.system import System, accelerator
@@ -191,10 +211,12 @@ class EnginePlanner:
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         if model.architecture is None:
             return impossible(stage.kind, model.name, chip, accelerators, "no architecture")
-        from tonnage.train import plan
+        from tonnage.train import fastest
 
         job, system = self._job(model.architecture, stage, chip, accelerators)
-        return _trained(stage.kind, model.name, job.precision, system, plan(job, system))
+        if cramped := self._cramped(job, system):
+            return impossible(stage.kind, model.name, chip, accelerators, cramped)
+        return _trained(stage.kind, model.name, job.precision, system, fastest(job, system, self._book()))
 
     def _job(self, arch: Architecture, stage: TrainingStage, chip: str, accelerators: int) -> tuple[TrainJob, System]:
         """One run of a stage; FP8 is trained as BF16 on chips without it."""
@@ -230,17 +252,19 @@ class EnginePlanner:
 
     def _rl(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """Rounds of rollouts and updates on the same accelerators, in turns: `tonnage.train.rl_rounds`."""
-        from tonnage.train import plan
-
         if model.architecture is None:
             return impossible("rl", model.name, chip, accelerators, "no architecture")
+        from tonnage.train import fastest
+
         isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
         longer = replace(stage, seq=isl + osl, global_batch=stage.global_batch or RESPONSES)
         job, system = self._job(model.architecture, longer, chip, accelerators)
+        if cramped := self._cramped(job, system):
+            return impossible("rl", model.name, chip, accelerators, cramped)
         rollout = self._rollout(model.architecture, stage, system)
         if rollout.rate <= 0:
             return impossible("rl", model.name, chip, accelerators, rollout.reason)
-        trained = plan(job, system)
+        trained = fastest(job, system, self._book())
         update = _trained("rl", model.name, job.precision, system, trained)
         if update.rate <= 0:
             return impossible("rl", model.name, chip, accelerators, update.reason)

@@ -6,6 +6,7 @@ from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
 from tonnage.train.mixed import groups, mixed
+from tonnage.train.layers import LayerBook
 from tonnage.train.near import NearPlan, enough, nearby
 from tonnage.train.result import (
     LayoutSearch,
@@ -24,12 +25,13 @@ from tonnage.train.result import (
     TrainPlan,
 )
 from tonnage.train.rl import rl_round, rl_rounds, stage
-from tonnage.train.search import Evaluation, describe, evaluate, plan, predict
+from tonnage.train.search import Evaluation, describe, evaluate, fastest, least_memory, plan, predict
 from tonnage.train.software import TrainSoftware
 from tonnage.train.switch import move, switch
 
 __all__ = [
     "Evaluation",
+    "LayerBook",
     "LayoutSearch",
     "Level",
     "MeasuredRun",
@@ -56,7 +58,9 @@ __all__ = [
     "describe",
     "enough",
     "evaluate",
+    "fastest",
     "groups",
+    "least_memory",
     "level",
     "leveled",
     "mixed",
