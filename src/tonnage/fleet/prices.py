@@ -153,8 +153,8 @@ def _purchase(chip: str, where: Market) -> Fact | None:
     """The latest purchase price known [USD] that holds at the place, or anywhere but in another place."""
     facts = [
         fact
-        for fact in where.catalog.tables["prices"]
-        if fact.entity == chip and fact.attribute == "price.purchase" and fact.known_on(where.known)
+        for fact in where.catalog.tables.about("prices", chip)
+        if fact.attribute == "price.purchase" and fact.known_on(where.known)
     ]
     fits = [fact for fact in facts if not fact.place or match_of(fact.place, where.code or None) != "elsewhere"]
     return max(fits, key=lambda fact: fact.date or datetime.date.min, default=None)

@@ -5,8 +5,8 @@ from tonnage.train.anchor import MeasuredRun, level, leveled
 from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
-from tonnage.train.mixed import groups, mixed
 from tonnage.train.layers import LayerBook
+from tonnage.train.mixed import groups, mixed
 from tonnage.train.near import NearPlan, enough, nearby
 from tonnage.train.result import (
     LayoutSearch,

@@ -163,7 +163,7 @@ def _layers(
 ) -> _Layers:
     """The time of a layer in every combination, with nothing recomputed: it is longer with."""
     one = combinations(job, system, fixed, values)
-    ones = one.dp
+    ones = np.ones_like(one.tp)
     measured = pieces.measure(job, system, one, book)
     layer, head = {}, {}
     for kind in values["schedule"].tolist():

@@ -109,7 +109,7 @@ def _joined(one: LayerWork, other: LayerWork) -> LayerWork:
     return _mapped(one, lambda value: np.concatenate([value, next(rest)]))
 
 
-def _values(work: LayerWork | Passes) -> list[Floats]:
+def _values(work: LayerWork) -> list[Floats]:
     """Every array of a record, in the order of `_mapped`."""
     found: list[Floats] = []
 

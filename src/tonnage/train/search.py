@@ -192,7 +192,7 @@ def plan(
 
     The best layout may leave accelerators over: they are spares (`unused`), and more of them never train slower.
     price [USD per accelerator-second] gives a cost; None leaves it unpriced. Schedules that hardly any published run
-    validates must win by more than their doubt. book: of priced layers, where several sizes of a run are planned. Raises
+    validates must win by more than their doubt. book: of priced layers, where several sizes are planned. Raises
     `MissingFact` when the chip's links are unknown.
     """
     fixed, book = dict(fixed or {}), book or LayerBook()
