@@ -18,8 +18,10 @@ from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
     from tonnage.fleet import LaunchPlan, Programme
     from tonnage.fleet.pieces import Ran, Runner
+    from tonnage.fleet.speed_store import FileStore
 
 NAMES = frozenset({"draws", "ray", "set", "sobol"})
 """Fields that have a flag."""
@@ -35,6 +37,7 @@ def launch(
     picture: Annotated[Path | None, Parameter(negative="")] = None,
     ray: Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multiple=(0, 1))] = None,
     resume: Annotated[Path | None, Parameter(negative="")] = None,
+    cache: bool = True,
     common: Common = COMMON,
 ) -> int:
     """Whether, when and at what cost a programme launches: P10, P50, P90; what binds; what moves it; what-ifs.
@@ -56,6 +59,9 @@ def launch(
         play the draws on Ray: on all processors of this machine, or on the cluster at this address.
     resume
         keep what is played in this folder, and go on from what an interrupted run left there.
+    cache
+        keep planned speeds between runs, in the folder that TONNAGE_CACHE names (~/.cache/tonnage unless it is given;
+        off: nowhere). The answer is the same.
     """
     import dataclasses
 
@@ -63,6 +69,7 @@ def launch(
     from tonnage.fleet import read_programme
     from tonnage.fleet.launch import check_draws
     from tonnage.fleet.sobol import check_base
+    from tonnage.fleet.speeds import EnginePlanner
     from tonnage.report import timeline
     from tonnage.report.launch import answer
 
@@ -79,8 +86,13 @@ def launch(
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
-    ask = functools.partial(forecast, asked, catalog, common.seed, draws, by=_day(by, asked), sobol_base=sobol)
+    store = _store(catalog) if cache else None
+    planner = EnginePlanner(asked, catalog, store)
+    day = _day(by, asked)
+    ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
     plan, ran = _played(ask, ray, resume, common)
+    if store is not None:
+        store.save()
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
@@ -97,6 +109,14 @@ def launch(
         {".svg": lambda: timeline.svg(plan)},
     )
     return finish(reply, common)
+
+
+def _store(catalog: Catalog) -> FileStore | None:
+    """Speeds of earlier runs; None where none are to be kept."""
+    from tonnage.fleet.speed_store import FileStore, cache_folder
+
+    folder = cache_folder()
+    return FileStore(folder, catalog.digest) if folder else None
 
 
 def _day(text: str | None, programme: Programme) -> datetime.date | None:

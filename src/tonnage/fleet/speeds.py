@@ -8,14 +8,16 @@ once for each model, chip and size, and kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from tonnage.errors import MissingFact, Outcome
+from tonnage.files import digest
 from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
 from tonnage.fleet.uncertain import Z90
 from tonnage.units import show_memory
+from tonnage.values import encode
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -123,12 +125,26 @@ class Planner(Protocol):
         """Tokens/s per accelerator of a stage on a run of that size, goodput included."""
 
 
-class EnginePlanner:
-    """Speeds by `tonnage.serve.plan` and `tonnage.train.plan`, each planned once, whatever was planned before."""
+class SpeedStore(Protocol):
+    """Where speeds that were planned before are found."""
 
-    def __init__(self, programme: Programme, catalog: Catalog) -> None:
-        self.programme, self.catalog = programme, catalog
+    def find(self, question: str) -> PlannedSpeed | None:
+        """The speed that answers a question, if it is known."""
+
+    def add(self, question: str, speed: PlannedSpeed) -> None:
+        """Keep a speed."""
+
+
+class EnginePlanner:
+    """Speeds by `tonnage.serve.plan` and `tonnage.train.fastest`, each planned once, whatever was planned before.
+
+    store: where speeds of earlier runs are looked for.
+    """
+
+    def __init__(self, programme: Programme, catalog: Catalog, store: SpeedStore | None = None) -> None:
+        self.programme, self.catalog, self.store = programme, catalog, store
         self.kept: dict[tuple[object, ...], PlannedSpeed] = {}
+        self._written: dict[str, tuple[Architecture | None, str]] = {}
         self._layers: LayerBook | None = None
 
     def _book(self) -> LayerBook:
@@ -157,13 +173,39 @@ class EnginePlanner:
     def serve(self, model: Model, chip: str, most: float) -> PlannedSpeed:
         """See `Planner`. Deployments of several sizes are planned; the best per accelerator is kept."""
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
-        key = ("serve", model.name, chip, largest)
+        s = model.service
+        level = () if s is None else (s.isl, s.osl, s.ttft, s.tpot, s.cache_hit)
+        return self._once(("serve", *level), model, chip, largest, lambda: self._serve(model, chip, largest))
+
+    def _once(
+        self, asked: tuple[object, ...], model: Model, chip: str, size: int, make: Callable[[], PlannedSpeed]
+    ) -> PlannedSpeed:
+        """The speed of a question, planned if nobody knows it. asked: the use, and all that it depends on."""
+        key = (*asked, model.name, chip, size)
         if key not in self.kept:
-            try:
-                self.kept[key] = self._serve(model, chip, largest)
-            except MissingFact as error:
-                self.kept[key] = unknown("serve", model.name, chip, largest, error)
+            question = self._question(key, model) if self.store else ""
+            found = self.store.find(question) if self.store else None
+            self.kept[key] = found or self._made(asked, model, chip, size, make)
+            if self.store and not found:
+                self.store.add(question, self.kept[key])
         return self.kept[key]
+
+    def _made(
+        self, asked: tuple[object, ...], model: Model, chip: str, size: int, make: Callable[[], PlannedSpeed]
+    ) -> PlannedSpeed:
+        try:
+            return make()
+        except MissingFact as error:
+            return unknown(cast("Use", asked[0]), model.name, chip, size, error)
+
+    def _question(self, key: tuple[object, ...], model: Model) -> str:
+        """A question as a digest: all that its answer depends on beside the code and the catalogue."""
+        known = self._written.get(model.name)
+        if known is None or known[0] is not model.architecture:
+            known = model.architecture, repr(encode(model.architecture))
+            self._written[model.name] = known
+        days = (str(self.programme.known), str(self.programme.rules.known_at))
+        return digest([repr((key, days)).encode(), known[1].encode()])
 
     def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
         if model.architecture is None or model.service is None:
@@ -189,24 +231,9 @@ class EnginePlanner:
 
     def train(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """See `Planner`."""
-        key = (
-            stage.kind,
-            stage.seq,
-            stage.global_batch,
-            stage.precision,
-            stage.isl,
-            stage.osl,
-            model.name,
-            chip,
-            accelerators,
-        )
-        if key not in self.kept:
-            made = self._rl if stage.kind == "rl" else self._update
-            try:
-                self.kept[key] = made(model, stage, chip, accelerators)
-            except MissingFact as error:
-                self.kept[key] = unknown(stage.kind, model.name, chip, accelerators, error)
-        return self.kept[key]
+        asked = (stage.kind, stage.seq, stage.global_batch, stage.precision, stage.isl, stage.osl)
+        make = self._rl if stage.kind == "rl" else self._update
+        return self._once(asked, model, chip, accelerators, lambda: make(model, stage, chip, accelerators))
 
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         if model.architecture is None:
