@@ -24,8 +24,8 @@ SWITCH = "TONNAGE_CACHE"
 """Environment variable: the folder of what is kept between runs; `off` keeps nothing."""
 
 MOST, FILES = 4_000, 4
-"""Speeds in a file, the last that were planned, and files in the folder, the last that were written. A speed takes about
-a kilobyte."""
+"""Speeds in a file, the last that were planned, and files in the folder, the last that were written. A speed takes
+about a kilobyte."""
 
 LARGEST = 20_000_000
 """Largest file that is read [byte]."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tonnage.model import Architecture
     from tonnage.serve import ServeJob, ServePlan
     from tonnage.system import System
-    from tonnage.train import LayerBook, TrainJob, TrainPlan
+    from tonnage.train import TrainJob, TrainPlan
+    from tonnage.train.layers import LayerBook
 
 SERVING_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Accelerators in one deployment that are tried, largest first, until a smaller one serves less per accelerator."""
@@ -149,7 +150,7 @@ class EnginePlanner:
 
     def _book(self) -> LayerBook:
         """Layers of runs, priced once for all sizes."""
-        from tonnage.train import LayerBook
+        from tonnage.train.layers import LayerBook
 
         self._layers = self._layers or LayerBook()
         return self._layers

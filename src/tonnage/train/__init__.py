@@ -5,7 +5,6 @@ from tonnage.train.anchor import MeasuredRun, level, leveled
 from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory
 from tonnage.train.job import TrainJob
-from tonnage.train.layers import LayerBook
 from tonnage.train.mixed import groups, mixed
 from tonnage.train.near import NearPlan, enough, nearby
 from tonnage.train.result import (
@@ -31,7 +30,6 @@ from tonnage.train.switch import move, switch
 
 __all__ = [
     "Evaluation",
-    "LayerBook",
     "LayoutSearch",
     "Level",
     "MeasuredRun",
