@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +76,17 @@ def command_words(saved: dict[str, Any]) -> list[str]:
     """The words of the command line that a saved answer was asked with."""
     inputs = {key: value for key, value in saved["inputs"].items() if value not in (None, False, [], ())}
     names = POSITIONAL[saved["command"]]
-    words = [saved["command"], *(str(inputs.pop(name)) for name in names if name in inputs)]
+    words = [saved["command"], *(str(item) for name in names if name in inputs for item in _listed(inputs.pop(name)))]
     for key, value in inputs.items():
         flag = "--" + key.replace("_", "-")
-        for item in value if isinstance(value, (list, tuple)) else [value]:
+        for item in _listed(value):
             words += [flag] if item is True else [flag, str(item)]
     return [*words, "--seed", str(saved.get("seed", 0))]
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """One value, or several, as several."""
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:

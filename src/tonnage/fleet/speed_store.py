@@ -42,17 +42,19 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 class FileStore:
-    """Speeds by question, from a file and for it. catalogue: its digest."""
+    """Speeds by question, from a file and for it. catalogue: its digest; folder: None to keep them in this run only."""
 
-    def __init__(self, folder: Path, catalogue: str) -> None:
-        self._path = folder / f"speeds-{files.digest([code().encode(), catalogue.encode()])[:24]}.json"
+    def __init__(self, folder: Path | None, catalogue: str) -> None:
+        name = f"speeds-{files.digest([code().encode(), catalogue.encode()])[:24]}.json"
+        self._path = folder / name if folder else None
         self._there = self._read()
         self._new: dict[str, Any] = {}
 
     def find(self, question: str) -> PlannedSpeed | None:
         """The speed that answers a question, if it is known."""
+        plain = self._new.get(question, self._there.get(question))
         try:
-            return decode(PlannedSpeed, self._there[question]) if question in self._there else None
+            return None if plain is None else decode(PlannedSpeed, plain)
         except InputError:
             return None
 
@@ -65,7 +67,7 @@ class FileStore:
 
     def save(self) -> None:
         """Write what is new, beside what was there; nothing where the folder cannot be written."""
-        if not self._new:
+        if not self._new or self._path is None:
             return
         kept = dict([*(self._there | self._new).items()][-MOST:])
         with contextlib.suppress(InputError, OSError):
@@ -75,7 +77,7 @@ class FileStore:
 
     def _read(self) -> dict[str, Any]:
         """Speeds of the file; none where it is not there, or not whole."""
-        if not self._path.is_file():
+        if self._path is None or not self._path.is_file():
             return {}
         with contextlib.suppress(InputError, ValueError, TypeError, KeyError, AttributeError):
             found = files.parse_json(files.read_text(self._path, LARGEST))
