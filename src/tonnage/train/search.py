@@ -216,7 +216,7 @@ def _told(
     """The best of what a search brought home; what binds if nothing fits."""
     counts = LayoutSearch(found.candidates, found.feasible, found.seconds)
     if not found.layouts:
-        return replace(_refused(job, system, fixed, found, price), search=counts)
+        return replace(_refused(job, system, fixed, found, price, book), search=counts)
     made = describe(job, system, found.layouts[0][2], price=price, book=book)
     return replace(made, fixed=fixed, search=counts)
 
@@ -346,7 +346,12 @@ def _too_large(system: System, total: float) -> Bind:
 
 
 def _refused(
-    job: TrainJob, system: System, fixed: dict[str, int], found: _Found, price: float | None = None
+    job: TrainJob,
+    system: System,
+    fixed: dict[str, int],
+    found: _Found,
+    price: float | None = None,
+    book: LayerBook | None = None,
 ) -> TrainPlan:
     """Nothing divides, or nothing fits: what binds, and the nearest layout that is feasible."""
     relaxed = _relaxed(job, system, fixed)
@@ -367,7 +372,7 @@ def _refused(
     if lift is None:
         need = int(np.ceil(found.smallest[0] / capacity(system)))
         lift = f"about {need} times as many accelerators, or ones with more memory"
-    shown = describe(job, system, found.smallest[1])
+    shown = describe(job, system, found.smallest[1], book=book)
     outcome = infeasible(replace(bind, lift=lift))
     return replace(shown, outcome=outcome, fixed=fixed, price=price, nearest_feasible=relaxed[1] if relaxed else None)
 
