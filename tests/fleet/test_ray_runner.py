@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,16 @@ def test_a_worker_with_other_code_is_refused(programme, catalog, planner):
     with pytest.raises(InputError, match="other code"):
         alike(work, "another digest")
     assert alike(work, pieces.code()).paid.result.place.size == 20
+
+
+@pytest.mark.parametrize(("address", "said"), [("there:6379", "RAY_AUTH_TOKEN"), ("local", None)])
+def test_a_cluster_that_does_not_answer_may_want_a_token(monkeypatch, address, said):
+    def refuse(*_, **__):
+        raise ConnectionError("Failed to connect to Ray cluster\nand more")
+
+    monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(init=refuse))
+    monkeypatch.setenv(ray_runner.CLUSTERS, "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with pytest.raises(InputError, match=f"no Ray at {address}: Failed to connect") as found, RayRunner(address):
+        pass
+    assert found.value.hint is None if said is None else said in found.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from tonnage.catalog.facts import Fact, Source
 from tonnage.catalog.launches import Launch, read_launch
 from tonnage.catalog.names import Alias
 from tonnage.catalog.prices import Price, ranked
+from tonnage.catalog.rows import FactTables
 from tonnage.catalog.runs import TrainingRun, read_run
 from tonnage.errors import InputError, MissingFact, Problem, nearest
 
@@ -81,26 +83,20 @@ class Catalog:
     """
 
     digest: str
-    tables: Mapping[str, tuple[Fact, ...]]
+    tables: FactTables
     source_list: Mapping[str, Source]
     model_lines: Mapping[str, str] = field(default_factory=dict, repr=False)
-    _entities: dict[str, list[Fact]] = field(default_factory=dict, init=False, repr=False)
-    _ids: dict[str, Fact] = field(default_factory=dict, init=False, repr=False)
-    _aliases: dict[str, Alias] = field(default_factory=dict, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self._aliases.update(names.aliases_of(self.tables["chips"]))
-        for facts in self.tables.values():
-            for fact in facts:
-                self._entities.setdefault(fact.entity, []).append(fact)
-                self._ids[fact.id] = fact
+    @functools.cached_property
+    def _aliases(self) -> dict[str, Alias]:
+        """What chips are called besides their keys."""
+        return names.aliases_of(self.tables.having("chips", names.ALIASES))
 
     # chips and single facts
 
     def chips(self, as_of: Date | None = None) -> tuple[str, ...]:
         """Keys of the chips, those released on or before `as_of` if it is given."""
-        keys = dict.fromkeys(fact.entity for fact in self.tables["chips"])
-        return tuple(key for key in keys if self._released(key, as_of))
+        return tuple(key for key in self.tables.entities("chips") if self._released(key, as_of))
 
     def chip(self, name: str, where: str = "") -> str:
         """Key of the chip a user's name means; raises AmbiguousName, or InputError with the nearest name."""
@@ -119,7 +115,7 @@ class Catalog:
 
     def fact(self, entity: str, attribute: str, as_of: Date | None = None) -> Fact:
         """The fact known on `as_of`: an overlay's before ours, then the latest dated. Raises MissingFact."""
-        found = self._best([fact for fact in self._entities.get(entity, ()) if fact.attribute == attribute], as_of)
+        found = self._best([fact for fact in self.tables.of(entity) if fact.attribute == attribute], as_of)
         if found is None or not self._released(entity, as_of):
             raise MissingFact(entity, attribute, hint=self._why_missing(entity, attribute, as_of))
         return found
@@ -129,7 +125,7 @@ class Catalog:
         if not self._released(entity, as_of):
             return {}
         groups: dict[str, list[Fact]] = {}
-        for fact in self._entities.get(entity, ()):
+        for fact in self.tables.of(entity):
             groups.setdefault(fact.attribute, []).append(fact)
         best = {attribute: self._best(facts, as_of) for attribute, facts in groups.items()}
         return {attribute: fact for attribute, fact in best.items() if fact is not None}
@@ -137,17 +133,20 @@ class Catalog:
     @property
     def facts(self) -> tuple[Fact, ...]:
         """Every fact, table after table."""
-        return tuple(self._ids.values())
+        return tuple(fact for table in self.tables.values() for fact in table)
 
     def all_facts(self, entity: str) -> tuple[Fact, ...]:
         """Every row about an entity, in the order of the tables, earlier ones winning over later ones."""
-        return tuple(self._entities.get(entity, ()))
+        return self.tables.of(entity)
 
     def by_id(self, identifier: str) -> Fact:
         """The fact with this id, as results name it. Raises InputError with the nearest id."""
-        if identifier not in self._ids:
-            raise InputError(Problem(f'no fact "{identifier[:100]}"', suggestion=nearest(identifier[:100], self._ids)))
-        return self._ids[identifier]
+        entity = identifier.removeprefix("own:").partition("/")[0]
+        found = next((fact for fact in self.tables.of(entity) if fact.id == identifier), None)
+        if found is None:
+            known = [fact.id for fact in self.facts]
+            raise InputError(Problem(f'no fact "{identifier[:100]}"', suggestion=nearest(identifier[:100], known)))
+        return found
 
     def _best(self, facts: list[Fact], as_of: Date | None) -> Fact | None:
         known = [fact for fact in facts if fact.known_on(as_of)]
@@ -160,11 +159,11 @@ class Catalog:
         found = self.first_had(entity)
         if found is not None:
             return found <= as_of
-        return any(fact.known_on(as_of) for fact in self._entities.get(entity, ()))
+        return any(fact.known_on(as_of) for fact in self.tables.of(entity))
 
     def _days(self, entity: str, *attributes: str) -> list[Date]:
         """The first fact of each of these attributes that are dates."""
-        facts = self._entities.get(entity, ())
+        facts = self.tables.of(entity)
         first = {fact.attribute: fact for fact in reversed(facts) if fact.attribute in attributes}
         return [fact.day for fact in first.values()]
 
@@ -179,9 +178,11 @@ class Catalog:
         return min((day for day in self._days(chip, "announced") if day <= as_of), default=None)
 
     def _why_missing(self, entity: str, attribute: str, as_of: Date | None) -> str:
-        if as_of and entity in self._entities and not self._released(entity, as_of):
+        known = bool(self.tables.of(entity))
+        if as_of and known and not self._released(entity, as_of):
             return f"{entity} was not yet released on {as_of}"
-        if entity not in self._entities and (near := nearest(entity, self._entities)):
+        every = dict.fromkeys(fact.entity for fact in self.facts) if not known else {}
+        if not known and (near := nearest(entity, every)):
             return f'did you mean "{near}"?'
         return f"add a row for {entity},{attribute} with its source to a folder of facts of your own (`catalog`)"
 
@@ -194,12 +195,12 @@ class Catalog:
 
         tenure: the term that comes first; without one, what people rent by, on demand or by the month.
         """
-        rents = [fact for fact in self.tables["prices"] if fact.entity == chip and fact.attribute == "price.rental"]
+        rents = [fact for fact in self.tables.about("prices", chip) if fact.attribute == "price.rental"]
         return ranked(rents, place, date, tenure)
 
     def owning(self, chip: str, place: str | None = None, date: Date | None = None) -> tuple[Price, ...]:
         """Cost of owning a chip, all in, as published [USD/accelerator-s]; empty when there is none."""
-        costs = [fact for fact in self.tables["prices"] if fact.entity == chip and fact.attribute == "price.owning"]
+        costs = [fact for fact in self.tables.about("prices", chip) if fact.attribute == "price.owning"]
         return ranked(costs, place, date, None)
 
     # records

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tonnage import files
 from tonnage.catalog.catalog import TABLES, Catalog
-from tonnage.catalog.facts import Fact
 from tonnage.catalog.models import lines_of
+from tonnage.catalog.rows import FactTables
 from tonnage.catalog.tables import TableReader
 
 DATA = Path(__file__).parent / "data"
@@ -22,7 +22,8 @@ MODELS = "models.jsonl"
 def load(overlay: Path | str | None = None) -> Catalog:
     """The catalogue; with `overlay`, a folder whose facts come before ours.
 
-    Cached, by the content of the overlay. Raises InputError with every problem of the overlay's files.
+    Our tables are read when they are asked for. Cached, by the content of the overlay. Raises InputError with every
+    problem of the overlay's files.
     """
     if overlay is None:
         return _bundled()
@@ -35,10 +36,9 @@ def load(overlay: Path | str | None = None) -> Catalog:
 def _bundled() -> Catalog:
     reader = TableReader()
     reader.read_sources(_text("sources.csv"), "sources.csv")
-    tables: dict[str, tuple[Fact, ...]] = {}
-    for table in TABLES:
-        tables[table] = reader.read_facts(_text(f"{table}.csv"), f"{table}.csv")
     reader.raise_problems()
+    texts = {table: functools.cache(functools.partial(_text, f"{table}.csv")) for table in TABLES}
+    tables = FactTables(texts, reader.sources, {})
     return Catalog(files.digest(_contents()), tables, reader.sources, lines_of(_text(MODELS)))
 
 

@@ -13,6 +13,7 @@ _BRANDS = r"^(nvidia|amd|huawei|intel|google|aws|geforce|instinct|hgx|dgx(?!-spa
 
 SHORT, READ_AS = "short", "read_as"
 """Attributes of a chip: names that only it has, and names of several products that are read as this one."""
+ALIASES = (SHORT, READ_AS)
 
 
 @dataclass(frozen=True)

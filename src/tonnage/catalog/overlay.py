@@ -90,8 +90,7 @@ def _build(contents: Mapping[Path, str], base: Catalog, total: str) -> Catalog:
             for table, facts in _Described(path, text, reader).tables().items():
                 added[table] = added.get(table, ()) + facts
     reader.raise_problems()
-    tables = {table: added.get(table, ()) + facts for table, facts in base.tables.items()}
-    return Catalog(total, tables, reader.sources, base.model_lines)
+    return Catalog(total, base.tables.with_added(added), reader.sources, base.model_lines)
 
 
 class _Described:

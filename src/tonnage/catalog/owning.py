@@ -92,7 +92,7 @@ def purchase(
     catalog: Catalog, chip: str, place: str | None, day: Date | None, *, anywhere: bool = False
 ) -> PurchasePrice | None:
     """The latest price of purchase known on a day that holds at a place; anywhere: or else in another place."""
-    known = [fact for fact in catalog.tables["prices"] if fact.entity == chip and fact.known_on(day)]
+    known = [fact for fact in catalog.tables.about("prices", chip) if fact.known_on(day)]
     for attribute in PURCHASES:
         facts = [fact for fact in known if fact.attribute.removesuffix(".cny") == attribute]
         fits = [fact for fact in facts if not fact.place or match_of(fact.place, place) != "elsewhere"]

@@ -154,8 +154,8 @@ def _price_row(price: Price, catalog: Catalog, as_of: Date | None) -> Row:
 def _bought(catalog: Catalog, chip: str, place: str | None, as_of: Date | None) -> list[Row]:
     facts = [
         fact
-        for fact in catalog.tables["prices"]
-        if fact.entity == chip and fact.attribute not in ("price.rental", "price.owning") and fact.known_on(as_of)
+        for fact in catalog.tables.about("prices", chip)
+        if fact.attribute not in ("price.rental", "price.owning") and fact.known_on(as_of)
     ]
     facts.sort(key=lambda fact: (MATCHES.index(match_of(fact.place, place)), -(fact.date or Date.min).toordinal()))
     return [

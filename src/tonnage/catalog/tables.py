@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tonnage.catalog.facts import KINDS, UNITS, Fact, Source, convert, number
@@ -40,6 +41,14 @@ CELL, ROWS = 4_000, 100_000
 """Longest cell [characters] and most rows that are read."""
 
 
+@dataclass(frozen=True, order=True)
+class TableRow:
+    """One row of a table: its line, and its cells by column."""
+
+    line: int
+    cells: dict[str, str] = field(compare=False)
+
+
 class TableReader:
     """Reads tables one after another; gathers problems instead of stopping at the first.
 
@@ -67,12 +76,20 @@ class TableReader:
 
         table: what the rows are of; a user's own chips and prices are held against the bounds of `limits`.
         """
+        return self.facts_of(self.rows(text, name), name, table)
+
+    def rows(self, text: str, name: str) -> Iterator[TableRow]:
+        """Rows of a table of facts, before anything in them is looked at."""
+        return (TableRow(*row) for row in self._rows(text, name, COLUMNS, (*COLUMNS, *MORE)))
+
+    def facts_of(self, rows: Iterable[TableRow], name: str, table: str = "") -> tuple[Fact, ...]:
+        """Rows as facts; see `read_facts`."""
         found = []
-        for row, cells in self._rows(text, name, COLUMNS, (*COLUMNS, *MORE)):
+        for row in rows:
             try:
-                found.append(self._bounded(cells, table))
+                found.append(self._bounded(row.cells, table))
             except _CellError:
-                self._bad_row(cells, table, name, row)
+                self._bad_row(row.cells, table, name, row.line)
         return tuple(found)
 
     def _bounded(self, cells: Mapping[str, str], table: str) -> Fact:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,27 +12,27 @@ from cyclopts import Parameter
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.sweep import NAMES, SweepRun, opened_runner, speed_store, swept
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
     from tonnage.fleet import LaunchPlan, Programme
-    from tonnage.fleet.pieces import Ran, Runner
-
-NAMES = frozenset({"draws", "ray", "set", "sobol"})
-"""Fields that have a flag."""
+    from tonnage.fleet.pieces import Ran
 
 
 def launch(
     programme: Path,
     /,
-    *,
+    *more: Path,
     draws: int = 500,
     by: Annotated[str | None, Parameter(negative="")] = None,
     sobol: int = 0,
     picture: Annotated[Path | None, Parameter(negative="")] = None,
     ray: Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multiple=(0, 1))] = None,
     resume: Annotated[Path | None, Parameter(negative="")] = None,
+    sweep: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    cache: bool = True,
     common: Common = COMMON,
 ) -> int:
     """Whether, when and at what cost a programme launches: P10, P50, P90; what binds; what moves it; what-ifs.
@@ -43,6 +41,8 @@ def launch(
     ----------
     programme
         a programme file; `tonnage new` writes one to start from.
+    more
+        further programmes: all are launched, and told in one table.
     draws
         how many times the uncertain inputs are drawn.
     by
@@ -56,6 +56,12 @@ def launch(
         play the draws on Ray: on all processors of this machine, or on the cluster at this address.
     resume
         keep what is played in this folder, and go on from what an interrupted run left there.
+    sweep
+        KEY=VALUE,VALUE: launch with each of these values of one input (as `--set`, in every combination if it is
+        repeated), and tell all in one table.
+    cache
+        keep planned speeds between runs, in the folder that TONNAGE_CACHE names (~/.cache/tonnage unless it is given;
+        off: nowhere). The answer is the same.
     """
     import dataclasses
 
@@ -63,12 +69,17 @@ def launch(
     from tonnage.fleet import read_programme
     from tonnage.fleet.launch import check_draws
     from tonnage.fleet.sobol import check_base
+    from tonnage.fleet.speeds import EnginePlanner
     from tonnage.report import timeline
     from tonnage.report.launch import answer
 
     with as_flags(NAMES):
         check_draws(draws)
         check_base(sobol)
+    if more or sweep:
+        one = {"--by": by, "--sobol": sobol, "--picture": picture}
+        _refuse([name for name, given in one.items() if given])
+        return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache), common)
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
@@ -79,8 +90,12 @@ def launch(
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
-    ask = functools.partial(forecast, asked, catalog, common.seed, draws, by=_day(by, asked), sobol_base=sobol)
+    store = speed_store(catalog, cache)
+    planner = EnginePlanner(asked, catalog, store)
+    day = _day(by, asked)
+    ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
     plan, ran = _played(ask, ray, resume, common)
+    store.save()
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
@@ -97,6 +112,12 @@ def launch(
         {".svg": lambda: timeline.svg(plan)},
     )
     return finish(reply, common)
+
+
+def _refuse(flags: list[str]) -> None:
+    """Raise InputError for flags that are of one launch only."""
+    if flags:
+        raise InputError([Problem("is of one launch, not of several", where=flag) for flag in flags])
 
 
 def _day(text: str | None, programme: Programme) -> datetime.date | None:
@@ -118,27 +139,8 @@ def _played(
     """The plan; and how its draws were played, where that was asked to be in another way than at once in here."""
     if ray is None and folder is None:
         return ask(), None
-    with contextlib.ExitStack() as open_:
-        runner = _runner(ray, folder, open_)
-        try:
-            return ask(runner=runner), runner.ran()
-        except KeyboardInterrupt:
-            if folder is not None:
-                common.note(f"what is played is kept in {folder}: the same command goes on from there")
-            raise
-
-
-def _runner(ray: tuple[str, ...] | None, folder: Path | None, open_: contextlib.ExitStack) -> Runner:
-    from tonnage.fleet.kept import KeptPieces
-    from tonnage.fleet.pieces import InProcess
-    from tonnage.fleet.ray_runner import LOCAL, RayRunner
-
-    runner: Runner = InProcess()
-    with as_flags(NAMES):
-        if ray is not None:
-            open_.enter_context(contextlib.redirect_stdout(sys.stderr))  # Ray tells of dead workers on stdout
-            runner = open_.enter_context(RayRunner(ray[0] if ray else LOCAL))
-        return runner if folder is None else KeptPieces(folder, runner)
+    with opened_runner(ray, folder, common) as runner:
+        return ask(runner=runner), runner.ran()
 
 
 def _check_picture(path: Path) -> None:

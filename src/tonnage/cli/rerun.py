@@ -7,7 +7,7 @@ import importlib
 import inspect
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ POSITIONAL = {
 RECORDED = {"launch": ("set", "catalog")}
 """Inputs of options that every verb has, where a verb writes them into its answer."""
 
-WRITING = {"picture", "ray", "resume"}
+WRITING = {"picture", "ray", "resume", "cache"}
 """Flags that say where to write or to compute; no answer records them."""
 
 
@@ -130,12 +130,16 @@ def command_words(saved: dict[str, Any]) -> list[str]:
     """The words of the command line that a saved answer was asked with."""
     inputs = {key: value for key, value in saved["inputs"].items() if value not in (None, False, "", [], ())}
     names = POSITIONAL[saved["command"]]
-    words = [saved["command"], *(str(inputs.pop(name)) for name in names if name in inputs)]
+    words = [saved["command"], *(str(item) for name in names if name in inputs for item in _listed(inputs.pop(name)))]
     for key, value in inputs.items():
         name = "--" + key.replace("_", "-")
-        items = value if isinstance(value, (list, tuple)) else [value]
-        words += [name if item is True else f"{name}={item}" for item in items]
+        words += [name if item is True else f"{name}={item}" for item in _listed(value)]
     return [*words, f"--seed={saved.get('seed', 0)}"]
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """One value, or several, as several."""
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:

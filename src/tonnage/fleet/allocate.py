@@ -38,22 +38,24 @@ def share(capacity: Floats, need: Floats, rate: Floats, price: Floats, last: Boo
 def _order(rate: Floats, price: Floats, need: Floats, m: int) -> Floats:
     """Sorting key of the lots for service m [d, l], smallest first, within a range of a few units."""
     own = np.maximum(rate[:, m], TINY)
-    cost = np.nan_to_num(price, nan=0.0) / own
-    cost = cost / np.maximum(cost.max(axis=1, keepdims=True), 1e-300)
-    wanted = need[:, m + 1 :, None] > 0
-    other = np.where(wanted, rate[:, m + 1 :], 0.0).max(axis=1, initial=0.0)
-    advantage = np.log(own) - np.log(np.maximum(other, TINY))
+    cannot = np.where(rate[:, m] <= 0, 1e9, 0.0)
+    other = np.where(need[:, m + 1 :, None] > 0, rate[:, m + 1 :], 0.0).max(axis=1, initial=0.0)
     rivals = (other > 0).any(axis=1, keepdims=True)
-    return np.asarray(np.where(rivals, -advantage, cost) + np.where(rate[:, m] <= 0, 1e9, 0.0))
+    advantage = np.log(own) - np.log(np.maximum(other, TINY)) if rivals.any() else np.zeros_like(own)
+    if rivals.all():
+        return -advantage + cannot
+    cost = np.where(np.isnan(price), 0.0, price) / own
+    cost = cost / np.maximum(cost.max(axis=1, keepdims=True), 1e-300)
+    return np.asarray(np.where(rivals, -advantage, cost) + cannot)
 
 
 def _fill(left: Floats, need: Floats, rate: Floats, key: Floats) -> tuple[Floats, Floats]:
     """Fill lots in the order of `key` until `need` is met: accelerators used [d, l], what is missing [d]."""
-    order = np.argsort(key, axis=1, kind="stable")
-    offered = np.take_along_axis(left * rate, order, axis=1)
+    rows, lots = key.shape
+    order = np.argsort(key, axis=1, kind="stable") + lots * np.arange(rows)[:, None]
+    offered = (left * rate).reshape(-1)[order]
     before = np.cumsum(offered, axis=1) - offered
-    taken = np.clip(need[:, None] - before, 0.0, offered)
-    back = np.argsort(order, axis=1, kind="stable")
-    taken = np.take_along_axis(taken, back, axis=1)
+    taken = np.empty_like(offered)
+    taken.reshape(-1)[order] = np.clip(need[:, None] - before, 0.0, offered)
     used = np.divide(taken, rate, out=np.zeros_like(taken), where=rate > 0)
     return used, np.maximum(need - offered.sum(axis=1), 0.0)

@@ -31,6 +31,9 @@ AHEAD = 3
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Where this is 0 in its environment when it is imported, Ray listens on the loopback address only."""
 
+TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+"""What is said where no cluster answers: one that asks for a token that was not sent looks the same."""
+
 STORE = 256 * 1024**2
 """Memory that Ray started here shares between its processes [byte]; a piece takes some megabytes."""
 
@@ -63,7 +66,8 @@ class RayRunner:
             ray.init(self._address, log_to_driver=False, logging_level="ERROR", **more)
         except (OSError, RuntimeError, ValueError) as error:
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(Problem(f"no Ray at {self._address}: {first}", path="ray")) from None
+            hint = None if self._address == LOCAL else TOKEN
+            raise InputError(Problem(f"no Ray at {self._address}: {first}", path="ray"), hint=hint) from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -80,7 +80,8 @@ Rulings = dict[tuple[Lot, Rules, Date], Calendar]
 
 def _alike(lot: Lot) -> Lot:
     """What the law looks at: lots that differ in name, count and price only are asked for once."""
-    return replace(lot, name="", count=point(0.0), price=None, price_note="", sources=(), spare=point(0), busy=point(0))
+    bare = replace(lot, name="", count=point(0.0), spare=point(0), busy=point(0))
+    return replace(bare, price=None, price_note="", bought=None, owning=None, quotes=(), sources=())
 
 
 def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Rulings | None = None) -> SettledProgramme:

@@ -8,13 +8,16 @@ once for each model, chip and size, and kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from tonnage.errors import MissingFact, Outcome
+from tonnage.files import digest
 from tonnage.fleet.programme import Model, Programme, StageKind, TrainingStage
 from tonnage.fleet.uncertain import Z90
+from tonnage.units import show_memory
+from tonnage.values import encode
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from tonnage.serve import ServeJob, ServePlan
     from tonnage.system import System
     from tonnage.train import TrainJob, TrainPlan
+    from tonnage.train.layers import LayerBook
 
 SERVING_SIZES = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 """Accelerators in one deployment that are tried, largest first, until a smaller one serves less per accelerator."""
@@ -122,12 +126,45 @@ class Planner(Protocol):
         """Tokens/s per accelerator of a stage on a run of that size, goodput included."""
 
 
-class EnginePlanner:
-    """Speeds by `tonnage.serve.plan` and `tonnage.train.plan`, each planned once, whatever was planned before."""
+class SpeedStore(Protocol):
+    """Where speeds that were planned before are found."""
 
-    def __init__(self, programme: Programme, catalog: Catalog) -> None:
-        self.programme, self.catalog = programme, catalog
+    def find(self, question: str) -> PlannedSpeed | None:
+        """The speed that answers a question, if it is known."""
+
+    def add(self, question: str, speed: PlannedSpeed) -> None:
+        """Keep a speed."""
+
+
+class EnginePlanner:
+    """Speeds by `tonnage.serve.plan` and `tonnage.train.fastest`, each planned once, whatever was planned before.
+
+    store: where speeds of earlier runs are looked for.
+    """
+
+    def __init__(self, programme: Programme, catalog: Catalog, store: SpeedStore | None = None) -> None:
+        self.programme, self.catalog, self.store = programme, catalog, store
         self.kept: dict[tuple[object, ...], PlannedSpeed] = {}
+        self._written: dict[str, tuple[Architecture | None, str]] = {}
+        self._layers: LayerBook | None = None
+
+    def _book(self) -> LayerBook:
+        """Layers of runs, priced once for all sizes."""
+        from tonnage.train.layers import LayerBook
+
+        self._layers = self._layers or LayerBook()
+        return self._layers
+
+    def _cramped(self, job: TrainJob, system: System) -> str:
+        """Why no layout can fit, by the states of the layers alone; empty if one may: what most small sizes lack."""
+        from tonnage.train import least_memory
+        from tonnage.train.search import capacity
+
+        need, room = least_memory(job, system, self._book()), capacity(system)
+        if need <= room:
+            return ""
+        text = f"memory: at least {show_memory(need)} needed of {show_memory(room)} on each rank"
+        return f"{system.count} x {system.accelerator.name}: {text}"
 
     def _system(self, chip: str, accelerators: int) -> System:
         from tonnage.system import System, accelerator
@@ -137,13 +174,39 @@ class EnginePlanner:
     def serve(self, model: Model, chip: str, most: float) -> PlannedSpeed:
         """See `Planner`. Deployments of several sizes are planned; the best per accelerator is kept."""
         largest = next((size for size in SERVING_SIZES if size <= most), 1)
-        key = ("serve", model.name, chip, largest)
+        s = model.service
+        level = () if s is None else (s.isl, s.osl, s.ttft, s.tpot, s.cache_hit)
+        return self._once(("serve", *level), model, chip, largest, lambda: self._serve(model, chip, largest))
+
+    def _once(
+        self, asked: tuple[object, ...], model: Model, chip: str, size: int, make: Callable[[], PlannedSpeed]
+    ) -> PlannedSpeed:
+        """The speed of a question, planned if nobody knows it. asked: the use, and all that it depends on."""
+        key = (*asked, model.name, chip, size)
         if key not in self.kept:
-            try:
-                self.kept[key] = self._serve(model, chip, largest)
-            except MissingFact as error:
-                self.kept[key] = unknown("serve", model.name, chip, largest, error)
+            question = self._question(key, model) if self.store else ""
+            found = self.store.find(question) if self.store else None
+            self.kept[key] = found or self._made(asked, model, chip, size, make)
+            if self.store and not found:
+                self.store.add(question, self.kept[key])
         return self.kept[key]
+
+    def _made(
+        self, asked: tuple[object, ...], model: Model, chip: str, size: int, make: Callable[[], PlannedSpeed]
+    ) -> PlannedSpeed:
+        try:
+            return make()
+        except MissingFact as error:
+            return unknown(cast("Use", asked[0]), model.name, chip, size, error)
+
+    def _question(self, key: tuple[object, ...], model: Model) -> str:
+        """A question as a digest: all that its answer depends on beside the code and the catalogue."""
+        known = self._written.get(model.name)
+        if known is None or known[0] is not model.architecture:
+            known = model.architecture, repr(encode(model.architecture))
+            self._written[model.name] = known
+        days = (str(self.programme.known), str(self.programme.rules.known_at))
+        return digest([repr((key, days)).encode(), known[1].encode()])
 
     def _serve(self, model: Model, chip: str, largest: int) -> PlannedSpeed:
         if model.architecture is None or model.service is None:
@@ -171,32 +234,19 @@ class EnginePlanner:
 
     def train(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """See `Planner`."""
-        key = (
-            stage.kind,
-            stage.seq,
-            stage.global_batch,
-            stage.precision,
-            stage.isl,
-            stage.osl,
-            model.name,
-            chip,
-            accelerators,
-        )
-        if key not in self.kept:
-            made = self._rl if stage.kind == "rl" else self._update
-            try:
-                self.kept[key] = made(model, stage, chip, accelerators)
-            except MissingFact as error:
-                self.kept[key] = unknown(stage.kind, model.name, chip, accelerators, error)
-        return self.kept[key]
+        asked = (stage.kind, stage.seq, stage.global_batch, stage.precision, stage.isl, stage.osl)
+        make = self._rl if stage.kind == "rl" else self._update
+        return self._once(asked, model, chip, accelerators, lambda: make(model, stage, chip, accelerators))
 
     def _update(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         if model.architecture is None:
             return impossible(stage.kind, model.name, chip, accelerators, "no architecture")
-        from tonnage.train import plan
+        from tonnage.train import fastest
 
         job, system = self._job(model.architecture, stage, chip, accelerators)
-        return _trained(stage.kind, model.name, job.precision, system, plan(job, system))
+        if cramped := self._cramped(job, system):
+            return impossible(stage.kind, model.name, chip, accelerators, cramped)
+        return _trained(stage.kind, model.name, job.precision, system, fastest(job, system, self._book()))
 
     def _job(self, arch: Architecture, stage: TrainingStage, chip: str, accelerators: int) -> tuple[TrainJob, System]:
         """One run of a stage; FP8 is trained as BF16 on chips without it."""
@@ -232,17 +282,19 @@ class EnginePlanner:
 
     def _rl(self, model: Model, stage: TrainingStage, chip: str, accelerators: int) -> PlannedSpeed:
         """Rounds of rollouts and updates on the same accelerators, in turns: `tonnage.train.rl_rounds`."""
-        from tonnage.train import plan
-
         if model.architecture is None:
             return impossible("rl", model.name, chip, accelerators, "no architecture")
+        from tonnage.train import fastest
+
         isl, osl = stage.isl or ROLLOUT[0], stage.osl or ROLLOUT[1]
         longer = replace(stage, seq=isl + osl, global_batch=stage.global_batch or RESPONSES)
         job, system = self._job(model.architecture, longer, chip, accelerators)
+        if cramped := self._cramped(job, system):
+            return impossible("rl", model.name, chip, accelerators, cramped)
         rollout = self._rollout(model.architecture, stage, system)
         if rollout.rate <= 0:
             return impossible("rl", model.name, chip, accelerators, rollout.reason)
-        trained = plan(job, system)
+        trained = fastest(job, system, self._book())
         update = _trained("rl", model.name, job.precision, system, trained)
         if update.rate <= 0:
             return impossible("rl", model.name, chip, accelerators, update.reason)

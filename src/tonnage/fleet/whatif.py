@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tonnage.catalog import load
+from tonnage.fleet import alike
 from tonnage.fleet.calendar import Calendar
 from tonnage.fleet.causes import CAPACITY, CHIPS, FAILURES, ROUNDS, RUNS, Lever, LeverKind
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
@@ -76,7 +77,7 @@ def what_ifs(
         *_thresholds(programme, calendars, titles, catalog),
         *_fees(programme, calendars, catalog),
     ]
-    return tuple(made[:MOST])
+    return tuple(_once_each(programme, made)[:MOST])
 
 
 def _rules(
@@ -327,3 +328,22 @@ def _good(programme: Programme) -> Iterable[ChangedProgramme]:
             changed = _with_model(changed, replace(model, rounds=point(0.0)))
     if changed is not programme:
         yield ChangedProgramme(Lever("good", "", ROUNDS), "good enough at once", changed)
+
+
+def _once_each(programme: Programme, changes: list[ChangedProgramme]) -> list[ChangedProgramme]:
+    """Changes of one lot only once for lots that are alike, in words that say so."""
+    kinds = alike.kinds(programme)
+    every = list(kinds.values())
+    found: list[ChangedProgramme] = []
+    seen: list[tuple[LeverKind, tuple[str, ...], alike.LotKind]] = []
+    for change in changes:
+        own = kinds.get(change.lever.about)
+        if own is None:
+            found.append(change)
+            continue
+        key = (change.lever.kind, change.lever.models, own)
+        if key not in seen:
+            seen.append(key)
+            like = every.count(own) - 1
+            found.append(replace(change, name=f"{change.name}, or any of {like} like it") if like else change)
+    return found

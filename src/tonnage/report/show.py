@@ -178,7 +178,7 @@ def _models(asked: ShowQuestion) -> Shown:
 def _prices(asked: ShowQuestion) -> Shown:
     from tonnage.catalog import show as rows_of
 
-    chips = dict.fromkeys(fact.entity for fact in asked.catalog.tables["prices"])
+    chips = asked.catalog.tables.entities("prices")
     rows = [row for chip in chips for row in rows_of.price_rows(asked.catalog, chip, asked.place, asked.as_of)]
     if asked.place:
         rows = [row for row in rows if row["match"] != "elsewhere"]
@@ -312,14 +312,14 @@ def _sources(asked: ShowQuestion) -> Shown:
 def _one(asked: ShowQuestion) -> Shown:
     """The thing that the name means: a chip, a record, a model, a rule, a source or a fact; else the nearest name."""
     from tonnage.catalog.names import normal
-    from tonnage.law import load_rules
 
     catalog, name = asked.catalog, asked.what
-    entities = {fact.entity for fact in catalog.facts}
     if normal(name) in catalog.chips():
         return _chip(asked, normal(name))
-    if name in entities:
+    if catalog.tables.of(name):
         return _entity(asked, name)
+    from tonnage.law import load_rules
+
     rules = {rule.id: rule for rule in load_rules().rules}
     if name in rules:
         return _rule(asked, name)
@@ -335,6 +335,7 @@ def _one(asked: ShowQuestion) -> Shown:
             continue
     if ambiguous:
         raise ambiguous
+    entities = {fact.entity for fact in catalog.facts}
     return _fact(asked, (*catalog.chips(), *entities, *rules, *catalog.source_list))
 
 

@@ -24,7 +24,7 @@ from tonnage.train.result import (
     TrainPlan,
 )
 from tonnage.train.rl import rl_round, rl_rounds, stage
-from tonnage.train.search import Evaluation, describe, evaluate, plan, predict
+from tonnage.train.search import Evaluation, describe, evaluate, fastest, least_memory, plan, predict
 from tonnage.train.software import TrainSoftware
 from tonnage.train.switch import move, switch
 
@@ -56,7 +56,9 @@ __all__ = [
     "describe",
     "enough",
     "evaluate",
+    "fastest",
     "groups",
+    "least_memory",
     "level",
     "leveled",
     "mixed",

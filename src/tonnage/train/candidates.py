@@ -107,10 +107,11 @@ def _raw(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[La
     """Products of outer and inner choices, cut to what divides; pieces of any size."""
     values = choices(job, system, fixed)
     outer = _outer(job, system, fixed, values)
-    inner = product([values[name] for name in INNER])
+    every = product([values[name] for name in INNER])
     if not outer[0].size:
         return
-    step = max(1, CHUNK // max(inner[0].size, 1))
+    step = max(1, CHUNK // max(every[0].size, 1))
+    inner = [column[_chunked(every)] for column in every]
     for start in range(0, outer[0].size, step):
         picked = [column[start : start + step] for column in outer]
         wide = [np.repeat(column, inner[0].size) for column in picked]
@@ -121,6 +122,13 @@ def _raw(job: TrainJob, system: System, fixed: Mapping[str, int]) -> Iterator[La
             keep = keep & ((np.asarray(found.zero) < 3) | (np.asarray(found.pp) == 1))
         if keep.any():
             yield found.at(np.flatnonzero(keep)) if not keep.all() else found
+
+
+def _chunked(inner: list[Column]) -> NDArray[np.bool_]:
+    """Whether `fits_schedule` can take so many chunks in such a schedule, whatever the rest is."""
+    vpp, kind = inner[INNER.index("vpp")], inner[INNER.index("schedule")]
+    kept: NDArray[np.bool_] = (vpp > 1) == (kind == schedule.INTERLEAVED)
+    return kept
 
 
 def product(columns: list[Column]) -> list[Column]:

@@ -20,6 +20,7 @@ from tonnage.train import candidates, pieces, schedule, step
 from tonnage.train.candidates import Column
 from tonnage.train.evidence import UNPROVEN
 from tonnage.train.job import TrainJob
+from tonnage.train.layers import LayerBook
 from tonnage.train.software import TrainSoftware
 
 BLOCK = 1 << 11
@@ -70,7 +71,12 @@ class _Rows:
 
 
 def layouts(
-    job: TrainJob, system: System, fixed: Mapping[str, int], software: TrainSoftware, best: Callable[[], float]
+    job: TrainJob,
+    system: System,
+    fixed: Mapping[str, int],
+    software: TrainSoftware,
+    best: Callable[[], float],
+    book: LayerBook,
 ) -> Iterator[Layout]:
     """Layouts of fewer ranks than the system has, in chunks, none of which is sure to be slower than `best()` [s].
 
@@ -80,7 +86,7 @@ def layouts(
     pipes = _pipes(job, fixed, values)
     if not pipes.pp.size:
         return
-    layers = _layers(job, system, fixed, values, software)
+    layers = _layers(job, system, fixed, values, software, book)
     bounds = _Bound(job, candidates.ranks(system), layers, pipes, software)
     rows = _widest(bounds)
     for begin in range(0, rows.dp.size, BLOCK):
@@ -134,10 +140,8 @@ def _pipes(job: TrainJob, fixed: Mapping[str, int], values: dict[str, Column]) -
     return _Pipes(pp[new], kind[new], chunks, new, size, (vpp, zero, recompute))
 
 
-def _layers(
-    job: TrainJob, system: System, fixed: Mapping[str, int], values: dict[str, Column], software: TrainSoftware
-) -> _Layers:
-    """The time of a layer in every combination, with nothing recomputed: it is longer with."""
+def combinations(job: TrainJob, system: System, fixed: Mapping[str, int], values: dict[str, Column]) -> Layout:
+    """Every combination of the degrees that one layer depends on, those of all layouts of the search among them."""
     tp, cp, ep, etp, mbs = candidates.product([values[name] for name in ("tp", "cp", "ep", "etp", "mbs")])
     keep = (tp * cp <= candidates.ranks(system)) & (job.global_batch % mbs == 0)
     if "etp" not in fixed:
@@ -146,13 +150,27 @@ def _layers(
         keep &= ep == 1
     tp, cp, ep, etp, mbs = (column[keep] for column in (tp, cp, ep, etp, mbs))
     ones = np.ones_like(tp)
-    one = Layout(tp, ones, ones, cp, ep, etp, ones, 0 * ones, mbs, 0 * ones, 0 * ones)
-    measured = pieces.measure(job, system, one)
+    return Layout(tp, ones, ones, cp, ep, etp, ones, 0 * ones, mbs, 0 * ones, 0 * ones)
+
+
+def _layers(
+    job: TrainJob,
+    system: System,
+    fixed: Mapping[str, int],
+    values: dict[str, Column],
+    software: TrainSoftware,
+    book: LayerBook,
+) -> _Layers:
+    """The time of a layer in every combination, with nothing recomputed: it is longer with."""
+    one = combinations(job, system, fixed, values)
+    ones = np.ones_like(one.tp)
+    measured = pieces.measure(job, system, one, book)
     layer, head = {}, {}
     for kind in values["schedule"].tolist():
         told = replace(measured, layout=replace(one, schedule=kind * ones))
         layer[kind], head[kind] = (np.broadcast_to(t, ones.shape) for t in step.layer_times(told, software))
-    return _Layers(one, layer, head, ep * etp // np.gcd(ep * etp, tp * cp))
+    experts, attention = np.asarray(one.ep * one.etp), np.asarray(one.tp * one.cp)
+    return _Layers(one, layer, head, experts // np.gcd(experts, attention))
 
 
 @dataclass(frozen=True)

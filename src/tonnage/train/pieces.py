@@ -7,7 +7,6 @@ that a fit can try many stacks on the same pieces.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,9 @@ from tonnage.system import Accelerator, Collective, System, collective_time, mea
 from tonnage.train import grid
 from tonnage.train.generations import AMPERE, generation
 from tonnage.train.job import TrainJob
+from tonnage.train.layers import LayerBook, gathered
 from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, TrainRankMemory, memory, shards
-from tonnage.train.work import LAYER, LayerWork, Passes, layer_work
+from tonnage.train.work import LAYER, LayerWork, Passes
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
 """Degrees that data-parallel collectives depend on."""
@@ -110,26 +110,43 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Weighed:
-    """What the memory of each candidate needs to be known: the work of its layers, its micro-batches, and the bytes."""
+    """What the memory of each candidate needs to be known, and the bytes.
 
-    work: LayerWork
+    layers: work of many combinations; row: the one of each candidate; micro_batches: of one replica in a step.
+    """
+
+    layers: LayerWork
+    row: NDArray[np.int64]
     micro_batches: Numbers
     memory: TrainRankMemory
 
+    def take(self, index: NDArray[np.int64]) -> Weighed:
+        """Some of the candidates."""
+        held = {item.name: grid.take(getattr(self.memory, item.name), index) for item in fields(self.memory)}
+        batches = grid.take(self.micro_batches, index)
+        return Weighed(self.layers, self.row[index], batches, TrainRankMemory(**held))
 
-def weigh(job: TrainJob, system: System, layouts: Layout) -> Weighed:
-    """Memory of `layouts` (one-dimensional arrays), before anything that only time needs."""
+
+def weigh(job: TrainJob, system: System, layouts: Layout, book: LayerBook | None = None) -> Weighed:
+    """Memory of `layouts` (one-dimensional arrays), before anything that only time needs; book: of priced layers."""
     few = grid.unique(layouts, LAYER)
-    work = gathered(layer_work(job, per_die(system.accelerator), few.layout, 1.0), few.back)
+    layers, found = (book or LayerBook()).work(job, per_die(system.accelerator), few.layout)
+    row = found[few.back]
+    held = gathered(replace(layers, layer=Passes(), head=Passes()), row)
     batches = np.maximum(np.floor(job.global_batch / (layouts.dp * layouts.mbs)), 1.0)
-    return Weighed(work, batches, memory(job, layouts, work, batches))
+    return Weighed(layers, row, batches, memory(job, layouts, held, batches))
 
 
-def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
-    """Price `layouts` (one-dimensional arrays) on `system`; that they divide is not checked (`candidates.layouts`)."""
+def measure(
+    job: TrainJob, system: System, layouts: Layout, book: LayerBook | None = None, known: Weighed | None = None
+) -> Pieces:
+    """Price `layouts` (one-dimensional arrays) on `system`; that they divide is not checked (`candidates.layouts`).
+
+    book: of priced layers, where several are asked for; known: their memory, where it is known.
+    """
     chip = per_die(system.accelerator)
-    weighed = weigh(job, system, layouts)
-    work, batches, held = weighed.work, weighed.micro_batches, weighed.memory
+    weighed = known or weigh(job, system, layouts, book)
+    work, batches, held = gathered(weighed.layers, weighed.row), weighed.micro_batches, weighed.memory
     several = grid.unique(layouts, DEGREES)
     held_by = tuple(grid.take(value, several.first) for value in (work.dense, work.experts, work.first, work.last))
     apart = _apart(job, chip, several.layout, held_by)
@@ -153,23 +170,6 @@ def measure(job: TrainJob, system: System, layouts: Layout) -> Pieces:
         memory=held,
         **switches(job, chip),
     )
-
-
-Record = TypeVar("Record", LayerWork, Passes)
-
-
-def gathered(work: Record, index: NDArray[np.int64]) -> Record:
-    """A record of arrays over combinations -> the same over candidates."""
-    taken: dict[str, Any] = {}
-    for field in fields(work):
-        value = getattr(work, field.name)
-        if isinstance(value, Passes):
-            taken[field.name] = gathered(value, index)
-        elif isinstance(value, tuple):
-            taken[field.name] = tuple(grid.take(item, index) for item in value)
-        else:
-            taken[field.name] = grid.take(value, index)
-    return type(work)(**taken)
 
 
 def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers, ...]) -> tuple[Numbers, ...]:

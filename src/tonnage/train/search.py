@@ -15,14 +15,15 @@ from tonnage.errors import FEASIBLE, Bind, infeasible
 from tonnage.interval import Interval
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
-from tonnage.system import Accelerator, System, format_of, needed, unjoined
+from tonnage.system import Accelerator, System, format_of, needed, per_die, unjoined
 from tonnage.system import rate as datasheet_rate
 from tonnage.train import candidates, grid, idle, pieces, step
 from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
 from tonnage.train.goodput import Goodput, goodput
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import TrainRankMemory
+from tonnage.train.layers import LayerBook
+from tonnage.train.memory import ADAM, CONTEXT, GRADIENT, WEIGHT, TrainRankMemory
 from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance, used
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.units import HOUR, show_memory
@@ -57,10 +58,16 @@ def peak(job: TrainJob, accelerator: Accelerator) -> float:
     return datasheet_rate(accelerator, format_of(job.precision).compute).value
 
 
-def evaluate(job: TrainJob, system: System, layouts: Layout, software: TrainSoftware | None = None) -> Evaluation:
+def evaluate(
+    job: TrainJob,
+    system: System,
+    layouts: Layout,
+    software: TrainSoftware | None = None,
+    book: LayerBook | None = None,
+) -> Evaluation:
     """Step time and memory of layouts: numbers, or arrays of any one shape (flattened). No check of divisibility."""
     flat, _ = grid.flatten(layouts)
-    measured = pieces.measure(job, system, flat)
+    measured = pieces.measure(job, system, flat, book)
     times = step.assemble(measured, software or fitted().constants)
     fits = np.asarray(measured.memory.total) <= capacity(system)
     return Evaluation(flat, np.asarray(times.step), times.parts, measured.memory, fits)
@@ -85,9 +92,16 @@ class _Pass:
     """Looks at candidates, chunk by chunk, and keeps the best that fit into `room` [byte] of a rank."""
 
     def __init__(
-        self, job: TrainJob, system: System, software: TrainSoftware, room: float, *, least_slack: bool
+        self,
+        job: TrainJob,
+        system: System,
+        software: TrainSoftware,
+        room: float,
+        book: LayerBook,
+        *,
+        least_slack: bool,
     ) -> None:
-        self.job, self.system, self.software = job, system, software
+        self.job, self.system, self.software, self.book = job, system, software, book
         self.room, self.least_slack = room, least_slack
         self.start = time.perf_counter()
         self.kept: list[Priced] = []
@@ -96,7 +110,7 @@ class _Pass:
 
     def look(self, chunk: Layout) -> None:
         self.seen += np.size(chunk.tp)
-        weighed = pieces.weigh(self.job, self.system, chunk)
+        weighed = pieces.weigh(self.job, self.system, chunk, self.book)
         total = np.asarray(weighed.memory.low if self.least_slack else weighed.memory.total)
         least = int(np.argmin(total))
         if self.smallest is None or total[least] < self.smallest[0]:
@@ -105,9 +119,18 @@ class _Pass:
         self.feasible += fits.size
         if fits.size:
             _joined(self.system)
-            kept = chunk.at(fits) if fits.size < total.size else chunk
-            self.kept += _best(self.job, self.system, kept, self.software)
+            every = fits.size == total.size
+            kept, known = (chunk, weighed) if every else (chunk.at(fits), weighed.take(fits))
+            self.kept += self._best(kept, known)
             self.kept.sort(key=lambda entry: entry[0])
+
+    def _best(self, kept: Layout, known: pieces.Weighed) -> list[Priced]:
+        measured = pieces.measure(self.job, self.system, kept, known=known)
+        seconds = np.asarray(step.assemble(measured, self.software).step)
+        doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
+        value = seconds * np.exp(doubtful)
+        order = np.argsort(value, kind="stable")[:KEPT]
+        return [(float(value[i]), float(seconds[i]), kept.at(i)) for i in order]
 
     def best(self) -> float:
         """Rank value of the best so far; infinite before there is one."""
@@ -124,6 +147,7 @@ def _search(
     fixed: Mapping[str, int],
     software: TrainSoftware | None = None,
     *,
+    book: LayerBook | None = None,
     room: float | None = None,
     least_slack: bool = False,
     whole: bool = False,
@@ -134,13 +158,17 @@ def _search(
     no rank may be idle. Where all ranks are best used, only layouts that do so are told.
     """
     room, software = capacity(system) if room is None else room, software or fitted().constants
-    looked = _Pass(job, system, software, room, least_slack=least_slack)
+    book = book or LayerBook()
+    looked = _Pass(job, system, software, room, book, least_slack=least_slack)
+    if not whole:
+        every = idle.combinations(job, system, fixed, candidates.choices(job, system, fixed, idle=True))
+        book.work(job, per_die(system.accelerator), every)
     for chunk in candidates.layouts(job, system, fixed):
         looked.look(chunk)
     full, best = looked.found(), looked.best()
     if whole:
         return full
-    for chunk in idle.layouts(job, system, fixed, software, looked.best):
+    for chunk in idle.layouts(job, system, fixed, software, looked.best, book):
         looked.look(chunk)
     return full if looked.best() == best < math.inf else looked.found()
 
@@ -152,36 +180,54 @@ def _joined(system: System) -> None:
         needed(system.accelerator, missing)
 
 
-def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware) -> list[Priced]:
-    seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), software).step)
-    doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
-    value = seconds * np.exp(doubtful)
-    order = np.argsort(value, kind="stable")[:KEPT]
-    return [(float(value[i]), float(seconds[i]), kept.at(i)) for i in order]
-
-
 def plan(
     job: TrainJob,
     system: System,
     fixed: Mapping[str, int] | None = None,
     *,
     price: float | None = None,
+    book: LayerBook | None = None,
 ) -> TrainPlan:
     """The best layout, searching whatever `fixed` leaves out; infeasible with what binds if nothing fits.
 
     The best layout may leave accelerators over: they are spares (`unused`), and more of them never train slower.
     price [USD per accelerator-second] gives a cost; None leaves it unpriced. Schedules that hardly any published run
-    validates must win by more than their doubt. Raises `MissingFact` when the chip's links are unknown.
+    validates must win by more than their doubt. book: of priced layers, where several sizes are planned. Raises
+    `MissingFact` when the chip's links are unknown.
     """
-    fixed = dict(fixed or {})
-    found = _search(job, system, fixed)
+    fixed, book = dict(fixed or {}), book or LayerBook()
+    found = _search(job, system, fixed, book=book)
+    made = _told(job, system, fixed, found, price, book)
+    if not found.layouts:
+        return made
+    best = found.layouts[0][2]
+    same = [one for one in found.layouts if used(one[2], system) == used(best, system)]
+    return replace(made, alternatives=_alternatives(job, system, same, book))
+
+
+def fastest(job: TrainJob, system: System, book: LayerBook) -> TrainPlan:
+    """What `plan` says of a run without its alternatives: for one of many sizes."""
+    return _told(job, system, {}, _search(job, system, {}, book=book), None, book)
+
+
+def _told(
+    job: TrainJob, system: System, fixed: dict[str, int], found: _Found, price: float | None, book: LayerBook
+) -> TrainPlan:
+    """The best of what a search brought home; what binds if nothing fits."""
     counts = LayoutSearch(found.candidates, found.feasible, found.seconds)
     if not found.layouts:
-        return replace(_refused(job, system, fixed, found, price), search=counts)
-    best = found.layouts[0][2]
-    made = describe(job, system, best, price=price)
-    same = [one for one in found.layouts if used(one[2], system) == used(best, system)]
-    return replace(made, fixed=fixed, search=counts, alternatives=_alternatives(job, system, same))
+        return replace(_refused(job, system, fixed, found, price, book), search=counts)
+    made = describe(job, system, found.layouts[0][2], price=price, book=book)
+    return replace(made, fixed=fixed, search=counts)
+
+
+def least_memory(job: TrainJob, system: System, book: LayerBook) -> float:
+    """Bytes that a rank of any layout needs at least: states of all layers over all ranks (ZeRO-3), and the context."""
+    one = np.ones(1, dtype=np.int64)
+    layers, row = book.work(job, per_die(system.accelerator), Layout(tp=one, cp=one, ep=one, etp=one, mbs=one))
+    held = layers.depth * (np.asarray(layers.dense)[row[0]] + np.asarray(layers.experts)[row[0]])
+    states = WEIGHT + GRADIENT + ADAM - 2.0 if job.task != "lora" else WEIGHT
+    return float(states * held / candidates.ranks(system) + CONTEXT[1])
 
 
 LEANEST = 1.5
@@ -216,9 +262,10 @@ def describe(
     *,
     price: float | None = None,
     software: TrainSoftware | None = None,
+    book: LayerBook | None = None,
 ) -> TrainPlan:
     """Everything about one layout; feasible when its memory fits."""
-    found = evaluate(job, system, layout, software)
+    found = evaluate(job, system, layout, software, book)
     memory = held(found.memory.at(0), capacity(system))
     sure = doubt(job, replace(system, count=used(layout, system)), layout)
     outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total))
@@ -299,7 +346,12 @@ def _too_large(system: System, total: float) -> Bind:
 
 
 def _refused(
-    job: TrainJob, system: System, fixed: dict[str, int], found: _Found, price: float | None = None
+    job: TrainJob,
+    system: System,
+    fixed: dict[str, int],
+    found: _Found,
+    price: float | None = None,
+    book: LayerBook | None = None,
 ) -> TrainPlan:
     """Nothing divides, or nothing fits: what binds, and the nearest layout that is feasible."""
     relaxed = _relaxed(job, system, fixed)
@@ -320,7 +372,7 @@ def _refused(
     if lift is None:
         need = int(np.ceil(found.smallest[0] / capacity(system)))
         lift = f"about {need} times as many accelerators, or ones with more memory"
-    shown = describe(job, system, found.smallest[1], price=price)
+    shown = describe(job, system, found.smallest[1], price=price, book=book)
     outcome = infeasible(replace(bind, lift=lift))
     return replace(shown, outcome=outcome, fixed=fixed, price=price, nearest_feasible=relaxed[1] if relaxed else None)
 
@@ -342,7 +394,7 @@ def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str,
     return None
 
 
-def _alternatives(job: TrainJob, system: System, found: list[Priced]) -> tuple[OtherLayout, ...]:
+def _alternatives(job: TrainJob, system: System, found: list[Priced], book: LayerBook) -> tuple[OtherLayout, ...]:
     """Up to five layouts within 15 % that differ from the best and from each other in more than the micro-batch."""
     best, seconds = found[0][2], found[0][1]
     seen = {_kind(best)}
@@ -353,7 +405,7 @@ def _alternatives(job: TrainJob, system: System, found: list[Priced]) -> tuple[O
         if _kind(layout) in seen:
             continue
         seen.add(_kind(layout))
-        total = held(pieces.weigh(job, system, grid.flatten(layout)[0]).memory.at(0), capacity(system)).total
+        total = held(pieces.weigh(job, system, grid.flatten(layout)[0], book).memory.at(0), capacity(system)).total
         picked.append(OtherLayout(layout, other, other / seconds - 1, total, differs(best, layout)))
     return tuple(picked)
 
