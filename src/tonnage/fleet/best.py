@@ -11,7 +11,7 @@ from tonnage.fleet.causes import Activity
 
 Date = datetime.date
 
-LimitKind = Literal["count", "delivery", "demand", "rounds", "order", "horizon"]
+LimitKind = Literal["count", "delivery", "demand", "rounds", "order", "horizon", "budget", "power"]
 CapKind = Literal["budget", "power"]
 NearKind = Literal["later", "without_lot", "place", "sooner"]
 
@@ -39,9 +39,10 @@ class BestUse:
 
 @dataclass(frozen=True)
 class LaunchLimit:
-    """Something that keeps the launch from being earlier. about: the lot or model; days: how much earlier the launch is
-    without it (a lot twice as large, or there from the first day; no such demand; no rounds; no order of places), None
-    if there is a launch only without it; start, end: the weeks in which it binds, None if it is not a matter of weeks.
+    """Something that keeps the launch from being earlier. about: the lot, model or sum of money; days: how
+    much earlier the launch is without it (a lot twice as large, or there from the first day; no such demand; no rounds;
+    no order of places; no cap), None if there is a launch only without it; start, end: the weeks in which it binds,
+    None if it is not a matter of weeks.
     """
 
     kind: LimitKind
@@ -59,6 +60,35 @@ class LaunchLimit:
         """Plain values."""
         weeks = {"from": str(self.start), "until": str(self.end)} if self.start else {}
         return {"kind": self.kind, "about": self.about, "text": self.text, "days": self.days, **weeks}
+
+
+@dataclass(frozen=True)
+class LotOption:
+    """A lot that may be taken or left. tenure: rented or owned; taken; count: accelerators; start; end: day on which a
+    lease is left, None if it is kept as its contract says; cost: [USD] signed for, paid and committed; days: that the
+    launch is earlier with it, None if there is none without.
+    """
+
+    lot: str
+    chip: str
+    tenure: str
+    taken: bool
+    count: float
+    start: Date
+    end: Date | None
+    cost: float
+    days: float | None
+
+    @property
+    def text(self) -> str:
+        """What became of it, and why."""
+        return words.option(self)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        span = {"from": str(self.start), "until": str(self.end) if self.end else None}
+        what = {"lot": self.lot, "taken": self.taken, "accelerators": round(self.count, 1), **span}
+        return {**what, "cost": self.cost, "days_earlier_with_it": self.days, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -138,7 +168,8 @@ class PolicyGap:
 class ByDate:
     """The cheapest launch by a date: training, services [USD] until then, None if a lot used has no price; unserved:
     least share of the demand until then that goes unserved if services give way to training; change: the cheapest
-    lawful change with which it launches by then, if it does not.
+    lawful change with which it launches by then, if it does not; signed: [USD] paid until the date and committed
+    beyond it; options: lots that may be taken or left, for this date.
     """
 
     date: Date
@@ -147,10 +178,12 @@ class ByDate:
     services: float | None = None
     unserved: float | None = None
     change: str | None = None
+    signed: float | None = None
+    options: tuple[LotOption, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
-        return {**vars(self), "date": str(self.date)}
+        return {**vars(self), "date": str(self.date), "options": [option.to_json() for option in self.options]}
 
 
 @dataclass(frozen=True)
@@ -158,8 +191,10 @@ class BestPlan:
     """The best plan of the base case, every input at its median. launch: None if there is none within the horizon;
     trained: day of the last model's; place: where it is trained; training, services: [USD] until the launch, None if a
     lot used has no price; conflict: what cannot be had together if there is no launch; by: the cheapest launch by a
-    date that was asked for; not_kept: caps of the programme that it does not keep (power: by what it says of more
-    accelerators).
+    date that was asked for; not_kept: caps of the programme that it does not keep whole (a budget where a lot has no
+    price; power, by what it says of more accelerators, where there is a budget too); signed: [USD] paid until the
+    launch and committed beyond it; options: lots that may be taken or left; proven: whether these are known to be the
+    best.
     """
 
     launch: Date | None
@@ -174,6 +209,9 @@ class BestPlan:
     conflict: tuple[LaunchLimit, ...] = ()
     by: ByDate | None = None
     not_kept: tuple[CapKind, ...] = ()
+    signed: float | None = None
+    options: tuple[LotOption, ...] = ()
+    proven: bool = True
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -188,5 +226,8 @@ class BestPlan:
             "alternatives": [near.to_json() for near in self.near],
             "conflict": [limit.to_json() for limit in self.conflict],
             "not_kept": list(self.not_kept),
+            "signed_for": self.signed,
+            "options": [option.to_json() for option in self.options],
+            "options_proven": self.proven,
             **({"by": self.by.to_json()} if self.by else {}),
         }

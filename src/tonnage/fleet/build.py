@@ -13,7 +13,7 @@ from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema, uncertain
 from tonnage.fleet.keys import Keys
-from tonnage.fleet.lots import busy, owned, tariff, tenure_keys, terms
+from tonnage.fleet.lots import busy, optional_keys, owned, tariff, tenure_keys, terms
 from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, owning, rent
 from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
@@ -329,6 +329,7 @@ class _ProgrammeBuilder:
             self.read.problem((*path, "until"), "is not after from")
         tenure_keys(self.read, read, path)
         priced = self._price(read, item, chip, path)
+        optional_keys(self.read, read, priced.price, path)
         name, count = read.text("lot"), read.uncertain("count")
         if name is None or count is None or chip is None:
             return None

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.draws import PERIOD
 from tonnage.fleet.optimum_case import CaseOptions, best_launch, lasting, launch_of_last
-from tonnage.fleet.programme import DAY
+from tonnage.fleet.options import search
+from tonnage.fleet.programme import DAY, Lot
 from tonnage.fleet.setting import Play, only
+from tonnage.fleet.signed import in_order_of_power
 from tonnage.fleet.uncertain import Floats, rank
 
 SAMPLE, FEW = 20, 4
@@ -24,13 +26,16 @@ def sampled(draws: int, runs: int, sample: int | None = None) -> NDArray[np.int6
     return np.unique(np.linspace(0, draws - 1, min(wanted, draws)).round().astype(np.int64))
 
 
-def behind(game: Play, launch: tuple[Floats, ...]) -> PolicyGap | None:
+def behind(
+    game: Play, launch: tuple[Floats, ...], lots: tuple[Lot, ...] = (), budget: float | None = None
+) -> PolicyGap | None:
     """How far the policy lies behind the best plan, in the draws of a play; None if there is no best plan in any.
 
-    launch: of each model by the policy [s].
+    launch: of each model by the policy [s]; lots: of the programme, with a budget that both keep.
     """
     policy = launch[-1] / DAY
-    best = np.array([best_day(only(game, i), tuple(at[i : i + 1] for at in launch)) for i in range(game.world.draws)])
+    ones = ((only(game, i), tuple(at[i : i + 1] for at in launch)) for i in range(game.world.draws))
+    best = np.array([best_day(one, at, lots, budget) for one, at in ones])
     found = np.isfinite(best)
     if not found.any():
         return None
@@ -38,17 +43,27 @@ def behind(game: Play, launch: tuple[Floats, ...]) -> PolicyGap | None:
     return PolicyGap(int(found.sum()), rank(days, 0.5), rank(days, 0.9), float(max(0.0, -days.min())))
 
 
-def best_day(one: Play, launch: tuple[Floats, ...]) -> float:
-    """The best launch of the last model in a play of one draw [days from the start]; launch: of each by the policy [s].
+def best_day(one: Play, launch: tuple[Floats, ...], lots: tuple[Lot, ...] = (), budget: float | None = None) -> float:
+    """The best launch of the last model in a play of one draw [days from the start]; launch: of each by the policy [s];
+    lots: of the programme, of which rented ones may be left away to keep a budget.
 
     Of programmes with several models it is that of the last one alone, with the launches of the others as the policy
     had them: no later than the best.
     """
+    if budget is None:
+        return _last(one, launch) * PERIOD / DAY
+    one = in_order_of_power(one)
+    found, _ = search(one, lots, budget, lambda play, how: _last(play, launch, how.in_order), options=False)
+    levels = found.soonest(budget)
+    return math.inf if levels is None else found.launch(levels) * PERIOD / DAY
+
+
+def _last(one: Play, launch: tuple[Floats, ...], in_order: bool = True) -> float:
+    """The best launch of the last model [periods]."""
     last = float(launch[-1][0])
     if math.isfinite(last):
         within = float(np.ravel(one.projects[-1].within)[0])
         one = lasting(one, math.ceil((last + within) / PERIOD) + 2)
-    options = CaseOptions(with_failing=True, only_last=True)
+    options = CaseOptions(in_order=in_order, with_failing=True, only_last=True)
     many = len(one.projects) > 1
-    best = launch_of_last(one, launch, options) if many else best_launch(one, options).last
-    return best * PERIOD / DAY
+    return launch_of_last(one, launch, options) if many else best_launch(one, options).last

@@ -16,8 +16,9 @@ import numpy as np
 from tonnage.fleet.ahead import free_accelerators
 from tonnage.fleet.allocate import share
 from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunPlace, RunStage, SpeedCurve
-from tonnage.fleet.draws import PERIOD, Bools
+from tonnage.fleet.draws import PERIOD, Bools, World
 from tonnage.fleet.forecast import needs
+from tonnage.fleet.highs import Ints
 from tonnage.fleet.optimum import Prepared, earliest, prepare
 from tonnage.fleet.projects import Attempt, Project, StageSpeed
 from tonnage.fleet.setting import Play
@@ -102,7 +103,7 @@ def lasting(game: Play, periods: int = 0) -> Play:
     """The play with what is there after the horizon as further periods, at least so many: until no lot grows any more,
     and `BEYOND` and the move of demand after the horizon.
     """
-    world, whole = game.world, game.world.whole
+    world, whole = game.world, game.world.there_whole
     if world.later is None and periods <= world.periods:
         return game
     grows = np.flatnonzero((np.diff(whole, axis=1) > 0).any(axis=(0, 2)))
@@ -111,7 +112,7 @@ def lasting(game: Play, periods: int = 0) -> Play:
     kept = max(periods, min(max(wanted, int(grows[-1]) + 2 if grows.size else 0), whole.shape[1]))
     more = max(kept - whole.shape[1], 0)
     there = np.concatenate([whole[:, :kept], np.repeat(whole[:, -1:], more, axis=1)], axis=1)
-    return replace(game, world=replace(world, available=there, later=None))
+    return replace(game, world=world.with_lots(there))
 
 
 def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> Prepared:
@@ -126,12 +127,20 @@ def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAI
         world.price[0] * PERIOD,
         tuple(_run(game, project, options, None) for project in trained),
     )
-    bare = replace(bare, unserved=_unserved(bare))
+    bare = _within_power(world, replace(bare, unserved=_unserved(bare)))
     free = free_accelerators(bare)
     runs = tuple(_run(game, p, options, f.most) for p, f in zip(trained, free, strict=True))
     if len(runs) > 1:
         runs = tuple(replace(run, move=np.where(np.eye(len(run.places), dtype=bool), 0.0, np.inf)) for run in runs)
     return prepare(replace(bare, runs=runs), free)
+
+
+def _within_power(world: World, case: AllocationProblem) -> AllocationProblem:
+    """The problem on all that is there, of which any may run within the power of the site; with a cap on it."""
+    if world.site is None:
+        return case
+    most = np.full(case.periods, world.site.cap)
+    return replace(case, capacity=world.there[0], power=world.site.each, most_power=most)
 
 
 def rates(game: Play) -> Floats:
@@ -324,21 +333,24 @@ def _carries(
     price = np.broadcast_to(game.world.price[0], capacity.shape)
     _, short = share(capacity, need, rate, price, np.zeros_like(capacity, dtype=bool))
     able: Bools = short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), 1e-9)
-    if need.shape[1] > 2:
-        _by_programme(able, capacity, need, game)
+    if need.shape[1] > 2 or game.world.site is not None:
+        _by_programme(able, index, need, game)
     return able
 
 
-def _by_programme(able: Bools, capacity: Floats, need: Floats, game: Play) -> None:
-    """Where the quick rule of three and more services finds no way, the linear programme is asked, up to the first
-    time at which there is one.
+def _by_programme(able: Bools, index: Ints, need: Floats, game: Play) -> None:
+    """Where the quick rule of three and more services, or of the order in which lots get power, finds no way, the
+    linear programme is asked, up to the first time at which there is one. index: periods [p].
     """
     from tonnage.fleet.ahead import served_first
 
     stop = int(np.argmax(able)) if able.any() else able.size
     if not stop:
         return
-    case = AllocationProblem(capacity[:stop], need[:stop].T, rates(game), game.world.price[0])
+    world = game.world
+    case = AllocationProblem(world.available[0][index[:stop]], need[:stop].T, rates(game), world.price[0])
+    if world.site is not None:
+        case = replace(_within_power(world, case), capacity=world.there[0][index[:stop]])
     said = served_first(case).unserved
     assert said is not None
     able[:stop] |= said <= 1e-6 * np.maximum(need[:stop].sum(axis=1), 1e-9)

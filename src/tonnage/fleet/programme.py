@@ -76,7 +76,8 @@ class Lot:
     term: [s] for which a lease is paid at least; notice: [s] ahead of an early end, None where a lease is bound to
     `until`; lead: [s] from the first day, that of the order, to the arrival; bought: the purchase of an owned lot,
     of a rented one what it would be, where known; owning: [USD/accelerator-s] of a rented lot if it were bought;
-    quotes: the prices that it is counted with.
+    quotes: the prices that it is counted with; optional: whether it may be taken or left, as the best plan decides,
+    step: so many accelerators at a time, None if as a whole.
     """
 
     name: str
@@ -101,6 +102,8 @@ class Lot:
     bought: Purchase | None = None
     owning: Uncertain | None = None
     quotes: tuple[Quote, ...] = ()
+    optional: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ LOT: Table = {
     "from": Field("date", "First day; in hand at the start unless given."),
     "until": Field("date", "Last day; no end unless given."),
     "over": Field("time", "Delivered evenly over this time from the first day on.", high=10 * units.YEAR),
+    "optional": Field("choice", "Whether it may be taken or left, as the best plan decides.", choices=("yes", "no")),
+    "step": Field(
+        "count", "Accelerators in which an optional lot may be taken in part.", point=True, low=1, high=1e8, whole=True
+    ),
     "acquired": Field("date", "Day on which the chips came into the place, which is what rules look at."),
     "licence": Field("name", "Licence under which the lot is lawful although a rule asks for one."),
     "spare": Field("share", "Share held back for failures.", high=0.99),
