@@ -18,7 +18,7 @@ from tonnage import fleet
 from tonnage.ask.again import asked_again
 from tonnage.fleet import launch
 from tonnage.fleet.explain import explained
-from tonnage.fleet.hindsight import best_day
+from tonnage.fleet.hindsight import best_day, first_day
 from tonnage.fleet.optimum_case import best_launch
 from tonnage.fleet.plan import from_json
 from tonnage.fleet.setting import play, settle
@@ -137,3 +137,26 @@ def test_a_rule_without_which_alone_there_is_a_launch_is_said_so(planned):
         assert any(text.endswith(said) for _, text in told)
     body = plain(replace(plan, alternatives=(replace(rule, best_days=math.inf),)).to_json())
     assert body["alternatives"][0]["best_days_earlier"] is None
+
+
+@given(st.integers(0, 100_000))
+@settings(max_examples=60)
+def test_first_users_of_the_policy_are_never_before_those_of_the_best_plan(seed):
+    one = harder(seed)
+    result = one.run()
+    policy = result.first[-1][0] / DAY
+    assert math.isinf(policy) or first_day(one, result.launch) <= policy + 1e-4
+
+
+def test_first_users_are_compared_where_they_come_before_the_launch(planned):
+    """Of r2 they come with the first chips on which a tenth of its demand fits; the launch waits for more."""
+    late = {"fleet__cloud__from": "2025-12-01", "fleet__own__count": "3000", "models__r2__serve__surge": "7"}
+    late |= {"fleet__cloud__chip": "ascend-910c", "models__r1__serve__growth": "0 %"}
+    part = planned(models__r2__train__try="ascend", **late)
+    best, gap = part.base.best, part.hindsight
+    assert best.first_users < best.launch
+    assert gap.first is not None and gap.first >= -1e-3
+    text = " ".join(text for _, text in answer(part).rows)
+    assert f"first users {best.first_users}" in text and "; first users" in text
+    body = json.loads(json.dumps(part.to_json()))["optimum"]
+    assert body["first_users"] == str(best.first_users) and body["gap_days_first_users"] == gap.first

@@ -12,6 +12,7 @@ from tonnage.fleet import explain
 from tonnage.fleet.best import BestPlan, CapKind
 from tonnage.fleet.draws import PERIOD
 from tonnage.fleet.explain import Explained
+from tonnage.fleet.optimum_case import first_users
 from tonnage.fleet.options import pairs
 from tonnage.fleet.paid import run
 from tonnage.fleet.programme import DAY
@@ -109,4 +110,5 @@ def best_plan(found: Explained, by: Date | None = None) -> BestPlan:
         signed=explain.cost_of(found),
         options=explain.options(found),
         proven=found.signed.search.proven,
+        first_users=_day(found, first_users(found.game, found.best)) if launches else None,
     )

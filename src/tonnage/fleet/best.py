@@ -149,18 +149,20 @@ class NearBest:
 class PolicyGap:
     """How far the policy lies behind the best plan of the same draw, made with hindsight. median, p90: days, over the
     draws in which there is a best plan, infinite where the policy never launches; ahead: most days that it is before
-    it, which would be a fault of the programme.
+    it, which would be a fault of the programme; first: median days that its first users come after those of the best
+    plan, None where users do not come before the launch.
     """
 
     draws: int
     median: float
     p90: float
     ahead: float
+    first: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain values; None for never."""
-        ends = {key: value if value < float("inf") else None for key, value in
-                (("gap_days_median", self.median), ("gap_days_p90", self.p90))}  # fmt: skip
+        days = (("gap_days_median", self.median), ("gap_days_p90", self.p90), ("gap_days_first_users", self.first))
+        ends = {key: value if value is not None and value < float("inf") else None for key, value in days}
         return {**ends, "gap_draws": self.draws}
 
 
@@ -194,7 +196,7 @@ class BestPlan:
     date that was asked for; not_kept: caps of the programme that it does not keep whole (a budget where a lot has no
     price; power, by what it says of more accelerators, where there is a budget too); signed: [USD] paid until the
     launch and committed beyond it; options: lots that may be taken or left; proven: whether these are known to be the
-    best.
+    best; first_users: the day on which a share of the demand can be carried.
     """
 
     launch: Date | None
@@ -212,12 +214,14 @@ class BestPlan:
     signed: float | None = None
     options: tuple[LotOption, ...] = ()
     proven: bool = True
+    first_users: Date | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         known = self.training is not None and self.services is not None
         return {
             "launch": str(self.launch) if self.launch else None,
+            "first_users": str(self.first_users) if self.first_users else None,
             "place": self.place,
             "cost": {"training": self.training, "services": self.services} if known else None,
             "uses": [use.to_json() for use in self.uses],

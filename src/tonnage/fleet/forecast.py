@@ -117,22 +117,19 @@ def joined(parts: Sequence[Forecast]) -> Forecast:
     )
 
 
-def needs(services: tuple[Demand, ...], projects: tuple[Project, ...], now: Floats, launch: Sequence[Floats]) -> Floats:
-    """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d].
-
-    After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
-    """
-    return _needs(services, projects, now, launch, {})
-
-
-def _needs(
+def needs(
     services: tuple[Demand, ...],
     projects: tuple[Project, ...],
     now: Floats,
     launch: Sequence[Floats],
-    only: Mapping[int, Floats | float],
+    only: Mapping[int, Floats | float] | None = None,
 ) -> Floats:
-    """`needs`, with only a share of the demand that a project brings; only: by index of the project."""
+    """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d];
+    only: a share of the demand that a project brings, by its index.
+
+    After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
+    """
+    only = only or {}
     rows = []
     for service in services:
         own = demand(service.base, service.growth, now)
@@ -498,7 +495,7 @@ class _Run:
         index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
         launch = [at if i != k else begin for i, at in enumerate(self._launches())]
         rows = np.flatnonzero(ready)
-        need = _needs(self.services, self.projects, end, launch, {k: part})[rows]
+        need = needs(self.services, self.projects, end, launch, {k: part})[rows]
         capacity = self.whole[rows, index[rows]]
         nowhere_last = np.zeros_like(capacity, dtype=bool)
         _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)

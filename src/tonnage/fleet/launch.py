@@ -133,8 +133,9 @@ def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _
     """How far the policy is behind the best plans of a sample of the draws, within the same caps."""
     runs = sum(model.training is not None for model in setting.programme.coming)
     chosen = sampled(played.draws, runs)
-    game, launch = _game(setting, catalog, seed, played.draws, chosen), played.result.launch
-    return behind(game, tuple(at[chosen] for at in launch), setting.programme.lots, setting.programme.budget)
+    game, result = _game(setting, catalog, seed, played.draws, chosen), played.result
+    launch, first = tuple(at[chosen] for at in result.launch), result.first[-1][chosen]
+    return behind(game, launch, setting.programme.lots, setting.programme.budget, first)
 
 
 def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) -> tuple[SobolIndex, ...]:

@@ -301,9 +301,16 @@ def _rounds(game: Play, project: Project, attempt: Attempt) -> SpeedCurve:
 # the launch
 
 
-def launch_at(game: Play, k: int, trained: float, before: tuple[float, ...], options: CaseOptions = PLAIN) -> float:
+def launch_at(
+    game: Play,
+    k: int,
+    trained: float,
+    before: tuple[float, ...],
+    options: CaseOptions = PLAIN,
+    part: float = 1.0,
+) -> float:
     """The first time [periods] from `trained` on at which the fleet carries all services at the end of the move, if
-    model k launched then; infinite if there is none. before: launches of the models before it.
+    model k launched then to a part of its users; infinite if there is none. before: launches of the models before it.
     """
     project = game.projects[k]
     if project.service is None or not trained < game.world.periods:
@@ -313,12 +320,18 @@ def launch_at(game: Play, k: int, trained: float, before: tuple[float, ...], opt
     turns = np.unique(np.concatenate([[trained], whole, whole - within]))
     turns = turns[(turns >= trained) & (turns < game.world.periods)]
     ends = np.maximum(np.append(turns[1:], game.world.periods) - EDGE, turns)
-    able = _carries(game, k, turns, before, within, options) | _carries(game, k, ends, before, within, options)
+    able = np.any([_carries(game, k, at, before, within, options, part) for at in (turns, ends)], axis=0)
     return float(turns[np.argmax(able)]) if able.any() else math.inf
 
 
 def _carries(
-    game: Play, k: int, times: Floats, before: tuple[float, ...], within: float, options: CaseOptions
+    game: Play,
+    k: int,
+    times: Floats,
+    before: tuple[float, ...],
+    within: float,
+    options: CaseOptions,
+    part: float,
 ) -> Bools:
     """Whether all services fit at the end of the move, at each time of launch [d]."""
     end = (times + within) * PERIOD
@@ -326,7 +339,7 @@ def _carries(
     launch = [np.full_like(times, before[i] * PERIOD) if i < len(before) else np.full_like(times, np.inf)
               for i in range(len(game.projects))]  # fmt: skip
     launch[k] = times * PERIOD
-    need = needs(game.services, game.projects, end, launch)
+    need = needs(game.services, game.projects, end, launch, {k: part})
     need = need * np.array([service.name not in options.without_services for service in game.services])
     capacity = game.world.available[0][index]
     rate = np.broadcast_to(rates(game), (times.size, *rates(game).shape))
@@ -356,8 +369,23 @@ def _by_programme(able: Bools, index: Ints, need: Floats, game: Play) -> None:
     able[:stop] |= said <= 1e-6 * np.maximum(need[:stop].sum(axis=1), 1e-9)
 
 
-def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> float:
-    """The earliest launch [periods] of the last model with those of the earlier ones given [s]."""
+def first_users(game: Play, best: BestLaunch) -> float:
+    """The first time [periods] at which a share of the demand of the last model can be carried, its run and the
+    launches of the others as in a best launch.
+    """
+    last = len(game.projects) - 1
+    project = game.projects[last]
+    after = max(best.trained[-1], best.launch[project.after] if project.after is not None else 0.0)
+    return launch_at(game, last, after, best.launch[:-1], part=first_share(project))
+
+
+def first_share(project: Project) -> float:
+    """Share of its demand at launch with which it has its first users, in a play of one draw."""
+    return float(np.ravel(project.first)[0])
+
+
+def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN, part: float = 1.0) -> float:
+    """The earliest launch [periods] of the last model to a part of its users, those of the earlier ones given [s]."""
     game, last = lasting(game), len(game.projects) - 1
     ready = prepared(game, (*launch[:-1], np.full(1, np.inf)), options)
     ends = earliest(ready)
@@ -366,4 +394,5 @@ def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions 
     before = tuple(float(at[0]) / PERIOD for at in launch[:-1])
     trained = ends[-1] if game.projects[-1].trains else 0.0
     after = game.projects[last].after
-    return launch_at(game, last, max(trained, before[after] if after is not None else 0.0), before, options)
+    begins = max(trained, before[after] if after is not None else 0.0)
+    return launch_at(game, last, begins, before, options, part)

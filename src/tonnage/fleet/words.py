@@ -114,4 +114,7 @@ def behind(found: PolicyGap) -> str:
         median = f"is {found.median:.0f} days behind the best plan with hindsight"
     tail = ", P90 never launches" if math.isinf(found.p90) else f", P90 {found.p90:.0f}"
     ahead = "never ahead" if found.ahead < 0.01 else f"ahead by up to {found.ahead:.1f} days"
-    return f"the policy {median} (median of {found.draws} draws{tail}; {ahead})"
+    first = ""
+    if found.first is not None:
+        first = "; first users " + (f"{found.first:.0f} days" if math.isfinite(found.first) else "never come")
+    return f"the policy {median} (median of {found.draws} draws{tail}; {ahead}{first})"

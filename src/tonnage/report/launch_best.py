@@ -52,7 +52,8 @@ def _best(plan: LaunchPlan) -> str:
     money = "its cost is unknown, a lot has no price"
     if best.training is not None and best.services is not None:
         money = _paid(best.training if best.place else None, best.services)
-    return f"launches {best.launch}{where}; {money} (by the whole calendar, known ahead)"
+    first = "" if best.first_users in (None, best.launch) else f", first users {best.first_users}"
+    return f"launches {best.launch}{first}{where}; {money} (by the whole calendar, known ahead)"
 
 
 def _options(best: BestPlan) -> Rows:
