@@ -118,6 +118,7 @@ class _ProgrammeBuilder:
             correlations=correlations,
             budget=top.number("budget"),
             power=top.number("power"),
+            night_training=top.text("nights") == "train",
             left_out=tuple(self.left_out),
             notes=tuple(dict.fromkeys(self.notes)),
             slip=assumptions.slip,

@@ -244,7 +244,12 @@ def _slope(ready: Prepared, end: float, place: int, p: int) -> float:
     free = ready.free[-1].most.copy()
     step = max(1.0, 1e-3 * free[place, p])
     free[place, p] -= step
-    later = earliest_end(ready.problem.runs[-1], free).end
+    night = ready.free[-1].night
+    if night is not None:
+        dark = night.most.copy()
+        dark[place, p] -= step
+        night = replace(night, most=dark)
+    later = earliest_end(ready.problem.runs[-1], free, night).end
     return max(later - end, 0.0) / step if math.isfinite(later) else 0.0
 
 

@@ -25,7 +25,7 @@ from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolI
 from tonnage.fleet.prices import accelerator_power
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
-from tonnage.fleet.setting import Play, Rulings, SettledProgramme, play, settle
+from tonnage.fleet.setting import Play, Rulings, SettledProgramme, nights_of, play, settle
 from tonnage.fleet.signed import decided
 from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
@@ -343,6 +343,8 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
     )
     found += programme.notes
     found += _rounds(programme) + _under_way(programme) + _first(programme)
+    night = nights_of(programme)
+    found += [night.text] if night else []
     found.append("services come first; models are trained side by side, an earlier one first where they meet")
     return tuple(found)
 

@@ -126,10 +126,12 @@ def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAI
         rates(game),
         world.price[0] * PERIOD,
         tuple(_run(game, project, options, None) for project in trained),
+        nights=game.nights,
     )
     bare = _within_power(world, replace(bare, unserved=_unserved(bare)))
     free = free_accelerators(bare)
-    runs = tuple(_run(game, p, options, f.most) for p, f in zip(trained, free, strict=True))
+    sizes = [f.most if f.night is None else np.concatenate([f.most, f.night.most], axis=1) for f in free]
+    runs = tuple(_run(game, p, options, at) for p, at in zip(trained, sizes, strict=True))
     if len(runs) > 1:
         runs = tuple(replace(run, move=np.where(np.eye(len(run.places), dtype=bool), 0.0, np.inf)) for run in runs)
     return prepare(replace(bare, runs=runs), free)

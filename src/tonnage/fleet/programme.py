@@ -114,7 +114,7 @@ class ServiceSpec:
     compounded monthly; peak: capacity held over average demand; isl, osl: [token] of a request; ttft, tpot: [s] or
     None; cache_hit: share; takes_over: share of the predecessor's demand; within: [s]; surge: demand added at launch as
     a share of what moves; first_users: share of its demand at launch with which it has its first users; lots: names
-    that may serve, empty for all.
+    that may serve, empty for all; day: load of each hour of the day over the highest, empty if it is not known.
     """
 
     isl: float
@@ -132,6 +132,7 @@ class ServiceSpec:
     first_users: Uncertain = field(default_factory=lambda: point(FIRST_USERS))
     lots: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    day: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,8 @@ class Programme:
 
     debug: [s] from the failure of a run until it is given up; verdicts: of one's own trials, by chip or lot;
     correlations: pairs of inputs by name, with their correlation. budget: [USD] that may be spent until the launch and
-    committed beyond it; power: [W] of the site; None without a cap. left_out: lots that cannot be planned on, each
+    committed beyond it; power: [W] of the site; None without a cap. night_training: whether
+    training takes what services leave at night. left_out: lots that cannot be planned on, each
     with its reason. text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were
     changed, and the day of knowledge that was asked for.
     """
@@ -235,6 +237,7 @@ class Programme:
     known: Date = Date.min
     budget: float | None = None
     power: float | None = None
+    night_training: bool = False
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     path: str = ""
