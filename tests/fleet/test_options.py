@@ -308,7 +308,7 @@ def test_an_option_is_taken_if_it_makes_the_launch_earlier_and_left_when_it_is_d
     (option,) = found.base.best.options
     assert option.taken and option.count == 1024 and found.base.best.launch < without.base.best.launch
     assert option.days == pytest.approx((without.base.best.launch - found.base.best.launch).days, abs=1)
-    assert option.start == datetime.date(2026, 5, 4) and option.end is None
+    assert option.start == datetime.date(2026, 5, 4) and option.end == found.base.best.launch
     early = plan(models__new__good_enough__rounds="2", models__new__good_enough__each="4 weeks",
                  models__new__good_enough__hold="512").base.best  # fmt: skip
     assert early.options[0].end is not None and early.options[0].end < early.launch - datetime.timedelta(days=40)

@@ -65,7 +65,7 @@ class LaunchLimit:
 @dataclass(frozen=True)
 class LotOption:
     """A lot that may be taken or left. tenure: rented or owned; taken; count: accelerators; start; end: day on which a
-    lease is left, None if it is kept as its contract says; cost: [USD] signed for, paid and committed; days: that the
+    lease is left, None of what is bought; cost: [USD] signed for, paid and committed; days: that the
     launch is earlier with it, None if there is none without.
     """
 

@@ -319,7 +319,7 @@ def options(found: Explained) -> tuple[LotOption, ...]:
     made = []
     for one in reasons(found.signed):
         lot = found.setting.programme.lots[one.column]
-        end = None if one.end is None else found.week(one.end)
+        end = None if one.end is None else found.day(one.end)
         gain = None if math.isinf(one.gain) else one.gain * PERIOD / DAY
         made.append(
             LotOption(lot.name, lot.chip, lot.tenure, one.taken, one.count, found.week(one.start), end, one.cost, gain)

@@ -99,8 +99,8 @@ def _first(world: World, lot: Lot) -> Floats:
     return np.asarray(days * DAY + world.values[f"fleet.{lot.name}.lead"])
 
 
-def _lease(world: World, lot: Lot, held: Floats, launch: Floats) -> Floats:
-    """Accelerator-seconds between the launch and the day on which the lease can be left [d].
+def lease_end(world: World, lot: Lot, launch: Floats) -> Floats:
+    """When a lease can be left that is needed until a launch [s] [d].
 
     A lease without notice runs to its last day. One with notice, or without a last day, ends so long after the launch,
     not before its least term is over.
@@ -108,10 +108,15 @@ def _lease(world: World, lot: Lot, held: Floats, launch: Floats) -> Floats:
     free = launch + (lot.notice or 0.0)
     if lot.term > 0:
         free = np.maximum(_first(world, lot) + lot.term, free)
-    last = free
-    if lot.until is not None:
-        until = (world.values[f"fleet.{lot.name}.until"] - world.start.toordinal()) * DAY
-        last = until if lot.notice is None else np.minimum(until, free)
+    if lot.until is None:
+        return np.asarray(free)
+    until = (world.values[f"fleet.{lot.name}.until"] - world.start.toordinal()) * DAY
+    return np.asarray(until if lot.notice is None else np.minimum(until, free))
+
+
+def _lease(world: World, lot: Lot, held: Floats, launch: Floats) -> Floats:
+    """Accelerator-seconds between the launch and the day on which the lease can be left [d]."""
+    last = lease_end(world, lot, launch)
     horizon = held.shape[1] * PERIOD
     inside = _within(last, held.shape[1]) - _within(launch, held.shape[1])
     beyond = held[:, -1] * np.maximum(last - np.maximum(launch, horizon), 0.0)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tonnage.fleet.draws import PERIOD
 from tonnage.fleet.optimum_case import BestLaunch, best_launch
 from tonnage.fleet.options import Levels, LotChoice, SignSearch, cut, pairs, search
-from tonnage.fleet.paid import EVEN
+from tonnage.fleet.paid import lease_end
 from tonnage.fleet.programme import Lot, Programme
 from tonnage.fleet.setting import Play, SettledProgramme
 from tonnage.fleet.uncertain import point
@@ -41,15 +42,15 @@ class SignedLots:
 @dataclass(frozen=True)
 class OptionReason:
     """An option and what became of it. column: of the lot; taken; count: accelerators; start, end: [periods], end None
-    if it is kept; cost: [USD], of one that was left at the launch that it would bring; gain: periods that the launch is
-    earlier with it, infinite if there is none without.
+    of what is bought; cost: [USD], of one that was left at the launch that it would bring; gain: periods that the
+    launch is earlier with it, infinite if there is none without.
     """
 
     column: int
     taken: bool
     count: float
     start: int
-    end: int | None
+    end: float | None
     cost: float
     gain: float
 
@@ -110,10 +111,12 @@ def _reason(made: SignedLots, index: int) -> OptionReason:
     other = (*made.levels[: 2 * index], *instead, *made.levels[2 * index + 2 :])
     found = made.search.launch(other)
     there = made.whole.world.there[0, :, one.column]
-    kept = (*made.levels[: 2 * index], units, len(one.ends), *made.levels[2 * index + 2 :])
-    early = taken and cost.of(index, made.levels, at) < cost.of(index, kept, at) * (1 - EVEN)
-    left = one.ends[end] if early else None
+    launch = at if taken else found
+    lot, ends = cost.lots[one.column], None
+    if lot.tenure == "rented" and math.isfinite(launch):
+        ends = float(lease_end(cost.game.world, lot, np.full(1, launch * PERIOD))[0]) / PERIOD
+        ends = min(ends, one.ends[end]) if taken and end < len(one.ends) else ends
     paid = cost.of(index, made.levels, at) if taken else cost.of(index, other, found)
     count = float(there.max()) * (one.part(units) if taken else 1.0)
     gain = found - at if taken else at - found
-    return OptionReason(one.column, taken, count, int(np.flatnonzero(there)[0]), left, paid, gain)
+    return OptionReason(one.column, taken, count, int(np.flatnonzero(there)[0]), ends, paid, gain)

@@ -72,7 +72,8 @@ def near(found: NearBest) -> str:
 def option(found: LotOption) -> str:
     """`leases 512 of more (h200-sxm) from 2026-11-02, for $3M: without it 9 days later`; or what it would bring."""
     number = f"{found.count:,.0f} of {found.lot} ({found.chip})"
-    span = f"from {found.start}" + (f" to {found.end}" if found.end else "")
+    weeks = (found.end - found.start).days / 7 if found.end else 0.0
+    span = f"from {found.start}" + (f" to {found.end} ({weeks:.0f} weeks)" if found.end else "")
     rents = found.tenure == "rented"
     if found.taken:
         does = f"{'leases' if rents else 'buys'} {number} {span}, for {show_money(found.cost)}"
