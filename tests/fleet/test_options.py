@@ -16,7 +16,7 @@ from test_best import game
 from test_money import LAB, SPEEDS
 
 from tonnage.errors import InputError
-from tonnage.fleet import launch
+from tonnage.fleet import launch, options
 from tonnage.fleet.draws import PERIOD, SitePower
 from tonnage.fleet.hindsight import best_day
 from tonnage.fleet.optimum_case import CaseOptions, best_launch, lasting
@@ -387,3 +387,27 @@ def test_all_of_every_lot_is_the_play_as_it_was(plan):
     found = searched(one, lots)
     assert cut(lasting(one), found.cost.found, found.tops).world.available is not None
     assert found.launch(found.tops) == best_launch(lasting(one), FREE).last
+
+
+@given(SEEDS, st.floats(0.3, 1.0))
+@settings(max_examples=25, deadline=None)
+def test_a_search_that_is_cut_short_keeps_the_budget_and_says_so(seed, share):
+    one, lots = signing(seed, 12)
+    free = searched(one, lots)
+    top = free.launch(free.tops)
+    if math.isinf(top):
+        return
+    budget = share * free.cost.total(free.tops, top)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(options, "MOST_ASKED", -1)
+        found = searched(one, lots, budget)
+        levels = found.soonest(budget)
+        if levels is not None:
+            at = found.launch(levels)
+            lower = found.lowered(levels, at)
+            assert found.cost.total(lower, at) <= found.cost.total(levels, at) <= budget * (1 + 1e-6)
+            assert found.launch(lower) <= at + 1e-6
+        assert not found.proven or levels == found.tops or levels is None
+    exact = searched(one, lots, budget)
+    best = exact.soonest(budget)
+    assert levels is None or (best is not None and exact.launch(best) <= at + 1e-6)
