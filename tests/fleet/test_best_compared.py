@@ -18,7 +18,7 @@ from tonnage import fleet
 from tonnage.ask.again import asked_again
 from tonnage.fleet import launch
 from tonnage.fleet.explain import explained
-from tonnage.fleet.hindsight import best_day
+from tonnage.fleet.hindsight import best_day, first_day
 from tonnage.fleet.optimum_case import best_launch
 from tonnage.fleet.plan import from_json
 from tonnage.fleet.setting import play, settle
@@ -85,22 +85,35 @@ def test_a_busy_lot_leaves_the_best_plan_what_others_leave(catalog, planner, pro
     assert busy.best.last > free.best.last
 
 
-def test_power_is_kept_and_what_is_added_is_said_to_need_it(planned):
+def test_power_is_kept_by_what_is_added_too(planned):
     free, bound = planned(), planned(power="6 MW")
-    assert bound.base.best.not_kept == ("power",) and free.base.best.not_kept == ()
+    assert bound.base.best.not_kept == () and free.base.best.not_kept == ()
+    assert ("power", "") in {(limit.kind, limit.about) for limit in bound.base.best.limits}
+    assert all(limit.kind != "count" for limit in bound.base.best.limits)
     assert bound.base.best.launch is None or bound.base.best.launch >= free.base.best.launch
     assert max((use.accelerators for use in bound.base.best.uses), default=0) < 6e6 / 300
     assert bound.hindsight is None or bound.hindsight.ahead < 1e-3
-    assert "find power" in " ".join(text for _, text in answer(bound).rows)
+    both = planned(power="6 MW", budget="$1B")
+    assert both.base.best.not_kept == ("power",)
+    assert "find power" in " ".join(text for _, text in answer(both).rows)
 
 
-def test_with_a_budget_the_policy_is_not_compared_and_it_is_said(planned):
-    bound = planned(budget="$1B")
-    assert bound.hindsight is None and bound.base.best.not_kept == ("budget",)
+def test_a_budget_is_kept_by_the_best_plan_and_the_policy_is_compared_within_it(planned):
+    """The order of places is of the lots that are signed for, so that a run may go on where none of the first are."""
+    bound = planned(budget="$70M")
+    assert bound.base.best.not_kept == () and bound.base.best.signed <= 7e7
+    assert bound.hindsight.ahead < 1e-3 and bound.hindsight.draws > 10
+    assert bound.base.best.launch < planned().base.best.launch
+    none = planned(budget="$1M").base.best
+    assert none.launch is None and [limit.kind for limit in none.conflict] == ["budget"]
+
+
+def test_a_budget_is_kept_with_the_other_lots_where_one_has_no_price(planned):
+    bound = planned(budget="$1B", place="US", models__r2__train__try="own")
+    assert bound.base.best.not_kept == ("budget",) and bound.base.best.signed is None
     body = json.loads(json.dumps(plain(bound.to_json())))
-    assert body["optimum"]["not_kept"] == ["budget"] and body["optimum"]["gap_draws"] == 0
-    assert "not compared" in " ".join(text for _, text in answer(bound).rows)
-    assert planned().hindsight is not None
+    assert body["optimum"]["not_kept"] == ["budget"]
+    assert "has no price" in " ".join(text for _, text in answer(bound).rows)
 
 
 def test_the_date_that_was_asked_for_is_kept_and_asked_again(planned, catalog, monkeypatch):
@@ -124,3 +137,26 @@ def test_a_rule_without_which_alone_there_is_a_launch_is_said_so(planned):
         assert any(text.endswith(said) for _, text in told)
     body = plain(replace(plan, alternatives=(replace(rule, best_days=math.inf),)).to_json())
     assert body["alternatives"][0]["best_days_earlier"] is None
+
+
+@given(st.integers(0, 100_000))
+@settings(max_examples=60)
+def test_first_users_of_the_policy_are_never_before_those_of_the_best_plan(seed):
+    one = harder(seed)
+    result = one.run()
+    policy = result.first[-1][0] / DAY
+    assert math.isinf(policy) or first_day(one, result.launch) <= policy + 1e-4
+
+
+def test_first_users_are_compared_where_they_come_before_the_launch(planned):
+    """Of r2 they come with the first chips on which a tenth of its demand fits; the launch waits for more."""
+    late = {"fleet__cloud__from": "2025-12-01", "fleet__own__count": "3000", "models__r2__serve__surge": "7"}
+    late |= {"fleet__cloud__chip": "ascend-910c", "models__r1__serve__growth": "0 %"}
+    part = planned(models__r2__train__try="ascend", **late)
+    best, gap = part.base.best, part.hindsight
+    assert best.first_users < best.launch
+    assert gap.first is not None and gap.first >= -1e-3
+    text = " ".join(text for _, text in answer(part).rows)
+    assert f"first users {best.first_users}" in text and "; first users" in text
+    body = json.loads(json.dumps(part.to_json()))["optimum"]
+    assert body["first_users"] == str(best.first_users) and body["gap_days_first_users"] == gap.first

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tonnage.fleet.allocation import AllocationProblem, ModelRun
+from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunStage
 from tonnage.fleet.draws import Bools
 from tonnage.fleet.highs import Ints, LinearProgramme
+from tonnage.fleet.nights import NightAccelerators
 from tonnage.fleet.uncertain import Floats
 
 TINY = 1e-12
@@ -26,12 +27,13 @@ TINY = 1e-12
 @dataclass(frozen=True)
 class FreeAccelerators:
     """The most that the services leave free for a run at each place. most [j, p]; by_lot: what one more accelerator of
-    a lot adds to it [j, p, l]; by_need: what one more request/s takes [j, m, p].
+    a lot adds to it [j, p, l]; by_need: what one more request/s takes [j, m, p]; night: the same at night.
     """
 
     most: Floats
     by_lot: Floats
     by_need: Floats
+    night: NightAccelerators | None = None
 
 
 def served_first(problem: AllocationProblem) -> AllocationProblem:
@@ -80,6 +82,13 @@ def free_accelerators(problem: AllocationProblem) -> tuple[FreeAccelerators, ...
     m, p = problem.need.shape
     lots = problem.capacity.shape[1]
     known: dict[bytes, tuple[Floats, Floats, Floats]] = {}
+    nightly: dict[bytes, Floats] = {}
+
+    def at_night(which: Bools) -> Floats:
+        if which.tobytes() not in nightly:
+            nightly[which.tobytes()] = _free_at_night(model, problem, which)
+        return nightly[which.tobytes()]
+
     made = []
     for run in problem.runs:
         found = []
@@ -93,7 +102,11 @@ def free_accelerators(problem: AllocationProblem) -> tuple[FreeAccelerators, ...
             continue
         most, by_lot, by_need = (np.stack([part[i] for part in found]) for i in range(3))
         opened = np.array([[p0 >= place.opens for p0 in range(p)] for place in run.places])
-        made.append(FreeAccelerators(np.where(opened, most, 0.0), by_lot, by_need))
+        night = None
+        if problem.nights is not None:
+            dark = np.stack([at_night(place.lots) for place in run.places])
+            night = NightAccelerators(problem.nights, np.where(opened, np.maximum(dark, most), 0.0))
+        made.append(FreeAccelerators(np.where(opened, most, 0.0), by_lot, by_need, night))
     return tuple(made)
 
 
@@ -108,6 +121,23 @@ def _free(model: LinearProgramme, which: Bools, m: int, lots: int, p: int) -> tu
     by_lot = np.maximum(-found.duals[: lots * p].reshape(lots, p), 0.0).T
     by_need = np.maximum(found.duals[lots * p : lots * p + m * p].reshape(m, p), 0.0)
     return most, by_lot, by_need
+
+
+def _free_at_night(model: LinearProgramme, problem: AllocationProblem, which: Bools) -> Floats:
+    """The most accelerators of some lots that are free at night: those that no service holds, and those it leaves."""
+    assert problem.nights is not None
+    m, p = problem.need.shape
+    lots = problem.capacity.shape[1]
+    cost = np.zeros(model.columns_count)
+    held = np.arange(m * lots * p).reshape(m, lots, p)
+    free = m * lots * p + np.arange(lots * p).reshape(lots, p)
+    left = 1.0 - problem.nights.load
+    cost[held[:, which].ravel()] = np.repeat(-left, int(which.sum()) * p)
+    cost[free[which].ravel()] = -1.0
+    found = model.solve(cost=cost)
+    assert found is not None
+    used = np.einsum("mlp,m->p", found.values[held[:, which]], left) if m else 0.0
+    return np.asarray(np.maximum(found.values[free][which].sum(axis=0) + used, 0.0))
 
 
 # one run
@@ -149,17 +179,25 @@ class _Label:
         return other.at <= self.at + TINY and further and other.room >= self.room - TINY
 
 
-def speeds(run: ModelRun, free: Floats) -> Floats:
+def stage_speed(stage: RunStage, place: int, free: Floats, night: NightAccelerators | None) -> Floats:
+    """Work of a stage a period at a place with what is free there by day and at night [p]."""
+    day = stage.speed(place, free)
+    if night is None or stage.timed:
+        return day
+    return night.nights.pace(day, stage.speed(place, night.most[place]))
+
+
+def speeds(run: ModelRun, free: Floats, night: NightAccelerators | None = None) -> Floats:
     """Work of each stage a period at each place with what is free [s, j, p]."""
     periods = np.arange(free.shape[1])
     opened = [(periods >= place.opens).astype(np.float64) for place in run.places]
-    rows = [[stage.speed(j, free[j]) * opened[j] for j in range(len(run.places))] for stage in run.stages]
+    rows = [[stage_speed(stage, j, free[j], night) * opened[j] for j in range(len(run.places))] for stage in run.stages]
     return np.array(rows).reshape(len(run.stages), len(run.places), free.shape[1])
 
 
-def earliest_end(run: ModelRun, free: Floats) -> RunPath:
-    """The earliest end of a run that has [j, p] accelerators free."""
-    speed = speeds(run, free)
+def earliest_end(run: ModelRun, free: Floats, night: NightAccelerators | None = None) -> RunPath:
+    """The earliest end of a run that has [j, p] accelerators free, and at night as many as `night` says."""
+    speed = speeds(run, free, night)
     periods = free.shape[1]
     if not run.stages:
         return RunPath(run.begins, (), ())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tonnage.fleet.draws import Bools
+from tonnage.fleet.nights import Nights
 from tonnage.fleet.uncertain import Floats
 
 NEAR = 1e-3
@@ -141,7 +142,7 @@ class AllocationProblem:
     capacity: accelerators [p, l]; need: requests/s [m, p]; rate: requests/s per accelerator, 0 where it cannot be
     [m, l]; price: of use [USD/accelerator-period] [l], NaN where none is known; unserved: requests/s that may stay
     unserved, all services together [p]; runs; power: [W] of an accelerator [l], and the most in each period [p];
-    budget: [USD] of all that the runs use.
+    budget: [USD] of all that the runs use; nights: that the runs take, None if they do not.
     """
 
     capacity: Floats
@@ -153,6 +154,7 @@ class AllocationProblem:
     power: Floats | None = None
     most_power: Floats | None = None
     budget: float = math.inf
+    nights: Nights | None = None
 
     @property
     def periods(self) -> int:

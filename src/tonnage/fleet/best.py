@@ -11,7 +11,7 @@ from tonnage.fleet.causes import Activity
 
 Date = datetime.date
 
-LimitKind = Literal["count", "delivery", "demand", "rounds", "order", "horizon"]
+LimitKind = Literal["count", "delivery", "demand", "rounds", "order", "horizon", "budget", "power"]
 CapKind = Literal["budget", "power"]
 NearKind = Literal["later", "without_lot", "place", "sooner"]
 
@@ -39,9 +39,10 @@ class BestUse:
 
 @dataclass(frozen=True)
 class LaunchLimit:
-    """Something that keeps the launch from being earlier. about: the lot or model; days: how much earlier the launch is
-    without it (a lot twice as large, or there from the first day; no such demand; no rounds; no order of places), None
-    if there is a launch only without it; start, end: the weeks in which it binds, None if it is not a matter of weeks.
+    """Something that keeps the launch from being earlier. about: the lot, model or sum of money; days: how
+    much earlier the launch is without it (a lot twice as large, or there from the first day; no such demand; no rounds;
+    no order of places; no cap), None if there is a launch only without it; start, end: the weeks in which it binds,
+    None if it is not a matter of weeks.
     """
 
     kind: LimitKind
@@ -59,6 +60,35 @@ class LaunchLimit:
         """Plain values."""
         weeks = {"from": str(self.start), "until": str(self.end)} if self.start else {}
         return {"kind": self.kind, "about": self.about, "text": self.text, "days": self.days, **weeks}
+
+
+@dataclass(frozen=True)
+class LotOption:
+    """A lot that may be taken or left. tenure: rented or owned; taken; count: accelerators; start; end: day on which a
+    lease is left, None of what is bought; cost: [USD] signed for, paid and committed; days: that the
+    launch is earlier with it, None if there is none without.
+    """
+
+    lot: str
+    chip: str
+    tenure: str
+    taken: bool
+    count: float
+    start: Date
+    end: Date | None
+    cost: float
+    days: float | None
+
+    @property
+    def text(self) -> str:
+        """What became of it, and why."""
+        return words.option(self)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        span = {"from": str(self.start), "until": str(self.end) if self.end else None}
+        what = {"lot": self.lot, "taken": self.taken, "accelerators": round(self.count, 1), **span}
+        return {**what, "cost": self.cost, "days_earlier_with_it": self.days, "text": self.text}
 
 
 @dataclass(frozen=True)
@@ -119,18 +149,20 @@ class NearBest:
 class PolicyGap:
     """How far the policy lies behind the best plan of the same draw, made with hindsight. median, p90: days, over the
     draws in which there is a best plan, infinite where the policy never launches; ahead: most days that it is before
-    it, which would be a fault of the programme.
+    it, which would be a fault of the programme; first: median days that its first users come after those of the best
+    plan, None where users do not come before the launch.
     """
 
     draws: int
     median: float
     p90: float
     ahead: float
+    first: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain values; None for never."""
-        ends = {key: value if value < float("inf") else None for key, value in
-                (("gap_days_median", self.median), ("gap_days_p90", self.p90))}  # fmt: skip
+        days = (("gap_days_median", self.median), ("gap_days_p90", self.p90), ("gap_days_first_users", self.first))
+        ends = {key: value if value is not None and value < float("inf") else None for key, value in days}
         return {**ends, "gap_draws": self.draws}
 
 
@@ -138,7 +170,8 @@ class PolicyGap:
 class ByDate:
     """The cheapest launch by a date: training, services [USD] until then, None if a lot used has no price; unserved:
     least share of the demand until then that goes unserved if services give way to training; change: the cheapest
-    lawful change with which it launches by then, if it does not.
+    lawful change with which it launches by then, if it does not; signed: [USD] paid until the date and committed
+    beyond it; options: lots that may be taken or left, for this date.
     """
 
     date: Date
@@ -147,10 +180,12 @@ class ByDate:
     services: float | None = None
     unserved: float | None = None
     change: str | None = None
+    signed: float | None = None
+    options: tuple[LotOption, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
-        return {**vars(self), "date": str(self.date)}
+        return {**vars(self), "date": str(self.date), "options": [option.to_json() for option in self.options]}
 
 
 @dataclass(frozen=True)
@@ -158,8 +193,10 @@ class BestPlan:
     """The best plan of the base case, every input at its median. launch: None if there is none within the horizon;
     trained: day of the last model's; place: where it is trained; training, services: [USD] until the launch, None if a
     lot used has no price; conflict: what cannot be had together if there is no launch; by: the cheapest launch by a
-    date that was asked for; not_kept: caps of the programme that it does not keep (power: by what it says of more
-    accelerators).
+    date that was asked for; not_kept: caps of the programme that it does not keep whole (a budget where a lot has no
+    price; power, by what it says of more accelerators, where there is a budget too); signed: [USD] paid until the
+    launch and committed beyond it; options: lots that may be taken or left; proven: whether these are known to be the
+    best; first_users: the day on which a share of the demand can be carried.
     """
 
     launch: Date | None
@@ -174,12 +211,17 @@ class BestPlan:
     conflict: tuple[LaunchLimit, ...] = ()
     by: ByDate | None = None
     not_kept: tuple[CapKind, ...] = ()
+    signed: float | None = None
+    options: tuple[LotOption, ...] = ()
+    proven: bool = True
+    first_users: Date | None = None
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
         known = self.training is not None and self.services is not None
         return {
             "launch": str(self.launch) if self.launch else None,
+            "first_users": str(self.first_users) if self.first_users else None,
             "place": self.place,
             "cost": {"training": self.training, "services": self.services} if known else None,
             "uses": [use.to_json() for use in self.uses],
@@ -188,5 +230,8 @@ class BestPlan:
             "alternatives": [near.to_json() for near in self.near],
             "conflict": [limit.to_json() for limit in self.conflict],
             "not_kept": list(self.not_kept),
+            "signed_for": self.signed,
+            "options": [option.to_json() for option in self.options],
+            "options_proven": self.proven,
             **({"by": self.by.to_json()} if self.by else {}),
         }

@@ -14,7 +14,7 @@ from tonnage.errors import InputError, MissingFact, Problem, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema, uncertain
 from tonnage.fleet.keys import Keys
-from tonnage.fleet.lots import busy, owned, tariff, tenure_keys, terms
+from tonnage.fleet.lots import busy, optional_keys, owned, tariff, tenure_keys, terms
 from tonnage.fleet.prices import Market, Owning, Priced, from_purchase, instead_of_rent, owning, rent
 from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
@@ -122,6 +122,7 @@ class _ProgrammeBuilder:
             correlations=correlations,
             budget=top.number("budget"),
             power=top.number("power"),
+            night_training=top.text("nights") == "train",
             left_out=tuple(self.left_out),
             notes=tuple(dict.fromkeys((*self.notes, *self._read_as()))),
             slip=assumptions.slip,
@@ -345,6 +346,7 @@ class _ProgrammeBuilder:
             self.read.problem((*path, "acquired"), "is after the first day of the lot")
         tenure_keys(self.read, read, path)
         priced = self._price(read, item, chip, path)
+        optional_keys(self.read, read, priced.price, path)
         name, count = read.text("lot"), read.uncertain("count")
         if name is None or count is None or chip is None:
             return None

@@ -29,13 +29,37 @@ Pick = slice | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class SitePower:
+    """The power of the site, which all lots share. cap [W]; each: [W] of an accelerator of each lot [l], with what
+    stands around it; order: of the lots that run, the first as long as there is power; available, later: accelerators
+    that are there, with power or not [d, p, l], as in `World`.
+    """
+
+    cap: float
+    each: Floats
+    order: tuple[int, ...]
+    available: Floats
+    later: Floats | None = None
+
+    def lit(self, there: Floats) -> Floats:
+        """Accelerators that find power [d, p, l], in the order of the lots."""
+        left, found = np.full(there.shape[:2], self.cap), there.copy()
+        for column in self.order:
+            if self.each[column] > 0:
+                found[:, :, column] = np.minimum(found[:, :, column], left / self.each[column])
+                left = np.maximum(left - found[:, :, column] * self.each[column], 0.0)
+        return found
+
+
+@dataclass(frozen=True)
 class World:
     """Draws of everything that does not depend on what is planned.
 
     available: accelerators there, lawful, not held back and not busy for others, in the periods of the horizon
     [d, p, l]; later: the same in further periods, until no lot changes any more [d, q, l]; price: [USD/accelerator-s]
     [d, l], NaN where none is known; values: draws of each uncertain input by its dotted name [d]; paid: accelerators
-    that are paid for [d, p, l], where they are others than those there with those held back.
+    that are paid for [d, p, l], where they are others than those there with those held back; site: the power of the
+    site, within which `available` and `later` are, None without a cap.
     """
 
     start: datetime.date
@@ -45,6 +69,7 @@ class World:
     values: Mapping[str, Floats]
     later: Floats | None = None
     paid: Floats | None = None
+    site: SitePower | None = None
 
     @property
     def draws(self) -> int:
@@ -61,20 +86,41 @@ class World:
         """Accelerators there in the horizon and after it [d, p + q, l]; what is there last stays."""
         return self.available if self.later is None else np.concatenate([self.available, self.later], axis=1)
 
+    @property
+    def there(self) -> Floats:
+        """Accelerators that are there in the horizon, with power or not [d, p, l]."""
+        return self.available if self.site is None else self.site.available
+
+    @property
+    def there_whole(self) -> Floats:
+        """The same in the horizon and after it [d, p + q, l]."""
+        later = self.later if self.site is None else self.site.later
+        return self.there if later is None else np.concatenate([self.there, later], axis=1)
+
+    def with_lots(self, available: Floats, later: Floats | None = None) -> World:
+        """The world with so many accelerators there, those that find power."""
+        if self.site is None:
+            return replace(self, available=available, later=later)
+        site = replace(self.site, available=available, later=later)
+        return replace(self, site=site, available=site.lit(available), later=None if later is None else site.lit(later))
+
     def take(self, pick: Pick) -> World:
         """The world of some of the draws."""
         values = {name: sample[pick] for name, sample in self.values.items()}
         later = None if self.later is None else self.later[pick]
         paid = None if self.paid is None else self.paid[pick]
-        there, price = self.available[pick], self.price[pick]
-        return replace(self, available=there, price=price, values=values, later=later, paid=paid)
+        there, price, site = self.available[pick], self.price[pick], self.site
+        if site is not None:
+            after = None if site.later is None else site.later[pick]
+            site = replace(site, available=site.available[pick], later=after)
+        return replace(self, available=there, price=price, values=values, later=later, paid=paid, site=site)
 
     def scaled(self, column: int, factor: float) -> World:
         """The world with one lot so many times as large."""
         size = np.ones(len(self.lots))
         size[column] = factor
-        later = None if self.later is None else self.later * size
-        return replace(self, available=self.available * size, later=later)
+        later = self.later if self.site is None else self.site.later
+        return self.with_lots(self.there * size, None if later is None else later * size)
 
 
 def draw_world(

@@ -19,15 +19,16 @@ import numpy as np
 from tonnage.fleet import remedies
 from tonnage.fleet.ahead import RunPath, earliest_end
 from tonnage.fleet.allocation import Allocation
-from tonnage.fleet.best import BestUse, ByDate, LaunchLimit, LotWorth, NearBest
+from tonnage.fleet.best import BestUse, ByDate, LaunchLimit, LotOption, LotWorth, NearBest
 from tonnage.fleet.causes import Activity
 from tonnage.fleet.draws import PERIOD, Bools
 from tonnage.fleet.optimum import Prepared, least_cost, most_served
-from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch, lasting, launch_at
+from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch, launch_at
 from tonnage.fleet.programme import DAY
 from tonnage.fleet.setting import Play, SettledProgramme
+from tonnage.fleet.signed import SignedLots, reasons, signed
 from tonnage.fleet.uncertain import Floats
-from tonnage.units import HOUR
+from tonnage.units import HOUR, show_money
 
 Date = datetime.date
 WEEKS = 8
@@ -49,12 +50,16 @@ ROUNDING = 0.02
 
 @dataclass(frozen=True)
 class Explained:
-    """What the explanation starts from: the setting, its base case, the best launch and the cheapest way to it."""
+    """What the explanation starts from: the setting, its base case with the lots that are signed for, the best launch
+    and the cheapest way to it; drawn: the base case as it was drawn.
+    """
 
     setting: SettledProgramme
     game: Play
     best: BestLaunch
     cheapest: Allocation | None
+    signed: SignedLots
+    drawn: Play
 
     def day(self, periods: float) -> Date:
         """The day of a time."""
@@ -76,11 +81,11 @@ class Explained:
         return self.setting.programme.days * DAY / PERIOD
 
 
-def explained(setting: SettledProgramme, game: Play) -> Explained:
-    """The best launch of a base case and the cheapest way to it."""
-    game = lasting(game)
-    best = best_launch(game)
-    bare = Explained(setting, game, best, None)
+def explained(setting: SettledProgramme, game: Play, by: float | None = None) -> Explained:
+    """The best launch of a base case and the cheapest way to it; by: or the cheapest launch by a time [periods]."""
+    made = signed(setting, game, by)
+    best = made.best
+    bare = Explained(setting, made.game, best, None, made, game)
     if not best.last <= bare.horizon:
         return bare
     return replace(bare, cheapest=least_cost(best.ready, bare.trained, best.last))
@@ -130,7 +135,7 @@ def limits(found: Explained) -> tuple[LaunchLimit, ...]:
     """What keeps the launch from being earlier, the most days first."""
     last = found.best.last
     made = []
-    for limit, at in _without_each(found, found.game):
+    for limit, at in itertools.chain(_without_each(found, found.game), _without_caps(found)):
         if not at < last - HALF_DAY * DAY / PERIOD:
             continue
         days = None if math.isinf(last) else (last - at) * PERIOD / DAY
@@ -142,7 +147,7 @@ def _without_each(found: Explained, game: Play) -> Iterator[tuple[LaunchLimit, f
     """Each limit with the launch without it."""
     values = _values(found)
     for column, lot in enumerate(game.world.lots):
-        there = game.world.available[0, :, column]
+        there = game.world.there[0, :, column]
         if not there.max() > 0:
             continue
         bound = _span(values[:, column] > 0)
@@ -163,6 +168,17 @@ def _without_each(found: Explained, game: Play) -> Iterator[tuple[LaunchLimit, f
             yield _limit(found, "rounds", project.name, _rounds(found, path)), at
         if len(_places(found, project.name)) > 1 and _ordered(found, project.name):
             yield _limit(found, "order", project.name, None), best_launch(game, CaseOptions(in_order=False)).last
+
+
+def _without_caps(found: Explained) -> Iterator[tuple[LaunchLimit, float]]:
+    """The caps of the programme, each with the launch without it."""
+    programme, made = found.setting.programme, found.signed
+    if programme.budget is not None:
+        about = show_money(programme.budget)
+        yield _limit(found, "budget", about, None), made.search.launch(made.search.tops)
+    if found.game.world.site is not None:
+        free = replace(found.game, world=replace(found.game.world, available=found.game.world.there, site=None))
+        yield _limit(found, "power", "", None), best_launch(free).last
 
 
 def _limit(found: Explained, kind: str, about: str, span: tuple[int, int] | None) -> LaunchLimit:
@@ -199,9 +215,9 @@ def _rounds(found: Explained, path: RunPath) -> tuple[int, int] | None:
 
 def enlarged(game: Play, column: int, more: Floats | float) -> Play:
     """The play with more accelerators of a lot."""
-    available = game.world.available.copy()
-    available[0, :, column] += more
-    return replace(game, world=replace(game.world, available=available))
+    there = game.world.there.copy()
+    there[0, :, column] += more
+    return replace(game, world=game.world.with_lots(there))
 
 
 # what more is worth
@@ -228,7 +244,12 @@ def _slope(ready: Prepared, end: float, place: int, p: int) -> float:
     free = ready.free[-1].most.copy()
     step = max(1.0, 1e-3 * free[place, p])
     free[place, p] -= step
-    later = earliest_end(ready.problem.runs[-1], free).end
+    night = ready.free[-1].night
+    if night is not None:
+        dark = night.most.copy()
+        dark[place, p] -= step
+        night = replace(night, most=dark)
+    later = earliest_end(ready.problem.runs[-1], free, night).end
     return max(later - end, 0.0) / step if math.isfinite(later) else 0.0
 
 
@@ -240,7 +261,7 @@ def worth(found: Explained) -> tuple[LotWorth, ...]:
     total, price = float(values.sum()), _week(found)
     made = []
     for column, lot in enumerate(found.game.world.lots):
-        there = found.game.world.available[0, :, column]
+        there = found.game.world.there[0, :, column]
         if not there.max() > 0:
             continue
         more = enlarged(found.game, column, TENTH * there)
@@ -280,6 +301,30 @@ def priced(found: Explained, plan: Allocation) -> bool:
     """Whether every lot that a plan uses has a price."""
     used = plan.training.sum(axis=(0, 2)) + plan.serving.sum(axis=(0, 2)) > 1e-6
     return not bool(np.isnan(found.game.world.price[0][used]).any())
+
+
+# what is signed for
+
+
+def cost_of(found: Explained, at: float | None = None) -> float | None:
+    """[USD] that is signed for by the launch, or by a time [periods]; None where a lot that is there has no price."""
+    cost, there = found.signed.search.cost, found.game.world.there[0].any(axis=0)
+    if math.isinf(found.best.last) or bool(np.isnan(found.game.world.price[0][there]).any()):
+        return None
+    return cost.total(found.signed.levels, found.best.last if at is None else at)
+
+
+def options(found: Explained) -> tuple[LotOption, ...]:
+    """Each lot that may be taken or left, and what became of it."""
+    made = []
+    for one in reasons(found.signed):
+        lot = found.setting.programme.lots[one.column]
+        end = None if one.end is None else found.day(one.end)
+        gain = None if math.isinf(one.gain) else one.gain * PERIOD / DAY
+        made.append(
+            LotOption(lot.name, lot.chip, lot.tenure, one.taken, one.count, found.week(one.start), end, one.cost, gain)
+        )
+    return tuple(made)
 
 
 # near the best
@@ -327,8 +372,8 @@ def _later(found: Explained) -> Iterator[NearBest]:
 
 def _without_lots(found: Explained) -> Iterator[NearBest]:
     for column, lot in enumerate(found.setting.programme.lots):
-        if lot.tenure == "rented" and found.game.world.available[0, :, column].max() > 0:
-            there = found.game.world.available[0, :, column]
+        if lot.tenure == "rented" and found.game.world.there[0, :, column].max() > 0:
+            there = found.game.world.there[0, :, column]
             yield from _shown(found, "without_lot", lot.name, best_launch(enlarged(found.game, column, -there)))
 
 
@@ -381,6 +426,8 @@ def by_date(found: Explained, date: Date) -> ByDate:
     by = (date - found.setting.programme.start).days * DAY / PERIOD
     if not found.best.last <= by:
         return ByDate(date, False, change=_change(found, by))
+    if found.signed.found:
+        found = explained(found.setting, found.drawn, by)
     until = min(by, float(found.game.world.periods))
     last = len(found.game.projects) - 1
     at_last = launch_at(found.game, last, until - 1e-6, found.best.launch[:-1]) <= until
@@ -393,7 +440,7 @@ def by_date(found: Explained, date: Date) -> ByDate:
     training, services = (plan.training_cost, plan.service_cost) if known else (None, None)
     need = found.best.ready.problem.need[:, : math.ceil(until)].sum()
     unserved = float(most.short.sum() / need) if most is not None and need > 0 else None
-    return ByDate(date, True, training, services, unserved)
+    return ByDate(date, True, training, services, unserved, None, cost_of(found, until), options(found))
 
 
 def _change(found: Explained, by: float) -> str | None:
@@ -415,6 +462,8 @@ def conflict(found: Explained) -> tuple[LaunchLimit, ...]:
     With all of it there is no launch within the horizon; without any one of it there is. Empty if it is not these
     limits that stand against a launch.
     """
+    if math.isinf(found.best.last) and found.signed.search.launch(found.signed.levels) <= found.horizon:
+        return (LaunchLimit("budget", show_money(found.setting.programme.budget or 0.0), None),)
     held = [limit for limit, _ in _without_each(found, found.game) if limit.kind != "delivery"]
     away: list[LaunchLimit] = []
     if _launch_without(found, held) > found.horizon:
@@ -435,7 +484,7 @@ def _launch_without(found: Explained, limits: list[LaunchLimit]) -> float:
     game = found.game
     for column, lot in enumerate(game.world.lots):
         if any(limit.kind == "count" and limit.about == lot for limit in limits):
-            game = enlarged(game, column, BOUNDLESS * game.world.available[0, :, column])
+            game = enlarged(game, column, BOUNDLESS * game.world.there[0, :, column])
     options = CaseOptions(
         in_order=not any(limit.kind == "order" for limit in limits),
         without_services=tuple(limit.about for limit in limits if limit.kind == "demand"),

@@ -18,8 +18,9 @@ import numpy as np
 from tonnage.fleet.allocate import TINY, share
 from tonnage.fleet.causes import Activity, Cause, CauseKind
 from tonnage.fleet.draws import LONGEST, PERIOD, Bools, World, demand
+from tonnage.fleet.nights import Nights
 from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
-from tonnage.fleet.track import TURNS, Track
+from tonnage.fleet.track import TURNS, NightTotals, Track
 from tonnage.fleet.uncertain import Floats
 
 BESIDE: tuple[CauseKind, ...] = ("waits_for_chips", "failed_attempt", "moves")
@@ -64,11 +65,17 @@ class Forecast:
 
 
 def forecast(
-    world: World, services: tuple[Demand, ...], projects: tuple[Project, ...], record: bool = False
+    world: World,
+    services: tuple[Demand, ...],
+    projects: tuple[Project, ...],
+    record: bool = False,
+    nights: Nights | None = None,
 ) -> Forecast:
-    """Play all draws of a world forward; record: what each lot does in the first of them, over the horizon."""
+    """Play all draws of a world forward; record: what each lot does in the first of them, over the horizon; nights:
+    that training takes.
+    """
     book = _Book(world, projects)
-    run = _Run(world, services, projects, book, np.arange(world.draws), record)
+    run = _Run(world, services, projects, book, np.arange(world.draws), record, nights)
     for period in range(world.periods if record else LONGEST):
         run.step(period)
         open_ = np.flatnonzero(~run.done)
@@ -117,22 +124,19 @@ def joined(parts: Sequence[Forecast]) -> Forecast:
     )
 
 
-def needs(services: tuple[Demand, ...], projects: tuple[Project, ...], now: Floats, launch: Sequence[Floats]) -> Floats:
-    """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d].
-
-    After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
-    """
-    return _needs(services, projects, now, launch, {})
-
-
-def _needs(
+def needs(
     services: tuple[Demand, ...],
     projects: tuple[Project, ...],
     now: Floats,
     launch: Sequence[Floats],
-    only: Mapping[int, Floats | float],
+    only: Mapping[int, Floats | float] | None = None,
 ) -> Floats:
-    """`needs`, with only a share of the demand that a project brings; only: by index of the project."""
+    """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d];
+    only: a share of the demand that a project brings, by its index.
+
+    After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
+    """
+    only = only or {}
     rows = []
     for service in services:
         own = demand(service.base, service.growth, now)
@@ -235,7 +239,9 @@ class _Run:
         book: _Book,
         index: np.ndarray,
         record: bool,
+        nights: Nights | None,
     ) -> None:
+        self.nights = nights
         self.world, self.services, self.projects, self.record = world, services, projects, record
         self.book, self.index = book, index
         self.whole = world.whole
@@ -266,7 +272,7 @@ class _Run:
         """The run of some of the draws."""
         services = tuple(service.take(pick) for service in self.services)
         projects = tuple(project.take(pick) for project in self.projects)
-        made = _Run(self.world.take(pick), services, projects, self.book, self.index[pick], self.record)
+        made = _Run(self.world.take(pick), services, projects, self.book, self.index[pick], self.record, self.nights)
         for mine, old in zip(made.tracks, self.tracks, strict=True):
             for name in Track.STATE:
                 setattr(mine, name, getattr(old, name)[..., pick])
@@ -301,6 +307,7 @@ class _Run:
         free = np.maximum(capacity - used.sum(axis=1), 0.0)
         self.used_now = {}
         held = np.zeros_like(free)
+        self.freed = self.nights.freed(used) if self.nights else None
         busy: list[tuple[Track, Floats]] = []
         for k, track in enumerate(self.tracks):
             mine = self._work(k, track, np.maximum(free - held / PERIOD, 0.0), period, busy)
@@ -335,13 +342,17 @@ class _Run:
         if not track.training.any():
             return held
         totals = [free[:, place.lots].sum(axis=1) for place in track.rows]
+        night = None
+        if self.nights and self.freed is not None:
+            extra = [self.freed[:, place.lots].sum(axis=1) for place in track.rows]
+            night = NightTotals(self.nights, [a + b for a, b in zip(totals, extra, strict=True)])
         track.choose(np.ones(d, dtype=bool), period, totals)
-        self._stuck(k, track, period, totals)
+        self._stuck(k, track, period, night.totals if night else totals)
         for _ in range(TURNS):
             active = track.training & (left_over > TINY)
             if not active.any():
                 break
-            count, pace = track.pace(active, totals)
+            count, pace = track.pace(active, totals, night)
             time = track.ahead_of(pace)
             spent = np.where(active, np.minimum(time, left_over), 0.0)
             self._count(k, track, spent, active, pace, busy)
@@ -349,6 +360,10 @@ class _Run:
             held += now
             if self.record and now[0].any():
                 self._note_use(k, track, now[0] / PERIOD)
+            if self.freed is not None:
+                for a, place in enumerate(track.rows):
+                    here = (track.row == a) & (spent * pace > 0)
+                    self.freed = np.where(here[:, None] & place.lots, 0.0, self.freed)
             paused = track.pause > 0
             track.spend(spent, np.where(active, pace, 0.0))
             left_over = left_over - spent
@@ -498,7 +513,7 @@ class _Run:
         index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
         launch = [at if i != k else begin for i, at in enumerate(self._launches())]
         rows = np.flatnonzero(ready)
-        need = _needs(self.services, self.projects, end, launch, {k: part})[rows]
+        need = needs(self.services, self.projects, end, launch, {k: part})[rows]
         capacity = self.whole[rows, index[rows]]
         nowhere_last = np.zeros_like(capacity, dtype=bool)
         _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)

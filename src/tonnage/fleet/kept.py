@@ -22,7 +22,7 @@ from tonnage import files
 from tonnage.errors import InputError, Problem
 from tonnage.fleet.causes import Cause
 from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.money import LaunchBill, PaidDraws
+from tonnage.fleet.paid import LaunchBill, PaidDraws
 from tonnage.fleet.pieces import Piece, PieceWork, Ran, Runner, played
 from tonnage.values import decode, encode
 

@@ -20,12 +20,13 @@ from tonnage.fleet.draws import Pick
 from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.hindsight import behind, sampled
-from tonnage.fleet.money import PaidDraws
+from tonnage.fleet.paid import PaidDraws, powered, run, together
 from tonnage.fleet.pieces import CHUNK, InProcess, PieceWork, Runner, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.sensitivity import sensitivity
-from tonnage.fleet.setting import Play, Rulings, SettledProgramme, play, settle
+from tonnage.fleet.setting import Play, Rulings, SettledProgramme, nights_of, play, settle
+from tonnage.fleet.signed import decided
 from tonnage.fleet.sizes import curve
 from tonnage.fleet.speeds import EnginePlanner, Planner
 from tonnage.fleet.track import ROUNDS_HOLD
@@ -72,11 +73,12 @@ def launch(
     asked: Rulings = {}
     setting = settle(programme, book, speeds, asked)
     hands = runner or InProcess()
-    played = _play(setting, book, seed, draws, hands)
     base = explained(setting, _game(setting, book, 0, 0))
+    setting = replace(setting, programme=decided(programme, base.signed))
+    played = _play(setting, book, seed, draws, hands)
     changed = list(_changed(setting, book, speeds, asked)) if what_if else []
     alternatives = _what_ifs(base, changed, played, book, seed, hands)
-    plan = _answer(base, played, alternatives, seed, book, by)
+    plan = _answer(setting, base, played, alternatives, seed, book, by)
     shares = _sobol(setting, book, seed, sobol_base) if sobol_base else ()
     plan = replace(plan, sobol=shares, sobol_base=sobol_base)
     return replace(plan, seconds=time.perf_counter() - began)
@@ -105,7 +107,7 @@ def _watts(setting: SettledProgramme, catalog: Catalog) -> dict[str, float]:
 
 def _game(setting: SettledProgramme, catalog: Catalog, seed: Seed, draws: int, pick: Pick = slice(None)) -> Play:
     """Some of the draws, within the cap of power; of no draws the base case."""
-    return money.powered(setting, play(setting, seed, draws, pick), _watts(setting, catalog))
+    return powered(setting, play(setting, seed, draws, pick), _watts(setting, catalog))
 
 
 def _cut(
@@ -118,7 +120,7 @@ def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, ru
     found = list(runner.run(_cut(setting, catalog, seed, draws, whole=True)))
     names = dict.fromkeys(name for one in found for name in one.drawn)
     return _Played(
-        money.together([one.paid for one in found]),
+        together([one.paid for one in found]),
         {name: np.concatenate([one.drawn[name] for one in found]) for name in names},
         np.concatenate([one.there for one in found]),
         {name: np.concatenate([one.values[name] for one in found]) for name in found[0].values},
@@ -128,12 +130,12 @@ def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, ru
 
 
 def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _Played) -> PolicyGap | None:
-    """How far the policy is behind the best plans of a sample of the draws; None with a cap that those do not keep."""
-    if setting.programme.budget is not None:
-        return None
+    """How far the policy is behind the best plans of a sample of the draws, within the same caps."""
     runs = sum(model.training is not None for model in setting.programme.coming)
     chosen = sampled(played.draws, runs)
-    return behind(_game(setting, catalog, seed, played.draws, chosen), tuple(at[chosen] for at in played.result.launch))
+    game, result = _game(setting, catalog, seed, played.draws, chosen), played.result
+    launch, first = tuple(at[chosen] for at in result.launch), result.first[-1][chosen]
+    return behind(game, launch, setting.programme.lots, setting.programme.budget, first)
 
 
 def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) -> tuple[SobolIndex, ...]:
@@ -141,7 +143,7 @@ def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) ->
     made = sobol.design(setting, seed, base)
     starts = range(0, made.draws, CHUNK)
     games = (_game(setting, catalog, made, made.draws, slice(at, min(at + CHUNK, made.draws))) for at in starts)
-    played = [money.run(setting, game).result.launch[-1] for game in games]
+    played = [run(setting, game).result.launch[-1] for game in games]
     return sobol.indices(setting, made, np.concatenate(played) / DAY)
 
 
@@ -180,13 +182,13 @@ def _what_ifs(
     cuts = [list(_cut(setting, catalog, seed, planned.draws)) for _, setting in changed]
     pieces = runner.run(work for works in cuts for work in works)
     for (item, other), works in zip(changed, cuts, strict=True):
-        paid = money.together([next(pieces).paid for _ in works])
+        paid = together([next(pieces).paid for _ in works])
         found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
         cost = money.spread(found.training_cost, money.launching(found)).p50
         total = money.total(paid, programme)
-        best = gained(base, _game(other, catalog, 0, 0))
+        best = gained(base, other, _game(other, catalog, 0, 0))
         made.append(WhatIf(item.lever, item.name, when, _by_horizon(found, programme), shift, cost, total, *best))
     return tuple(made)
 
@@ -210,6 +212,7 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 
 
 def _answer(
+    setting: SettledProgramme,
     base: Explained,
     played: _Played,
     alternatives: tuple[WhatIf, ...],
@@ -217,7 +220,7 @@ def _answer(
     catalog: Catalog,
     by: Date | None,
 ) -> LaunchPlan:
-    setting, programme = base.setting, base.setting.programme
+    programme = setting.programme
     result, paid = played.result, played.paid
     ever = money.launching(result)
     chance = _by_horizon(result, programme)
@@ -340,6 +343,8 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
     )
     found += programme.notes
     found += _rounds(programme) + _under_way(programme) + _first(programme)
+    night = nights_of(programme)
+    found += [night.text] if night else []
     found.append("services come first; models are trained side by side, an earlier one first where they meet")
     return tuple(found)
 

@@ -14,6 +14,7 @@ from tonnage.fleet.keys import Keys
 from tonnage.fleet.prices import Owning
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader
+from tonnage.fleet.uncertain import Uncertain
 
 RENTED_KEYS = ("term", "notice")
 OWNED_KEYS = ("purchase", "life", "resale", "power_price", "hosting")
@@ -35,6 +36,8 @@ def terms(lot: p.Lot, read: Keys, taken: Keys) -> p.Lot:
         term=read.term("term").least,
         notice=read.number("notice"),
         lead=read.uncertain("lead", lot.lead),
+        optional=read.text("optional") == "yes",
+        step=read.number("step"),
     )
 
 
@@ -52,6 +55,18 @@ def tenure_keys(reader: ProgrammeReader, read: Keys, path: Where) -> None:
     for key in RENTED_KEYS if tenure == "owned" else OWNED_KEYS:
         if key in read:
             reader.problem((*path, key), f"says nothing of {'an' if tenure == 'owned' else 'a'} {tenure} lot")
+
+
+def optional_keys(reader: ProgrammeReader, read: Keys, price: Uncertain | None, path: Where) -> None:
+    """Refuse an option without a price, or of what is there already."""
+    if read.text("optional") != "yes":
+        if "step" in read:
+            reader.problem((*path, "step"), "says nothing of a lot that is not optional")
+        return
+    if "from" not in read:
+        reader.problem((*path, "optional"), "is of a lot in hand: add from: DATE, the first day on which it may come")
+    if price is None and read.text("tenure") == "owned":
+        reader.problem((*path, "optional"), "needs a price, by which it is taken or left: add price or purchase")
 
 
 def owned(read: Keys) -> Owning:

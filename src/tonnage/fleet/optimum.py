@@ -15,10 +15,18 @@ from functools import cached_property
 
 import numpy as np
 
-from tonnage.fleet.ahead import FreeAccelerators, RunPath, earliest_end, free_accelerators, served_first
+from tonnage.fleet.ahead import (
+    FreeAccelerators,
+    RunPath,
+    earliest_end,
+    free_accelerators,
+    served_first,
+    stage_speed,
+)
 from tonnage.fleet.allocation import Allocation, AllocationProblem, ModelRun, RunStage
 from tonnage.fleet.draws import Bools
 from tonnage.fleet.highs import GAP, Ints, LinearProgramme, Solved
+from tonnage.fleet.nights import NightAccelerators
 from tonnage.fleet.uncertain import Floats
 
 AFTER = 1e-5
@@ -39,7 +47,9 @@ class Prepared:
         made = []
         for run, free, path in zip(self.problem.runs, self.free, self.paths, strict=True):
             stays = not np.isfinite(run.move[~np.eye(len(run.places), dtype=bool)]).any()
-            alone = [earliest_end(_at(run, j), free.most[[j]]) if stays else path for j in range(len(run.places))]
+            places = range(len(run.places))
+            dark = [None if free.night is None else free.night.at([j]) for j in places]
+            alone = [earliest_end(_at(run, j), free.most[[j]], dark[j]) if stays else path for j in places]
             made.append(tuple(alone))
         return tuple(made)
 
@@ -62,7 +72,7 @@ def prepare(problem: AllocationProblem, free: tuple[FreeAccelerators, ...] | Non
     """What every question needs; free: if it is known, and with it what may stay unserved."""
     said = problem if free is not None else served_first(problem)
     free = free_accelerators(said) if free is None else free
-    paths = tuple(earliest_end(run, f.most) for run, f in zip(said.runs, free, strict=True))
+    paths = tuple(earliest_end(run, f.most, f.night) for run, f in zip(said.runs, free, strict=True))
     return Prepared(said, free, paths)
 
 
@@ -105,11 +115,13 @@ def _soonest(ready: Prepared, by: list[float], k: int) -> float:
     return by[k] if found is None else min(by[k], float(found.values[built.ends[k]]) + AFTER)
 
 
-def _after(run: ModelRun, place: int, stage: int, free: Floats) -> float:
+def _after(run: ModelRun, place: int, stage: int, free: FreeAccelerators) -> float:
     """The least time of the stages after one, at a place or, of a run that can move, anywhere: no time."""
+    there, night = free.most[place], free.night
     if np.isfinite(run.move[~np.eye(len(run.places), dtype=bool)]).any():
         return 0.0
-    rest = [(later.amount, float(later.speed(place, free).max(initial=0.0))) for later in run.stages[stage + 1 :]]
+    later = [(one, stage_speed(one, place, there, night)) for one in run.stages[stage + 1 :]]
+    rest = [(one.amount, float(speed.max(initial=0.0))) for one, speed in later]
     return sum(amount / top if top > 0 else math.inf for amount, top in rest)
 
 
@@ -123,7 +135,7 @@ def _in_turn(ready: Prepared) -> list[float]:
     ends: list[float] = []
     for run, free in zip(ready.problem.runs, ready.free, strict=True):
         after = ends[-1] if ends else 0.0
-        path = earliest_end(replace(run, begins=max(run.begins, after)), free.most)
+        path = earliest_end(replace(run, begins=max(run.begins, after)), free.most, free.night)
         ends.append(path.end if math.isfinite(path.end) else periods)
     return ends
 
@@ -217,8 +229,12 @@ class _Programme:
         self.multiple = self.model.columns(1, low=0.0 if multiple else 1.0, high=1.0)
         self._services(short)
         self._lots(grows)
-        self.runs = [self._run(k, run, floating) for k, run in enumerate(problem.runs)]
+        self.nightly: list[tuple[Bools, Ints, Floats]] = []
+        self.runs: list[_RunColumns] = []
+        for k, run in enumerate(problem.runs):
+            self.runs.append(self._run(k, run, floating))
         self._limits()
+        self._nights()
 
     # columns and rows
 
@@ -263,7 +279,7 @@ class _Programme:
         complete = self._complete(k, run, last)
         total = model.columns(s * p, high=1.0).reshape(s, p)
         made = _RunColumns(share, done, held, complete, total, lots)
-        self._sizes(run, made, free, opened)
+        self._sizes(run, made, free, opened, self._night(k))
         self._progress(made)
         self._clock(k, run, made, last, floating)
         self._whereabouts(run, made, len(self._visited(k, run)))
@@ -277,14 +293,20 @@ class _Programme:
         when = np.arange(self.p)
         for (s, stage), (j, place) in itertools.product(enumerate(run.stages), enumerate(run.places)):
             inside = (when >= place.opens) & math.isinf(place.fails) & (when >= int(run.begins)) & (when <= last)
-            made[s, j] = inside & (stage.timed | (stage.curves[j].at(np.minimum(free[j], 1e12)) > 0))
+            able = stage_speed(stage, j, np.minimum(free[j], 1e12), self._night(k)) > 0
+            made[s, j] = inside & (stage.timed | able)
             if self.ready.paths:
                 made[s, j] &= j in self._visited(k, run)
                 path = self.ready.by_place[k][j]
                 begin = path.first[s - 1] if s else 0.0
-                latest = self.by[k] - _after(run, j, s, free[j])
+                latest = self.by[k] - _after(run, j, s, self.ready.free[k])
                 made[s, j] &= (path.end <= self.by[k] + 1e-6) & (when + 1 > begin) & (when < latest + 1e-6)
         return made
+
+    def _night(self, k: int) -> NightAccelerators | None:
+        """What is free for a run at night in the periods that are looked at."""
+        night = self.ready.free[k].night
+        return None if night is None else NightAccelerators(night.nights, night.most[:, : self.p])
 
     def _visited(self, k: int, run: ModelRun) -> set[int]:
         """Places that a run is given: of one that can move those of its earliest path, else all."""
@@ -306,7 +328,9 @@ class _Programme:
         self.model.cells(rows, columns[:, :-1], -1.0)
         return columns
 
-    def _sizes(self, run: ModelRun, made: _RunColumns, free: Floats, opened: Bools) -> None:
+    def _sizes(
+        self, run: ModelRun, made: _RunColumns, free: Floats, opened: Bools, night: NightAccelerators | None
+    ) -> None:
         """Accelerators held, within what is free in the share of the period; work within the curve of speed."""
         at = np.cumsum([0, *(len(lots) for lots in made.lots)])
         for j, lots in enumerate(made.lots):
@@ -314,9 +338,57 @@ class _Programme:
             for row, lot in enumerate(lots):
                 self.model.cells(np.broadcast_to(self.capacity[lot], held[:, row].shape), held[:, row], 1.0)
             for s, stage in enumerate(run.stages):
-                self._size(stage, s, j, made, held[s], free[j], np.flatnonzero(opened[s, j]))
+                when = np.flatnonzero(opened[s, j])
+                work = self._size(stage, s, j, made, held[s], free[j], when)
+                if night is not None and work is not None:
+                    self._by_night(stage, j, made.share[s, j], held[s], free[j], night, work)
 
-    def _size(self, stage: RunStage, s: int, j: int, made: _RunColumns, held: Ints, free: Floats, when: Ints) -> None:
+    def _by_night(
+        self,
+        stage: RunStage,
+        j: int,
+        share: Ints,
+        held: Ints,
+        free: Floats,
+        night: NightAccelerators,
+        work: tuple[Ints, Ints],
+    ) -> None:
+        """Nights are taken in a part of the time of a stage in which it has all that is free for it by day. work: rows
+        of its work, and the period of each.
+        """
+        rows, at = work
+        model, top = self.model, float(stage.curves[j].sizes[-1]) if stage.curves[j].sizes.size else 0.0
+        more = stage_speed(stage, j, free, night) - stage.speed(j, free)
+        taken = model.columns(self.p, high=(more > 0).astype(float))
+        model.cells(rows, taken[at], -more[at] / max(stage.amount, 1e-300))
+        within = model.rows(2 * self.p, high=0.0).reshape(2, -1)
+        model.cells(within, taken, np.stack([np.ones(self.p), np.minimum(free, top) / self.unit]))
+        model.cells(within[0], share, -1.0)
+        model.cells(np.broadcast_to(within[1], held.shape), held, -1.0)
+        lots = self.problem.runs[len(self.runs)].places[j].lots
+        extra = np.minimum(night.most[j], top) - np.minimum(free, top)
+        self.nightly.append((lots, taken, np.maximum(extra, 0.0)))
+
+    def _nights(self) -> None:
+        """What runs take at night is there beside what others hold and services need then, on each place."""
+        nights = self.problem.nights
+        if nights is None:
+            return
+        for lots in {lots.tobytes(): lots for lots, _, _ in self.nightly}.values():
+            rows = self.model.rows(self.p, high=self.problem.capacity[: self.p, lots].sum(axis=1) / self.unit)
+            used = self.x[:, lots]
+            self.model.cells(np.broadcast_to(rows, used.shape), used, nights.load[:, None, None])
+            for column, lot, _ in self._uses()[self.l :]:
+                if lots[lot]:
+                    self.model.cells(np.broadcast_to(rows, column.shape), column, 1.0)
+            for other, taken, extra in self.nightly:
+                if (other & lots).any():
+                    self.model.cells(rows, taken, extra / self.unit)
+
+    def _size(
+        self, stage: RunStage, s: int, j: int, made: _RunColumns, held: Ints, free: Floats, when: Ints
+    ) -> tuple[Ints, Ints] | None:
+        """The rows of the work, with the period of each; none of a stage that takes its time."""
         model, share, done = self.model, made.share[s, j], made.done[s, j]
         closed = np.setdiff1d(np.arange(self.p), when)
         if closed.size:
@@ -328,7 +400,7 @@ class _Programme:
         model.cells(rows, share[inside], -free[inside] / self.unit)
         if stage.timed:
             self._timed(stage, j, share, done, held, free, when)
-            return
+            return None
         known: dict[float, tuple[Floats, Floats]] = {}
         cells: list[tuple[int, float, float]] = []
         top = float(stage.curves[j].sizes[-1]) if stage.curves[j].sizes.size else 0.0
@@ -343,6 +415,7 @@ class _Programme:
         model.cells(rows, done[at], 1.0)
         model.cells(np.broadcast_to(rows, held[:, at].shape), held[:, at], -a * self.unit)
         model.cells(rows, share[at], -b)
+        return rows, at
 
     def _timed(self, stage: RunStage, j: int, share: Ints, done: Ints, held: Ints, free: Floats, when: Ints) -> None:
         rows = self.model.rows(2 * when.size, high=0.0).reshape(2, -1)

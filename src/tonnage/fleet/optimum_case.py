@@ -16,8 +16,9 @@ import numpy as np
 from tonnage.fleet.ahead import free_accelerators
 from tonnage.fleet.allocate import share
 from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunPlace, RunStage, SpeedCurve
-from tonnage.fleet.draws import PERIOD, Bools
+from tonnage.fleet.draws import PERIOD, Bools, World
 from tonnage.fleet.forecast import needs
+from tonnage.fleet.highs import Ints
 from tonnage.fleet.optimum import Prepared, earliest, prepare
 from tonnage.fleet.projects import Attempt, Project, StageSpeed
 from tonnage.fleet.setting import Play
@@ -102,7 +103,7 @@ def lasting(game: Play, periods: int = 0) -> Play:
     """The play with what is there after the horizon as further periods, at least so many: until no lot grows any more,
     and `BEYOND` and the move of demand after the horizon.
     """
-    world, whole = game.world, game.world.whole
+    world, whole = game.world, game.world.there_whole
     if world.later is None and periods <= world.periods:
         return game
     grows = np.flatnonzero((np.diff(whole, axis=1) > 0).any(axis=(0, 2)))
@@ -111,7 +112,7 @@ def lasting(game: Play, periods: int = 0) -> Play:
     kept = max(periods, min(max(wanted, int(grows[-1]) + 2 if grows.size else 0), whole.shape[1]))
     more = max(kept - whole.shape[1], 0)
     there = np.concatenate([whole[:, :kept], np.repeat(whole[:, -1:], more, axis=1)], axis=1)
-    return replace(game, world=replace(world, available=there, later=None))
+    return replace(game, world=world.with_lots(there))
 
 
 def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> Prepared:
@@ -125,13 +126,23 @@ def prepared(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAI
         rates(game),
         world.price[0] * PERIOD,
         tuple(_run(game, project, options, None) for project in trained),
+        nights=game.nights,
     )
-    bare = replace(bare, unserved=_unserved(bare))
+    bare = _within_power(world, replace(bare, unserved=_unserved(bare)))
     free = free_accelerators(bare)
-    runs = tuple(_run(game, p, options, f.most) for p, f in zip(trained, free, strict=True))
+    sizes = [f.most if f.night is None else np.concatenate([f.most, f.night.most], axis=1) for f in free]
+    runs = tuple(_run(game, p, options, at) for p, at in zip(trained, sizes, strict=True))
     if len(runs) > 1:
         runs = tuple(replace(run, move=np.where(np.eye(len(run.places), dtype=bool), 0.0, np.inf)) for run in runs)
     return prepare(replace(bare, runs=runs), free)
+
+
+def _within_power(world: World, case: AllocationProblem) -> AllocationProblem:
+    """The problem on all that is there, of which any may run within the power of the site; with a cap on it."""
+    if world.site is None:
+        return case
+    most = np.full(case.periods, world.site.cap)
+    return replace(case, capacity=world.there[0], power=world.site.each, most_power=most)
 
 
 def rates(game: Play) -> Floats:
@@ -292,9 +303,16 @@ def _rounds(game: Play, project: Project, attempt: Attempt) -> SpeedCurve:
 # the launch
 
 
-def launch_at(game: Play, k: int, trained: float, before: tuple[float, ...], options: CaseOptions = PLAIN) -> float:
+def launch_at(
+    game: Play,
+    k: int,
+    trained: float,
+    before: tuple[float, ...],
+    options: CaseOptions = PLAIN,
+    part: float = 1.0,
+) -> float:
     """The first time [periods] from `trained` on at which the fleet carries all services at the end of the move, if
-    model k launched then; infinite if there is none. before: launches of the models before it.
+    model k launched then to a part of its users; infinite if there is none. before: launches of the models before it.
     """
     project = game.projects[k]
     if project.service is None or not trained < game.world.periods:
@@ -304,12 +322,18 @@ def launch_at(game: Play, k: int, trained: float, before: tuple[float, ...], opt
     turns = np.unique(np.concatenate([[trained], whole, whole - within]))
     turns = turns[(turns >= trained) & (turns < game.world.periods)]
     ends = np.maximum(np.append(turns[1:], game.world.periods) - EDGE, turns)
-    able = _carries(game, k, turns, before, within, options) | _carries(game, k, ends, before, within, options)
+    able = np.any([_carries(game, k, at, before, within, options, part) for at in (turns, ends)], axis=0)
     return float(turns[np.argmax(able)]) if able.any() else math.inf
 
 
 def _carries(
-    game: Play, k: int, times: Floats, before: tuple[float, ...], within: float, options: CaseOptions
+    game: Play,
+    k: int,
+    times: Floats,
+    before: tuple[float, ...],
+    within: float,
+    options: CaseOptions,
+    part: float,
 ) -> Bools:
     """Whether all services fit at the end of the move, at each time of launch [d]."""
     end = (times + within) * PERIOD
@@ -317,35 +341,53 @@ def _carries(
     launch = [np.full_like(times, before[i] * PERIOD) if i < len(before) else np.full_like(times, np.inf)
               for i in range(len(game.projects))]  # fmt: skip
     launch[k] = times * PERIOD
-    need = needs(game.services, game.projects, end, launch)
+    need = needs(game.services, game.projects, end, launch, {k: part})
     need = need * np.array([service.name not in options.without_services for service in game.services])
     capacity = game.world.available[0][index]
     rate = np.broadcast_to(rates(game), (times.size, *rates(game).shape))
     price = np.broadcast_to(game.world.price[0], capacity.shape)
     _, short = share(capacity, need, rate, price, np.zeros_like(capacity, dtype=bool))
     able: Bools = short.sum(axis=1) <= 1e-6 * np.maximum(need.sum(axis=1), 1e-9)
-    if need.shape[1] > 2:
-        _by_programme(able, capacity, need, game)
+    if need.shape[1] > 2 or game.world.site is not None:
+        _by_programme(able, index, need, game)
     return able
 
 
-def _by_programme(able: Bools, capacity: Floats, need: Floats, game: Play) -> None:
-    """Where the quick rule of three and more services finds no way, the linear programme is asked, up to the first
-    time at which there is one.
+def _by_programme(able: Bools, index: Ints, need: Floats, game: Play) -> None:
+    """Where the quick rule of three and more services, or of the order in which lots get power, finds no way, the
+    linear programme is asked, up to the first time at which there is one. index: periods [p].
     """
     from tonnage.fleet.ahead import served_first
 
     stop = int(np.argmax(able)) if able.any() else able.size
     if not stop:
         return
-    case = AllocationProblem(capacity[:stop], need[:stop].T, rates(game), game.world.price[0])
+    world = game.world
+    case = AllocationProblem(world.available[0][index[:stop]], need[:stop].T, rates(game), world.price[0])
+    if world.site is not None:
+        case = replace(_within_power(world, case), capacity=world.there[0][index[:stop]])
     said = served_first(case).unserved
     assert said is not None
     able[:stop] |= said <= 1e-6 * np.maximum(need[:stop].sum(axis=1), 1e-9)
 
 
-def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN) -> float:
-    """The earliest launch [periods] of the last model with those of the earlier ones given [s]."""
+def first_users(game: Play, best: BestLaunch) -> float:
+    """The first time [periods] at which a share of the demand of the last model can be carried, its run and the
+    launches of the others as in a best launch.
+    """
+    last = len(game.projects) - 1
+    project = game.projects[last]
+    after = max(best.trained[-1], best.launch[project.after] if project.after is not None else 0.0)
+    return launch_at(game, last, after, best.launch[:-1], part=first_share(project))
+
+
+def first_share(project: Project) -> float:
+    """Share of its demand at launch with which it has its first users, in a play of one draw."""
+    return float(np.ravel(project.first)[0])
+
+
+def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions = PLAIN, part: float = 1.0) -> float:
+    """The earliest launch [periods] of the last model to a part of its users, those of the earlier ones given [s]."""
     game, last = lasting(game), len(game.projects) - 1
     ready = prepared(game, (*launch[:-1], np.full(1, np.inf)), options)
     ends = earliest(ready)
@@ -354,4 +396,5 @@ def launch_of_last(game: Play, launch: tuple[Floats, ...], options: CaseOptions 
     before = tuple(float(at[0]) / PERIOD for at in launch[:-1])
     trained = ends[-1] if game.projects[-1].trains else 0.0
     after = game.projects[last].after
-    return launch_at(game, last, max(trained, before[after] if after is not None else 0.0), before, options)
+    begins = max(trained, before[after] if after is not None else 0.0)
+    return launch_at(game, last, begins, before, options, part)

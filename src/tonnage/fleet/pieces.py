@@ -18,8 +18,7 @@ import numpy as np
 
 import tonnage
 from tonnage import files
-from tonnage.fleet import money
-from tonnage.fleet.money import LotPaid, PaidDraws
+from tonnage.fleet.paid import LotPaid, PaidDraws, powered, run
 from tonnage.fleet.setting import SettledProgramme, play
 from tonnage.fleet.uncertain import Floats
 from tonnage.values import encode
@@ -120,7 +119,7 @@ def cut(
 def within_caps(work: PieceWork) -> LotPaid:
     """Some of the draws, played within the caps of power and money."""
     game = play(work.setting, work.seed, work.draws, slice(work.begin, work.end))
-    return money.run(work.setting, money.powered(work.setting, game, dict(work.watts)))
+    return run(work.setting, powered(work.setting, game, dict(work.watts)))
 
 
 def played(work: PieceWork) -> Piece:

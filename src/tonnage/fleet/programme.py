@@ -76,7 +76,8 @@ class Lot:
     term: [s] for which a lease is paid at least; notice: [s] ahead of an early end, None where a lease is bound to
     `until`; lead: [s] from the first day, that of the order, to the arrival; bought: the purchase of an owned lot,
     of a rented one what it would be, where known; owning: [USD/accelerator-s] of a rented lot if it were bought;
-    quotes: the prices that it is counted with.
+    quotes: the prices that it is counted with; optional: whether it may be taken or left, as the best plan decides,
+    step: so many accelerators at a time, None if as a whole.
     """
 
     name: str
@@ -101,6 +102,8 @@ class Lot:
     bought: Purchase | None = None
     owning: Uncertain | None = None
     quotes: tuple[Quote, ...] = ()
+    optional: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ class ServiceSpec:
     compounded monthly; peak: capacity held over average demand; isl, osl: [token] of a request; ttft, tpot: [s] or
     None; cache_hit: share; takes_over: share of the predecessor's demand; within: [s]; surge: demand added at launch as
     a share of what moves; first_users: share of its demand at launch with which it has its first users; lots: names
-    that may serve, empty for all; engine: that serves it, with a version or not, the usual one of each chip where None.
+    that may serve, empty for all; engine: that serves it, with a version or not, the usual one of each chip where None;
+    day: load of each hour of the day over the highest, empty if it is not known.
     """
 
     isl: float
@@ -130,6 +134,7 @@ class ServiceSpec:
     lots: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     engine: str | None = None
+    day: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,8 @@ class Programme:
 
     debug: [s] from the failure of a run until it is given up; verdicts: of one's own trials, by chip or lot;
     correlations: pairs of inputs by name, with their correlation. budget: [USD] that may be spent until the launch and
-    committed beyond it; power: [W] of the site; None without a cap. left_out: lots that cannot be planned on, each
+    committed beyond it; power: [W] of the site; None without a cap. night_training: whether
+    training takes what services leave at night. left_out: lots that cannot be planned on, each
     with its reason. text, path, sets, as_of: what it was read from: the whole file, its name, leaves that were
     changed, and the day of knowledge that was asked for.
     """
@@ -233,6 +239,7 @@ class Programme:
     known: Date = Date.min
     budget: float | None = None
     power: float | None = None
+    night_training: bool = False
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     path: str = ""

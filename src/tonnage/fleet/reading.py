@@ -213,7 +213,7 @@ def _names(value: object, field: Field) -> tuple[str, ...]:
 
 
 def _choice(value: object, field: Field) -> str:
-    text = str(value).strip().lower()
+    text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value).strip().lower()
     if text not in field.choices:
         raise _NotThereError(f"{_show(value)} is not one of {', '.join(field.choices)}", nearest(text, field.choices))
     return text

@@ -128,7 +128,7 @@ def _mixes(setting: SettledProgramme, game: Play, by: float) -> Iterator[Floats]
     """Mixes to try: what the elastic programme says, and each lot alone."""
     grows = _grows(setting)
     for column in np.flatnonzero(grows):
-        there = float(game.world.available[0, :, column].max())
+        there = float(game.world.there[0, :, column].max())
         if there > 0:
             yield np.where(np.arange(grows.size) == column, there, 0.0)
     ready = best_launch(game).ready
@@ -154,6 +154,7 @@ def _with_the_move(game: Play, problem: AllocationProblem, by: float) -> Allocat
         ),
         need=np.concatenate([problem.need[:, : last - 1], np.maximum(problem.need[:, [last - 1]], need)], axis=1),
         unserved=problem.unserved[:last],
+        most_power=None if problem.most_power is None else problem.most_power[:last],
     )
 
 
@@ -175,10 +176,10 @@ def _enough(game: Play, mix: Floats, by: float) -> Floats | None:
 
 def _larger(game: Play, extra: Floats) -> Play:
     """The play with more of each lot, from its first day on, in proportion to how much of it is there."""
-    there = game.world.available
+    there = game.world.there
     whole = np.maximum(there.max(axis=1, keepdims=True), 1e-9)
     more = np.where(there > 0, extra * there / whole, 0.0)
-    return replace(game, world=replace(game.world, available=there + more))
+    return replace(game, world=game.world.with_lots(there + more))
 
 
 def _later(setting: SettledProgramme) -> str | None:

@@ -49,6 +49,11 @@ PROGRAMME: Table = {
     "budget": Field(
         "money", "Most that may be paid until the launch and committed beyond it.", point=True, low=1.0, high=1e13
     ),
+    "nights": Field(
+        "choice",
+        "Whether training takes what services leave at night, by their curves of the day.",
+        choices=("train", "idle"),
+    ),
     "power": Field("power", "Power of the site, which all lots share: 40 MW.", point=True, low=1e3, high=1e12),
 }
 
@@ -66,6 +71,10 @@ LOT: Table = {
     "from": Field("date", "First day; in hand at the start unless given."),
     "until": Field("date", "Last day; no end unless given."),
     "over": Field("time", "Delivered evenly over this time from the first day on.", high=10 * units.YEAR),
+    "optional": Field("choice", "Whether it may be taken or left, as the best plan decides.", choices=("yes", "no")),
+    "step": Field(
+        "count", "Accelerators in which an optional lot may be taken in part.", point=True, low=1, high=1e8, whole=True
+    ),
     "acquired": Field("date", "Day on which the chips came into the place, which is what rules look at."),
     "licence": Field("name", "Licence under which the lot is lawful although a rule asks for one."),
     "spare": Field("share", "Share held back for failures.", high=0.99),
@@ -105,6 +114,7 @@ SERVE: Table = {
         "growth", "Growth of the demand, compounded monthly: 5 %/month.", low=-0.5 / units.MONTH, high=2 / units.MONTH
     ),
     "peak": Field("number", "Capacity held, as a multiple of the average demand.", low=1.0, high=20.0),
+    "day": Field("nested", "Load over the day: 24 numbers, one an hour, or {night: 40 %, hours: 8}."),
     "isl": Field("tokens", "Prompt tokens of one request.", point=True, low=1, high=1e8, whole=True),
     "osl": Field("tokens", "Generated tokens of one request.", point=True, low=1, high=1e7, whole=True),
     "ttft": Field("time", "Longest mean time to the first token.", point=True, low=1e-4, high=3600),
@@ -172,6 +182,11 @@ BUSY: Table = {
     "growth": Field("growth", "Growth of that, compounded monthly.", low=-0.5 / units.MONTH, high=2 / units.MONTH),
 }
 
+CURVE: Table = {
+    "night": Field("share", "Load at night, over that of the other hours.", required=True, point=True, high=1.0),
+    "hours": Field("number", "Hours of the night.", required=True, point=True, low=1.0, high=23.0, whole=True),
+}
+
 CORRELATION: Table = {
     "between": Field("names", "Two inputs by their dotted names.", required=True),
     "r": Field("number", "Correlation of their normal scores.", required=True, point=True, low=-1.0, high=1.0),
@@ -222,11 +237,12 @@ def programme_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of a programme file, for completion and checks in an editor."""
     stage = {"oneOf": [_stage_schema(kind, table) for kind, table in STAGES.items()]}
     train = _object(TRAIN, stages={"type": "array", "items": stage, "minItems": 1})
+    hours = {"type": "array", "items": {"type": "number"}, "minItems": 24, "maxItems": 24}
     named = {"type": "object", "properties": {"like": {"type": "string"}}, "required": ["like"]}
     model = _object(
         MODEL,
         model={"oneOf": [{"type": "string"}, named]},
-        serve=_object(SERVE),
+        serve=_object(SERVE, day={"oneOf": [hours, _object(CURVE)]}),
         train=train,
         good_enough=_object(GOOD_ENOUGH),
     )

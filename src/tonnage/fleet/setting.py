@@ -15,6 +15,7 @@ from tonnage.fleet import readiness as ready
 from tonnage.fleet.calendar import Calendar, calendar
 from tonnage.fleet.draws import Pick, World, draw_world
 from tonnage.fleet.forecast import Forecast, forecast
+from tonnage.fleet.nights import Nights, nights
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
 from tonnage.fleet.sizes import curve, planned, shown
@@ -168,16 +169,19 @@ def _stages(
 
 @dataclass(frozen=True)
 class Play:
-    """One set of draws of a setting, and what is played on it. drawn: every uncertain input and factor by name [d]."""
+    """One set of draws of a setting, and what is played on it. drawn: every uncertain input and factor by name [d];
+    nights: that training takes, None if it does not.
+    """
 
     world: World
     services: tuple[Demand, ...]
     projects: tuple[Project, ...]
     drawn: Mapping[str, Floats]
+    nights: Nights | None = None
 
     def run(self, record: bool = False) -> Forecast:
         """Play it forward."""
-        return forecast(self.world, self.services, self.projects, record)
+        return forecast(self.world, self.services, self.projects, record, self.nights)
 
 
 def play(setting: SettledProgramme, seed: Seed, draws: int, pick: Pick = slice(None)) -> Play:
@@ -198,7 +202,13 @@ def play(setting: SettledProgramme, seed: Seed, draws: int, pick: Pick = slice(N
         attempts = _attempts(setting, world, model, factors, drawn, seed, draws, pick)
         made.append(_project(setting, world, model, rows, names, attempts))
     drawn |= {name: factors[name] for name, sample in all_factors.items() if np.ptp(sample) > 0}
-    return Play(world, services, tuple(made), drawn)
+    return Play(world, services, tuple(made), drawn, nights_of(programme))
+
+
+def nights_of(programme: Programme) -> Nights | None:
+    """The nights that training takes."""
+    curves = [model.service.day for model in programme.models if model.service]
+    return nights(curves) if programme.night_training else None
 
 
 def only(found: Play, index: int) -> Play:
@@ -207,7 +217,7 @@ def only(found: Play, index: int) -> Play:
     services = tuple(service.take(pick) for service in found.services)
     projects = tuple(project.take(pick) for project in found.projects)
     drawn = {name: sample[pick] for name, sample in found.drawn.items()}
-    return Play(found.world.take(pick), services, projects, drawn)
+    return Play(found.world.take(pick), services, projects, drawn, found.nights)
 
 
 def _factors(setting: SettledProgramme, seed: Seed, draws: int) -> dict[str, Floats]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tonnage.fleet.allocate import TINY
 from tonnage.fleet.draws import PERIOD, Bools, World
+from tonnage.fleet.nights import Nights
 from tonnage.fleet.projects import Attempt, Project
 from tonnage.fleet.uncertain import Floats
 from tonnage.units import DAY, MONTH, WEEK
@@ -61,6 +62,14 @@ def _calendar(there: Floats, least: float) -> _Calendar:
     return _Calendar(there, there.max(axis=1), now, _within(now, GONE), ever, (now & ~before).any(axis=0))
 
 
+@dataclass(frozen=True)
+class NightTotals:
+    """Accelerators of each attempt that are free at night [d]."""
+
+    nights: Nights
+    totals: list[Floats]
+
+
 class Track:
     """State of one project in all draws."""
 
@@ -78,6 +87,7 @@ class Track:
         rounds = np.round(project.rounds) * project.each
         self.amounts = np.stack([*project.amounts, rounds])
         self.stages = len(project.amounts)
+        self.pauses = [s for s, speed in enumerate(self.rows[0].speeds) if speed.kind == "pause"] if self.rows else []
         self.row, self.stage = np.full(d, -1), np.zeros(d, dtype=int)
         self.left = self.amounts[0] * (1 - (project.done if self.stages else 0.0))
         self.kept_stage, self.kept_left = self.stage.copy(), self.left.copy()
@@ -271,9 +281,9 @@ class Track:
             a, s = divmod(int(key), self.stages + 1)
             yield a, s, index[keys == key]
 
-    def pace(self, who: Bools, free: list[Floats]) -> tuple[Floats, Floats]:
-        """Accelerators that each draw's run holds, and its speed in units of its stage per second; a pause on the way
-        runs at 1.
+    def pace(self, who: Bools, free: list[Floats], night: NightTotals | None = None) -> tuple[Floats, Floats]:
+        """Accelerators that each draw's run holds, by day, and its speed in units of its stage per second; a pause on
+        the way runs at 1. night: what is free at night.
         """
         held, speed = np.zeros(self.world.draws), np.zeros(self.world.draws)
         for a, s, at in self.groups(who):
@@ -281,6 +291,9 @@ class Track:
             there = np.minimum(free[a][at], self._most(a))
             if s < self.stages:
                 held[at], fast = place.speeds[s].best(there, at)
+                if night is not None:
+                    there = np.minimum(night.totals[a][at], self._most(a))
+                    fast = night.nights.pace(fast, place.speeds[s].best(there, at)[1]) if s not in self.pauses else fast
                 speed[at] = fast / place.slip[at]
             else:
                 need = self._hold(a)[at]

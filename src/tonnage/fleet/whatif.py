@@ -63,7 +63,7 @@ def what_ifs(
         *(
             _doubled(programme, lot, calendars[lot.name].more)
             for lot in programme.lots
-            if not calendars[lot.name].never
+            if not calendars[lot.name].never and lot.count.interval[1] > 0
         ),
         *_elsewhere(programme, calendars, places or {}),
         *_quiet(programme),

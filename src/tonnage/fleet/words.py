@@ -9,7 +9,7 @@ from tonnage.fleet.causes import Activity, Cause
 from tonnage.units import show_money
 
 if TYPE_CHECKING:
-    from tonnage.fleet.best import CapKind, LaunchLimit, NearBest, PolicyGap
+    from tonnage.fleet.best import CapKind, LaunchLimit, LotOption, NearBest, PolicyGap
 
 
 def cause(found: Cause) -> str:
@@ -47,6 +47,8 @@ def limit(found: LaunchLimit) -> str:
         return f"{found.about} tries its places in the order given"
     if found.kind == "horizon":
         return f"the horizon, {found.end}"
+    if found.kind in ("budget", "power"):
+        return f"the budget of {found.about}" if found.kind == "budget" else "the power of the site"
     said = {
         "count": f"no more of {found.about} than there is",
         "demand": f"the service of {found.about}",
@@ -67,6 +69,21 @@ def near(found: NearBest) -> str:
     return f"{does[found.kind]}: {when}{f', {saving}' if saving else ''}"
 
 
+def option(found: LotOption) -> str:
+    """`leases 512 of more (h200-sxm) from 2026-11-02, for $3M: without it 9 days later`; or what it would bring."""
+    number = f"{found.count:,.0f} of {found.lot} ({found.chip})"
+    weeks = (found.end - found.start).days / 7 if found.end else 0.0
+    span = f"from {found.start}" + (f" to {found.end} ({weeks:.0f} weeks)" if found.end else "")
+    rents = found.tenure == "rented"
+    if found.taken:
+        does = f"{'leases' if rents else 'buys'} {number} {span}, for {show_money(found.cost)}"
+        return f"{does}: {'no launch without it' if found.days is None else f'without it {_shift(found.days)}'}"
+    if found.days is not None and found.days < 0.5:
+        return f"leaves {number}: it would bring the launch no earlier"
+    would = "make a launch" if found.days is None else f"bring it {_shift(-found.days)}"
+    return f"leaves {number}: {'leasing' if rents else 'buying'} it {span} would {would}, for {show_money(found.cost)}"
+
+
 def _shift(days: float) -> str:
     if abs(days) < 0.5:
         return "the same day"
@@ -82,12 +99,11 @@ def _saving(found: NearBest) -> str:
 
 
 def not_kept(cap: CapKind) -> str:
-    """What the best plan makes of a cap of the programme that it does not keep."""
+    """What the best plan makes of a cap of the programme that it does not keep whole."""
     return {
-        "budget": "the budget is of all that is signed for, used or not: the best plan does not keep it, and the "
-        "policy is not compared with it",
-        "power": "power goes to the same lots as by the policy; what the best plan says of more accelerators takes for "
-        "granted that they find power",
+        "budget": "a lot has no price: the best plan keeps the budget with the others",
+        "power": "with a budget, power goes to the same lots as by the policy; what the best plan says of more "
+        "accelerators takes for granted that they find power",
     }[cap]
 
 
@@ -99,4 +115,7 @@ def behind(found: PolicyGap) -> str:
         median = f"is {found.median:.0f} days behind the best plan with hindsight"
     tail = ", P90 never launches" if math.isinf(found.p90) else f", P90 {found.p90:.0f}"
     ahead = "never ahead" if found.ahead < 0.01 else f"ahead by up to {found.ahead:.1f} days"
-    return f"the policy {median} (median of {found.draws} draws{tail}; {ahead})"
+    first = ""
+    if found.first is not None:
+        first = "; first users " + (f"{found.first:.0f} days" if math.isfinite(found.first) else "never come")
+    return f"the policy {median} (median of {found.draws} draws{tail}; {ahead}{first})"

@@ -9,6 +9,7 @@ from tonnage.errors import InputError, nearest
 from tonnage.fleet import programme as p
 from tonnage.fleet import schema
 from tonnage.fleet.keys import Keys
+from tonnage.fleet.nights import HOURS
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader
 from tonnage.fleet.uncertain import Uncertain, point
@@ -66,13 +67,14 @@ def service(
         reader.problem(path, "needs input_tokens and output_tokens, such as 608B/day and 168B/day")
     isl, osl, assumed = lengths(keys)
     assumed = (*assumed, *_disagreement(reader, own, keys, path))
+    curve = day_curve(reader, keys.raw("day"), (*path, "day"))
     return p.ServiceSpec(
         isl,
         osl,
         inputs,
         outputs,
         keys.uncertain("growth", none),
-        keys.uncertain("peak", point(1.0)),
+        keys.uncertain("peak", point(len(curve) / sum(curve) if curve else 1.0)),
         keys.number("ttft"),
         keys.number("tpot"),
         keys.number("cache_hit", 0.0),
@@ -82,6 +84,7 @@ def service(
         own.uncertain("first_users", point(p.FIRST_USERS)),
         assumed=assumed,
         engine=engine_named(reader, keys.text("engine"), (*path, "engine")),
+        day=curve,
     )
 
 
@@ -121,6 +124,23 @@ def engine_named(reader: ProgrammeReader, name: str | None, path: Where) -> str 
             reader.problem(path, problem.message, problem.suggestion)
         return None
     return name
+
+
+def day_curve(reader: ProgrammeReader, value: object, path: Where) -> tuple[float, ...]:
+    """The load of each hour over the highest; none where it is not given, or does not fit."""
+    if value is None:
+        return ()
+    if isinstance(value, Mapping):
+        read = reader.mapping(value, path, schema.CURVE, "a curve of the day")
+        night, hours = read.number("night"), read.number("hours")
+        return () if night is None or hours is None else (night,) * int(hours) + (1.0,) * (HOURS - int(hours))
+    field = schema.Field("number", "", point=True)
+    items = value if isinstance(value, list) else []
+    loads = [reader.value(item, (*path, index), field) for index, item in enumerate(items)]
+    kept = [float(load) for load in loads if isinstance(load, float)]
+    if len(items) != HOURS or (len(kept) == HOURS and not max(kept) > 0):
+        reader.problem(path, f"expected {HOURS} numbers, the load of each hour, or {{night: 40 %, hours: 8}}")
+    return tuple(load / max(kept) for load in kept) if len(kept) == HOURS and max(kept) > 0 else ()
 
 
 def lengths(keys: Keys) -> tuple[float, float, tuple[str, ...]]:

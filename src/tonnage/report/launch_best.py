@@ -9,7 +9,7 @@ from tonnage import units
 from tonnage.report.answer import Table
 
 if TYPE_CHECKING:
-    from tonnage.fleet.best import ByDate, LotWorth, NearBest
+    from tonnage.fleet.best import BestPlan, ByDate, LotWorth, NearBest
     from tonnage.fleet.plan import LaunchPlan
 
 Rows = list[tuple[str, str]]
@@ -33,6 +33,7 @@ def rows(plan: LaunchPlan) -> Rows:
     if plan.hindsight is not None:
         made.append(("", words.behind(plan.hindsight)))
     made += [("", words.not_kept(cap)) for cap in found.best.not_kept]
+    made += _options(found.best)
     made += [("", _rule(item.name, item.best_days, item.best_saved)) for item in plan.alternatives if _counts(item)]
     if found.best.by is not None:
         made.append((f"by {found.best.by.date}", _by(found.best.by)))
@@ -51,7 +52,18 @@ def _best(plan: LaunchPlan) -> str:
     money = "its cost is unknown, a lot has no price"
     if best.training is not None and best.services is not None:
         money = _paid(best.training if best.place else None, best.services)
-    return f"launches {best.launch}{where}; {money} (by the whole calendar, known ahead)"
+    first = "" if best.first_users in (None, best.launch) else f", first users {best.first_users}"
+    return f"launches {best.launch}{first}{where}; {money} (by the whole calendar, known ahead)"
+
+
+def _options(best: BestPlan) -> Rows:
+    """Lots that may be taken or left, each with what became of it."""
+    made = [("option" if not index else "", option.text) for index, option in enumerate(best.options)]
+    if made:
+        made.append(("", "the draws have the options that are taken, each as long as its contract says"))
+    if not best.proven:
+        made.append(("", "so many may be taken or left that these are not known to be the best"))
+    return made
 
 
 def _paid(training: float | None, services: float) -> str:
@@ -67,7 +79,10 @@ def _by(found: ByDate) -> str:
     if found.training is not None and found.services is not None:
         money = _paid(found.training, found.services)
     served = "" if found.unserved is None else f"; {units.show_share(1 - found.unserved)} of the demand can be served"
-    return f"the cheapest launch costs {money}{served}"
+    signed = "" if found.signed is None else f"; {units.show_money(found.signed)} signed for in all"
+    takes = ", ".join(option.lot for option in found.options if option.taken) or "none"
+    options = f"; options taken: {takes}" if found.options else ""
+    return f"the cheapest launch costs {money}{signed if found.options else ''}{options}{served}"
 
 
 def _counts(item: object) -> bool:
