@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.fleet.calendar import Calendar
+from tonnage.fleet.outlook import Outlook
 from tonnage.fleet.programme import Lot, Programme
-from tonnage.fleet.uncertain import Floats, Seed, draw, latin, normal_scores
+from tonnage.fleet.uncertain import BLOCKS, Floats, Seed, blocks, draw, latin, normal_scores
 from tonnage.units import DAY, MONTH, WEEK
 
 PERIOD = WEEK
@@ -35,7 +36,8 @@ class World:
     available: accelerators there, lawful, not held back and not busy for others, in the periods of the horizon
     [d, p, l]; later: the same in further periods, until no lot changes any more [d, q, l]; price: [USD/accelerator-s]
     [d, l], NaN where none is known; values: draws of each uncertain input by its dotted name [d]; paid: accelerators
-    that are paid for [d, p, l], where they are others than those there with those held back.
+    that are paid for [d, p, l], where they are others than those there with those held back; outlook: what is known of
+    lots to come, everything unless given.
     """
 
     start: datetime.date
@@ -45,6 +47,7 @@ class World:
     values: Mapping[str, Floats]
     later: Floats | None = None
     paid: Floats | None = None
+    outlook: Outlook | None = None
 
     @property
     def draws(self) -> int:
@@ -67,14 +70,8 @@ class World:
         later = None if self.later is None else self.later[pick]
         paid = None if self.paid is None else self.paid[pick]
         there, price = self.available[pick], self.price[pick]
-        return replace(self, available=there, price=price, values=values, later=later, paid=paid)
-
-    def scaled(self, column: int, factor: float) -> World:
-        """The world with one lot so many times as large."""
-        size = np.ones(len(self.lots))
-        size[column] = factor
-        later = None if self.later is None else self.later * size
-        return replace(self, available=self.available * size, later=later)
+        outlook = None if self.outlook is None else self.outlook.take(pick)
+        return World(self.start, self.lots, there, price, values, later, paid, outlook)
 
 
 def draw_world(
@@ -87,7 +84,7 @@ def draw_world(
     values = {name: sample[pick].copy() for name, sample in drawn(programme, seed, draws).items()}
     periods = max(1, int(np.ceil(programme.days * DAY / PERIOD)))
     whole = max(periods, _last_change(programme, values))
-    columns = [_lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]
+    columns = [lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]
     number = next(iter(values.values())).size
     prices = [values.get(f"fleet.{lot.name}.price", np.full(number, np.nan)) for lot in programme.lots]
     there = np.stack(columns, axis=2)
@@ -135,11 +132,19 @@ def correlated(pairs: tuple[tuple[str, str, float], ...], seed: int, draws: int)
         a, b = names.index(first), names.index(second)
         wanted[a, b] = wanted[b, a] = r
     streams = np.stack([latin(seed, name, draws) for name in names], axis=1)
+    root = _root(wanted)
+    parts = blocks(draws) if draws >= 4 * len(names) * BLOCKS else (slice(None),)
+    made = np.concatenate([_ordered(streams[part], root) for part in parts])
+    return {name: made[:, i] for i, name in enumerate(names)}
+
+
+def _ordered(streams: Floats, root: Floats) -> Floats:
+    """The numbers of one Latin hypercube [d, n], in an order that has the correlations of a matrix with this root."""
     scores = normal_scores(streams)
     own = np.linalg.cholesky(np.corrcoef(scores, rowvar=False))
-    mixed = np.linalg.solve(own, scores.T).T @ _root(wanted).T
+    mixed = np.linalg.solve(own, scores.T).T @ root.T
     order = np.argsort(np.argsort(mixed, axis=0, kind="stable"), axis=0, kind="stable")
-    return {name: np.sort(streams[:, i])[order[:, i]] for i, name in enumerate(names)}
+    return np.take_along_axis(np.sort(streams, axis=0), order, axis=0)
 
 
 def consistent(pairs: tuple[tuple[str, str, float], ...]) -> bool:
@@ -184,7 +189,7 @@ def _kept(name: str, sample: Floats) -> Floats:
     return np.clip(sample, 0.0, 1.0 if last in _SHARES else np.inf)
 
 
-def _lot_available(
+def lot_available(
     lot: Lot, calendar: Calendar, start: datetime.date, values: Mapping[str, Floats], periods: int
 ) -> Floats:
     """Accelerators of one lot in each period [d, p], at the middle of the period.

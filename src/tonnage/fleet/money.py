@@ -17,6 +17,7 @@ from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.fleet.binds import LIKELY, POSSIBLE
 from tonnage.fleet.draws import PERIOD, Bools, World
 from tonnage.fleet.forecast import Forecast, joined
+from tonnage.fleet.outlook import PowerCap
 from tonnage.fleet.plan import LotMoney, Money, Percentiles
 from tonnage.fleet.prices import FACILITY_POWER
 from tonnage.fleet.programme import DAY, Lot, Programme
@@ -205,7 +206,9 @@ def _without(game: Play, lots: tuple[Lot, ...], left_away: Bools) -> LotPaid:
     away = left_away[:, None, :]
     available = np.where(away, 0.0, game.world.available)
     later = None if game.world.later is None else np.where(away, 0.0, game.world.later)
-    world = replace(game.world, available=available, later=later, paid=np.where(away, 0.0, paid))
+    outlook = None if game.world.outlook is None else replace(game.world.outlook, away=left_away)
+    paid = np.where(away, 0.0, paid)
+    world = replace(game.world, available=available, later=later, paid=paid, outlook=outlook)
     cut = replace(game, world=world)
     result = cut.run()
     over = np.zeros(world.draws, dtype=bool)
@@ -255,21 +258,14 @@ def powered(setting: SettledProgramme, game: Play, watts: dict[str, float]) -> P
     lots, worth = setting.programme.lots, usefulness(setting)
     each = [watts.get(lot.name, 0.0) * FACILITY_POWER for lot in lots]
     order = sorted(range(len(lots)), key=lambda column: (-worth[lots[column].name] / max(each[column], 1e-9), column))
-    available = _under(game.world.available, cap, order, each)
-    later = None if game.world.later is None else _under(game.world.later, cap, order, each)
+    kept = PowerCap(cap, tuple(order), tuple(each))
+    available = kept.under(game.world.available)
+    later = None if game.world.later is None else kept.under(game.world.later)
     owned = np.array([lot.tenure == "owned" for lot in lots])
     paid = np.where(owned, paid_for(game.world, lots), paid_for(replace(game.world, available=available), lots))
-    return replace(game, world=replace(game.world, available=available, later=later, paid=paid))
-
-
-def _under(there: Floats, cap: float, order: Sequence[int], each: Sequence[float]) -> Floats:
-    """Accelerators [d, p, l] that find power, in an order of lots; each: [W] of one."""
-    left, available = np.full(there.shape[:2], cap), there.copy()
-    for column in order:
-        if each[column] > 0:
-            available[:, :, column] = np.minimum(available[:, :, column], left / each[column])
-            left = np.maximum(left - available[:, :, column] * each[column], 0.0)
-    return available
+    outlook = None if game.world.outlook is None else replace(game.world.outlook, power=kept)
+    world = replace(game.world, available=available, later=later, paid=paid, outlook=outlook)
+    return replace(game, world=world)
 
 
 # the answer

@@ -21,7 +21,8 @@ from tonnage.fleet.forecast import needs
 from tonnage.fleet.optimum import Prepared, earliest, prepare
 from tonnage.fleet.projects import Attempt, Project, StageSpeed
 from tonnage.fleet.setting import Play
-from tonnage.fleet.track import GONE, ROUNDS_HOLD
+from tonnage.fleet.lookahead import GONE
+from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats
 
 POINTS = 24

@@ -14,9 +14,10 @@ import numpy as np
 from tonnage.fleet import readiness as ready
 from tonnage.fleet.calendar import Calendar, calendar
 from tonnage.fleet.draws import Pick, World, draw_world
+from tonnage.fleet.expected import outlook
 from tonnage.fleet.forecast import Forecast, forecast
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
-from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
+from tonnage.fleet.projects import Attempt, Demand, Lost, Project, StageSpeed
 from tonnage.fleet.sizes import curve, planned, shown
 from tonnage.fleet.speeds import PlannedSpeed, Planner
 from tonnage.fleet.track import Track
@@ -186,6 +187,8 @@ def play(setting: SettledProgramme, seed: Seed, draws: int, pick: Pick = slice(N
     """
     programme = setting.programme
     world = draw_world(programme, setting.calendars, seed, draws, pick)
+    if any(model.training and not model.training.chosen for model in programme.coming):
+        world = replace(world, outlook=outlook(programme, setting.calendars, world))
     inputs = programme.inputs()
     drawn = {name: sample for name, sample in world.values.items() if not inputs[name].certain}
     all_factors = _factors(setting, seed, draws)
@@ -323,6 +326,7 @@ def _attempts(
     places = setting.places.get(model.name, ())
     chosen = model.training is None or model.training.chosen
     last = len(places) - 1
+    lost = Lost(setting.programme.give_up.median, setting.programme.debug.median)
     tries = [(place, n) for i, place in enumerate(places) for n in range(1 if chosen and i < last else 1 + RETRIES)]
     made = []
     for place, already in tries:
@@ -334,10 +338,11 @@ def _attempts(
         if not again and draws and 0 < completed.sum() < completed.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
+        hoped = float(ready.slipped(np.array([setting.programme.slip.median]), chance)[0])
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
         debug = world.values.get(DEBUG, 0.0)
-        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit))
+        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit, hoped, lost))
     return tuple(made)
 
 
