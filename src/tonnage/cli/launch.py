@@ -80,7 +80,7 @@ def launch(
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
     ask = functools.partial(forecast, asked, catalog, common.seed, draws, by=_day(by, asked), sobol_base=sobol)
-    plan, ran = _played(ask, ray, resume, common)
+    plan, ran = _played(ask, ray, resume)
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
@@ -113,7 +113,7 @@ def _day(text: str | None, programme: Programme) -> datetime.date | None:
 
 
 def _played(
-    ask: functools.partial[LaunchPlan], ray: tuple[str, ...] | None, folder: Path | None, common: Common
+    ask: functools.partial[LaunchPlan], ray: tuple[str, ...] | None, folder: Path | None
 ) -> tuple[LaunchPlan, Ran | None]:
     """The plan; and how its draws were played, where that was asked to be in another way than at once in here."""
     if ray is None and folder is None:
@@ -123,9 +123,10 @@ def _played(
         try:
             return ask(runner=runner), runner.ran()
         except KeyboardInterrupt:
-            if folder is not None:
-                common.note(f"what is played is kept in {folder}: the same command goes on from there")
-            raise
+            if folder is None:
+                raise
+            kept = f"what is played is kept in {folder}: the same command goes on from there; no answer was written"
+            raise KeyboardInterrupt(kept) from None
 
 
 def _runner(ray: tuple[str, ...] | None, folder: Path | None, open_: contextlib.ExitStack) -> Runner:

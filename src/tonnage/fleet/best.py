@@ -119,19 +119,20 @@ class NearBest:
 class PolicyGap:
     """How far the policy lies behind the best plan of the same draw, made with hindsight. median, p90: days, over the
     draws in which there is a best plan, infinite where the policy never launches; ahead: most days that it is before
-    it, which would be a fault of the programme.
+    it, which would be a fault of the programme; never: share of those draws in which the policy never launches.
     """
 
     draws: int
     median: float
     p90: float
     ahead: float
+    never: float = 0.0
 
     def to_json(self) -> dict[str, object]:
         """Plain values; None for never."""
         ends = {key: value if value < float("inf") else None for key, value in
                 (("gap_days_median", self.median), ("gap_days_p90", self.p90))}  # fmt: skip
-        return {**ends, "gap_draws": self.draws}
+        return {**ends, "gap_draws": self.draws, "gap_never": self.never}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import datetime
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from tonnage.fleet.expected import outlook
 from tonnage.fleet.forecast import Forecast, forecast
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.projects import Attempt, Demand, Lost, Project, StageSpeed
+from tonnage.fleet.seen import SeenRun, of_programme
 from tonnage.fleet.sizes import curve, planned, shown
 from tonnage.fleet.speeds import PlannedSpeed, Planner
 from tonnage.fleet.track import Track
@@ -49,7 +50,8 @@ class TrainingSite:
 class SettledProgramme:
     """A programme, its law and its speeds, ready to be drawn.
 
-    calendars by lot; serving: speeds by model and lot; training: for each model, place and stage the speeds by size.
+    calendars by lot; serving: speeds by model and lot; training: for each model, place and stage the speeds by size;
+    seen: of runs under way, by model.
     """
 
     programme: Programme
@@ -57,6 +59,7 @@ class SettledProgramme:
     places: Mapping[str, tuple[TrainingSite, ...]]
     serving: Mapping[tuple[str, str], PlannedSpeed]
     training: Mapping[tuple[str, str, int], tuple[PlannedSpeed, ...]]
+    seen: Mapping[str, SeenRun] = field(default_factory=dict)
 
     @property
     def speeds(self) -> tuple[PlannedSpeed, ...]:
@@ -110,7 +113,8 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             for place in found:
                 training |= _stages(model, model.training, place, planner)
             places[model.name] = found
-    return _ordered(SettledProgramme(programme, calendars, places, serving, training))
+    made = _ordered(SettledProgramme(programme, calendars, places, serving, training))
+    return replace(made, seen=of_programme(programme, calendars, made.places, training, catalog))
 
 
 def _ordered(setting: SettledProgramme) -> SettledProgramme:
@@ -339,6 +343,10 @@ def _attempts(
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         hoped = float(ready.slipped(np.array([setting.programme.slip.median]), chance)[0])
+        factor = factors.get(f"speed.train.{place.chip}", np.ones(1))
+        under = setting.seen.get(model.name)
+        if under is not None and under.place == place.name:
+            slip, hoped = under.paced(slip / factor) * factor, under.rest
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
         debug = world.values.get(DEBUG, 0.0)

@@ -100,6 +100,7 @@ class Track:
         for a, place in enumerate(self.rows):
             first = next(i for i, one in enumerate(self.rows) if one.name == place.name)
             self.places.setdefault(first, []).append(a)
+        self.place_of = np.array([first for a in range(len(self.rows)) for first, found in self.places.items() if a in found])
         taken = np.maximum(np.broadcast_to((1 + growth * MONTH) ** (AHEAD / MONTH), (d,)), 1.0)
         self.ahead = Lookahead(world, project, taken)
         self.news = self.ahead.news() if self.elsewhere else np.zeros((d, 1), dtype=bool)
@@ -349,10 +350,11 @@ class Track:
         """How fast a run is on a place is known once it has worked there."""
         if not self.elsewhere:
             return
-        for place, attempts in self.places.items():
-            new = works & (self.row >= attempts[0]) & np.isin(self.row, attempts) & ~self.seen[place]
-            self.seen[place] |= new
-            self.met |= new
+        place = self.place_of[self.row]
+        new = works & (self.row >= 0) & ~self.seen[place, np.arange(self.world.draws)]
+        at = np.flatnonzero(new)
+        self.seen[place[at], at] = True
+        self.met |= new
 
     def ahead_of(self, pace: Floats) -> Floats:
         """Seconds until what is being done ends [d]."""

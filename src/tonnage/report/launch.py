@@ -78,11 +78,32 @@ def _sentence(plan: LaunchPlan) -> str:
 
 
 def _other(plan: LaunchPlan) -> str:
-    """The place that would be much sooner if it were tried first, if there is one."""
-    moved = [item for item in plan.alternatives if item.lever.kind == "train" and plan.model in item.lever.models]
+    """What would be much sooner, if there is something: another place tried first, or no given order of places."""
+    kinds = ("train", "replan")
+    moved = [item for item in plan.alternatives if item.lever.kind in kinds and plan.model in item.lever.models]
     other = [item for item in moved if (item.shift or 0) < -SOONER]
     best = min(other, key=lambda item: item.shift or 0.0, default=None)
-    return f"; with {best.lever.about} first it would be {best.launch.p50}" if best else ""
+    if best is None:
+        return ""
+    how = "re-planned as it goes" if best.lever.kind == "replan" else f"with {best.lever.about} first"
+    return f"; {how} it would be {best.launch.p50}"
+
+
+def _replanned(plan: LaunchPlan) -> list[tuple[str, str]]:
+    """What the order of places that is given costs against choosing among them again at each event."""
+    made = []
+    for item in plan.alternatives:
+        if item.lever.kind != "replan":
+            continue
+        when = _three(item.launch, str, lambda p: "later")
+        gain = "" if item.shift is None else f"; P50 {_moved(item.shift)}"
+        made.append(("re-planned", f"{when}; {units.show_share(item.probability)} by {plan.end}{gain}, {item.name}"))
+    return made
+
+
+def _moved(days: float) -> str:
+    """`291 days earlier`."""
+    return "on the same day" if abs(days) < 0.5 else f"{abs(days):.0f} days {'later' if days > 0 else 'earlier'}"
 
 
 def _no_price(lots: tuple[str, ...]) -> str:
@@ -105,7 +126,7 @@ def _cost(plan: LaunchPlan) -> str:
 def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     chance = units.show_share(plan.probability)
     rows = [("launch", f"{_three(plan.launch, str, plan.without_date)}; {chance} by {plan.end}{_error(plan)}")]
-    rows += _in_part(plan)
+    rows += _replanned(plan) + _in_part(plan)
     for name, spread in plan.launches.items():
         if name != plan.model:
             rows.append((f"  {name}", _three(spread, str)))
