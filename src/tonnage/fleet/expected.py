@@ -84,7 +84,7 @@ def _laws(programme: Programme, calendar: Calendar, periods: int) -> tuple[tuple
     turns, known = [], []
     for index, ruling in enumerate(rulings[1:]):
         turn = int((ruling.start - programme.start).days * DAY // PERIOD)
-        if 0 < turn < periods:
+        if 0 < turn < periods and ruling.lawful != rulings[index].lawful:
             turns.append(turn)
             known.append(_until(programme, calendar, index + 1))
     return tuple(turns), [*known, calendar]

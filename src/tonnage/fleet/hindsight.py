@@ -35,7 +35,9 @@ def behind(game: Play, launch: tuple[Floats, ...]) -> PolicyGap | None:
     if not found.any():
         return None
     days = policy[found] - best[found]
-    return PolicyGap(int(found.sum()), rank(days, 0.5), rank(days, 0.9), float(max(0.0, -days.min())), float(np.isinf(days).mean()))
+    return PolicyGap(
+        int(found.sum()), rank(days, 0.5), rank(days, 0.9), float(max(0.0, -days.min())), float(np.isinf(days).mean())
+    )
 
 
 def best_day(one: Play, launch: tuple[Floats, ...]) -> float:

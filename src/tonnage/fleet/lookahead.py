@@ -24,7 +24,8 @@ GONE = 4
 
 @dataclass(frozen=True)
 class Todo:
-    """What is before a run: its stage, what is left of it [d], amounts of all [s, d], places where it has worked [a, d].
+    """What is before a run: its stage, what is left of it [d], amounts of all [s, d], attempts (the first at
+    each place) where it has worked [a, d].
     """
 
     stage: np.ndarray

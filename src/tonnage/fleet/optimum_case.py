@@ -18,10 +18,10 @@ from tonnage.fleet.allocate import share
 from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunPlace, RunStage, SpeedCurve
 from tonnage.fleet.draws import PERIOD, Bools
 from tonnage.fleet.forecast import needs
+from tonnage.fleet.lookahead import GONE
 from tonnage.fleet.optimum import Prepared, earliest, prepare
 from tonnage.fleet.projects import Attempt, Project, StageSpeed
 from tonnage.fleet.setting import Play
-from tonnage.fleet.lookahead import GONE
 from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats
 

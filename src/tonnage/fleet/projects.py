@@ -89,8 +89,8 @@ WHOLE = Lost(1.0)
 class Attempt:
     """One attempt. name: its place; lots: which [l]; completes: whether a run that is tried there does [d]; slip: time
     over plan [d]; hoped: the same as expected before it has worked there, None where it is known; chance: probability
-    that it completes, as known before; lost: what a failure would cost, as known before; debug: [s] from the failure until it is given
-    up [d]; limit: most accelerators that a run uses there.
+    that it completes, lost: what a failure would cost, both as known before; debug: [s] from the failure until it is
+    given up [d]; limit: most accelerators that a run uses there.
     """
 
     name: str

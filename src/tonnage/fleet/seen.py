@@ -132,4 +132,9 @@ def failures(chip: str, count: int, interruptions: int, elapsed: float, catalog:
     known = record(System(accelerator(chip, catalog), count))
     both = updated(known, interruptions, count * elapsed)
     gained = useful(both, count) / useful(known, count)
-    return SeenFailures(1 / (known.rate * count), elapsed / interruptions if interruptions else math.inf, 1 / (both.rate * count), gained)
+    return SeenFailures(
+        1 / (known.rate * count),
+        elapsed / interruptions if interruptions else math.inf,
+        1 / (both.rate * count),
+        gained,
+    )

@@ -100,7 +100,9 @@ class Track:
         for a, place in enumerate(self.rows):
             first = next(i for i, one in enumerate(self.rows) if one.name == place.name)
             self.places.setdefault(first, []).append(a)
-        self.place_of = np.array([first for a in range(len(self.rows)) for first, found in self.places.items() if a in found])
+        self.place_of = np.array(
+            [first for a in range(len(self.rows)) for first, found in self.places.items() if a in found]
+        )
         taken = np.maximum(np.broadcast_to((1 + growth * MONTH) ** (AHEAD / MONTH), (d,)), 1.0)
         self.ahead = Lookahead(world, project, taken)
         self.news = self.ahead.news() if self.elsewhere else np.zeros((d, 1), dtype=bool)

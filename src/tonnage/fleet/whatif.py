@@ -236,7 +236,9 @@ def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar], places: 
             continue
         for name, lots in _alternatives(programme, tried, calendars):
             rest = tuple(place for place in tried if place[0] != name)
-            training = replace(model.training, places=((name, lots), *rest), chosen=True, since=None, interruptions=None)
+            training = replace(
+                model.training, places=((name, lots), *rest), chosen=True, since=None, interruptions=None
+            )
             changed = _with_model(programme, replace(model, training=training))
             chips = _chips(lot for lot in programme.lots if lot.name in lots and lot.chip != name)
             title = f"{model.name} trains on {name}{f' ({chips})' if chips else ''} from the start"

@@ -12,7 +12,7 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.fleet.pieces import Ran
-    from tonnage.fleet.plan import LaunchPlan, Percentiles
+    from tonnage.fleet.plan import LaunchPlan, Percentiles, WhatIf
     from tonnage.fleet.programme import Quote
 
 Date = datetime.date
@@ -79,10 +79,14 @@ def _sentence(plan: LaunchPlan) -> str:
 
 def _other(plan: LaunchPlan) -> str:
     """What would be much sooner, if there is something: another place tried first, or no given order of places."""
-    kinds = ("train", "replan")
-    moved = [item for item in plan.alternatives if item.lever.kind in kinds and plan.model in item.lever.models]
-    other = [item for item in moved if (item.shift or 0) < -SOONER]
-    best = min(other, key=lambda item: item.shift or 0.0, default=None)
+    moved = [item for item in plan.alternatives if plan.model in item.lever.models and (item.shift or 0) < -SOONER]
+    best: WhatIf | None = None
+    for kind in ("train", "replan"):
+        found = min(
+            (item for item in moved if item.lever.kind == kind), key=lambda item: item.shift or 0.0, default=best
+        )
+        if best is None or (found and (found.shift or 0.0) < (best.shift or 0.0) - SOONER):
+            best = found
     if best is None:
         return ""
     how = "re-planned as it goes" if best.lever.kind == "replan" else f"with {best.lever.about} first"
@@ -205,7 +209,9 @@ def _three(spread: Percentiles[T], show: Callable[[T], str], late: Callable[[flo
 def _error(plan: LaunchPlan) -> str:
     """How far P50 may be off by the number of draws."""
     error = plan.errors.p50
-    return "" if error is None else f"; P50 +- {error:.0f} d at {plan.draws:,} draws"
+    if error is None:
+        return ""
+    return f"; P50 +- {'under a day' if error < 0.5 else f'{error:.0f} d'} at {plan.draws:,} draws"
 
 
 def _in_part(plan: LaunchPlan) -> list[tuple[str, str]]:
