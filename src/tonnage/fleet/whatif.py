@@ -57,7 +57,6 @@ def what_ifs(
     of the chips, the bundled one unless given.
     """
     made = [
-        *_replanned(programme),
         *_rules(programme, calendars, titles),
         *_licences(programme, calendars),
         *(
@@ -66,6 +65,7 @@ def what_ifs(
             if not calendars[lot.name].never
         ),
         *_elsewhere(programme, calendars, places or {}),
+        *_replanned(programme),
         *_quiet(programme),
         *_flat(programme),
         *_ready(programme),
@@ -86,7 +86,7 @@ def _replanned(programme: Programme) -> Iterable[ChangedProgramme]:
         training = model.training
         if training is None or not training.chosen or len(training.places) < 2:
             continue
-        lever = Lever("replan", model.name, RUNS | CHIPS | FAILURES, (model.name,))
+        lever = Lever("replan", model.name, frozenset(), (model.name,))
         free = replace(training, chosen=False, at=training.at or training.places[0][0])
         title = f"{model.name} re-planned at each event, its places in no given order"
         yield ChangedProgramme(lever, title, _with_model(programme, replace(model, training=free)))
