@@ -399,9 +399,15 @@ def test_the_error_of_a_percentile_is_what_seeds_spread_over(programme, catalog,
         told = np.mean([rank_error(sample, p) for sample in days])
         spread = np.std([rank(sample, p) for sample in days], ddof=1)
         assert 0.65 < told / spread < 1.5
-        binomial = np.sqrt(500 * p * (1 - p))
-        assert told < 0.8 * np.mean([(np.sort(x)[int(500 * p + binomial)] - np.sort(x)[int(500 * p - binomial)]) / 2
-                                     for x in days])  # fmt: skip
+
+
+def test_the_error_is_far_below_that_of_a_count_where_inputs_add_up():
+    days = [sum(uniforms(seed, name, 500) for name in "abc") for seed in range(60)]
+    told = np.mean([rank_error(sample, 0.5) for sample in days])
+    assert told == pytest.approx(np.std([rank(sample, 0.5) for sample in days], ddof=1), rel=0.3)
+    count = np.sqrt(500 * 0.25)
+    ends = [(np.sort(x)[int(250 + count)] - np.sort(x)[int(250 - count)]) / 2 for x in days]
+    assert told < 0.7 * np.mean(ends)
 
 
 def test_the_error_of_few_draws_is_that_of_a_count():
