@@ -141,6 +141,22 @@ def test_an_interrupt_is_one_line(place, capsys, monkeypatch):
     assert capsys.readouterr().err == "error: interrupted; nothing was written\n"
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_interrupt_says_what_is_kept(resume, tmp_path, capsys, monkeypatch):
+    """With --resume the pieces are kept; it said that nothing was written."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tonnage.fleet.launch", interrupt)
+    folder = tmp_path / "pieces"
+    with pytest.raises(SystemExit) as left:
+        cli.main(["launch", "examples/r2.yaml", "-q", *(["--resume", str(folder)] if resume else [])])
+    kept = f"what is played is kept in {folder}: the same command goes on from there; no answer was written"
+    assert left.value.code == 130
+    assert capsys.readouterr().err == f"error: interrupted; {kept if resume else 'nothing was written'}\n"
+
+
 @pytest.mark.parametrize("verb", ["serve", "train"])
 def test_a_place_is_read_by_name_and_one_that_is_none_is_listed_with_the_rest(verb, capsys):
     assert run([verb, "llama-3.1-8b", "--on", "8xh800", "--in", "china", "--json"]) == 0

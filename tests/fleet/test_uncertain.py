@@ -96,8 +96,9 @@ def test_draws_depend_on_seed_and_name_alone():
     assert np.array_equal(one, uncertain.draw(quantity, 5, "fleet.a.count", 100))
     assert not np.array_equal(one, uncertain.draw(quantity, 5, "fleet.b.count", 100))
     assert not np.array_equal(one, uncertain.draw(quantity, 6, "fleet.a.count", 100))
-    strata = np.sort(uncertain.uniforms(5, "x", 100) * 100).astype(int)
-    assert np.array_equal(strata, np.arange(100))
+    numbers = uncertain.uniforms(5, "x", 100)
+    for part in uncertain.blocks(100):
+        assert np.array_equal(np.sort(numbers[part] * 20).astype(int), np.arange(20))
 
 
 def test_scaling():

@@ -94,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _end_in_order()
     try:
         code = run(sys.argv[1:] if arguments is None else list(arguments))
-    except KeyboardInterrupt:
-        code = _interrupted()
+    except KeyboardInterrupt as stop:
+        code = _interrupted(stop)
     finally:
         sys.unraisablehook = before
     sys.exit(code)
@@ -120,8 +120,8 @@ def run(arguments: list[str]) -> int:
         return 2
     try:
         return _answered(arguments)
-    except KeyboardInterrupt:
-        return _interrupted()
+    except KeyboardInterrupt as stop:
+        return _interrupted(stop)
     except BrokenPipeError:
         _silence()
         return 0
@@ -154,8 +154,9 @@ def _answered(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _interrupted() -> int:
-    _tell("error: interrupted; nothing was written")
+def _interrupted(stop: BaseException | None = None) -> int:
+    """What an interrupt leaves: nothing, unless whoever was interrupted says what."""
+    _tell(f"error: interrupted; {stop if stop and stop.args else 'nothing was written'}")
     return 130
 
 

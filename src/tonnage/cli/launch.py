@@ -94,7 +94,7 @@ def launch(
     planner = EnginePlanner(asked, catalog, store)
     day = _day(by, asked)
     ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
-    plan, ran = _played(ask, ray, resume, common)
+    plan, ran = _played(ask, ray, resume)
     store.save()
     inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
     inputs |= {"by": by} if by else {}
@@ -134,12 +134,12 @@ def _day(text: str | None, programme: Programme) -> datetime.date | None:
 
 
 def _played(
-    ask: functools.partial[LaunchPlan], ray: tuple[str, ...] | None, folder: Path | None, common: Common
+    ask: functools.partial[LaunchPlan], ray: tuple[str, ...] | None, folder: Path | None
 ) -> tuple[LaunchPlan, Ran | None]:
     """The plan; and how its draws were played, where that was asked to be in another way than at once in here."""
     if ray is None and folder is None:
         return ask(), None
-    with opened_runner(ray, folder, common) as runner:
+    with opened_runner(ray, folder) as runner:
         return ask(runner=runner), runner.ran()
 
 

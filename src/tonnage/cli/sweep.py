@@ -52,7 +52,7 @@ def swept(paths: Sequence[Path], sweeps: Sequence[str], how: SweepRun, common: C
         asked = cases([str(path) for path in paths], sweeps)
         programmes = _read([(case.path, dict(case.changed)) for case in asked], catalog, common)
     store, told = speed_store(catalog, how.cache), []
-    with opened_runner(how.ray, how.folder, common) as runner:
+    with opened_runner(how.ray, how.folder) as runner:
         for number, (case, programme) in enumerate(zip(asked, programmes, strict=True), 1):
             common.note(f"planning {programme.name} {case.words}".rstrip() + f": {number} of {len(asked)}")
             planner = EnginePlanner(programme, catalog, store)
@@ -101,7 +101,7 @@ def speed_store(catalog: Catalog, cache: bool) -> FileStore:
 
 
 @contextlib.contextmanager
-def opened_runner(ray: tuple[str, ...] | None, folder: Path | None, common: Common) -> Iterator[Runner]:
+def opened_runner(ray: tuple[str, ...] | None, folder: Path | None) -> Iterator[Runner]:
     """Who plays the draws: this process, or Ray; with a folder what is played is kept there."""
     from tonnage.fleet.kept import KeptPieces
     from tonnage.fleet.pieces import InProcess
@@ -117,6 +117,7 @@ def opened_runner(ray: tuple[str, ...] | None, folder: Path | None, common: Comm
         try:
             yield runner
         except KeyboardInterrupt:
-            if folder is not None:
-                common.note(f"what is played is kept in {folder}: the same command goes on from there")
-            raise
+            if folder is None:
+                raise
+            kept = f"what is played is kept in {folder}: the same command goes on from there; no answer was written"
+            raise KeyboardInterrupt(kept) from None

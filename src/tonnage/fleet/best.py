@@ -150,7 +150,8 @@ class PolicyGap:
     """How far the policy lies behind the best plan of the same draw, made with hindsight. median, p90: days, over the
     draws in which there is a best plan, infinite where the policy never launches; ahead: most days that it is before
     it, which would be a fault of the programme; first: median days that its first users come after those of the best
-    plan, None where users do not come before the launch.
+    plan, None where users do not come before the launch; never: share of those draws in which the policy never
+    launches.
     """
 
     draws: int
@@ -158,12 +159,13 @@ class PolicyGap:
     p90: float
     ahead: float
     first: float | None = None
+    never: float = 0.0
 
     def to_json(self) -> dict[str, object]:
         """Plain values; None for never."""
         days = (("gap_days_median", self.median), ("gap_days_p90", self.p90), ("gap_days_first_users", self.first))
         ends = {key: value if value is not None and value < float("inf") else None for key, value in days}
-        return {**ends, "gap_draws": self.draws}
+        return {**ends, "gap_draws": self.draws, "gap_never": self.never}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Activity:
 
 
 LeverKind = Literal[
+    "replan",
     "without",
     "licence",
     "fee",
@@ -59,10 +60,10 @@ LeverKind = Literal[
     "prices",
     "buy",
 ]
-"""without: a rule taken away; licence: held for a lot; fee: the same for a fee; earlier, later: a rule's day moved;
-thresholds: a rule's, just so far that it lets lots come; twice: a lot doubled; train: on another place first; flat:
-demand; quiet: other people's demand gone; ready: every run completes; failed: the first attempt does not; good: no
-rounds; prices: rents up by half; buy: a lot not rented.
+"""replan: places in no given order, chosen again at each event; without: a rule taken away; licence: held for a lot;
+fee: the same for a fee; earlier, later: a rule's day moved; thresholds: a rule's, just so far that it lets lots come;
+twice: a lot doubled; train: on another place first; flat: demand; quiet: other people's demand gone; ready: every run
+completes; failed: the first attempt does not; good: no rounds; prices: rents up by half; buy: a lot not rented.
 """
 
 

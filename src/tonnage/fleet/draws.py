@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.fleet.calendar import Calendar
+from tonnage.fleet.outlook import Outlook, PowerCap
 from tonnage.fleet.programme import Lot, Programme
-from tonnage.fleet.uncertain import Floats, Seed, draw, latin, normal_scores
+from tonnage.fleet.uncertain import BLOCKS, Floats, Seed, blocks, draw, latin, normal_scores
 from tonnage.units import DAY, MONTH, WEEK
 
 PERIOD = WEEK
@@ -43,12 +44,12 @@ class SitePower:
 
     def lit(self, there: Floats) -> Floats:
         """Accelerators that find power [d, p, l], in the order of the lots."""
-        left, found = np.full(there.shape[:2], self.cap), there.copy()
-        for column in self.order:
-            if self.each[column] > 0:
-                found[:, :, column] = np.minimum(found[:, :, column], left / self.each[column])
-                left = np.maximum(left - found[:, :, column] * self.each[column], 0.0)
-        return found
+        return self.rule.under(there)
+
+    @property
+    def rule(self) -> PowerCap:
+        """The cap as a rule of who runs first."""
+        return PowerCap(self.cap, self.order, tuple(map(float, self.each)))
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class World:
     [d, p, l]; later: the same in further periods, until no lot changes any more [d, q, l]; price: [USD/accelerator-s]
     [d, l], NaN where none is known; values: draws of each uncertain input by its dotted name [d]; paid: accelerators
     that are paid for [d, p, l], where they are others than those there with those held back; site: the power of the
-    site, within which `available` and `later` are, None without a cap.
+    site, within which `available` and `later` are, None without a cap; outlook: what is known of lots to come,
+    everything unless given.
     """
 
     start: datetime.date
@@ -70,6 +72,7 @@ class World:
     later: Floats | None = None
     paid: Floats | None = None
     site: SitePower | None = None
+    outlook: Outlook | None = None
 
     @property
     def draws(self) -> int:
@@ -98,11 +101,12 @@ class World:
         return self.there if later is None else np.concatenate([self.there, later], axis=1)
 
     def with_lots(self, available: Floats, later: Floats | None = None) -> World:
-        """The world with so many accelerators there, those that find power."""
+        """The world with so many accelerators there, those that find power; all of them known beforehand."""
         if self.site is None:
-            return replace(self, available=available, later=later)
+            return replace(self, available=available, later=later, outlook=None)
         site = replace(self.site, available=available, later=later)
-        return replace(self, site=site, available=site.lit(available), later=None if later is None else site.lit(later))
+        lit = None if later is None else site.lit(later)
+        return replace(self, site=site, available=site.lit(available), later=lit, outlook=None)
 
     def take(self, pick: Pick) -> World:
         """The world of some of the draws."""
@@ -113,14 +117,9 @@ class World:
         if site is not None:
             after = None if site.later is None else site.later[pick]
             site = replace(site, available=site.available[pick], later=after)
-        return replace(self, available=there, price=price, values=values, later=later, paid=paid, site=site)
-
-    def scaled(self, column: int, factor: float) -> World:
-        """The world with one lot so many times as large."""
-        size = np.ones(len(self.lots))
-        size[column] = factor
-        later = self.later if self.site is None else self.site.later
-        return self.with_lots(self.there * size, None if later is None else later * size)
+        outlook = None if self.outlook is None else self.outlook.take(pick)
+        cut = replace(self, available=there, price=price, values=values, later=later, paid=paid)
+        return replace(cut, site=site, outlook=outlook)
 
 
 def draw_world(
@@ -133,7 +132,7 @@ def draw_world(
     values = {name: sample[pick].copy() for name, sample in drawn(programme, seed, draws).items()}
     periods = max(1, int(np.ceil(programme.days * DAY / PERIOD)))
     whole = max(periods, _last_change(programme, values))
-    columns = [_lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]
+    columns = [lot_available(lot, calendars[lot.name], programme.start, values, whole) for lot in programme.lots]
     number = next(iter(values.values())).size
     prices = [values.get(f"fleet.{lot.name}.price", np.full(number, np.nan)) for lot in programme.lots]
     there = np.stack(columns, axis=2)
@@ -181,11 +180,19 @@ def correlated(pairs: tuple[tuple[str, str, float], ...], seed: int, draws: int)
         a, b = names.index(first), names.index(second)
         wanted[a, b] = wanted[b, a] = r
     streams = np.stack([latin(seed, name, draws) for name in names], axis=1)
+    root = _root(wanted)
+    parts = blocks(draws) if draws >= 4 * len(names) * BLOCKS else (slice(None),)
+    made = np.concatenate([_ordered(streams[part], root) for part in parts])
+    return {name: made[:, i] for i, name in enumerate(names)}
+
+
+def _ordered(streams: Floats, root: Floats) -> Floats:
+    """The numbers of one Latin hypercube [d, n], in an order that has the correlations of a matrix with this root."""
     scores = normal_scores(streams)
     own = np.linalg.cholesky(np.corrcoef(scores, rowvar=False))
-    mixed = np.linalg.solve(own, scores.T).T @ _root(wanted).T
+    mixed = np.linalg.solve(own, scores.T).T @ root.T
     order = np.argsort(np.argsort(mixed, axis=0, kind="stable"), axis=0, kind="stable")
-    return {name: np.sort(streams[:, i])[order[:, i]] for i, name in enumerate(names)}
+    return np.take_along_axis(np.sort(streams, axis=0), order, axis=0)
 
 
 def consistent(pairs: tuple[tuple[str, str, float], ...]) -> bool:
@@ -230,7 +237,7 @@ def _kept(name: str, sample: Floats) -> Floats:
     return np.clip(sample, 0.0, 1.0 if last in _SHARES else np.inf)
 
 
-def _lot_available(
+def lot_available(
     lot: Lot, calendar: Calendar, start: datetime.date, values: Mapping[str, Floats], periods: int
 ) -> Floats:
     """Accelerators of one lot in each period [d, p], at the middle of the period.

@@ -9,6 +9,7 @@ of that demand can be carried. Periods go on after the horizon until every draw 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +20,9 @@ from tonnage.fleet.allocate import TINY, share
 from tonnage.fleet.causes import Activity, Cause, CauseKind
 from tonnage.fleet.draws import LONGEST, PERIOD, Bools, World, demand
 from tonnage.fleet.nights import Nights
+from tonnage.fleet.outlook import Index
 from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
-from tonnage.fleet.track import TURNS, NightTotals, Track
+from tonnage.fleet.track import TURNS, NightTotals, Track, Would
 from tonnage.fleet.uncertain import Floats
 
 BESIDE: tuple[CauseKind, ...] = ("waits_for_chips", "failed_attempt", "moves")
@@ -310,7 +312,8 @@ class _Run:
         self.freed = self.nights.freed(used) if self.nights else None
         busy: list[tuple[Track, Floats]] = []
         for k, track in enumerate(self.tracks):
-            mine = self._work(k, track, np.maximum(free - held / PERIOD, 0.0), period, busy)
+            would = functools.partial(self._would, k, capacity, need, held)
+            mine = self._work(k, track, np.maximum(free - held / PERIOD, 0.0), period, busy, would)
             busy.append((track, mine))
             held += mine
         self._charge(used, held, open_)
@@ -335,7 +338,21 @@ class _Run:
         used[at], short[at] = share(capacity[at], need[at], self.rate[at], self.world.price[at], last[at])
         return used, short
 
-    def _work(self, k: int, track: Track, free: Floats, period: int, busy: list[tuple[Track, Floats]]) -> Floats:
+    def _would(self, k: int, capacity: Floats, need: Floats, held: Floats, place: Bools, rows: Index) -> Floats:
+        """Accelerators of a place that would be free if a project were trained there, in some draws [r]."""
+        left = capacity[rows]
+        if self.services:
+            last = np.broadcast_to(place, left.shape).copy()
+            for i, track in enumerate(self.tracks):
+                if i != k:
+                    last |= track.lots()[rows]
+            used, _ = share(left, need[rows], self.rate[rows], self.world.price[rows], last)
+            left = left - used.sum(axis=1)
+        return np.asarray(np.maximum(left - held[rows] / PERIOD, 0.0)[:, place].sum(axis=1))
+
+    def _work(
+        self, k: int, track: Track, free: Floats, period: int, busy: list[tuple[Track, Floats]], would: Would
+    ) -> Floats:
         """Spend a period on one project; returns accelerator-seconds held by it [d, l]."""
         begin, d = period * PERIOD, len(self.index)
         left_over, held = np.full(d, PERIOD), np.zeros((d, len(self.world.lots)))
@@ -346,7 +363,7 @@ class _Run:
         if self.nights and self.freed is not None:
             extra = [self.freed[:, place.lots].sum(axis=1) for place in track.rows]
             night = NightTotals(self.nights, [a + b for a, b in zip(totals, extra, strict=True)])
-        track.choose(np.ones(d, dtype=bool), period, totals)
+        track.choose(np.ones(d, dtype=bool), period, totals, would)
         self._stuck(k, track, period, night.totals if night else totals)
         for _ in range(TURNS):
             active = track.training & (left_over > TINY)
@@ -370,7 +387,7 @@ class _Run:
             over = active & (time <= spent + TINY)
             if over.any():
                 track.advance(over, paused, begin + PERIOD - left_over)
-                track.choose(over & (track.row < 0), period, totals)
+                track.choose(over & (track.row < 0), period, totals, would)
         return held
 
     def _stuck(self, k: int, track: Track, period: int, totals: list[Floats]) -> None:

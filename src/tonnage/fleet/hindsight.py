@@ -46,7 +46,8 @@ def behind(
     if not found.any():
         return None
     days = policy[found] - best[found]
-    gap = PolicyGap(int(found.sum()), rank(days, 0.5), rank(days, 0.9), float(max(0.0, -days.min())))
+    never = float(np.isinf(days).mean())
+    gap = PolicyGap(int(found.sum()), rank(days, 0.5), rank(days, 0.9), float(max(0.0, -days.min())), never=never)
     if first is None or budget is not None or not (first < launch[-1]).any():
         return gap
     users = np.array(

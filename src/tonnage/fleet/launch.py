@@ -24,6 +24,7 @@ from tonnage.fleet.paid import PaidDraws, powered, run, together
 from tonnage.fleet.pieces import CHUNK, InProcess, PieceWork, Runner, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
 from tonnage.fleet.programme import Programme
+from tonnage.fleet.seen import SeenRun
 from tonnage.fleet.sensitivity import sensitivity
 from tonnage.fleet.setting import Play, Rulings, SettledProgramme, nights_of, play, settle
 from tonnage.fleet.signed import decided
@@ -255,7 +256,7 @@ def _answer(
         throughputs=setting.speeds,
         readiness={f"{name}: {p.name}": p.readiness for name, found in setting.places.items() for p in found},
         trained_on=_trained_on(played),
-        assumptions=(*_assumptions(programme), *_spares(setting)),
+        assumptions=(*_assumptions(programme, setting.seen), *_spares(setting)),
         doubts=_doubts(setting),
         programme_text=programme.text,
         programme_name=programme.path,
@@ -332,7 +333,7 @@ def _rules_applied(setting: SettledProgramme, refused: tuple[Refused, ...], cata
     return tuple(made.values())
 
 
-def _assumptions(programme: Programme) -> tuple[str, ...]:
+def _assumptions(programme: Programme, seen: Mapping[str, SeenRun]) -> tuple[str, ...]:
     found = [f"{model.name}: {text}" for model in programme.models if model.service for text in model.service.assumed]
     found.append(
         f"a run takes {programme.slip.text} times its plan on a stack of readiness 0, its plan on one of 100 %"
@@ -342,7 +343,7 @@ def _assumptions(programme: Programme) -> tuple[str, ...]:
         "from which nothing is kept but a checkpoint that it came with"
     )
     found += programme.notes
-    found += _rounds(programme) + _under_way(programme) + _first(programme)
+    found += _rounds(programme) + _under_way(programme, seen) + _first(programme)
     night = nights_of(programme)
     found += [night.text] if night else []
     found.append("services come first; models are trained side by side, an earlier one first where they meet")
@@ -368,7 +369,7 @@ def _rounds(programme: Programme) -> list[str]:
     return [f"{', '.join(open_)}: {text}"] if open_ else []
 
 
-def _under_way(programme: Programme) -> list[str]:
+def _under_way(programme: Programme, seen: Mapping[str, SeenRun]) -> list[str]:
     made = []
     for model in programme.coming:
         training = model.training
@@ -376,7 +377,9 @@ def _under_way(programme: Programme) -> list[str]:
             continue
         since = f" since {training.since}" if training.since else ""
         many = "" if training.interruptions is None else f", {training.interruptions} interruptions so far"
-        made.append(f"{model.name}: {training.done.text} of its first stage is done{since}{many}")
+        known = seen.get(model.name)
+        pace = "" if known is None else f"; {known.text}"
+        made.append(f"{model.name}: {training.done.text} of its first stage is done{since}{many}{pace}")
     return made
 
 

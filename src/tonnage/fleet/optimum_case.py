@@ -19,10 +19,11 @@ from tonnage.fleet.allocation import AllocationProblem, ModelRun, RunPlace, RunS
 from tonnage.fleet.draws import PERIOD, Bools, World
 from tonnage.fleet.forecast import needs
 from tonnage.fleet.highs import Ints
+from tonnage.fleet.lookahead import GONE
 from tonnage.fleet.optimum import Prepared, earliest, prepare
 from tonnage.fleet.projects import Attempt, Project, StageSpeed
 from tonnage.fleet.setting import Play
-from tonnage.fleet.track import GONE, ROUNDS_HOLD
+from tonnage.fleet.track import ROUNDS_HOLD
 from tonnage.fleet.uncertain import Floats
 
 POINTS = 24

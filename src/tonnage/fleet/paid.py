@@ -220,7 +220,9 @@ def _without(game: Play, lots: tuple[Lot, ...], left_away: Bools) -> LotPaid:
     away = left_away[:, None, :]
     available = np.where(away, 0.0, game.world.available)
     later = None if game.world.later is None else np.where(away, 0.0, game.world.later)
-    world = replace(game.world, available=available, later=later, paid=np.where(away, 0.0, paid), site=None)
+    outlook = None if game.world.outlook is None else replace(game.world.outlook, away=left_away)
+    paid = np.where(away, 0.0, paid)
+    world = replace(game.world, available=available, later=later, paid=paid, site=None, outlook=outlook)
     cut = replace(game, world=world)
     result = cut.run()
     over = np.zeros(world.draws, dtype=bool)
@@ -275,4 +277,6 @@ def powered(setting: SettledProgramme, game: Play, watts: dict[str, float]) -> P
     site = SitePower(cap, np.array(each), tuple(order), bare.available, bare.later)
     lit = replace(bare, site=site).with_lots(bare.available, bare.later)
     whole = np.array([lot.tenure == "owned" or lot.optional for lot in lots])
-    return replace(game, world=replace(lit, paid=np.where(whole, paid_for(bare, lots), paid_for(lit, lots))))
+    paid = np.where(whole, paid_for(bare, lots), paid_for(lit, lots))
+    outlook = None if bare.outlook is None else replace(bare.outlook, power=site.rule)
+    return replace(game, world=replace(lit, paid=paid, outlook=outlook))

@@ -436,7 +436,13 @@ def _optimum(found: BaseCase | None, policy: PolicyGap | None) -> dict[str, obje
     """The best plan of the base case, and how far the policy is behind the best plans of a sample of the draws."""
     if found is None:
         return None
-    none = {"gap_days_median": None, "gap_days_p90": None, "gap_days_first_users": None, "gap_draws": 0}
+    none = {
+        "gap_days_median": None,
+        "gap_days_p90": None,
+        "gap_days_first_users": None,
+        "gap_draws": 0,
+        "gap_never": None,
+    }
     behind = policy.to_json() if policy else none
     return {**found.best.to_json(), **behind}
 

@@ -154,7 +154,8 @@ class TrainingStage:
 class Training:
     """How a model is trained: stages in order; places: for each attempt the names of the lots it runs on, and what the
     user called it; at_most: [accelerators] of one run; chosen: whether the user gave their order; done: share of the
-    first stage that is done at the start; since: day on which it began; interruptions: so far.
+    first stage that is done at the start; since: day on which it began; interruptions: so far; at: the place where it
+    is then, the first unless given.
     """
 
     stages: tuple[TrainingStage, ...]
@@ -164,6 +165,7 @@ class Training:
     done: Uncertain = field(default_factory=lambda: point(0.0))
     since: Date | None = None
     interruptions: int | None = None
+    at: str = ""
 
 
 @dataclass(frozen=True)

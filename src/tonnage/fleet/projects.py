@@ -74,10 +74,23 @@ class StageSpeed:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """What a run that fails is expected to cost: a share of its time, and [s] until it is given up."""
+
+    share: float
+    debug: float = 0.0
+
+
+WHOLE = Lost(1.0)
+"""All of its time."""
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One attempt. name: its place; lots: which [l]; completes: whether a run that is tried there does [d]; slip: time
-    over plan [d]; chance: probability that it completes, as known before; debug: [s] from the failure until it is given
-    up [d]; limit: most accelerators that a run uses there.
+    over plan [d]; hoped: the same as expected before it has worked there, None where it is known; chance: probability
+    that it completes, lost: what a failure would cost, both as known before; debug: [s] from the failure until it is
+    given up [d]; limit: most accelerators that a run uses there.
     """
 
     name: str
@@ -88,6 +101,8 @@ class Attempt:
     chance: float = 1.0
     debug: Floats | float = 0.0
     limit: float = np.inf
+    hoped: float | None = None
+    lost: Lost = WHOLE
 
     @property
     def least(self) -> float:

@@ -6,7 +6,7 @@ import datetime
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,12 @@ import numpy as np
 from tonnage.fleet import readiness as ready
 from tonnage.fleet.calendar import Calendar, calendar
 from tonnage.fleet.draws import Pick, World, draw_world
+from tonnage.fleet.expected import outlook
 from tonnage.fleet.forecast import Forecast, forecast
 from tonnage.fleet.nights import Nights, nights
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
-from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
+from tonnage.fleet.projects import Attempt, Demand, Lost, Project, StageSpeed
+from tonnage.fleet.seen import SeenRun, of_programme
 from tonnage.fleet.sizes import curve, planned, shown
 from tonnage.fleet.speeds import PlannedSpeed, Planner
 from tonnage.fleet.track import Track
@@ -49,7 +51,8 @@ class TrainingSite:
 class SettledProgramme:
     """A programme, its law and its speeds, ready to be drawn.
 
-    calendars by lot; serving: speeds by model and lot; training: for each model, place and stage the speeds by size.
+    calendars by lot; serving: speeds by model and lot; training: for each model, place and stage the speeds by size;
+    seen: of runs under way, by model.
     """
 
     programme: Programme
@@ -57,6 +60,7 @@ class SettledProgramme:
     places: Mapping[str, tuple[TrainingSite, ...]]
     serving: Mapping[tuple[str, str], PlannedSpeed]
     training: Mapping[tuple[str, str, int], tuple[PlannedSpeed, ...]]
+    seen: Mapping[str, SeenRun] = field(default_factory=dict)
 
     @property
     def speeds(self) -> tuple[PlannedSpeed, ...]:
@@ -111,7 +115,8 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
             for place in found:
                 training |= _stages(model, model.training, place, planner)
             places[model.name] = found
-    return _ordered(SettledProgramme(programme, calendars, places, serving, training))
+    made = _ordered(SettledProgramme(programme, calendars, places, serving, training))
+    return replace(made, seen=of_programme(programme, calendars, made.places, training, catalog))
 
 
 def _ordered(setting: SettledProgramme) -> SettledProgramme:
@@ -191,6 +196,8 @@ def play(setting: SettledProgramme, seed: Seed, draws: int, pick: Pick = slice(N
     """
     programme = setting.programme
     world = draw_world(programme, setting.calendars, seed, draws, pick)
+    if any(model.training and not model.training.chosen for model in programme.coming):
+        world = replace(world, outlook=outlook(programme, setting.calendars, world))
     inputs = programme.inputs()
     drawn = {name: sample for name, sample in world.values.items() if not inputs[name].certain}
     all_factors = _factors(setting, seed, draws)
@@ -334,6 +341,7 @@ def _attempts(
     places = setting.places.get(model.name, ())
     chosen = model.training is None or model.training.chosen
     last = len(places) - 1
+    lost = Lost(setting.programme.give_up.median, setting.programme.debug.median)
     tries = [(place, n) for i, place in enumerate(places) for n in range(1 if chosen and i < last else 1 + RETRIES)]
     made = []
     for place, already in tries:
@@ -345,10 +353,15 @@ def _attempts(
         if not again and draws and 0 < completed.sum() < completed.size:
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
+        hoped = float(ready.slipped(np.array([setting.programme.slip.median]), chance)[0])
+        factor = factors.get(f"speed.train.{place.chip}", np.ones(1))
+        under = setting.seen.get(model.name)
+        if under is not None and under.place == place.name:
+            slip, hoped = under.paced(slip / factor) * factor, under.rest
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
         debug = world.values.get(DEBUG, 0.0)
-        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit))
+        made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit, hoped, lost))
     return tuple(made)
 
 

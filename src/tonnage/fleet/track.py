@@ -9,17 +9,21 @@ when it came: from nothing, unless it had moved there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from tonnage.fleet.allocate import TINY
-from tonnage.fleet.draws import PERIOD, Bools, World
+from tonnage.fleet.draws import Bools, World
+from tonnage.fleet.lookahead import GONE, Lookahead, Todo
 from tonnage.fleet.nights import Nights
+from tonnage.fleet.outlook import Index
 from tonnage.fleet.projects import Attempt, Project
 from tonnage.fleet.uncertain import Floats
 from tonnage.units import DAY, MONTH, WEEK
+
+Would = Callable[[Bools, Index], Floats]
+"""Accelerators of some lots that would be free if a run were there, in some draws."""
 
 TURNS = 16
 """Most stages that can end within one period."""
@@ -27,9 +31,6 @@ TURNS = 16
 ROUNDS_HOLD = 1024.0
 """Accelerators that rounds of improvement hold where the programme does not say, or the most that the place ever has:
 an assumption, twice the 512 H800 of DeepSeek-R1's reinforcement learning (arXiv 2501.12948, supplement, recalled)."""
-
-GONE = 4
-"""Periods for which a place has no accelerators before a run that has begun leaves it."""
 
 AHEAD = 13 * WEEK
 """How far ahead the share of a place that services will take is looked at where places are compared."""
@@ -44,7 +45,7 @@ SOONER = (0.9, 7 * DAY)
 @dataclass(frozen=True)
 class _Calendar:
     """Accelerators of a place over time. there, most of them, and whether there are enough for a run now, within a
-    while, ever again [d, p]; begins: whether they first are in one of the draws [p].
+    while, ever again [d, p].
     """
 
     there: Floats
@@ -52,14 +53,12 @@ class _Calendar:
     now: Bools
     soon: Bools
     ever: Bools
-    begins: Bools
 
 
 def _calendar(there: Floats, least: float) -> _Calendar:
     now = there >= least
     ever = np.maximum.accumulate(now[:, ::-1], axis=1)[:, ::-1]
-    before = np.concatenate([np.zeros_like(now[:, :1]), now[:, :-1]], axis=1)
-    return _Calendar(there, there.max(axis=1), now, _within(now, GONE), ever, (now & ~before).any(axis=0))
+    return _Calendar(there, there.max(axis=1), now, _within(now, GONE), ever)
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,13 @@ class Track:
 
     STATE = (
         *("row", "stage", "left", "kept_stage", "kept_left", "until", "pause", "failing", "begun", "was", "dead"),
-        *("trained", "launch", "first", "never", "place", "doing"),
+        *("trained", "launch", "first", "never", "place", "doing", "seen", "met"),
     )
     """What changes while it is played; the last axis is the draws."""
 
     def __init__(self, world: World, project: Project, growth: Floats | float = 0.0) -> None:
         d = world.draws
         self.world, self.project = world, project
-        self.growth = np.maximum(np.broadcast_to((1 + growth * MONTH) ** (AHEAD / MONTH), (d,)), 1.0)
         self.rows = project.attempts
         rounds = np.round(project.rounds) * project.each
         self.amounts = np.stack([*project.amounts, rounds])
@@ -106,8 +104,19 @@ class Track:
             if place.name not in found:
                 found[place.name] = _calendar(world.whole[:, :, place.lots].sum(axis=2), max(place.least, 1.0))
         self.calendars = [found[place.name] for place in self.rows]
-        self.paths: dict[int, tuple[Floats, Floats]] = {}
         self.elsewhere = not project.chosen and len({place.name for place in self.rows}) > 1
+        self.places: dict[int, list[int]] = {}
+        """The first attempt at each place, and all of them."""
+        for a, place in enumerate(self.rows):
+            first = next(i for i, one in enumerate(self.rows) if one.name == place.name)
+            self.places.setdefault(first, []).append(a)
+        self.place_of = np.array(
+            [first for a in range(len(self.rows)) for first, found in self.places.items() if a in found]
+        )
+        taken = np.maximum(np.broadcast_to((1 + growth * MONTH) ** (AHEAD / MONTH), (d,)), 1.0)
+        self.ahead = Lookahead(world, project, taken)
+        self.news = self.ahead.news() if self.elsewhere else np.zeros((d, 1), dtype=bool)
+        self.seen, self.met = np.zeros((len(self.rows), d), dtype=bool), np.zeros(d, dtype=bool)
 
     @property
     def training(self) -> Bools:
@@ -123,13 +132,15 @@ class Track:
 
     # where
 
-    def choose(self, who: Bools, period: int, free: list[Floats]) -> None:
-        """A place for the draws `who`; free: accelerators of each attempt that are free in this period [d]."""
+    def choose(self, who: Bools, period: int, free: list[Floats], would: Would) -> None:
+        """A place for the draws `who`; free: accelerators of each attempt that are free in this period [d]; would:
+        those that would be if it were trained on some lots.
+        """
         who = who & self.training & ~self.failing
         if not who.any():
             return
         viable = self._viable(period)
-        best = self._soonest(who, period, free, viable) if self.elsewhere else self._in_order(period, viable)
+        best = self._soonest(who, period, would, viable) if self.elsewhere else self._in_order(period, viable)
         best = np.where(who, best, self.row)
         self.never |= who & ~viable.any(axis=0)
         moved = who & (best >= 0) & (best != self.row)
@@ -173,81 +184,74 @@ class Track:
         """The period of the calendar of lots, which ends where nothing changes any more."""
         return min(period, int(self.calendars[0].there.shape[1]) - 1)
 
-    def _soonest(self, who: Bools, period: int, free: list[Floats], viable: Bools) -> np.ndarray:
-        """The attempt that is expected to end first, or until it has accelerators, a while from now, the best of those
-        that have some; one already made is left only for one that ends much sooner, which is looked for now and then.
+    def _soonest(self, who: Bools, period: int, would: Would, viable: Bools) -> np.ndarray:
+        """The attempt that is expected to end first by what is known, or until it has accelerators, a while from now,
+        the best of those that have some; one already made is left only for one that ends much sooner. It is looked at
+        where there is none, where its place has no accelerators now, at news, and now and then.
         """
-        gone = (self.row >= 0) & self._gone(period)
-        came = any(one.begins[self._at(period)] for one in self.calendars)
-        who = who & ((self.row < 0) | gone | (came or period % LOOKS == 0))
-        if not who.any():
+        p = self._at(period)
+        at, d = np.flatnonzero(who & self._looks(p, period % LOOKS == 0)), np.arange(self.world.draws)
+        if not at.size:
             return self.row
-        ends = np.full((len(self.rows), self.world.draws), np.inf)
-        for a, place in enumerate(self.rows):
-            some = who & (viable[a] | (self.row == a))
-            if some.any():
-                ends[a] = np.where(some, self._ends(a, period, free[a]), np.inf)
-                ends[a] /= np.where(self.row == a, 1.0, max(place.chance, 1e-9))
-        ends[self.row[gone], np.flatnonzero(gone)] = np.inf
+        self.met[at] = False
+        ends, soon = self._expected(at, period, would, viable)
+        mine = np.where(self.row >= 0, ends[np.maximum(self.row, 0), d], np.inf)
+        waits = (self.row >= 0) & ~soon[np.maximum(self.row, 0), d] & self.begun
+        mine = np.where(waits, np.inf, mine)
+        ends[self.row[waits], np.flatnonzero(waits)] = np.inf
         best, found = ends.argmin(axis=0), ends.min(axis=0)
-        here = np.where(np.stack([one.now[:, self._at(period)] for one in self.calendars]), ends, np.inf)
-        soon = np.stack([one.soon[:, self._at(period)] for one in self.calendars])[best, np.arange(self.world.draws)]
-        fills = (self.row < 0) & ~soon & np.isfinite(here.min(axis=0))
+        here = np.where(np.stack([one.now[:, p] for one in self.calendars]), ends, np.inf)
+        fills = (self.row < 0) & ~soon[best, d] & np.isfinite(here.min(axis=0))
         best, found = np.where(fills, here.argmin(axis=0), best), np.where(fills, here.min(axis=0), found)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
         best = np.where(np.isfinite(found), best, np.where(self.row >= 0, self.row, first))
-        mine = np.where(self.row >= 0, ends[np.maximum(self.row, 0), np.arange(self.world.draws)], np.inf)
         cost = np.where(self.begun, self.project.pause, 0.0)
         move = found + cost < np.minimum(SOONER[0] * mine, mine - SOONER[1])
-        return np.asarray(np.where(who & ((self.row < 0) | move), best, self.row))
+        chosen = self.row.copy()
+        chosen[at] = np.where((self.row < 0) | move, best, self.row)[at]
+        return chosen
+
+    def _looks(self, p: int, regular: bool) -> Bools:
+        """Draws in which the plan is made again."""
+        here = self.row[None, :] == np.arange(len(self.rows))[:, None]
+        now = np.stack([one.now[:, p] for one in self.calendars])
+        idle = (here & ~now).any(axis=0)
+        return np.asarray((self.row < 0) | idle | self.met | self.news[:, min(p, self.news.shape[1] - 1)] | regular)
+
+    def _expected(self, at: np.ndarray, period: int, would: Would, viable: Bools) -> tuple[Floats, Bools]:
+        """Seconds until each attempt is expected to end, with what a failure would cost at its odds, and whether it has
+        accelerators within a while [a, d]; of the draws `at`.
+        """
+        ends = np.full((len(self.rows), self.world.draws), np.inf)
+        soon = np.zeros(ends.shape, dtype=bool)
+        unsure = self._unsure()[at]
+        for place, attempts in self.places.items():
+            ahead = self.ahead.on(place, period, at, would(self.rows[place].lots, at), self._todo())
+            for a in attempts:
+                here = self.row[at] == a
+                may = (viable[a, at] | here) & np.isfinite(ahead.ends)
+                time, lost = np.where(may, ahead.ends, 0.0), self.rows[a].lost
+                odds = (1 / max(self.rows[a].chance, 1e-9) - 1) * np.where(here, unsure, 1.0)
+                ends[a, at] = np.where(may, time + odds * (lost.share * time + lost.debug), np.inf)
+                soon[a, at] = ahead.soon
+        return ends, soon
+
+    def _unsure(self) -> Floats:
+        """Share of the stage in which a run came to its place that is before it: what has been run is no longer to
+        fail [d].
+        """
+        left = np.divide(self.left, self.kept_left, out=np.zeros_like(self.left), where=self.kept_left > 0)
+        return np.where(self.stage == self.kept_stage, np.clip(left, 0.0, 1.0), 0.0)
 
     def ends(self, free: Floats) -> float:
         """Seconds from the start until the first draw's stages would be done on its first place; free: of each lot."""
         if not self.rows:
             return float(np.inf)
-        return float(self._ends(0, 0, free[:, self.rows[0].lots].sum(axis=1))[0])
+        at = np.zeros(1, dtype=np.int64)
+        return float(self.ahead.on(0, 0, at, free[:1, self.rows[0].lots].sum(axis=1), self._todo()).ends[0])
 
-    def _ends(self, a: int, period: int, free: Floats) -> Floats:
-        """Seconds from a period until what is left of the stages would be done on a place, on its calendar of lots and
-        with the share of it that services leave then, as they have grown `AHEAD` from now [d].
-        """
-        done, ratio = self._path(a)
-        last = done.shape[1] - 1
-        there = self.calendars[a].there[:, min(period, last)]
-        taken = self.growth * (1 - np.divide(free, there, out=np.ones_like(free), where=there > 0))
-        share = np.maximum(1 - taken, 0.0)
-        wanted = np.full_like(free, 1.0)
-        for s in range(self.stages):
-            todo = np.where(self.stage == s, np.maximum(self.left, 0.0), np.where(self.stage < s, self.amounts[s], 0.0))
-            wanted += np.where(todo > 0, todo * np.where(todo > 0, ratio[s], 0.0), 0.0)
-        start = done[:, min(period, last) - 1] if period else np.zeros(len(free))
-        target = np.divide(wanted, share, out=np.full_like(free, np.inf), where=share > 0) + start
-        weeks = (done[:, min(period, last) :] < target[:, None] - TINY).sum(axis=1).astype(float)
-        speed = done[:, last] - (done[:, last - 1] if last else 0.0)
-        after = np.divide(target - done[:, last], speed, out=np.full_like(free, np.inf), where=speed > 0)
-        return np.asarray(np.where(target <= done[:, last], weeks, weeks + np.maximum(after, 0.0)) * PERIOD)
-
-    def _path(self, a: int) -> tuple[Floats, Floats]:
-        """Work done by the end of each period if a run had all of a place, in units of its longest stage [d, p], and
-        how much of that a unit of each stage is [s, d].
-        """
-        if a not in self.paths:
-            place = self.rows[a]
-            runs = [s for s, speed in enumerate(place.speeds) if speed.kind != "pause"]
-            there = np.minimum(self.calendars[a].there, self._most(a))
-            most = there.max(axis=1)
-            full = [speed.best(most)[1] for speed in place.speeds]
-            main = max(runs, key=lambda s: float(self.amounts[s].mean()), default=0)
-            ratio = np.zeros((self.stages, self.world.draws))
-            for s in runs:
-                ratio[s] = np.divide(full[main], full[s], out=np.full_like(most, np.inf), where=full[s] > 0)
-            ratio[:, most <= 0] = 1.0
-            if runs:
-                rate = place.speeds[main].curve.best(there)[1] * place.speeds[main].factor[:, None]
-            else:
-                rate = (there > 0).astype(float)
-            self.paths[a] = (np.cumsum(rate / place.slip[:, None], axis=1) * PERIOD, ratio)
-        return self.paths[a]
+    def _todo(self) -> Todo:
+        return Todo(self.stage, self.left, self.amounts[: self.stages], self.seen)
 
     def _enter(self, who: Bools, best: np.ndarray, free: list[Floats]) -> None:
         """The draws `who` begin on, or move to, the attempt `best`."""
@@ -355,6 +359,17 @@ class Track:
         self.until = self.until - work
         self.begun |= work > 0
         self.was = np.where(work > 0, self.row, self.was)
+        self._meet(work > 0)
+
+    def _meet(self, works: Bools) -> None:
+        """How fast a run is on a place is known once it has worked there."""
+        if not self.elsewhere:
+            return
+        place = self.place_of[self.row]
+        new = works & (self.row >= 0) & ~self.seen[place, np.arange(self.world.draws)]
+        at = np.flatnonzero(new)
+        self.seen[place[at], at] = True
+        self.met |= new
 
     def ahead_of(self, pace: Floats) -> Floats:
         """Seconds until what is being done ends [d]."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import re
 import zlib
 from collections.abc import Callable
@@ -193,14 +194,31 @@ def uniforms(seed: Seed, name: str, draws: int) -> Floats:
     return latin(seed, name, draws) if isinstance(seed, int) else seed.of(name, draws)
 
 
+BLOCKS = 10
+"""Latin hypercubes that the draws are made of, so that what an answer owes to chance is seen from how they differ."""
+
+BLOCK = 20
+"""Fewest draws of one of them."""
+
+
+def blocks(draws: int) -> tuple[slice, ...]:
+    """The draws of each Latin hypercube, of sizes that differ by one at most."""
+    count = max(1, min(BLOCKS, draws // BLOCK))
+    ends = [draws * i // count for i in range(count + 1)]
+    return tuple(slice(a, b) for a, b in itertools.pairwise(ends))
+
+
 @functools.lru_cache(maxsize=64)
 def latin(seed: int, name: str, draws: int) -> Floats:
-    """Latin hypercube sample [draws] of the unit interval for the quantity `name` (McKay et al. 1979).
+    """Latin hypercube samples [draws] of the unit interval for the quantity `name` (McKay et al. 1979), one after the
+    other (`blocks`).
 
-    One number falls into each of `draws` equal strata; the order is random and depends on seed and name alone.
+    Within each one number falls into each of as many equal strata as it has draws; the order is random and depends on
+    seed and name alone.
     """
     generator = np.random.default_rng([seed & 0xFFFFFFFF, zlib.crc32(name.encode())])
-    made = np.asarray((generator.permutation(draws) + generator.uniform(1e-9, 1 - 1e-9, draws)) / draws)
+    sizes = [block.stop - block.start for block in blocks(draws)]
+    made = np.concatenate([(generator.permutation(n) + generator.uniform(1e-9, 1 - 1e-9, n)) / n for n in sizes])
     made.flags.writeable = False
     return made
 
@@ -212,17 +230,31 @@ def rank(values: Floats, p: float) -> float:
 
 
 def rank_error(values: Floats, p: float) -> float | None:
-    """Standard error of `rank`: half the distance of the order statistics that lie one standard deviation of a binomial
-    count, sqrt(n p (1 - p)), on either side; None where one of the two is infinite or lies beyond the draws.
+    """Standard error of `rank`, of draws in their order: half the distance of the order statistics that lie one
+    standard error of the share p on either side (`share_error`); None where one of the two is infinite or lies beyond
+    the draws.
     """
     n = values.size
-    spread = np.sqrt(n * p * (1 - p))
+    spread = n * share_error(values <= rank(values, p), p)
     low, high = int(np.floor(n * p - spread)) - 1, int(np.ceil(n * p + spread)) - 1
     if low < 0 or high >= n:
         return None
     ordered = np.sort(values)
     found = float(ordered[high] - ordered[low]) / 2 if np.isfinite(ordered[high]) else np.inf
     return found if np.isfinite(found) else None
+
+
+def share_error(which: NDArray[np.bool_], p: float) -> float:
+    """Standard error of the share of draws of which something holds, by batch means: the spread over the hypercubes, by
+    the root of their number. Of a single one it is that of a binomial count of share p, which is too much.
+
+    Hypercubes are drawn for themselves, so this holds for any answer; within one the draws are not independent, and a
+    binomial count would say several times too much where few inputs decide.
+    """
+    parts = [which[block].mean() for block in blocks(which.size)]
+    if len(parts) == 1:
+        return float(np.sqrt(p * (1 - p) / which.size))
+    return float(np.std(parts, ddof=1) / np.sqrt(len(parts)))
 
 
 def draw(quantity: Uncertain, seed: Seed, name: str, draws: int) -> Floats:

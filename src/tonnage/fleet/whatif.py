@@ -3,7 +3,7 @@
 They are made from what the programme holds: each rule that keeps a lot away taken away, moved in time or with other
 thresholds, a licence held for each such lot, freely or for a fee, each lot doubled, each further place tried first,
 each demand held flat, other people's demand gone, rounds and failures taken away, a first attempt that fails, dearer
-rents, a lot bought.
+rents, a lot bought; and places that are given in an order chosen by the policy.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def what_ifs(
             if not calendars[lot.name].never and lot.count.interval[1] > 0
         ),
         *_elsewhere(programme, calendars, places or {}),
+        *_replanned(programme),
         *_quiet(programme),
         *_flat(programme),
         *_ready(programme),
@@ -78,6 +79,18 @@ def what_ifs(
         *_fees(programme, calendars, catalog),
     ]
     return tuple(_once_each(programme, made)[:MOST])
+
+
+def _replanned(programme: Programme) -> Iterable[ChangedProgramme]:
+    """Places of models that are tried in a given order chosen by the policy instead, and again at each event."""
+    for model in programme.coming:
+        training = model.training
+        if training is None or not training.chosen or len(training.places) < 2:
+            continue
+        lever = Lever("replan", model.name, frozenset(), (model.name,))
+        free = replace(training, chosen=False, at=training.at or training.places[0][0])
+        title = f"{model.name} re-planned at each event, its places in no given order"
+        yield ChangedProgramme(lever, title, _with_model(programme, replace(model, training=free)))
 
 
 def _rules(
@@ -224,7 +237,9 @@ def _elsewhere(programme: Programme, calendars: Mapping[str, Calendar], places: 
             continue
         for name, lots in _alternatives(programme, tried, calendars):
             rest = tuple(place for place in tried if place[0] != name)
-            training = replace(model.training, places=((name, lots), *rest), chosen=True)
+            training = replace(
+                model.training, places=((name, lots), *rest), chosen=True, since=None, interruptions=None
+            )
             changed = _with_model(programme, replace(model, training=training))
             chips = _chips(lot for lot in programme.lots if lot.name in lots and lot.chip != name)
             title = f"{model.name} trains on {name}{f' ({chips})' if chips else ''} from the start"
@@ -288,7 +303,7 @@ def _failed(programme: Programme, places: Places) -> Iterable[ChangedProgramme]:
         if model.training is None or len(tried) < 2:
             continue
         name = tried[0][0]
-        training = replace(model.training, places=tried, chosen=True)
+        training = replace(model.training, places=tried, chosen=True, at=model.training.at or name)
         changed = _with_model(programme, replace(model, training=training))
         readiness = {**programme.readiness, name: point(0.0, "0 %")}
         lever = Lever("failed", name, frozenset(), (model.name,))

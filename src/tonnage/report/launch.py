@@ -13,7 +13,7 @@ from tonnage.report.answer import Answer, Table
 
 if TYPE_CHECKING:
     from tonnage.fleet.pieces import Ran
-    from tonnage.fleet.plan import LaunchPlan, Percentiles
+    from tonnage.fleet.plan import LaunchPlan, Percentiles, WhatIf
     from tonnage.fleet.programme import Quote
 
 Date = datetime.date
@@ -79,11 +79,36 @@ def _sentence(plan: LaunchPlan) -> str:
 
 
 def _other(plan: LaunchPlan) -> str:
-    """The place that would be much sooner if it were tried first, if there is one."""
-    moved = [item for item in plan.alternatives if item.lever.kind == "train" and plan.model in item.lever.models]
-    other = [item for item in moved if (item.shift or 0) < -SOONER]
-    best = min(other, key=lambda item: item.shift or 0.0, default=None)
-    return f"; with {best.lever.about} first it would be {best.launch.p50}" if best else ""
+    """What would be much sooner, if there is something: another place tried first, or no given order of places."""
+    moved = [item for item in plan.alternatives if plan.model in item.lever.models and (item.shift or 0) < -SOONER]
+    best: WhatIf | None = None
+    for kind in ("train", "replan"):
+        found = min(
+            (item for item in moved if item.lever.kind == kind), key=lambda item: item.shift or 0.0, default=best
+        )
+        if best is None or (found and (found.shift or 0.0) < (best.shift or 0.0) - SOONER):
+            best = found
+    if best is None:
+        return ""
+    how = "re-planned as it goes" if best.lever.kind == "replan" else f"with {best.lever.about} first"
+    return f"; {how} it would be {best.launch.p50}"
+
+
+def _replanned(plan: LaunchPlan) -> list[tuple[str, str]]:
+    """What the order of places that is given costs against choosing among them again at each event."""
+    made = []
+    for item in plan.alternatives:
+        if item.lever.kind != "replan":
+            continue
+        when = _three(item.launch, str, lambda p: "later")
+        gain = "" if item.shift is None else f"; P50 {_moved(item.shift)}"
+        made.append(("re-planned", f"{when}; {units.show_share(item.probability)} by {plan.end}{gain}, {item.name}"))
+    return made
+
+
+def _moved(days: float) -> str:
+    """`291 days earlier`."""
+    return "on the same day" if abs(days) < 0.5 else f"{abs(days):.0f} days {'later' if days > 0 else 'earlier'}"
 
 
 def _no_price(lots: tuple[str, ...]) -> str:
@@ -106,7 +131,7 @@ def _cost(plan: LaunchPlan) -> str:
 def _rows(plan: LaunchPlan) -> tuple[tuple[str, str], ...]:
     chance = units.show_share(plan.probability)
     rows = [("launch", f"{_three(plan.launch, str, plan.without_date)}; {chance} by {plan.end}{_error(plan)}")]
-    rows += _in_part(plan)
+    rows += _replanned(plan) + _in_part(plan)
     for name, spread in plan.launches.items():
         if name != plan.model:
             rows.append((f"  {name}", _three(spread, str)))
@@ -185,7 +210,9 @@ def _three(spread: Percentiles[T], show: Callable[[T], str], late: Callable[[flo
 def _error(plan: LaunchPlan) -> str:
     """How far P50 may be off by the number of draws."""
     error = plan.errors.p50
-    return "" if error is None else f"; P50 +- {error:.0f} d at {plan.draws:,} draws"
+    if error is None:
+        return ""
+    return f"; P50 +- {'under a day' if error < 0.5 else f'{error:.0f} d'} at {plan.draws:,} draws"
 
 
 def _in_part(plan: LaunchPlan) -> list[tuple[str, str]]:
