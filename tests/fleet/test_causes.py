@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from tonnage.fleet import words
+from tonnage import catalog
+from tonnage.fleet import launch, read_programme, words
 from tonnage.fleet.binds import binds_of
 from tonnage.fleet.causes import Cause, Lever
 from tonnage.fleet.plan import Percentiles, WhatIf
@@ -167,3 +170,9 @@ def test_a_licence_frees_a_lot_although_a_second_rule_takes_over(programme, cata
     found = keys(launch(programme(**sets), catalog, draws=20, planner=written(**speeds)))
     without = next(item for key, item in found.items() if key.startswith("without:"))
     assert found["licence:cloud"].total > 1.5 * without.total
+
+
+def test_a_short_stage_that_every_draw_goes_through_is_not_said_to_be_in_none() -> None:
+    facts = catalog.load()
+    plan = launch(read_programme(Path(__file__).parents[2] / "examples" / "eu-lab.yaml", {}, facts, None), facts, 0, 40)
+    assert not any("in 0 %" in bind.text for bind in plan.outcome.binds)
