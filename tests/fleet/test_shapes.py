@@ -50,7 +50,7 @@ def service(rng, follows):
 
 
 def training(rng, lots):
-    first = rng.choice([{"pretrain": "1T to 30T"}, {"pretrain": "15T"}, {"pause": "2 weeks"}])
+    first = rng.choice([{"pretrain": "1T to 30T"}, {"pretrain": "15T"}, {"sft": "100B"}])
     made = {"stages": [first, {"rl": "0.1T"}, {"sft": "1B"}][: rng.randint(1, 3)]}
     some(rng, "try", [[item["lot"] for item in rng.sample(lots, rng.randint(1, len(lots)))]], 0.6, made)
     some(rng, "at_most", [512], 0.2, made)

@@ -162,9 +162,9 @@ assumptions: {slip: 1.2 to 3}
         ("count: 32,", "count: 32, acquired: 2099-01-01,", "after the first day of the lot"),
         ("like: old, takes", "like: new, takes", "is the model itself"),
         ("rules: as-of", "rules: with us_2023_10_17.fee_share=500", "a fee is 0 % to 100 %"),
-        ("peak: 1.2", 'peak: "normal(1.2, 100)"', "below 1 in over 5 % of the draws"),
-        ("surge: 0.1 to 0.3", 'surge: "normal(0.2, 50)"', "negative in over 5 %"),
-        ("60 % to 90 %", '"normal(70 %, 300 %)"', "negative in over 5 %"),
+        ("peak: 1.2", 'peak: "normal(1.2, 100)"', "below 1 in over a third of the draws"),
+        ("surge: 0.1 to 0.3", 'surge: "normal(0.2, 50)"', "negative in over a third"),
+        ("60 % to 90 %", '"normal(70 %, 300 %)"', "negative in over a third"),
         ("{pretrain: {tokens: 0.2T, seq: 4k, global_batch: 1024}}", "{pause: 3 weeks}", "every stage is a pause"),
     ],
 )  # fmt: skip

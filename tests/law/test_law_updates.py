@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tonnage.catalog import load
-from tonnage.catalog.names import resolve
+from tonnage.catalog.names import Alias, resolve
 from tonnage.errors import InputError
 from tonnage.law import (
     Buyer,
@@ -365,17 +365,20 @@ def test_cards_by_their_numbers(
     assert verdict(chip, date).status == status
 
 
+ALIASES = {"mi308": Alias("mi308x")}
+
+
 def test_an_l40_is_not_read_as_an_l40s() -> None:
     """Two chips of two paragraphs: one is never answered for the other, whether or not it is in the catalogue."""
     keys = ("l40s", "b30a", "mi250x", "mi308x", "h100-sxm", "inferentia2")
     for name in ("l40", "b30", "mi250"):
         with pytest.raises(InputError) as caught:
-            resolve(name, keys)
+            resolve(name, keys, ALIASES)
         assert caught.value.problems[0].suggestion in keys
-    assert resolve("l40", (*keys, "l40")) == "l40"
-    assert resolve("mi308", keys) == "mi308x"
-    assert resolve("h100", keys) == "h100-sxm"
-    assert resolve("inferentia", keys) == "inferentia2"
+    assert resolve("l40", (*keys, "l40"), ALIASES) == "l40"
+    assert resolve("mi308", keys, ALIASES) == "mi308x"
+    assert resolve("h100", keys, ALIASES) == "h100-sxm"
+    assert resolve("inferentia", keys, ALIASES) == "inferentia2"
 
 
 # ---------------------------------------------------------------- Chinese measures

@@ -58,6 +58,9 @@ def begun(name: str, lines: Mapping[str, str]) -> str | None:
     every = [(_squeezed(known), ids) for known, ids in _names(lines).items() if "/" not in known]
     same = dict.fromkeys(one for known, ids in every for one in ids if known == wanted)
     found = list(same or dict.fromkeys(one for known, ids in every for one in ids if known.startswith(wanted)))
+    first = min(found, key=len, default="")
+    if found and all(one.startswith(first) for one in found):
+        found = [first]
     if len(found) > 1:
         listed = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         problem = Problem(f'"{name[:80]}" can mean {listed}')

@@ -479,12 +479,14 @@ class _ProgrammeBuilder:
             return "", None
         try:
             if isinstance(value, Mapping):
-                self._precisions(value, path)
+                there = self._precisions(value, path)
                 base = str(value.get("like", ""))
                 if not base:
                     self.read.problem(path, "needs the key like, the model that it is a variant of")
                     return "", None
                 changes = {str(key): item for key, item in value.items() if key != "like"}
+                if not there:
+                    return base, None
                 text = ", ".join(f"{key} {item}" for key, item in changes.items())
                 where = self.read.document.place
                 derived = model.derive(
@@ -498,15 +500,18 @@ class _ProgrammeBuilder:
             self.read.problem(path, "holds a key that no model has")
         return str(value), None
 
-    def _precisions(self, value: Mapping[str, object], path: Where) -> None:
-        """Refuse a format of weights that there is none of."""
+    def _precisions(self, value: Mapping[str, object], path: Where) -> bool:
+        """Whether there are the formats of weights that a model is said to have; a problem for each that is not."""
         from tonnage.system import FORMATS
 
+        good = True
         for key in ("precision", "expert_precision"):
             given = value.get(key)
             if given is not None and str(given).lower() not in FORMATS:
                 message = f'"{str(given)[:60]}" is no format of weights; there are {", ".join(FORMATS)}'
                 self.read.problem((*path, key), message, nearest(str(given), FORMATS))
+                good = False
+        return good
 
     def _load(self, name: str) -> Architecture:
         from tonnage import model

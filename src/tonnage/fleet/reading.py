@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.files import Document, Key, Node
@@ -123,17 +125,19 @@ def _none(value: str | float, kind: str) -> bool:
 
 
 def _ends(found: Uncertain) -> tuple[float, ...]:
-    """What has to lie within the bounds: points and ends; of a distribution without ends its 90 % interval, the tails
-    beyond being held at the bounds when it is drawn.
+    """What has to lie within the bounds: points and ends; of a distribution without ends the third of the draws in its
+    middle, the tails beyond being held at the bounds when it is drawn.
     """
     if found.kind in ("point", "uniform", "triangular", "choice"):
         return found.values
+    if _endless(found):
+        return tuple(map(float, found.quantile(np.array([1 / 3, 2 / 3]))))
     return found.interval
 
 
 def _often(found: Uncertain) -> str:
     """That a distribution without ends lies beyond a bound too often to be cut there."""
-    return " in over 5 % of the draws" if _endless(found) else ""
+    return " in over a third of the draws" if _endless(found) else ""
 
 
 def _endless(found: Uncertain) -> bool:
@@ -142,7 +146,7 @@ def _endless(found: Uncertain) -> bool:
 
 
 def _bounds(found: Uncertain, field: Field, value: object) -> None:
-    numbers = _ends(found)
+    numbers = found.interval if field.kind in ("price", "money") else _ends(found)
     slack = 1e-9 * (max(numbers) - min(numbers))
     if min(numbers) < field.low - slack:
         limit = "negative" if field.low == 0 else f"below {_bound(field.low, field.kind)}"

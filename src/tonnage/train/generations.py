@@ -30,13 +30,18 @@ GENERATIONS = {
     ),
     **dict.fromkeys(("mluarch03", "mluarch05", "gfx906", "gfx928", "kunlun-2", "kunlun-3", "quyuan"), _AMPERE),
     **dict.fromkeys(("br100", "c500", "dtu-2", "lpu-v1", "battlemage", "ppu"), _AMPERE),
+    **dict.fromkeys(("turing", "tiangai-1", "tiangai-2", "trainium1", "maia-1", "mtia-1", "mtia-2"), _AMPERE),
     **dict.fromkeys(("hopper", "ada", "cdna3", "tpu-v5p", "tpu-v6e", "tpu-v7"), _HOPPER),
     **dict.fromkeys(("gaudi2", "gaudi3", "trainium2", "inferentia2", "pinghu", "dtu-4"), _HOPPER),
+    **dict.fromkeys(("lp30", "mtia-3"), _HOPPER),
+    **dict.fromkeys(("maia-2", "mtia-4", "mtia-5", "mluarch06"), _BLACKWELL),
+    **dict.fromkeys(("ai200", "c600", "gfx936", "kunlun-m100", "ppu-2", "wse-3", "xe3p"), Generation()),
     **dict.fromkeys(("blackwell", "blackwell-rtx", "rubin", "cdna4", "cdna5", "trainium3"), _BLACKWELL),
     **dict.fromkeys(("tpu-8t", "tpu-8i", "ascend-950", "ascend-960", "ascend-970"), _BLACKWELL),
 }
 """Chips of other makers are held against the NVIDIA generation of their time and formats, as in the fit (assumption:
-16-bit chips against Ampere, those with FP8 against Hopper, those with FP4 against Blackwell)."""
+16-bit chips against Ampere, those with FP8 against Hopper, those with FP4 against Blackwell); of those whose rates
+are not known nothing is."""
 
 
 def generation(chip: Accelerator) -> Generation:

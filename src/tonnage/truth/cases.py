@@ -65,7 +65,7 @@ def defects(skipped: Counter[str]) -> int:
     return sum(count for reason, count in skipped.items() if reason.startswith(DEFECT))
 
 
-KNOWN = frozenset({"published", "metrics", "workload", "model", "accelerator_hours"})
+KNOWN = frozenset({"id", "published", "metrics", "workload", "model", "accelerator_hours"})
 """Keys of which a published result has one at least."""
 
 
