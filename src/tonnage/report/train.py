@@ -54,6 +54,7 @@ def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) ->
         *_uses(plan, run),
         *((("nearest", lift),) if lift else ()),
         ("memory", memory(run.memory)),
+        *_told(plan.job),
         ("speed", speed(run)),
         ("goodput", goodput(run.goodput, plan.unused or 0)),
         *_took(plan),
@@ -138,7 +139,26 @@ def memory(held: TrainMemory) -> str:
     return (
         f"{units.show_memory(held.total)} of {units.show_memory(held.capacity)} on the fullest rank ({span}): {parts}"
         + ("; the upper end of that does not fit" if held.high > held.capacity else "")
+        + (f"; {units.show_memory(held.host)} in the memory of its host" if held.host else "")
     )
+
+
+def _told(job: TrainJob) -> tuple[tuple[str, str], ...]:
+    """How parameters are kept, where it is said; what is left out."""
+    said = [
+        *([f"adapters of rank {job.lora_rank} on {job.lora_on}"] if job.lora_rank else []),
+        *([f"frozen weights in {job.stored}"] if job.stored else []),
+        *([job.optimizer] if job.optimizer != "adamw" else []),
+        *([f"moments in {job.moments}"] if job.moments else []),
+        *(["no master copy"] if job.master == "none" else []),
+        *(["gradients summed in bf16"] if job.gradients == "bf16" else []),
+        *([f"{', '.join(job.offload)} in the host's memory"] if job.offload else []),
+        *([f"loss in {job.loss_chunks} chunks"] if job.loss_chunks else []),
+        *(["not compiled"] if job.compiled is False else []),
+    ]
+    if said and job.frozen and job.lora_rank is None:
+        said.append("what adapters take is left out (`lora_rank`)")
+    return (("keeps", "; ".join(said)),) if said else ()
 
 
 def speed(run: TrainFigures) -> str:

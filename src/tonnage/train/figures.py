@@ -23,7 +23,7 @@ Body = dict[str, Plain]
 @dataclass(frozen=True)
 class TrainMemory:
     """Bytes on the fullest rank by kind, of which slack_low and slack_high are the 90 % interval of `slack`; capacity:
-    bytes of a rank by the datasheet.
+    bytes of a rank by the datasheet; host: bytes that its host keeps for it, beside the total.
     """
 
     weights: float
@@ -35,6 +35,7 @@ class TrainMemory:
     slack_low: float
     slack_high: float
     capacity: float
+    host: float = 0.0
 
     @property
     def total(self) -> float:
@@ -52,8 +53,9 @@ class TrainMemory:
         return self.total - self.slack + self.slack_high
 
     def to_json(self) -> Body:
-        """The kinds, the total with its interval, the capacity."""
-        kinds: Body = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "capacity"}
+        """The kinds, the total with its interval, the capacity; what the host keeps, where it keeps any."""
+        beside = ("capacity",) if self.host else ("capacity", "host")
+        kinds: Body = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
         total: Body = {**flat("total", Interval(self.total, self.low, self.high))}
         return kinds | total | {"capacity": self.capacity}
 

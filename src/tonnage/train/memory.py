@@ -7,7 +7,7 @@ activations by schedule and recomputation; DeepSeek-V3 (arXiv 2412.19437, table 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,10 +15,8 @@ from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout
 from tonnage.train import schedule
 from tonnage.train.job import TrainJob
+from tonnage.train.upkeep import BASES, WEIGHT
 from tonnage.train.work import LayerWork
-
-WEIGHT, GRADIENT, ADAM = 2.0, 4.0, 12.0
-"""Bytes per parameter: 16-bit weight, 32-bit gradient sum, 32-bit master weight and two moments (Megatron-LM)."""
 
 CONTEXT = (0.8e9, 1.5e9, 3.0e9)
 """Bytes of driver context, library workspaces and communicator buffers: low, middle, high. Assumption."""
@@ -30,7 +28,9 @@ end."""
 
 @dataclass(frozen=True)
 class TrainRankMemory:
-    """Bytes on the fullest rank. slack_low, slack_high: 90 % interval of `slack`."""
+    """Bytes on the fullest rank. slack_low, slack_high: 90 % interval of `slack`; host: in the host's memory, beside
+    the total.
+    """
 
     weights: Numbers
     gradients: Numbers
@@ -40,6 +40,7 @@ class TrainRankMemory:
     slack: Numbers
     slack_low: Numbers
     slack_high: Numbers
+    host: Numbers = 0.0
 
     @property
     def total(self) -> Numbers:
@@ -76,7 +77,10 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     ranks, expert_ranks = shards(job, layout)
     copies = np.where(layout.schedule == schedule.DUALPIPE, 2.0, 1.0)
     layer = states(job, layout, work.dense, work.experts, ranks, expert_ranks, copies)
-    end = states(job, layout, 1.0, 0.0, ranks, expert_ranks, 1.0)
+    end = states(job, layout, 1.0, 0.0, ranks, expert_ranks, 1.0, ends=True)
+    if job.lora_rank is not None:
+        beside = trained(job, layout, *work.adapters, ranks, expert_ranks, copies)
+        layer = (layer[0] + beside[0], layer[1] + beside[1], layer[2] + beside[2])
     flying = [schedule.in_flight(*_pipe(layout), micro_batches, stage) for stage in (0, 1, -1)]
     ends = (work.first + single * work.last, 0.0, work.last + single * work.first)
     tails = (single, 0.0, 1.0)
@@ -86,13 +90,56 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
         for count, part, held, tail in zip(layers, ends, flying, tails, strict=True)
     ]
     count, part, held, tail = (_worst(totals, choice) for choice in (layers, ends, flying, tails))
-    activations = lean * count * held + tail * work.head_saved + (layout.recompute == 2) * work.peak
-    alive = np.where(single, 2.0 * (2 * WEIGHT + GRADIENT), count * (WEIGHT + GRADIENT))
-    gathered = (layout.zero == 3) * (work.dense + work.experts) * alive
-    transfer = (layout.pp > 1) * 4.0 * work.saved[2]
+    kept = lean * count * held
+    near = np.minimum(kept, AHEAD * lean) if "activations" in job.offload else kept
+    activations = near + tail * work.head_saved + (layout.recompute == 2) * work.peak
+    buffers = _gathered(job, layout, work, count) + (layout.pp > 1) * 4.0 * work.saved[2]
     low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
     weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))
-    return TrainRankMemory(weights, gradients, optimizer, activations, gathered + transfer, middle, low, high)
+    found = TrainRankMemory(weights, gradients, optimizer, activations, buffers, middle, low, high, kept - near)
+    return _offloaded(job, layout, work, found)
+
+
+AHEAD = 2.0
+"""Layers whose activations are on the accelerator while the host keeps the others: the one at work and the next one."""
+
+
+def _gathered(job: TrainJob, layout: Layout, work: LayerWork, count: Numbers) -> Numbers:
+    """Bytes of gathered layers and their gradients under full sharding, and of a narrow weight that is unpacked.
+
+    Frozen layers have no gradients, and are gathered as they are stored.
+    """
+    apiece = job.apiece()
+    both = apiece.weight + apiece.gradient
+    alive = np.where(np.asarray(layout.pp) == 1, 2.0 * (apiece.weight + both), count * both)
+    unpacked: Numbers = 0.0
+    if job.detailed:
+        narrow = WEIGHT if job.stored is None else BASES[job.stored]
+        alive = narrow * np.where(np.asarray(layout.pp) == 1, 2.0, count)
+        unpacked = 0.0 if job.stored is None else WEIGHT * work.largest
+    return (layout.zero == 3) * (work.dense + work.experts) * alive + unpacked
+
+
+def _offloaded(job: TrainJob, layout: Layout, work: LayerWork, found: TrainRankMemory) -> TrainRankMemory:
+    """What the host keeps instead (ZeRO-Offload, arXiv 2101.06840; ZeRO-Infinity, arXiv 2104.07857).
+
+    optimizer: master copy and moments, and from ZeRO-2 on the sum of the gradients, of which one layer's stays; params:
+    the weights too, where ZeRO-3 brings them layer by layer.
+    """
+    if not {"optimizer", "params"} & set(job.offload):
+        return found
+    divided = np.asarray(layout.zero) >= 2
+    layer = (layout.zero == 2) * job.apiece().gradient * (0.0 if job.frozen else 1.0) * (work.dense + work.experts)
+    brought = (np.asarray(layout.zero) == 3) & ("params" in job.offload)
+    host = found.host + found.optimizer + divided * found.gradients + brought * found.weights
+    return replace(
+        found,
+        weights=np.where(brought, 0.0, found.weights),
+        gradients=np.where(divided, 0.0, found.gradients),
+        optimizer=0.0 * found.optimizer,
+        buffers=found.buffers + layer,
+        host=host,
+    )
 
 
 def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Numbers:
@@ -123,17 +170,41 @@ def states(
     ranks: Numbers | Ints,
     expert_ranks: Numbers | Ints,
     copies: Numbers,
+    *,
+    ends: bool = False,
 ) -> tuple[Numbers, Numbers, Numbers]:
     """(weights, gradients, optimizer) bytes of parameters held by a rank, `copies` times over (DualPipe holds two).
 
-    ZeRO 1 divides the optimizer, 2 the gradients too, 3 the weights too (and keeps a 32-bit master instead of a 16-bit
-    copy: FSDP). LoRA trains about a hundredth of the parameters: its gradients and states are left out.
+    Frozen weights have neither gradients nor states; those of the layers may be stored narrower, embedding and head
+    (ends) are not.
     """
+    if not job.frozen:
+        return trained(job, layout, dense, experts, ranks, expert_ranks, copies, ends=ends)
+    stored = WEIGHT if ends or job.stored is None else BASES[job.stored]
+    parted = dense / ranks + experts / expert_ranks
+    return stored * np.where(layout.zero == 3, parted, copies * (dense + experts)), 0.0, 0.0
+
+
+def trained(
+    job: TrainJob,
+    layout: Layout,
+    dense: Numbers,
+    experts: Numbers,
+    ranks: Numbers | Ints,
+    expert_ranks: Numbers | Ints,
+    copies: Numbers,
+    *,
+    ends: bool = False,
+) -> tuple[Numbers, Numbers, Numbers]:
+    """The same of parameters that train.
+
+    ZeRO 1 divides the optimizer, 2 the gradients too, 3 the weights too (and keeps a 32-bit master instead of a 16-bit
+    copy: FSDP).
+    """
+    each = job.apiece(ends=ends)
     total, parted = copies * (dense + experts), dense / ranks + experts / expert_ranks
     full = layout.zero == 3
-    weights = WEIGHT * np.where(full, parted, total)
-    if job.task == "lora":
-        return weights, 0.0, 0.0
-    gradients = GRADIENT * np.where(layout.zero >= 2, parted, total)
-    optimizer = np.where(layout.zero >= 1, (ADAM - 2.0 * full) * parted, ADAM * total)
+    weights = each.weight * np.where(full, parted, total)
+    gradients = each.gradient * np.where(layout.zero >= 2, parted, total)
+    optimizer = np.where(layout.zero >= 1, (each.states - each.spared * full) * parted, each.states * total)
     return weights, gradients, optimizer

@@ -263,13 +263,13 @@ def _figures(
     )
 
 
-FORWARD_AND_BACKWARD = {"pretrain": 3.0, "sft": 3.0, "lora": 2.0}
-"""FLOP of a token over those of its forward pass: frozen weights have no gradient."""
+FORWARD_AND_BACKWARD = (3.0, 2.0)
+"""FLOP of a token over those of its forward pass: of weights that train, of frozen ones, which have no gradient."""
 
 
 def flop_of_token(job: TrainJob) -> float:
     """Model FLOP of one token of a step."""
-    return float(flop_per_token(job.arch, job.seq)) * FORWARD_AND_BACKWARD[job.task]
+    return float(flop_per_token(job.arch, job.seq)) * FORWARD_AND_BACKWARD[job.frozen]
 
 
 def wall_time(job: TrainJob, seconds: float, useful: Goodput, sure: TrainDoubt) -> Interval | None:

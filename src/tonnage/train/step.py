@@ -27,6 +27,7 @@ KINDS = (
     "bubble",
     "data_parallel",
     "optimizer",
+    "offload",
     "jitter",
 )
 """Parts of a step, as in `breakdown`."""
@@ -82,7 +83,9 @@ def assemble(p: Pieces, s: TrainSoftware) -> StepTimes:
     )
     forward = layers * layer.forward + np.where(tail, head_forward, 0.0)
     parts["data_parallel"] = _apart(p, s, layers, layer, forward, slow)
-    parts["optimizer"] = s.memory * p.optimizer + s.overhead * np.ones_like(slow)
+    parts["optimizer"] = s.memory * p.optimizer + s.gemm * p.polish + s.overhead * np.ones_like(slow)
+    if np.any(p.host):
+        parts["offload"] = p.host_update + _shown(p.host_link, s.window * m * slow, s.shard_leak)
     steady = sum(parts.values())
     parts["jitter"] = steady * s.jitter * np.log(p.ranks)
     return StepTimes(steady + parts["jitter"], parts)
