@@ -69,16 +69,39 @@ def evaluate(job: TrainJob, system: System, layouts: Layout, software: TrainSoft
 Priced = tuple[float, float, Layout]
 """What a layout is ranked by, seconds of its step (the same but for the doubt of its schedule), the layout."""
 
+SURE = 1.025
+"""Times the best step, up to which a layout is taken whose upper end of memory fits too, where that of the best does
+not: a run that stops for want of memory costs more than a fortieth of its time. Assumption."""
+
+
+@dataclass(frozen=True)
+class _Smallest:
+    """Bytes that a layout needs on its fullest rank; low, high: their 90 % interval."""
+
+    total: float
+    low: float
+    high: float
+    layout: Layout
+
 
 @dataclass(frozen=True)
 class _Found:
-    """What a pass over the space brings home: layouts best first with their rank value; the least memory seen."""
+    """What a pass over the space brings home: layouts best first with their rank value; the least memory seen (its
+    bytes, its least and most, the layout); sure: the best whose upper end of memory fits.
+    """
 
     layouts: list[Priced]
     candidates: int
     feasible: int
-    smallest: tuple[float, Layout] | None
+    smallest: _Smallest | None
     seconds: float
+    sure: Priced | None = None
+
+    @property
+    def chosen(self) -> Priced:
+        """The best layout, or one hardly slower that is sure to fit."""
+        best = self.layouts[0]
+        return self.sure if self.sure is not None and self.sure[0] <= SURE * best[0] else best
 
 
 class _Pass:
@@ -91,23 +114,29 @@ class _Pass:
         self.room, self.least_slack = room, least_slack
         self.start = time.perf_counter()
         self.kept: list[Priced] = []
-        self.smallest: tuple[float, Layout] | None = None
+        self.smallest: _Smallest | None = None
+        self.sure: Priced | None = None
         self.seen = self.feasible = 0
 
     def look(self, chunk: Layout) -> None:
         self.seen += np.size(chunk.tp)
         weighed = pieces.weigh(self.job, self.system, chunk)
-        total = np.asarray(weighed.memory.low if self.least_slack else weighed.memory.total)
+        held = weighed.memory
+        total = np.asarray(held.low if self.least_slack else held.total)
         least = int(np.argmin(total))
-        if self.smallest is None or total[least] < self.smallest[0]:
-            self.smallest = (float(total[least]), chunk.at(least))
+        if self.smallest is None or total[least] < self.smallest.total:
+            ends = (float(np.asarray(end)[least]) for end in (held.low, held.high))
+            self.smallest = _Smallest(float(total[least]), *ends, chunk.at(least))
         fits = np.flatnonzero(total <= self.room)
         self.feasible += fits.size
         if fits.size:
             _joined(self.system)
             kept = chunk.at(fits) if fits.size < total.size else chunk
-            self.kept += _best(self.job, self.system, kept, self.software)
+            best = _best(self.job, self.system, kept, self.software, np.asarray(held.high)[fits] <= self.room)
+            self.kept += best.layouts
             self.kept.sort(key=lambda entry: entry[0])
+            if best.sure is not None and (self.sure is None or best.sure[0] < self.sure[0]):
+                self.sure = best.sure
 
     def best(self) -> float:
         """Rank value of the best so far; infinite before there is one."""
@@ -115,7 +144,7 @@ class _Pass:
 
     def found(self) -> _Found:
         seconds = time.perf_counter() - self.start
-        return _Found(self.kept[: 4 * KEPT], self.seen, self.feasible, self.smallest, seconds)
+        return _Found(self.kept[: 4 * KEPT], self.seen, self.feasible, self.smallest, seconds, self.sure)
 
 
 def _search(
@@ -152,12 +181,25 @@ def _joined(system: System) -> None:
         needed(system.accelerator, missing)
 
 
-def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware) -> list[Priced]:
+@dataclass(frozen=True)
+class _Best:
+    """The best layouts of a chunk, the best first, and the best of those that are sure to fit."""
+
+    layouts: list[Priced]
+    sure: Priced | None
+
+
+def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware, sure: NDArray[np.bool_]) -> _Best:
     seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), software).step)
     doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
     value = seconds * np.exp(doubtful)
-    order = np.argsort(value, kind="stable")[:KEPT]
-    return [(float(value[i]), float(seconds[i]), kept.at(i)) for i in order]
+    order = np.argsort(value, kind="stable")
+    first = next((int(i) for i in order if sure[i]), None) if sure.any() else None
+
+    def priced(i: int) -> Priced:
+        return float(value[i]), float(seconds[i]), kept.at(i)
+
+    return _Best([priced(int(i)) for i in order[:KEPT]], None if first is None else priced(first))
 
 
 def plan(
@@ -178,9 +220,9 @@ def plan(
     counts = LayoutSearch(found.candidates, found.feasible, found.seconds)
     if not found.layouts:
         return replace(_refused(job, system, fixed, found, price), search=counts)
-    best = found.layouts[0][2]
-    made = describe(job, system, best, price=price)
-    same = [one for one in found.layouts if used(one[2], system) == used(best, system)]
+    best = found.chosen
+    made = describe(job, system, best[2], price=price)
+    same = [best, *(one for one in found.layouts if used(one[2], system) == used(best[2], system) and one is not best)]
     return replace(made, fixed=fixed, search=counts, alternatives=_alternatives(job, system, same))
 
 
@@ -203,8 +245,8 @@ def predict(
         return replace(describe(job, system, found.layouts[0][2], software=software), outcome=FEASIBLE, fixed=fixed)
     if found.smallest is None:
         return replace(_refused(job, system, fixed, found), search=LayoutSearch(found.candidates, 0, found.seconds))
-    bind = _too_large(system, found.smallest[0])
-    near = _search(job, system, fixed, software, room=LEANEST * found.smallest[0], least_slack=True, whole=True)
+    bind = _too_large(system, found.smallest.total)
+    near = _search(job, system, fixed, software, room=LEANEST * found.smallest.total, least_slack=True, whole=True)
     made = describe(job, system, near.layouts[0][2], software=software)
     return replace(made, outcome=infeasible(bind), fixed=fixed)
 
@@ -221,7 +263,7 @@ def describe(
     found = evaluate(job, system, layout, software)
     memory = held(found.memory.at(0), capacity(system))
     sure = doubt(job, replace(system, count=used(layout, system)), layout)
-    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total))
+    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total, memory.low, memory.high))
     return TrainPlan(
         job,
         system,
@@ -292,10 +334,19 @@ def _bill(system: System, wall: float, price: float | None) -> TrainBill:
     )
 
 
-def _too_large(system: System, total: float) -> Bind:
+def _too_large(system: System, total: float, low: float = math.inf, high: float = math.inf) -> Bind:
+    """More than fits; low, high: the interval of what is needed, which may begin below what there is."""
     room = capacity(system)
     text = f"memory: {show_memory(total)} needed of {show_memory(room)} on the fullest rank"
+    if low <= room:
+        text = f"memory: {perhaps(total, low, high, room)}"
     return Bind("memory", text, total / room - 1, None)
+
+
+def perhaps(total: float, low: float, high: float, room: float) -> str:
+    """Memory that is too much by its middle and not by its low end, in words."""
+    span = f"{show_memory(low)} to {show_memory(high)}"
+    return f"may fit: {span} of {show_memory(room)} on the fullest rank, {show_memory(total)} expected"
 
 
 def _refused(
@@ -316,11 +367,12 @@ def _refused(
             nearest_feasible=relaxed[1] if relaxed else None,
             provenance=provenance(),
         )
-    bind = _too_large(system, found.smallest[0])
+    least = found.smallest
+    bind = _too_large(system, least.total, least.low, least.high)
     if lift is None:
-        need = int(np.ceil(found.smallest[0] / capacity(system)))
+        need = int(np.ceil(least.total / capacity(system)))
         lift = f"about {need} times as many accelerators, or ones with more memory"
-    shown = describe(job, system, found.smallest[1])
+    shown = describe(job, system, least.layout)
     outcome = infeasible(replace(bind, lift=lift))
     return replace(shown, outcome=outcome, fixed=fixed, price=price, nearest_feasible=relaxed[1] if relaxed else None)
 
@@ -330,7 +382,12 @@ RELAX_MORE = (("dp", "tp"), ("dp", "pp", "tp"), ("ep", "etp"), ("dp", "cp"))
 
 
 def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str, Layout] | None:
-    """The first way of freeing what was fixed that gives a feasible layout: (what was freed, the layout)."""
+    """The first way of freeing what was fixed that gives a feasible layout: (what was freed, the layout).
+
+    Experts that nobody asked to deal out stay where they are until that alone is freed.
+    """
+    if candidates.expert_count(job) and not candidates.deals(job, candidates.ranks(system), fixed):
+        fixed = {"ep": 1} | fixed
     for names in (*RELAX, *RELAX_MORE, tuple(fixed)):
         freed = {name: value for name, value in fixed.items() if name not in names}
         if len(freed) == len(fixed):
@@ -338,7 +395,7 @@ def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str,
         found = _search(job, system, freed)
         if found.layouts:
             what = ", ".join(name for name in names if name in fixed)
-            return f"with another {what}", found.layouts[0][2]
+            return f"with another {what}", found.chosen[2]
     return None
 
 
