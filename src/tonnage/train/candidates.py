@@ -72,13 +72,13 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bo
 def deals(job: TrainJob, total: int, fixed: Mapping[str, int]) -> bool:
     """Whether experts are dealt out over ranks without being asked to.
 
-    Not where the framework does not unless told (FSDP and DeepSpeed's ZeRO shard experts as they do the rest), nor
-    where a layout is written out for all ranks in the ways of those: replicas that shard gradients or weights.
+    Not where a layout says that gradients or weights are sharded and either its framework shards experts as it does
+    the rest (FSDP, DeepSpeed's ZeRO), or the layout is written out for all ranks.
     """
-    if job.framework is not None and not job.traits.deals:
-        return False
+    if fixed.get("zero", 0) < 2:
+        return True
     degrees = math.prod(fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
-    return not (fixed.get("zero", 0) >= 2 and "dp" in fixed and degrees == total)
+    return job.traits.deals and not ("dp" in fixed and degrees == total)
 
 
 def _heads(job: TrainJob) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from tonnage.interval import Interval, flat
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.provenance import Evidence
-from tonnage.train.evidence import TrainDoubt
+from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.goodput import Goodput
 from tonnage.train.memory import TrainRankMemory
 from tonnage.values import Plain
@@ -172,7 +172,7 @@ def figures_json(run: TrainFigures | None) -> Body:
         "memory": run.memory.to_json() if run else None,
         **_goodput_json(run.goodput if run else None),
         "doubt": run.doubt.reason if run else None,
-        "nearest_published": {**vars(near.run), "distance": near.distance} if near else None,
+        "nearest_published": _near_json(near) if near else None,
     }
 
 
@@ -183,6 +183,11 @@ def degrees(layout: Layout | None) -> Body | None:
     names = ("tp", "pp", "vpp", "cp", "ep", "etp", "dp", "zero", "mbs")
     made: Body = {name: int(getattr(layout, name)) for name in names}
     return made | {"recompute": RECOMPUTE[int(layout.recompute)], "schedule": SCHEDULE[int(layout.schedule)]}
+
+
+def _near_json(near: NearestRun) -> Body:
+    apart = {} if near.apart is None else {"near": near.apart.near, "apart": near.apart.words}
+    return {**vars(near.run), "distance": near.distance, **apart}
 
 
 def _goodput_json(found: Goodput | None) -> Body:

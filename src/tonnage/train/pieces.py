@@ -58,6 +58,7 @@ class Pieces:
     hides_gradients   job: 0 or 1, reduction of gradients behind the backward pass
     hides_weights     job: 0 or 1, gathering of weights behind the forward pass
     compiled          job: 0 or 1, element-wise operators are fused
+    eager             job: 0 or 1, it is said that nothing is
     rescore           job: 0 or 1, attention is not fused and selective recomputation repeats it
     narrow            job: 0 or 1, products run in 8 or 4 bits, faster than in 16
     foreign           job: 0 or 1, another vendor's chip than those measured
@@ -111,6 +112,7 @@ class Pieces:
     turns: Numbers
     buckets: Numbers
     memory: TrainRankMemory
+    eager: Numbers = 0.0
     polish: Numbers = 0.0
     host: Numbers = 0.0
     host_update: Numbers = 0.0
@@ -325,6 +327,7 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
         "hides_gradients": float(job.traits.hides("gradients", job.when)),
         "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
+        "eager": float(job.compiled is False),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > NARROW * rate),
         "generation": float(job.generation if job.flash else 0),
