@@ -57,7 +57,7 @@ def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) ->
         ("memory", memory(run.memory)),
         *_told(plan.job),
         ("speed", speed(run)),
-        ("goodput", goodput(run.goodput, plan.unused or 0, run.wall_time and run.wall_time.value)),
+        ("goodput", goodput(run.goodput, plan.unused or 0, run.wall_time.value if run.wall_time else None)),
         *_took(plan),
         ("cost", _cost(plan, run, quote, note)),
         ("bound by", bound(run)),

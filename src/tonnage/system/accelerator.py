@@ -36,8 +36,9 @@ class Accelerator:
     name: chip key (`h20-96gb`); title: as people call it; rates: dense FLOP/s by precision (`bf16`, `fp16`, `fp8`,
     `int8`, `fp4` ...), datasheet; memory [byte]; bandwidth: memory bandwidth [byte/s]; link: scale-up bandwidth per
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
-    direction [byte/s]; host_link: bandwidth to its host's memory per direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
-    low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
+    direction [byte/s]; host_link: bandwidth to its host's memory per direction [byte/s]; power [W], None if unknown;
+    dies: ranks in one accelerator; facts: ids of the facts used; low, high: 90 % interval of a fact where its source
+    gives one, by field name (`rates.bf16`, `memory`, ...).
     visible: memory that a program finds on it [byte], None where nobody has said. released: first day on sale.
     measured: operators and collectives measured on one die of this chip, None where the cost models speak alone.
 
@@ -45,7 +46,8 @@ class Accelerator:
     family of its die, that kernels are written for and failures are recorded by (`hopper`, `cdna3`, `ascend-910b` ...).
     Facts of the catalogue, None where it does not say: nothing is taken from a name.
 
-    link, nic and host_link are None where no source gives them. Whoever needs them asks `needed`, which raises `MissingFact`.
+    link, nic and host_link are None where no source gives them. Whoever needs them asks `needed`, which raises
+    `MissingFact`.
     """
 
     name: str
@@ -82,6 +84,9 @@ _NEEDED = ("memory", "bandwidth")
 _TEXTS = ("title", "vendor", "stack", "generation")
 _NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies", "memory_visible", "host_link")
 
+_SELDOM = ("host_link",)
+"""Numbers that few questions rest on: those name the fact themselves."""
+
 
 def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None) -> Accelerator:
     """The chip that a user means by `name`, from the facts known on `as_of`.
@@ -100,7 +105,7 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
         key,
         {name: fact.text for name, fact in facts.items() if name in _TEXTS},
         values,
-        tuple(fact.id for fact in used.values()),
+        tuple(fact.id for name, fact in used.items() if name not in _SELDOM),
         {name: float(fact.low or 0.0) for name, fact in bounded.items()},
         {name: float(fact.high or 0.0) for name, fact in bounded.items()},
     )

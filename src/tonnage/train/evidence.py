@@ -28,8 +28,7 @@ UNLIKE = 1.15
 """Times the interval, where no published run is like the one asked for. Assumption."""
 SIZE, SCALE, LENGTH = 4.0, 4.0, 8.0
 """Factors in parameters, in accelerators and in tokens of a sequence within which a published run is near. Assumption:
-inside them the residuals of runs left out do not grow; efficiency moves with the logarithm of each, that of the sequence
-only through attention."""
+efficiency moves with the logarithm of each, with that of the sequence only through attention."""
 WEIGHTS = (1.0, 0.5, 0.5)
 """E-folds of distance for one e-fold of parameters, of accelerators, of the sequence: the least distance tells which of
 several runs is shown. Assumption."""

@@ -26,8 +26,9 @@ class TrainJob:
     """One training run.
 
     arch: the model; seq: tokens in a sequence; global_batch: sequences in a step; tokens: tokens of the whole run;
-    precision: one of `PRECISIONS`; task: pretrain, sft, lora (frozen weights: no weight gradient, no optimizer but
-    for the adapters) or qlora (lora over a base of four bits); framework: its name, if known; date: when the software is from (None: the newest known).
+    precision: one of `PRECISIONS`; task: pretrain, sft, lora (frozen weights: no weight gradient, no optimizer but for
+    the adapters) or qlora (lora over a base of four bits); framework: its name, if known; date: when the software is
+    from (None: the newest known).
 
     routing: `learned` (a trained router: experts are unevenly loaded), `forced` (benchmarks that balance by force) or
     `dropped` (tokens over an expert's capacity are dropped and shapes are fixed);

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tonnage.arrays import Ints, Numbers
+from tonnage.arrays import Floats, Ints, Numbers
 from tonnage.layout import Layout
 from tonnage.train import schedule
 from tonnage.train.job import TrainJob
@@ -74,13 +74,7 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     single = np.asarray(layout.pp) == 1
     head = work.last / np.maximum(work.dense + work.experts, 1.0)
     stages = schedule.split(work.depth, layout.pp, np.minimum(head, work.depth), layout.schedule)
-    ranks, expert_ranks = shards(job, layout)
-    copies = np.where(layout.schedule == schedule.DUALPIPE, 2.0, 1.0)
-    layer = states(job, layout, work.dense, work.experts, ranks, expert_ranks, copies)
-    end = states(job, layout, 1.0, 0.0, ranks, expert_ranks, 1.0, ends=True)
-    if job.lora_rank is not None:
-        beside = trained(job, layout, *work.adapters, ranks, expert_ranks, copies)
-        layer = (layer[0] + beside[0], layer[1] + beside[1], layer[2] + beside[2])
+    layer, end = _kept(job, layout, work)
     flying = [schedule.in_flight(*_pipe(layout), micro_batches, stage) for stage in (0, 1, -1)]
     ends = (work.first + single * work.last, 0.0, work.last + single * work.first)
     tails = (single, 0.0, 1.0)
@@ -92,14 +86,30 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     count, part, held, tail = (_worst(totals, choice) for choice in (layers, ends, flying, tails))
     kept = lean * count * held
     near = np.minimum(kept, AHEAD * lean) if "activations" in job.offload else kept
-    activations = near + tail * work.head_saved + (layout.recompute == 2) * work.peak
-    if job.compiled is False:
-        activations = activations + EAGER * work.saved[0]
-    buffers = _gathered(job, layout, work, count) + (layout.pp > 1) * 4.0 * work.saved[2]
+    eager = EAGER * work.saved[0] if job.compiled is False else 0.0
+    activations = near + tail * work.head_saved + (layout.recompute == 2) * work.peak + eager
+    transfer = (layout.pp > 1) * 4.0 * work.saved[2]
+    buffers = np.asarray(_gathered(job, layout, work, count) + transfer)
     low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
     weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))
     found = TrainRankMemory(weights, gradients, optimizer, activations, buffers, middle, low, high, kept - near)
     return _offloaded(job, layout, work, found)
+
+
+States = tuple[Numbers, Numbers, Numbers]
+"""Bytes of weights, gradients, optimizer."""
+
+
+def _kept(job: TrainJob, layout: Layout, work: LayerWork) -> tuple[States, States]:
+    """(states of one layer on a rank with its adapters, of one parameter of the ends)."""
+    ranks, expert_ranks = shards(job, layout)
+    copies = np.where(layout.schedule == schedule.DUALPIPE, 2.0, 1.0)
+    layer = states(job, layout, work.dense, work.experts, ranks, expert_ranks, copies)
+    end = states(job, layout, 1.0, 0.0, ranks, expert_ranks, 1.0, ends=True)
+    if job.lora_rank is None:
+        return layer, end
+    beside = trained(job, layout, *work.adapters, ranks, expert_ranks, copies)
+    return (layer[0] + beside[0], layer[1] + beside[1], layer[2] + beside[2]), end
 
 
 EAGER = 2.2
@@ -150,7 +160,7 @@ def _offloaded(job: TrainJob, layout: Layout, work: LayerWork, found: TrainRankM
     )
 
 
-def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Numbers:
+def _worst(totals: Sequence[Numbers], choices: Sequence[Numbers]) -> Floats:
     """What belongs to the largest of three totals."""
     first, second, third = totals
     return np.where(first >= np.maximum(second, third), choices[0], np.where(second >= third, choices[1], choices[2]))
@@ -180,7 +190,7 @@ def states(
     copies: Numbers,
     *,
     ends: bool = False,
-) -> tuple[Numbers, Numbers, Numbers]:
+) -> States:
     """(weights, gradients, optimizer) bytes of parameters held by a rank, `copies` times over (DualPipe holds two).
 
     Frozen weights have neither gradients nor states; those of the layers may be stored narrower, embedding and head
@@ -203,7 +213,7 @@ def trained(
     copies: Numbers,
     *,
     ends: bool = False,
-) -> tuple[Numbers, Numbers, Numbers]:
+) -> States:
     """The same of parameters that train.
 
     ZeRO 1 divides the optimizer, 2 the gradients too, 3 the weights too (and keeps a 32-bit master instead of a 16-bit

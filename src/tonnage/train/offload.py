@@ -37,9 +37,7 @@ def updated(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
     return whole / np.where(sharded, ranks, 1) + depth * experts / np.where(sharded, expert_ranks, 1)
 
 
-def seconds(
-    job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork, batches: Numbers
-) -> dict[str, Numbers]:
+def seconds(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork, batches: Numbers) -> dict[str, Numbers]:
     """(whether, seconds of the update, seconds of transfers that compute can hide) of a step, as fields of `Pieces`.
 
     Raises `MissingFact` where nobody has said how fast the host's link is.
@@ -63,10 +61,12 @@ def _weights(job: TrainJob, layout: Layout, work: LayerWork, batches: Numbers) -
     """Bytes of weights that a rank brings up in a step: its shard, forward and backward, of every micro-batch."""
     ranks, expert_ranks = shards(job, layout)
     shard = work.depth * (work.dense / ranks + work.experts / expert_ranks) + (work.first + work.last) / ranks
-    return np.where(np.asarray(layout.zero) == 3, 2.0 * batches * WEIGHT * shard, 0.0)
+    brought: Numbers = np.where(np.asarray(layout.zero) == 3, 2.0 * batches * WEIGHT * shard, 0.0)
+    return brought
 
 
 def _activations(layout: Layout, work: LayerWork, batches: Numbers) -> Numbers:
     """Bytes of activations that go down and come up in a step."""
     saved = np.select([np.asarray(layout.recompute) == kind for kind in (0, 1)], work.saved[:2], work.saved[2])
-    return 2.0 * batches * np.ceil(work.depth / np.asarray(layout.pp)) * saved
+    moved: Numbers = 2.0 * batches * np.ceil(work.depth / np.asarray(layout.pp)) * saved
+    return moved

@@ -67,11 +67,12 @@ def evaluate(job: TrainJob, system: System, layouts: Layout, software: TrainSoft
 
 
 Priced = tuple[float, float, Layout]
-"""What a layout is ranked by, seconds of its step (the same but for the doubt of its schedule), the layout."""
+"""What a layout is ranked by, seconds of its step (the same but for the doubt of its schedule and of its memory), the
+layout."""
 
-SURE = 1.025
-"""Times the best step, up to which a layout is taken whose upper end of memory fits too, where that of the best does
-not: a run that stops for want of memory costs more than a fortieth of its time. Assumption."""
+TIGHT = 1.025
+"""Times its step that a layout is ranked by whose upper end of memory does not fit: a run that stops for want of memory
+costs more than a fortieth of its time. Assumption."""
 
 
 @dataclass(frozen=True)
@@ -86,22 +87,13 @@ class _Smallest:
 
 @dataclass(frozen=True)
 class _Found:
-    """What a pass over the space brings home: layouts best first with their rank value; the least memory seen (its
-    bytes, its least and most, the layout); sure: the best whose upper end of memory fits.
-    """
+    """What a pass over the space brings home: layouts best first with their rank value; the least memory seen."""
 
     layouts: list[Priced]
     candidates: int
     feasible: int
     smallest: _Smallest | None
     seconds: float
-    sure: Priced | None = None
-
-    @property
-    def chosen(self) -> Priced:
-        """The best layout, or one hardly slower that is sure to fit."""
-        best = self.layouts[0]
-        return self.sure if self.sure is not None and self.sure[0] <= SURE * best[0] else best
 
 
 class _Pass:
@@ -115,7 +107,6 @@ class _Pass:
         self.start = time.perf_counter()
         self.kept: list[Priced] = []
         self.smallest: _Smallest | None = None
-        self.sure: Priced | None = None
         self.seen = self.feasible = 0
 
     def look(self, chunk: Layout) -> None:
@@ -125,18 +116,16 @@ class _Pass:
         total = np.asarray(held.low if self.least_slack else held.total)
         least = int(np.argmin(total))
         if self.smallest is None or total[least] < self.smallest.total:
-            ends = (float(np.asarray(end)[least]) for end in (held.low, held.high))
-            self.smallest = _Smallest(float(total[least]), *ends, chunk.at(least))
+            low, high = (float(np.asarray(end)[least]) for end in (held.low, held.high))
+            self.smallest = _Smallest(float(total[least]), low, high, chunk.at(least))
         fits = np.flatnonzero(total <= self.room)
         self.feasible += fits.size
         if fits.size:
             _joined(self.system)
             kept = chunk.at(fits) if fits.size < total.size else chunk
-            best = _best(self.job, self.system, kept, self.software, np.asarray(held.high)[fits] <= self.room)
-            self.kept += best.layouts
+            tight = (np.asarray(held.high)[fits] > self.room) & (not self.least_slack)
+            self.kept += _best(self.job, self.system, kept, self.software, tight)
             self.kept.sort(key=lambda entry: entry[0])
-            if best.sure is not None and (self.sure is None or best.sure[0] < self.sure[0]):
-                self.sure = best.sure
 
     def best(self) -> float:
         """Rank value of the best so far; infinite before there is one."""
@@ -144,7 +133,7 @@ class _Pass:
 
     def found(self) -> _Found:
         seconds = time.perf_counter() - self.start
-        return _Found(self.kept[: 4 * KEPT], self.seen, self.feasible, self.smallest, seconds, self.sure)
+        return _Found(self.kept[: 4 * KEPT], self.seen, self.feasible, self.smallest, seconds)
 
 
 def _search(
@@ -181,25 +170,15 @@ def _joined(system: System) -> None:
         needed(system.accelerator, missing)
 
 
-@dataclass(frozen=True)
-class _Best:
-    """The best layouts of a chunk, the best first, and the best of those that are sure to fit."""
-
-    layouts: list[Priced]
-    sure: Priced | None
-
-
-def _best(job: TrainJob, system: System, kept: Layout, software: TrainSoftware, sure: NDArray[np.bool_]) -> _Best:
+def _best(
+    job: TrainJob, system: System, kept: Layout, software: TrainSoftware, tight: NDArray[np.bool_]
+) -> list[Priced]:
+    """The best layouts of a chunk, the best first; tight: whose upper end of memory does not fit."""
     seconds = np.asarray(step.assemble(pieces.measure(job, system, kept), software).step)
     doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
-    value = seconds * np.exp(doubtful)
-    order = np.argsort(value, kind="stable")
-    first = next((int(i) for i in order if sure[i]), None) if sure.any() else None
-
-    def priced(i: int) -> Priced:
-        return float(value[i]), float(seconds[i]), kept.at(i)
-
-    return _Best([priced(int(i)) for i in order[:KEPT]], None if first is None else priced(first))
+    value = seconds * np.exp(doubtful) * np.where(tight, TIGHT, 1.0)
+    order = np.argsort(value, kind="stable")[:KEPT]
+    return [(float(value[i]), float(seconds[i]), kept.at(i)) for i in order]
 
 
 def plan(
@@ -213,16 +192,17 @@ def plan(
 
     The best layout may leave accelerators over: they are spares (`unused`), and more of them never train slower.
     price [USD per accelerator-second] gives a cost; None leaves it unpriced. Schedules that hardly any published run
-    validates must win by more than their doubt. Raises `MissingFact` when the chip's links are unknown.
+    validates must win by more than their doubt, and layouts whose upper end of memory does not fit by `TIGHT`. Raises
+    `MissingFact` when the chip's links are unknown.
     """
     fixed = dict(fixed or {})
     found = _search(job, system, fixed)
     counts = LayoutSearch(found.candidates, found.feasible, found.seconds)
     if not found.layouts:
         return replace(_refused(job, system, fixed, found, price), search=counts)
-    best = found.chosen
-    made = describe(job, system, best[2], price=price)
-    same = [best, *(one for one in found.layouts if used(one[2], system) == used(best[2], system) and one is not best)]
+    best = found.layouts[0][2]
+    made = describe(job, system, best, price=price)
+    same = [one for one in found.layouts if used(one[2], system) == used(best, system)]
     return replace(made, fixed=fixed, search=counts, alternatives=_alternatives(job, system, same))
 
 
@@ -386,7 +366,7 @@ def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str,
 
     Experts that nobody asked to deal out stay where they are until that alone is freed.
     """
-    if candidates.expert_count(job) and not candidates.deals(job, candidates.ranks(system), fixed):
+    if pieces.expert_count(job) and not candidates.deals(job, candidates.ranks(system), fixed):
         fixed = {"ep": 1} | fixed
     for names in (*RELAX, *RELAX_MORE, tuple(fixed)):
         freed = {name: value for name, value in fixed.items() if name not in names}
@@ -395,7 +375,7 @@ def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str,
         found = _search(job, system, freed)
         if found.layouts:
             what = ", ".join(name for name in names if name in fixed)
-            return f"with another {what}", found.chosen[2]
+            return f"with another {what}", found.layouts[0][2]
     return None
 
 

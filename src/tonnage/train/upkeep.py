@@ -111,7 +111,9 @@ def problems(
     """What is wrong with how parameters are kept; words: each said word with those that it may be."""
     for name, (value, names) in words.items():
         if value is not None and value not in names:
-            yield Problem(f'"{value[:40]}" is not one of {", ".join(names)}', path=name, suggestion=nearest(value, names))
+            yield Problem(
+                f'"{value[:40]}" is not one of {", ".join(names)}', path=name, suggestion=nearest(value, names)
+            )
     for name, count in counts.items():
         if count is not None and (count < 1 or count != int(count)):
             yield Problem(f"expected a whole number of at least 1, got {count}", path=name)

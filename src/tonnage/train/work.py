@@ -64,8 +64,8 @@ class LayerWork:
     tensor, expert, context: seconds of the collectives of one layer forward (over tp, ep and etp, cp); saved: bytes
     one layer keeps for backward by recomputation (none, selective, full); head_saved: bytes of the logits and MTP;
     peak: bytes alive while one layer is computed; dense, experts: parameters of one layer on a rank; first, last:
-    parameters of the embedding and of the head on a rank; depth: layers; adapters: parameters of one layer's adapters on
-    a rank (dense, of experts); polish: seconds in which one rank would orthogonalise the matrices of one uncut layer
+    parameters of the embedding and of the head on a rank; depth: layers; adapters: parameters of one layer's adapters
+    on a rank (dense, of experts); polish: seconds in which one rank would orthogonalise the matrices of one uncut layer
     (dense, of experts); largest: elements of the largest matrix on a rank.
     """
 
