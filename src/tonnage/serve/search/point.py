@@ -84,7 +84,7 @@ def speeds(given: ServeSetting, point: PointGrid) -> Speeds:
     found = evaluate(given, point.layout, running, limit)
     share = 1.0 - float(found.decode_time / found.step)
     if given.job.concurrency is not None:
-        found = among(found, given.traffic, given.job.concurrency / replicas)
+        found = among(found, given.traffic, min(given.job.concurrency / replicas, max(float(point.most), 1.0)))
     return Speeds(
         float(found.rate) * replicas,
         float(found.tpot),
