@@ -538,6 +538,7 @@ def body(values: Constants) -> dict[str, Any]:
         "spread": values.spread,
         "anchored": values.anchored,
         "source": "scripts/fit_serve.py on the scored serving and silicon cases",
+        "chips": list(values.chips),
     }
 
 

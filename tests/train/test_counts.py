@@ -18,6 +18,7 @@ from tonnage.train import TrainJob, TrainPlan, nearby, plan, plan_again, predict
 from tonnage.train.evidence import UNPROVEN
 from tonnage.train.goodput import goodput
 from tonnage.train.pieces import expert_count
+from tonnage.train.search import TIGHT
 
 CATALOG = catalog.load()
 
@@ -33,10 +34,13 @@ def planned(model: str, batch: int, chip: str, count: int, layout: str = "", seq
 
 
 def value(found: TrainPlan) -> float:
-    """What the search ranks by: seconds of a step with the doubt of its schedule; infinite where nothing fits."""
-    if found.step_time is None or found.layout is None or not found.outcome.feasible:
+    """What the search ranks by: seconds of a step with the doubt of its schedule and of its memory; infinite where
+    nothing fits.
+    """
+    if found.run is None or found.layout is None or not found.outcome.feasible:
         return math.inf
-    return found.step_time.value * math.exp(UNPROVEN.get(int(found.layout.schedule), 0.0))
+    tight = TIGHT if found.run.memory.high > found.run.memory.capacity else 1.0
+    return tight * found.run.step_time.value * math.exp(UNPROVEN.get(int(found.layout.schedule), 0.0))
 
 
 def rate(found: TrainPlan) -> float:
@@ -182,7 +186,7 @@ def test_the_answer_says_how_many_work_and_what_would_use_more(capsys: pytest.Ca
     assert "uses 9,216 of 10,000 accelerators, 1,159 tokens/s each; 784 are spares" in said
     assert "spares beside it (what is left over is enough)" in said
     assert "accelerator-hours of all 10,000" in said
-    assert "of 10,240 accelerators all would work, 1,171 tokens/s per accelerator; with --global-batch" in said
+    assert "of 10,240 accelerators all would work, 1,163 tokens/s per accelerator (+9%); with --global-batch" in said
 
 
 @pytest.mark.parametrize(

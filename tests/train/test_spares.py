@@ -11,7 +11,7 @@ def test_spares_of_the_llama_run_by_hand() -> None:
     assert spares(LLAMA.rate, 16384, 8) == 22 * 8
 
 
-def test_a_small_run_keeps_one_server_and_more_accelerators_never_fewer() -> None:
-    counts = [spares(LLAMA.rate, n, 8) for n in (8, 512, 2048, 16384)]
-    assert counts[0] == 8
+def test_a_run_inside_one_server_keeps_none_and_more_accelerators_never_fewer() -> None:
+    counts = [spares(LLAMA.rate, n, 8) for n in (1, 8, 16, 512, 2048, 16384)]
+    assert counts[:3] == [0, 0, 8], "beside a single machine there is nothing to swap in"
     assert counts == sorted(counts)

@@ -48,6 +48,22 @@ class RolloutAsked:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How parameters are kept and updated, and what is fused: fields of `TrainJob` by the same names."""
+
+    lora_rank: int | None
+    lora_on: str
+    base: str | None
+    optimizer: str
+    moments: str | None
+    master: str
+    gradients: str
+    offload: tuple[str, ...]
+    loss_chunks: int | None
+    compiled: bool | None
+
+
+@dataclass(frozen=True)
 class TrainQuestion:
     """A question as read, before a catalogue is opened.
 
@@ -72,6 +88,7 @@ class TrainQuestion:
     framework: str | None
     shard_group: int | None
     software: datetime.date | None
+    recipe: Recipe
     anchor: Path | None = None
     move: MoveAsked | None = None
     rollout: RolloutAsked | None = None
@@ -89,6 +106,7 @@ class TrainQuestion:
             date=self.software,
             routing=self.routing,
             shard_group=self.shard_group,
+            **self.recipe.__dict__,
         )
 
     def system(self, fleet: Fleet, catalog: Catalog) -> System:
@@ -128,6 +146,7 @@ def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> T
         framework=words.framework,
         shard_group=None if words.shard_group is None else reader.whole(words.shard_group, "shard_group"),
         software=software,
+        recipe=_recipe(reader, words),
         anchor=words.anchor,
         move=move,
         rollout=rollout,
@@ -141,6 +160,22 @@ def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> T
         reader.wrong(f"expected at least one step, {step:,} tokens, got {words.tokens}", "tokens")
     reader.done()
     return question
+
+
+def _recipe(reader: WordReader, words: TrainWords) -> Recipe:
+    """Adapters, optimizer, formats, and what the host keeps."""
+    return Recipe(
+        lora_rank=None if words.lora_rank is None else reader.whole(words.lora_rank, "lora_rank"),
+        lora_on=words.lora_on,
+        base=words.base,
+        optimizer=words.optimizer,
+        moments=words.moments,
+        master=words.master,
+        gradients=words.gradients,
+        offload=tuple(part.strip() for part in (words.offload or "").split(",") if part.strip()),
+        loss_chunks=None if words.loss_chunks is None else reader.whole(words.loss_chunks, "loss_chunks"),
+        compiled=False if words.no_compile else None,
+    )
 
 
 def _each(words: TrainWords, names: tuple[str, ...], text: str) -> list[Problem]:

@@ -59,7 +59,7 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
     if own is not None:
         made = leveled(made, own)
         near = tuple(replace(one, tokens_per_second=one.tokens_per_second * own.ratio) for one in near)
-    facts = paid.facts
+    facts = (*paid.facts, *_seldom(job, system, asked, catalog))
     dated = _history(made, own)
     if made.outcome.feasible:
         moved, for_move = _moved(asked, made, own, catalog)
@@ -68,6 +68,13 @@ def planned(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> Trained:
     made = replace(made, provenance=resting_on(made.provenance, facts, catalog.digest))
     stuck = not made.outcome.feasible and made.nearest_feasible is None
     return Trained(made, paid, dated, near, enough(made) if stuck else None)
+
+
+def _seldom(job: TrainJob, system: System, asked: TrainQuestion, catalog: Catalog) -> tuple[str, ...]:
+    """The fact of the host's link, where something is kept in the host's memory."""
+    if not job.offload:
+        return ()
+    return (catalog.facts_of(system.accelerator.name, asked.date)["host_link"].id,)
 
 
 def planned_mixed(asked: TrainQuestion, job: TrainJob, catalog: Catalog) -> MixedPlan:

@@ -23,6 +23,16 @@ class TrainWords:
     software: str | None = None
     routing: str = "learned"
     framework: str | None = None
+    lora_rank: str | None = None
+    lora_on: str = "all-linear"
+    base: str | None = None
+    optimizer: str = "adamw"
+    moments: str | None = None
+    master: str = "fp32"
+    gradients: str = "fp32"
+    offload: str | None = None
+    loss_chunks: str | None = None
+    no_compile: bool = False
     price: str | None = None
     term: str | None = None
     place: str | None = None

@@ -39,7 +39,7 @@ _POWER = Limit("W", 1e-3, 1e6)
 CHIP = {
     **{f"rates.{precision}": Limit("FLOP/s", 1e6, 1e20) for precision in PRECISIONS},
     **dict.fromkeys(("memory", "memory_visible"), Limit("byte", 1e6, 1e15)),
-    **dict.fromkeys(("bandwidth", "link", "nic"), _SPEED),
+    **dict.fromkeys(("bandwidth", "link", "nic", "host_link"), _SPEED),
     **dict.fromkeys(("power", "all_in_power"), _POWER),
     **dict.fromkeys(("domain", "dies", "silicon_dies"), _COUNT),
     "die_area": Limit("mm2", 1e-2, 1e6),

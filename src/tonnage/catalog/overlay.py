@@ -23,6 +23,7 @@ QUANTITIES = {
     "bandwidth": "bandwidth",
     "link": "bandwidth",
     "nic": "bandwidth",
+    "host_link": "bandwidth",
     "power": "power",
     "domain": "count",
     "dies": "count",

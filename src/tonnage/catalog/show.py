@@ -113,7 +113,7 @@ _FIRST: tuple[str, ...] = (
     "link_name",
     "domain",
 )
-_FIRST += ("dies", "nic", "power", "all_in_power", "die_area", "process_node", "process")
+_FIRST += ("dies", "nic", "host_link", "power", "all_in_power", "die_area", "process_node", "process")
 
 
 def _stem(fact: Fact) -> str:

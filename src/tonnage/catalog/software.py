@@ -51,7 +51,8 @@ class Framework:
     of matrix products that selective recomputation repeats; stops: full recomputation stops before a layer's last
     product, which nothing needs; loss_bytes: bytes alive for each logit (fused vocabulary-parallel loss; eager: 16-bit
     logits, a 32-bit copy, its softmax and its gradient); narrow_saved: inputs of 8-bit products are kept in 8 bits;
-    usual: date of the software where a source gives none.
+    deals: experts are dealt out over ranks beside gradients or weights that ZeRO shards, without being asked to; usual:
+    date of the software where a source gives none.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Framework:
     stops: bool = False
     loss_bytes: float = 6.0
     narrow_saved: bool = True
+    deals: bool = True
     usual: Date | None = None
 
     def hides(self, what: Hidden, day: Date) -> bool:

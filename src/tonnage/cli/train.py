@@ -39,7 +39,7 @@ class TrainOptions(TrainWords):
     precision
         bf16, fp16, fp8, mxfp8 or nvfp4.
     task
-        pretrain, sft or lora.
+        pretrain, sft, lora, or qlora (lora over a base of four bits).
     layout
         what is fixed, such as tp8,pp16,dp128; the search chooses the rest; of each fleet in turn with " + " between.
     shard_group
@@ -49,7 +49,27 @@ class TrainOptions(TrainWords):
     routing
         learned, or forced (benchmarks that balance experts by force).
     framework
-        such as Megatron-Core, NeMo or torchtitan; default the newest Megatron-like stack.
+        such as Megatron-Core, NeMo, torchtitan or DeepSpeed; default the newest Megatron-like stack.
+    lora_rank
+        rank of the adapters; without it what they take is left out.
+    lora_on
+        what has adapters: attention, all-linear (all but routed experts) or all.
+    base
+        format that frozen weights are stored in: nf4, fp4 or int8; default 16 bits, of qlora nf4.
+    optimizer
+        adamw, adamw-8bit, adafactor, lion, muon or sgd.
+    moments
+        their format: fp32, bf16, fp16 or int8; default the optimizer's own.
+    master
+        copy of the weights that is updated: fp32, or none (the 16-bit weights are).
+    gradients
+        their sums: fp32 or bf16.
+    offload
+        what the host keeps: optimizer, params or activations, with commas between.
+    loss_chunks
+        parts in which logits and loss are computed one after the other, such as 8; default all at once.
+    no_compile
+        element-wise operators are not fused.
     price
         of one accelerator, such as $2.10/h; default the catalogue's best match.
     term
@@ -90,6 +110,7 @@ class TrainOptions(TrainWords):
     place: Annotated[str | None, Parameter(name="--in")] = None
     anchor: Path | None = None
     rollout_stale: Annotated[bool, Parameter(negative="")] = False
+    no_compile: Annotated[bool, Parameter(negative="")] = False
 
 
 NAMES = frozenset({*(field.name for field in fields(TrainOptions)), "in"})

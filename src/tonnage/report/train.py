@@ -15,6 +15,7 @@ from tonnage.train import NearPlan, TrainDoubt, TrainFigures, TrainJob, TrainMem
 from tonnage.train.duration import sentence as sentence_of
 from tonnage.train.goodput import Goodput
 from tonnage.train.maturity import Dated
+from tonnage.train.search import perhaps
 
 
 def answer(
@@ -33,7 +34,7 @@ def answer(
         return Answer(f"No layout: {bind.text}.", tuple(refused), feasible=False)
     tables = (breakdown(plan.run), *((_alternatives(plan),) if plan.alternatives else ()))
     records = tuple({"kind": name, "seconds": value} for name, value in plan.breakdown.items())
-    rows = (*_rows(plan, plan.run, quote, note), *_nearby(near), *_software(plan.run, dated))
+    rows = (*_rows(plan, plan.run, quote, note), *_nearby(plan, plan.run, near), *_software(plan.run, dated))
     made = Answer(_sentence(plan, plan.run), rows, tables, records=records, feasible=plan.outcome.feasible)
     if plan.move is not None:
         made = _with(made, move_rows(plan.move), move_sentence(plan.move))
@@ -54,8 +55,9 @@ def _rows(plan: TrainPlan, run: TrainFigures, quote: Price | None, note: str) ->
         *_uses(plan, run),
         *((("nearest", lift),) if lift else ()),
         ("memory", memory(run.memory)),
+        *_told(plan.job),
         ("speed", speed(run)),
-        ("goodput", goodput(run.goodput, plan.unused or 0)),
+        ("goodput", goodput(run.goodput, plan.unused or 0, run.wall_time.value if run.wall_time else None)),
         *_took(plan),
         ("cost", _cost(plan, run, quote, note)),
         ("bound by", bound(run)),
@@ -73,15 +75,22 @@ def _uses(plan: TrainPlan, run: TrainFigures) -> tuple[tuple[str, str], ...]:
     return (("uses", text),)
 
 
-def _nearby(near: Sequence[NearPlan]) -> tuple[tuple[str, str], ...]:
+def _nearby(plan: TrainPlan, run: TrainFigures, near: Sequence[NearPlan]) -> tuple[tuple[str, str], ...]:
     """What would leave fewer over, or make each do more."""
-    told = [f"{_would(one)}, {units.show_number(one.tokens_per_second)} tokens/s per accelerator" for one in near]
+    told = [f"{_would(plan, one)}, {_pays(run, one)}" for one in near]
     return (("nearby", "; ".join(told)),) if told else ()
 
 
-def _would(one: NearPlan) -> str:
+def _pays(run: TrainFigures, one: NearPlan) -> str:
+    more = one.tokens_per_second / run.tokens_per_second - 1
+    return f"{units.show_number(one.tokens_per_second)} tokens/s per accelerator ({more:+.0%})"
+
+
+def _would(plan: TrainPlan, one: NearPlan) -> str:
     if one.what == "count":
         return f"of {one.value:,} accelerators " + ("all" if one.used == one.value else f"{one.used:,}") + " would work"
+    if not plan.unused:
+        return f"with `global_batch` {one.value}"
     return f"with `global_batch` {one.value} {one.used:,} would work"
 
 
@@ -103,6 +112,9 @@ def _sentence(plan: TrainPlan, run: TrainFigures) -> str:
     count = f"{plan.used:,} of {plan.system.count:,}" if plan.used and plan.unused else f"{plan.system.count:,}"
     what = f"{plan.job.arch.title} on {count} {plan.system.accelerator.title}"
     if not plan.outcome.feasible:
+        held = run.memory
+        if plan.outcome.reason == "memory" and held.low <= held.capacity:
+            return f"{what} {perhaps(held.total, held.low, held.high, held.capacity)}."
         return f"{what} does not work as asked: {plan.outcome.binds[0].text}."
     return sentence(plan.job, what, run)
 
@@ -138,7 +150,26 @@ def memory(held: TrainMemory) -> str:
     return (
         f"{units.show_memory(held.total)} of {units.show_memory(held.capacity)} on the fullest rank ({span}): {parts}"
         + ("; the upper end of that does not fit" if held.high > held.capacity else "")
+        + (f"; {units.show_memory(held.host)} in the memory of its host" if held.host else "")
     )
+
+
+def _told(job: TrainJob) -> tuple[tuple[str, str], ...]:
+    """How parameters are kept, where it is said; what is left out."""
+    said = [
+        *([f"adapters of rank {job.lora_rank} on {job.lora_on}"] if job.lora_rank else []),
+        *([f"frozen weights in {job.stored}"] if job.stored else []),
+        *([job.optimizer] if job.optimizer != "adamw" else []),
+        *([f"moments in {job.moments}"] if job.moments else []),
+        *(["no master copy"] if job.master == "none" else []),
+        *(["gradients summed in bf16"] if job.gradients == "bf16" else []),
+        *([f"{', '.join(job.offload)} in the host's memory"] if job.offload else []),
+        *([f"loss in {job.loss_chunks} chunks"] if job.loss_chunks else []),
+        *(["not compiled"] if job.compiled is False else []),
+    ]
+    if said and job.frozen and job.lora_rank is None:
+        said.append("what adapters take is left out (`lora_rank`)")
+    return (("keeps", "; ".join(said)),) if said else ()
 
 
 def speed(run: TrainFigures) -> str:
@@ -148,15 +179,20 @@ def speed(run: TrainFigures) -> str:
     return f"{value} a step (90 %: {low} to {high}), {flop} of model FLOP per accelerator"
 
 
-def goodput(found: Goodput, idle: int = 0) -> str:
+def goodput(found: Goodput, idle: int = 0, lasts: float | None = None) -> str:
     """Effective time, what interrupts, how many spares to keep, of which some stand idle already, and where the rate
-    is from.
+    is from; lasts: seconds of the whole run, in which there may hardly be an interruption.
     """
+    share = f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%})"
     every = f"an interruption every {units.show_time(found.mtbf)}"
-    spares = f"{found.spares:,} spares beside it{_there(found.spares, idle)}"
-    return f"{found.value:.1%} ({found.low:.0%} to {found.high:.0%}): {every}, a checkpoint every " + (
-        f"{units.show_time(found.interval)}, {spares}; {found.failures.source}"
-    )
+    if lasts is not None and lasts < RARE * found.mtbf:
+        return f"{share}: none is likely in {units.show_time(lasts)} ({every}); {found.failures.source}"
+    spares = f", {found.spares:,} spares beside it{_there(found.spares, idle)}" if found.spares else ""
+    return f"{share}: {every}, a checkpoint every {units.show_time(found.interval)}{spares}; {found.failures.source}"
+
+
+RARE = 0.05
+"""Interruptions of a whole run below which spares and checkpoints mean nothing: one run in twenty meets one."""
 
 
 def _there(spares: int, idle: int) -> str:

@@ -36,8 +36,9 @@ class Accelerator:
     name: chip key (`h20-96gb`); title: as people call it; rates: dense FLOP/s by precision (`bf16`, `fp16`, `fp8`,
     `int8`, `fp4` ...), datasheet; memory [byte]; bandwidth: memory bandwidth [byte/s]; link: scale-up bandwidth per
     direction [byte/s]; domain: accelerators in one scale-up domain; nic: scale-out bandwidth per accelerator and
-    direction [byte/s]; power [W], None if unknown; dies: ranks in one accelerator; facts: ids of the facts used;
-    low, high: 90 % interval of a fact where its source gives one, by field name (`rates.bf16`, `memory`, ...).
+    direction [byte/s]; host_link: bandwidth to its host's memory per direction [byte/s]; power [W], None if unknown;
+    dies: ranks in one accelerator; facts: ids of the facts used; low, high: 90 % interval of a fact where its source
+    gives one, by field name (`rates.bf16`, `memory`, ...).
     visible: memory that a program finds on it [byte], None where nobody has said. released: first day on sale.
     measured: operators and collectives measured on one die of this chip, None where the cost models speak alone.
 
@@ -45,7 +46,8 @@ class Accelerator:
     family of its die, that kernels are written for and failures are recorded by (`hopper`, `cdna3`, `ascend-910b` ...).
     Facts of the catalogue, None where it does not say: nothing is taken from a name.
 
-    link and nic are None where no source gives them. Whoever needs them asks `needed`, which raises `MissingFact`.
+    link, nic and host_link are None where no source gives them. Whoever needs them asks `needed`, which raises
+    `MissingFact`.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Accelerator:
     measured: Measurements | None = field(default=None, repr=False, compare=False)
     stack: str | None = None
     generation: str | None = None
+    host_link: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,10 @@ class System:
 
 _NEEDED = ("memory", "bandwidth")
 _TEXTS = ("title", "vendor", "stack", "generation")
-_NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies", "memory_visible")
+_NUMBERS = (*_NEEDED, "link", "domain", "nic", "power", "dies", "memory_visible", "host_link")
+
+_SELDOM = ("host_link",)
+"""Numbers that few questions rest on: those name the fact themselves."""
 
 
 def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None) -> Accelerator:
@@ -99,7 +105,7 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
         key,
         {name: fact.text for name, fact in facts.items() if name in _TEXTS},
         values,
-        tuple(fact.id for fact in used.values()),
+        tuple(fact.id for name, fact in used.items() if name not in _SELDOM),
         {name: float(fact.low or 0.0) for name, fact in bounded.items()},
         {name: float(fact.high or 0.0) for name, fact in bounded.items()},
     )
@@ -139,11 +145,12 @@ def _assemble(
         high=high,
         stack=names.get("stack"),
         generation=names.get("generation"),
+        host_link=values.get("host_link"),
     )
 
 
-def needed(accelerator: Accelerator, attribute: Literal["link", "nic"]) -> float:
-    """Bandwidth of its link or NIC [byte/s]. Raises `MissingFact` where no source gives it."""
+def needed(accelerator: Accelerator, attribute: Literal["link", "nic", "host_link"]) -> float:
+    """Bandwidth of its link, its NIC or to its host [byte/s]. Raises `MissingFact` where no source gives it."""
     value: float | None = getattr(accelerator, attribute)
     if value is None:
         raise MissingFact(
@@ -179,6 +186,7 @@ def per_die(accelerator: Accelerator) -> Accelerator:
         nic=None if accelerator.nic is None else accelerator.nic / dies,
         power=None if accelerator.power is None else accelerator.power / dies,
         visible=None if accelerator.visible is None else accelerator.visible / dies,
+        host_link=None if accelerator.host_link is None else accelerator.host_link / dies,
         domain=accelerator.domain * dies,
         dies=1,
         low={name: value if name == "domain" else value / dies for name, value in accelerator.low.items()},

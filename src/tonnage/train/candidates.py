@@ -55,7 +55,7 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bo
         "tp": [n for n in counts if n <= min(domain, 16) and _heads(job) % n == 0],
         "pp": [n for n in counts if n <= min(layers, MOST_STAGES)],
         "cp": [n for n in _powers(total, 64) if n == 1 or job.seq // n >= 2048],
-        "ep": [n for n in divisors(experts) if n <= total] if experts else [1],
+        "ep": [n for n in divisors(experts) if n <= total] if experts and deals(job, total, fixed) else [1],
         "etp": [1] if not experts else [1, *([fixed["tp"]] if fixed.get("tp", 1) > 1 else [2, 4, 8])],
         "vpp": [n for n in range(1, 25) if n <= layers],
         "zero": [1, 3],
@@ -67,6 +67,18 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bo
     if fixed.get("vpp", 1) > 1 and "schedule" not in fixed:
         tried["schedule"] = [schedule.INTERLEAVED]
     return {name: np.unique(np.asarray(values, dtype=np.int64)) for name, values in tried.items()}
+
+
+def deals(job: TrainJob, total: int, fixed: Mapping[str, int]) -> bool:
+    """Whether experts are dealt out over ranks without being asked to.
+
+    Not where a layout says that gradients or weights are sharded and either its framework shards experts as it does
+    the rest (FSDP, DeepSpeed's ZeRO), or the layout is written out for all ranks.
+    """
+    if fixed.get("zero", 0) < 2:
+        return True
+    degrees = math.prod(fixed.get(name, 1) for name in ("tp", "pp", "cp", "dp"))
+    return job.traits.deals and not ("dp" in fixed and degrees == total)
 
 
 def _heads(job: TrainJob) -> int:

@@ -26,18 +26,63 @@ OTHER_MAKER = 1.4
 """Times the interval of left-out chips, on a chip of another maker. Assumption: too few publish to measure it."""
 UNLIKE = 1.15
 """Times the interval, where no published run is like the one asked for. Assumption."""
-FAR = 2.5
-"""Distance (`nearest`) from which no published run counts as like: a factor of 12 in size, for one. Assumption."""
+SIZE, SCALE, LENGTH = 4.0, 4.0, 8.0
+"""Factors in parameters, in accelerators and in tokens of a sequence within which a published run is near. Assumption:
+efficiency moves with the logarithm of each, with that of the sequence only through attention."""
+WEIGHTS = (1.0, 0.5, 0.5)
+"""E-folds of distance for one e-fold of parameters, of accelerators, of the sequence: the least distance tells which of
+several runs is shown. Assumption."""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """How far a published run is from one that is asked for. chip, kind, precision: whether they are the same (kind:
+    a mixture or not; precision: of the products); size, scale, length: factors in parameters, accelerators and tokens
+    of a sequence, 1 or more.
+    """
+
+    chip: bool
+    kind: bool
+    precision: bool
+    size: float
+    scale: float
+    length: float
+
+    @property
+    def near(self) -> bool:
+        """Whether a prediction between such runs is an interpolation: all that is the same is, and no factor is past
+        its threshold.
+        """
+        inside = self.size <= SIZE and self.scale <= SCALE and self.length <= LENGTH
+        return self.chip and self.kind and self.precision and inside
+
+    @property
+    def distance(self) -> float:
+        """One number of it: e-folds over size, ranks and sequence, and steps for chip, kind and precision."""
+        folds = (weight * math.log(x) for weight, x in zip(WEIGHTS, (self.size, self.scale, self.length), strict=True))
+        return math.hypot(*folds) + 1.0 * (not self.chip) + 1.0 * (not self.kind) + 0.5 * (not self.precision)
+
+    @property
+    def words(self) -> str:
+        """What is not near of it."""
+        far = [
+            *([] if self.chip else ["another chip"]),
+            *([] if self.kind else ["dense against sparse"]),
+            *([] if self.precision else ["another precision"]),
+            *([] if self.size <= SIZE else [f"{self.size:.2g} times in parameters"]),
+            *([] if self.scale <= SCALE else [f"{self.scale:.2g} times in accelerators"]),
+            *([] if self.length <= LENGTH else [f"{self.length:.2g} times in tokens of a sequence"]),
+        ]
+        return ", ".join(far)
 
 
 @dataclass(frozen=True)
 class NearestRun:
-    """The published run most like one; distance: in e-folds over size, ranks, sequence, and steps for chip, precision
-    and kind.
-    """
+    """The published run most like one: any that is near before those that are not, then by distance; apart: how far."""
 
     run: PublishedRun
     distance: float
+    apart: Apart | None = None
 
 
 @dataclass(frozen=True)
@@ -69,9 +114,9 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
         evidence = "extrapolated" if known else "analytic"
         spread = max(spread, held.spread["chip"]) * (1.0 if known else OTHER_MAKER)
         reasons.append(f"no run on {system.accelerator.name} was seen")
-    elif near is not None and near.distance > FAR:
+    elif near is not None and near.apart is not None and not near.apart.near:
         evidence, spread = "extrapolated", UNLIKE * spread
-        reasons.append("no published run is like it")
+        reasons.append(f"no published run is near, the nearest is apart by {near.apart.words}")
     extra = UNPROVEN.get(int(layout.schedule), 0.0)
     if extra:
         reasons.append("hardly any published run validates its schedule")
@@ -80,19 +125,29 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
 
 def nearest(job: TrainJob, system: System, runs: Sequence[PublishedRun]) -> NearestRun | None:
     """The run most like this one."""
-    if not runs:
+    found = [(run, apart(job, system, run)) for run in runs]
+    if not found:
         return None
-    size = math.log(params(job.arch).total)
-    here = (size, 0.5 * math.log(system.count), 0.5 * math.log(job.seq))
+    best, far = min(found, key=lambda one: (not one[1].near, one[1].distance))
+    return NearestRun(best, round(far.distance, 2), far)
 
-    def distance(run: PublishedRun) -> float:
-        there = (math.log(run.params), 0.5 * math.log(run.count), 0.5 * math.log(run.seq))
-        steps = (
-            1.0 * (run.chip != system.accelerator.name)
-            + 1.0 * (run.moe != job.arch.moe)
-            + 0.5 * (COMPUTE[run.precision] != job.compute)
-        )
-        return math.dist(here, there) + steps
 
-    best = min(runs, key=distance)
-    return NearestRun(best, round(distance(best), 2))
+def apart(job: TrainJob, system: System, run: PublishedRun) -> Apart:
+    """How far a published run is from a job on a system."""
+    return Apart(
+        chip=run.chip == system.accelerator.name,
+        kind=run.moe == job.arch.moe,
+        precision=_width(COMPUTE[run.precision]) == _width(job.compute),
+        size=_factor(run.params, params(job.arch).total),
+        scale=_factor(run.count, system.count),
+        length=_factor(run.seq, job.seq),
+    )
+
+
+def _width(compute: str) -> str:
+    """Rates of one width: BF16 and FP16 products take as long."""
+    return "16 bits" if compute in ("bf16", "fp16") else compute
+
+
+def _factor(one: float, other: float) -> float:
+    return max(one / other, other / one)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from tonnage.interval import Interval, flat
 from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.provenance import Evidence
-from tonnage.train.evidence import TrainDoubt
+from tonnage.train.evidence import NearestRun, TrainDoubt
 from tonnage.train.goodput import Goodput
 from tonnage.train.memory import TrainRankMemory
 from tonnage.values import Plain
@@ -23,7 +23,7 @@ Body = dict[str, Plain]
 @dataclass(frozen=True)
 class TrainMemory:
     """Bytes on the fullest rank by kind, of which slack_low and slack_high are the 90 % interval of `slack`; capacity:
-    bytes of a rank by the datasheet.
+    bytes of a rank by the datasheet; host: bytes that its host keeps for it, beside the total.
     """
 
     weights: float
@@ -35,6 +35,7 @@ class TrainMemory:
     slack_low: float
     slack_high: float
     capacity: float
+    host: float = 0.0
 
     @property
     def total(self) -> float:
@@ -52,8 +53,9 @@ class TrainMemory:
         return self.total - self.slack + self.slack_high
 
     def to_json(self) -> Body:
-        """The kinds, the total with its interval, the capacity."""
-        kinds: Body = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "capacity"}
+        """The kinds, the total with its interval, the capacity; what the host keeps, where it keeps any."""
+        beside = ("capacity",) if self.host else ("capacity", "host")
+        kinds: Body = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in beside}
         total: Body = {**flat("total", Interval(self.total, self.low, self.high))}
         return kinds | total | {"capacity": self.capacity}
 
@@ -170,7 +172,7 @@ def figures_json(run: TrainFigures | None) -> Body:
         "memory": run.memory.to_json() if run else None,
         **_goodput_json(run.goodput if run else None),
         "doubt": run.doubt.reason if run else None,
-        "nearest_published": {**vars(near.run), "distance": near.distance} if near else None,
+        "nearest_published": _near_json(near) if near else None,
     }
 
 
@@ -181,6 +183,11 @@ def degrees(layout: Layout | None) -> Body | None:
     names = ("tp", "pp", "vpp", "cp", "ep", "etp", "dp", "zero", "mbs")
     made: Body = {name: int(getattr(layout, name)) for name in names}
     return made | {"recompute": RECOMPUTE[int(layout.recompute)], "schedule": SCHEDULE[int(layout.schedule)]}
+
+
+def _near_json(near: NearestRun) -> Body:
+    apart = {} if near.apart is None else {"near": near.apart.near, "apart": near.apart.words}
+    return {**vars(near.run), "distance": near.distance, **apart}
 
 
 def _goodput_json(found: Goodput | None) -> Body:

@@ -125,8 +125,10 @@ def spares(rate: float, count: int, server: int) -> int:
 
     Servers in repair follow a Poisson distribution of mean L = rate x count x REPAIR (an M/G/infinity queue); its 95th
     percentile is about L + `Z90` sqrt(L). Cui SC'25 (arXiv 2503.11901) found 5 % necessary in one cluster. They are not
-    in the cost of the run.
+    in the cost of the run. A run inside one server has none beside it: what stops is the server.
     """
+    if count <= server:
+        return 0
     mean = rate * count * REPAIR
     return server * int(np.ceil(mean + Z90 * np.sqrt(mean)))
 

@@ -10,10 +10,12 @@ from typing import Any
 from tonnage.catalog.software import Framework, software
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model.architecture import Architecture
-from tonnage.train import frameworks
+from tonnage.train import frameworks, upkeep
+from tonnage.train.adapters import PLACES
+from tonnage.train.upkeep import Apiece
 from tonnage.units import decimal_year
 
-TASKS = ("pretrain", "sft", "lora")
+TASKS = ("pretrain", "sft", "lora", "qlora")
 PRECISIONS = ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")
 COMPUTE = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp8": "fp8", "nvfp4": "fp4"}
 """Rate at which the decoder's GEMMs run; attention, embedding, head, router and norms stay in 16 bits."""
@@ -24,8 +26,9 @@ class TrainJob:
     """One training run.
 
     arch: the model; seq: tokens in a sequence; global_batch: sequences in a step; tokens: tokens of the whole run;
-    precision: one of `PRECISIONS`; task: pretrain, sft or lora (frozen weights: no weight gradient, no optimizer but
-    for the adapters); framework: its name, if known; date: when the software is from (None: the newest known).
+    precision: one of `PRECISIONS`; task: pretrain, sft, lora (frozen weights: no weight gradient, no optimizer but for
+    the adapters) or qlora (lora over a base of four bits); framework: its name, if known; date: when the software is
+    from (None: the newest known).
 
     routing: `learned` (a trained router: experts are unevenly loaded), `forced` (benchmarks that balance by force) or
     `dropped` (tokens over an expert's capacity are dropped and shapes are fixed);
@@ -34,6 +37,12 @@ class TrainJob:
     (HSDP, MiCS); None: all data-parallel ranks; tp_overlap: tensor-parallel collectives run under GEMMs (user buffers,
     asynchronous tensor parallelism); compiled: element-wise operators are fused by a compiler or fused kernels.
     None on a switch: what frameworks of that date do by default.
+
+    lora_rank: rank of the adapters, None: what they take is left out; lora_on: what they stand beside
+    (`adapters.PLACES`); base: format that frozen weights are stored in (`upkeep.BASES`), None: 16 bits, of qlora four;
+    optimizer, moments, master, gradients: what is kept for a parameter that trains (`upkeep`), moments None: in the
+    optimizer's own format; offload: what the host keeps (`upkeep.OFFLOADS`); loss_chunks: parts of a micro-batch's
+    tokens whose logits are computed, scored and forgotten one after the other, None: all at once.
     """
 
     arch: Architecture
@@ -50,6 +59,15 @@ class TrainJob:
     shard_group: int | None = None
     tp_overlap: bool | None = None
     compiled: bool | None = None
+    lora_rank: int | None = None
+    lora_on: str = "all-linear"
+    base: str | None = None
+    optimizer: str = "adamw"
+    moments: str | None = None
+    master: str = "fp32"
+    gradients: str = "fp32"
+    offload: tuple[str, ...] = ()
+    loss_chunks: int | None = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -62,12 +80,49 @@ class TrainJob:
                 if value < 1 or value != int(value)
             ),
         ]
+        problems += upkeep.problems(self.frozen, self._words, self._counts, self.offload)
         if self.framework is not None and (wrong := frameworks.problem(self.framework)):
             problems.append(wrong)
         if self.tokens is not None and self.tokens <= 0:
             problems.append(Problem(f"expected a positive number of tokens, got {self.tokens}", path="tokens"))
         if problems:
             raise InputError(problems)
+
+    @property
+    def _words(self) -> dict[str, tuple[str | None, tuple[str, ...]]]:
+        """How parameters are kept, each with what it may be."""
+        return {
+            "lora_on": (self.lora_on, PLACES),
+            "base": (self.base, tuple(upkeep.BASES)),
+            "optimizer": (self.optimizer, tuple(upkeep.OPTIMIZERS)),
+            "moments": (self.moments, tuple(upkeep.FORMATS)),
+            "master": (self.master, tuple(upkeep.MASTERS)),
+            "gradients": (self.gradients, tuple(upkeep.GRADIENTS)),
+        }
+
+    @property
+    def _counts(self) -> dict[str, int | None]:
+        return {"lora_rank": self.lora_rank, "loss_chunks": self.loss_chunks}
+
+    @property
+    def frozen(self) -> bool:
+        """Whether weights are frozen and adapters train."""
+        return self.task in ("lora", "qlora")
+
+    @property
+    def stored(self) -> str | None:
+        """Format of frozen weights that are stored narrower than they are multiplied with; None where they are not."""
+        return self.base or ("nf4" if self.task == "qlora" else None)
+
+    @property
+    def detailed(self) -> bool:
+        """Whether enough is said of adapters or of a narrow base to count what they take."""
+        return self.frozen and (self.lora_rank is not None or self.stored is not None)
+
+    def apiece(self, *, ends: bool = False) -> Apiece:
+        """Bytes of one parameter that trains; ends: of embedding and head."""
+        optimizer = upkeep.of_the_ends(self.optimizer) if ends else self.optimizer
+        return upkeep.apiece(optimizer, self.moments, self.master, self.gradients)
 
     @property
     def tokens_per_step(self) -> float:

@@ -35,7 +35,7 @@ from tonnage.system import System, needed
 from tonnage.train import candidates, pieces, schedule, step
 from tonnage.train.figures import TrainMemory, held
 from tonnage.train.job import TrainJob
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, TrainRankMemory
+from tonnage.train.memory import TrainRankMemory
 from tonnage.train.search import capacity, evaluate
 from tonnage.train.software import fitted
 
@@ -233,7 +233,7 @@ def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, ta
     best: tuple[float, Layout, TrainRankMemory] | None = None
     for chunk in candidates.layouts(job, system, given):
         weighed = pieces.weigh(job, system, chunk)
-        memory = _waiting(weighed.memory, chunk, weighed.micro_batches, behind, table)
+        memory = _waiting(job, weighed.memory, chunk, weighed.micro_batches, behind, table)
         fits = np.flatnonzero(memory.total <= capacity(system))
         if not fits.size:
             continue
@@ -245,20 +245,23 @@ def _stage(job: TrainJob, system: System, given: dict[str, int], behind: int, ta
     return None if best is None else _timed(job, system, best[1], held(best[2], capacity(system)))
 
 
-def _waiting(memory: TrainRankMemory, layout: Layout, batches: Numbers, behind: int, table: int) -> TrainRankMemory:
+def _waiting(
+    job: TrainJob, memory: TrainRankMemory, layout: Layout, batches: Numbers, behind: int, table: int
+) -> TrainRankMemory:
     """Memory with activations of the micro-batches that later parts still work on, and the embedding's table."""
     stages = np.asarray(layout.pp)
     more = np.minimum(stages + behind, batches) / np.minimum(stages, batches)
     rows = table / np.asarray(layout.tp)
     shard = np.asarray(layout.dp) * np.asarray(layout.cp)
+    each = job.apiece(ends=True)
     return replace(
         memory,
         activations=memory.activations * more,
         slack=memory.slack * more,
         slack_high=memory.slack_high * more,
-        weights=memory.weights + WEIGHT * rows,
-        gradients=memory.gradients + GRADIENT * rows,
-        optimizer=memory.optimizer + ADAM * rows / shard,
+        weights=memory.weights + each.weight * rows,
+        gradients=memory.gradients + each.gradient * rows,
+        optimizer=memory.optimizer + each.states * rows / shard,
     )
 
 

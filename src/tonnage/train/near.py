@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tonnage.errors import MissingFact
 from tonnage.system import System
+from tonnage.train.candidates import ranks
 from tonnage.train.job import TrainJob
 from tonnage.train.result import TrainPlan
 from tonnage.train.search import plan
@@ -39,19 +41,31 @@ class NearPlan:
 
 
 def nearby(found: TrainPlan) -> tuple[NearPlan, ...]:
-    """The best larger count and the best batch near those of a plan that leaves accelerators over, if they pay."""
-    if not found.unused or found.run is None or not found.outcome.feasible:
+    """The best larger count and the best batch near those of a plan that leaves accelerators over, or whose batch keeps
+    replicas from being smaller, if they pay.
+    """
+    if found.layout is None or found.run is None or not found.outcome.feasible:
+        return ()
+    if not (found.unused or _batch_binds(found)):
         return ()
     job, system = found.job, found.system
-    counts = (
-        (size, plan(job, replace(system, count=size), found.fixed, price=found.price)) for size in _counts(system.count)
-    )
+    sizes = _counts(system.count) if found.unused else []
+    counts = ((size, plan(job, replace(system, count=size), found.fixed, price=found.price)) for size in sizes)
     batches = (
         (size, plan(replace(job, global_batch=size), system, found.fixed, price=found.price))
         for size in _batches(job, system)
     )
     better = (_best("count", counts), _best("global_batch", batches))
     return tuple(one for one in better if one and one.tokens_per_second > PAYS * found.run.tokens_per_second)
+
+
+def _batch_binds(found: TrainPlan) -> bool:
+    """Whether replicas are as many as divide both the ranks and the batch, and each has several ranks for that."""
+    if found.layout is None or "dp" in found.fixed:
+        return False
+    total = ranks(found.system)
+    replicas = math.gcd(total, found.job.global_batch)
+    return replicas < total and int(found.layout.dp) == replicas
 
 
 def _best(what: Literal["count", "global_batch"], tried: Iterable[tuple[int, TrainPlan]]) -> NearPlan | None:
@@ -72,9 +86,9 @@ def _counts(count: int) -> list[int]:
 
 def _batches(job: TrainJob, system: System) -> list[int]:
     """Near multiples of a large power of two, and of the replicas that use all ranks."""
-    batch, ranks = job.global_batch, system.count * system.accelerator.dies
+    batch, total = job.global_batch, ranks(system)
     powers = [1 << power for power in reversed(range(batch.bit_length()))]
-    replicas = [ranks // model for model in range(1, LARGEST_GRAIN + 1) if ranks % model == 0]
+    replicas = [total // model for model in range(1, LARGEST_GRAIN + 1) if total % model == 0]
     found = dict.fromkeys(near for grain in (*powers, *replicas) for near in _multiples(batch, grain))
     near = [size for size in found if size != batch and batch / FAR <= size <= FAR * batch]
     whole = [size for size in near if any(size % each == 0 for each in replicas)]

@@ -16,11 +16,12 @@ from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weig
 from tonnage.model.architecture import operators
 from tonnage.model.operators import Load, Step
 from tonnage.system import Accelerator, Collective, System, collective_time, measured_maker, per_die
-from tonnage.train import grid
+from tonnage.train import grid, offload
 from tonnage.train.generations import AMPERE, generation
 from tonnage.train.job import TrainJob
 from tonnage.train.layers import LayerBook, gathered
-from tonnage.train.memory import ADAM, GRADIENT, WEIGHT, TrainRankMemory, memory, shards
+from tonnage.train.memory import TrainRankMemory, memory, shards
+from tonnage.train.upkeep import BASES, WEIGHT
 from tonnage.train.work import LAYER, LayerWork, Passes
 
 DEGREES = ("tp", "pp", "cp", "ep", "etp", "dp", "zero")
@@ -57,6 +58,7 @@ class Pieces:
     hides_gradients   job: 0 or 1, reduction of gradients behind the backward pass
     hides_weights     job: 0 or 1, gathering of weights behind the forward pass
     compiled          job: 0 or 1, element-wise operators are fused
+    eager             job: 0 or 1, it is said that nothing is
     rescore           job: 0 or 1, attention is not fused and selective recomputation repeats it
     narrow            job: 0 or 1, products run in 8 or 4 bits, faster than in 16
     foreign           job: 0 or 1, another vendor's chip than those measured
@@ -70,6 +72,10 @@ class Pieces:
     turns             ranks that broadcast their weights in turns, 0 where none do
     buckets           collectives that a reduction of gradients is cut into
     memory            [byte] on the fullest rank
+    polish            [s] orthogonalisation of the rank's share of the matrices (Muon)
+    host              job: 0 or 1, something is kept in the host's memory
+    host_update       [s] update of the rank's shard by the host, and its way there and back
+    host_link         [s] transfers of a step that compute can hide
     """
 
     layout: Layout
@@ -106,6 +112,11 @@ class Pieces:
     turns: Numbers
     buckets: Numbers
     memory: TrainRankMemory
+    eager: Numbers = 0.0
+    polish: Numbers = 0.0
+    host: Numbers = 0.0
+    host_update: Numbers = 0.0
+    host_link: Numbers = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,7 +159,7 @@ def measure(
     weighed = known or weigh(job, system, layouts, book)
     work, batches, held = gathered(weighed.layers, weighed.row), weighed.micro_batches, weighed.memory
     several = grid.unique(layouts, DEGREES)
-    held_by = tuple(grid.take(value, several.first) for value in (work.dense, work.experts, work.first, work.last))
+    held_by = tuple(grid.take(value, several.first) for value in _held(job, work))
     apart = _apart(job, chip, several.layout, held_by)
     shape = np.shape(several.layout.tp)
     scatter, gather, layer_gather, layer_scatter = (np.broadcast_to(t, shape)[several.back] for t in apart)
@@ -168,6 +179,8 @@ def measure(
         held_experts=expert_count(job) / np.asarray(layouts.ep, dtype=float) * (job.routing != "dropped"),
         buckets=_buckets(job, layouts, work),
         memory=held,
+        polish=_polish(job, layouts, work),
+        **offload.seconds(job, chip, layouts, work, batches),
         **switches(job, chip),
     )
 
@@ -178,14 +191,14 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     With a shard group g smaller than the replicas (HSDP, MiCS): reduce-scatter in the group, all-reduce of 1/g over
     the groups, all-gather in the group.
     """
-    dense, experts, first, last = held
+    dense, experts, first, last, frozen, frozen_experts = held
     depth = np.ceil(job.arch.depth / layout.pp)
     ends = np.where(layout.pp == 1, first + last, np.maximum(first, last))
     wires = gradient_collectives(
         depth * dense + ends, depth * experts, layout, gradients=job.traits.wire, parameters=WEIGHT
     )
     zero = 0.0 * np.asarray(layout.tp, dtype=float)
-    if job.task == "lora":
+    if job.frozen and not job.detailed:
         return zero, zero, zero, zero
     seconds = [collective_time(_narrow(job, wire), chip) for wire in wires]
     timed = list(zip(wires, seconds, strict=True))
@@ -193,7 +206,7 @@ def _apart(job: TrainJob, chip: Accelerator, layout: Layout, held: tuple[Numbers
     scatter = scatter + sum((_across(job, chip, wire) for wire in wires if wire.kind == "reduce_scatter"), start=zero)
     gather = sum((time for wire, time in timed if wire.kind == "all_gather"), start=zero)
     full = (np.asarray(layout.zero) == 3) & (np.asarray(layout.pp) == 1)
-    one, other = _layer(job, chip, layout, dense, experts)
+    one, other = _layer(job, chip, layout, (frozen, frozen_experts), (dense, experts))
     return np.where(full, 0, scatter), np.where(full, 0, gather), np.where(full, one, 0), np.where(full, other, 0)
 
 
@@ -215,18 +228,26 @@ def _across(job: TrainJob, chip: Accelerator, wire: Collective) -> Numbers:
     )
 
 
-def _layer(job: TrainJob, chip: Accelerator, layout: Layout, dense: Numbers, experts: Numbers) -> tuple[Numbers, ...]:
-    """(gather, scatter) of one layer's weights and gradients under full sharding."""
+Pair = tuple[Numbers, Numbers]
+"""(of dense parameters, of routed experts)."""
+
+
+def _layer(job: TrainJob, chip: Accelerator, layout: Layout, frozen: Pair, trained: Pair) -> tuple[Numbers, ...]:
+    """(gather, scatter) of one layer's weights and gradients under full sharding: of weights that are frozen, as they
+    are stored, and of those that train.
+    """
     gather: Numbers = 0.0
     scatter: Numbers = 0.0
     ranks, expert_ranks = shards(job, layout)
-    for name, held, size, stride in (
-        ("dense", dense, ranks, layout.tp),
-        ("experts", experts, expert_ranks, layout.ep * layout.etp),
+    stored = WEIGHT if job.stored is None else BASES[job.stored]
+    for name, place, size, stride in (
+        ("dense", 0, ranks, layout.tp),
+        ("experts", 1, expert_ranks, layout.ep * layout.etp),
     ):
-        wire = replace(weight_gather(held, layout, parameters=WEIGHT), name=name, size=size, stride=stride)
+        payload = WEIGHT * trained[place] + stored * frozen[place]
+        wire = replace(weight_gather(payload, layout, parameters=1.0), name=name, size=size, stride=stride)
         gather = gather + collective_time(wire, chip)
-        back = replace(wire, kind="reduce_scatter", payload=held * job.traits.wire)
+        back = replace(wire, kind="reduce_scatter", payload=trained[place] * job.traits.wire)
         scatter = scatter + collective_time(back, chip) + _across(job, chip, back)
     return gather, scatter
 
@@ -241,16 +262,34 @@ def _send(job: TrainJob, chip: Accelerator, layout: Layout) -> Numbers:
 
 
 def _update(job: TrainJob, chip: Accelerator, layout: Layout, work: LayerWork) -> Numbers:
-    """Adam reads and writes master weight and moments, reads the gradient, writes the weight: memory traffic."""
-    if job.task == "lora":
+    """An update reads and writes master weight and moments, reads the gradient, writes the weight: memory traffic."""
+    if {"optimizer", "params"} & set(job.offload):
         return np.zeros(np.shape(layout.tp))
+    return job.apiece().moved * offload.updated(job, layout, work) / chip.bandwidth
+
+
+def _held(job: TrainJob, work: LayerWork) -> tuple[Numbers, ...]:
+    """Parameters on a rank that train: of a layer (dense, experts), of both ends; and of a layer that are frozen."""
+    if not job.frozen:
+        return work.dense, work.experts, work.first, work.last, 0.0, 0.0
+    frozen = (work.dense, work.experts) if job.detailed else (0.0, 0.0)
+    return *work.adapters, 0.0, 0.0, *frozen
+
+
+def _polish(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
+    """Orthogonalisation of the matrices of a stage, dealt out over the ranks that share its states (arXiv 2502.16982,
+    section 2.3); without ZeRO every replica does all of it.
+    """
+    dense, experts = work.polish
+    if not (np.any(dense) or np.any(experts)):
+        return 0.0
     ranks, expert_ranks = shards(job, layout)
-    depth = np.ceil(work.depth / layout.pp)
-    ends = np.where(layout.pp == 1, work.first + work.last, np.maximum(work.first, work.last))
-    sharded = layout.zero >= 1
-    dense = (depth * work.dense + ends) / np.where(sharded, ranks, 1)
-    experts = depth * work.experts / np.where(sharded, expert_ranks, 1)
-    return (2 * ADAM + GRADIENT + WEIGHT) * (dense + experts) / chip.bandwidth
+    sharded = np.asarray(layout.zero) >= 1
+    depth = np.ceil(work.depth / np.asarray(layout.pp))
+    return depth * (
+        dense / (layout.tp * np.where(sharded, ranks, 1))
+        + experts / (layout.ep * layout.etp * np.where(sharded, expert_ranks, 1))
+    )
 
 
 def _domains(job: TrainJob, chip: Accelerator, layout: Layout) -> Numbers:
@@ -281,13 +320,14 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
         "capped": watts / usual,
         "age": job.age,
         "tuned": float(job.traits.tuned),
-        "lora": float(job.task == "lora"),
+        "lora": float(job.frozen),
         "learned": job.unevenness,
         "moe_overlap": float(job.hides_experts),
         "tp_overlap": float(job.hides_tensor),
         "hides_gradients": float(job.traits.hides("gradients", job.when)),
         "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
+        "eager": float(job.compiled is False),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > NARROW * rate),
         "generation": float(job.generation if job.flash else 0),

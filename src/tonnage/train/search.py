@@ -17,13 +17,13 @@ from tonnage.layout import RECOMPUTE, SCHEDULE, Layout
 from tonnage.model.counts import flop_per_token
 from tonnage.system import Accelerator, System, format_of, needed, per_die, unjoined
 from tonnage.system import rate as datasheet_rate
-from tonnage.train import candidates, grid, idle, pieces, step
+from tonnage.train import candidates, grid, idle, pieces, step, upkeep
 from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
 from tonnage.train.goodput import Goodput, goodput
 from tonnage.train.job import TrainJob
 from tonnage.train.layers import LayerBook
-from tonnage.train.memory import ADAM, CONTEXT, GRADIENT, WEIGHT, TrainRankMemory
+from tonnage.train.memory import CONTEXT, TrainRankMemory
 from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance, used
 from tonnage.train.software import TrainSoftware, fitted
 from tonnage.units import HOUR, show_memory
@@ -74,7 +74,22 @@ def evaluate(
 
 
 Priced = tuple[float, float, Layout]
-"""What a layout is ranked by, seconds of its step (the same but for the doubt of its schedule), the layout."""
+"""What a layout is ranked by, seconds of its step (the same but for the doubt of its schedule and of its memory), the
+layout."""
+
+TIGHT = 1.025
+"""Times its step that a layout is ranked by whose upper end of memory does not fit: a run that stops for want of memory
+costs more than a fortieth of its time. Assumption."""
+
+
+@dataclass(frozen=True)
+class _Smallest:
+    """Bytes that a layout needs on its fullest rank; low, high: their 90 % interval."""
+
+    total: float
+    low: float
+    high: float
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,7 @@ class _Found:
     layouts: list[Priced]
     candidates: int
     feasible: int
-    smallest: tuple[float, Layout] | None
+    smallest: _Smallest | None
     seconds: float
 
 
@@ -105,30 +120,34 @@ class _Pass:
         self.room, self.least_slack = room, least_slack
         self.start = time.perf_counter()
         self.kept: list[Priced] = []
-        self.smallest: tuple[float, Layout] | None = None
+        self.smallest: _Smallest | None = None
         self.seen = self.feasible = 0
 
     def look(self, chunk: Layout) -> None:
         self.seen += np.size(chunk.tp)
         weighed = pieces.weigh(self.job, self.system, chunk, self.book)
-        total = np.asarray(weighed.memory.low if self.least_slack else weighed.memory.total)
+        held = weighed.memory
+        total = np.asarray(held.low if self.least_slack else held.total)
         least = int(np.argmin(total))
-        if self.smallest is None or total[least] < self.smallest[0]:
-            self.smallest = (float(total[least]), chunk.at(least))
+        if self.smallest is None or total[least] < self.smallest.total:
+            low, high = (float(np.asarray(end)[least]) for end in (held.low, held.high))
+            self.smallest = _Smallest(float(total[least]), low, high, chunk.at(least))
         fits = np.flatnonzero(total <= self.room)
         self.feasible += fits.size
         if fits.size:
             _joined(self.system)
             every = fits.size == total.size
             kept, known = (chunk, weighed) if every else (chunk.at(fits), weighed.take(fits))
-            self.kept += self._best(kept, known)
+            tight = (np.asarray(held.high)[fits] > self.room) & (not self.least_slack)
+            self.kept += self._best(kept, known, tight)
             self.kept.sort(key=lambda entry: entry[0])
 
-    def _best(self, kept: Layout, known: pieces.Weighed) -> list[Priced]:
+    def _best(self, kept: Layout, known: pieces.Weighed, tight: NDArray[np.bool_]) -> list[Priced]:
+        """The best layouts of a chunk, the best first; tight: whose upper end of memory does not fit."""
         measured = pieces.measure(self.job, self.system, kept, known=known)
         seconds = np.asarray(step.assemble(measured, self.software).step)
         doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
-        value = seconds * np.exp(doubtful)
+        value = seconds * np.exp(doubtful) * np.where(tight, TIGHT, 1.0)
         order = np.argsort(value, kind="stable")[:KEPT]
         return [(float(value[i]), float(seconds[i]), kept.at(i)) for i in order]
 
@@ -192,8 +211,8 @@ def plan(
 
     The best layout may leave accelerators over: they are spares (`unused`), and more of them never train slower.
     price [USD per accelerator-second] gives a cost; None leaves it unpriced. Schedules that hardly any published run
-    validates must win by more than their doubt. book: of priced layers, where several sizes are planned. Raises
-    `MissingFact` when the chip's links are unknown.
+    validates must win by more than their doubt, and layouts whose upper end of memory does not fit by `TIGHT`. book:
+    of priced layers, where several sizes are planned. Raises `MissingFact` when the chip's links are unknown.
     """
     fixed, book = dict(fixed or {}), book or LayerBook()
     found = _search(job, system, fixed, book=book)
@@ -226,8 +245,17 @@ def least_memory(job: TrainJob, system: System, book: LayerBook) -> float:
     one = np.ones(1, dtype=np.int64)
     layers, row = book.work(job, per_die(system.accelerator), Layout(tp=one, cp=one, ep=one, etp=one, mbs=one))
     held = layers.depth * (np.asarray(layers.dense)[row[0]] + np.asarray(layers.experts)[row[0]])
-    states = WEIGHT + GRADIENT + ADAM - 2.0 if job.task != "lora" else WEIGHT
-    return float(states * held / candidates.ranks(system) + CONTEXT[1])
+    return float(_states(job) * held / candidates.ranks(system) + CONTEXT[1])
+
+
+def _states(job: TrainJob) -> float:
+    """Bytes that each parameter takes on the accelerators at least; nothing that may lie in the host's memory."""
+    one = job.apiece()
+    if job.offload:
+        return 0.0
+    if job.frozen:
+        return upkeep.BASES.get(job.stored or "", one.weight)
+    return one.weight + one.gradient + one.states - 2.0
 
 
 LEANEST = 1.5
@@ -249,8 +277,8 @@ def predict(
         return replace(describe(job, system, found.layouts[0][2], software=software), outcome=FEASIBLE, fixed=fixed)
     if found.smallest is None:
         return replace(_refused(job, system, fixed, found), search=LayoutSearch(found.candidates, 0, found.seconds))
-    bind = _too_large(system, found.smallest[0])
-    near = _search(job, system, fixed, software, room=LEANEST * found.smallest[0], least_slack=True, whole=True)
+    bind = _too_large(system, found.smallest.total)
+    near = _search(job, system, fixed, software, room=LEANEST * found.smallest.total, least_slack=True, whole=True)
     made = describe(job, system, near.layouts[0][2], software=software)
     return replace(made, outcome=infeasible(bind), fixed=fixed)
 
@@ -268,7 +296,7 @@ def describe(
     found = evaluate(job, system, layout, software, book)
     memory = held(found.memory.at(0), capacity(system))
     sure = doubt(job, replace(system, count=used(layout, system)), layout)
-    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total))
+    outcome = FEASIBLE if bool(found.fits[0]) else infeasible(_too_large(system, memory.total, memory.low, memory.high))
     return TrainPlan(
         job,
         system,
@@ -310,13 +338,13 @@ def _figures(
     )
 
 
-FORWARD_AND_BACKWARD = {"pretrain": 3.0, "sft": 3.0, "lora": 2.0}
-"""FLOP of a token over those of its forward pass: frozen weights have no gradient."""
+FORWARD_AND_BACKWARD = (3.0, 2.0)
+"""FLOP of a token over those of its forward pass: of weights that train, of frozen ones, which have no gradient."""
 
 
 def flop_of_token(job: TrainJob) -> float:
     """Model FLOP of one token of a step."""
-    return float(flop_per_token(job.arch, job.seq)) * FORWARD_AND_BACKWARD[job.task]
+    return float(flop_per_token(job.arch, job.seq)) * FORWARD_AND_BACKWARD[job.frozen]
 
 
 def wall_time(job: TrainJob, seconds: float, useful: Goodput, sure: TrainDoubt) -> Interval | None:
@@ -339,10 +367,19 @@ def _bill(system: System, wall: float, price: float | None) -> TrainBill:
     )
 
 
-def _too_large(system: System, total: float) -> Bind:
+def _too_large(system: System, total: float, low: float = math.inf, high: float = math.inf) -> Bind:
+    """More than fits; low, high: the interval of what is needed, which may begin below what there is."""
     room = capacity(system)
     text = f"memory: {show_memory(total)} needed of {show_memory(room)} on the fullest rank"
+    if low <= room:
+        text = f"memory: {perhaps(total, low, high, room)}"
     return Bind("memory", text, total / room - 1, None)
+
+
+def perhaps(total: float, low: float, high: float, room: float) -> str:
+    """Memory that is too much by its middle and not by its low end, in words."""
+    span = f"{show_memory(low)} to {show_memory(high)}"
+    return f"may fit: {span} of {show_memory(room)} on the fullest rank, {show_memory(total)} expected"
 
 
 def _refused(
@@ -368,11 +405,12 @@ def _refused(
             nearest_feasible=relaxed[1] if relaxed else None,
             provenance=provenance(),
         )
-    bind = _too_large(system, found.smallest[0])
+    least = found.smallest
+    bind = _too_large(system, least.total, least.low, least.high)
     if lift is None:
-        need = int(np.ceil(found.smallest[0] / capacity(system)))
+        need = int(np.ceil(least.total / capacity(system)))
         lift = f"about {need} times as many accelerators, or ones with more memory"
-    shown = describe(job, system, found.smallest[1], price=price, book=book)
+    shown = describe(job, system, least.layout, price=price, book=book)
     outcome = infeasible(replace(bind, lift=lift))
     return replace(shown, outcome=outcome, fixed=fixed, price=price, nearest_feasible=relaxed[1] if relaxed else None)
 
@@ -382,7 +420,12 @@ RELAX_MORE = (("dp", "tp"), ("dp", "pp", "tp"), ("ep", "etp"), ("dp", "cp"))
 
 
 def _relaxed(job: TrainJob, system: System, fixed: dict[str, int]) -> tuple[str, Layout] | None:
-    """The first way of freeing what was fixed that gives a feasible layout: (what was freed, the layout)."""
+    """The first way of freeing what was fixed that gives a feasible layout: (what was freed, the layout).
+
+    Experts that nobody asked to deal out stay where they are until that alone is freed.
+    """
+    if pieces.expert_count(job) and not candidates.deals(job, candidates.ranks(system), fixed):
+        fixed = {"ep": 1} | fixed
     for names in (*RELAX, *RELAX_MORE, tuple(fixed)):
         freed = {name: value for name, value in fixed.items() if name not in names}
         if len(freed) == len(fixed):

@@ -6,8 +6,8 @@ Everything here is physics at the system room's rates: local operators and colle
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tonnage.layout import Layout, backward, collectives, shard
 from tonnage.model.architecture import Architecture, operators
 from tonnage.model.operators import EMBEDDING, Load, Operator, Step
 from tonnage.system import Accelerator, Collective, Precision, collective_time, operator_time
+from tonnage.train import adapters, upkeep
 from tonnage.train.job import TrainJob
 
 LAYER = ("tp", "cp", "ep", "etp", "mbs")
@@ -63,8 +64,9 @@ class LayerWork:
     tensor, expert, context: seconds of the collectives of one layer forward (over tp, ep and etp, cp); saved: bytes
     one layer keeps for backward by recomputation (none, selective, full); head_saved: bytes of the logits and MTP;
     peak: bytes alive while one layer is computed; dense, experts: parameters of one layer on a rank; first, last:
-    parameters of the embedding and of the head on a rank; depth: layers; flop: model FLOP of one token, forward and
-    backward.
+    parameters of the embedding and of the head on a rank; depth: layers; adapters: parameters of one layer's adapters
+    on a rank (dense, of experts); polish: seconds in which one rank would orthogonalise the matrices of one uncut layer
+    (dense, of experts); largest: elements of the largest matrix on a rank.
     """
 
     layer: Passes
@@ -81,6 +83,9 @@ class LayerWork:
     first: Numbers
     last: Numbers
     depth: int
+    adapters: tuple[Numbers, Numbers] = (0.0, 0.0)
+    polish: tuple[Numbers, Numbers] = (0.0, 0.0)
+    largest: Numbers = 0.0
 
 
 def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: float) -> LayerWork:
@@ -98,8 +103,10 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
     )
     wires = _wires(job, [op for op in whole if op.block >= 0], layout, chip, imbalance)
     depth = arch.depth
+    beside = () if job.lora_rank is None else adapters.adapters(decoder, job.lora_rank, job.lora_on)
+    every = _beside(job, passes(job, decoder, chip, formats, layout), (beside, decoder), chip, formats)
     return LayerWork(
-        layer=_scaled(passes(job, decoder, chip, formats, layout), 1.0 / depth),
+        layer=_scaled(every, 1.0 / depth),
         head=passes(job, ends, chip, formats, layout),
         embed=sum((_seconds(op, chip, formats) * op.count for op in embedding), start=0.0),
         tensor=wires["tp"] / depth,
@@ -113,7 +120,69 @@ def layer_work(job: TrainJob, chip: Accelerator, layout: Layout, imbalance: floa
         first=_held(embedding) + _tied(arch, layout),
         last=_held(ends),
         depth=depth,
+        adapters=_parts(beside, lambda op: op.weight * op.count / depth),
+        polish=_polish(job, whole, chip, formats),
+        largest=adapters.largest(decoder),
     )
+
+
+def _parts(local: Iterable[Operator], measure: Callable[[Operator], Numbers]) -> tuple[Numbers, Numbers]:
+    """(sum over dense operators, over those of routed experts)."""
+    sums: list[Numbers] = [0.0, 0.0]
+    for op in local:
+        place = int(op.part == "experts")
+        sums[place] = sums[place] + measure(op)
+    return sums[0], sums[1]
+
+
+def _beside(
+    job: TrainJob,
+    work: Passes,
+    local: tuple[Sequence[Operator], Sequence[Operator]],
+    chip: Accelerator,
+    precision: Precision,
+) -> Passes:
+    """Passes with the products of adapters, whose own gradients are counted with those of their inputs, and with the
+    unpacking of narrow weights, before each product forward and backward. local: adapters; the layers.
+    """
+    beside, decoder = local
+    if beside:
+        own = passes(job, beside, chip, precision, Layout())
+        more = {
+            "gemm": own.gemm,
+            "gemm_input": own.gemm_input + own.gemm_weight,
+            "expert": own.expert,
+            "expert_input": own.expert_input + own.expert_weight,
+            "kernels": own.kernels,
+        }
+        work = replace(work, **{name: getattr(work, name) + value for name, value in more.items()})
+    if job.stored is None:
+        return work
+    unpack = adapters.unpacking(decoder, job.stored)
+    dense, routed = _parts(unpack, lambda op: _seconds(op, chip, precision) * op.count)
+    return replace(
+        work,
+        gemm=work.gemm + dense,
+        gemm_input=work.gemm_input + dense,
+        expert=work.expert + routed,
+        expert_input=work.expert_input + routed,
+    )
+
+
+def _polish(
+    job: TrainJob, whole: Sequence[Operator], chip: Accelerator, precision: Precision
+) -> tuple[Numbers, Numbers]:
+    """Seconds of Muon's products for the matrices of one uncut layer, in 16 bits: (dense, of experts)."""
+    rounds = upkeep.OPTIMIZERS[job.optimizer].rounds
+    if not rounds or job.frozen:
+        return 0.0, 0.0
+    sixteen = replace(precision, linear=job.sixteen, experts=None)
+    sums = [0.0, 0.0]
+    for product, copies in adapters.orthogonalisation((op for op in whole if op.block >= 0), rounds):
+        plain = replace(product, part="ffn")
+        seconds = float(np.ravel(_seconds(plain, chip, sixteen))[0])
+        sums[int(product.part == "experts")] += copies * seconds / job.arch.depth
+    return sums[0], sums[1]
 
 
 def _seconds(op: Operator, chip: Accelerator, precision: Precision) -> Numbers:
@@ -225,8 +294,11 @@ def _saved(job: TrainJob, decoder: Sequence[Operator], layout: Layout, depth: in
 
 
 def _head_saved(job: TrainJob, ends: Sequence[Operator]) -> Numbers:
-    """Bytes of the head, the loss and multi-token prediction; logits by what the framework's loss keeps of each."""
-    sizes = [op.saved * op.count * (job.traits.loss_bytes / 2.0 if op.role == "logits" else 2.0) for op in ends]
+    """Bytes of the head, the loss and multi-token prediction; logits by what the framework's loss keeps of each, of one
+    chunk of tokens where it goes chunk by chunk.
+    """
+    logit = job.traits.loss_bytes / 2.0 / (job.loss_chunks or 1)
+    sizes = [op.saved * op.count * (logit if op.role == "logits" else 2.0) for op in ends]
     return sum(sizes, start=0.0)
 
 

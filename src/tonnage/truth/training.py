@@ -181,7 +181,7 @@ def anchored(case: Row, job: TrainJob, system: System, layout: dict[str, int]) -
     """
     seen = figure(case, job.arch.moe)
     forward = float(flop_per_token(job.arch, job.seq))
-    work = forward * ((2.0 if job.task == "lora" else 3.0) + (layout.get("recompute") == RECOMPUTE.index("full")))
+    work = forward * ((2.0 if job.frozen else 3.0) + (layout.get("recompute") == RECOMPUTE.index("full")))
     rates = system.accelerator.rates
     peak = rates.get(job.compute) or rates.get("fp8" if job.compute == "fp4" else "bf16") or rates["bf16"]
     return Anchored(seen, base=1 / work, peak=peak)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,33 @@ def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: N
     Little's law over one circle: running / population = decode time / (decode time + time to first token). A fixed
     point, for decode time hardly depends on the last few sequences.
     """
-    running = np.minimum(population, most)
-    point = evaluate(running)
+    running = flying = np.minimum(population, most)
+    point = among(evaluate(running), traffic, flying)
     for _ in range(ROUNDS - 1):
         decode = traffic.steps * point.step
         running = np.minimum(most, population * decode / (decode + point.ttft))
-        point = evaluate(running)
+        point = among(evaluate(running), traffic, flying)
     return point
+
+
+def among(point: Point, traffic: Traffic, flying: Numbers) -> Point:
+    """The point as one of `flying` requests of a closed loop that the engine has taken up sees it.
+
+    A request's own prompt lies before its first token and holds none of its own steps up, so that of what prompts add
+    to a step (flying - 1) / flying is added, that of the others (the arrival theorem of closed queueing networks,
+    Reiser and Lavenberg 1980). One that comes while no other is in flight finds the scheduler idle and waits for no
+    step to end.
+    """
+    others = np.maximum(np.asarray(flying, dtype=float) - 1.0, 0.0)
+    step = point.decode_time + (point.step - point.decode_time) * others / (others + 1.0)
+    late = (1.0 - np.minimum(others, 1.0)) * point.look / 2.0
+    return replace(
+        point,
+        step=step,
+        tpot=step / traffic.accepted,
+        rate=point.running / (traffic.steps * step),
+        wait=point.wait - late,
+    )
 
 
 def closed_loop(

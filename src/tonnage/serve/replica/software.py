@@ -95,7 +95,8 @@ Widths = Mapping[str, Mapping[str, float]]
 @dataclass(frozen=True)
 class Constants:
     """The fitted constants: shared by all; by engine; by vendor; and the log-spread of what they leave unexplained, by
-    metric and regime; anchored: that once points of the same sweep are known.
+    metric and regime; anchored: that once points of the same sweep are known; chips: those whose published services
+    were fitted on.
     """
 
     shared: Mapping[str, float]
@@ -106,6 +107,7 @@ class Constants:
     spread: Widths
     anchored: Widths
     source: str
+    chips: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -122,6 +124,7 @@ def constants() -> Constants:
         held["spread"],
         held["anchored"],
         held["source"],
+        tuple(held["chips"]),
     )
 
 

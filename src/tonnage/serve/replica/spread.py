@@ -38,13 +38,15 @@ def regime(accelerator: Accelerator, mode: str, speculation: bool) -> tuple[str,
 def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Constants | None = None) -> SpeedSpread:
     """The doubt of a figure in a regime.
 
-    evidence: interpolated on NVIDIA's chips, whose operators are measured; extrapolated where published services of the
-    vendor entered the fit; analytic elsewhere, half as wide again.
+    evidence: interpolated on chips of which published services entered the fit and whose maker's operators are
+    measured; extrapolated on others of that maker, and where published services of the vendor entered the fit; analytic
+    elsewhere, half as wide again.
     """
     found = fitted or constants()
     names = regime(accelerator, mode, speculation)
     known = measured_maker(accelerator) or accelerator.vendor in found.vendor
     wider = 1.0 if known else 1.5
     values = [wider * next(found.spread[metric][n] for n in names if n in found.spread[metric]) for metric in METRICS]
-    tier: Evidence = "interpolated" if measured_maker(accelerator) else "extrapolated" if known else "analytic"
+    near = measured_maker(accelerator) and accelerator.name in found.chips
+    tier: Evidence = "interpolated" if near else "extrapolated" if known else "analytic"
     return SpeedSpread(values[0], values[1], values[2], tier)

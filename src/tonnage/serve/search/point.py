@@ -12,6 +12,7 @@ from tonnage.layout import Layout
 from tonnage.model import is_published
 from tonnage.serve.instances import AfdUnit, Instance, Role
 from tonnage.serve.replica.afd import AfdPoint, AfdTurn
+from tonnage.serve.replica.loads import among
 from tonnage.serve.replica.memory import RankMemory
 from tonnage.serve.replica.points import decode_only, prefill_only
 from tonnage.serve.replica.software import Software
@@ -85,6 +86,8 @@ def speeds(given: ServeSetting, point: PointGrid) -> Speeds:
         return Speeds(rate, float(found.tpot), ttft, every, mine + prefill, share, found.decode, None, 0.0, late=late)
     found = evaluate(given, point.layout, running, limit)
     share = 1.0 - float(found.decode_time / found.step)
+    if given.job.concurrency is not None:
+        found = among(found, given.traffic, min(given.job.concurrency / replicas, max(float(point.most), 1.0)))
     return Speeds(
         float(found.rate) * replicas,
         float(found.tpot),
