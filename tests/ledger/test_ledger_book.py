@@ -188,7 +188,10 @@ def test_errors_are_told_by_chip_engine_model_and_month(held: Ledger) -> None:
     assert set(ledger.errors(held, "engine").groups) == {"NeMo", "sglang"}
     assert set(ledger.errors(held, "model").groups) == {"llama-3.1-8b", "m"}
     months = ledger.errors(held, "month").groups
-    assert {name: [one.readings for one in rows] for name, rows in months.items()} == {"2025-03": [2, 1], "2025-04": [1]}
+    assert {name: [one.readings for one in rows] for name, rows in months.items()} == {
+        "2025-03": [2, 1],
+        "2025-04": [1],
+    }
 
 
 def test_what_no_plan_predicted_is_kept_and_not_scored(held: Ledger) -> None:

@@ -31,7 +31,9 @@ def started(code: str, *words: str) -> subprocess.Popen[str]:
     """A process of its own that runs a piece of Python after `answer` is there."""
     text = "import os, signal, sys\nfrom pathlib import Path\nfrom tonnage import ledger\n"
     text += "from tonnage.ledger import file, schema\n"
-    text += "def answer(n): return {'command': 'train', 'version': '1', 'inputs': {'model': f'm{n}'}, 'step_time': 2.0}\n"
+    text += (
+        "def answer(n): return {'command': 'train', 'version': '1', 'inputs': {'model': f'm{n}'}, 'step_time': 2.0}\n"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", text + code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

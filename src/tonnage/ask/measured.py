@@ -18,7 +18,7 @@ MAX_FILE = 64 * 2**20
 MAX_ROWS = 200_000
 MAX_SHOWN = 20
 
-_BETWEEN = re.compile(r",(?=\s*[A-Za-z_]+\s*=)")
+_BETWEEN = re.compile(r",(?=\s*[A-Za-z_]+\s*(?:=|,|$))")
 """Between two pairs: not inside a number such as $1,200."""
 
 CASE = ("published", "metrics", "metric")

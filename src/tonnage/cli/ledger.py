@@ -16,7 +16,7 @@ from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
-    from tonnage.ledger import Ledger, MeasuredRow
+    from tonnage.ledger import Ledger, MeasuredRow, PlanEntry
     from tonnage.report.answer import Answer
 
 
@@ -148,7 +148,7 @@ def _add(plan: str, options: LedgerOptions, common: Common) -> tuple[dict[str, A
         return added(held.plan(entry.id), rows, options.run)
 
 
-def _rows(held: Ledger, entry: Any, options: LedgerOptions, common: Common) -> list[MeasuredRow]:
+def _rows(held: Ledger, entry: PlanEntry, options: LedgerOptions, common: Common) -> list[MeasuredRow]:
     from dataclasses import replace
 
     from tonnage.ask.measured import moment, pairs, rows

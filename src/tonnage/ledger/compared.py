@@ -70,8 +70,9 @@ class Errors:
 
 def errors(ledger: Ledger, by: By | None = None) -> Errors:
     """Predicted against measured, by chip, engine, model or month of what was measured."""
+    measured = ledger.rows()
     plans = {entry.id: entry for entry in ledger.plans()}
-    rows = tuple(one for row in ledger.rows() for one in _pairs(plans[row.plan], row))
+    rows = tuple(one for row in measured for one in _pairs(plans[row.plan], row))
     groups: dict[str, list[Compared]] = {}
     for one in rows:
         groups.setdefault(_KEYS[by](one) or "not said", []).append(one)

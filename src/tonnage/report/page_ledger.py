@@ -19,6 +19,6 @@ def ledger_page(found: Errors) -> list[str]:
     """Lines of the page; none where nothing was both predicted and measured."""
     if not found.rows:
         return []
-    lines = ["## Ledger", "", INTRODUCTION, *page.table(HEADER, summary_rows(found)), ""]
+    lines = ["## Ledger", "", INTRODUCTION, *page.table(HEADER, summary_rows(found))]
     newest = [reading_row(one) for one in found.rows[-MOST:]]
-    return [*lines, "### What was measured", "", *page.table(READINGS, newest), ""]
+    return [*lines, "### What was measured", "", *page.table(READINGS, newest)]
