@@ -103,7 +103,7 @@ def test_what_was_measured_is_attached_and_scored(ask, path, tmp_path, capsys):
         assert held.rows()[0].row["loss"] == 3.1, "what is no quantity is kept in its row"
     for words in (("ledger",), ("ledger", "show", plan[:8]), ("ledger", "errors")):
         assert run([*words, "--ledger", str(path)]) == 0
-        assert plan[:12] in capsys.readouterr().out
+        assert plan[:8] in capsys.readouterr().out
 
 
 def test_rows_of_docs_cases_and_of_benchmarks_are_read(ask, tmp_path):
@@ -271,6 +271,8 @@ def test_a_launch_is_planned_again_from_a_run_under_way(programme, ask, path):
     programme.write_text(PROGRAMME.replace("KEY", "under_way: {ledger: pre}, "))
     assert ask(*words)["launch"] == found["launch"]
     assert ask(*words, "--run", "m=pre")["launch"] == found["launch"]
+    several = ask(*words, "--sweep", "fleet.own.count=64,32")["launches"]
+    assert several[0]["launch"] == found["launch"] != several[1]["launch"]
 
 
 def _one_each(text: str) -> tuple[str, ...]:
@@ -308,3 +310,11 @@ def test_a_programme_of_a_run_needs_its_ledger(programme, capsys):
     err = capsys.readouterr().err
     assert "models.m.train.under_way: is in a ledger, and none was read" in err
     assert "models.m.train.under_way.of: unknown key" in err
+
+
+def test_nothing_is_wider_than_the_terminal(programme, ask, path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    for words in (("ledger",), ("ledger", "show", newest_of(ask, "train")), ("ledger", "errors", "--by", "engine")):
+        assert run([*words, "--ledger", str(path)]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 60

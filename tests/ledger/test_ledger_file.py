@@ -165,6 +165,31 @@ def test_a_damaged_or_foreign_file_is_refused_and_left_as_it_is(make, words, ope
     assert path.read_bytes() == before
 
 
+def test_values_that_cannot_be_are_kept_out_and_refused_where_they_came_in(tmp_path: Path) -> None:
+    path = tmp_path / "l.sqlite"
+    with ledger.open(path) as held:
+        plan = held.record(answer(1))
+    connection = sqlite3.connect(path, isolation_level=None)
+    bad = {
+        "INSERT INTO run VALUES ('r', ?, '2025-02-30')": "run",
+        "INSERT INTO predicted VALUES (?, 'mfu', -1.0, NULL, NULL, NULL)": "predicted",
+        "INSERT INTO measured VALUES (9, ?, 'soon', '', '{}', NULL)": "measured",
+    }
+    for statement in bad:
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            connection.execute(statement, (plan,))
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    for statement in bad:
+        connection.execute(statement, (plan,))
+    connection.close()
+    with pytest.raises(InputError, match=r"is not a sound ledger: CHECK constraint failed in"):
+        ledger.open(path)
+    with ledger.reading(path) as held:
+        with pytest.raises(InputError, match="is not a sound ledger: a run began on no day"):
+            held.runs()
+        assert [one.quantity for one in held.plan(plan).predicted] == ["step_time"]
+
+
 def test_a_folder_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a file that can be replaced"):
         ledger.open(tmp_path)
@@ -220,11 +245,14 @@ def test_half_a_record_is_none(tmp_path: Path) -> None:
     code = """
 held = ledger.open(sys.argv[1])
 with file.writing(held._connection, held.path):
-    held._connection.execute("INSERT INTO plan (id, made, command, version, answer) VALUES ('x', '', '', '', '')")
+    held._connection.execute(
+        "INSERT INTO plan (id, made, command, version, answer) VALUES ('x', '2025-01-01T00:00:00Z', '', '', '')"
+    )
+    print("half", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     one = started(code, str(path))
-    one.communicate(timeout=60)
+    assert one.communicate(timeout=60)[0] == "half\n"
     assert one.returncode == -signal.SIGKILL
     with ledger.open(path) as held:
         assert held.plans() == ()

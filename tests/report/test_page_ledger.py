@@ -34,6 +34,6 @@ def test_a_section_is_made_of_a_ledger_and_none_without(tmp_path: Path) -> None:
         ledger.measured(held, plan, {"step_time": 4.0})
     page = "\n".join(accuracy.recorded(path))
     assert page.startswith("## Ledger\n\n")
-    assert "| h20-96gb | step_time | 1 | 2 | 10.0% | 10.0% | -9.1% | 100% | 90% |" in page
-    assert "| m/n on 8 h20-96gb | step_time | 2 s | 4 s | -0.693 | no |" in page
+    assert "| h20-96gb | step_time | 1 | 2 | 10.0% | 10.0% | -9.1% | 100% (90%) |" in page
+    assert "| m/n on 8 h20-96gb | step_time | 2 s / 4 s | -0.693 outside |" in page
     assert "\n\n\n" not in page

@@ -83,11 +83,12 @@ def recorded(reply: Reply, common: Common) -> None:
     path = asked_file(common)
     if path is None or reply.command == "ledger":
         return
-    several = isinstance(reply.body.get("launches"), list)
-    if reply.command not in KEPT or several:
+    if isinstance(reply.body.get("launches"), list):
+        common.note("several launches are not recorded: a ledger keeps one at a time")
+        return
+    if reply.command not in KEPT:
         if common.ledger is not None:
-            what = "several launches are" if several else f"{reply.command} is"
-            text = f"{what} not recorded: it keeps what {', '.join(KEPT)} plan, one at a time"
+            text = f"{reply.command} is not recorded: a ledger keeps what {', '.join(KEPT)} plan"
             raise InputError(Problem(text, "--ledger"))
         return
     with ledger.open(to_write(common)) as held:

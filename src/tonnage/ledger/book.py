@@ -207,8 +207,8 @@ class Ledger:
         rows = self._connection.execute(
             "SELECT quantity, value, low, high, share FROM predicted WHERE plan = ?", (plan,)
         )
-        order = list(QUANTITIES)
-        return tuple(sorted((Foretold(*row) for row in rows), key=lambda one: order.index(one.quantity)))
+        found = {row[0]: Foretold(*row) for row in rows if row[1] > 0}
+        return tuple(found[name] for name in QUANTITIES if name in found)
 
     def answer(self, plan: str) -> Plain:
         """The whole answer of a plan. Raises InputError where it is not what was recorded."""
@@ -226,7 +226,10 @@ class Ledger:
             rows = self._connection.execute(
                 "SELECT id, plan, started FROM run WHERE ? IS NULL OR plan = ? ORDER BY started, id", (plan, plan)
             ).fetchall()
-        return tuple(RunEntry(key, of, datetime.date.fromisoformat(day)) for key, of, day in rows)
+            try:
+                return tuple(RunEntry(key, of, datetime.date.fromisoformat(day)) for key, of, day in rows)
+            except ValueError as error:
+                raise file.damaged(self.path, f"a run began on no day: {error}") from None
 
     def run(self, name: str) -> RunEntry:
         """A run by its name. Raises InputError with the nearest one where there is none."""
@@ -236,7 +239,9 @@ class Ledger:
         return runs[name]
 
     def rows(self, plan: str | None = None, run: str | None = None) -> tuple[MeasuredEntry, ...]:
-        """What was measured, in the order of time: of all plans, of one, of one run."""
+        """What was measured, in the order of time: of all plans, of one, of one run. Quantities that a newer tonnage
+        measured and this one does not know are left out.
+        """
         with file.told(self.path):
             rows = self._connection.execute(
                 "SELECT id, plan, run, at, source, row FROM measured"
@@ -249,11 +254,18 @@ class Ledger:
                 " WHERE (?1 IS NULL OR plan = ?1) AND (?2 IS NULL OR run = ?2) ORDER BY measured, reading.rowid",
                 (plan, run),
             ):
-                readings.setdefault(key, {})[quantity] = value
+                if quantity in QUANTITIES:
+                    readings.setdefault(key, {})[quantity] = value
         return tuple(
-            MeasuredEntry(of, by, at, source, readings.get(key, {}), files.parse_json(text, str(self.path)))
+            MeasuredEntry(of, by, at, source, readings.get(key, {}), self._row(text))
             for key, of, by, at, source, text in rows
         )
+
+    def _row(self, text: str) -> Plain:
+        found = files.parse_json(text, str(self.path))
+        if not isinstance(found, dict):
+            raise file.damaged(self.path, "a measured row is no JSON object")
+        return found
 
 
 _LISTS = "tonnage ledger lists the plans"

@@ -90,7 +90,7 @@ _KEYS: Mapping[By | None, Callable[[Compared], str | None]] = {
 
 def _pairs(entry: PlanEntry, row: MeasuredEntry) -> Iterable[Compared]:
     for one in entry.predicted:
-        if one.quantity in row.values:
+        if row.values.get(one.quantity, 0.0) > 0:
             yield Compared(entry, row, one, row.values[one.quantity])
 
 

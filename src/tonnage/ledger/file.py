@@ -117,9 +117,11 @@ def writing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def told(path: Path) -> Iterator[None]:
-    """What SQLite says of a file as an InputError; the file is left as it is."""
+    """What SQLite says of a file as an InputError; the file is left as it is. A wrong use of it is a defect of ours."""
     try:
         yield
+    except sqlite3.ProgrammingError:
+        raise
     except (sqlite3.Error, OverflowError, MemoryError) as error:
         text = str(error)
         if "locked" in text or "busy" in text:

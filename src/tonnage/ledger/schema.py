@@ -14,20 +14,23 @@ APPLICATION = 1_953_459_814
 
 _PLANS = (
     """CREATE TABLE plan (
-        id TEXT PRIMARY KEY, made TEXT NOT NULL, command TEXT NOT NULL, version TEXT NOT NULL, catalog TEXT,
+        id TEXT PRIMARY KEY, made TEXT NOT NULL CHECK (made IS strftime('%Y-%m-%dT%H:%M:%SZ', made, '+0 days')),
+        command TEXT NOT NULL, version TEXT NOT NULL, catalog TEXT,
         model TEXT, chip TEXT, count INTEGER, engine TEXT, answer TEXT NOT NULL
     ) STRICT""",
     """CREATE TABLE predicted (
-        plan TEXT NOT NULL REFERENCES plan (id), quantity TEXT NOT NULL, value REAL NOT NULL, low REAL, high REAL,
-        share REAL, PRIMARY KEY (plan, quantity)
+        plan TEXT NOT NULL REFERENCES plan (id), quantity TEXT NOT NULL,
+        value REAL NOT NULL CHECK (value > 0), low REAL CHECK (low > 0), high REAL CHECK (high > 0), share REAL,
+        PRIMARY KEY (plan, quantity)
     ) STRICT""",
     """CREATE TABLE measured (
-        id INTEGER PRIMARY KEY, plan TEXT NOT NULL REFERENCES plan (id), at TEXT NOT NULL, source TEXT NOT NULL,
-        row TEXT NOT NULL
+        id INTEGER PRIMARY KEY, plan TEXT NOT NULL REFERENCES plan (id),
+        at TEXT NOT NULL CHECK (at IS strftime('%Y-%m-%dT%H:%M:%SZ', at, '+0 days')),
+        source TEXT NOT NULL, row TEXT NOT NULL
     ) STRICT""",
     """CREATE TABLE reading (
-        measured INTEGER NOT NULL REFERENCES measured (id), quantity TEXT NOT NULL, value REAL NOT NULL,
-        PRIMARY KEY (measured, quantity)
+        measured INTEGER NOT NULL REFERENCES measured (id), quantity TEXT NOT NULL,
+        value REAL NOT NULL CHECK (value >= 0), PRIMARY KEY (measured, quantity)
     ) STRICT""",
     "CREATE INDEX measured_plan ON measured (plan)",
     "PRAGMA application_id = 1953459814",
@@ -37,7 +40,8 @@ _PLANS = (
 
 _RUNS = (
     """CREATE TABLE run (
-        id TEXT PRIMARY KEY, plan TEXT NOT NULL REFERENCES plan (id), started TEXT NOT NULL
+        id TEXT PRIMARY KEY, plan TEXT NOT NULL REFERENCES plan (id),
+        started TEXT NOT NULL CHECK (started IS date(started, '+0 days'))
     ) STRICT""",
     "ALTER TABLE measured ADD COLUMN run TEXT REFERENCES run (id)",
     "CREATE INDEX measured_run ON measured (run)",

@@ -27,7 +27,7 @@ from tonnage.units import DAY
 Told = tuple[dict[str, Any], Answer]
 """The keys of the JSON answer, and the same in words."""
 
-SHORT = 12
+SHORT = 8
 """Characters of an id that are shown."""
 
 _SHOWN: Mapping[str, Callable[[float], str]] = {
@@ -117,8 +117,8 @@ def scored(found: Errors, last: int) -> Told:
     return body, Answer(sentence, tables=tuple(tables), records=tuple(body["rows"]))
 
 
-HEADER = ("of", "quantity", "runs", "readings", "median error", "90th", "bias", "inside", "meant")
-READINGS = ("day", "plan", "run", "of", "quantity", "predicted", "measured", "ln ratio", "inside")
+HEADER = ("of", "quantity", "runs", "rows", "median error", "90th", "bias", "inside (meant)")
+READINGS = ("day", "run or plan", "of", "quantity", "predicted / measured", "ln ratio, interval")
 
 
 def summary_rows(found: Errors) -> list[tuple[str, ...]]:
@@ -129,16 +129,16 @@ def summary_rows(found: Errors) -> list[tuple[str, ...]]:
 def _summary(one: ErrorSummary) -> tuple[str, ...]:
     errors = (f"{one.median_abs_error:.1%}", f"{one.p90_abs_error:.1%}", f"{one.bias:+.1%}")
     inside = "-" if one.coverage is None else f"{one.coverage:.0%}"
-    meant = "-" if one.share is None else f"{one.share:.0%}"
-    return (one.quantity, str(one.runs), str(one.readings), *errors, inside, meant)
+    meant = "" if one.share is None else f" ({one.share:.0%})"
+    return (one.quantity, str(one.runs), str(one.readings), *errors, inside + meant)
 
 
 def reading_row(one: Compared) -> tuple[str, ...]:
     """One reading beside its prediction."""
-    name, inside = one.predicted.quantity, {True: "yes", False: "no", None: "-"}[one.inside]
-    values = shown_value(name, one.predicted.value), shown_value(name, one.measured)
-    head = (one.row.at[:10], one.entry.id[:SHORT], one.row.run or "-", _about(one.entry), name)
-    return (*head, *values, f"{one.log_error:+.3f}", inside)
+    name, inside = one.predicted.quantity, {True: " inside", False: " outside", None: ""}[one.inside]
+    head = (one.row.at[:10], one.row.run or one.entry.id[:SHORT], _about(one.entry), name)
+    values = f"{shown_value(name, one.predicted.value)} / {shown_value(name, one.measured)}"
+    return (*head, values, f"{one.log_error:+.3f}{inside}")
 
 
 def errors_json(found: Errors) -> dict[str, Any]:
