@@ -215,8 +215,28 @@ def test_a_service_is_anchored_on_what_the_ledger_has_of_model_and_chip(ask, tol
     after = ask(*SERVE, "--anchor", "ledger")
     assert after["tpot"] == pytest.approx(1.3 * before["tpot"], rel=0.02)
     assert after["tpot_high"] / after["tpot"] < before["tpot_high"] / before["tpot"]
+    batch = ("serve", "llama-3.1-8b", "--on", "8xh100", "--layout", "tp1,dp8", "--batch", "32")
+    planned = ask(*batch)["tpot"]
+    ask("ledger", "add", newest(ask), "--set", f"tpot={planned * 1.3}s")
+    assert ask(*batch, "--anchor", "ledger")["tpot"] == pytest.approx(1.3 * planned, rel=0.02)
     other = ("serve", "qwen3-8b", "--on", "8xh100", "--layout", "tp1,dp8", "--concurrency", "256")
     assert "no service of Qwen/Qwen3-8B" in told(*other, "--anchor", "ledger")
+
+
+def test_a_service_with_prefill_apart_needs_its_layout_and_load(ask, told, tmp_path):
+    words = ("serve", "llama-3.1-70b", "--on", "16xh200", "--disaggregate", "--weights", "fp8")
+    pinned = (*words, "--layout", "tp4", "--prefill-layout", "tp2")
+    assert ask(*pinned)["mode"] == "disaggregated"
+    plan = newest(ask)
+    ask("ledger", "add", plan, "--set", "tpot=50ms")
+    assert "no service of meta-llama/Llama-3.1-70B on h200" in told(*pinned, "--anchor", "ledger")
+    side = {"tp": 4, "count": 8, "workers": 2}
+    row = {"metrics": {"tpot": 0.03}, "layout": {"prefill": side, "decode": side}, "workload": {"concurrency": 64}}
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps(row))
+    ask("ledger", "add", plan, "--measured", str(rows))
+    (found,) = ask(*pinned, "--anchor", "ledger")["anchored"]
+    assert (found["chip"], found["points"]) == ("h200-sxm", 1)
 
 
 def test_rerun_records_nothing(ask, path, tmp_path, capsys, monkeypatch):

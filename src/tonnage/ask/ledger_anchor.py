@@ -46,7 +46,7 @@ def _run(answer: Plain, row: MeasuredEntry) -> Iterator[MeasuredRun]:
 def service_rows(path: Path, chips: tuple[str, ...], model: str) -> tuple[tuple[str, Plain], ...]:
     """(place, row in the form of docs/cases.md) of everything measured of a service of this model on these chips.
 
-    Raises InputError when there is none. Left out are pools apart, unless the row says their layouts.
+    Raises InputError when there is none. Left out are pools apart, unless the row says their layouts and its load.
     """
     found = [
         (f"{path} {entry.id[:12]}", whole)
@@ -68,23 +68,31 @@ def _service(entry: PlanEntry, answer: Plain, row: MeasuredEntry) -> Plain | Non
     """A row whole: what it leaves out is the plan's."""
     metrics = {name: row.values[name] for name in _FIGURES if name in row.values}
     mode, layout = answer.get("mode"), row.row.get("layout") or _layout(answer)
-    if not metrics or (mode not in ("aggregated", "prefill", "decode") and "layout" not in row.row):
+    alone = mode in ("aggregated", "prefill", "decode")
+    if not metrics or not (alone or {"layout", "workload"} <= row.row.keys()):
         return None
     said = {key: row.row[key] for key in ("engine", "weights", "kv", "mode", "date") if key in row.row}
     head = {"model": below(answer, "plan", "question", "job", "arch").get("name")}
     head |= {"chip": entry.subject.chip, "count": entry.subject.count, "layout": layout, "mode": mode}
     head |= {name: answer.get(name) for name in ("engine", "weights", "kv")}
-    workload = _workload(answer) | dict(below(row.row, "workload"))
+    own = below(row.row, "workload")
+    workload = _lengths(answer) | ({} if _LOAD & own.keys() else _load(answer)) | dict(own)
     return head | said | {"workload": workload, "metrics": metrics}
 
 
+_NAMES = {"etp": "moe_tp"}
+
+
 def _layout(answer: Plain) -> Plain:
-    names = {"etp": "moe_tp"}
-    return {names.get(key, key): value for key, value in below(answer, "layout").items()}
+    return {_NAMES.get(key, key): value for key, value in below(answer, "layout").items()}
 
 
-def _workload(answer: Plain) -> dict[str, object]:
-    """Lengths and load of the plan; where neither rate nor concurrency was asked, the batch that was planned."""
+_LOAD = {"concurrency", "request_rate", "batch_per_accelerator", "batch_tokens_per_accelerator", "arrival"}
+"""Keys by which a row says the load that it was measured under."""
+
+
+def _lengths(answer: Plain) -> dict[str, object]:
+    """Lengths of the plan's requests, what of them is cached, and what is drafted."""
     job = below(answer, "plan", "question", "job")
     made: dict[str, object] = {"input_len": job.get("isl"), "output_len": job.get("osl")}
     if job.get("cache_hit"):
@@ -92,11 +100,17 @@ def _workload(answer: Plain) -> dict[str, object]:
     drafts = below(job, "speculative")
     if drafts:
         made["speculative"] = {key: drafts.get(key) for key in ("method", "tokens", "acceptance")}
+    return made
+
+
+def _load(answer: Plain) -> dict[str, object]:
+    """Load of the plan; where neither rate nor concurrency was asked, the batch that was planned."""
+    job = below(answer, "plan", "question", "job")
     if job.get("concurrency"):
-        return made | {"concurrency": job["concurrency"]}
+        return {"concurrency": job["concurrency"]}
     if job.get("rate"):
-        return made | {"arrival": "poisson", "request_rate": job["rate"]}
-    return made | {"batch_per_accelerator": answer.get("batch_per_accelerator")}
+        return {"arrival": "poisson", "request_rate": job["rate"]}
+    return {"batch_per_accelerator": answer.get("batch_per_accelerator")}
 
 
 def _measured(path: Path, command: str, chip: str) -> Iterator[tuple[PlanEntry, Plain, MeasuredEntry]]:

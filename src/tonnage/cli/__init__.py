@@ -82,7 +82,7 @@ EXAMPLES = {
     "accuracy": ("accuracy serve", "accuracy train --cases mine.jsonl"),
     "ledger": (
         "ledger --ledger mine.sqlite",
-        "ledger add 459cbf3f --set step_time=3.2s,cost=$1.2M --ledger mine.sqlite",
+        "ledger add 459cbf3f --set step_time=3.2s,mfu=45% --ledger mine.sqlite",
         "ledger add 459cbf3f --measured steps.jsonl --run r2 --since 2025-03-01",
         "ledger errors --by chip --ledger mine.sqlite",
     ),
