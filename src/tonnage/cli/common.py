@@ -47,7 +47,8 @@ class Common:
     seed
         seed of everything drawn at random.
     set
-        change one input, KEY=VALUE: a leaf of the programme (launch), a flag (the others); may be repeated.
+        change one input, KEY=VALUE: a leaf of the programme (launch), a flag (the others); what was measured (ledger);
+        may be repeated.
     catalog
         folder of facts of your own, looked at before ours.
     ledger
