@@ -41,7 +41,7 @@ check: setup-test  ## lint, format, types, layers, dead links
 	@$(BIN)/python scripts/check_links.py
 
 accuracy: setup  ## regenerate docs/accuracy.md: predictions against published results
-	@$(BIN)/python scripts/accuracy.py
+	@$(BIN)/python scripts/accuracy.py $(if $(LEDGER),--ledger $(LEDGER))
 
 backtest: setup  ## regenerate docs/backtest.md: launches predicted from the facts of a day, against what came
 	@$(BIN)/python scripts/backtest.py

@@ -1,6 +1,6 @@
 """Regenerate docs/accuracy.md: every published result we know against what tonnage predicts for it.
 
-python scripts/accuracy.py [-o FILE]
+python scripts/accuracy.py [-o FILE] [--ledger FILE]
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import time
 from pathlib import Path
 
 from tonnage import catalog, files
+from tonnage.ledger import errors, reading
 from tonnage.report.page import INTRODUCTION
 from tonnage.report.page_capacity import capacity_page
 from tonnage.report.page_durations import durations_page
+from tonnage.report.page_ledger import ledger_page
 from tonnage.report.page_serving import serving_page
 from tonnage.report.page_training import training_page
 from tonnage.truth.capacity import capacities
@@ -43,10 +45,19 @@ def bars(lines: list[str], heading: str) -> list[str]:
     return text[start:end]
 
 
+def recorded(path: Path | None) -> list[str]:
+    """Lines on what a ledger has measured, by chip; none without one."""
+    if path is None:
+        return []
+    with reading(path) as ledger:
+        return ledger_page(errors(ledger, "chip"))
+
+
 def main() -> None:
     """Write the page, and print the figures beside their bars."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=OUT)
+    parser.add_argument("--ledger", type=Path, help="a ledger, for a section on what was measured of recorded plans")
     options = parser.parse_args()
     start = time.perf_counter()
     facts = catalog.load()
@@ -56,6 +67,7 @@ def main() -> None:
     lines += serving_page(accuracy("serve", facts, chips=True), library, peer())
     lines += durations_page(durations(facts))
     lines += capacity_page(capacities(facts))
+    lines += recorded(options.ledger)
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
     heads = ("## Training", "## Serving", "## Durations", "## Capacities")
     print("\n".join(line for head in heads for line in bars(lines, head)))

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-os.environ["TONNAGE_CACHE"] = "off"
+os.environ["TONNAGE_CACHE"] = os.environ["TONNAGE_LEDGER"] = "off"
 
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, print_blob=False)
 settings.load_profile("steady")

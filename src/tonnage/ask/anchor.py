@@ -42,16 +42,21 @@ class Anchor:
 def anchors(
     path: Path, job: ServeJob, systems: Sequence[System], layout: dict[str, int] | None, catalog: Catalog
 ) -> tuple[Anchor, ...]:
-    """The level of each fleet. What a row leaves out is taken from the command; of several fleets, a row has to say by
-    `chip` which it was measured on. Raises InputError with every problem of the file.
+    """The level of each fleet, by a file of rows or by a ledger. What a row leaves out is taken from the command; of
+    several fleets, a row has to say by `chip` which it was measured on. Raises InputError with every problem of the
+    file.
     """
+    from tonnage.ask.ledger_anchor import service_rows
+    from tonnage.ledger import is_ledger
     from tonnage.serve import read_measured
     from tonnage.truth.shapes import Library
 
-    library = Library(catalog)
+    library = Library(catalog, {job.arch.name: job.arch})
+    chips = tuple(system.accelerator.name for system in systems)
     held: dict[str, list[MeasuredService]] = {system.accelerator.name: [] for system in systems}
     problems: list[Problem] = []
-    for place, row in read_measured(path):
+    rows = service_rows(path, chips, job.arch.name) if is_ledger(path) else read_measured(path)
+    for place, row in rows:
         try:
             system = _system(row, systems, catalog)
             held[system.accelerator.name].append(_point(row, job, system, layout, library))

@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from tonnage.ask.ledger_anchor import training_runs
 from tonnage.catalog import Catalog
 from tonnage.errors import InputError, Problem
 from tonnage.layout import RECOMPUTE, SCHEDULE, parse_layout
+from tonnage.ledger import is_ledger
 from tonnage.system import System
 from tonnage.train import MeasuredRun, TrainJob
 from tonnage.truth.cases import Skip, number, read_cases, required
@@ -18,7 +20,11 @@ from tonnage.truth.training import training_job
 
 
 def measured(path: Path, job: TrainJob, system: System, catalog: Catalog) -> list[MeasuredRun]:
-    """Runs of a file; what a row leaves out is taken from the job. Every row that cannot be read is a problem."""
+    """Runs of a file; what a row leaves out is taken from the job. Every row that cannot be read is a problem. Of a
+    ledger, those that it has on this chip.
+    """
+    if is_ledger(path):
+        return training_runs(path, system.accelerator.name)
     usual = _usual(job, system)
     library = Library(catalog, {json.dumps(usual["model"], sort_keys=True): job.arch, job.arch.name: job.arch})
     found = read_cases(path)

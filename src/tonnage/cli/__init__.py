@@ -31,6 +31,7 @@ VERBS = {
     "new": "Write a commented programme file to start from.",
     "schema": "The JSON Schema of the programme file, for editors.",
     "accuracy": "Predictions held against published, measured results.",
+    "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
 }
 
 
@@ -79,6 +80,12 @@ EXAMPLES = {
     "new": ("new mine.yaml --from r2",),
     "schema": ("schema > programme.schema.json",),
     "accuracy": ("accuracy serve", "accuracy train --cases mine.jsonl"),
+    "ledger": (
+        "ledger --ledger mine.sqlite",
+        "ledger add 459cbf3f --set step_time=3.2s,mfu=45% --ledger mine.sqlite",
+        "ledger add 459cbf3f --measured steps.jsonl --run r2 --since 2025-03-01",
+        "ledger errors --by chip --ledger mine.sqlite",
+    ),
 }
 """Commands that work as they stand, or once the files are there."""
 
@@ -202,10 +209,12 @@ def _check_verb(arguments: list[str]) -> None:
 
 
 def _as_flags(arguments: list[str]) -> list[str]:
-    """`--set KEY=VALUE` as `--KEY=VALUE`: every verb but `launch`, whose keys are a programme's, has flags alone."""
+    """`--set KEY=VALUE` as `--KEY=VALUE`: every verb has flags alone, but for `launch`, whose
+    keys are a programme's, and `ledger`, whose keys are quantities.
+    """
     from tonnage.errors import InputError, Problem
 
-    if arguments[:1] == ["launch"]:
+    if arguments[:1] in (["launch"], ["ledger"]):
         return arguments
     words, rest = [], iter(arguments)
     for word in rest:

@@ -47,9 +47,13 @@ class Common:
     seed
         seed of everything drawn at random.
     set
-        change one input, KEY=VALUE: a leaf of the programme (launch), a flag (the others); may be repeated.
+        change one input, KEY=VALUE: a leaf of the programme (launch), a flag (the others); what was measured (ledger);
+        may be repeated.
     catalog
         folder of facts of your own, looked at before ours.
+    ledger
+        file in which plans are recorded with what they predict (fit, train, serve, launch), and that `tonnage ledger`
+        reads; default the one that TONNAGE_LEDGER names; `default`: the one in your folder of data; `off`: none.
     as_of
         use only what was known on this date.
     quiet
@@ -66,6 +70,7 @@ class Common:
     seed: int = 0
     set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     catalog: Path | None = None
+    ledger: Annotated[Path | None, Parameter(negative="")] = None
     as_of: str | None = None
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
@@ -83,6 +88,10 @@ class Common:
                 files.check_target(path)
             except InputError as error:
                 problems += error.problems
+        if self.ledger is not None:
+            from tonnage.cli.ledger_file import given_problems
+
+            problems += given_problems(self)
         if problems:
             raise InputError(problems)
 
@@ -145,6 +154,7 @@ def finish(reply: Reply, common: Common) -> int:
     check_inputs_kept(common, reply)
     rows = (*reply.answer.rows, *recalled_row(reply.sources, reply.catalog, reply.formats))
     reply = with_names(replace(reply, seed=common.seed, answer=replace(reply.answer, rows=rows)))
+    problem = _recorded(reply, common)
     files.write_all([(path, _contents(path, reply)) for path in common.output])
     if common.json:
         text = to_json(reply)
@@ -155,7 +165,22 @@ def finish(reply: Reply, common: Common) -> int:
             reply.answer, saved=tuple(str(path) for path in common.output), color=_color(common), width=_width()
         )
     put(text)
+    if problem is not None:
+        raise problem
     return 0 if reply.outcome.feasible else 1
+
+
+def _recorded(reply: Reply, common: Common) -> InputError | None:
+    """Record a plan where that was asked; what went wrong is told after the answer, which it does not cost."""
+    if common.ledger is None and not os.environ.get("TONNAGE_LEDGER"):
+        return None
+    from tonnage.cli.ledger_file import recorded
+
+    try:
+        recorded(reply, common)
+    except InputError as error:
+        return error
+    return None
 
 
 def check_outputs(common: Common, pictures: Iterable[str] = ()) -> None:

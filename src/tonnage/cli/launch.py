@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.ledger_file import with_runs
 from tonnage.cli.sweep import NAMES, SweepRun, opened_runner, speed_store, swept
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
@@ -33,6 +34,7 @@ def launch(
     resume: Annotated[Path | None, Parameter(negative="")] = None,
     sweep: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     cache: bool = True,
+    run: Annotated[str | None, Parameter(negative="")] = None,
     common: Common = COMMON,
 ) -> int:
     """Whether, when and at what cost a programme launches: P10, P50, P90; what binds; what moves it; what-ifs.
@@ -62,6 +64,9 @@ def launch(
     cache
         keep planned speeds between runs, in the folder that TONNAGE_CACHE names (~/.cache/tonnage unless it is given;
         off: nowhere). The answer is the same.
+    run
+        a run under way by its name in the ledger, or MODEL=RUN: how much is done, since when and what interrupted it
+        are taken from what was measured, and the plan starts on the day of the last measurement.
     """
     import dataclasses
 
@@ -77,7 +82,7 @@ def launch(
         check_draws(draws)
         check_base(sobol)
     if more or sweep:
-        one = {"--by": by, "--sobol": sobol, "--picture": picture}
+        one = {"--by": by, "--sobol": sobol, "--picture": picture, "--run": run}
         _refuse([name for name, given in one.items() if given])
         return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache), common)
     if picture is not None:
@@ -85,8 +90,9 @@ def launch(
         common = dataclasses.replace(common, output=(*common.output, picture))
     check_outputs(common, (".svg",))
     catalog = common.load_catalog()
+    changes = with_runs(programme, run, common)
     with as_flags(NAMES):
-        asked = read_programme(programme, common.changes(), catalog, common.date())
+        asked = read_programme(programme, changes, catalog, common.date())
     common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
@@ -96,7 +102,11 @@ def launch(
     ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
     plan, ran = _played(ask, ray, resume)
     store.save()
-    inputs: dict[str, Any] = {"programme": str(programme), "draws": draws, "set": list(common.set)}
+    inputs: dict[str, Any] = {
+        "programme": str(programme),
+        "draws": draws,
+        "set": [f"{k}={v}" for k, v in changes.items()],
+    }
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
     inputs |= {"sobol": sobol} if sobol else {}

@@ -33,8 +33,8 @@ POSITIONAL = {
 RECORDED = {"launch": ("set", "catalog")}
 """Inputs of options that every verb has, where a verb writes them into its answer."""
 
-WRITING = {"picture", "ray", "resume", "cache"}
-"""Flags that say where to write or to compute; no answer records them."""
+WRITING = {"picture", "ray", "resume", "cache", "run"}
+"""Flags that say where to write or to compute, or where a leaf of a programme is from; no answer records them."""
 
 
 def rerun(result: Path, /, *, common: Common = COMMON) -> int:
@@ -148,7 +148,7 @@ def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:
 
     out, told = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
-        code = run([*words, "--json", "--quiet"])
+        code = run([*words, "--json", "--quiet", "--ledger=off"])
     if code not in (0, 1):
         return None, " ".join(told.getvalue().split()) or f"exit {code}"
     try:

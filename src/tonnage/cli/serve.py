@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from tonnage.ask.serve import ServeWords
 from tonnage.cli.again import command_line
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.ledger_file import anchor_file
 from tonnage.report.envelope import Reply
 from tonnage.report.serve import PINNED, answer_of, body_of
 
@@ -102,7 +103,8 @@ class ServeOptions(ServeWords):
         costs where no rent is known.
     anchor
         points measured on these chips with this model: what `vllm bench serve` or `sglang.bench_serving` wrote, CSV, or
-        JSON Lines as in docs/cases.md; predictions are brought onto them.
+        JSON Lines as in docs/cases.md, or a ledger (`ledger`: the one that --ledger names); predictions are brought
+        onto them.
     measured
         price operators by what was measured on the chip: silicon, the tables of the extra of that name, or a file in
         JSON Lines as in docs/method/measured.md; may be repeated, the first counts most.
@@ -141,6 +143,7 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
     from tonnage.ask.together import names, with_the_rest
     from tonnage.serve.replica.engines import engine
 
+    options = replace(options, anchor=anchor_file(options.anchor, common))
     rest = (*names(model, options.on, common.load_catalog, common.date), lambda: engine(options.engine))
     with as_flags(NAMES), with_the_rest(lambda: read(options), *rest):
         asked = read(options)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tonnage.cli.common import Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.ledger_file import with_runs
 from tonnage.errors import FEASIBLE, InputError, Problem
 from tonnage.report.envelope import Reply
 
@@ -85,7 +86,8 @@ def _read(asked: Sequence[tuple[str, dict[str, str]]], catalog: Catalog, common:
     problems: list[Problem] = []
     for path, changed in asked:
         try:
-            found.append(read_programme(Path(path), common.changes() | changed, catalog, common.date()))
+            changes = with_runs(Path(path), None, common) | changed
+            found.append(read_programme(Path(path), changes, catalog, common.date()))
         except InputError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:

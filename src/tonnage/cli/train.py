@@ -12,6 +12,7 @@ from tonnage.ask.train_words import TrainWords
 from tonnage.cli.again import command_of
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags, with_flags
+from tonnage.cli.ledger_file import anchor_file
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class TrainOptions(TrainWords):
         where the price is asked, such as CN, DE or EU: the country's, else its region's, else the world's; what owning
         costs where no rent is known.
     anchor
-        JSON Lines of runs measured on these chips; predictions are brought onto them.
+        JSON Lines of runs measured on these chips, or a ledger (`ledger`: the one that --ledger names) with such;
+        predictions are brought onto them.
     move_to
         chips that the run moves to on the way, such as 2048xh800.
     move_at
@@ -128,6 +130,7 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
     from tonnage.ask import train as ask
     from tonnage.ask.together import names, with_the_rest
 
+    options = replace(options, anchor=anchor_file(options.anchor, common))
     rest = names(model, options.on, common.load_catalog, common.date)
     with as_flags(NAMES), with_the_rest(lambda: ask.read(model, options), *rest):
         as_of = common.date()

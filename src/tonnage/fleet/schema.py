@@ -137,7 +137,10 @@ TRAIN: Table = {
     "done": Field("share", "Share of the first stage that is done at the start: a run under way.", high=1.0),
     "since": Field("date", "Day on which the run under way began.", point=True),
     "interruptions": Field("count", "Interruptions of the run under way so far.", point=True, high=1e6, whole=True),
+    "under_way": Field("nested", "The run under way as a ledger has it, instead of the three: {ledger: RUN}."),
 }
+
+UNDER_WAY: Table = {"ledger": Field("name", "Name of the run in the ledger.", required=True)}
 
 _SEQ = Field("tokens", "Sequence length.", point=True, low=1, high=1e8, whole=True)
 _BATCH = Field("count", "Sequences in a global batch.", point=True, low=1, high=1e7, whole=True)
@@ -236,7 +239,8 @@ def stage_kind(name: str) -> StageKind | None:
 def programme_schema() -> dict[str, object]:
     """JSON Schema (2020-12) of a programme file, for completion and checks in an editor."""
     stage = {"oneOf": [_stage_schema(kind, table) for kind, table in STAGES.items()]}
-    train = _object(TRAIN, stages={"type": "array", "items": stage, "minItems": 1})
+    stages = {"type": "array", "items": stage, "minItems": 1}
+    train = _object(TRAIN, stages=stages, under_way=_object(UNDER_WAY))
     hours = {"type": "array", "items": {"type": "number"}, "minItems": 24, "maxItems": 24}
     named = {"type": "object", "properties": {"like": {"type": "string"}}, "required": ["like"]}
     model = _object(

@@ -163,6 +163,11 @@ def under_way(
 ) -> tuple[Uncertain, datetime.date | None, int | None]:
     """What is said of a run under way: the share of its first stage that is done, since when, interruptions."""
     since, many = read.date("since"), read.number("interruptions")
+    if "under_way" in read:
+        place = (*path, "under_way")
+        run = reader.mapping(read.raw("under_way"), place, schema.UNDER_WAY, "a run under way")
+        if "ledger" in run and "done" not in read:
+            reader.problem(place, "is in a ledger, and none was read: name its file, or say done, since, interruptions")
     told = {key: value for key, value in (("since", since), ("interruptions", many)) if value is not None}
     if told and "done" not in read:
         reader.problem(path, f"{next(iter(told))} is said of a run under way: add done: 40 %")
