@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.fleet.allocate import TINY, share
+from tonnage.fleet.allocate import TINY, Sharing
 from tonnage.fleet.causes import Activity, Cause, CauseKind
 from tonnage.fleet.draws import LONGEST, PERIOD, Bools, World, demand
 from tonnage.fleet.nights import Nights
@@ -250,6 +250,7 @@ class _Run:
         growth = np.max([s.growth for s in services], axis=0) if services else 0.0
         self.tracks = [Track(world, project, growth) for project in projects]
         self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((len(index), 0, 1))
+        self.sharing, self.carrying, self.trying = (Sharing(self.rate, world.price) for _ in range(3))
         self.grows = np.all([s.growth >= 0 for s in services], axis=0) if services else np.ones(len(index), dtype=bool)
         falls = np.all(np.diff(self.whole, axis=1) <= TINY, axis=2)
         quiet = np.logical_and.accumulate(falls[:, ::-1], axis=1)[:, ::-1]
@@ -332,10 +333,10 @@ class _Run:
         for track in self.tracks:
             last |= track.lots()
         if self.record or open_.all():
-            return share(capacity, need, self.rate, self.world.price, last)
+            return self.sharing.share(capacity, need, last)
         at = np.flatnonzero(open_)
         used, short = np.zeros_like(self.rate), np.zeros_like(need)
-        used[at], short[at] = share(capacity[at], need[at], self.rate[at], self.world.price[at], last[at])
+        used[at], short[at] = self.sharing.share(capacity[at], need[at], last[at], at)
         return used, short
 
     def _would(self, k: int, capacity: Floats, need: Floats, held: Floats, place: Bools, rows: Index) -> Floats:
@@ -346,7 +347,7 @@ class _Run:
             for i, track in enumerate(self.tracks):
                 if i != k:
                     last |= track.lots()[rows]
-            used, _ = share(left, need[rows], self.rate[rows], self.world.price[rows], last)
+            used, _ = self.trying.share(left, need[rows], last, rows)
             left = left - used.sum(axis=1)
         return np.asarray(np.maximum(left - held[rows] / PERIOD, 0.0)[:, place].sum(axis=1))
 
@@ -533,7 +534,7 @@ class _Run:
         need = needs(self.services, self.projects, end, launch, {k: part})[rows]
         capacity = self.whole[rows, index[rows]]
         nowhere_last = np.zeros_like(capacity, dtype=bool)
-        _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)
+        _, short = self.carrying.share(capacity, need, nowhere_last, rows)
         total = np.maximum(need.sum(axis=1), TINY)
         able = ready.copy()
         able[rows] = short.sum(axis=1) <= 1e-6 * total
