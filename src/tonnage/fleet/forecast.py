@@ -359,10 +359,10 @@ class _Run:
         left_over, held = np.full(d, PERIOD), np.zeros((d, len(self.world.lots)))
         if not track.training.any():
             return held
-        totals = [free[:, place.lots].sum(axis=1) for place in track.rows]
+        totals = track.totals(free)
         night = None
         if self.nights and self.freed is not None:
-            extra = [self.freed[:, place.lots].sum(axis=1) for place in track.rows]
+            extra = track.totals(self.freed)
             night = NightTotals(self.nights, [a + b for a, b in zip(totals, extra, strict=True)])
         track.choose(np.ones(d, dtype=bool), period, totals, would)
         self._stuck(k, track, period, night.totals if night else totals)
@@ -402,11 +402,11 @@ class _Run:
     def _held(self, track: Track, seconds: Floats, free: Floats, totals: list[Floats]) -> Floats:
         """Accelerator-seconds spread over the lots of the place, each in proportion to what is free of it [d, l]."""
         made = np.zeros_like(free)
-        for a, place in enumerate(track.rows):
-            here = (track.row == a) & (seconds > 0) & (totals[a] > 0)
-            if here.any():
-                part = seconds[here] / totals[a][here]
-                made[here] = np.where(place.lots, free[here], 0.0) * part[:, None]
+        at = np.flatnonzero((seconds > 0) & (track.row >= 0))
+        if at.size:
+            total = np.stack(totals)[track.row[at], at]
+            at, total = at[total > 0], total[total > 0]
+            made[at] = np.where(track.lots_of[track.row[at]], free[at], 0.0) * (seconds[at] / total)[:, None]
         return made
 
     def _count(
@@ -417,17 +417,16 @@ class _Run:
         A wait for accelerators that an earlier project holds is that project's time.
         """
         row = np.full(len(self.index), self.book.codes[k, -1] + 1)
-        for a, place in enumerate(track.rows):
-            here = active & (track.row == a)
-            if not here.any():
-                continue
-            fails = np.isfinite(track.until) | track.failing
-            does = np.where(fails, 1, np.where(track.pause > 0, 2, 3 + track.stage))
-            code = self.book.codes[k, a] + np.where(pace <= 0, 0, does)
-            for other, held in busy:
-                blocks = (pace <= 0) & (held[:, place.lots].sum(axis=1) > 0)
-                code = np.where(blocks, other.doing, code)
-            row = np.where(here, code, row)
+        at = np.flatnonzero(active & (track.row >= 0))
+        attempt = track.row[at]
+        fails = np.isfinite(track.until[at]) | track.failing[at]
+        does = np.where(fails, 1, np.where(track.pause[at] > 0, 2, 3 + track.stage[at]))
+        waits = pace[at] <= 0
+        row[at] = np.array([self.book.codes[k, a] for a in range(len(track.rows))])[attempt] + np.where(waits, 0, does)
+        stuck, places = at[waits], track.lots_of[attempt[waits]]
+        for other, held in busy if stuck.size else ():
+            blocks = ((held[stuck] > 0) & places).any(axis=1)
+            row[stuck] = np.where(blocks, other.doing[stuck], row[stuck])
         track.doing = np.where(active & (spent > 0), row, track.doing)
         if k == len(self.tracks) - 1:
             at = np.flatnonzero(active)

@@ -110,6 +110,9 @@ class Track:
         for a, place in enumerate(self.rows):
             first = next(i for i, one in enumerate(self.rows) if one.name == place.name)
             self.places.setdefault(first, []).append(a)
+        none = np.zeros((1, len(world.lots)), dtype=bool)
+        self.lots_of = np.concatenate([*(place.lots[None, :] for place in self.rows), none])
+        """Lots of each attempt, and at the end of none [a + 1, l]."""
         self.place_of = np.array(
             [first for a in range(len(self.rows)) for first, found in self.places.items() if a in found]
         )
@@ -125,9 +128,17 @@ class Track:
 
     def lots(self) -> Bools:
         """Lots on which it is being trained [d, l]."""
-        made = np.zeros((self.world.draws, len(self.world.lots)), dtype=bool)
-        for a, place in enumerate(self.rows):
-            made |= (self.training & (self.row == a))[:, None] & place.lots[None, :]
+        return np.asarray(self.lots_of[np.where(self.training, self.row, -1)])
+
+    def totals(self, free: Floats) -> list[Floats]:
+        """Accelerators of each attempt, of so many of each lot [d, l]; one array for the attempts at one place."""
+        found: dict[bytes, Floats] = {}
+        made = []
+        for place in self.rows:
+            key = place.lots.tobytes()
+            if key not in found:
+                found[key] = free[:, place.lots].sum(axis=1)
+            made.append(found[key])
         return made
 
     # where
