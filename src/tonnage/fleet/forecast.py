@@ -132,35 +132,41 @@ def needs(
     now: Floats,
     launch: Sequence[Floats],
     only: Mapping[int, Floats | float] | None = None,
+    rows: Index | None = None,
 ) -> Floats:
     """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d];
-    only: a share of the demand that a project brings, by its index.
+    only: a share of the demand that a project brings, by its index; rows: draws that `now` and `launch` are of, all
+    unless given.
 
     After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
     """
+
+    def of(value: Floats | float) -> Floats | float:
+        return value if rows is None or not isinstance(value, np.ndarray) or not value.ndim else value[rows]
+
     only = only or {}
-    rows = []
+    found = []
     for service in services:
-        own = demand(service.base, service.growth, now)
-        rows.append(np.zeros_like(own) if service.from_launch else own)
+        own = demand(np.asarray(of(service.base)), np.asarray(of(service.growth)), now)
+        found.append(np.zeros_like(own) if service.from_launch else own)
     for k, (project, at) in enumerate(zip(projects, launch, strict=True)):
         if project.service is None:
             continue
-        launched, part = now >= at, only.get(k, 1.0)
+        launched, part = now >= at, of(only.get(k, 1.0))
         one = services[project.service]
         if one.from_launch:
-            own = demand(one.base, one.growth, now) * part
-            rows[project.service] = np.where(launched, own, rows[project.service])
+            own = demand(np.asarray(of(one.base)), np.asarray(of(one.growth)), now) * part
+            found[project.service] = np.where(launched, own, found[project.service])
         if project.taken_from is None:
             continue
         since = np.where(launched, now - np.where(np.isfinite(at), at, 0.0), 0.0)
-        ramp = np.where(launched, np.clip(since / np.maximum(project.within, 1.0), 0.0, 1.0), 0.0)
-        moved = rows[project.taken_from] * project.takes_over * ramp * part
-        rows[project.taken_from] = rows[project.taken_from] - moved
-        rows[project.service] = rows[project.service] + moved * (1 + project.surge)
-    if not rows:
+        ramp = np.where(launched, np.clip(since / np.maximum(of(project.within), 1.0), 0.0, 1.0), 0.0)
+        moved = found[project.taken_from] * of(project.takes_over) * ramp * part
+        found[project.taken_from] = found[project.taken_from] - moved
+        found[project.service] = found[project.service] + moved * (1 + of(project.surge))
+    if not found:
         return np.zeros((now.size, 0))
-    return np.stack(rows, axis=1) * np.stack([service.peak for service in services], axis=1)
+    return np.stack(found, axis=1) * np.stack([np.asarray(of(service.peak)) for service in services], axis=1)
 
 
 class _Book:
@@ -525,13 +531,15 @@ class _Run:
         missing = np.zeros(len(self.index))
         if project.service is None or not ready.any():
             return ready, missing
-        begin = np.maximum(np.where(np.isfinite(track.trained), track.trained, 0.0), period * PERIOD)
-        end = begin + project.within
-        index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
-        launch = [at if i != k else begin for i, at in enumerate(self._launches())]
         rows = np.flatnonzero(ready)
-        need = needs(self.services, self.projects, end, launch, {k: part})[rows]
-        capacity = self.whole[rows, index[rows]]
+        trained = track.trained[rows]
+        begin = np.maximum(np.where(np.isfinite(trained), trained, 0.0), period * PERIOD)
+        within = project.within
+        end = begin + (within[rows] if isinstance(within, np.ndarray) else within)
+        index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
+        launch = [at[rows] if i != k else begin for i, at in enumerate(self._launches())]
+        need = needs(self.services, self.projects, end, launch, {k: part}, rows)
+        capacity = self.whole[rows, index]
         nowhere_last = np.zeros_like(capacity, dtype=bool)
         _, short = self.carrying.share(capacity, need, nowhere_last, rows)
         total = np.maximum(need.sum(axis=1), TINY)
