@@ -54,9 +54,7 @@ class Sharing:
         self._asked = np.full((d, self._services + lots), -1, dtype=np.int8)
         self._orders = [np.zeros((d, lots), dtype=np.int64) for _ in range(self._services)]
 
-    def share(
-        self, capacity: Floats, need: Floats, last: Bools, at: Ints | None = None
-    ) -> tuple[Floats, Floats]:
+    def share(self, capacity: Floats, need: Floats, last: Bools, at: Ints | None = None) -> tuple[Floats, Floats]:
         """Accelerators that each service uses [d, m, l], and what stays unserved [d, m], in all draws or in those `at`
         [r]: capacity, need and last are of these.
         """

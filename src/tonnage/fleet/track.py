@@ -403,11 +403,12 @@ class Track:
 def _first_like(rows: tuple[Attempt, ...], index: int) -> int:
     """The first attempt with the lots, the limit and the speeds of another."""
     one = rows[index]
-    for at, other in enumerate(rows[:index]):
-        if other.name == one.name and other.limit == one.limit and np.array_equal(other.lots, one.lots):
-            if all(a.same_as(b) for a, b in zip(other.speeds, one.speeds, strict=True)):
-                return at
-    return index
+
+    def alike(other: Attempt) -> bool:
+        same = other.name == one.name and other.limit == one.limit and np.array_equal(other.lots, one.lots)
+        return same and all(a.same_as(b) for a, b in zip(other.speeds, one.speeds, strict=True))
+
+    return next((at for at, other in enumerate(rows[:index]) if alike(other)), index)
 
 
 def _within(there: Bools, periods: int) -> Bools:

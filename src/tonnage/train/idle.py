@@ -235,8 +235,8 @@ class _Bound:
 
 
 def _widest(bounds: _Bound, below: float) -> _Rows:
-    """Every combination in every pipeline that can be faster than a time [s], with as many replicas as there may be, the
-    most promising first.
+    """Every combination in every pipeline that can be faster than a time [s], with as many replicas as there may be,
+    the most promising first.
     """
     combination, pipe = candidates.product([np.arange(bounds.layers.step.size), np.arange(bounds.pipes.pp.size)])
     most = bounds.most(combination, pipe)
