@@ -166,7 +166,8 @@ def needs(
         found[project.service] = found[project.service] + moved * (1 + of(project.surge))
     if not found:
         return np.zeros((now.size, 0))
-    return np.stack(found, axis=1) * np.stack([np.asarray(of(service.peak)) for service in services], axis=1)
+    peak = np.stack([np.asarray(of(service.peak)) for service in services], axis=1)
+    return np.asarray(np.stack(found, axis=1) * peak)
 
 
 class _Book:
