@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tonnage.fleet.allocate import share
+from tonnage.fleet.allocate import Sharing, share
 from tonnage.fleet.allocation import AllocationProblem
 from tonnage.fleet.causes import Cause
 from tonnage.fleet.forecast import needs
@@ -178,3 +178,22 @@ def test_nothing_is_used_that_is_not_there(seed):
 def test_sizes_of_runs():
     assert [round_size(n) for n in (1, 2, 7, 100, 1000, 10_000)] == [1, 2, 7, 96, 896, 9216]
     assert all(b == 4 * a for a, b in itertools.pairwise(LADDER)) and LADDER[0] == 2
+
+
+def test_the_order_of_lots_is_kept_from_period_to_period_to_the_bit():
+    """`Sharing` is `share` in every period, whichever draws are asked for and whatever changed since."""
+    chance = np.random.default_rng(5)
+    rate = np.where(chance.random((40, 3, 5)) < 0.2, 0.0, chance.random((40, 3, 5)))
+    price = np.where(chance.random((40, 5)) < 0.1, np.nan, chance.random((40, 5)))
+    kept = Sharing(rate, price)
+    for period in range(12):
+        at = None if period % 3 == 0 else np.flatnonzero(chance.random(40) < 0.6)
+        rows = np.arange(40) if at is None else at
+        capacity = 9 * chance.random((rows.size, 5))
+        need = np.where(chance.random((rows.size, 3)) < 0.3, 0.0, 5 * chance.random((rows.size, 3)))
+        last = chance.random((rows.size, 5)) < 0.3
+        before = capacity.copy()
+        found = kept.share(capacity, need, last, at)
+        expected = share(capacity, need, rate[rows], price[rows], last)
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(found, expected, strict=True))
+        assert capacity.tobytes() == before.tobytes()

@@ -411,3 +411,14 @@ def test_a_search_that_is_cut_short_keeps_the_budget_and_says_so(seed, share):
     exact = searched(one, lots, budget)
     best = exact.soonest(budget)
     assert levels is None or (best is not None and exact.launch(best) <= at + 1e-6)
+
+
+def test_with_nothing_to_decide_the_launch_is_asked_for_once():
+    """The bound without the order of places decides nothing where no lot may be left."""
+    from tonnage.fleet.options import SignedCost, SignSearch
+
+    asked = []
+    search = SignSearch(lambda levels: asked.append(levels) or 5.0, SignedCost(None, (), ()), lambda _: 1 / 0)
+    assert search.soonest(None) == () and search.cheapest(5.0) == () and search.cheapest(4.0) is None
+    assert asked == [()]
+    assert SignSearch(lambda _: float("inf"), SignedCost(None, (), ())).soonest(None) is None

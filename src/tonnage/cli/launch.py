@@ -18,8 +18,7 @@ from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
-    from tonnage.fleet import LaunchPlan, Programme
-    from tonnage.fleet.pieces import Ran
+    from tonnage.fleet import Programme
 
 
 def launch(
@@ -33,6 +32,7 @@ def launch(
     ray: Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multiple=(0, 1))] = None,
     resume: Annotated[Path | None, Parameter(negative="")] = None,
     sweep: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    workers: int | None = None,
     cache: bool = True,
     run: Annotated[str | None, Parameter(negative="")] = None,
     common: Common = COMMON,
@@ -61,6 +61,9 @@ def launch(
     sweep
         KEY=VALUE,VALUE: launch with each of these values of one input (as `--set`, in every combination if it is
         repeated), and tell all in one table.
+    workers
+        processes that play the draws, this one counted: unless given 2 from 1,000 draws on, where the machine has two
+        processors. The answer is the same.
     cache
         keep planned speeds between runs, in the folder that TONNAGE_CACHE names (~/.cache/tonnage unless it is given;
         off: nowhere). The answer is the same.
@@ -84,7 +87,7 @@ def launch(
     if more or sweep:
         one = {"--by": by, "--sobol": sobol, "--picture": picture, "--run": run}
         _refuse([name for name, given in one.items() if given])
-        return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache), common)
+        return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache, workers), common)
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
@@ -100,7 +103,9 @@ def launch(
     planner = EnginePlanner(asked, catalog, store)
     day = _day(by, asked)
     ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
-    plan, ran = _played(ask, ray, resume)
+    with opened_runner(ray, resume, workers, draws) as runner:
+        plan = ask(runner=runner)
+        ran = runner.ran() if ray is not None or resume is not None else None
     store.save()
     inputs: dict[str, Any] = {
         "programme": str(programme),
@@ -141,16 +146,6 @@ def _day(text: str | None, programme: Programme) -> datetime.date | None:
     if not programme.start < day <= programme.end:
         raise InputError(Problem(f"expected a date from {programme.start} to {programme.end}, got {day}", "--by"))
     return day
-
-
-def _played(
-    ask: functools.partial[LaunchPlan], ray: tuple[str, ...] | None, folder: Path | None
-) -> tuple[LaunchPlan, Ran | None]:
-    """The plan; and how its draws were played, where that was asked to be in another way than at once in here."""
-    if ray is None and folder is None:
-        return ask(), None
-    with opened_runner(ray, folder) as runner:
-        return ask(runner=runner), runner.ran()
 
 
 def _check_picture(path: Path) -> None:

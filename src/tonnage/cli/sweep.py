@@ -21,20 +21,21 @@ if TYPE_CHECKING:
     from tonnage.fleet.pieces import Runner
     from tonnage.fleet.speed_store import FileStore
 
-NAMES = frozenset({"draws", "ray", "set", "sobol", "sweep"})
+NAMES = frozenset({"draws", "ray", "set", "sobol", "sweep", "workers"})
 """Fields that have a flag."""
 
 
 @dataclass(frozen=True)
 class SweepRun:
     """How launches are run. ray: an address or none, None without Ray; folder: where pieces are kept; cache: whether
-    speeds are.
+    speeds are; workers: processes, None for as many as are usual.
     """
 
     draws: int
     ray: tuple[str, ...] | None
     folder: Path | None
     cache: bool
+    workers: int | None = None
 
 
 def swept(paths: Sequence[Path], sweeps: Sequence[str], how: SweepRun, common: Common) -> int:
@@ -53,7 +54,7 @@ def swept(paths: Sequence[Path], sweeps: Sequence[str], how: SweepRun, common: C
         asked = cases([str(path) for path in paths], sweeps)
         programmes = _read([(case.path, dict(case.changed)) for case in asked], catalog, common)
     store, told = speed_store(catalog, how.cache), []
-    with opened_runner(how.ray, how.folder) as runner:
+    with opened_runner(how.ray, how.folder, how.workers, how.draws) as runner:
         for number, (case, programme) in enumerate(zip(asked, programmes, strict=True), 1):
             common.note(f"planning {programme.name} {case.words}".rstrip() + f": {number} of {len(asked)}")
             planner = EnginePlanner(programme, catalog, store)
@@ -103,15 +104,23 @@ def speed_store(catalog: Catalog, cache: bool) -> FileStore:
 
 
 @contextlib.contextmanager
-def opened_runner(ray: tuple[str, ...] | None, folder: Path | None) -> Iterator[Runner]:
-    """Who plays the draws: this process, or Ray; with a folder what is played is kept there."""
+def opened_runner(
+    ray: tuple[str, ...] | None, folder: Path | None, workers: int | None, draws: int
+) -> Iterator[Runner]:
+    """Who plays the draws: this process, several, or Ray; with a folder what is played is kept there."""
     from tonnage.fleet.kept import KeptPieces
     from tonnage.fleet.pieces import InProcess
+    from tonnage.fleet.processes import Processes, usual
     from tonnage.fleet.ray_runner import LOCAL, RayRunner
 
     runner: Runner = InProcess()
+    number = usual(draws) if workers is None and ray is None else workers
     with contextlib.ExitStack() as open_:
         with as_flags(NAMES):
+            if ray is not None and workers is not None:
+                raise InputError(Problem("Ray says how many processes play", path="workers"))
+            if number is not None and number != 1:
+                runner = open_.enter_context(Processes(number))
             if ray is not None:
                 open_.enter_context(contextlib.redirect_stdout(sys.stderr))  # Ray tells of dead workers on stdout
                 runner = open_.enter_context(RayRunner(ray[0] if ray else LOCAL))

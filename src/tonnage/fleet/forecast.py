@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from tonnage.fleet.allocate import TINY, share
+from tonnage.fleet.allocate import TINY, Sharing
 from tonnage.fleet.causes import Activity, Cause, CauseKind
-from tonnage.fleet.draws import LONGEST, PERIOD, Bools, World, demand
+from tonnage.fleet.draws import LONGEST, PERIOD, Bools, World
 from tonnage.fleet.nights import Nights
 from tonnage.fleet.outlook import Index
 from tonnage.fleet.projects import Attempt, Demand, Project, StageSpeed
 from tonnage.fleet.track import TURNS, NightTotals, Track, Would
 from tonnage.fleet.uncertain import Floats
+from tonnage.fleet.wanted import needs
 
 BESIDE: tuple[CauseKind, ...] = ("waits_for_chips", "failed_attempt", "moves")
 """What an attempt takes time with beside its stages."""
@@ -126,43 +127,6 @@ def joined(parts: Sequence[Forecast]) -> Forecast:
     )
 
 
-def needs(
-    services: tuple[Demand, ...],
-    projects: tuple[Project, ...],
-    now: Floats,
-    launch: Sequence[Floats],
-    only: Mapping[int, Floats | float] | None = None,
-) -> Floats:
-    """Capacity wanted by each service at a time [d], peak included, requests/s [d, m]; launch: of each project [d];
-    only: a share of the demand that a project brings, by its index.
-
-    After a launch the share `takes_over` of the predecessor's demand moves evenly over `within`, and grows by `surge`.
-    """
-    only = only or {}
-    rows = []
-    for service in services:
-        own = demand(service.base, service.growth, now)
-        rows.append(np.zeros_like(own) if service.from_launch else own)
-    for k, (project, at) in enumerate(zip(projects, launch, strict=True)):
-        if project.service is None:
-            continue
-        launched, part = now >= at, only.get(k, 1.0)
-        one = services[project.service]
-        if one.from_launch:
-            own = demand(one.base, one.growth, now) * part
-            rows[project.service] = np.where(launched, own, rows[project.service])
-        if project.taken_from is None:
-            continue
-        since = np.where(launched, now - np.where(np.isfinite(at), at, 0.0), 0.0)
-        ramp = np.where(launched, np.clip(since / np.maximum(project.within, 1.0), 0.0, 1.0), 0.0)
-        moved = rows[project.taken_from] * project.takes_over * ramp * part
-        rows[project.taken_from] = rows[project.taken_from] - moved
-        rows[project.service] = rows[project.service] + moved * (1 + project.surge)
-    if not rows:
-        return np.zeros((now.size, 0))
-    return np.stack(rows, axis=1) * np.stack([service.peak for service in services], axis=1)
-
-
 class _Book:
     """What came out of every draw; filled when a draw leaves the run."""
 
@@ -250,6 +214,7 @@ class _Run:
         growth = np.max([s.growth for s in services], axis=0) if services else 0.0
         self.tracks = [Track(world, project, growth) for project in projects]
         self.rate = np.stack([s.rate for s in services], axis=1) if services else np.zeros((len(index), 0, 1))
+        self.sharing, self.carrying, self.trying = (Sharing(self.rate, world.price) for _ in range(3))
         self.grows = np.all([s.growth >= 0 for s in services], axis=0) if services else np.ones(len(index), dtype=bool)
         falls = np.all(np.diff(self.whole, axis=1) <= TINY, axis=2)
         quiet = np.logical_and.accumulate(falls[:, ::-1], axis=1)[:, ::-1]
@@ -332,10 +297,10 @@ class _Run:
         for track in self.tracks:
             last |= track.lots()
         if self.record or open_.all():
-            return share(capacity, need, self.rate, self.world.price, last)
+            return self.sharing.share(capacity, need, last)
         at = np.flatnonzero(open_)
         used, short = np.zeros_like(self.rate), np.zeros_like(need)
-        used[at], short[at] = share(capacity[at], need[at], self.rate[at], self.world.price[at], last[at])
+        used[at], short[at] = self.sharing.share(capacity[at], need[at], last[at], at)
         return used, short
 
     def _would(self, k: int, capacity: Floats, need: Floats, held: Floats, place: Bools, rows: Index) -> Floats:
@@ -346,7 +311,7 @@ class _Run:
             for i, track in enumerate(self.tracks):
                 if i != k:
                     last |= track.lots()[rows]
-            used, _ = share(left, need[rows], self.rate[rows], self.world.price[rows], last)
+            used, _ = self.trying.share(left, need[rows], last, rows)
             left = left - used.sum(axis=1)
         return np.asarray(np.maximum(left - held[rows] / PERIOD, 0.0)[:, place].sum(axis=1))
 
@@ -358,10 +323,10 @@ class _Run:
         left_over, held = np.full(d, PERIOD), np.zeros((d, len(self.world.lots)))
         if not track.training.any():
             return held
-        totals = [free[:, place.lots].sum(axis=1) for place in track.rows]
+        totals = track.totals(free)
         night = None
         if self.nights and self.freed is not None:
-            extra = [self.freed[:, place.lots].sum(axis=1) for place in track.rows]
+            extra = track.totals(self.freed)
             night = NightTotals(self.nights, [a + b for a, b in zip(totals, extra, strict=True)])
         track.choose(np.ones(d, dtype=bool), period, totals, would)
         self._stuck(k, track, period, night.totals if night else totals)
@@ -401,11 +366,11 @@ class _Run:
     def _held(self, track: Track, seconds: Floats, free: Floats, totals: list[Floats]) -> Floats:
         """Accelerator-seconds spread over the lots of the place, each in proportion to what is free of it [d, l]."""
         made = np.zeros_like(free)
-        for a, place in enumerate(track.rows):
-            here = (track.row == a) & (seconds > 0) & (totals[a] > 0)
-            if here.any():
-                part = seconds[here] / totals[a][here]
-                made[here] = np.where(place.lots, free[here], 0.0) * part[:, None]
+        at = np.flatnonzero((seconds > 0) & (track.row >= 0))
+        if at.size:
+            total = np.stack(totals)[track.row[at], at]
+            at, total = at[total > 0], total[total > 0]
+            made[at] = np.where(track.lots_of[track.row[at]], free[at], 0.0) * (seconds[at] / total)[:, None]
         return made
 
     def _count(
@@ -416,17 +381,16 @@ class _Run:
         A wait for accelerators that an earlier project holds is that project's time.
         """
         row = np.full(len(self.index), self.book.codes[k, -1] + 1)
-        for a, place in enumerate(track.rows):
-            here = active & (track.row == a)
-            if not here.any():
-                continue
-            fails = np.isfinite(track.until) | track.failing
-            does = np.where(fails, 1, np.where(track.pause > 0, 2, 3 + track.stage))
-            code = self.book.codes[k, a] + np.where(pace <= 0, 0, does)
-            for other, held in busy:
-                blocks = (pace <= 0) & (held[:, place.lots].sum(axis=1) > 0)
-                code = np.where(blocks, other.doing, code)
-            row = np.where(here, code, row)
+        at = np.flatnonzero(active & (track.row >= 0))
+        attempt = track.row[at]
+        fails = np.isfinite(track.until[at]) | track.failing[at]
+        does = np.where(fails, 1, np.where(track.pause[at] > 0, 2, 3 + track.stage[at]))
+        waits = pace[at] <= 0
+        row[at] = np.array([self.book.codes[k, a] for a in range(len(track.rows))])[attempt] + np.where(waits, 0, does)
+        stuck, places = at[waits], track.lots_of[attempt[waits]]
+        for other, held in busy if stuck.size else ():
+            blocks = ((held[stuck] > 0) & places).any(axis=1)
+            row[stuck] = np.where(blocks, other.doing[stuck], row[stuck])
         track.doing = np.where(active & (spent > 0), row, track.doing)
         if k == len(self.tracks) - 1:
             at = np.flatnonzero(active)
@@ -525,15 +489,17 @@ class _Run:
         missing = np.zeros(len(self.index))
         if project.service is None or not ready.any():
             return ready, missing
-        begin = np.maximum(np.where(np.isfinite(track.trained), track.trained, 0.0), period * PERIOD)
-        end = begin + project.within
-        index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
-        launch = [at if i != k else begin for i, at in enumerate(self._launches())]
         rows = np.flatnonzero(ready)
-        need = needs(self.services, self.projects, end, launch, {k: part})[rows]
-        capacity = self.whole[rows, index[rows]]
+        trained = track.trained[rows]
+        begin = np.maximum(np.where(np.isfinite(trained), trained, 0.0), period * PERIOD)
+        within = project.within
+        end = begin + (within[rows] if isinstance(within, np.ndarray) else within)
+        index = np.minimum((end / PERIOD).astype(int), self.whole.shape[1] - 1)
+        launch = [at[rows] if i != k else begin for i, at in enumerate(self._launches())]
+        need = needs(self.services, self.projects, end, launch, {k: part}, rows)
+        capacity = self.whole[rows, index]
         nowhere_last = np.zeros_like(capacity, dtype=bool)
-        _, short = share(capacity, need, self.rate[rows], self.world.price[rows], nowhere_last)
+        _, short = self.carrying.share(capacity, need, nowhere_last, rows)
         total = np.maximum(need.sum(axis=1), TINY)
         able = ready.copy()
         able[rows] = short.sum(axis=1) <= 1e-6 * total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import numpy as np
 from tonnage.catalog.owning import rated_power
 from tonnage.errors import InputError, Problem
 from tonnage.fleet import calendar, money, sobol
-from tonnage.fleet.base_case import base_case, gained
+from tonnage.fleet.base_case import BaseCase, base_case, gained
 from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
 from tonnage.fleet.draws import Pick
@@ -21,7 +22,7 @@ from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
 from tonnage.fleet.hindsight import behind, sampled
 from tonnage.fleet.paid import PaidDraws, powered, run, together
-from tonnage.fleet.pieces import CHUNK, InProcess, PieceWork, Runner, cut, within_caps
+from tonnage.fleet.pieces import CHUNK, InProcess, Piece, PieceWork, Runner, count_pieces, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
 from tonnage.fleet.programme import Programme
 from tonnage.fleet.seen import SeenRun
@@ -76,10 +77,12 @@ def launch(
     hands = runner or InProcess()
     base = explained(setting, _game(setting, book, 0, 0))
     setting = replace(setting, programme=decided(programme, base.signed))
-    played = _play(setting, book, seed, draws, hands)
-    changed = list(_changed(setting, book, speeds, asked)) if what_if else []
-    alternatives = _what_ifs(base, changed, played, book, seed, hands)
-    plan = _answer(setting, base, played, alternatives, seed, book, by)
+    changed = _Settled(_changed(setting, book, speeds, asked) if what_if else iter(()))
+    pieces = hands.run(_works(setting, changed, book, seed, draws))
+    best = base_case(base, by)
+    played = _play(draws, pieces)
+    alternatives = _what_ifs(base, changed, played, book, pieces)
+    plan = _answer(setting, base, best, played, alternatives, seed, book)
     shares = _sobol(setting, book, seed, sobol_base) if sobol_base else ()
     plan = replace(plan, sobol=shares, sobol_base=sobol_base)
     return replace(plan, seconds=time.perf_counter() - began)
@@ -117,8 +120,18 @@ def _cut(
     return cut(setting, _watts(setting, catalog), seed, draws, whole)
 
 
-def _play(setting: SettledProgramme, catalog: Catalog, seed: int, draws: int, runner: Runner) -> _Played:
-    found = list(runner.run(_cut(setting, catalog, seed, draws, whole=True)))
+def _works(
+    setting: SettledProgramme, changed: _Settled, catalog: Catalog, seed: int, draws: int
+) -> Iterator[PieceWork]:
+    """The pieces of the plan, and of each what-if as soon as it is settled."""
+    yield from _cut(setting, catalog, seed, draws, whole=True)
+    for _, other in changed:
+        yield from _cut(other, catalog, seed, draws)
+
+
+def _play(draws: int, pieces: Iterator[Piece]) -> _Played:
+    """All draws of the plan, of the pieces that come first."""
+    found = list(itertools.islice(pieces, count_pieces(draws)))
     names = dict.fromkeys(name for one in found for name in one.drawn)
     return _Played(
         together([one.paid for one in found]),
@@ -157,6 +170,23 @@ def check_draws(draws: int) -> None:
 # what-ifs
 
 
+class _Settled:
+    """What-ifs that are settled when they are first asked for: by who plays them, ahead of who tells them."""
+
+    def __init__(self, found: Iterator[tuple[ChangedProgramme, SettledProgramme]]) -> None:
+        self._found, self._known = found, list[tuple[ChangedProgramme, SettledProgramme]]()
+
+    def __iter__(self) -> Iterator[tuple[ChangedProgramme, SettledProgramme]]:
+        """All of them, in order."""
+        for index in itertools.count():
+            if index == len(self._known):
+                new = next(self._found, None)
+                if new is None:
+                    return
+                self._known.append(new)
+            yield self._known[index]
+
+
 def _changed(
     setting: SettledProgramme, catalog: Catalog, planner: Planner, asked: Rulings
 ) -> Iterator[tuple[ChangedProgramme, SettledProgramme]]:
@@ -171,19 +201,16 @@ def _changed(
 
 def _what_ifs(
     base: Explained,
-    changed: list[tuple[ChangedProgramme, SettledProgramme]],
+    changed: _Settled,
     planned: _Played,
     catalog: Catalog,
-    seed: int,
-    runner: Runner,
+    pieces: Iterator[Piece],
 ) -> tuple[WhatIf, ...]:
     """Every what-if, on the same draws as the plan."""
     made, programme = [], base.setting.programme
     start = _dates(planned.result.launch[-1], programme)
-    cuts = [list(_cut(setting, catalog, seed, planned.draws)) for _, setting in changed]
-    pieces = runner.run(work for works in cuts for work in works)
-    for (item, other), works in zip(changed, cuts, strict=True):
-        paid = together([next(pieces).paid for _ in works])
+    for item, other in changed:
+        paid = together([piece.paid for piece in itertools.islice(pieces, count_pieces(planned.draws))])
         found = paid.result
         when = _dates(found.launch[-1], programme)
         shift = None if when.p50 is None or start.p50 is None else float((when.p50 - start.p50).days)
@@ -215,11 +242,11 @@ def _date(seconds: float, programme: Programme) -> Date | None:
 def _answer(
     setting: SettledProgramme,
     base: Explained,
+    best: BaseCase,
     played: _Played,
     alternatives: tuple[WhatIf, ...],
     seed: int,
     catalog: Catalog,
-    by: Date | None,
 ) -> LaunchPlan:
     programme = setting.programme
     result, paid = played.result, played.paid
@@ -266,7 +293,7 @@ def _answer(
         draws=played.draws,
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
-        base=base_case(base, by),
+        base=best,
         hindsight=_hindsight(setting, catalog, seed, played),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in played.drawn.items()},

@@ -185,6 +185,8 @@ class SignSearch:
 
     def soonest(self, budget: float | None) -> Levels | None:
         """Levels of the earliest launch that keeps a budget; None if there is none."""
+        if not self.tops and budget is None:
+            return self.tops if math.isfinite(self.launch(self.tops)) else None
         low, cap = (0,) * len(self.tops), math.inf if budget is None else budget * (1 + EVEN)
         count = itertools.count()
         boxes = [(self.bound(self.tops), next(count), low, self.tops)]
@@ -220,6 +222,8 @@ class SignSearch:
     def cheapest(self, by: float) -> Levels | None:
         """Levels of the least cost at a time with which it launches by then; None if there are none."""
         low, high = (0,) * len(self.tops), self.tops
+        if not high:
+            return high if self.launch(high) <= by + SAME else None
         count = itertools.count()
         boxes = [(self.cost.total(low, by), next(count), low, high)]
         while boxes:

@@ -116,6 +116,11 @@ def cut(
         yield PieceWork(setting, watts, seed, draws, begin, min(begin + CHUNK, draws), whole)
 
 
+def count_pieces(draws: int) -> int:
+    """Pieces of so many draws."""
+    return -(-draws // CHUNK)
+
+
 def within_caps(work: PieceWork) -> LotPaid:
     """Some of the draws, played within the caps of power and money."""
     game = play(work.setting, work.seed, work.draws, slice(work.begin, work.end))

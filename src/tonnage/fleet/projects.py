@@ -64,6 +64,12 @@ class StageSpeed:
             return (held if self.sizes.size else accelerators), np.ones_like(accelerators)
         return held, whole * self.factor[pick]
 
+    def same_as(self, other: StageSpeed) -> bool:
+        """Whether another is the same in every draw."""
+        mine, its = (self.sizes, self.rate, self.factor), (other.sizes, other.rate, other.factor)
+        same = all(a is b or np.array_equal(a, b) for a, b in zip(mine, its, strict=True))
+        return self.kind == other.kind and same
+
     def of(self, accelerators: Floats) -> Floats:
         """Tokens/s of the best part of so many accelerators [d]."""
         return self.best(accelerators)[1]

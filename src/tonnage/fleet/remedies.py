@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -119,9 +119,18 @@ def cheapest_launch(setting: SettledProgramme, game: Play, by: float) -> Floats 
     if best_launch(game).last <= by:
         return np.zeros(len(game.world.lots))
     mixes = [mix for mix in _mixes(setting, game, by) if (mix > 0.5).any()]
-    found = [scaled for mix in mixes if (scaled := _enough(game, mix, by)) is not None]
     price = np.nan_to_num(game.world.price[0], nan=np.inf)
-    return min(found, key=lambda extra: float((extra[extra > 0] * price[extra > 0]).sum()), default=None)
+
+    def cost(extra: Floats) -> float:
+        return float((extra[extra > 0] * price[extra > 0]).sum())
+
+    best, found = math.inf, dict[int, Floats]()
+    for index in sorted(range(len(mixes)), key=lambda index: cost(mixes[index])):
+        scaled = _enough(game, mixes[index], by, cost, best)
+        if scaled is not None:
+            found[index], best = scaled, min(best, cost(scaled))
+    chosen = min(found, key=lambda index: (cost(found[index]), index), default=None)
+    return None if chosen is None else found[chosen]
 
 
 def _mixes(setting: SettledProgramme, game: Play, by: float) -> Iterator[Floats]:
@@ -158,17 +167,20 @@ def _with_the_move(game: Play, problem: AllocationProblem, by: float) -> Allocat
     )
 
 
-def _enough(game: Play, mix: Floats, by: float) -> Floats | None:
-    """The least multiple of a mix with which it launches by a time, to 2 %; None if none of up to `MOST` times does."""
+def _enough(game: Play, mix: Floats, by: float, cost: Callable[[Floats], float], known: float) -> Floats | None:
+    """The least multiple of a mix with which it launches by a time, to 2 %; None if none of up to `MOST` times does, or
+    if what does not suffice costs more than what is known already.
+    """
 
     def at(factor: float) -> bool:
         return best_launch(_larger(game, factor * mix)).last <= by
 
-    high = next((2.0**power for power in range(-4, MOST + 1) if at(2.0**power)), None)
-    if high is None:
-        return None
-    low = 0.0 if high <= 2.0**-4 else high / 2
-    while high - low > 0.02 * high:
+    low, high = 0.0, 2.0**-4
+    while not at(high):
+        if high >= 2.0**MOST or cost(np.ceil(high * mix)) > known:
+            return None
+        low, high = high, 2 * high
+    while high - low > 0.02 * high and cost(np.ceil(low * mix)) <= known:
         middle = (low + high) / 2
         low, high = (low, middle) if at(middle) else (middle, high)
     return np.ceil(high * mix)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tonnage.fleet.draws import PERIOD
-from tonnage.fleet.optimum_case import BestLaunch, best_launch
+from tonnage.fleet.optimum_case import PLAIN, BestLaunch, CaseOptions, best_launch
 from tonnage.fleet.options import Levels, LotChoice, SignSearch, cut, pairs, search
 from tonnage.fleet.paid import lease_end
 from tonnage.fleet.programme import Lot, Programme
@@ -61,10 +61,11 @@ def signed(setting: SettledProgramme, game: Play, by: float | None = None) -> Si
     """
     programme = setting.programme
     game = game if programme.budget is None else in_order_of_power(game)
-    found, whole = search(game, programme.lots, programme.budget, lambda one, how: best_launch(one, how).last)
+    launches = _Launches()
+    found, whole = search(game, programme.lots, programme.budget, launches.last)
     levels = found.soonest(programme.budget)
     if levels is None:
-        best = best_launch(whole)
+        best = launches.plain(whole)
         never = tuple(math.inf for _ in best.launch)
         return SignedLots(whole, replace(best, launch=never), found.tops, found, whole)
     at = max(by or 0.0, found.launch(levels))
@@ -72,7 +73,25 @@ def signed(setting: SettledProgramme, game: Play, by: float | None = None) -> Si
     if found.cost.total(cheaper, at) <= (programme.budget or math.inf):
         levels = cheaper
     one = cut(whole, found.cost.found, levels)
-    return SignedLots(one, best_launch(one), levels, found, whole)
+    return SignedLots(one, launches.plain(one), levels, found, whole)
+
+
+class _Launches:
+    """Best launches of one play with more or less of its lots; each is asked for once."""
+
+    def __init__(self) -> None:
+        self._plain: dict[bytes, BestLaunch] = {}
+
+    def plain(self, game: Play) -> BestLaunch:
+        """With nothing left out."""
+        there = game.world.there.tobytes()
+        if there not in self._plain:
+            self._plain[there] = best_launch(game)
+        return self._plain[there]
+
+    def last(self, game: Play, how: CaseOptions) -> float:
+        """The launch of the last model [periods]."""
+        return (self.plain(game) if how == PLAIN else best_launch(game, how)).last
 
 
 def in_order_of_power(game: Play) -> Play:

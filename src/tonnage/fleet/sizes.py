@@ -37,6 +37,10 @@ class SizeCurve:
     rate: Floats
 
     @cached_property
+    def _logs(self) -> Floats:
+        return np.asarray(np.log(self.sizes))
+
+    @cached_property
     def _kept(self) -> tuple[Floats, NDArray[np.int64]]:
         """Logarithm of the run's speed at each size, and the index of the size that is used there."""
         logs = np.log(self.sizes * self.rate)
@@ -58,7 +62,7 @@ class SizeCurve:
         following = np.minimum(at + 1, used.size - 1)
         grows = (used[at] == at) & (used[following] == following)
         held = np.where(grows, inside, self.sizes[used[at]])
-        speed = np.where(grows, np.interp(np.log(inside), np.log(self.sizes), logs), logs[used[at]])
+        speed = np.where(grows, np.interp(np.log(inside), self._logs, logs), logs[used[at]])
         runs = below >= 0
         return np.where(runs, held, 0.0), np.where(runs, np.exp(speed), 0.0)
 

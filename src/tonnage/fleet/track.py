@@ -44,8 +44,8 @@ SOONER = (0.9, 7 * DAY)
 
 @dataclass(frozen=True)
 class _Calendar:
-    """Accelerators of a place over time. there, most of them, and whether there are enough for a run now, within a
-    while, ever again [d, p].
+    """Accelerators of a place over time. there [d, p], most of them [d], and whether there are enough for a run now,
+    within a while, ever again [p, d].
     """
 
     there: Floats
@@ -58,7 +58,8 @@ class _Calendar:
 def _calendar(there: Floats, least: float) -> _Calendar:
     now = there >= least
     ever = np.maximum.accumulate(now[:, ::-1], axis=1)[:, ::-1]
-    return _Calendar(there, there.max(axis=1), now, _within(now, GONE), ever)
+    by_period = (np.ascontiguousarray(made.T) for made in (now, _within(now, GONE), ever))
+    return _Calendar(there, there.max(axis=1), *by_period)
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,12 @@ class Track:
         for a, place in enumerate(self.rows):
             first = next(i for i, one in enumerate(self.rows) if one.name == place.name)
             self.places.setdefault(first, []).append(a)
+        none = np.zeros((1, len(world.lots)), dtype=bool)
+        self.like = np.array([_first_like(self.rows, a) for a in range(len(self.rows))], dtype=np.int64)
+        """The first attempt that runs as fast on the same lots."""
+        self.slips = np.stack([place.slip for place in self.rows]) if self.rows else np.zeros((0, d))
+        self.lots_of = np.concatenate([*(place.lots[None, :] for place in self.rows), none])
+        """Lots of each attempt, and at the end of none [a + 1, l]."""
         self.place_of = np.array(
             [first for a in range(len(self.rows)) for first, found in self.places.items() if a in found]
         )
@@ -125,9 +132,17 @@ class Track:
 
     def lots(self) -> Bools:
         """Lots on which it is being trained [d, l]."""
-        made = np.zeros((self.world.draws, len(self.world.lots)), dtype=bool)
-        for a, place in enumerate(self.rows):
-            made |= (self.training & (self.row == a))[:, None] & place.lots[None, :]
+        return np.asarray(self.lots_of[np.where(self.training, self.row, -1)])
+
+    def totals(self, free: Floats) -> list[Floats]:
+        """Accelerators of each attempt, of so many of each lot [d, l]; one array for the attempts at one place."""
+        found: dict[bytes, Floats] = {}
+        made = []
+        for place in self.rows:
+            key = place.lots.tobytes()
+            if key not in found:
+                found[key] = free[:, place.lots].sum(axis=1)
+            made.append(found[key])
         return made
 
     # where
@@ -153,7 +168,7 @@ class Track:
         """
         d = np.arange(self.world.draws)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
-        now = viable & np.stack([one.now[:, self._at(period)] for one in self.calendars])
+        now = viable & np.stack([one.now[self._at(period)] for one in self.calendars])
         waits = (self.row >= 0) & viable[np.maximum(self.row, 0), d]
         later = np.where(waits, self.row, first)
         moved = np.where(now.any(axis=0), now.argmax(axis=0), later)
@@ -168,7 +183,7 @@ class Track:
         earlier: dict[str, Bools] = {}
         for a, place in enumerate(self.rows):
             tried = earlier.get(place.name)
-            made[a] = self.calendars[a].ever[:, self._at(period)] & ~self.dead[a] & (True if tried is None else tried)
+            made[a] = self.calendars[a].ever[self._at(period)] & ~self.dead[a] & (True if tried is None else tried)
             earlier[place.name] = self.dead[a]
         return made
 
@@ -177,7 +192,7 @@ class Track:
         made = np.zeros(self.world.draws, dtype=bool)
         p = self._at(period)
         for a in range(len(self.rows)):
-            made |= (self.row == a) & ~np.where(self.begun, self.calendars[a].soon[:, p], self.calendars[a].ever[:, p])
+            made |= (self.row == a) & ~np.where(self.begun, self.calendars[a].soon[p], self.calendars[a].ever[p])
         return made
 
     def _at(self, period: int) -> int:
@@ -200,7 +215,7 @@ class Track:
         mine = np.where(waits, np.inf, mine)
         ends[self.row[waits], np.flatnonzero(waits)] = np.inf
         best, found = ends.argmin(axis=0), ends.min(axis=0)
-        here = np.where(np.stack([one.now[:, p] for one in self.calendars]), ends, np.inf)
+        here = np.where(np.stack([one.now[p] for one in self.calendars]), ends, np.inf)
         fills = (self.row < 0) & ~soon[best, d] & np.isfinite(here.min(axis=0))
         best, found = np.where(fills, here.argmin(axis=0), best), np.where(fills, here.min(axis=0), found)
         first = np.where(viable.any(axis=0), viable.argmax(axis=0), -1)
@@ -214,7 +229,7 @@ class Track:
     def _looks(self, p: int, regular: bool) -> Bools:
         """Draws in which the plan is made again."""
         here = self.row[None, :] == np.arange(len(self.rows))[:, None]
-        now = np.stack([one.now[:, p] for one in self.calendars])
+        now = np.stack([one.now[p] for one in self.calendars])
         idle = (here & ~now).any(axis=0)
         return np.asarray((self.row < 0) | idle | self.met | self.news[:, min(p, self.news.shape[1] - 1)] | regular)
 
@@ -278,9 +293,11 @@ class Track:
     # what it does
 
     def groups(self, who: Bools) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Draws at each attempt and stage."""
+        """Draws at each attempt and stage; of attempts that are alike the first stands for all."""
         index = np.flatnonzero(who & (self.row >= 0))
-        keys = self.row[index] * (self.stages + 1) + self.stage[index]
+        if not index.size:
+            return
+        keys = self.like[self.row[index]] * (self.stages + 1) + self.stage[index]
         for key in np.unique(keys):
             a, s = divmod(int(key), self.stages + 1)
             yield a, s, index[keys == key]
@@ -298,7 +315,7 @@ class Track:
                 if night is not None:
                     there = np.minimum(night.totals[a][at], self._most(a))
                     fast = night.nights.pace(fast, place.speeds[s].best(there, at)[1]) if s not in self.pauses else fast
-                speed[at] = fast / place.slip[at]
+                speed[at] = fast / self.slips[self.row[at], at]
             else:
                 need = self._hold(a)[at]
                 held[at] = np.minimum(there, need)
@@ -381,6 +398,17 @@ class Track:
     def attempt(self, draw: int) -> Attempt | None:
         """The attempt of one draw."""
         return self.rows[self.row[draw]] if self.row[draw] >= 0 else None
+
+
+def _first_like(rows: tuple[Attempt, ...], index: int) -> int:
+    """The first attempt with the lots, the limit and the speeds of another."""
+    one = rows[index]
+
+    def alike(other: Attempt) -> bool:
+        same = other.name == one.name and other.limit == one.limit and np.array_equal(other.lots, one.lots)
+        return same and all(a.same_as(b) for a, b in zip(other.speeds, one.speeds, strict=True))
+
+    return next((at for at, other in enumerate(rows[:index]) if alike(other)), index)
 
 
 def _within(there: Bools, periods: int) -> Bools:

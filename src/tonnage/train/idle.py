@@ -66,6 +66,11 @@ class _Rows:
     dp: Column
     bound: Floats
 
+    def sorted(self, below: float) -> _Rows:
+        """Those that can be faster than a time [s], the most promising first."""
+        kept = np.flatnonzero(self.bound < below)
+        return self.at(kept[np.argsort(self.bound[kept], kind="stable")])
+
     def at(self, index: NDArray[np.int64]) -> _Rows:
         return _Rows(self.combination[index], self.pipe[index], self.dp[index], self.bound[index])
 
@@ -88,11 +93,11 @@ def layouts(
         return
     layers = _layers(job, system, fixed, values, software, book)
     bounds = _Bound(job, candidates.ranks(system), layers, pipes, software)
-    rows = _widest(bounds)
+    rows = _widest(bounds, best())
     for begin in range(0, rows.dp.size, BLOCK):
         if rows.bound[begin] >= best():
             return
-        whole = _replicas(bounds, rows.at(np.arange(begin, min(begin + BLOCK, rows.dp.size))), fixed)
+        whole = _replicas(bounds, rows.at(np.arange(begin, min(begin + BLOCK, rows.dp.size))), fixed, best())
         yield from _chunks(bounds, whole, best)
 
 
@@ -229,17 +234,21 @@ class _Bound:
         return chosen
 
 
-def _widest(bounds: _Bound) -> _Rows:
-    """Every combination in every pipeline, with as many replicas as there may be, the most promising first."""
+def _widest(bounds: _Bound, below: float) -> _Rows:
+    """Every combination in every pipeline that can be faster than a time [s], with as many replicas as there may be,
+    the most promising first.
+    """
     combination, pipe = candidates.product([np.arange(bounds.layers.step.size), np.arange(bounds.pipes.pp.size)])
     most = bounds.most(combination, pipe)
     combination, pipe, most = (column[most >= 1] for column in (combination, pipe, most))
     bound = bounds.of(combination, pipe, most)
-    return _Rows(combination, pipe, most, bound).at(np.argsort(bound, kind="stable"))
+    return _Rows(combination, pipe, most, bound).sorted(below)
 
 
-def _replicas(bounds: _Bound, rows: _Rows, fixed: Mapping[str, int]) -> _Rows:
-    """Rows with every number of replicas that divides batch and experts and leaves a rank idle."""
+def _replicas(bounds: _Bound, rows: _Rows, fixed: Mapping[str, int], below: float) -> _Rows:
+    """Rows with every number of replicas that divides batch and experts and leaves a rank idle, of those that can be
+    faster than a time [s].
+    """
     batch = bounds.job.global_batch
     tried = np.array([fixed["dp"]] if "dp" in fixed else candidates.divisors(batch), dtype=np.int64)
     row, which = np.nonzero(tried <= rows.dp[:, None])
@@ -250,4 +259,4 @@ def _replicas(bounds: _Bound, rows: _Rows, fixed: Mapping[str, int]) -> _Rows:
     keep &= candidates.whole_groups(bounds.job, dp * cp) & ((bounds.job.shard_group or 1) <= bounds.total)
     combination, pipe, dp = (column[keep] for column in (combination, pipe, dp))
     bound = bounds.of(combination, pipe, dp)
-    return _Rows(combination, pipe, dp, bound).at(np.argsort(bound, kind="stable"))
+    return _Rows(combination, pipe, dp, bound).sorted(below)

@@ -115,9 +115,10 @@ class _Pass:
         book: LayerBook,
         *,
         least_slack: bool,
+        most: int,
     ) -> None:
         self.job, self.system, self.software, self.book = job, system, software, book
-        self.room, self.least_slack = room, least_slack
+        self.room, self.least_slack, self.most = room, least_slack, most
         self.start = time.perf_counter()
         self.kept: list[Priced] = []
         self.smallest: _Smallest | None = None
@@ -141,6 +142,7 @@ class _Pass:
             tight = (np.asarray(held.high)[fits] > self.room) & (not self.least_slack)
             self.kept += self._best(kept, known, tight)
             self.kept.sort(key=lambda entry: entry[0])
+            del self.kept[self.most :]
 
     def _best(self, kept: Layout, known: pieces.Weighed, tight: NDArray[np.bool_]) -> list[Priced]:
         """The best layouts of a chunk, the best first; tight: whose upper end of memory does not fit."""
@@ -148,7 +150,7 @@ class _Pass:
         seconds = np.asarray(step.assemble(measured, self.software).step)
         doubtful = np.select([kept.schedule == kind for kind in UNPROVEN], list(UNPROVEN.values()), 0.0)
         value = seconds * np.exp(doubtful) * np.where(tight, TIGHT, 1.0)
-        order = np.argsort(value, kind="stable")[:KEPT]
+        order = np.argsort(value, kind="stable")[: min(KEPT, self.most)]
         return [(float(value[i]), float(seconds[i]), kept.at(i)) for i in order]
 
     def best(self) -> float:
@@ -157,7 +159,7 @@ class _Pass:
 
     def found(self) -> _Found:
         seconds = time.perf_counter() - self.start
-        return _Found(self.kept[: 4 * KEPT], self.seen, self.feasible, self.smallest, seconds)
+        return _Found(list(self.kept), self.seen, self.feasible, self.smallest, seconds)
 
 
 def _search(
@@ -170,15 +172,16 @@ def _search(
     room: float | None = None,
     least_slack: bool = False,
     whole: bool = False,
+    most: int = 4 * KEPT,
 ) -> _Found:
     """All layouts that use every rank, then those with idle ranks that can be faster still.
 
     `room` [byte] of a rank, the datasheet's by default; least_slack: count the low end of the framework's slack; whole:
-    no rank may be idle. Where all ranks are best used, only layouts that do so are told.
+    no rank may be idle; most: layouts that are told. Where all ranks are best used, only layouts that do so are told.
     """
     room, software = capacity(system) if room is None else room, software or fitted().constants
     book = book or LayerBook()
-    looked = _Pass(job, system, software, room, book, least_slack=least_slack)
+    looked = _Pass(job, system, software, room, book, least_slack=least_slack, most=most)
     if not whole:
         every = idle.combinations(job, system, fixed, candidates.choices(job, system, fixed, idle=True))
         book.work(job, per_die(system.accelerator), every)
@@ -226,7 +229,7 @@ def plan(
 
 def fastest(job: TrainJob, system: System, book: LayerBook) -> TrainPlan:
     """What `plan` says of a run without its alternatives: for one of many sizes."""
-    return _told(job, system, {}, _search(job, system, {}, book=book), None, book)
+    return _told(job, system, {}, _search(job, system, {}, book=book, most=1), None, book)
 
 
 def _told(
