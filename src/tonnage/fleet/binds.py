@@ -47,7 +47,7 @@ def binds_of(
         days = float(value.mean() / DAY)
         if days < 0.05:
             continue
-        share = float(np.mean(value > NEGLIGIBLE))
+        share = float(np.mean(value > min(NEGLIGIBLE, value[value > 0].mean() / 10)))
         name = words.cause(cause)
         text = f"{name}: {days:.0f} days on average" if days >= 1 else f"{name}: under a day on average"
         text += f", in {show_share(share)} of the draws" if share < 0.995 else ""

@@ -36,6 +36,16 @@ class ServeFormats:
     why: str
 
 
+def known_formats(weights: str | None, kv: str | None) -> None:
+    """Raises InputError for each name that is no format of weights, or of a cache."""
+    problems = []
+    for name, value, known in (("weights", weights, WEIGHTS), ("kv", kv, CACHES)):
+        if value is not None and value not in known:
+            problems.append(Problem(f'"{value}" is not one of {", ".join(known)}', "", name, nearest(value, known)))
+    if problems:
+        raise InputError(problems)
+
+
 def formats(
     arch: Architecture, accelerator: Accelerator, weights: str | None = None, kv: str | None = None
 ) -> ServeFormats:
@@ -47,12 +57,7 @@ def formats(
     the vendor's stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5). Raises InputError for an
     unknown name.
     """
-    problems = []
-    for name, value, known in (("weights", weights, WEIGHTS), ("kv", kv, CACHES)):
-        if value is not None and value not in known:
-            problems.append(Problem(f'"{value}" is not one of {", ".join(known)}', "", name, nearest(value, known)))
-    if problems:
-        raise InputError(problems)
+    known_formats(weights, kv)
     released = arch.expert_precision if arch.moe else arch.precision
     cache = kv or "bf16"
     if weights is None or _same(weights, released):
