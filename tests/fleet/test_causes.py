@@ -98,7 +98,7 @@ def test_causes_in_words():
     assert said == [
         "r2: rl on own",
         "r2: failed attempt on own",
-        "r2: waits for chips of own",
+        "r2: waits for free chips of own",
         "r2: waits for capacity to serve it",
         "r2: rounds until good enough",
     ]

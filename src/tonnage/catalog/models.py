@@ -53,10 +53,10 @@ def begun(name: str, lines: Mapping[str, str]) -> str | None:
 
     None where none does; raises AmbiguousName where several do.
     """
-    wanted = _squeezed(name)
+    wanted = squeezed(name)
     if len(wanted) < LEAST or "/" in name.strip("/"):
         return None
-    every = [(_squeezed(known), ids) for known, ids in _names(lines).items() if "/" not in known]
+    every = [(squeezed(known), ids) for known, ids in _names(lines).items() if "/" not in known]
     same = dict.fromkeys(one for known, ids in every for one in ids if known == wanted)
     found = list(same or dict.fromkeys(one for known, ids in every for one in ids if known.startswith(wanted)))
     plain = min(found, key=len, default="")
@@ -69,7 +69,7 @@ def begun(name: str, lines: Mapping[str, str]) -> str | None:
     return found[0] if found else None
 
 
-def _squeezed(name: str) -> str:
+def squeezed(name: str) -> str:
     """A name without what people leave out or write in several ways."""
     return re.sub(r"[-_. ]", "", name.strip().lower()[:120])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model import Architecture, PartFormat
-from tonnage.system import FORMATS, Accelerator, Format, Precision
+from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
 
@@ -58,6 +58,15 @@ def formats(
     unknown name.
     """
     known_formats(weights, kv)
+    chosen = _formats(arch, accelerator, weights, kv)
+    parts = ("ffn", "experts") if arch.moe else ("ffn",)
+    rates = (rate(accelerator, chosen.precision.weights(part).compute) for part in parts)
+    notes = dict.fromkeys(each.note for each in rates if each.note)
+    return replace(chosen, why="; ".join((chosen.why, *notes)))
+
+
+def _formats(arch: Architecture, accelerator: Accelerator, weights: str | None, kv: str | None) -> ServeFormats:
+    """The same without what the chip computes them in."""
     released = arch.expert_precision if arch.moe else arch.precision
     cache = kv or "bf16"
     if weights is None or _same(weights, released):
