@@ -66,7 +66,7 @@ def resolve(name: str, keys: Iterable[str], aliases: Mapping[str, Alias], where:
 
 def _squeezed(name: str) -> str:
     """A name without its dashes, and without the number of an SXM socket (`a100-sxm4-40gb`)."""
-    return re.sub(r"sxm\d", "sxm", name.replace("-", ""))
+    return re.sub(r"sxm\d(?=-|$)", "sxm", name).replace("-", "")
 
 
 def _another(plain: str, key: str) -> bool:
