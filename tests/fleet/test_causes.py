@@ -167,3 +167,11 @@ def test_a_licence_frees_a_lot_although_a_second_rule_takes_over(programme, cata
     found = keys(launch(programme(**sets), catalog, draws=20, planner=written(**speeds)))
     without = next(item for key, item in found.items() if key.startswith("without:"))
     assert found["licence:cloud"].total > 1.5 * without.total
+
+
+@pytest.mark.parametrize(("days", "share"), [(0.1, 0.9), (2.0, 0.9), (2.0, 0.3)])
+def test_a_short_stage_is_as_frequent_as_it_comes(setting, days, share):
+    """A stage of two hours that comes in nine of ten draws comes in 90 % of them, not in none."""
+    value = np.where(np.arange(10) < 10 * share, days * 86400.0, 0.0)
+    found = binds_of(setting, {Cause("sft", "r2", "a"): value}, (), 0.9)[0]
+    assert f"in {100 * share:.0f} % of the draws" in found.text

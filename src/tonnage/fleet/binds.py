@@ -25,6 +25,8 @@ UNSERVED = 0.005
 """Share of the demand before the launch that may find no capacity before that is called a shortage."""
 
 NEGLIGIBLE = 0.5 * DAY
+"""Time by a cause from which a draw counts as one that has it; of causes that are short wherever they come, a tenth of
+their mean."""
 
 
 def causes_of(result: Forecast) -> dict[Cause, Floats]:

@@ -79,7 +79,9 @@ def contexts(read: ConfigReader) -> tuple[int, int]:
     kind = rope.text("rope_type") or rope.text("type")
     factor = rope.config.get("factor")
     if kind and kind not in (*STRETCHING, *HOLDING):
-        rope.wrong("rope_type" if rope.has("rope_type") else "type", f"{kind!r} is no kind of scaling that is known"[:90])
+        rope.wrong(
+            "rope_type" if rope.has("rope_type") else "type", f"{kind!r} is no kind of scaling that is known"[:90]
+        )
     if kind not in STRETCHING or not rope.has("factor"):
         return limit, limit
     if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 1 <= factor <= 1e4:
