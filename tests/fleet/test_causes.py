@@ -101,7 +101,7 @@ def test_causes_in_words():
     assert said == [
         "r2: rl on own",
         "r2: failed attempt on own",
-        "r2: waits for chips of own",
+        "r2: waits for free chips of own",
         "r2: waits for capacity to serve it",
         "r2: rounds until good enough",
     ]
@@ -176,3 +176,11 @@ def test_a_short_stage_that_every_draw_goes_through_is_not_said_to_be_in_none() 
     facts = catalog.load()
     plan = launch(read_programme(Path(__file__).parents[2] / "examples" / "eu-lab.yaml", {}, facts, None), facts, 0, 40)
     assert not any("in 0 %" in bind.text for bind in plan.outcome.binds)
+
+
+@pytest.mark.parametrize(("days", "share"), [(0.1, 0.9), (2.0, 0.9), (2.0, 0.3)])
+def test_a_short_stage_is_as_frequent_as_it_comes(setting, days, share):
+    """A stage of two hours that comes in nine of ten draws comes in 90 % of them, not in none."""
+    value = np.where(np.arange(10) < 10 * share, days * 86400.0, 0.0)
+    found = binds_of(setting, {Cause("sft", "r2", "a"): value}, (), 0.9)[0]
+    assert f"in {100 * share:.0f} % of the draws" in found.text

@@ -247,6 +247,7 @@ def test_too_many_experts_a_token_is_refused() -> None:
         ("llama3.1-405b", "meta-llama/Llama-3.1-405B"),
         ("Llama 3.1 8B", "meta-llama/Llama-3.1-8B"),
         ("qwen2.5-72", "Qwen/Qwen2.5-72B"),
+        ("qwen3-30b", "Qwen/Qwen3-30B-A3B"),
     ],
 )
 def test_a_name_that_begins_like_one_model_means_it(written: str, meant: str) -> None:

@@ -47,13 +47,13 @@ class WordReader:
         """Notes a problem of a field."""
         self.problems.append(Problem(message, path=name))
 
-    def number(self, text: str, kind: str, name: str) -> float:
-        """A quantity of a kind that `units.parse` knows, within the bounds of that kind."""
+    def number(self, text: str, kind: str, name: str, bounds: tuple[float, float, str] | None = None) -> float:
+        """A quantity of a kind that `units.parse` knows, within the bounds of that kind, or within others."""
         if units.lacks_unit(text, kind):
             self.wrong(f'"{one_line(text, 40)}" needs its unit, such as {units.example(kind)}', name)
             return 1.0
         value = self.parsed(text, name, lambda words: units.parse(words, kind), None)
-        low, high, words = BOUNDS.get(kind, (-math.inf, math.inf, ""))
+        low, high, words = bounds or BOUNDS.get(kind, (-math.inf, math.inf, ""))
         if value is not None and not low <= value <= high:
             self.wrong(f"expected {words}, got {one_line(text, 40)}", name)
             return 1.0
@@ -133,8 +133,8 @@ class WordReader:
 
     def whole(self, text: str, name: str) -> int:
         """A whole number of at least 1."""
-        value = self.number(text, "tokens", name)
-        if not (math.isfinite(value) and value == int(value) and 1 <= value <= 1e9):
+        value = self.number(text, "tokens", name, (1.0, 1e9, "a whole number from 1 to 1e9"))
+        if value != int(value):
             self.wrong(f'"{one_line(text, 40)}" is not a whole number from 1 to 1e9', name)
             return 1
         return int(value)

@@ -13,6 +13,7 @@ from tonnage.ask.reading import WordReader
 if TYPE_CHECKING:
     from tonnage.ask.anchor import Anchor
     from tonnage.catalog import Catalog
+    from tonnage.model import Architecture
     from tonnage.serve import ChipPrice, LateLimit, PriceList, ServeJob, ServePlan, Speculation
     from tonnage.system import System
 
@@ -148,6 +149,13 @@ class ServeFound:
 def read(words: ServeWords) -> ServeAsked:
     """Words as numbers. Raises `InputError` with every problem."""
     reader = WordReader()
+    asked = _read(words, reader)
+    reader.done()
+    return asked
+
+
+def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
+    """Words as numbers; what cannot be read is noted, and has a stand-in."""
     mode, afd = _mode(words)
     turns = reader.optional(words.micro_batches, "count", "micro_batches")
     asked = ServeAsked(
@@ -186,8 +194,32 @@ def read(words: ServeWords) -> ServeAsked:
     for name in ("layout", "prefill_layout", "ffn_layout"):
         if getattr(words, name) is not None and len(asked.fleets) > 1:
             reader.wrong("cannot be given for several --on: each has a layout of its own", name)
-    reader.done()
     return asked
+
+
+def rest(
+    words: ServeWords, catalog: Callable[[], Catalog], as_of: Callable[[], datetime.date | None]
+) -> tuple[Callable[[], object], ...]:
+    """Checks of a question besides its numbers and the names of model and chips, each of which raises `InputError`."""
+    from tonnage.model import load
+    from tonnage.serve.job import check
+    from tonnage.serve.replica.engines import engine
+    from tonnage.serve.replica.formats import known_formats
+    from tonnage.system.measurements import with_measurements
+
+    def asked() -> ServeAsked:
+        return _read(words, WordReader())
+
+    def checked() -> None:
+        check(_job(load(catalog().models()[0], catalog()), asked(), as_of()))
+
+    return (
+        lambda: known_formats(words.weights, words.kv),
+        lambda: engine(words.engine),
+        checked,
+        lambda: price_list_of(asked(), catalog(), as_of()),
+        lambda: with_measurements([], words.measured),
+    )
 
 
 def _late(reader: WordReader, words: ServeWords) -> tuple[LateLimit, ...]:
@@ -303,11 +335,18 @@ def _jobs(
     prices = [priced(system) for system in systems]
     listed = price_list_of(asked, catalog, as_of)
     powers = [chip_power(catalog, system, asked.power_share, as_of) for system in systems]
-    arch = load(model, catalog, as_of)
+    job = replace(_job(load(model, catalog, as_of), asked, as_of), price_list=listed)
+    return [replace(job, price=price, power=power) for price, power in zip(prices, powers, strict=True)]
+
+
+def _job(arch: Architecture, asked: ServeAsked, as_of: datetime.date | None) -> ServeJob:
+    """The job without what its accelerators cost."""
+    from tonnage.serve import ServeJob
+
     drafts = asked.speculative
     if drafts is not None and arch.mtp is None:
         drafts = replace(drafts, method="draft")
-    job = room.ServeJob(
+    return ServeJob(
         arch=arch,
         isl=asked.isl,
         osl=asked.osl,
@@ -330,11 +369,9 @@ def _jobs(
         memory_share=asked.memory_share,
         eager=asked.words.eager,
         thorough=True,
-        price_list=listed,
         date=as_of,
         late=asked.late,
     )
-    return [replace(job, price=price, power=power) for price, power in zip(prices, powers, strict=True)]
 
 
 def price_list_of(asked: ServeAsked, catalog: Catalog, as_of: datetime.date | None) -> PriceList | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tonnage import units
 from tonnage.errors import InputError, Problem, TonnageError
 
 if TYPE_CHECKING:
+    from tonnage.ask.train_words import TrainWords
     from tonnage.catalog import Catalog
 
 Check = Callable[[], object]
@@ -28,8 +30,11 @@ def with_the_rest(*checks: Check) -> Iterator[None]:
     except InputError as error:
         problems = list(error.problems)
         for check in checks:
-            problems += [problem for problem in _wrong(check) if problem not in problems]
-        if len(problems) == len(error.problems):
+            for problem in _wrong(check):
+                if problem not in problems:
+                    problems = [other for other in problems if other != replace(problem, where="", path="")]
+                    problems.append(problem)
+        if tuple(problems) == tuple(error.problems):
             raise
         raise InputError(problems, hint=error.hint) from None
 
@@ -45,12 +50,16 @@ def _wrong(check: Check) -> tuple[Problem, ...]:
 
 
 def names(
-    model: str, fleets: Sequence[str], catalog: Callable[[], Catalog], as_of: Callable[[], datetime.date | None]
+    model: str,
+    fleets: Sequence[str],
+    catalog: Callable[[], Catalog],
+    as_of: Callable[[], datetime.date | None],
+    field: str = "on",
 ) -> tuple[Check, ...]:
-    """Checks of the names in a question: its model, the chips of each fleet, its date."""
+    """Checks of the names in a question: its model, the chips of each fleet (of a field), its date."""
 
     def known(text: str) -> Check:
-        return lambda: catalog().chip(units.parse_fleet(text)[1], "on")
+        return lambda: catalog().chip(units.parse_fleet(text)[1], field)
 
     def loaded() -> object:
         from tonnage.model import load
@@ -58,3 +67,12 @@ def names(
         return load(model, catalog())
 
     return (as_of, loaded, *map(known, fleets))
+
+
+def chosen(words: TrainWords, catalog: Catalog) -> None:
+    """Raises InputError for each choice of a training run that is none, whatever its model and its numbers are."""
+    from tonnage.model import load
+    from tonnage.train import TrainJob
+
+    named = {name: getattr(words, name) for name in ("precision", "task", "framework", "routing")}
+    TrainJob(load(catalog.models()[0], catalog), **named)

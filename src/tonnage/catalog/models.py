@@ -48,19 +48,20 @@ def find(name: str, lines: Mapping[str, str]) -> tuple[str, dict[str, Any], str]
 
 
 def begun(name: str, lines: Mapping[str, str]) -> str | None:
-    """The id of the one model whose name begins like `name`, separators apart: `qwen3-235b`, `llama3.1-405b`.
+    """The id of the one model whose name begins like `name`, separators apart: `qwen3-235b`, `llama3.1-405b`; of
+    several, the one whose own name the others carry on (`-FP8`, `-Instruct-2507`).
 
     None where none does; raises AmbiguousName where several do.
     """
-    wanted = _squeezed(name)
+    wanted = squeezed(name)
     if len(wanted) < LEAST or "/" in name.strip("/"):
         return None
-    every = [(_squeezed(known), ids) for known, ids in _names(lines).items() if "/" not in known]
+    every = [(squeezed(known), ids) for known, ids in _names(lines).items() if "/" not in known]
     same = dict.fromkeys(one for known, ids in every for one in ids if known == wanted)
     found = list(same or dict.fromkeys(one for known, ids in every for one in ids if known.startswith(wanted)))
-    first = min(found, key=len, default="")
-    if found and all(one.startswith(first) for one in found):
-        found = [first]
+    plain = min(found, key=len, default="")
+    if len(found) > 1 and all(one.startswith(plain) for one in found):
+        return plain
     if len(found) > 1:
         listed = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         problem = Problem(f'"{name[:80]}" can mean {listed}')
@@ -68,7 +69,7 @@ def begun(name: str, lines: Mapping[str, str]) -> str | None:
     return found[0] if found else None
 
 
-def _squeezed(name: str) -> str:
+def squeezed(name: str) -> str:
     """A name without what people leave out or write in several ways."""
     return re.sub(r"[-_. ]", "", name.strip().lower()[:120])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tonnage.catalog.facts import Fact
 from tonnage.errors import AmbiguousName, InputError, Problem, nearest
 
-_BRANDS = r"^(nvidia|amd|huawei|intel|google|aws|geforce|instinct|hgx|dgx(?!-spark)|chip)-"
+_BRANDS = r"^(nvidia|amd|huawei|intel|google|aws|geforce|tesla|quadro|instinct|hgx|dgx(?!-spark)|chip)-"
 
 SHORT, READ_AS = "short", "read_as"
 """Attributes of a chip: names that only it has, and names of several products that are read as this one."""
@@ -37,9 +37,9 @@ def aliases_of(facts: Iterable[Fact]) -> dict[str, Alias]:
 def resolve(name: str, keys: Iterable[str], aliases: Mapping[str, Alias], where: str = "") -> str:
     """Key of the chip that `name` means.
 
-    Exact keys first, then the names of `aliases`, then a name that only one key begins with or contains as a whole
-    part; a number with a letter after it is another product (`l40` is not `l40s`). Raises AmbiguousName when several
-    do, InputError with the nearest name when none does.
+    Exact keys first, then the names of `aliases`, then the same without dashes (`rtx4090`), then a name that only one
+    key begins with or contains as a whole part; a number with a letter after it is another product (`l40` is not
+    `l40s`). Raises AmbiguousName when several do, InputError with the nearest name when none does.
     """
     known = tuple(keys)
     plain = normal(name)
@@ -47,6 +47,10 @@ def resolve(name: str, keys: Iterable[str], aliases: Mapping[str, Alias], where:
         return plain
     if plain in aliases and aliases[plain].key in known:
         return aliases[plain].key
+    alike = {key for key in known for way in (key, key.partition("-")[2]) if way and _squeezed(way) == _squeezed(plain)}
+    alike |= {alias.key for way, alias in aliases.items() if alias.key in known and _squeezed(way) == _squeezed(plain)}
+    if len(alike) == 1:
+        return alike.pop()
     found = [key for key in known if key.startswith(plain)] if len(plain) >= 2 else []
     found = found or [key for key in known if plain and plain in key.split("-")]
     found = found or ([key for key in known if f"-{plain}" in key] if len(plain) >= 2 else [])
@@ -58,6 +62,11 @@ def resolve(name: str, keys: Iterable[str], aliases: Mapping[str, Alias], where:
         raise AmbiguousName(problem, found, hint="write one of these names in full")
     suggestion = nearest(plain[:60], (*known, *aliases))
     raise InputError(Problem(f'no chip named "{name[:60]}"', where, suggestion=suggestion), hint="tonnage show chips")
+
+
+def _squeezed(name: str) -> str:
+    """A name without its dashes, and without the number of an SXM socket (`a100-sxm4-40gb`)."""
+    return re.sub(r"sxm\d(?=-|$)", "sxm", name).replace("-", "")
 
 
 def _another(plain: str, key: str) -> bool:

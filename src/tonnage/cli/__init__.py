@@ -209,12 +209,10 @@ def _check_verb(arguments: list[str]) -> None:
 
 
 def _as_flags(arguments: list[str]) -> list[str]:
-    """`--set KEY=VALUE` as `--KEY=VALUE`: every verb has flags alone, but for `launch`, whose
-    keys are a programme's, and `ledger`, whose keys are quantities.
-    """
+    """`--set KEY=VALUE` as `--KEY=VALUE` for the verbs that are asked in flags; those of `launch` are a programme's."""
     from tonnage.errors import InputError, Problem
 
-    if arguments[:1] in (["launch"], ["ledger"]):
+    if not {*arguments[:1]} & ASKED:
         return arguments
     words, rest = [], iter(arguments)
     for word in rest:
@@ -228,6 +226,14 @@ def _as_flags(arguments: list[str]) -> list[str]:
             raise InputError(Problem(f'expected KEY=VALUE, got "{pair[:60]}"', "--set"))
         words.append(f"--{key.replace('_', '-')}={pair.partition('=')[2]}")
     return words
+
+
+ASKED = {"fit", "train", "serve", "show", "lawful"}
+"""Verbs whose whole question is in flags."""
+
+
+ELSEWHERE = ("--json", "--csv", "--seed", "--set", "--catalog", "--as-of")
+"""Options of most verbs, some of which mean nothing to others."""
 
 
 def _with_negatives(words: list[str]) -> list[str]:
@@ -278,5 +284,8 @@ def _usage(error: CycloptsError, arguments: list[str]) -> int:
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = ", ".join(f'"{word[:60]}"' for word in error.unused_tokens[:5])
         text = f"{words} {'is' if len(error.unused_tokens) == 1 else 'are'} not expected here"
+    flag = text.removeprefix("Unknown option: ").partition("=")[0].partition(". ")[0].rstrip(".").strip('"')
+    if verb and flag in ELSEWHERE:
+        text = f"{flag} means nothing to {verb}"
     _tell(f"error: {text}", f"hint: tonnage {verb + ' ' if verb else ''}--help")
     return 2

@@ -7,8 +7,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from tonnage.cli.common import COMMON, Common, finish
+from tonnage.cli.common import SAVED, SavedOptions, finish
+from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
+
+CASES = ("train", "serve", "durations", "checkpoints")
+"""What can be measured on cases of one's own."""
+
+SCORED = ("train", "serve")
+"""What has cases that are not scored."""
 
 
 def accuracy(
@@ -17,7 +24,7 @@ def accuracy(
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     everything: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    common: Common = COMMON,
+    common: SavedOptions = SAVED,
 ) -> int:
     """How far predictions are off published results, beside a null model: one constant per chip.
 
@@ -34,6 +41,13 @@ def accuracy(
     from tonnage.report.accuracy import answer
     from tonnage.truth.evaluate import accuracy as measure
 
+    unread = [
+        flag
+        for flag, asked, of in (("--cases", cases, CASES), ("--all", everything, SCORED))
+        if asked and what not in of
+    ]
+    if unread:
+        raise InputError([Problem(f"means nothing to {what}", flag) for flag in unread])
     catalog = common.load_catalog()
     given = {"what": what, "cases": [str(path) for path in cases], "all": everything}
     if what == "durations":

@@ -31,6 +31,10 @@ ENDINGS = (".json", ".csv", ".txt", ".out", ".md")
 """Endings of the files that any result can be written to."""
 
 
+UNASKED = Parameter(show=False, parse=False)
+"""Of an option that means nothing to a verb: it is not offered, and refused."""
+
+
 @Parameter(name="*", group="Everywhere")
 @dataclass(frozen=True)
 class Common:
@@ -130,6 +134,56 @@ class Common:
         return place_code(text, flag)
 
 
+@Parameter(name="*", group="Everywhere")
+@dataclass(frozen=True)
+class SavedOptions(Common):
+    """The same for verbs that ask nothing anew: no seed, nothing to change, no day.
+
+    Parameters
+    ----------
+    json
+        print the result as JSON instead of words.
+    csv
+        print the result's table as CSV.
+    output
+        also write to this file; its ending decides: .json, .csv, .txt.
+    catalog
+        folder of facts of your own, looked at before ours.
+    quiet
+        no notes on stderr.
+    verbose
+        more notes on stderr.
+    color
+        colour, when stdout is a terminal.
+    """
+
+    seed: Annotated[int, UNASKED] = 0
+    set: Annotated[tuple[str, ...], UNASKED] = ()
+    as_of: Annotated[str | None, UNASKED] = None
+
+
+@Parameter(name="*", group="Everywhere")
+@dataclass(frozen=True)
+class PlainOptions(SavedOptions):
+    """The same for verbs that write a text of their own.
+
+    Parameters
+    ----------
+    output
+        also write to this file.
+    quiet
+        no notes on stderr.
+    verbose
+        more notes on stderr.
+    color
+        colour, when stdout is a terminal.
+    """
+
+    json: Annotated[bool, UNASKED] = False
+    csv: Annotated[bool, UNASKED] = False
+    catalog: Annotated[Path | None, UNASKED] = None
+
+
 def tell(text: str) -> None:
     """A line on stderr; lost without a word when nobody can hear it."""
     if sys.stderr is not None:
@@ -137,7 +191,7 @@ def tell(text: str) -> None:
             print(encodable(printable(text), sys.stderr.encoding), file=sys.stderr)
 
 
-COMMON = Common()
+COMMON, SAVED, PLAIN = Common(), SavedOptions(), PlainOptions()
 
 
 def finish(reply: Reply, common: Common) -> int:

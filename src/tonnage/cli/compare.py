@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tonnage.ask.saved import read_answer
-from tonnage.cli.common import COMMON, Common, check_outputs, finish
+from tonnage.cli.common import SAVED, SavedOptions, check_outputs, finish
 from tonnage.report.envelope import Reply
 
 
-def compare(first: Path, second: Path, /, *, common: Common = COMMON) -> int:
+def compare(first: Path, second: Path, /, *, common: SavedOptions = SAVED) -> int:
     """What differs between two saved answers: which inputs changed, then the results, largest first.
 
     Parameters

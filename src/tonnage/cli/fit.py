@@ -63,9 +63,11 @@ def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
     from tonnage.ask.fit import plan_asked, read
     from tonnage.ask.together import names, with_the_rest
     from tonnage.serve.replica.engines import engine
+    from tonnage.serve.replica.formats import known_formats
 
-    rest = (*names(model, (options.on,), common.load_catalog, common.date), lambda: engine(options.engine))
-    with as_flags(NAMES), with_the_rest(lambda: read(options), *rest):
+    more = (lambda: known_formats(options.weights, options.kv), lambda: engine(options.engine))
+    rest = names(model, (options.on,), common.load_catalog, common.date)
+    with as_flags(NAMES), with_the_rest(lambda: read(options), *rest, *more):
         catalog = common.load_catalog()
         plan = plan_asked(model, read(options), catalog, common.date(), common.seed)
     inputs = {"model": model, **vars(options), "as_of": common.as_of}

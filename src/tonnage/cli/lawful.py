@@ -52,7 +52,7 @@ class LawfulOptions(LawfulWords):
     origin: Annotated[str | None, Parameter(name="--from")] = None
 
 
-NAMES = frozenset({*(field.name for field in fields(LawfulOptions)), "in"})
+NAMES = frozenset({*(field.name for field in fields(LawfulOptions)), "in", "from"})
 """Fields that have a flag."""
 
 
@@ -67,10 +67,13 @@ def lawful(model: str = "deepseek-v3", /, *, options: LawfulOptions, common: Com
         bundled name, config.json, folder with one, or an architecture in YAML.
     """
     from tonnage.ask import lawful as ask
+    from tonnage.ask.together import names, with_the_rest
     from tonnage.report.lawful import answer, body
 
     check_outputs(common)
-    with as_flags(NAMES):
+    chips = (f"1x{options.origin}",) if options.origin else ()
+    rest = names(model, chips, common.load_catalog, common.date, "from")
+    with as_flags(NAMES), with_the_rest(lambda: ask.read(options), *rest):
         asked = ask.read(options)
         catalog = common.load_catalog()
         found = ask.found(model, asked, catalog, common.date())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tonnage.cli.common import COMMON, Common, put, tell
+from tonnage.cli.common import PLAIN, PlainOptions, put, tell
 from tonnage.errors import InputError, Problem, nearest
 
 STARTS = {
@@ -26,7 +26,7 @@ def new(
     /,
     *,
     start_from: Annotated[str | None, Parameter(name="--from")] = None,
-    common: Common = COMMON,
+    common: PlainOptions = PLAIN,
 ) -> int:
     """Write a commented programme file to start from; without a name it is printed.
 

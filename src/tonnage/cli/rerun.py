@@ -14,7 +14,7 @@ from typing import Any
 
 from tonnage import __version__
 from tonnage.ask.saved import read_answer
-from tonnage.cli.common import COMMON, Common, finish
+from tonnage.cli.common import SAVED, Common, SavedOptions, finish
 from tonnage.cli.flags import flag
 from tonnage.errors import InputError, Outcome, Problem
 from tonnage.printable import one_line
@@ -37,7 +37,7 @@ WRITING = {"picture", "ray", "resume", "cache", "run"}
 """Flags that say where to write or to compute, or where a leaf of a programme is from; no answer records them."""
 
 
-def rerun(result: Path, /, *, common: Common = COMMON) -> int:
+def rerun(result: Path, /, *, common: SavedOptions = SAVED) -> int:
     """Ask again what a saved answer was asked, and say whether a file, the catalogue, the version or the code moved it.
 
     Parameters

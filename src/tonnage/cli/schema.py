@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 
-from tonnage.cli.common import COMMON, Common, put
-from tonnage.errors import InputError, Problem
+from tonnage.cli.common import PLAIN, PlainOptions, put
 
 
-def schema(*, common: Common = COMMON) -> int:
+def schema(*, common: PlainOptions = PLAIN) -> int:
     """Print the JSON Schema of the programme file, for completion and checks in an editor."""
     from tonnage import files
     from tonnage.fleet import programme_schema
 
-    if common.csv:
-        raise InputError(Problem("a schema is no table; it is printed as JSON", "--csv"))
     text = json.dumps(programme_schema(), indent=2, ensure_ascii=False) + "\n"
     files.write_all([(path, text) for path in common.output])
     put(text)

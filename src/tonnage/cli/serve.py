@@ -139,13 +139,15 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
     model
         bundled name, HF id, config.json, folder with one, or an architecture in YAML.
     """
-    from tonnage.ask.serve import plan_asked, read
+    from tonnage.ask.serve import plan_asked, read, rest
     from tonnage.ask.together import names, with_the_rest
-    from tonnage.serve.replica.engines import engine
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
-    rest = (*names(model, options.on, common.load_catalog, common.date), lambda: engine(options.engine))
-    with as_flags(NAMES), with_the_rest(lambda: read(options), *rest):
+    more = (
+        *names(model, options.on, common.load_catalog, common.date),
+        *rest(options, common.load_catalog, common.date),
+    )
+    with as_flags(NAMES), with_the_rest(lambda: read(options), *more):
         asked = read(options)
         catalog = common.load_catalog()
         found = plan_asked(model, asked, catalog, common.date(), common.seed)

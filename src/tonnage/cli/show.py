@@ -62,14 +62,23 @@ def show(
     place
         the place to look from, such as CN or EU: its prices first, and what is lawful there.
     """
+    from tonnage.ask.together import with_the_rest
     from tonnage.report.show import ShowQuestion, shown
 
     check_outputs(common)
-    code = common.place(place) if place else None
-    home, buyer = _buyer(options, common, code)
-    asked = ShowQuestion(what.strip(), common.load_catalog(), common.date(), code, home, buyer)
-    found = shown(asked)
-    inputs = {"what": what, "as_of": str(asked.as_of) if asked.as_of else None, "in": code} | vars(options)
+
+    def question(*, plain: bool = False) -> ShowQuestion:
+        if plain:
+            return ShowQuestion(what.strip(), common.load_catalog(), None, None)
+        code = common.place(place) if place else None
+        home, buyer = _buyer(options, common, code)
+        return ShowQuestion(what.strip(), common.load_catalog(), common.date(), code, home, buyer)
+
+    checks = (lambda: _buyer(options, common, place), common.date, lambda: shown(question(plain=True)))
+    with with_the_rest(lambda: place and common.place(place), *checks):
+        asked = question()
+        found = shown(asked)
+    inputs = {"what": what, "as_of": str(asked.as_of) if asked.as_of else None, "in": asked.place} | vars(options)
     reply = Reply("show", inputs, found.body, found.answer, sources=found.facts, catalog=asked.catalog)
     return finish(reply, common)
 

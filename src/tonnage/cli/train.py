@@ -128,10 +128,10 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
         bundled name, config.json, folder with one, or an architecture in YAML.
     """
     from tonnage.ask import train as ask
-    from tonnage.ask.together import names, with_the_rest
+    from tonnage.ask.together import chosen, names, with_the_rest
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
-    rest = names(model, options.on, common.load_catalog, common.date)
+    rest = (*names(model, options.on, common.load_catalog, common.date), lambda: chosen(options, common.load_catalog()))
     with as_flags(NAMES), with_the_rest(lambda: ask.read(model, options), *rest):
         as_of = common.date()
         asked = ask.read(model, options, as_of)

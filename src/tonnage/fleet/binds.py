@@ -25,7 +25,8 @@ UNSERVED = 0.005
 """Share of the demand before the launch that may find no capacity before that is called a shortage."""
 
 NEGLIGIBLE = 0.5 * DAY
-"""Time that does not count as one in which something stood in the way, where it is little beside the mean."""
+"""Time by a cause from which a draw counts as one that has it; of causes that are short wherever they come, a tenth of
+their mean."""
 
 
 def causes_of(result: Forecast) -> dict[Cause, Floats]:
@@ -48,7 +49,7 @@ def binds_of(
         days = float(value.mean() / DAY)
         if days < 0.05:
             continue
-        share = float(np.mean(value > min(NEGLIGIBLE, days * DAY / 10)))
+        share = float(np.mean(value > min(NEGLIGIBLE, value[value > 0].mean() / 10)))
         name = words.cause(cause)
         text = f"{name}: {days:.0f} days on average" if days >= 1 else f"{name}: under a day on average"
         text += f", in {show_share(share)} of the draws" if share < 0.995 else ""

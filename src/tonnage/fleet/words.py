@@ -23,7 +23,7 @@ def cause(found: Cause) -> str:
     elif found.kind == "moves":
         does = f"moves to {found.place}"
     elif found.kind == "waits_for_chips":
-        does = f"waits for chips of {found.place}"
+        does = f"waits for free chips of {found.place}"
     else:
         does = f"{'failed attempt' if found.kind == 'failed_attempt' else found.kind} on {found.place}"
     return f"{found.model}: {does}"

@@ -62,6 +62,10 @@ STRETCHING = ("yarn", "linear", "dynamic", "ntk")
 """Kinds of `rope_scaling` whose factor multiplies the context; others (llama3, longrope, mrope) have it in already."""
 
 
+HOLDING = ("default", "llama3", "longrope", "su", "mrope", "proportional", "deepseek_yarn")
+"""Kinds whose context is the one that is stated (`transformers` modeling_rope_utils, vLLM `get_rope`)."""
+
+
 def contexts(read: ConfigReader) -> tuple[int, int]:
     """(tokens before scaling, longest sequence) [tokens], 0 where not known: as engines derive `max_model_len`.
 
@@ -74,6 +78,10 @@ def contexts(read: ConfigReader) -> tuple[int, int]:
         return limit, limit
     kind = rope.text("rope_type") or rope.text("type")
     factor = rope.config.get("factor")
+    if kind and kind not in (*STRETCHING, *HOLDING):
+        rope.wrong(
+            "rope_type" if rope.has("rope_type") else "type", f"{kind!r} is no kind of scaling that is known"[:90]
+        )
     if kind not in STRETCHING or not rope.has("factor"):
         return limit, limit
     if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not 1 <= factor <= 1e4:

@@ -54,16 +54,16 @@ def load(name_or_path: str | Path, catalog: Catalog | None = None, as_of: dateti
 
 def released(name: str, catalog: Catalog) -> datetime.date | None:
     """The day on which a bundled model was released: None for any other, and where no source says it."""
-    meant = _meant(name, catalog)
-    return None if meant is None else catalog.model_released(meant)
+    identity = meant(name, catalog)
+    return None if identity is None else catalog.model_released(identity)
 
 
 def is_bundled(name: str, catalog: Catalog) -> bool:
     """Whether a name means a bundled model."""
-    return _meant(name, catalog) is not None
+    return meant(name, catalog) is not None
 
 
-def _meant(name: str, catalog: Catalog) -> str | None:
+def meant(name: str, catalog: Catalog) -> str | None:
     """Id of the bundled model that a name means, as `load` reads it."""
     found = _bundled(name, catalog)
     if found is not None:

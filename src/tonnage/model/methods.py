@@ -83,7 +83,10 @@ def _group(read: ConfigReader, *keys: str, default: int = 128) -> int:
     given = [key for key in keys if key in read.config]
     if given and read.config[given[0]] is None:
         return -1
-    return figure(read, *keys, default=default, low=-1)
+    size = figure(read, *keys, default=default, low=-1)
+    if not size:
+        read.wrong(given[0], "expected elements that share a scale, or -1 for a whole row, got 0")
+    return size or default
 
 
 def _bits(read: ConfigReader, *keys: str, most: int = 8) -> int:

@@ -65,7 +65,7 @@ class Answer:
 def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, width: int = WIDTH) -> str:
     """The answer as text, at most `width` wide: cells of tables fold, a picture is drawn for that width."""
     answer = _safe(answer)
-    lines = [_paint(line, answer.feasible, color) for line in textwrap.wrap(answer.sentence, width)]
+    lines = [_paint(line, answer.feasible, color) for line in _wrap(answer.sentence, width)]
     if answer.rows:
         lines += ["", *_rows(answer.rows, width)]
     for table in answer.tables:

@@ -1,4 +1,4 @@
-"""Names of chips that could mean several products: what each was read as, said in every answer."""
+"""Names of chips and models that could mean several, or another: what each was read as, said in every answer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from tonnage import units
+from tonnage.catalog import Catalog
+from tonnage.catalog.models import squeezed
+from tonnage.model.load import meant
 from tonnage.report.envelope import Reply
 
 FLEETS = ("on", "move_to", "rollout_on")
@@ -18,13 +21,25 @@ def with_names(reply: Reply) -> Reply:
     if reply.catalog is None:
         return reply
     found = {name: reply.catalog.read_as(name) for name in _chips(reply.inputs)}
-    read = {name: alias for name, alias in found.items() if alias is not None}
+    read = {name: (alias.key, alias.reason) for name, alias in found.items() if alias is not None}
+    read |= _model(reply.inputs.get("model"), reply.catalog)
     if not read:
         return reply
-    text = "; ".join(f'"{name}" as {alias.key}: {alias.reason}' for name, alias in read.items())
+    text = "; ".join(f'"{name}" as {key}: {reason}' for name, (key, reason) in read.items())
     answer = replace(reply.answer, rows=(*reply.answer.rows, ("read", text)))
-    body = dict(reply.body) | {"read_as": {name: alias.key for name, alias in read.items()}}
+    body = dict(reply.body) | {"read_as": {name: key for name, (key, _) in read.items()}}
     return replace(reply, answer=answer, body=body)
+
+
+def _model(name: object, catalog: Catalog) -> dict[str, tuple[str, str]]:
+    """What a model's name is read as, and why: a release of the same shape, or the plain one of several."""
+    if not isinstance(name, str) or (found := meant(name, catalog)) is None:
+        return {}
+    title, asked = found.rsplit("/", 1)[-1], squeezed(name.rsplit("/", 1)[-1])
+    if asked not in squeezed(title):
+        return {name: (title, "a release of the same shape, whose configuration is the one on file")}
+    many = [one for one in catalog.models() if asked in squeezed(one.rsplit("/", 1)[-1])]
+    return {} if asked == squeezed(title) or len(many) < 2 else {name: (title, "others are named as such")}
 
 
 def _chips(inputs: Mapping[str, Any]) -> Iterator[str]:

@@ -326,7 +326,7 @@ def _one(asked: ShowQuestion) -> Shown:
     if name in catalog.source_list:
         return _source(asked)
     ambiguous: AmbiguousName | None = None
-    for meaning, shape in ((catalog.chip, _chip), (lambda text: catalog.model_config(text)[0], _model)):
+    for meaning, shape in ((catalog.chip, _chip), (lambda text: _named(text, catalog), _model)):
         try:
             return shape(asked, meaning(name))
         except AmbiguousName as error:
@@ -337,6 +337,13 @@ def _one(asked: ShowQuestion) -> Shown:
         raise ambiguous
     entities = {fact.entity for fact in catalog.facts}
     return _fact(asked, (*catalog.chips(), *entities, *rules, *catalog.source_list))
+
+
+def _named(name: str, catalog: Catalog) -> str:
+    """Id of the bundled model that a name means. Raises InputError where it means none."""
+    from tonnage.model.load import meant
+
+    return meant(name, catalog) or catalog.model_config(name)[0]
 
 
 def _fact(asked: ShowQuestion, names: Iterable[str]) -> Shown:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model import Architecture, PartFormat
-from tonnage.system import FORMATS, Accelerator, Format, Precision
+from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
 
@@ -36,6 +36,16 @@ class ServeFormats:
     why: str
 
 
+def known_formats(weights: str | None, kv: str | None) -> None:
+    """Raises InputError for each name that is no format of weights, or of a cache."""
+    problems = []
+    for name, value, known in (("weights", weights, WEIGHTS), ("kv", kv, CACHES)):
+        if value is not None and value not in known:
+            problems.append(Problem(f'"{value}" is not one of {", ".join(known)}', "", name, nearest(value, known)))
+    if problems:
+        raise InputError(problems)
+
+
 def formats(
     arch: Architecture, accelerator: Accelerator, weights: str | None = None, kv: str | None = None
 ) -> ServeFormats:
@@ -47,12 +57,16 @@ def formats(
     the vendor's stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5). Raises InputError for an
     unknown name.
     """
-    problems = []
-    for name, value, known in (("weights", weights, WEIGHTS), ("kv", kv, CACHES)):
-        if value is not None and value not in known:
-            problems.append(Problem(f'"{value}" is not one of {", ".join(known)}', "", name, nearest(value, known)))
-    if problems:
-        raise InputError(problems)
+    known_formats(weights, kv)
+    chosen = _formats(arch, accelerator, weights, kv)
+    parts = ("ffn", "experts") if arch.moe else ("ffn",)
+    rates = (rate(accelerator, chosen.precision.weights(part).compute) for part in parts)
+    notes = dict.fromkeys(each.note for each in rates if each.note)
+    return replace(chosen, why="; ".join((chosen.why, *notes)))
+
+
+def _formats(arch: Architecture, accelerator: Accelerator, weights: str | None, kv: str | None) -> ServeFormats:
+    """The same without what the chip computes them in."""
     released = arch.expert_precision if arch.moe else arch.precision
     cache = kv or "bf16"
     if weights is None or _same(weights, released):

@@ -94,7 +94,7 @@ def _none(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, 
     """That no layout agrees with what is fixed: what it needs more than there are, or what comes nearest."""
     wanted = ",".join(f"{name}{value}" for name, value in fixed.items())
     needs = max(
-        fixed.get("tp", 1) * fixed.get("pp", 1) * fixed.get("cp", 1),
+        fixed.get("tp", 1) * fixed.get("pp", 1) * fixed.get("cp", 1) * fixed.get("dp", 1),
         fixed.get("ep", 1) * fixed.get("etp", 1) * fixed.get("pp", 1),
     )
     if needs > ranks:
@@ -163,7 +163,8 @@ def _rows(
         for pp in _pipeline(arch, each // tp, own)
         for row in (_mixture(tp, pp, many, each, own) if many else [(tp, pp, 1, 1, 1)])
     }
-    rows = {row for row in rows if _agrees(row, own, many) and row[0] * row[1] * row[2] <= each}
+    most = own.get("dp", 1)
+    rows = {row for row in rows if _agrees(row, own, many) and row[0] * row[1] * max(row[2], most) <= each}
     if many:  # experts lie on exactly the ranks of a replica group
         rows = {row for row in rows if row[0] * row[2] == row[3] * row[4]}
     if cp == 1 or not many:
@@ -192,6 +193,8 @@ def _pipeline(arch: Architecture, left: int, fixed: Mapping[str, int]) -> list[i
 
 def _mixture(tp: int, pp: int, many: int, ranks: int, fixed: Mapping[str, int]) -> list[Row]:
     """(tp, pp, dp, ep, etp) of a mixture of experts: experts over all ranks of a replica, or within tp."""
+    if tp * pp > ranks:
+        return []
     most = min(ranks // (tp * pp), max(min(many, LARGEST) // tp, 1))
     wide = {1 << i for i in range(most.bit_length()) if 1 << i <= most}
     wide |= {most} if most < 64 else {size // tp for size in (72, 144, 320) if size // tp <= most}
