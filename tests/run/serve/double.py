@@ -49,7 +49,14 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> boo
         return await whole(writer, 200, SEEN | {"last": LAST, "pid": 0})
     if method != "POST":
         return await whole(writer, 404, {"detail": "Not Found"})
-    return await answered(writer, path, json.loads(content), headers)
+    work = asyncio.create_task(answered(writer, path, json.loads(content), headers))
+    gone = asyncio.create_task(reader.read(1))
+    await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (work, gone):
+        if not task.done():
+            task.cancel()
+    await asyncio.gather(work, gone, return_exceptions=True)
+    return not work.cancelled() and work.exception() is None and work.result()
 
 
 async def answered(writer: asyncio.StreamWriter, path: str, body: dict, headers: dict) -> bool:

@@ -94,9 +94,8 @@ class Reply:
         """The body, within its bounds of size and time. Raises ApiError."""
         bounds = self.state.front.bounds
         length = self.given.get("content-length", "0")
-        if length.isascii() and length.isdigit() and int(length[:20]) > bounds.body:
-            raise refusals.too_large(bounds.body)
-        parts = []
+        self.hold(int(length[:20]) if length.isascii() and length.isdigit() else 0)
+        parts, size = [], 0
         try:
             async with asyncio.timeout(bounds.upload):
                 while True:
@@ -104,7 +103,8 @@ class Reply:
                     if message["type"] == "http.disconnect":
                         raise ClientGone
                     part = message.get("body", b"")
-                    self.hold(len(part))
+                    size += len(part)
+                    self.hold(max(0, size - self.held))
                     parts.append(part)
                     if not message.get("more_body", False):
                         self.body_read = True

@@ -41,19 +41,25 @@ class Splitter:
     within: bool
     begun: bool = False
     ended: bool = False
+    after_tag: bool = False
     held: str = ""
 
     def feed(self, piece: str) -> tuple[str, str]:
-        """(reasoning, answer) in this piece."""
+        """(reasoning, answer) in this piece; line ends right after a tag belong to it."""
         text, self.held = self.held + piece, ""
         if not self.begun:
             text = self._opened(text)
+        if self.after_tag:
+            text = text.lstrip("\n")
+            self.after_tag = not text
         if self.ended or not (self.within and self.begun):
             return "", text if self.begun else ""
         before, tag, after = text.partition(CLOSE)
         if tag:
             self.ended = True
-            return before, after.lstrip("\n")
+            after = after.lstrip("\n")
+            self.after_tag = not after
+            return before, after
         self.held = text[len(text) - _cut(text, CLOSE) :]
         return text.removesuffix(self.held), ""
 
@@ -70,8 +76,8 @@ class Splitter:
             return ""
         self.begun = True
         if start.startswith(OPEN):
-            self.within = True
-            return start[len(OPEN) :].lstrip("\n")
+            self.within = self.after_tag = True
+            return start[len(OPEN) :]
         return text
 
 

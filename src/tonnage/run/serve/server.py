@@ -122,12 +122,13 @@ def run_front(front: Front, tell: Callable[[str], None]) -> None:
 
 def _socket(front: Front) -> socket.socket:
     """The address, listened on before anything is started."""
+    family = socket.AF_INET6 if ":" in front.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY on such only
     try:
-        family = socket.AF_INET6 if ":" in front.host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_STREAM)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((front.host, front.port))
     except OSError as error:
+        bound.close()
         raise InputError(
             f"{front.host}:{front.port}: cannot be listened on: {(error.strerror or str(error)).lower()}"
         ) from None

@@ -65,6 +65,8 @@ class Events:
         return b"".join(self._event(event) for event in _END.split(block) if event)
 
     def _event(self, event: bytes) -> bytes:
+        if self.translator.think == "no" and not _LOOK.search(event):
+            return event + b"\n\n"
         lines = event.splitlines()
         data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
         if not data:
