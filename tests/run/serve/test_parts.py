@@ -15,7 +15,7 @@ from tonnage.run.serve.limits import Limits
 from tonnage.run.serve.metrics import Metrics
 from tonnage.run.serve.reasoning import Splitter, Translator
 from tonnage.run.serve.refusals import ApiError
-from tonnage.run.serve.shares import Shares
+from tonnage.run.serve.shares import ReleaseShares
 from tonnage.run.serve.stream import DONE, Events, StreamError
 
 # ---------------------------------------------------------------- shares
@@ -23,19 +23,19 @@ from tonnage.run.serve.stream import DONE, Events, StreamError
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=5).filter(any), st.integers(1, 200))
 def test_every_release_has_its_share_to_within_one(weights, turns):
-    shares = Shares({str(i): float(weight) for i, weight in enumerate(weights)})
+    shares = ReleaseShares({str(i): float(weight) for i, weight in enumerate(weights)})
     names = [shares.pick(shares.weights) for _ in range(turns)]
     for name, weight in shares.weights.items():
         assert abs(names.count(name) - turns * weight / sum(weights)) <= len(weights)
 
 
 def test_five_per_cent_are_every_twentieth_and_none_without_a_weight():
-    shares = Shares({"r1": 95, "r2": 5})
+    shares = ReleaseShares({"r1": 95, "r2": 5})
     names = [shares.pick({"r1", "r2"}) for _ in range(40)]
     places = [i for i, name in enumerate(names) if name == "r2"]
     assert len(places) == 2 and places[1] - places[0] == 20
     assert shares.pick({"r1"}) == "r1" and shares.pick(set()) is None
-    assert Shares({"r1": 0}).pick({"r1"}) is None
+    assert ReleaseShares({"r1": 0}).pick({"r1"}) is None
 
 
 # ---------------------------------------------------------------- canary

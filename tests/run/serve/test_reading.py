@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tonnage.errors import InputError
-from tonnage.run.serve.config import Source
+from tonnage.run.serve.config import ReplicaSource
 from tonnage.run.serve.reading import read_front
 from tonnage.run.serve.starts import FALLBACK, spoken, start_of
 from tonnage.run.serve.told import told
@@ -209,4 +209,4 @@ def test_what_would_be_started_is_said_without_keys(tmp_path):
 
 
 def test_a_source_says_what_it_is():
-    assert Source("address", "http://x").kind == "address"
+    assert ReplicaSource("address", "http://x").kind == "address"

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from tonnage.run.serve import refusals
 from tonnage.run.serve.refusals import ApiError
-from tonnage.run.serve.replicas import Replica, Service
+from tonnage.run.serve.replicas import Replica, ServedModel
 from tonnage.run.serve.state import FrontState, drain
 
 LONGEST_BODY = 10_000
@@ -93,7 +93,7 @@ class Desk:
         if not self.state.is_admin(given):
             raise refusals.wrong_key()
 
-    async def order(self, request: Request) -> tuple[dict[str, object], Service]:
+    async def order(self, request: Request) -> tuple[dict[str, object], ServedModel]:
         """The order and the model that it is about. Raises ApiError."""
         self.check(request)
         content = b""
@@ -112,14 +112,14 @@ class Desk:
             raise refusals.no_model(str(model))
         return body, self.state.services[model]
 
-    def replica(self, service: Service, name: object) -> Replica:
+    def replica(self, service: ServedModel, name: object) -> Replica:
         """A replica by name. Raises ApiError."""
         found = {one.name: one for run in service.releases.values() for one in run.replicas}
         if not isinstance(name, str) or name not in found:
             raise refusals.invalid("replica", f"one of {', '.join(found)}")
         return found[name]
 
-    def told(self, service: Service, what: str) -> Response:
+    def told(self, service: ServedModel, what: str) -> Response:
         """The service's shares after an order."""
         self.state.changed(f"{service.offered.name}: {what}")
         return JSONResponse(service.canary_state() | {"shares": {n: service.shares.share(n) for n in service.releases}})

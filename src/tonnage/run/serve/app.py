@@ -17,13 +17,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tonnage.run.serve import admin, metrics, refusals
-from tonnage.run.serve.asking import PATHS, Asked, asked
+from tonnage.run.serve.asking import PATHS, ChatRequest, asked
 from tonnage.run.serve.config import Tenant
 from tonnage.run.serve.forward import Opened
 from tonnage.run.serve.limits import Grant
 from tonnage.run.serve.reading import is_loopback
 from tonnage.run.serve.refusals import ApiError
-from tonnage.run.serve.replicas import Service
+from tonnage.run.serve.replicas import ServedModel
 from tonnage.run.serve.state import ANYONE, FrontState
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Answering:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every way it can end is counted."""
-        reply = Reply(self.state, scope, receive, send)
+        reply = Exchange(self.state, scope, receive, send)
         try:
             await reply.run()
         except ApiError as error:
@@ -56,7 +56,7 @@ class Answering:
             reply.free()
 
 
-class Reply:
+class Exchange:
     """One request and its answer."""
 
     def __init__(self, state: FrontState, scope: Scope, receive: Receive, send: Send) -> None:
@@ -147,7 +147,7 @@ class Reply:
 
     # ------------------------------------------------------------ the answer
 
-    async def answer(self, service: Service, request: Asked) -> None:
+    async def answer(self, service: ServedModel, request: ChatRequest) -> None:
         """Wait for a place, ask a replica, pass its answer on."""
         await service.gate.enter(self.tenant.name)
         try:
@@ -165,7 +165,7 @@ class Reply:
         self.state.metrics.time("tonnage_latency_seconds", time.monotonic() - self.begun, **self.labels())
         self.count(200)
 
-    async def stream(self, service: Service, request: Asked, opened: Opened) -> None:
+    async def stream(self, service: ServedModel, request: ChatRequest, opened: Opened) -> None:
         """Pass a stream on; what it used is counted however it ends."""
         events = opened.events
         try:
@@ -180,7 +180,7 @@ class Reply:
             await opened.leave()
             self.spend(request, opened.usage, events.pieces if events else 0)
 
-    def spend(self, request: Asked, usage: tuple[int, int] | None, pieces: int) -> None:
+    def spend(self, request: ChatRequest, usage: tuple[int, int] | None, pieces: int) -> None:
         """Take what was used from the tenant: as the engine counted, else the prompt's estimate and the pieces."""
         used = usage or (request.prompt, pieces)
         if self.grant:

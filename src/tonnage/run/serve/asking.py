@@ -20,7 +20,7 @@ MOST_TOKENS, MOST_CHOICES = 10_000_000, 128
 
 
 @dataclass(frozen=True)
-class Asked:
+class ChatRequest:
     """One request: where, what, whether as a stream; its tenant is charged `promised` tokens until it is counted."""
 
     path: str
@@ -45,7 +45,7 @@ class Asked:
         return dumped(body)
 
 
-def asked(path: str, content: bytes) -> Asked:
+def asked(path: str, content: bytes) -> ChatRequest:
     """Read a body. Raises ApiError (400)."""
     try:
         body = json.loads(content, parse_constant=_no_constant)
@@ -66,7 +66,7 @@ def asked(path: str, content: bytes) -> Asked:
         raise refusals.invalid("stream_options", "an object")
     if options is not None and not stream:
         raise refusals.invalid("stream_options", "no such object unless 'stream' is true")
-    return Asked(
+    return ChatRequest(
         path,
         model,
         body,

@@ -10,7 +10,7 @@ PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
-class Source:
+class ReplicaSource:
     """Where one replica comes from: an address that is there, or an engine to start.
 
     kind: `address`, `vllm`, `transformers` or `command`; target: the address, or the checkpoint that the engine loads;
@@ -30,7 +30,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Release:
+class ServedRelease:
     """One version of a model: its share by weight, its replicas, and how its engine is spoken to.
 
     model: name by which the engine serves it; think: how reasoning stands in its text where the engine does not set it
@@ -39,7 +39,7 @@ class Release:
 
     name: str
     weight: float
-    replicas: tuple[Source, ...]
+    replicas: tuple[ReplicaSource, ...]
     model: str
     think: str = "no"
 
@@ -93,7 +93,7 @@ class Offered:
     """A model as clients name it: releases, SLO, canary, and how many requests it takes at once and lets wait."""
 
     name: str
-    releases: tuple[Release, ...]
+    releases: tuple[ServedRelease, ...]
     slo: Slo = Slo()
     canary: CanaryPlan | None = None
     at_once: int = 64

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tonnage.run.serve.replicas import Replica, Running, Service
+from tonnage.run.serve.replicas import Replica, RunningRelease, ServedModel
 from tonnage.run.serve.starts import FALLBACK, Start, spoken, start_of
 from tonnage.run.serve.state import FrontState, connect
 
@@ -49,7 +49,7 @@ class Engines:
             self.logs.mkdir(parents=True, exist_ok=True)
         return self.logs / f"{''.join(c if c.isalnum() else '-' for c in replica.name)}.log"
 
-    async def keep(self, service: Service, run: Running, replica: Replica) -> None:
+    async def keep(self, service: ServedModel, run: RunningRelease, replica: Replica) -> None:
         """Start an engine, and again whenever it ends, until cancelled."""
         pause = FIRST_PAUSE
         while True:
@@ -60,7 +60,7 @@ class Engines:
             self.tell(f"{replica.name}: {why}; started again in {pause:g} s")
             await asyncio.sleep(pause)
 
-    async def once(self, service: Service, run: Running, replica: Replica) -> str:
+    async def once(self, service: ServedModel, run: RunningRelease, replica: Replica) -> str:
         """One life of an engine; why it ended."""
         port = free_port()
         start = start_of(run.release, replica.source, port, os.environ)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 import httpx
 
 from tonnage.run.serve import refusals
-from tonnage.run.serve.asking import Asked
+from tonnage.run.serve.asking import ChatRequest
 from tonnage.run.serve.canary import Answered
 from tonnage.run.serve.metrics import Metrics
 from tonnage.run.serve.reasoning import Translator, dumped
 from tonnage.run.serve.refusals import ApiError
-from tonnage.run.serve.replicas import Attempt, Replica, Running, Service
+from tonnage.run.serve.replicas import Replica, ReplicaAttempt, RunningRelease, ServedModel
 from tonnage.run.serve.stream import Events, StreamError, counted
 
 OURS = (401, 403, 404, 405, 408, 429)
@@ -41,9 +41,9 @@ class AttemptFailed(Exception):
 class Opened:
     """An answer that has begun: whole (`content`), or a stream whose first events are in `content`."""
 
-    run: Running
+    run: RunningRelease
     replica: Replica
-    attempt: Attempt
+    attempt: ReplicaAttempt
     content: bytes
     usage: tuple[int, int] | None = None
     response: httpx.Response | None = None
@@ -63,11 +63,11 @@ class Forwarder:
     def __init__(self, metrics: Metrics, answer: int) -> None:
         self.metrics, self.answer = metrics, answer
 
-    async def open(self, service: Service, asked: Asked) -> Opened:
+    async def open(self, service: ServedModel, asked: ChatRequest) -> Opened:
         """The first replica's answer that comes. Raises ApiError when none does."""
         last, tries = AttemptFailed("no replica is up"), 0
         for run, replica in service.order(time.monotonic()):
-            attempt = Attempt(asked.stream, time.monotonic())
+            attempt = ReplicaAttempt(asked.stream, time.monotonic())
             try:
                 return await self._tried(service, run, replica, attempt, asked)
             except AttemptFailed as failure:
@@ -79,7 +79,9 @@ class Forwarder:
         status = 504 if last.why.startswith("it took") else 503 if last.lost or not tries else 502
         raise refusals.unavailable(f"{tries} tried; the last: {last.why}" if tries else last.why, status)
 
-    async def _tried(self, service: Service, run: Running, replica: Replica, attempt: Attempt, asked: Asked) -> Opened:
+    async def _tried(
+        self, service: ServedModel, run: RunningRelease, replica: Replica, attempt: ReplicaAttempt, asked: ChatRequest
+    ) -> Opened:
         """One attempt, as a task of its own that can be taken back. Raises AttemptFailed, or ApiError as refused."""
         work = self._first if asked.stream else self._whole
         task = asyncio.create_task(work(service, run, replica, attempt, asked))
@@ -108,13 +110,17 @@ class Forwarder:
             replica.attempts.discard(attempt)
         return opened
 
-    def _ended(self, service: Service, run: Running, replica: Replica, how: str, noted: Answered | None = None) -> None:
+    def _ended(
+        self, service: ServedModel, run: RunningRelease, replica: Replica, how: str, noted: Answered | None = None
+    ) -> None:
         names = {"model": service.offered.name, "release": run.name, "replica": replica.name, "outcome": how}
         self.metrics.count("tonnage_attempts_total", 1, **names)
         if noted:
             service.note(run, noted, time.monotonic())
 
-    async def _whole(self, service: Service, run: Running, replica: Replica, attempt: Attempt, asked: Asked) -> Opened:
+    async def _whole(
+        self, service: ServedModel, run: RunningRelease, replica: Replica, attempt: ReplicaAttempt, asked: ChatRequest
+    ) -> Opened:
         try:
             async with asyncio.timeout(service.offered.patience.whole):
                 response = await self._sent(run, replica, asked)
@@ -133,7 +139,9 @@ class Forwarder:
         self._ended(service, run, replica, "answered", Answered(late=late))
         return Opened(run, replica, attempt, content, usage)
 
-    async def _first(self, service: Service, run: Running, replica: Replica, attempt: Attempt, asked: Asked) -> Opened:
+    async def _first(
+        self, service: ServedModel, run: RunningRelease, replica: Replica, attempt: ReplicaAttempt, asked: ChatRequest
+    ) -> Opened:
         """A stream up to its first event."""
         response: httpx.Response | None = None
         events = Events(Translator(run.release.think), asked.wants_usage)
@@ -160,7 +168,7 @@ class Forwarder:
         attempt.first = time.monotonic()
         return Opened(run, replica, attempt, content, None, response, chunks, events)
 
-    async def _sent(self, run: Running, replica: Replica, asked: Asked) -> httpx.Response:
+    async def _sent(self, run: RunningRelease, replica: Replica, asked: ChatRequest) -> httpx.Response:
         """The head of a good answer. Raises AttemptFailed, or ApiError where the request itself was refused."""
         if replica.client is None:
             raise AttemptFailed("it has not started", lost=True)
@@ -188,7 +196,7 @@ class Forwarder:
             parts.append(part)
         return b"".join(parts)
 
-    async def rest(self, service: Service, opened: Opened) -> AsyncGenerator[bytes]:
+    async def rest(self, service: ServedModel, opened: Opened) -> AsyncGenerator[bytes]:
         """The rest of a stream, in whole events; a cut is an event that says so. Closes the replica's answer."""
         ttft, waited, late = opened.attempt.first - opened.attempt.begun, 0.0, False
         how, failed = "answered", False

@@ -29,7 +29,7 @@ class Bucket:
 
 
 @dataclass
-class Use:
+class TenantUse:
     """What one tenant has used and has been promised."""
 
     tenant: Tenant
@@ -54,7 +54,7 @@ class Use:
 class Grant:
     """Tokens that were promised to a request, until it is known what it used."""
 
-    use: Use
+    use: TenantUse
     tokens: int
     settled: bool = False
 
@@ -63,13 +63,13 @@ class Grant:
 class Limits:
     """Use of every tenant."""
 
-    uses: dict[str, Use] = field(default_factory=dict)
+    uses: dict[str, TenantUse] = field(default_factory=dict)
 
-    def of(self, tenant: Tenant, now: float) -> Use:
+    def of(self, tenant: Tenant, now: float) -> TenantUse:
         """The use of a tenant, with full buckets at first."""
         if tenant.name not in self.uses:
             buckets = [Bucket(n, n, now) if n else None for n in (tenant.requests_per_minute, tenant.tokens_per_minute)]
-            self.uses[tenant.name] = Use(tenant, buckets[0], buckets[1])
+            self.uses[tenant.name] = TenantUse(tenant, buckets[0], buckets[1])
         return self.uses[tenant.name]
 
     def grant(self, tenant: Tenant, model: str, tokens: int, now: float, day_time: float) -> Grant:

@@ -14,7 +14,7 @@ LONGEST_NAME = 100
 
 
 @dataclass
-class Place:
+class FilePlace:
     """One mapping and where it stands. Keys that were never asked for are unknown: `done` says so."""
 
     document: Document
@@ -93,14 +93,14 @@ class Place:
             return default
         return value
 
-    def below(self, key: str) -> Place:
+    def below(self, key: str) -> FilePlace:
         """The mapping under a key; an empty one where there is none."""
         value = self.get(key)
         if value is not None and not isinstance(value, dict):
             self.fail(key, f"expected a mapping of keys, got {shown(value)}")
-        return Place(self.document, self.problems, value if isinstance(value, dict) else {}, (*self.path, key))
+        return FilePlace(self.document, self.problems, value if isinstance(value, dict) else {}, (*self.path, key))
 
-    def named(self, key: str) -> list[tuple[str, Place]]:
+    def named(self, key: str) -> list[tuple[str, FilePlace]]:
         """Mappings by name under a key."""
         outer = self.below(key)
         found = []
@@ -110,7 +110,7 @@ class Place:
             found.append((name, outer.below(name)))
         return found
 
-    def items(self, key: str) -> list[Place]:
+    def items(self, key: str) -> list[FilePlace]:
         """Mappings in a list under a key."""
         value = self.get(key)
         if value is None:
@@ -122,7 +122,7 @@ class Place:
         for index, item in enumerate(value):
             path = (*self.path, key, index)
             if isinstance(item, dict):
-                found.append(Place(self.document, self.problems, item, path))
+                found.append(FilePlace(self.document, self.problems, item, path))
             else:
                 where = self.document.place(path)
                 self.problems.append(Problem(f"expected a mapping of keys, got {shown(item)}", where, dotted(path)))

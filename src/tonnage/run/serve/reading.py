@@ -17,13 +17,13 @@ from tonnage.run.serve.config import (
     Front,
     Offered,
     Patience,
-    Release,
+    ReplicaSource,
+    ServedRelease,
     Slo,
-    Source,
     Tenant,
     Watch,
 )
-from tonnage.run.serve.places import Place, finish
+from tonnage.run.serve.places import FilePlace, finish
 
 SHORTEST_KEY, LONGEST_KEY = 16, 512
 """Characters of a key: shorter ones are guessed, longer ones are files read by mistake."""
@@ -42,7 +42,7 @@ def read_front(path: str | Path, environment: Mapping[str, str]) -> Front:
     """A front from its file. Raises InputError with every problem. Relative paths are taken from the file's folder."""
     document = files.read_yaml(path)
     problems: list[Problem] = []
-    root = Place(document, problems, document.value if isinstance(document.value, dict) else {})
+    root = FilePlace(document, problems, document.value if isinstance(document.value, dict) else {})
     if not isinstance(document.value, dict):
         root.fail(None, "expected a mapping with the key models")
     reader = _FrontReader(Path(path).parent, environment)
@@ -59,7 +59,7 @@ class _FrontReader:
         self.folder, self.environment = folder, environment
         self.variables: set[str] = set()
 
-    def front(self, root: Place) -> Front:
+    def front(self, root: FilePlace) -> Front:
         models = tuple(self.offered(name, place) for name, place in root.named("models"))
         if not models:
             root.fail("models", "expected at least one model")
@@ -84,7 +84,7 @@ class _FrontReader:
             frozenset(self.variables),
         )
 
-    def listen(self, root: Place, has_tenants: bool) -> tuple[str, int]:
+    def listen(self, root: FilePlace, has_tenants: bool) -> tuple[str, int]:
         text = root.text("listen", "127.0.0.1:8080")
         host, colon, port = text.rpartition(":")
         if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
@@ -95,7 +95,7 @@ class _FrontReader:
             root.fail("listen", f"{host[:60]} is reached from other machines: tenants with keys are needed")
         return host, int(port)
 
-    def offered(self, name: str, place: Place) -> Offered:
+    def offered(self, name: str, place: FilePlace) -> Offered:
         releases = tuple(self.release(key, below) for key, below in place.named("releases"))
         if not releases:
             place.fail("releases", "expected at least one release")
@@ -118,17 +118,17 @@ class _FrontReader:
         place.done()
         return found
 
-    def release(self, name: str, place: Place) -> Release:
+    def release(self, name: str, place: FilePlace) -> ServedRelease:
         sources = tuple(self.source(below) for below in place.items("replicas"))
         if not sources:
             place.fail("replicas", "expected at least one replica")
         weight = place.number("weight", "number", 100.0, 0.0, 1e6)
         think = place.text("think", "no", ("no", "tags", "open"))
-        found = Release(name, weight, sources, place.text("model", name), think)
+        found = ServedRelease(name, weight, sources, place.text("model", name), think)
         place.done()
         return found
 
-    def source(self, place: Place) -> Source:
+    def source(self, place: FilePlace) -> ReplicaSource:
         kinds = [key for key in KINDS if place.has(key)]
         args = place.words("args")
         if place.has("plan"):
@@ -150,9 +150,9 @@ class _FrontReader:
         target = self.address(place) if kind == "address" else place.text(kinds[0]) if kind != "command" else ""
         command = self.command(place) if "command" in kinds else ()
         place.done()
-        return Source(kind, target, command, args, key, fallback, within, health, where)
+        return ReplicaSource(kind, target, command, args, key, fallback, within, health, where)
 
-    def command(self, place: Place) -> tuple[str, ...]:
+    def command(self, place: FilePlace) -> tuple[str, ...]:
         value = place.get("command")
         try:
             return tuple(shlex.split(value)) if isinstance(value, str) else place.words("command")
@@ -160,7 +160,7 @@ class _FrontReader:
             place.fail("command", f"is not a command line: {error}")
             return ()
 
-    def address(self, place: Place) -> str:
+    def address(self, place: FilePlace) -> str:
         text = place.text("url", "")
         try:
             parts = urlsplit(text)
@@ -171,7 +171,7 @@ class _FrontReader:
             place.fail("url", f'expected an address such as http://127.0.0.1:8000, got "{text[:60]}"')
         return text.rstrip("/").removesuffix("/v1")
 
-    def planned(self, place: Place) -> tuple[str, ...]:
+    def planned(self, place: FilePlace) -> tuple[str, ...]:
         """Flags of `vllm serve` from a saved answer of `tonnage serve`, whose launch line they are."""
         path = self.folder / place.text("plan")
         try:
@@ -183,7 +183,7 @@ class _FrontReader:
             place.fail("plan", "holds no launch line of vLLM for one server (a saved answer of: tonnage serve)")
         return words
 
-    def slo(self, place: Place) -> Slo:
+    def slo(self, place: FilePlace) -> Slo:
         times = {}
         for key in ("ttft", "tpot", "latency"):
             times[key] = place.number(key, "time", 0.0, 1e-4, DAY) if place.has(key) else None
@@ -194,7 +194,7 @@ class _FrontReader:
         place.done()
         return found
 
-    def canary(self, place: Place, releases: tuple[Release, ...], slo: Slo) -> CanaryPlan:
+    def canary(self, place: FilePlace, releases: tuple[ServedRelease, ...], slo: Slo) -> CanaryPlan:
         to = place.text("to")
         names = [one.name for one in releases]
         if to and to not in names:
@@ -210,12 +210,12 @@ class _FrontReader:
         place.done()
         return found
 
-    def steps(self, place: Place) -> tuple[float, ...]:
+    def steps(self, place: FilePlace) -> tuple[float, ...]:
         value = place.get("steps")
         if value is None:
             return CanaryPlan.steps
         items = value if isinstance(value, list) else [value]
-        each = Place(
+        each = FilePlace(
             place.document, place.problems, {str(i): item for i, item in enumerate(items)}, (*place.path, "steps")
         )
         found = tuple(each.number(key, "share", 1.0, 1e-6, 1.0) for key in each.value)
@@ -223,7 +223,7 @@ class _FrontReader:
             place.fail("steps", "expected growing shares such as [5 %, 25 %, 100 %]")
         return found
 
-    def patience(self, place: Place) -> Patience:
+    def patience(self, place: FilePlace) -> Patience:
         usual = Patience()
         found = Patience(
             **{
@@ -234,7 +234,7 @@ class _FrontReader:
         place.done()
         return found
 
-    def watch(self, place: Place) -> Watch:
+    def watch(self, place: FilePlace) -> Watch:
         every, within = (
             place.number(key, "time", usual, 0.05, HOUR) for key, usual in (("every", 1.0), ("within", 5.0))
         )
@@ -242,7 +242,7 @@ class _FrontReader:
         place.done()
         return found
 
-    def bounds(self, place: Place) -> Bounds:
+    def bounds(self, place: FilePlace) -> Bounds:
         usual = Bounds()
         sizes = {
             key: int(place.number(key, "memory", getattr(usual, key), 1000.0, 64 * GB))
@@ -264,7 +264,7 @@ class _FrontReader:
 
     # ------------------------------------------------------------ keys
 
-    def tenant(self, name: str, place: Place, models: list[str]) -> Tenant:
+    def tenant(self, name: str, place: FilePlace, models: list[str]) -> Tenant:
         allowed = place.words("models")
         for one in allowed:
             if one not in models:
@@ -281,7 +281,7 @@ class _FrontReader:
         place.done()
         return found
 
-    def keys(self, place: Place) -> tuple[bytes, ...]:
+    def keys(self, place: FilePlace) -> tuple[bytes, ...]:
         """SHA-256 of each key of an owner; a key file may hold several, one a line, so that one can follow another."""
         secrets = self.secrets(place)
         for secret in secrets:
@@ -289,11 +289,11 @@ class _FrontReader:
                 place.fail(None, f"a key has {SHORTEST_KEY} to {LONGEST_KEY} printable ASCII characters")
         return tuple(digest_key(secret) for secret in secrets)
 
-    def one_secret(self, place: Place) -> str | None:
+    def one_secret(self, place: FilePlace) -> str | None:
         found = self.secrets(place)
         return found[0] if found else None
 
-    def secrets(self, place: Place) -> list[str]:
+    def secrets(self, place: FilePlace) -> list[str]:
         if place.has("key"):
             place.fail("key", "a key does not stand in this file: give key_env or key_file")
             return []
@@ -317,7 +317,7 @@ class _FrontReader:
             place.fail("key_file", "holds no key")
         return found
 
-    def each_key_once(self, root: Place, tenants: tuple[Tenant, ...]) -> None:
+    def each_key_once(self, root: FilePlace, tenants: tuple[Tenant, ...]) -> None:
         owners: dict[bytes, str] = {}
         for one in tenants:
             for key in one.keys:

@@ -88,7 +88,7 @@ def _cut(text: str, tag: str) -> int:
 
 @dataclass
 class Translator:
-    """Reasoning apart in the choices of an answer or of its pieces; `think` as in `Release`."""
+    """Reasoning apart in the choices of an answer or of its pieces; `think` as in `ServedRelease`."""
 
     think: str
     splitters: dict[int, Splitter] = field(default_factory=dict)

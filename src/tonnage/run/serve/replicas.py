@@ -11,15 +11,15 @@ import httpx
 
 from tonnage.run.serve.admission import Gate
 from tonnage.run.serve.canary import Answered, Canary
-from tonnage.run.serve.config import Offered, Release, Source
-from tonnage.run.serve.shares import Shares
+from tonnage.run.serve.config import Offered, ReplicaSource, ServedRelease
+from tonnage.run.serve.shares import ReleaseShares
 
 IN_A_ROW, AWAY = 3, 5.0
 """Failures in a row after which a replica is left alone, and for how long [s], while there is another."""
 
 
 @dataclass(eq=False)
-class Attempt:
+class ReplicaAttempt:
     """One request on one replica until its first event (or, not streamed, its end), and after."""
 
     stream: bool
@@ -34,7 +34,7 @@ class Replica:
     """One engine behind the front. `address` is empty until its process has a port; `model`: its own name of it."""
 
     name: str
-    source: Source
+    source: ReplicaSource
     address: str = ""
     client: httpx.AsyncClient | None = None
     engine: str = "unknown"
@@ -43,7 +43,7 @@ class Replica:
     draining: bool = False
     failures: int = 0
     away_until: float = 0.0
-    attempts: set[Attempt] = field(default_factory=set)
+    attempts: set[ReplicaAttempt] = field(default_factory=set)
 
     def usable(self, now: float) -> bool:
         """Whether requests should go there."""
@@ -75,10 +75,10 @@ class Replica:
 
 
 @dataclass(eq=False)
-class Running:
+class RunningRelease:
     """A release with its replicas."""
 
-    release: Release
+    release: ServedRelease
     replicas: list[Replica]
 
     @property
@@ -100,12 +100,12 @@ class Running:
 
 
 @dataclass(eq=False)
-class Service:
+class ServedModel:
     """A model as it runs: releases, shares, canary, admission."""
 
     offered: Offered
-    releases: dict[str, Running]
-    shares: Shares
+    releases: dict[str, RunningRelease]
+    shares: ReleaseShares
     gate: Gate
     canary: Canary | None = None
     events: list[dict[str, object]] = field(default_factory=list)
@@ -115,7 +115,7 @@ class Service:
         """Whether a release with a share has a replica that is up."""
         return any(one.up for run in self.releases.values() if self.shares.share(run.name) > 0 for one in run.replicas)
 
-    def order(self, now: float) -> Iterator[tuple[Running, Replica]]:
+    def order(self, now: float) -> Iterator[tuple[RunningRelease, Replica]]:
         """Replicas to try, best first: each is offered once, and chosen when it is asked for.
 
         First by share. After a failure the canary's requests go to the others at once; the others' stay with their
@@ -149,7 +149,7 @@ class Service:
         stays = self.canary is not None and self.canary.moving and base > 0
         return self.shares.share(name) > 0 or stays
 
-    def note(self, run: Running, answered: Answered, now: float) -> None:
+    def note(self, run: RunningRelease, answered: Answered, now: float) -> None:
         """An attempt at a release ended; the canary is told and looked at."""
         if self.canary and self.canary.plan.to == run.name:
             self.canary.note(answered)

@@ -19,7 +19,7 @@ from tonnage.run.serve.app import application
 from tonnage.run.serve.canary import Canary
 from tonnage.run.serve.config import Bounds, Front
 from tonnage.run.serve.engines import Engines, end_all
-from tonnage.run.serve.replicas import Service
+from tonnage.run.serve.replicas import ServedModel
 from tonnage.run.serve.state import FrontState, made
 from tonnage.run.serve.watch import tick, watch
 
@@ -167,7 +167,7 @@ async def _keep(state: FrontState) -> None:
             state.changed(f"warning: what tenants used is not kept: {error.message}")
 
 
-async def _begin(service: Service, canary: Canary) -> None:
+async def _begin(service: ServedModel, canary: Canary) -> None:
     """Start a canary as soon as its release has a replica that is up."""
     while not any(one.up for one in service.releases[canary.plan.to].replicas):
         await asyncio.sleep(0.1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Shares:
+class ReleaseShares:
     """Weights of releases and what each has coming: smooth weighted round robin.
 
     Each turn every release gains its weight, and the one with most pays the sum: after n turns every release has had

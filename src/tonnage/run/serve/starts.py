@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tonnage.run.serve.config import Release, Source
+from tonnage.run.serve.config import ReplicaSource, ServedRelease
 
 VLLM = "TONNAGE_VLLM"
 """Variable of the environment with the command of vLLM."""
@@ -32,7 +32,7 @@ class Start:
     engine: str
 
 
-def vllm_command(source: Source, environment: Mapping[str, str]) -> tuple[str, ...]:
+def vllm_command(source: ReplicaSource, environment: Mapping[str, str]) -> tuple[str, ...]:
     """The command of vLLM; nothing where it is not found."""
     if source.command:
         return source.command if shutil.which(source.command[0]) else ()
@@ -42,7 +42,7 @@ def vllm_command(source: Source, environment: Mapping[str, str]) -> tuple[str, .
     return (found,) if found else ()
 
 
-def transformers_command(source: Source) -> tuple[str, ...]:
+def transformers_command(source: ReplicaSource) -> tuple[str, ...]:
     """The command of transformers: the one beside this Python before others."""
     beside = Path(sys.executable).with_name("transformers")
     found = str(beside) if beside.exists() else shutil.which("transformers")
@@ -54,7 +54,7 @@ def transformers_command(source: Source) -> tuple[str, ...]:
     return (found,) if found else ()
 
 
-def start_of(release: Release, source: Source, port: int, environment: Mapping[str, str]) -> Start | None:
+def start_of(release: ServedRelease, source: ReplicaSource, port: int, environment: Mapping[str, str]) -> Start | None:
     """How a replica's engine is started; None where there is none on this machine."""
     where = ("--host", "127.0.0.1", "--port", str(port))
     if source.kind == "command":
@@ -71,6 +71,6 @@ def start_of(release: Release, source: Source, port: int, environment: Mapping[s
     return Start((*command, "serve", source.target, *where, *args), engine) if command else None
 
 
-def spoken(release: Release, source: Source, engine: str) -> str:
+def spoken(release: ServedRelease, source: ReplicaSource, engine: str) -> str:
     """Name of the model that an engine expects: transformers knows it by its checkpoint alone."""
     return source.target if engine in ("transformers", FALLBACK) else release.model

@@ -21,8 +21,8 @@ from tonnage.run.serve.forward import Forwarder
 from tonnage.run.serve.limits import Limits
 from tonnage.run.serve.metrics import Labels, Metrics
 from tonnage.run.serve.reading import digest_key
-from tonnage.run.serve.replicas import Replica, Running, Service
-from tonnage.run.serve.shares import Shares
+from tonnage.run.serve.replicas import Replica, RunningRelease, ServedModel
+from tonnage.run.serve.shares import ReleaseShares
 
 ANYONE = Tenant("local")
 """Who asks where there are no tenants: someone on this machine."""
@@ -33,7 +33,7 @@ class FrontState:
     """All that changes while a front runs."""
 
     front: Front
-    services: dict[str, Service]
+    services: dict[str, ServedModel]
     metrics: Metrics
     forwarder: Forwarder
     limits: Limits = field(default_factory=Limits)
@@ -60,7 +60,7 @@ class FrontState:
         digest = digest_key(key.strip())
         return scheme.lower() == "bearer" and any(hmac.compare_digest(digest, known) for known in self.front.admin)
 
-    def service(self, model: str, tenant: Tenant) -> Service:
+    def service(self, model: str, tenant: Tenant) -> ServedModel:
         """The model that is asked for. Raises ApiError (403, 404)."""
         if model not in self.services:
             raise refusals.no_model(model)
@@ -77,7 +77,7 @@ class FrontState:
         """Whether every model can be answered."""
         return not self.closing and all(one.ready for one in self.services.values())
 
-    def replicas(self) -> list[tuple[Service, Running, Replica]]:
+    def replicas(self) -> list[tuple[ServedModel, RunningRelease, Replica]]:
         """Every replica, with where it belongs."""
         services = self.services.values()
         return [(one, run, replica) for one in services for run in one.releases.values() for replica in run.replicas]
@@ -189,7 +189,7 @@ def made(front: Front, changed: Callable[[str], None]) -> FrontState:
     return FrontState(front, services, metrics, Forwarder(metrics, front.bounds.answer), changed=changed)
 
 
-def _service(one: Offered) -> Service:
+def _service(one: Offered) -> ServedModel:
     releases = {}
     for release in one.releases:
         names = [f"{release.name}-{index}" for index in range(len(release.replicas))]
@@ -197,7 +197,7 @@ def _service(one: Offered) -> Service:
         for replica in replicas:
             if replica.source.kind == "address":
                 connect(replica, replica.source.target, one.at_once)
-        releases[release.name] = Running(release, replicas)
+        releases[release.name] = RunningRelease(release, replicas)
     base = {release.name: release.weight for release in one.releases}
     canary = Canary(one.canary, one.slo, base) if one.canary else None
-    return Service(one, releases, Shares(base), Gate(one.at_once, one.queue, one.wait), canary)
+    return ServedModel(one, releases, ReleaseShares(base), Gate(one.at_once, one.queue, one.wait), canary)

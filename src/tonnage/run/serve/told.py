@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tonnage.run.serve.config import Front, Release, Source
+from tonnage.run.serve.config import Front, ReplicaSource, ServedRelease
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def _who(front: Front) -> str:
     return f"with keys of {len(front.tenants)} tenants"
 
 
-def _engine(release: Release, source: Source, environment: Mapping[str, str]) -> str:
+def _engine(release: ServedRelease, source: ReplicaSource, environment: Mapping[str, str]) -> str:
     from tonnage.run.serve.starts import start_of
 
     if source.kind == "address":

@@ -8,7 +8,7 @@ import time
 import httpx
 
 from tonnage.run.serve.config import Watch
-from tonnage.run.serve.replicas import Replica, Service
+from tonnage.run.serve.replicas import Replica, ServedModel
 
 LOOKED_AT = ("/health", "/v1/models")
 """What is asked for: vLLM's own health, else what every OpenAI-compatible server has."""
@@ -33,7 +33,7 @@ async def look(replica: Replica, within: float) -> bool | None:
     return False
 
 
-async def watch(service: Service, replica: Replica, how: Watch) -> None:
+async def watch(service: ServedModel, replica: Replica, how: Watch) -> None:
     """Keep `up` true to what is seen, for ever."""
     missed = 0
     while True:
@@ -46,7 +46,7 @@ async def watch(service: Service, replica: Replica, how: Watch) -> None:
         await asyncio.sleep(how.every)
 
 
-def mark_down(service: Service, replica: Replica) -> None:
+def mark_down(service: ServedModel, replica: Replica) -> None:
     """Take a replica out; what waits there is taken back where another replica can answer it."""
     replica.up = False
     others = [one for run in service.releases.values() for one in run.replicas if one is not replica]
@@ -54,7 +54,7 @@ def mark_down(service: Service, replica: Replica) -> None:
         replica.rescue()
 
 
-async def tick(services: dict[str, Service]) -> None:
+async def tick(services: dict[str, ServedModel]) -> None:
     """Let every canary step or return in time, for ever."""
     while True:
         for service in services.values():
