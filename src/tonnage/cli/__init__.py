@@ -272,6 +272,8 @@ def _usage(error: CycloptsError, arguments: list[str]) -> int:
     from cyclopts import UnusedCliTokensError
 
     verb = next((word for word in arguments if word in VERBS), None)
+    if verb in GROUPS:
+        verb = " ".join([verb, *arguments[arguments.index(verb) + 1 :][:1]])
     text = " ".join(str(error).split())
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = ", ".join(f'"{word[:60]}"' for word in error.unused_tokens[:5])

@@ -153,9 +153,9 @@ def main() -> None:
     ):
         with_house(lambda house, s=streams, d=drained, n=name: rows.append((f"replica {n}", killed_text(house, s, d))))
     with_house(lambda house: rows.append(("200 at once", crowd_text(house))))
-    print("| what | figure |\n| --- | --- |")  # noqa: T201
+    print("| what | figure |\n| --- | --- |")
     for row in rows:
-        print(f"| {row[0]} | {row[1]} |")  # noqa: T201
+        print(f"| {row[0]} | {row[1]} |")
 
 
 def with_house(what) -> None:

@@ -70,10 +70,12 @@ class House:
         self.ends.append(one.end)
         return one
 
-    def front(self, text: str, environment: dict[str, str] | None = None, ready: bool = True) -> FrontProcess:
+    def front(
+        self, text: str, environment: dict[str, str] | None = None, ready: bool = True, within: float = 20
+    ) -> FrontProcess:
         one = FrontProcess(self.folder, text, environment or {})
         self.ends.append(one.end)
-        until(lambda: one.get("/ready" if ready else "/health").status_code == 200)
+        until(lambda: one.get("/ready" if ready else "/health").status_code == 200, within)
         return one
 
     def end(self) -> None:

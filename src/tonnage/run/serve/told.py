@@ -54,4 +54,8 @@ def _engine(release: ServedRelease, source: ReplicaSource, environment: Mapping[
     if source.kind == "address":
         return source.target
     start = start_of(release, source, 0, environment)
-    return f"{start.engine}: {' '.join(start.words)}" if start else f"{source.kind} is not found on this machine"
+    return (
+        f"{start.engine}: {' '.join(start.words).replace('--port 0', '--port FREE')}"
+        if start
+        else f"{source.kind} is not found on this machine"
+    )
