@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tonnage import cli, files
-from tonnage.cli import EXAMPLES, VERBS, run
+from tonnage.cli import EXAMPLES, GROUPS, VERBS, run
 from tonnage.errors import InputError
 
 HEAVY = {"numpy", "pydantic", "ruamel", "highspy", "torch", "pandas", "scipy"}

@@ -13,10 +13,12 @@ import json
 import sys
 
 SET = {"mode": "ok", "share": 1.0, "delay": 3.0, "first": 0.0, "between": 0.0, "pieces": 8, "usage": True, "done": True}
+SET["close"] = False  # whether a connection is closed, unannounced, when its next request comes
 SEEN = {"requests": 0, "bad": 0, "ended": 0, "left": 0, "running": 0}
 LAST: dict[str, object] = {}
 NAME = sys.argv[2] if len(sys.argv) > 2 else "double"
 DUE = [0.0]
+USED: set[asyncio.StreamWriter] = set()
 
 
 async def main(port: int) -> None:
@@ -60,6 +62,9 @@ async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> boo
 
 
 async def answered(writer: asyncio.StreamWriter, path: str, body: dict, headers: dict) -> bool:
+    if SET["close"] and writer in USED:
+        return False
+    USED.add(writer)
     SEEN["requests"] += 1
     LAST.clear()
     LAST.update(body=body, authorization=headers.get("authorization"))

@@ -28,7 +28,7 @@ def test_a_good_release_takes_over_step_by_step(house):
     for one in (old, new):
         one.control(first=0.02)
     plan = "{to: r2, steps: [20 %, 100 %], hold: 0.3s, answers: 5, start: at once}"
-    more = f"    slo: {{errors: 1 %, latency: 5s}}\n    canary: {plan}\n"
+    more = f"    slo: {{errors: 1 %, ttft: 5s, latency: 5s}}\n    canary: {plan}\n"
     front = house.front(model(release("r1", old), release("r2", new, weight=0), more=more))
     found = asyncio.run(load(front.url, 8, 20, until=lambda: old.process.poll() is not None or launched(front)))
     assert not found.failures and found.answers["r1"] and found.answers["r2"]
@@ -185,3 +185,12 @@ def test_time_is_not_lost_between_ports(house):
     with httpx.Client(base_url=front.url) as client:
         times = sorted(figures.first_event(client) for _ in range(20))
     assert times[2] < 0.03, "the quickest are not held up"
+
+
+def test_a_connection_that_the_engine_closes_when_it_is_idle_costs_nothing(house):
+    """uvicorn, and so vLLM, closes idle connections: the one replica there is is asked again, not given up."""
+    one = house.double("r1")
+    front = house.front(model(release("r1", one), more="    watch: {every: 10min}\n"))
+    one.control(close=True)
+    for _ in range(20):
+        assert front.chat().status_code == 200

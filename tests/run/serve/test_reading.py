@@ -89,13 +89,13 @@ WRONG = {
     ),
     "open without keys": ("listen: 0.0.0.0:80\n" + ONE, "tenants with keys are needed"),
     "canary to nobody": (TWO + "    canary: {to: r3}\n", '"r3" is no release of this model   did you mean'),
-    "canary without slo": (TWO + "    canary: {to: r2}\n", "a canary needs ttft or latency in slo"),
+    "canary without slo": (TWO + "    canary: {to: r2}\n", "a canary needs ttft and latency in slo"),
     "nothing to return to": (
-        TWO + "    canary: {to: r1}\n    slo: {ttft: 1s}\n",
+        TWO + "    canary: {to: r1}\n    slo: {ttft: 1s, latency: 9s}\n",
         "no other release with a weight above 0",
     ),
     "falling steps": (
-        TWO + "    canary: {to: r2, steps: [50 %, 5 %]}\n    slo: {ttft: 1s}\n",
+        TWO + "    canary: {to: r2, steps: [50 %, 5 %]}\n    slo: {ttft: 1s, latency: 9s}\n",
         "expected growing shares",
     ),
     "no time": (ONE + "    wait: 5\n", '"5" needs its unit'),
@@ -201,7 +201,7 @@ def test_a_command_gets_its_port(tmp_path):
 
 
 def test_what_would_be_started_is_said_without_keys(tmp_path):
-    text = TWO + "    slo: {ttft: 1s}\n    canary: {to: r2}\ntenants: {a: {key_env: K}}\n"
+    text = TWO + "    slo: {ttft: 1s, latency: 9s}\n    canary: {to: r2}\ntenants: {a: {key_env: K}}\n"
     lines = told(read(tmp_path, text, K=KEY), {})
     assert lines[0] == "listens on 127.0.0.1:8080, with keys of 1 tenants"
     assert lines[1:3] == ["m: r1 100 %: http://127.0.0.1:9000", "m: r2 0 %: http://127.0.0.1:9001"]

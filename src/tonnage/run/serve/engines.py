@@ -85,6 +85,9 @@ class Engines:
         finally:
             await end(process)
             self.processes.pop(replica, None)
+            client, replica.client = replica.client, None
+            if client:
+                await client.aclose()
 
     async def started(self, start: Start, log: Path) -> asyncio.subprocess.Process:
         """The process, as the head of a group of its own."""

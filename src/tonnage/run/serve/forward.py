@@ -176,7 +176,10 @@ class Forwarder:
         request = replica.client.build_request(
             "POST", asked.path, content=asked.content(replica.model or run.release.model), headers=headers
         )
-        response = await replica.client.send(request, stream=True)
+        try:
+            response = await replica.client.send(request, stream=True)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            response = await self._again(replica, request)
         if response.status_code == 200:
             return response
         try:
@@ -186,6 +189,12 @@ class Forwarder:
         if 400 <= response.status_code < 500 and response.status_code not in OURS:
             raise refusals.from_replica(response.status_code, content)
         raise AttemptFailed(f"HTTP {response.status_code}", status=response.status_code)
+
+    async def _again(self, replica: Replica, request: httpx.Request) -> httpx.Response:
+        """The same once more on a new connection: an engine may close an idle one just when it is used."""
+        if replica.client is None:
+            raise AttemptFailed("the connection was lost", lost=True)
+        return await replica.client.send(request, stream=True)
 
     async def _read(self, response: httpx.Response, limit: int) -> bytes:
         parts, size = [], 0

@@ -205,8 +205,8 @@ class _FrontReader:
         hold = place.number("hold", "time", 600.0, 0.1, 30 * DAY)
         start = place.text("start", "asked", ("asked", "at once"))
         found = CanaryPlan(to, steps, hold, place.count("answers", 50), start == "at once")
-        if slo.ttft is None and slo.latency is None:
-            place.fail(None, "a canary needs ttft or latency in slo: an engine that hangs has no errors")
+        if slo.ttft is None or slo.latency is None:
+            place.fail(None, "a canary needs ttft and latency in slo: an engine that hangs has no errors")
         place.done()
         return found
 

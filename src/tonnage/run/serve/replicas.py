@@ -94,7 +94,7 @@ class RunningRelease:
 
     def overdue(self, now: float, ttft: float | None, latency: float | None) -> int:
         """Attempts that have not begun to answer and are late already."""
-        limits = {True: ttft, False: latency}
+        limits = {True: latency if ttft is None else ttft, False: latency}
         waiting = [a for one in self.replicas for a in one.attempts if a.task and not a.task.done()]
         return sum(1 for a in waiting if (limit := limits[a.stream]) is not None and now - a.begun > limit)
 

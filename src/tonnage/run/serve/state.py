@@ -171,13 +171,15 @@ def connect(replica: Replica, address: str, most: int) -> None:
     replica.client = httpx.AsyncClient(
         base_url=address,
         headers={"authorization": f"Bearer {key}"} if key else {},
-        limits=httpx.Limits(max_connections=most + 16, max_keepalive_connections=most, keepalive_expiry=20.0),
+        limits=httpx.Limits(max_connections=most + 16, max_keepalive_connections=most, keepalive_expiry=KEPT),
         timeout=httpx.Timeout(None, connect=CONNECT),
         trust_env=False,
         follow_redirects=False,
     )
 
 
+KEPT = 3.0
+"""How long an idle connection to an engine is kept [s]: below the 5 s after which uvicorn, and so vLLM, closes it."""
 CONNECT = 2.0
 """Most time to connect to an engine [s]: on one machine or in one hall it is there or it is not."""
 

@@ -18,15 +18,16 @@ TICK = 0.1
 
 async def look(replica: Replica, within: float) -> bool | None:
     """Whether a replica answers; None where there is surely nobody."""
-    if replica.client is None:
+    client = replica.client
+    if client is None:
         return None
     for path in (replica.source.health,) if replica.source.health else LOOKED_AT:
         try:
             async with asyncio.timeout(within):
-                response = await replica.client.get(path)
+                response = await client.get(path)
         except httpx.ConnectError:
             return None
-        except (httpx.HTTPError, TimeoutError):
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError, TimeoutError):  # a client is closed with its engine
             return False
         if response.status_code not in (404, 405):
             return response.status_code < 500
