@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test properties check accuracy backtest speed fuzz examples launch-lines lock format clean
+.PHONY: help setup setup-test launch test soak-serve serve-twin serve-engine properties check accuracy backtest speed fuzz examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -29,6 +29,17 @@ launch: setup  ## the main job: when can R2 launch, on what, at what cost, and w
 
 test: setup-test  ## every test
 	@$(BIN)/python -m pytest -n 2
+
+soak-serve: setup-test  ## the long forms of the tests of `tonnage run serve`, and its figures as a table
+	@TONNAGE_SOAK=1 $(BIN)/python -m pytest -q tests/run/serve
+	@$(BIN)/python tests/run/serve/figures.py
+
+serve-twin: setup-test  ## HAProxy before the same engines, side by side with `tonnage run serve` (Debian: haproxy)
+	@$(BIN)/python tests/run/serve/twin.py
+
+serve-engine: setup-test  ## `tonnage run serve` before `transformers serve` with a tiny random model
+	@$(PIP) install --constraint requirements-test.lock 'transformers[serving]'
+	@$(BIN)/python tests/run/serve/real_engine.py
 
 properties: setup-test  ## 300 random programmes: what should help never makes a launch later
 	@TONNAGE_PROGRAMMES=300 $(BIN)/python -m pytest -q tests/fleet/test_policy.py -k should_help

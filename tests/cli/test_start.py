@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tonnage import cli, files
-from tonnage.cli import EXAMPLES, VERBS, run
+from tonnage.cli import EXAMPLES, GROUPS, VERBS, run
 from tonnage.errors import InputError
 
 HEAVY = {"numpy", "pydantic", "ruamel", "highspy", "torch", "pandas", "scipy"}
@@ -28,7 +28,15 @@ def test_every_verb_explains_itself(verb, capsys):
     assert run([verb, "--help"]) == 0
     text = capsys.readouterr().out
     assert f"Usage: tonnage {verb}" in text
-    assert ("--json" in text) == (verb not in ("new", "schema"))
+    assert ("COMMAND" if verb in GROUPS else "--json") in text or verb in ("new", "schema")
+
+
+def test_a_verb_of_a_group_explains_itself_too(capsys):
+    assert run(["run", "serve", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "Usage: tonnage run serve" in text and "--check" in text and "--json" in text
+    assert run(["run", "serve", "--chek"]) == 2
+    assert "hint: tonnage run serve --help" in capsys.readouterr().err
 
 
 def test_an_unknown_verb_gets_the_nearest(capsys):

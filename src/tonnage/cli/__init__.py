@@ -32,7 +32,11 @@ VERBS = {
     "schema": "The JSON Schema of the programme file, for editors.",
     "accuracy": "Predictions held against published, measured results.",
     "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
+    "run": "Carry a plan out.",
 }
+
+GROUPS = {"run": "tonnage.cli.runs:run"}
+"""Verbs with verbs of their own, which bring their own help, and where each is. (`run` is a function of this file.)"""
 
 
 def app() -> App:
@@ -51,6 +55,9 @@ def app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb, summary in VERBS.items():
+        if verb in GROUPS:
+            root.command(GROUPS[verb], name=verb, help=summary)
+            continue
         root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary, help_epilogue=_examples(verb))
     return root
 
@@ -280,6 +287,8 @@ def _usage(error: CycloptsError, arguments: list[str]) -> int:
     from cyclopts import UnusedCliTokensError
 
     verb = next((word for word in arguments if word in VERBS), None)
+    if verb in GROUPS:
+        verb = " ".join([verb, *arguments[arguments.index(verb) + 1 :][:1]])
     text = " ".join(str(error).split())
     if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
         words = ", ".join(f'"{word[:60]}"' for word in error.unused_tokens[:5])

@@ -1,0 +1,100 @@
+"""Server-sent events of an engine, passed on as they come: whole events, with reasoning apart and the tokens counted.
+
+Most events pass as they are. Only those that hold something to change are read as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from tonnage.run.serve.reasoning import Plain, Translator, dumped
+
+LONGEST = 4_000_000
+"""Bytes of one event."""
+
+_LOOK = re.compile(rb'"reasoning|"usage":\s*\{|\[DONE\]|"error":\s*[{"]|^event:\s*error', re.M)
+_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_FINISH = re.compile(rb'"finish_reason":\s*"')
+_PIECE = re.compile(rb'"(?:delta|text)":')
+DONE = b"data: [DONE]\n\n"
+
+
+class StreamError(Exception):
+    """An engine's stream that says an error, or is none."""
+
+
+@dataclass
+class Events:
+    """One stream. done, finished: whether its end came; pieces: events with text; usage: (prompt, completion)."""
+
+    translator: Translator
+    wants_usage: bool
+    rest: bytes = b""
+    done: bool = False
+    finished: bool = False
+    pieces: int = 0
+    usage: tuple[int, int] | None = None
+
+    def feed(self, raw: bytes) -> bytes:
+        """What can be passed on after these bytes. Raises StreamError."""
+        data = self.rest + raw if self.rest else raw
+        end = max((data.rfind(mark) + len(mark) if mark in data else 0) for mark in (b"\n\n", b"\r\n\r\n"))
+        block, self.rest = data[:end], data[end:]
+        if len(self.rest) > LONGEST:
+            raise StreamError("an event without end")
+        return self._passed(block) if block else b""
+
+    def end(self) -> bytes:
+        """What is still to be passed on when the engine has closed the stream in order. Raises StreamError."""
+        last = self._passed(self.rest + b"\n\n") if self.rest.strip() else b""
+        self.rest = b""
+        if self.done:
+            return last
+        if not self.finished:
+            raise StreamError("the engine closed it")
+        self.done = True
+        return last + DONE
+
+    def _passed(self, block: bytes) -> bytes:
+        self.pieces += len(_PIECE.findall(block))
+        self.finished = self.finished or _FINISH.search(block) is not None
+        if self.translator.think == "no" and not _LOOK.search(block):
+            return block
+        return b"".join(self._event(event) for event in _END.split(block) if event)
+
+    def _event(self, event: bytes) -> bytes:
+        if self.translator.think == "no" and not _LOOK.search(event):
+            return event + b"\n\n"
+        lines = event.splitlines()
+        data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+        if not data:
+            return event + b"\n\n"
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return DONE
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError):
+            raise StreamError("an event that is not JSON") from None
+        if not isinstance(body, dict) or body.get("error"):
+            raise StreamError("the engine said an error")
+        return self._changed(body)
+
+    def _changed(self, body: Plain) -> bytes:
+        self.usage = counted(body) or self.usage
+        if body.get("choices") == [] and body.get("usage") and not self.wants_usage:
+            return b""
+        self.translator.delta(body)
+        return b"data: " + dumped(body) + b"\n\n"
+
+
+def counted(body: Plain) -> tuple[int, int] | None:
+    """(prompt, completion) tokens that an answer says."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    found = [usage.get(key) for key in ("prompt_tokens", "completion_tokens")]
+    numbers = [n for n in found if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
