@@ -273,5 +273,5 @@ def test_every_required_dependency_is_imported() -> None:
 def test_what_is_imported_is_required_or_comes_with_an_extra() -> None:
     required = {re.split(r"[.\[<>=~!; ]", text)[0] for text in PYPROJECT["project"]["dependencies"]}
     others = outside(FILES) - set(sys.stdlib_module_names) - {"tonnage"} - required
-    brought = "aiconfigurator-core, the extra `silicon`, and the extras `ray` and `gguf` bring them"
-    assert others == {"gguf", "pyarrow", "ray"}, brought
+    brought = "aiconfigurator-core, the extra `silicon`, and the extras `ray`, `gguf` and `run` bring them"
+    assert others == {"gguf", "pyarrow", "ray", "reasoning_gym", "tokenizers", "torch", "transformers"}, brought

@@ -31,7 +31,11 @@ VERBS = {
     "new": "Write a commented programme file to start from.",
     "schema": "The JSON Schema of the programme file, for editors.",
     "accuracy": "Predictions held against published, measured results.",
+    "run": "Carry a plan out.",
 }
+
+GROUPS = ("run",)
+"""Verbs with verbs of their own, which bring their own help."""
 
 
 def app() -> App:
@@ -50,6 +54,9 @@ def app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb, summary in VERBS.items():
+        if verb in GROUPS:
+            root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary)
+            continue
         root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary, help_epilogue=_examples(verb))
     return root
 

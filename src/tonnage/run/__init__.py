@@ -1,0 +1,1 @@
+"""Plans carried out: training runs, services, and what was measured on the way."""
