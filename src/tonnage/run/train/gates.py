@@ -1,10 +1,10 @@
 """Whether a device computes what the last one did: gates before a run moves.
 
 Each checkpoint holds a probe: on a fixed batch, samples of the logits, of the gradient and of the change that a step
-would make, as the device that wrote it computed them. Before a run goes on with another kind of device, number
-of processes or precision, the probe is computed there, from the same weights and moments, and compared. A sum of K products
-in a format of spacing eps has a rounding error of about eps sqrt(K) (Higham, Accuracy and Stability of Numerical
-Algorithms, 2nd ed., section 2.8, for errors that are independent): differences are told in that unit,
+would make, as the device that wrote it computed them. Before a run goes on with another kind of device, number of
+processes or precision, the probe is computed there, from the same weights and moments, and compared. A sum of K
+products in a format of spacing eps has a rounding error of about eps sqrt(K) (Higham, Accuracy and Stability of
+Numerical Algorithms, 2nd ed., section 2.8, for errors that are independent): differences are told in that unit,
 
     u = rms(found - kept) / (rms(kept) eps sqrt(K)),    eps of the coarser of the two precisions,
 

@@ -181,49 +181,49 @@ def _several(plan: RunPlan, folder: Path, tell: Tell, until: int | None) -> Ende
                     tell(json.loads(line))
         finally:
             process.terminate()
-if not (folder / ENDED).exists():
-    text = f"a process was lost {RESTARTS + 1} times; torchrun.log in {folder} says why"
-    return Ended("worker", text, "resume with --resume, or with fewer processes")
-return Ended(**json.loads((folder / ENDED).read_text()))
+    if not (folder / ENDED).exists():
+        text = f"a process was lost {RESTARTS + 1} times; torchrun.log in {folder} says why"
+        return Ended("worker", text, "resume with --resume, or with fewer processes")
+    return Ended(**json.loads((folder / ENDED).read_text()))
 
 
 def worker(folder: Path, until: int | None = None) -> None:
-"""One process that torchrun started."""
-from tonnage.run.train.plan import from_json
+    """One process that torchrun started."""
+    from tonnage.run.train.plan import from_json
 
-def tell(event: Event) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+    def tell(event: Event) -> None:
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
 
-plan = from_json(json.loads((folder / PLAN).read_text()))
-ended = one_process(plan, folder, tell, until)
-if int(os.environ.get("RANK", "0")) == 0:
-    (folder / ENDED).write_text(json.dumps(asdict(ended)))
+    plan = from_json(json.loads((folder / PLAN).read_text()))
+    ended = one_process(plan, folder, tell, until)
+    if int(os.environ.get("RANK", "0")) == 0:
+        (folder / ENDED).write_text(json.dumps(asdict(ended)))
 
 
 def summary(plan: RunPlan, folder: Path, ended: Ended) -> dict[str, Any]:
-"""What a run showed, as plain values: for the answer and for whoever keeps predictions against outcomes."""
-lines = journal.steps(folder)
-found = [event for event in journal.events(folder) if event.get("event") == "evaluated"]
-measured: dict[str, list[float]] = {}
-for event in lines.values():
-    measured.setdefault(event["stage"], []).append(float(event["seconds"]))
-predicted = {
-    event["stage"]: event["step_time"] for event in journal.events(folder) if event.get("event") == "predicted"
-}
-return {
-    "plan": plan.to_json(),
-    "step": ended.step,
-    "steps": plan.steps,
-    "seconds": ended.seconds,
-    "cost": ended.cost,
-    "loss": next((event["loss"] for event in reversed(lines.values())), None),
-    "evaluated": {
-        event["after"]: {k: v for k, v in event.items() if k not in ("event", "after")} for event in found
-    },
-    "step_time": {stage: sorted(times)[len(times) // 2] for stage, times in measured.items()},
-    "predicted_step_time": predicted,
-    "troubles": journal.counts(folder),
-    "gates": ended.gates,
-    "switch": {**ended.switch, "planned": {k: v for k, v in plan.planned.items() if k.startswith("switch")}},
-}
+    """What a run showed, as plain values: for the answer and for whoever keeps predictions against outcomes."""
+    lines = journal.steps(folder)
+    found = [event for event in journal.events(folder) if event.get("event") == "evaluated"]
+    measured: dict[str, list[float]] = {}
+    for event in lines.values():
+        measured.setdefault(event["stage"], []).append(float(event["seconds"]))
+    predicted = {
+        event["stage"]: event["step_time"] for event in journal.events(folder) if event.get("event") == "predicted"
+    }
+    return {
+        "plan": plan.to_json(),
+        "step": ended.step,
+        "steps": plan.steps,
+        "seconds": ended.seconds,
+        "cost": ended.cost,
+        "loss": next((event["loss"] for event in reversed(lines.values())), None),
+        "evaluated": {
+            event["after"]: {k: v for k, v in event.items() if k not in ("event", "after")} for event in found
+        },
+        "step_time": {stage: sorted(times)[len(times) // 2] for stage, times in measured.items()},
+        "predicted_step_time": predicted,
+        "troubles": journal.counts(folder),
+        "gates": ended.gates,
+        "switch": {**ended.switch, "planned": {k: v for k, v in plan.planned.items() if k.startswith("switch")}},
+    }
