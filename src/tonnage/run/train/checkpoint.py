@@ -75,7 +75,7 @@ class Store:
 
     def clear(self) -> None:
         """Takes away what a killed process left."""
-        for path in self.root.glob("step-*.tmp"):
+        for path in (*self.root.glob("step-*.tmp"), *self.root.glob("step-*.old")):
             shutil.rmtree(path, ignore_errors=True)
 
     def steps(self) -> list[int]:
@@ -107,7 +107,7 @@ class Store:
 
 def _remove(path: Path) -> None:
     """Takes a checkpoint away; it stops being one before its files go."""
-    aside = path.with_name(f"{path.stem}.tmp")
+    aside = path.with_name(f"{path.stem}.old")
     with contextlib.suppress(OSError):
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
