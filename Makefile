@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test properties check accuracy backtest speed fuzz examples launch-lines lock format clean
+.PHONY: help setup setup-test launch test soak properties check accuracy backtest speed fuzz examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -29,6 +29,9 @@ launch: setup  ## the main job: when can R2 launch, on what, at what cost, and w
 
 test: setup-test  ## every test
 	@$(BIN)/python -m pytest -n 2
+
+soak: setup-test  ## training killed 50 times at random moments, for three seeds (a quarter of an hour)
+	@for seed in 0 1 2; do $(BIN)/python tests/run/train/kills.py 50 $$seed $$(mktemp -d) || exit 1; done
 
 properties: setup-test  ## 300 random programmes: what should help never makes a launch later
 	@TONNAGE_PROGRAMMES=300 $(BIN)/python -m pytest -q tests/fleet/test_policy.py -k should_help

@@ -57,10 +57,16 @@ def to_the_end(plan: RunPlan, folder: Path) -> float:
     return time.monotonic() - began
 
 
-def kill(plan: RunPlan, folder: Path, after: float) -> bool:
-    """Kills an attempt after a time; whether it was still running."""
+def kill(plan: RunPlan, folder: Path, after: float, saves: int) -> bool:
+    """Kills an attempt after a time that counts from its start or, where `saves` says how many, from the beginning of
+    its n-th save, which lasts about a tenth of a second; whether it was still running.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     child = attempt(plan, folder)
+    seen: set[str] = set()
+    while len(seen) < saves and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        seen |= {path.name for path in folder.glob("checkpoints/*.tmp")}
+        time.sleep(0.0005)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -81,7 +87,10 @@ def killed(kills: int, seed: int, root: Path) -> tuple[int, int, int]:
     done = saving = runs = 0
     while done < kills:
         folder, runs = root / f"run-{runs}", runs + 1
-        while done < kills and kill(plan, folder, draw.uniform(0.02, 0.6) * whole):
+        while done < kills:
+            saves = draw.choice((0, 1, 2))
+            if not kill(plan, folder, draw.uniform(0, 0.1) if saves else draw.uniform(0.02, 0.6) * whole, saves):
+                break
             done += 1
             saving += any((folder / "checkpoints").glob("*.tmp"))
         to_the_end(plan, folder)

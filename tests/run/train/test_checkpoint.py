@@ -85,11 +85,17 @@ def test_half_a_line_and_steps_done_again(tmp_path: Path) -> None:
 def test_the_curve_joins_what_ran_on_different_devices(tmp_path: Path) -> None:
     for first, device, nproc in ((1, "cpu", 1), (11, "cuda", 2), (21, "cpu", 1)):
         kind = "start" if first == 1 else "switch"
-        journal.append(tmp_path, {"event": kind, "step": first - 1, "device": device, "nproc": nproc, "precision": "fp32"})
+        journal.append(
+            tmp_path, {"event": kind, "step": first - 1, "device": device, "nproc": nproc, "precision": "fp32"}
+        )
         for step in range(first, first + 10):
             journal.append(tmp_path, {"event": "step", "step": step, "loss": 5.0 - 0.1 * step, "stage": "pretrain"})
     parts = curve.segments(tmp_path, "loss", ("pretrain",))
-    assert [(name, len(points)) for name, points in parts] == [("cpu fp32", 10), ("cuda x 2 fp32", 10), ("cpu fp32", 10)]
+    assert [(name, len(points)) for name, points in parts] == [
+        ("cpu fp32", 10),
+        ("cuda x 2 fp32", 10),
+        ("cpu fp32", 10),
+    ]
     drawn = curve.svg(tmp_path)
     assert drawn.count("stroke-dasharray") == 2
     assert "cuda x 2 fp32" in drawn and "colour-of" not in drawn

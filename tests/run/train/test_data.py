@@ -32,7 +32,7 @@ def test_every_answer_is_what_python_says_and_unseen_questions_are_never_trained
     for unseen in (False, True):
         for _ in range(200):
             task = TASKS.draw(random, unseen=unseen)
-            assert task.answer == eval(task.question)  # noqa: S307 (digits and signs of our own)
+            assert task.answer == eval(task.question)
             assert held_out(task.question, 8) == unseen
     off = [int(guess(SumTask("1+1+1", 3), random).partition("</think>")[2]) - 3 for _ in range(200)]
     assert set(off) == set(range(-3, 4))

@@ -76,7 +76,7 @@ def test_deepseek_made_small_keeps_its_kinds_of_layers() -> None:
     assert made["num_experts_per_tok"] == 2
     assert made["scoring_func"] == "sigmoid"
     assert "quantization_config" not in made
-    with pytest.raises(InputError, match='sizes.kv_lora_ran: is no size of this model   did you mean "kv_lora_rank"'):
+    with pytest.raises(InputError, match=r'sizes\.kv_lora_ran: is no size of this model   did you mean "kv_lora_rank"'):
         scaled(load("deepseek-r1").config, 56, 64, 96, {"kv_lora_ran": 3})
 
 

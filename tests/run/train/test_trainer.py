@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kills import TINY, figures, killed
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from kills import TINY, figures, killed
 from tonnage.cli import run
 from tonnage.errors import InputError
 from tonnage.run.train import data, gates, grpo, journal, network, start
@@ -228,7 +228,8 @@ def test_one_process_two_processes_one_process(tmp_path: Path, capsys: pytest.Ca
     plan = tmp_path / "plan.yaml"
     plan.write_text(
         "scale: 112\ntask: {name: chain_sum}\nevaluate: 0\ncheckpoint: {every: 6, keep: 2}\nprice: $1/h\n"
-        "stages:\n  - {pretrain: 18 steps, batch: 6, warm_up: 4}\n  - {grpo: 2 steps, prompts: 2, group: 3, tokens: 8}\n"
+        "stages:\n  - {pretrain: 18 steps, batch: 6, warm_up: 4}\n"
+        "  - {grpo: 2 steps, prompts: 2, group: 3, tokens: 8}\n"
     )
     command = ["run", "train", str(plan), "--into"]
     assert run([*command, str(whole), "-q"]) == 0

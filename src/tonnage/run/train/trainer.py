@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonnage.errors import InputError, Problem
-from tonnage.run.train import data, gates, grpo, network
+from tonnage.run.train import data, gates, grpo, network, predict
 from tonnage.run.train.checkpoint import Saved, Store
 from tonnage.run.train.device import KINDS
 from tonnage.run.train.journal import Event
@@ -70,6 +70,7 @@ class Trainer:
         self.times: list[float] = []
         self.watch = HangWatch(plan.hang, folder, ranks.rank, self._hung)
         self.stage = 0
+        self.predicted: float | None = None
         self.model: torch.nn.Module
         self.made: torch.optim.Optimizer
         self._begin()
@@ -184,6 +185,8 @@ class Trainer:
     def run(self, until: int | None = None) -> None:
         """Steps to the end, or to step `until`. Raises StoppedError when it cannot go on."""
         last = self.plan.steps if until is None else min(until, self.plan.steps)
+        if self.progress.step < last:
+            self._predict()
         while self.progress.step < last:
             began, busy = time.perf_counter(), time.process_time()
             done = self._step()
@@ -205,7 +208,16 @@ class Trainer:
         self.times = []
         if number < len(self.plan.stages):
             self._open_stage(number)
+            self._predict()
         self.save()
+
+    def _predict(self) -> None:
+        """The time that a step of this stage should take, said before the first."""
+        self.watch.at("predict")
+        found = predict.step_time(self.model, self.tasks, self.plan, self.ranks, self.stage, self.kind.settle)
+        self.predicted = found
+        if found is not None:
+            self.tell("predicted", stage=self.plan.stages[self.stage].kind, step_time=found)
 
     def _step(self) -> StepFigures | None:
         """One step, or None when the run went back."""
@@ -298,6 +310,8 @@ class Trainer:
         self.times.append(took)
         plan, usual = self.plan, statistics.median(self.times[-32:])
         figures = {key: value for key, value in vars(found).items() if value is not None}
+        if self.predicted is not None:
+            figures["predicted"] = self.predicted
         self.tell(
             "step",
             of=plan.steps,
