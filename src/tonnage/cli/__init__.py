@@ -34,8 +34,8 @@ VERBS = {
     "run": "Carry a plan out.",
 }
 
-GROUPS = ("run",)
-"""Verbs with verbs of their own, which bring their own help."""
+GROUPS = {"run": "tonnage.cli.run_verbs:run"}
+"""Verbs with verbs of their own, and the applications that hold them (no module may be called as a function here is)."""
 
 
 def app() -> App:
@@ -55,7 +55,7 @@ def app() -> App:
     )
     for verb, summary in VERBS.items():
         if verb in GROUPS:
-            root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary)
+            root.command(GROUPS[verb], name=verb, help=summary)
             continue
         root.command(f"tonnage.cli.{verb}:{verb}", name=verb, help=summary, help_epilogue=_examples(verb))
     return root

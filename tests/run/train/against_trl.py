@@ -1,7 +1,8 @@
 """GRPO here against TRL's own trainer: the same base, prompts, group, length and learning rate, in CPU seconds.
 
-`python tests/run/train/against_trl.py RUN STEP STEPS` takes the checkpoint of a run at the end of its pretraining.
-Needs trl (1.16) beside what the extra brings. Both run with one thread; prints CPU seconds and accuracy on unseen tasks.
+`python tests/run/train/against_trl.py RUN STEP STEPS` takes the checkpoint of a run at the end of its
+pretraining. Needs trl (1.16) beside what the extra brings. Both run with one thread; prints CPU seconds and
+accuracy on unseen tasks.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 
 from tonnage.run.train import data, grpo
-from tonnage.run.train.device import KINDS
+from tonnage.run.train.device.kinds import KINDS
 from tonnage.run.train.plan import RunPlan, from_json
 from tonnage.run.train.ranks import join
 from tonnage.run.train.tasks import SumTask, TaskSource

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from tonnage.run.train.device import DeviceKind
+    from tonnage.run.train.device.kinds import DeviceKind
 
 
 @dataclass(frozen=True)
