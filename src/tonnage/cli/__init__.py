@@ -35,7 +35,7 @@ VERBS = {
 }
 
 GROUPS = {"run": "tonnage.cli.run_verbs:run"}
-"""Verbs with verbs of their own, and the applications that hold them (no module may be called as a function here is)."""
+"""Verbs with verbs of their own, and where each is held (in no module that is called as a function of this one)."""
 
 
 def app() -> App:

@@ -14,12 +14,17 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch  # noqa: F401 (before the forks)
-from transformers import AutoModelForCausalLM  # noqa: F401
+import torch._dynamo
+import torch.distributed.checkpoint.state_dict
+import torch.distributed.fsdp
+import transformers.models.deepseek_v3.modeling_deepseek_v3
 
 from tonnage.run.train import journal
 from tonnage.run.train.plan import GRPO, PRETRAIN, RunPlan
 from tonnage.run.train.start import one_process
+
+IMPORTED = (torch, transformers)
+"""Before the forks: what a run imports."""
 
 STEPS, RL = 36, 3
 TINY = RunPlan(
@@ -66,7 +71,7 @@ def kill(plan: RunPlan, folder: Path, after: float, saves: int) -> bool:
     seen: set[str] = set()
     while len(seen) < saves and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         seen |= {path.name for path in folder.glob("checkpoints/*.tmp")}
-        time.sleep(0.0005)
+        time.sleep(0.002)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
