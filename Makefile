@@ -30,8 +30,9 @@ launch: setup  ## the main job: when can R2 launch, on what, at what cost, and w
 test: setup-test  ## every test
 	@$(BIN)/python -m pytest -n 2
 
-soak: setup-test  ## training killed 50 times at random moments, for three seeds (a quarter of an hour)
+soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost (a quarter of an hour)
 	@for seed in 0 1 2; do $(BIN)/python tests/run/train/kills.py 50 $$seed $$(mktemp -d) || exit 1; done
+	@$(BIN)/python tests/run/train/lost.py $$(mktemp -d)
 
 properties: setup-test  ## 300 random programmes: what should help never makes a launch later
 	@TONNAGE_PROGRAMMES=300 $(BIN)/python -m pytest -q tests/fleet/test_policy.py -k should_help
