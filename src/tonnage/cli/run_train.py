@@ -70,6 +70,7 @@ def train(plan: Path | None = None, /, *, options: RunTrainOptions = RunTrainOpt
 
     check_outputs(common, (".svg",))
     asked, folder = _asked(plan, options)
+    asked = replace(asked, seed=common.seed or asked.seed)
     absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if absent:
         raise InputError(f"{', '.join(absent)} not installed", hint='pip install "tonnage[run]"')

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kills import TINY, figures
+
 from tonnage.run.train import journal
 from tonnage.run.train.start import carried_out
 

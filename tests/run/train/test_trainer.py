@@ -179,6 +179,10 @@ def test_another_model_or_recipe_is_not_resumed(tmp_path: Path) -> None:
     ran(tmp_path, until=3)
     with pytest.raises(InputError, match="another model, task, seed or stages"):
         ran(tmp_path, replace(PLAN, seed=5))
+    (tmp_path / start.PLAN).write_text("kept")
+    with pytest.raises(InputError, match="another model, task, seed or stages"):
+        start.carried_out(replace(PLAN, seed=5), tmp_path, lambda event: None)
+    assert (tmp_path / start.PLAN).read_text() == "kept"
     assert Store(tmp_path / "checkpoints", 9).steps() == [3]
 
 
@@ -203,8 +207,10 @@ class Truncated(TorchDispatchMode):
 def test_a_device_that_cuts_its_sums_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran(tmp_path, until=6)
     monkeypatch.setattr(start, "moved", lambda *given: True)
+    (tmp_path / start.PLAN).write_text("kept")
     with Truncated():
-        ended = ran(tmp_path)
+        ended = start.carried_out(PLAN, tmp_path, lambda event: None)
+    assert (tmp_path / start.PLAN).read_text() == "kept"
     assert ended.reason == "numerics"
     assert min(ended.gates.values()) > 2 * gates.LIMIT
     assert "forward" in ended.text and Store(tmp_path / "checkpoints", 9).steps() == [6, 3]

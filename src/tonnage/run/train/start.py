@@ -78,10 +78,16 @@ def carried_out(plan: RunPlan, folder: Path, tell: Tell, until: int | None = Non
     if why is not None:
         return Ended("device", f"{plan.device} cannot be used: {why}", "another --device")
     with locked(folder):
-        (folder / PLAN).write_text(json.dumps(plan.to_json(), indent=1))
-        if plan.nproc == 1:
-            return one_process(plan, folder, tell, until)
-        return _several(plan, folder, tell, until)
+        saved, _ = Store(folder / CHECKPOINTS, plan.keep).newest()
+        if saved is not None:
+            refuse_other(saved, plan)
+        file = folder / PLAN
+        before = file.read_text() if file.exists() else None
+        file.write_text(json.dumps(plan.to_json(), indent=1))
+        ended = (one_process if plan.nproc == 1 else _several)(plan, folder, tell, until)
+        if ended.reason == "numerics" and before is not None:
+            file.write_text(before)
+        return ended
 
 
 def one_process(
