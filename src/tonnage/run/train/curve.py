@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tonnage.run.train import journal
 
-WIDTH, HEIGHT, LEFT, GAP = 860, 240, 62, 46
-"""Size of a panel, room for its labels, and between panels [pixel]."""
+WIDTH, HEIGHT, LEFT, MARGIN, GAP = 860, 240, 62, 36, 46
+"""Size of a panel, room left and right of it for labels, and between panels [pixel]."""
 
 COLOURS = ("#1f6feb", "#d1570b", "#1a7f37", "#8250df", "#bf3989", "#57606a")
 SMOOTH = 10
@@ -80,7 +80,7 @@ def _panel(title: str, parts: list[tuple[str, Points]], top: int) -> str:
     low, high = min(0.0, *(value for _, value in points)), max(value for _, value in points) or 1.0
 
     def x(step: int) -> float:
-        return LEFT + (step - first) / (last - first) * (WIDTH - LEFT - 20)
+        return LEFT + (step - first) / (last - first) * (WIDTH - LEFT - MARGIN)
 
     def y(value: float) -> float:
         return top + HEIGHT - 24 - (value - low) / ((high - low) or 1.0) * (HEIGHT - 44)
@@ -88,7 +88,7 @@ def _panel(title: str, parts: list[tuple[str, Points]], top: int) -> str:
     means = iter(smoothed([value for _, value in points]))
     lines = [f'<text x="{LEFT}" y="{top + 8}" font-weight="bold">{title}</text>']
     for value in (low, (low + high) / 2, high):
-        lines.append(f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#d0d7de"/>')
+        lines.append(f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#d0d7de"/>')
         lines.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     lines += [
         f'<text x="{x(step):.1f}" y="{top + HEIGHT - 6}" text-anchor="middle">step {step}</text>'
