@@ -88,7 +88,9 @@ def _panel(title: str, parts: list[tuple[str, Points]], top: int) -> str:
     means = iter(smoothed([value for _, value in points]))
     lines = [f'<text x="{LEFT}" y="{top + 8}" font-weight="bold">{title}</text>']
     for value in (low, (low + high) / 2, high):
-        lines.append(f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#d0d7de"/>')
+        lines.append(
+            f'<line x1="{LEFT}" x2="{WIDTH - MARGIN}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#d0d7de"/>'
+        )
         lines.append(f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     lines += [
         f'<text x="{x(step):.1f}" y="{top + HEIGHT - 6}" text-anchor="middle">step {step}</text>'
