@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test soak-serve serve-twin serve-engine properties check accuracy backtest speed fuzz examples launch-lines lock format clean
+.PHONY: help setup setup-test launch test soak soak-serve serve-twin serve-engine properties check accuracy backtest speed fuzz examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -40,6 +40,10 @@ serve-twin: setup-test  ## HAProxy before the same engines, side by side with `t
 serve-engine: setup-test  ## `tonnage run serve` before `transformers serve` with a tiny random model
 	@$(PIP) install --constraint requirements-test.lock 'transformers[serving]'
 	@$(BIN)/python tests/run/serve/real_engine.py
+
+soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost (a quarter of an hour)
+	@for seed in 0 1 2; do $(BIN)/python tests/run/train/kills.py 50 $$seed $$(mktemp -d) || exit 1; done
+	@$(BIN)/python tests/run/train/lost.py $$(mktemp -d)
 
 properties: setup-test  ## 300 random programmes: what should help never makes a launch later
 	@TONNAGE_PROGRAMMES=300 $(BIN)/python -m pytest -q tests/fleet/test_policy.py -k should_help

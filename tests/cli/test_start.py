@@ -9,6 +9,7 @@ import pytest
 
 from tonnage import cli, files
 from tonnage.cli import EXAMPLES, GROUPS, VERBS, run
+from tonnage.cli.run_verbs import SUBVERBS
 from tonnage.errors import InputError
 
 HEAVY = {"numpy", "pydantic", "ruamel", "highspy", "torch", "pandas", "scipy"}
@@ -25,10 +26,18 @@ def test_help_imports_nothing_heavy():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself(verb, capsys):
-    assert run([verb, "--help"]) == 0
-    text = capsys.readouterr().out
-    assert f"Usage: tonnage {verb}" in text
-    assert ("COMMAND" if verb in GROUPS else "--json") in text or verb in ("new", "schema")
+    for words in [[verb, below] for below in SUBVERBS] if verb in GROUPS else [[verb]]:
+        assert run([*words, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert f"Usage: tonnage {' '.join(words)}" in text
+        assert "--json" in text or verb in ("new", "schema")
+
+
+def test_no_verb_takes_the_place_of_a_function_of_the_frame() -> None:
+    """`import tonnage.cli.run` would put a module where `tonnage.cli.run` is a function."""
+    folder = Path(cli.__file__).parent
+    frame = {name for name, value in vars(cli).items() if callable(value)}
+    assert "run" in frame and not frame & {path.stem for path in folder.glob("*.py")}
 
 
 def test_a_verb_of_a_group_explains_itself_too(capsys):

@@ -35,8 +35,8 @@ VERBS = {
     "run": "Carry a plan out.",
 }
 
-GROUPS = {"run": "tonnage.cli.runs:run"}
-"""Verbs with verbs of their own, which bring their own help, and where each is. (`run` is a function of this file.)"""
+GROUPS = {"run": "tonnage.cli.run_verbs:run"}
+"""Verbs with verbs of their own, and where each is held (in no module that is called as a function of this one)."""
 
 
 def app() -> App:

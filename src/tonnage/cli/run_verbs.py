@@ -6,6 +6,7 @@ from cyclopts import App
 
 SUBVERBS = {
     "serve": "An OpenAI-compatible address before real engines: several models, shares, canary, tenants.",
+    "train": "Train a small model of a real architecture: resumed after anything, moved to other devices.",
 }
 """What can be run; the verb NAME is the function NAME of `tonnage.cli.run_NAME`."""
 

@@ -1,0 +1,1 @@
+"""Kinds of devices, one small module each, all with the same functions."""

@@ -1,0 +1,36 @@
+"""What every kind of device has, and each kind by its word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from tonnage.run.train.device import cpu, cuda, npu
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DeviceKind(Protocol):
+    """What a module of a device kind has."""
+
+    KIND: str
+    BACKEND: str
+
+    def missing(self, nproc: int) -> str | None:
+        """Why so many processes cannot run here; None when they can."""
+
+    def prepare(self, threads: int) -> None:
+        """What is set before the first product."""
+
+    def place(self, local_rank: int) -> torch.device:
+        """The device of a process."""
+
+    def settle(self) -> None:
+        """Waits for what was started."""
+
+    def title(self) -> str:
+        """What it is, for people."""
+
+
+KINDS: dict[str, DeviceKind] = {module.KIND: cast("DeviceKind", module) for module in (cpu, cuda, npu)}
+"""Each kind by the word that a plan says."""

@@ -1,0 +1,193 @@
+"""The model and its optimiser: transformers' classes, cut over processes by FSDP2, stored by torch's checkpoints."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tonnage.errors import InputError, Problem
+from tonnage.model import load
+from tonnage.run.train.plan import RunPlan, StageSpec
+from tonnage.run.train.ranks import Ranks
+from tonnage.run.train.scaled import EXPERTS, scaled
+from tonnage.run.train.words import BOS, EOS, PAD, VOCABULARY
+
+if TYPE_CHECKING:
+    import torch
+
+CONTEXT = 96
+"""Longest sequence of the tasks [tokens]: five terms, their steps, the answer, with room."""
+
+
+def configuration(plan: RunPlan) -> dict[str, Any]:
+    """The small configuration of the plan's model."""
+    return scaled(load(plan.model).config, plan.scale, VOCABULARY, CONTEXT, plan.sizes)
+
+
+def built(plan: RunPlan, ranks: Ranks) -> torch.nn.Module:
+    """The model with weights that its seed decides, on its device, cut over the processes.
+
+    Experts run one after another (`eager`): at small sizes the batched and grouped kernels of transformers are slower.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = configuration(plan)
+    kind = str(sizes.pop("model_type"))
+    try:
+        config = AutoConfig.for_model(kind, **sizes, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
+    except ValueError:
+        raise InputError(Problem(f"transformers has no model type {kind}", path="model")) from None
+    more = {"experts_implementation": "eager"} if any(sizes.get(key) for key in EXPERTS) else {}
+    torch.manual_seed(plan.seed)
+    model: torch.nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32, **more)
+    model.train()
+    model.to(ranks.place)
+    _in_full(model)
+    return sharded(model, ranks)
+
+
+def _in_full(model: Any) -> None:
+    """Routers and the head compute in fp32 whatever the precision of the rest, as DeepSeek-V3's did (arXiv 2412.19437,
+    section 3.3.1: the output head and the gating of experts keep their precision): an expert is chosen by a comparison,
+    which rounding turns.
+    """
+    import torch
+
+    routers = [layer.mlp.gate for layer in model.model.layers if hasattr(getattr(layer.mlp, "gate", None), "top_k")]
+    for module in (*routers, model.lm_head):
+        plain = module.forward
+
+        def forward(states: torch.Tensor, *more: Any, plain: Any = plain) -> Any:
+            with torch.autocast(states.device.type, enabled=False):
+                return plain(states.float(), *more)
+
+        module.forward = forward
+
+
+def sharded(model: Any, ranks: Ranks) -> torch.nn.Module:
+    """Each layer cut over all processes (FSDP2); alone, the model as it is."""
+    if ranks.size > 1:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh(ranks.place.type, (ranks.size,))
+        for layer in model.model.layers:
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+    whole: torch.nn.Module = model
+    return whole
+
+
+def optimiser(model: torch.nn.Module, stage: StageSpec) -> torch.optim.AdamW:
+    """AdamW with its moments in place from the start: zero, after no step."""
+    import torch
+
+    made = torch.optim.AdamW(model.parameters(), lr=0.0, betas=stage.betas, weight_decay=0.0)
+    for value in model.parameters():
+        value.grad = torch.zeros_like(value)
+    made.step()
+    made.zero_grad()
+    for state in made.state.values():
+        state["step"].zero_()
+    for group in made.param_groups:
+        group["weight_decay"] = stage.weight_decay
+    return made
+
+
+def rate_at(stage: StageSpec, step: int) -> float:
+    """Learning rate of a step: it rises over the warm-up, stays, and falls to nothing over the last share."""
+    rise = min(1.0, (step + 1) / max(1, stage.warm_up))
+    left = (stage.steps - step) / max(1.0, stage.decay * stage.steps)
+    return stage.rate * min(rise, 1.0, left)
+
+
+def cast(precision: str, ranks: Ranks) -> AbstractContextManager[Any]:
+    """Products in bf16 where the plan says so; the weights stay fp32."""
+    import torch
+
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(ranks.place.type, dtype=torch.bfloat16)
+
+
+def norm_clipped(model: torch.nn.Module, most: float) -> float:
+    """Norm of the gradient over all processes, which is cut to `most`."""
+    import torch
+
+    norm: Any = torch.nn.utils.clip_grad_norm_(model.parameters(), most)
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+
+
+def resharded(model: torch.nn.Module) -> None:
+    """Each process holds its part again: without a backward pass FSDP leaves the root's weights gathered."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
+
+
+def tensors(model: torch.nn.Module, made: torch.optim.Optimizer) -> Iterator[torch.Tensor]:
+    """All that a step changes: weights, moments and counters, the part that this process holds."""
+    for value in model.parameters():
+        yield _local(value.detach())
+        for item in made.state[value].values():
+            yield _local(item)
+
+
+def _local(value: Any) -> torch.Tensor:
+    part: torch.Tensor = value.to_local() if hasattr(value, "to_local") else value
+    return part
+
+
+def write_state(folder: Path, model: torch.nn.Module, made: torch.optim.Optimizer, ranks: Ranks) -> None:
+    """The weights and moments, each process its part, in torch's distributed format: any number of them reads it."""
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_state_dict
+
+    weights, moments = get_state_dict(model, made)
+    writer = dcp.FileSystemWriter(folder, single_file_per_rank=True, sync_files=True)
+    with _alone(ranks):
+        dcp.save({"model": weights, "optim": moments}, storage_writer=writer, no_dist=ranks.size == 1)
+
+
+def read_state(folder: Path, model: torch.nn.Module, made: torch.optim.Optimizer, ranks: Ranks) -> None:
+    """The inverse, onto whatever devices and processes there are now."""
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+    weights, moments = get_state_dict(model, made)
+    both: dict[str, Any] = {"model": weights, "optim": moments}
+    with _alone(ranks):
+        dcp.load(both, storage_reader=dcp.FileSystemReader(folder), no_dist=ranks.size == 1)
+    set_state_dict(model, made, model_state_dict=both["model"], optim_state_dict=both["optim"])
+
+
+@contextmanager
+def _alone(ranks: Ranks) -> Iterator[None]:
+    """One process by itself is meant: torch need not warn that it is one."""
+    with warnings.catch_warnings():
+        if ranks.size == 1:
+            warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
+
+
+def write_model(folder: Path, model: Any, ranks: Ranks) -> None:
+    """The weights, configuration and tokenizer as transformers and engines load them."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    from transformers.utils import logging
+
+    from tonnage.run.train.words import write_tokenizer
+
+    logging.disable_progress_bar()
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = get_model_state_dict(model, options=options)
+    if ranks.rank == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(str(folder), state_dict=weights)
+        write_tokenizer(folder)
+    ranks.wait()
