@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tonnage.run.serve import refusals
-from tonnage.run.serve.admission import Gate
+from tonnage.run.serve.admission import AdmissionGate
 from tonnage.run.serve.canary import Answered, Canary, surely_above
 from tonnage.run.serve.config import CanaryPlan, Slo, Tenant
 from tonnage.run.serve.limits import Limits
@@ -155,7 +155,7 @@ def test_a_days_quota_counts_what_is_promised_and_starts_again():
 
 def test_tenants_take_turns_and_none_fills_the_queue():
     async def run():
-        gate, order = Gate(1, 4, 5.0), []
+        gate, order = AdmissionGate(1, 4, 5.0), []
 
         async def one(tenant, number):
             try:
@@ -192,7 +192,7 @@ def test_tenants_take_turns_and_none_fills_the_queue():
 
 def test_who_waits_too_long_or_leaves_holds_no_place():
     async def run():
-        gate = Gate(1, 4, 0.01)
+        gate = AdmissionGate(1, 4, 0.01)
         await gate.enter("a")
         with pytest.raises(ApiError):
             await gate.enter("a")

@@ -10,7 +10,7 @@ from tonnage.run.serve import refusals
 Waiter = asyncio.Future[None]
 
 
-class Gate:
+class AdmissionGate:
     """A bounded number of places, and a bounded queue before them."""
 
     def __init__(self, at_once: int, queue: int, wait: float) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tonnage.run.serve.admission import Gate
+from tonnage.run.serve.admission import AdmissionGate
 from tonnage.run.serve.canary import Answered, Canary
 from tonnage.run.serve.config import Offered, ReplicaSource, ServedRelease
 from tonnage.run.serve.shares import ReleaseShares
@@ -106,7 +106,7 @@ class ServedModel:
     offered: Offered
     releases: dict[str, RunningRelease]
     shares: ReleaseShares
-    gate: Gate
+    gate: AdmissionGate
     canary: Canary | None = None
     events: list[dict[str, object]] = field(default_factory=list)
 

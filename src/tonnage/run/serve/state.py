@@ -14,7 +14,7 @@ import httpx
 from tonnage import files
 from tonnage.errors import InputError
 from tonnage.run.serve import refusals
-from tonnage.run.serve.admission import Gate
+from tonnage.run.serve.admission import AdmissionGate
 from tonnage.run.serve.canary import Canary
 from tonnage.run.serve.config import Front, Offered, Tenant
 from tonnage.run.serve.forward import Forwarder
@@ -202,4 +202,4 @@ def _service(one: Offered) -> ServedModel:
         releases[release.name] = RunningRelease(release, replicas)
     base = {release.name: release.weight for release in one.releases}
     canary = Canary(one.canary, one.slo, base) if one.canary else None
-    return ServedModel(one, releases, ReleaseShares(base), Gate(one.at_once, one.queue, one.wait), canary)
+    return ServedModel(one, releases, ReleaseShares(base), AdmissionGate(one.at_once, one.queue, one.wait), canary)
