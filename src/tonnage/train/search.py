@@ -139,7 +139,8 @@ class _Pass:
             _joined(self.system)
             every = fits.size == total.size
             kept, known = (chunk, weighed) if every else (chunk.at(fits), weighed.take(fits))
-            tight = (np.asarray(held.high)[fits] > self.room) & (not self.least_slack)
+            weighs = not self.least_slack and self.most > 1
+            tight = (np.asarray(held.high)[fits] > self.room) & weighs
             self.kept += self._best(kept, known, tight)
             self.kept.sort(key=lambda entry: entry[0])
             del self.kept[self.most :]
@@ -228,7 +229,9 @@ def plan(
 
 
 def fastest(job: TrainJob, system: System, book: LayerBook) -> TrainPlan:
-    """What `plan` says of a run without its alternatives: for one of many sizes."""
+    """What `plan` says of a run without its alternatives: for one of many sizes, whose speed must not jump where the
+    upper end of memory begins to fit.
+    """
     return _told(job, system, {}, _search(job, system, {}, book=book, most=1), None, book)
 
 

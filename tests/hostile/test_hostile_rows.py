@@ -111,7 +111,7 @@ def test_flags_that_cannot_be_meant(words: tuple[str, ...], code: int, said: str
     ("old", "new", "said"),
     [
         ("{slip: 1.2 to 3}", "{slip: 1.2 to 3, readiness: {onw: 1 %}}", 'chip named "onw"   did you mean "own"'),
-        ("$2/h to $3/h", '"normal($2/h, $100/h)"', "is below $0.00/h in over 5 % of the draws"),
+        ("$2/h to $3/h", '"normal($2/h, $100/h)"', "is below $0.00/h in over a third of the draws"),
         ("$2/h to $3/h", "$-2/h", '"$-2/h" is below $0.00/h'),
         ("input_tokens: 0.8B/day", "input_tokens: 1e30/day", "the most that is taken here"),
         ("  new:\n", '  "\\e[31mE":\n', r'expected a name of 1 to 100 printable characters, got "\x1b[31mE"'),
