@@ -251,7 +251,7 @@ def table(wheel: Path) -> dict[str, object]:
             "{:04d}-{:02d}-{:02d}".format(*one.date_time[:3]) for one in held.infolist() if one.filename.endswith(".py")
         )
     flags = READ[engine](wheel)
-    source = f"https://pypi.org/project/{engine}/{version}/, read by scripts/engine_flags.py"
+    source = f"wheel {engine} {version} of the Python Package Index, read by scripts/engine_flags.py"
     return {
         "engine": engine,
         "version": version,
