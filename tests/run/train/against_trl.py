@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
+from tonnage.device.kinds import KINDS
 from tonnage.run.train import data, grpo
-from tonnage.run.train.device.kinds import KINDS
 from tonnage.run.train.plan import RunPlan, from_json
 from tonnage.run.train.ranks import join
 from tonnage.run.train.tasks import SumTask, TaskSource

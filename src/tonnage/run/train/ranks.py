@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from tonnage.run.train.device.kinds import DeviceKind
+    from tonnage.device.kinds import DeviceKind
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.run.train import data, gates, grpo, network, predict
 from tonnage.run.train.checkpoint import Saved, Store
-from tonnage.run.train.device.kinds import KINDS
 from tonnage.run.train.journal import Event
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, cast
 
-from tonnage.run.train.device import cpu, cuda, npu
+from tonnage.device import cpu, cuda, npu
 
 if TYPE_CHECKING:
     import torch
