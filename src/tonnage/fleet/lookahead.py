@@ -65,6 +65,7 @@ class Lookahead:
         self.world, self.project, self.taken = world, project, taken
         self._whole = world.whole
         self._known: dict[tuple[int, tuple[int, ...]], _Path] = {}
+        self._against: dict[int, Floats] = {}
 
     def news(self) -> Bools:
         """Periods in which something becomes known [d, p]; with everything known, those in which a lot begins."""
@@ -87,11 +88,19 @@ class Lookahead:
     def _pace(self, a: int, at: Index, todo: Todo) -> Floats:
         """What a run does on a place of what is predicted for it, as far as is known [r]."""
         place = self.project.attempts[a]
-        runs = [speed for speed in place.speeds if speed.kind != "pause"]
-        real = (runs[0].factor[at] if runs else 1.0) / place.slip[at]
+        real = self._real(a)[at] / place.slip[at]
         if place.hoped is None:
             return np.asarray(real * np.ones(len(at)))
         return np.asarray(np.where(todo.seen[a, at], real, 1.0 / place.hoped))
+
+    def _real(self, a: int) -> Floats:
+        """What each draw thinks of the speed of the largest run that the place ever has [d]."""
+        if a not in self._against:
+            place = self.project.attempts[a]
+            run = next((speed for speed in place.speeds if speed.kind != "pause"), None)
+            most = np.minimum(self._whole[:, :, place.lots].sum(axis=2), self._limit(a)).max(axis=1)
+            self._against[a] = np.ones(len(most)) if run is None else run.against_plan(most)
+        return self._against[a]
 
     def _ends(self, path: _Path, period: int, at: Index, free: Floats, pace: Floats, todo: Todo) -> Floats:
         last = path.done.shape[1] - 1
@@ -144,10 +153,14 @@ class Lookahead:
         pick = at[rows]
         return _Path(rows, whole.done[pick], whole.ratio[:, pick], whole.enough[pick], whole.there[pick])
 
+    def _limit(self, a: int) -> float:
+        """Most accelerators that a run uses there."""
+        return min(self.project.at_most, self.project.attempts[a].limit)
+
     def _path(self, a: int, rows: Index, there: Floats) -> _Path:
         place = self.project.attempts[a]
         runs = [s for s, speed in enumerate(place.speeds) if speed.kind != "pause"]
-        held = np.minimum(there, min(self.project.at_most, place.limit))
+        held = np.minimum(there, self._limit(a))
         most = held.max(axis=1)
         main = max(runs, key=lambda s: float(self.project.amounts[s].mean()), default=0)
         full = [place.speeds[s].curve.best(most)[1] if s in runs else most for s in range(len(place.speeds))]

@@ -37,13 +37,18 @@ def _again(item: Any, pick: Pick) -> Any:
 @dataclass(frozen=True)
 class StageSpeed:
     """Training speed of one stage on one place: tokens/s per accelerator at some sizes of the run [k], see `SizeCurve`;
-    factor: what the draws think of it [d]. A pause runs at 1 s per s and holds what the stage before it held.
+    factor: what the draws think of it [d]; doubt: power of the factor at each size [k], None: 1 at all. A pause runs at
+    1 s per s and holds what the stage before it held.
+
+    What is far from published runs is doubted more, so a draw may think a large run slower than a small one. It is then
+    run small: the speed of a draw never falls with the size.
     """
 
     kind: StageKind
     sizes: Floats
     rate: Floats
     factor: Floats
+    doubt: Floats | None = None
 
     @cached_property
     def curve(self) -> SizeCurve:
@@ -62,12 +67,41 @@ class StageSpeed:
         held, whole = self.curve.best(accelerators)
         if self.kind == "pause":
             return (held if self.sizes.size else accelerators), np.ones_like(accelerators)
-        return held, whole * self.factor[pick]
+        if self.doubt is None or not self.sizes.size:
+            return held, whole * self.factor[pick]
+        return held, self._drawn(held, pick)
+
+    @cached_property
+    def _logs(self) -> Floats:
+        """Logarithm of the speed of the best run of at most each size, as each draw thinks [k, d]."""
+        assert self.doubt is not None
+        planned = np.log(self.sizes * self.rate)[:, None]
+        return np.maximum.accumulate(planned + self.doubt[:, None] * np.log(self.factor), axis=0)
+
+    def _drawn(self, held: Floats, pick: Pick) -> Floats:
+        """Speed of runs of these sizes in the draws `pick`: straight lines in logarithms between the sizes."""
+        logs, at = self._logs[:, pick], np.log(self.sizes)
+        draws = np.arange(logs.shape[1]) if logs.shape[1] > 1 else np.zeros(1, dtype=np.int64)
+        below = np.clip(np.searchsorted(self.sizes, held, side="right") - 1, 0, max(at.size - 2, 0))
+        above = np.minimum(below + 1, at.size - 1)
+        inside = np.log(np.clip(held, self.sizes[0], self.sizes[-1]))
+        share = np.divide(inside - at[below], at[above] - at[below], out=np.zeros_like(inside), where=above > below)
+        found = logs[below, draws] * (1 - share) + logs[above, draws] * share
+        return np.where(held > 0, np.exp(found), 0.0)
+
+    def against_plan(self, accelerators: Floats, pick: Pick = slice(None)) -> Floats:
+        """Speed that the draws `pick` think of, over the planned one; 1 where nothing runs."""
+        held, drawn = self.best(accelerators, pick)
+        planned = self.curve.best(accelerators)[1]
+        return np.divide(drawn, planned, out=np.ones_like(drawn), where=(held > 0) & (planned > 0))
 
     def same_as(self, other: StageSpeed) -> bool:
         """Whether another is the same in every draw."""
-        mine, its = (self.sizes, self.rate, self.factor), (other.sizes, other.rate, other.factor)
-        same = all(a is b or np.array_equal(a, b) for a, b in zip(mine, its, strict=True))
+        mine = (self.sizes, self.rate, self.factor, self.doubt)
+        its = (other.sizes, other.rate, other.factor, other.doubt)
+        same = all(
+            a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in zip(mine, its, strict=True)
+        )
         return self.kind == other.kind and same
 
     def of(self, accelerators: Floats) -> Floats:

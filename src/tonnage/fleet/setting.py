@@ -20,7 +20,7 @@ from tonnage.fleet.nights import Nights, nights
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.projects import Attempt, Demand, Lost, Project, StageSpeed
 from tonnage.fleet.seen import SeenRun, of_programme
-from tonnage.fleet.sizes import curve, planned, shown
+from tonnage.fleet.sizes import curve, planned, shown, sigmas
 from tonnage.fleet.speeds import PlannedSpeed, Planner
 from tonnage.fleet.track import Track
 from tonnage.fleet.uncertain import Floats, Seed, Uncertain, draw, point
@@ -231,16 +231,23 @@ def _factors(setting: SettledProgramme, seed: Seed, draws: int) -> dict[str, Flo
     """What the draws think of each predicted speed.
 
     One factor for serving and one for training on each chip, since what a prediction gets wrong is mostly the chip.
-    Lognormal with the widest interval among the plans concerned.
+    Lognormal with the widest interval among the plans concerned; a run takes the power of it that its own size has
+    (`StageSpeed.doubt`), so that its doubt is that of the size that runs.
     """
-    widest: dict[str, float] = {}
-    for speed in setting.speeds:
-        name = f"speed.{'serve' if speed.use == 'serve' else 'train'}.{speed.chip}"
-        widest[name] = max(widest.get(name, 0.0), speed.sigma)
+    widest = _widest(setting)
     quantities = {name: Uncertain("lognormal", (1.0, sigma)) if sigma else point(1.0) for name, sigma in widest.items()}
     if not draws:
         return {name: np.ones(1) for name in quantities}
     return {name: draw(quantity, seed, name, draws) for name, quantity in quantities.items()}
+
+
+def _widest(setting: SettledProgramme) -> dict[str, float]:
+    """Standard deviation of the logarithm of each factor: the widest among the plans that the answer rests on."""
+    widest: dict[str, float] = {}
+    for speed in setting.speeds:
+        name = f"speed.{'serve' if speed.use == 'serve' else 'train'}.{speed.chip}"
+        widest[name] = max(widest.get(name, 0.0), speed.sigma)
+    return widest
 
 
 def _demands(
@@ -354,12 +361,13 @@ def _attempts(
             drawn[f"readiness.{model.name}.{place.name}"] = done.astype(float)
         slip = ready.slipped(world.values["assumptions.slip"], chance)
         hoped = float(ready.slipped(np.array([setting.programme.slip.median]), chance)[0])
-        factor = factors.get(f"speed.train.{place.chip}", np.ones(1))
-        under = setting.seen.get(model.name)
-        if under is not None and under.place == place.name:
-            slip, hoped = under.paced(slip / factor) * factor, under.rest
         lots = np.array([lot in place.lots for lot in world.lots])
         speeds = _speeds(setting, model, place, factors.get(f"speed.train.{place.chip}"), world.draws)
+        under = setting.seen.get(model.name)
+        if under is not None and under.place == place.name:
+            there = np.minimum(world.available[:, 0, lots].sum(axis=1), min(place.most, place.limit))
+            factor = speeds[0].against_plan(there)
+            slip, hoped = under.paced(slip / factor) * factor, under.rest
         debug = world.values.get(DEBUG, 0.0)
         made.append(Attempt(place.name, lots, done, slip, speeds, chance, debug, place.limit, hoped, lost))
     return tuple(made)
@@ -369,6 +377,7 @@ def _speeds(
     setting: SettledProgramme, model: Model, place: TrainingSite, known: Floats | None, draws: int
 ) -> tuple[StageSpeed, ...]:
     factor = np.ones(draws) if known is None else known
+    widest = _widest(setting).get(f"speed.train.{place.chip}", 0.0)
     stages = model.training.stages if model.training else ()
     made: list[StageSpeed] = []
     for index, stage in enumerate(stages):
@@ -376,6 +385,8 @@ def _speeds(
             sizes, rates = (made[-1].sizes, made[-1].rate) if made else (np.zeros(0), np.zeros(0))
             made.append(StageSpeed("pause", sizes, rates, np.ones(draws)))
             continue
-        found = curve(setting.training[model.name, place.name, index])
-        made.append(StageSpeed(stage.kind, found.sizes, found.rate, factor))
+        planned = setting.training[model.name, place.name, index]
+        found = curve(planned)
+        doubt = sigmas(planned) / widest if widest else None
+        made.append(StageSpeed(stage.kind, found.sizes, found.rate, factor, doubt))
     return tuple(made)

@@ -79,10 +79,22 @@ SMALLER = 4.0
 
 def curve(speeds: tuple[PlannedSpeed, ...]) -> SizeCurve:
     """The curve through speeds that are possible; below the smallest the speed per accelerator is as there."""
-    found = sorted((float(speed.accelerators), speed.rate) for speed in speeds if speed.rate > 0)
+    found = _points(speeds)
+    return SizeCurve(np.array([size for size, _ in found]), np.array([speed.rate for _, speed in found]))
+
+
+def sigmas(speeds: tuple[PlannedSpeed, ...]) -> Floats:
+    """Standard deviation of the logarithm of the speed at each size of the curve [k]."""
+    return np.array([speed.sigma for _, speed in _points(speeds)])
+
+
+def _points(speeds: tuple[PlannedSpeed, ...]) -> list[tuple[float, PlannedSpeed]]:
+    """Sizes of the curve, rising, and the speed at each."""
+    possible = [speed for speed in speeds if speed.rate > 0]
+    found = [(float(speed.accelerators), speed) for speed in sorted(possible, key=lambda speed: speed.accelerators)]
     if found and found[0][0] == min(speed.accelerators for speed in speeds) > 1:
         found.insert(0, (max(found[0][0] / SMALLER, 1.0), found[0][1]))
-    return SizeCurve(np.array([size for size, _ in found]), np.array([rate for _, rate in found]))
+    return found
 
 
 def planned(most: float, train: Callable[[int], PlannedSpeed]) -> tuple[PlannedSpeed, ...]:
