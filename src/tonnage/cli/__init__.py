@@ -32,6 +32,7 @@ VERBS = {
     "schema": "The JSON Schema of the programme file, for editors.",
     "accuracy": "Predictions held against published, measured results.",
     "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
+    "export": "A saved plan as the files that start it, with the reason of every value.",
     "run": "Carry a plan out.",
 }
 
@@ -63,6 +64,11 @@ def app() -> App:
 
 
 EXAMPLES = {
+    "export": (
+        "serve deepseek-r1 --on 32xh20 --isl 4k --osl 1k --engine sglang -o plan.json",
+        "export plan.json sglang -o launch",
+        "export plan.json k8s -o launch",
+    ),
     "launch": (
         "launch examples/r2.yaml",
         "launch r2.yaml --by 2026-01-01 --set fleet.own.count=12000 -o r2.json -o r2.svg",
