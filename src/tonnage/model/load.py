@@ -14,6 +14,7 @@ from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import begun, find, lines_of
 from tonnage.errors import AmbiguousName, InputError, Problem, nearest
 from tonnage.files import Document, read_json, read_yaml
+from tonnage.model import relations
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.beside import LARGEST, said_beside
 from tonnage.model.changes import change
@@ -235,6 +236,7 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
     outer = ConfigReader(config, problems, place or (lambda path: ""))
     inner, kind = language(outer)
     body = FAMILIES[kind](inner)
+    relations.check(inner)
     towers, left_out = encoders(outer)
     tied = outer.flag("tie_word_embeddings") if inner is not outer and not inner.has("tie_word_embeddings") else None
     plain, scheme = plain_of(outer, inner), scheme_of(outer, inner, len(body.layers))
