@@ -21,7 +21,7 @@ from tonnage.model.changes import change
 from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
 from tonnage.model.families import Body
-from tonnage.model.gguf_file import configuration, is_gguf
+from tonnage.model.gguf_file import configuration, held_to_tensors, is_gguf
 from tonnage.model.known import FAMILIES, language
 from tonnage.model.quantisation import names_of, plain_of, release_of, scheme_of, uniform
 
@@ -138,7 +138,7 @@ def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
             raise InputError(Problem("a folder without a config.json", where=name))
         path = path / "config.json"
     if is_gguf(path):
-        return build(configuration(path), name=path.stem, source=f"{path}, its header")
+        return held_to_tensors(build(configuration(path), name=path.stem, source=f"{path}, its header"), path)
     document = _document(path)
     if not isinstance(document.value, dict):
         raise InputError(Problem("expected the keys of a model configuration", where=str(path)))
