@@ -14,8 +14,8 @@ from tonnage.model import load, params
 HIDDEN, WIDE, DEPTH, VOCAB = 256, 512, 2, 96
 
 
-def written(path: Path, architecture: str = "llama") -> Path:
-    """A small file: F16 tables, Q8_0 attention, Q4_0 in the FFN."""
+def written(path: Path, architecture: str = "llama", *, tables: bool = True, layers: bool = True) -> Path:
+    """A small file, or a shard of it: F16 tables, Q8_0 attention, Q4_0 in the FFN."""
     writer = GGUFWriter(path, architecture)
     writer.add_block_count(DEPTH)
     writer.add_embedding_length(HIDDEN)
@@ -25,9 +25,9 @@ def written(path: Path, architecture: str = "llama") -> Path:
     writer.add_context_length(4096)
     writer.add_vocab_size(VOCAB)
     plain = np.zeros((VOCAB, HIDDEN), np.float16)
-    writer.add_tensor("token_embd.weight", plain)
-    writer.add_tensor("output.weight", plain)
-    for layer in range(DEPTH):
+    for name in ("token_embd", "output") if tables else ():
+        writer.add_tensor(f"{name}.weight", plain)
+    for layer in range(DEPTH if layers else 0):
         for name, rows in (("attn_q", HIDDEN), ("attn_k", 128), ("attn_v", 128), ("attn_output", HIDDEN)):
             held = np.zeros((rows, HIDDEN // 32 * 34), np.uint8)
             writer.add_tensor(f"blk.{layer}.{name}.weight", held, raw_dtype=GGMLQuantizationType.Q8_0)
@@ -51,10 +51,10 @@ def test_header_gives_sizes_and_formats(tmp_path: Path) -> None:
 
 
 def test_a_split_file_is_read_whole(tmp_path: Path) -> None:
-    first = written(tmp_path / "m-00001-of-00002.gguf")
+    first = written(tmp_path / "m-00001-of-00002.gguf", layers=False)
     with pytest.raises(InputError, match="shard"):
         load(first)
-    written(tmp_path / "m-00002-of-00002.gguf")
+    written(tmp_path / "m-00002-of-00002.gguf", tables=False)
     assert load(first).release.element("ffn") == 18 / 32
 
 

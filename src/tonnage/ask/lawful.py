@@ -30,6 +30,7 @@ from tonnage.serve import plan as serve_plan
 from tonnage.system import Accelerator, System, accelerator
 from tonnage.train import TrainJob
 from tonnage.train import plan as train_plan
+from tonnage.train.job import untrained
 
 Date = datetime.date
 
@@ -245,6 +246,8 @@ def _chip(built: Accelerator, status: str, count: int, train: TrainJob, serve: S
 
 def _trains(job: TrainJob, system: System) -> ChipRate:
     try:
+        if why := untrained(job, (system.accelerator,)):
+            return ChipRate(None, reason=why)
         plan = train_plan(job, system)
     except MissingFact as error:
         return ChipRate(None, reason=error.message)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tonnage.ask import belongs
 from tonnage.ask.reading import WordReader
+from tonnage.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from tonnage.ask.anchor import Anchor
@@ -189,8 +191,13 @@ def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
     )
     if asked.late and len(asked.fleets) > 1:
         reader.wrong("percentiles are priced for one kind of accelerators", asked.late[0].name)
+    reader.problems.extend(belongs.astray(words, belongs.SERVE))
     if words.ffn_layout is not None and mode != "afd" and not afd:
         reader.wrong("needs attention and FFN apart (--afd)", "ffn_layout")
+    if words.prefill_layout is not None and mode not in ("auto", "disaggregated"):
+        reader.wrong(f"needs a prefill pool: mode {mode} has none (`disaggregate` has)", "prefill_layout")
+    if asked.cache_hit and mode in ("decode", "afd"):
+        reader.wrong("decode alone computes no prompt; disaggregate", "cache_hit")
     for name in ("layout", "prefill_layout", "ffn_layout"):
         if getattr(words, name) is not None and len(asked.fleets) > 1:
             reader.wrong("cannot be given for several --on: each has a layout of its own", name)
@@ -305,6 +312,9 @@ def plan_asked(
     systems = [System(accelerator(chip, catalog, as_of), count) for count, chip in asked.fleets]
     systems = with_measured(systems, asked.words.measured)
     jobs = _jobs(model, asked, systems, catalog, as_of)
+    arch = jobs[0].arch
+    if asked.imbalance is not None and not arch.moe:
+        raise InputError(Problem(f"{arch.title} is dense: no experts whose load could differ", path="imbalance"))
     path = asked.words.anchor
     found_at = () if path is None else anchors(path, jobs[0], systems, asked.layout, catalog)
     fitted = [each.constants for each in found_at] or [None] * len(systems)

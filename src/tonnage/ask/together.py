@@ -69,10 +69,17 @@ def names(
     return (as_of, loaded, *map(known, fleets))
 
 
+CHOICES = (
+    "precision", "task", "framework", "routing", "lora_on", "base", "optimizer", "moments", "master", "gradients",
+)  # fmt: skip
+"""Words of a training run that are one of several."""
+
+
 def chosen(words: TrainWords, catalog: Catalog) -> None:
     """Raises InputError for each choice of a training run that is none, whatever its model and its numbers are."""
     from tonnage.model import load
     from tonnage.train import TrainJob
 
-    named = {name: getattr(words, name) for name in ("precision", "task", "framework", "routing")}
-    TrainJob(load(catalog.models()[0], catalog), **named)
+    named = {name: getattr(words, name) for name in CHOICES}
+    offload = tuple(part.strip() for part in (words.offload or "").split(",") if part.strip())
+    TrainJob(load(catalog.models()[0], catalog), offload=offload, **named)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tonnage.ask import belongs
 from tonnage.ask.price import Paid, paid
 from tonnage.ask.reading import WordReader
 from tonnage.ask.train_words import TrainWords
 from tonnage.catalog import Catalog
-from tonnage.errors import Problem
+from tonnage.errors import InputError, Problem
 from tonnage.model import load
 from tonnage.system import System, accelerator
 from tonnage.train import TrainJob, frameworks
@@ -94,9 +95,12 @@ class TrainQuestion:
     rollout: RolloutAsked | None = None
 
     def job(self, catalog: Catalog) -> TrainJob:
-        """What is to be trained."""
+        """What is to be trained. Raises `InputError` for routing of a model without experts."""
+        arch = load(self.model, catalog, self.date)
+        if self.routing != "learned" and not arch.moe:
+            raise InputError(Problem(f"{arch.title} is dense: no experts to route to", path="routing"))
         return TrainJob(
-            arch=load(self.model, catalog, self.date),
+            arch=arch,
             seq=self.seq,
             global_batch=self.global_batch,
             tokens=self.tokens,
@@ -126,6 +130,7 @@ def read(model: str, words: TrainWords, as_of: datetime.date | None = None) -> T
     layouts = reader.layouts(words.layout, len(words.on), "layout")
     quoted = reader.price(words.price)
     term = reader.term(words.term, words.price)
+    reader.problems.extend(belongs.astray(words, belongs.TRAIN))
     move = _move(reader, words, as_of)
     rollout = _rollout(reader, words)
     software = reader.date(words.software, "software") or as_of
@@ -192,7 +197,6 @@ def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) ->
     """`move_to` and what belongs to it."""
     start = reader.date(words.start, "start") or as_of
     if words.move_to is None:
-        reader.problems.extend(_each(words, ("move_at", "move_on", "move_wire"), "needs `move_to`"))
         return None
     asked = MoveAsked(
         reader.fleet(words.move_to, "move_to"),
@@ -201,8 +205,6 @@ def _move(reader: WordReader, words: TrainWords, as_of: datetime.date | None) ->
         reader.optional(words.move_wire, "bandwidth", "move_wire"),
         start,
     )
-    if words.tokens is None:
-        reader.wrong("needs `tokens`, those of the whole run", "move_to")
     if asked.at is not None and not 0 <= asked.at < 1:
         reader.wrong("expected a share from 0 to under 100 %", "move_at")
     if asked.at is not None and asked.on is not None:
@@ -217,12 +219,7 @@ def _rollout(reader: WordReader, words: TrainWords) -> RolloutAsked | None:
     tokens = reader.optional(words.rollout_tokens, "tokens", "rollout_tokens")
     prompt, reward = reader.whole(words.rollout_prompt, "rollout_prompt"), reader.number(words.reward, "time", "reward")
     if words.rollout_tokens is None:
-        reader.problems.extend(_each(words, ("rollout_length", "rollout_on", "rollout_tail"), "needs `rollout_tokens`"))
-        if words.rollout_stale:
-            reader.wrong("needs `rollout_tokens`", "rollout_stale")
         return None
-    if words.rollout_stale and words.rollout_on is None:
-        reader.wrong("needs `rollout_on`: one pool works in turns", "rollout_stale")
     length = reader.whole(words.rollout_length or words.seq, "rollout_length")
     if tokens is not None and not reader.problems and tokens < length:
         reader.wrong(f"expected at least one response, {length:,} tokens, got {words.rollout_tokens}", "rollout_tokens")

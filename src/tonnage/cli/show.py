@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
+from tonnage.cli.flags import flag
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
@@ -78,9 +80,19 @@ def show(
     with with_the_rest(lambda: place and common.place(place), *checks):
         asked = question()
         found = shown(asked)
+        if not found.judged:
+            said = [name for name, value in vars(options).items() if value is not None]
+            _refuse(Problem("asks about chips that are brought somewhere; this is none", flag(name)) for name in said)
     inputs = {"what": what, "as_of": str(asked.as_of) if asked.as_of else None, "in": asked.place} | vars(options)
     reply = Reply("show", inputs, found.body, found.answer, sources=found.facts, catalog=asked.catalog)
     return finish(reply, common)
+
+
+def _refuse(problems: Iterable[Problem]) -> None:
+    """Raise InputError with the problems, if there are any."""
+    found = tuple(problems)
+    if found:
+        raise InputError(found)
 
 
 def _buyer(options: BuyerOptions, common: Common, place: str | None) -> tuple[str | None, Buyer]:

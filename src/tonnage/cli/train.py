@@ -195,7 +195,8 @@ def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog:
     from tonnage.report.train import basis
     from tonnage.report.train_mixed import answer
 
-    plan = planned_mixed(asked, job, catalog)
+    with as_flags(NAMES):
+        plan = planned_mixed(asked, job, catalog)
     body, command = plan.to_json(), _command(inputs)
     hints: tuple[str, ...] = (f'{command} --layout "{body["layout"]}"  pins these layouts',)
     if not plan.outcome.feasible:

@@ -105,14 +105,19 @@ def heads(read: ConfigReader, head_dim: int | None = None) -> Gqa:
     """Plain grouped-query attention without biases: heads, KV heads, head size."""
     count = read.whole("num_attention_heads", high=LARGEST["heads"])
     hidden = read.whole("hidden_size")
-    if not head_dim and not read.has("head_dim") and hidden % count:
-        read.wrong("hidden_size", f"{hidden} is not a multiple of {count} heads, and no head_dim is given")
-    default = head_dim or max(hidden // count, 1)
+    default = head_dim or even_heads(read, hidden, count)
     dim = read.whole("head_dim", default=default, high=LARGEST["heads"])
     kv_heads = read.whole("num_key_value_heads", default=count, high=LARGEST["heads"])
     if count % kv_heads:
         read.wrong("num_key_value_heads", f"{count} heads cannot be shared by {kv_heads} key-value heads")
     return Gqa(heads=count, kv_heads=kv_heads, dim=dim, value=dim)
+
+
+def even_heads(read: ConfigReader, hidden: int, count: int, key: str = "hidden_size") -> int:
+    """The size of a head where none is given: an even share of the width."""
+    if hidden % count and not read.has("head_dim"):
+        read.wrong(key, f"{hidden} is not a multiple of {count} heads, and no head_dim is given")
+    return max(hidden // count, 1)
 
 
 def biased(attention: Gqa, hidden: int, inputs: bool, output: bool) -> Gqa:
@@ -312,7 +317,7 @@ def gpt2(read: ConfigReader) -> Body:
     """GPT-2 and GPT-3: LayerNorm, multi-head attention with biases, plain FFN, learned positions."""
     hidden, count = read.whole("n_embd", "hidden_size"), read.whole("n_head", "num_attention_heads")
     positions = read.whole("n_positions", "max_position_embeddings", default=1024, high=10**9)
-    dim = max(hidden // count, 1)
+    dim = even_heads(read, hidden, count, "n_embd" if read.has("n_embd") else "hidden_size")
     mixer = Gqa(heads=count, kv_heads=count, dim=dim, value=dim, bias=(hidden, 2 * hidden, hidden))
     inner = read.whole("n_inner", default=4 * hidden)
     block = Block(1, mixer, Dense(inner, gated=False, bias=(inner, hidden)), norm_vectors=2)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model.config import LARGEST
+from tonnage.model.counts import params
 from tonnage.model.operators import Part
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, ReaderTensor
+
+    from tonnage.model.architecture import Architecture
 
 MAGIC = b"GGUF"
 
@@ -36,8 +39,44 @@ FAMILY = {
     "olmo2": "olmo2",
     "minimax-m2": "minimax_m2",
     "mistral3": "ministral3",
+    "qwen2vl": "qwen2",
+    "qwen3vl": "qwen3",
+    "qwen3vlmoe": "qwen3_moe",
+    "qwen3next": "qwen3_next",
+    "qwen35": "qwen3_5_text",
+    "qwen35moe": "qwen3_5_moe_text",
+    "internlm2": "internlm2",
+    "xverse": "llama",
+    "orion": "llama",
+    "baichuan": "baichuan",
+    "minicpm": "minicpm",
+    "arcee": "arcee",
+    "apertus": "apertus",
+    "exaone": "exaone",
+    "exaone4": "exaone4",
+    "nemotron": "nemotron",
+    "starcoder2": "starcoder2",
+    "command-r": "cohere",
+    "cohere2": "cohere2",
+    "olmo": "olmo",
+    "olmoe": "olmoe",
+    "dots1": "dots1",
+    "bailingmoe": "bailing_moe",
+    "bailingmoe2": "bailing_moe_v2",
+    "ernie4_5": "ernie4_5",
+    "ernie4_5-moe": "ernie4_5_moe",
+    "hunyuan-dense": "hunyuan_v1_dense",
+    "hunyuan-moe": "hunyuan_v1_moe",
+    "granitemoe": "granitemoe",
+    "phimoe": "phimoe",
+    "stablelm": "stablelm",
+    "glm-dsa": "glm_moe_dsa",
 }
-"""Families by `general.architecture`, as llama.cpp writes it."""
+"""Families by `general.architecture`, as llama.cpp writes it (`gguf-py`, `constants.py`, MODEL_ARCH_NAMES)."""
+
+NEAR = 0.02
+"""How far the parameters that a header means may be from the elements of the file's tensors: biases, and vectors that
+llama.cpp keeps beside (scales, rotary factors), are less."""
 
 SIZES = {
     "block_count": ("num_hidden_layers",),
@@ -56,6 +95,14 @@ SIZES = {
     "expert_shared_count": ("n_shared_experts",),
     "expert_shared_feed_forward_length": ("shared_expert_intermediate_size",),
     "leading_dense_block_count": ("first_k_dense_replace",),
+    "attention.indexer.head_count": ("index_n_heads",),
+    "attention.indexer.key_length": ("index_head_dim",),
+    "attention.indexer.top_k": ("index_topk",),
+    "full_attention_interval": ("full_attention_interval",),
+    "ssm.conv_kernel": ("linear_conv_kernel_dim",),
+    "ssm.state_size": ("linear_key_head_dim",),
+    "ssm.group_count": ("linear_num_key_heads",),
+    "ssm.time_step_rank": ("linear_num_value_heads",),
     "nextn_predict_layers": ("num_nextn_predict_layers",),
     "rope.dimension_count": ("qk_rope_head_dim",),
     "vocab_size": ("vocab_size",),
@@ -66,6 +113,7 @@ TENSORS: dict[str, Part] = {
     **dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "attn_gate"), "attention"),
     **dict.fromkeys(("attn_q_a", "attn_q_b", "attn_kv_a_mqa", "attn_kv_b", "attn_k_b", "attn_v_b"), "attention"),
     **dict.fromkeys(("ssm_in", "ssm_out", "ssm_x", "ssm_dt", "indexer.attn_q_b", "indexer.attn_k"), "attention"),
+    **dict.fromkeys(("ssm_ba", "ssm_alpha", "ssm_beta"), "attention"),
     **dict.fromkeys(("ffn_gate", "ffn_up", "ffn_down"), "ffn"),
     **dict.fromkeys(("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps", "ffn_gate_up_exps"), "experts"),
     **dict.fromkeys(("ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"), "shared_experts"),
@@ -100,12 +148,32 @@ def configuration(path: Path) -> dict[str, object]:
         raise InputError(Problem("a GGUF file needs the `gguf` package", str(path)), hint=hint) from None
     try:
         readers = [GGUFReader(each) for each in _shards(path)]
-        parts = _parts([tensor for reader in readers for tensor in reader.tensors])
-        return {**_sizes(readers[0], parts), "quantization_config": {"quant_method": "gguf", "parts": parts}}
+        tensors = [tensor for reader in readers for tensor in reader.tensors]
+        parts = _parts(tensors)
+        held = {"quant_method": "gguf", "parts": parts, "elements": sum(int(each.n_elements) for each in tensors)}
+        return {**_sizes(readers[0], parts), "quantization_config": held}
     except InputError:
         raise
     except Exception as error:  # the reader raises whatever a broken header makes of it
         raise InputError(Problem(f"is no whole GGUF file: {str(error)[:80]}", str(path))) from None
+
+
+def held_to_tensors(arch: Architecture, path: Path) -> Architecture:
+    """The architecture, if it has as many parameters as the file's tensors. Raises `InputError` where it has not: the
+    family then has layers that the header does not tell of.
+    """
+    section = arch.config.get("quantization_config")
+    elements = section.get("elements") if isinstance(section, Mapping) else None
+    made = params(arch)
+    if isinstance(elements, int) and not _near(elements, (made.total, made.total + made.mtp)):
+        text = f"read as {arch.model_type} it has {made.total:,} parameters, its tensors have {elements:,}"
+        raise InputError(Problem(f"{text}: name the config.json of the model", str(path)))
+    return arch
+
+
+def _near(elements: int, meant: tuple[int, int]) -> bool:
+    """Whether a file has the tensors of a model, with its drafting layers or without."""
+    return any(abs(elements / one - 1.0) <= NEAR for one in meant if one)
 
 
 def _shards(path: Path) -> list[Path]:
@@ -161,6 +229,9 @@ def _of_family(reader: GGUFReader, name: str, found: Mapping[str, object]) -> di
             more["qk_nope_head_dim"] = whole - rope
         value = _value(reader, f"{name}.attention.value_length_mla") or _value(reader, f"{name}.attention.value_length")
         more["v_head_dim"] = value
+    inner, values = _value(reader, f"{name}.ssm.inner_size"), found.get("linear_num_value_heads")
+    if isinstance(inner, int) and isinstance(values, int) and values:
+        more["linear_value_head_dim"] = inner // values
     drafts, depth = found.get("num_nextn_predict_layers"), found.get("num_hidden_layers")
     if isinstance(drafts, int) and isinstance(depth, int):
         more["num_hidden_layers"] = depth - drafts

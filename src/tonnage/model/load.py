@@ -14,13 +14,14 @@ from tonnage.catalog.catalog import Catalog
 from tonnage.catalog.models import begun, find, lines_of
 from tonnage.errors import AmbiguousName, InputError, Problem, nearest
 from tonnage.files import Document, read_json, read_yaml
+from tonnage.model import relations
 from tonnage.model.architecture import Architecture, Block
 from tonnage.model.beside import LARGEST, said_beside
 from tonnage.model.changes import change
 from tonnage.model.config import ConfigReader, Place
 from tonnage.model.encoders import encoders
 from tonnage.model.families import Body
-from tonnage.model.gguf_file import configuration, is_gguf
+from tonnage.model.gguf_file import configuration, held_to_tensors, is_gguf
 from tonnage.model.known import FAMILIES, language
 from tonnage.model.quantisation import names_of, plain_of, release_of, scheme_of, uniform
 
@@ -137,7 +138,7 @@ def _read(name: str, catalog: Catalog | None, depth: int) -> Architecture:
             raise InputError(Problem("a folder without a config.json", where=name))
         path = path / "config.json"
     if is_gguf(path):
-        return build(configuration(path), name=path.stem, source=f"{path}, its header")
+        return held_to_tensors(build(configuration(path), name=path.stem, source=f"{path}, its header"), path)
     document = _document(path)
     if not isinstance(document.value, dict):
         raise InputError(Problem("expected the keys of a model configuration", where=str(path)))
@@ -235,6 +236,7 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
     outer = ConfigReader(config, problems, place or (lambda path: ""))
     inner, kind = language(outer)
     body = FAMILIES[kind](inner)
+    relations.check(inner)
     towers, left_out = encoders(outer)
     tied = outer.flag("tie_word_embeddings") if inner is not outer and not inner.has("tie_word_embeddings") else None
     plain, scheme = plain_of(outer, inner), scheme_of(outer, inner, len(body.layers))

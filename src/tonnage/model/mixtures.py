@@ -14,6 +14,7 @@ from tonnage.model.families import (
     biased,
     body,
     deepseek_experts,
+    even_heads,
     first_dense,
     heads,
     latent,
@@ -204,7 +205,7 @@ def bailing_linear(read: ConfigReader) -> Body:
     every = read.whole("layer_group_size", high=LARGEST["layers"])
     full: Mixer = latent(read, hidden) if read.has("kv_lora_rank") else normed(heads(read))
     count = read.whole("num_attention_heads", high=LARGEST["heads"])
-    dim = read.whole("head_dim", default=max(hidden // count, 1), high=LARGEST["heads"])
+    dim = read.whole("head_dim", default=even_heads(read, hidden, count), high=LARGEST["heads"])
     width = count * dim
     linear = Recurrent(
         rule=LIGHTNING,

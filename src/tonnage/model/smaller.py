@@ -7,7 +7,7 @@ from dataclasses import replace
 from tonnage.model.architecture import Block, Ffn, Mixer
 from tonnage.model.attention import Gqa
 from tonnage.model.config import LARGEST, ConfigReader
-from tonnage.model.families import Body, Family, biased, body, gated, heads, llama, qwen2, uniform, windows
+from tonnage.model.families import Body, Family, biased, body, even_heads, gated, heads, llama, qwen2, uniform, windows
 from tonnage.model.ffn import Dense
 from tonnage.model.linear import SSD, Recurrent, StateRule
 from tonnage.model.mixtures import exaone_windows, experts, normed, sparse
@@ -265,7 +265,9 @@ def _nas_block(read: ConfigReader, hidden: int, count: int) -> Block:
     mixer, dense = None, None
     if attention is not None and not attention.flag("no_op") and not attention.flag("replace_with_linear"):
         group = attention.whole("n_heads_in_group", high=LARGEST["heads"])
-        dim = max(hidden // count, 1)
+        dim = even_heads(read, hidden, count)
+        if count % group:
+            attention.wrong("n_heads_in_group", f"{count} heads cannot be split into groups of {group}")
         mixer = Gqa(heads=count, kv_heads=max(count // group, 1), dim=dim, value=dim)
     if ffn is not None and not ffn.flag("no_op") and not ffn.flag("replace_with_linear"):
         factor = ffn.config.get("ffn_mult")

@@ -32,6 +32,7 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
         ("layout", f"{plan.layout_text}; {plan.engine_rules or plan.engine}{_ranks(plan)}"),
         ("memory", f"{show_held(held)} each: {per}"),
         ("cache", _line(plan)),
+        ("doubt", _doubt(plan)),
         ("params", f"{plan.params:,} ({plan.active_params:,} active{_mtp(plan)})"),
         ("weights", plan.formats.why),
     )
@@ -47,6 +48,14 @@ def _line(plan: FitPlan) -> str:
     line = f"{plan.token_bytes:,.0f} bytes a token x {each} tokens{at} = {kept} on each accelerator"
     many = plan.cached_tokens > 1.001 * plan.tokens_each
     return f"{line}; {units.show_tokens(plan.cached_tokens)} tokens in all" if many else line
+
+
+def _doubt(plan: FitPlan) -> str:
+    """What the room for the cache may be, and the tokens in it."""
+    low, high = plan.room
+    ends = " to ".join(units.show_memory(end) for end in (low, high))
+    tokens = " to ".join(units.show_tokens(end / plan.token_bytes) for end in (low, high))
+    return f"cache {ends}, {tokens} tokens (90 % of logged starts)"
 
 
 def _bent(plan: FitPlan) -> bool:

@@ -363,6 +363,8 @@ def _held_up(plan: ServePlan) -> str:
 
 
 def _doubt(plan: ServePlan) -> str:
+    from tonnage.serve.replica.spread import CROWDED, crowded
+
     parts = [
         f"{name} {units.show_time(found.low)} to {units.show_time(found.high)}"
         for name, found in (("TPOT", plan.tpot), ("TTFT", plan.ttft))
@@ -373,7 +375,10 @@ def _doubt(plan: ServePlan) -> str:
         parts.append(f"output {units.show_number(out.low)} to {units.show_number(out.high)} tokens/s")
     held = plan.measured_share
     kernels = "" if held is None else f"; {held:.0%} of the time in kernels measured on the chip, the rest modelled"
-    return f"{', '.join(parts)} (90 %); {plan.evidence}{kernels}"
+    many = ""
+    if plan.speed is not None and crowded(plan.question.job.arch.moe, plan.speed.batch):
+        many = f", for published mixtures with over {CROWDED} sequences an accelerator are mostly slower than this"
+    return f"{', '.join(parts)} (90 %); {plan.evidence}{many}{kernels}"
 
 
 def _flags(plan: ServePlan) -> str:

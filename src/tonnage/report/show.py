@@ -73,11 +73,14 @@ class ShowQuestion:
 
 @dataclass(frozen=True)
 class Shown:
-    """The answer in words and as values, with the ids of the facts in it."""
+    """The answer in words and as values, with the ids of the facts in it; judged: whether chips are classified in it,
+    for which alone it matters who receives them.
+    """
 
     answer: Answer
     body: Row
     facts: tuple[str, ...] = ()
+    judged: bool = False
 
 
 def shown(asked: ShowQuestion) -> Shown:
@@ -134,7 +137,8 @@ def _chips(asked: ShowQuestion) -> Shown:
     table = Table("chips", header, tuple(tuple(line) for line in cells), note)
     hint = f"tonnage show h20{f' --as-of {asked.as_of}' if asked.as_of else ''} --in {asked.place or 'CN'}"
     records = tuple({k: v for k, v in row.items() if not k.endswith(".text")} for row in rows)
-    return Shown(Answer(sentence, tables=(table,), hints=(hint,), records=records), {"chips": list(records)})
+    answer = Answer(sentence, tables=(table,), hints=(hint,), records=records)
+    return Shown(answer, {"chips": list(records)}, judged=True)
 
 
 _LEGAL = {
@@ -403,7 +407,7 @@ def _chip(asked: ShowQuestion, key: str) -> Shown:
         "events": events,
     }
     answer = Answer(sentence, rows + lines, tuple(tables), hints=hints, records=_flat([*own, *prices]))
-    return Shown(answer, body, tuple(row["fact"] for row in [*own, *prices]))
+    return Shown(answer, body, tuple(row["fact"] for row in [*own, *prices]), judged=True)
 
 
 def _without_rent(asked: ShowQuestion, key: str) -> tuple[str, str]:

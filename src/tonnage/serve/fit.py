@@ -19,10 +19,12 @@ from tonnage.serve.curve import CacheRoom, FitPoint
 from tonnage.serve.job import asking
 from tonnage.serve.length import too_long
 from tonnage.serve.pools import PoolLayout
+from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
 from tonnage.serve.replica.pages import layer_state, sequence_bytes
+from tonnage.serve.replica.spread import room_doubt
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
 from tonnage.system import Accelerator, System, format_of, per_die
@@ -109,6 +111,18 @@ class FitPlan:
         return self.cached_tokens / (float(self.pool.layout.dp) * self.pool.instances)
 
     @property
+    def room_doubt(self) -> float:
+        """Bytes of an accelerator by which the room for the cache may be off, nine times in ten."""
+        return room_doubt(compressed.kept(self.question.arch)) * self.question.system.accelerator.dies
+
+    @property
+    def room(self) -> tuple[float, float]:
+        """Least and most bytes of the cache on an accelerator, nine times in ten; never more than weights leave."""
+        held = self.memory
+        most = held.kv_cache + held.activations + held.buffers
+        return max(held.kv_cache - self.room_doubt, 0.0), min(held.kv_cache + self.room_doubt, most)
+
+    @property
     def layout_text(self) -> str:
         """The layout in words."""
         return self.pool.text
@@ -126,6 +140,8 @@ class FitPlan:
             "engine_rules": self.engine_rules,
             "max_running": self.max_running,
             "memory": self.memory.to_json(),
+            "kv_cache_low": self.room[0],
+            "kv_cache_high": self.room[1],
             **{name: getattr(self, name) for name in named},
             "cache": [row.to_json() for row in self.cache],
             "curve": [row.to_json() for row in self.curve],

@@ -18,7 +18,7 @@ from tonnage.serve.pools import PoolLayout
 from tonnage.serve.question import asked_of, provenance
 from tonnage.serve.refusal import refused, too_long_for
 from tonnage.serve.replica.software import Constants
-from tonnage.serve.replica.spread import SpeedSpread, doubt
+from tonnage.serve.replica.spread import SpeedSpread, crowded, doubt, in_a_crowd
 from tonnage.serve.result import (
     Bill,
     FfnSide,
@@ -176,6 +176,8 @@ def answer(
     """The plan of one point of `grids`, which give its frontier and alternatives."""
     exact = speeds(given, point)
     sigma = _doubt(given, point)
+    if crowded(question.job.arch.moe, exact.batch):
+        sigma = in_a_crowd(sigma)
     speed = _speed(given, point, exact, sigma)
     decodes = point.mode in ("decode", "afd")
     return ServePlan(

@@ -13,7 +13,7 @@ from tonnage.system.operators import (
     operator_times,
     touched,
 )
-from tonnage.system.precision import FORMATS, Format, Precision, Rate, format_of, rate
+from tonnage.system.precision import FORMATS, Format, Precision, Rate, format_of, rate, unmultiplied
 
 __all__ = [
     "COMPUTE",
@@ -43,5 +43,6 @@ __all__ = [
     "tier",
     "touched",
     "unjoined",
+    "unmultiplied",
     "wire_bytes",
 ]

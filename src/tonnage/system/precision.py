@@ -85,6 +85,29 @@ def rate(accelerator: Accelerator, precision: str) -> Rate:
     raise MissingFact(accelerator.name, f"rates.{precision}")
 
 
+SCALED = ("mxfp8", "mxfp4", "nvfp4")
+"""Formats whose small blocks have scales that the matrix unit itself applies. Chips that do so have four-bit rates:
+NVIDIA's from Blackwell on (Transformer Engine runs MXFP8 from compute capability 10.0 on), CDNA4, Ascend 950,
+Trainium3."""
+
+NVIDIA_ONLY = ("nvfp4",)
+"""Formats that the matrix units of one maker multiply (arXiv 2509.25149)."""
+
+
+def unmultiplied(accelerator: Accelerator, name: str) -> str:
+    """Why a chip does not multiply a format below 16 bits itself, as training in it needs; empty where it does."""
+    wanted = format_of(name)
+    has = rate(accelerator, wanted.compute).runs_in == wanted.compute
+    if name in SCALED:
+        has = has and rate(accelerator, "fp4").runs_in == "fp4"
+    if name in NVIDIA_ONLY:
+        has = has and accelerator.stack == "cuda"
+    if has or wanted.compute in ("bf16", "fp16"):
+        return ""
+    known = [one for one in ("bf16", "fp16", "int8", "fp8", "fp4") if one in accelerator.rates]
+    return f"{accelerator.name} is not known to multiply {name}: it has rates of {', '.join(known)}"
+
+
 @dataclass(frozen=True)
 class Precision:
     """Formats of one model on one engine, by what they are for.

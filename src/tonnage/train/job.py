@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tonnage.catalog.software import Framework, software
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model.architecture import Architecture
+from tonnage.system import Accelerator, unmultiplied
 from tonnage.train import frameworks, upkeep
 from tonnage.train.adapters import PLACES
 from tonnage.train.upkeep import Apiece
@@ -226,6 +228,23 @@ class TrainJob:
 
 NEWEST = datetime.date(2026, 8, 1)
 """Date of the newest published result that the constants know of."""
+
+
+def untrained(job: TrainJob, chips: Iterable[Accelerator]) -> str:
+    """Why chips do not train in the job's precision, empty where they do. A recipe in a narrow format is one of
+    products in it: a chip that would widen them trains in 16 bits, which is to be asked for.
+    """
+    reasons = (unmultiplied(chip, job.precision) for chip in chips)
+    return next(filter(None, reasons), "")
+
+
+def check_precision(job: TrainJob, chips: Iterable[Accelerator]) -> None:
+    """Raises `InputError` for a precision that a chip does not multiply, with the widest narrow one that all do."""
+    chips = tuple(chips)
+    why = untrained(job, chips)
+    if why:
+        able = [one for one in ("fp8", job.sixteen) if not any(unmultiplied(chip, one) for chip in chips)]
+        raise InputError(Problem(why, path="precision", suggestion=able[0]))
 
 
 def _choice(name: str, value: str, names: tuple[str, ...]) -> list[Problem]:

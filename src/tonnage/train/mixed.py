@@ -16,7 +16,7 @@ from tonnage.system import System, needed
 from tonnage.train.evidence import TIERS, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures
 from tonnage.train.goodput import together
-from tonnage.train.job import TrainJob
+from tonnage.train.job import TrainJob, check_precision
 from tonnage.train.mixed_stages import JointPipeline, PipelinePart, staged
 from tonnage.train.result import LayoutSearch, MixedPart, MixedPlan, TrainPlan, Way, provenance
 from tonnage.train.search import describe, flop_of_token, peak, plan, wall_time
@@ -37,7 +37,9 @@ def mixed(
     """The faster of data-parallel groups (`groups`) and one pipeline over all systems (`mixed_stages.staged`), and why.
 
     prices: of an accelerator of each system [USD/s]. Where neither way can be, the outcome is that of the groups.
+    Raises `InputError` for a precision that one of the chips does not multiply.
     """
+    check_precision(job, (system.accelerator for system in systems))
     began = time.perf_counter()
     made = _better(_asked(job, systems, fixed, prices))
     if made.search is not None:

@@ -21,7 +21,7 @@ from tonnage.train import candidates, grid, idle, pieces, step, upkeep
 from tonnage.train.evidence import UNPROVEN, TrainDoubt, doubt
 from tonnage.train.figures import TrainBill, TrainFigures, TrainMemory, held
 from tonnage.train.goodput import Goodput, goodput
-from tonnage.train.job import TrainJob
+from tonnage.train.job import TrainJob, check_precision
 from tonnage.train.layers import LayerBook
 from tonnage.train.memory import CONTEXT, TrainRankMemory
 from tonnage.train.result import LayoutSearch, OtherLayout, TrainPlan, provenance, used
@@ -216,8 +216,10 @@ def plan(
     The best layout may leave accelerators over: they are spares (`unused`), and more of them never train slower.
     price [USD per accelerator-second] gives a cost; None leaves it unpriced. Schedules that hardly any published run
     validates must win by more than their doubt, and layouts whose upper end of memory does not fit by `TIGHT`. book:
-    of priced layers, where several sizes are planned. Raises `MissingFact` when the chip's links are unknown.
+    of priced layers, where several sizes are planned. Raises `MissingFact` when the chip's links are unknown,
+    `InputError` for a precision that it does not multiply.
     """
+    check_precision(job, (system.accelerator,))
     fixed, book = dict(fixed or {}), book or LayerBook()
     found = _search(job, system, fixed, book=book)
     made = _told(job, system, fixed, found, price, book)
