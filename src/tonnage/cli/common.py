@@ -56,8 +56,9 @@ class Common:
     catalog
         folder of facts of your own, looked at before ours.
     ledger
-        file in which plans are recorded with what they predict (fit, train, serve, launch), and that `tonnage ledger`
-        reads; default the one that TONNAGE_LEDGER names; `default`: the one in your folder of data; `off`: none.
+        file in which plans are recorded with what they predict (fit, train, serve, launch) and what run measured, and
+        that `tonnage ledger` reads; default the one that TONNAGE_LEDGER names; `default`: the one in your folder of
+        data; `off`: none.
     as_of
         use only what was known on this date.
     quiet

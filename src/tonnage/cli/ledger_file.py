@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from tonnage.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from tonnage.cli.common import Common
+    from tonnage.ledger import CarriedOut
     from tonnage.report.envelope import Reply
 
 SWITCH = "TONNAGE_LEDGER"
@@ -18,6 +20,9 @@ SWITCH = "TONNAGE_LEDGER"
 
 KEPT = ("fit", "train", "serve", "launch")
 """Verbs whose answers are plans."""
+
+CARRIED = ("run train", "run serve")
+"""Verbs that carry plans out: they record a plan for each part, and what was measured of it."""
 
 OFF, USUAL, HERE = Path("off"), Path("default"), Path("ledger")
 """What stands for no ledger, for the one in the user's folder of data, and for the one that is named elsewhere."""
@@ -81,7 +86,7 @@ def recorded(reply: Reply, common: Common) -> None:
     from tonnage.report.envelope import envelope, plain
 
     path = asked_file(common)
-    if path is None or reply.command == "ledger":
+    if path is None or reply.command == "ledger" or reply.command in CARRIED:
         return
     if isinstance(reply.body.get("launches"), list):
         common.note("several launches are not recorded: a ledger keeps one at a time")
@@ -94,6 +99,19 @@ def recorded(reply: Reply, common: Common) -> None:
     with ledger.open(to_write(common)) as held:
         plan = ledger.record(held, plain(envelope(reply)))
     common.note(f"recorded as plan {plan[:12]} in {path}")
+
+
+def carried(parts: Sequence[CarriedOut], common: Common) -> None:
+    """Record what was carried out, and say under which names. Raises InputError where it cannot be."""
+    from tonnage import ledger
+
+    path = asked_file(common)
+    if path is None or not parts:
+        return
+    with ledger.open(to_write(common)) as held:
+        for one in parts:
+            plan = ledger.keep(held, one)
+            common.note(f"recorded as run {one.run} of plan {plan[:12]} in {path}")
 
 
 def anchor_file(anchor: Path | None, common: Common) -> Path | None:

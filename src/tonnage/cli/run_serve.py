@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tonnage.cli.common import COMMON, Common, put
+from tonnage.cli.ledger_file import carried
 from tonnage.errors import InputError, Problem
 
 NEEDED = ("httpx", "starlette", "uvicorn")
@@ -44,11 +46,13 @@ def serve(
     absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if absent:
         raise InputError(f"{', '.join(absent)} not installed", hint='pip install "tonnage[run]"')
+    from tonnage.run.serve import kept
     from tonnage.run.serve.server import run_front
 
     teller = Teller(put if common.json else common.note, as_json=common.json)
     for line in told(front, os.environ):
         teller(line)
-    run_front(front, teller)
+    began = datetime.datetime.now(datetime.UTC)
+    run_front(front, teller, lambda state: carried(kept.carried(state, str(file), began), common))
     teller("ended in order")
     return 0

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from tonnage import units
 from tonnage.cli.common import COMMON, Common, check_outputs, finish, put
+from tonnage.cli.ledger_file import carried
 from tonnage.errors import FEASIBLE, Bind, InputError, Problem, infeasible, nearest
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def train(plan: Path | None = None, /, *, options: RunTrainOptions = RunTrainOpt
         YAML with model, scale, stages, checkpoint; or an answer of `tonnage train` saved with -o. Not needed to resume.
     """
     from tonnage.report.run_train import line
+    from tonnage.run.train import parts
     from tonnage.run.train.start import begun_at, carried_out
 
     check_outputs(common, (".svg",))
@@ -89,9 +91,9 @@ def train(plan: Path | None = None, /, *, options: RunTrainOptions = RunTrainOpt
 
     ended = carried_out(asked, folder, tell, options.until)
     reply = _reply(asked, folder, ended, str(plan) if plan else None)
-    if common.json:
-        return _in_one_line(reply, replace(common, json=False))
-    return finish(reply, common)
+    code = _in_one_line(reply, replace(common, json=False)) if common.json else finish(reply, common)
+    carried(parts.carried(asked, folder), common)
+    return code
 
 
 def _in_one_line(reply: Reply, common: Common) -> int:

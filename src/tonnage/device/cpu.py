@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ def settle() -> None:
 
 
 def title() -> str:
-    """What it is, for people."""
+    """What it is, for people: the processor's name where the system tells it (Linux), else its architecture."""
+    import contextlib
     import platform
 
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").split("\n"):
+            key, _, name = line.partition(":")
+            if key.strip() == "model name" and name.strip():
+                return name.strip()
     return platform.machine()

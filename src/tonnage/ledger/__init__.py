@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tonnage.ledger.book import Ledger, MeasuredEntry, MeasuredRow, PlanEntry, RunEntry, reading, unfit
+from tonnage.ledger.carried import CarriedOut, keep, run_name
 from tonnage.ledger.compared import By, Compared, Errors, ErrorSummary, errors
 from tonnage.ledger.file import check, is_ledger, to_write
 from tonnage.ledger.quantities import QUANTITIES, Foretold, Plain, Quantity, first_day
@@ -42,6 +43,7 @@ def measured(
 __all__ = [
     "QUANTITIES",
     "By",
+    "CarriedOut",
     "Compared",
     "ErrorSummary",
     "Errors",
@@ -59,9 +61,11 @@ __all__ = [
     "errors",
     "first_day",
     "is_ledger",
+    "keep",
     "measured",
     "open",
     "reading",
     "record",
+    "run_name",
     "unfit",
 ]

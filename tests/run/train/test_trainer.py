@@ -335,3 +335,18 @@ def test_completions_do_not_depend_on_the_cache_or_on_who_shares_the_batch(
         logits[[0, 1, *range(57, 64)]] = -torch.inf
         assert int(logits.argmax()) == token
         ids.append(token)
+
+
+# ---------------------------------------------------------------- predictions
+
+
+def test_each_stage_is_predicted_before_its_first_step(whole: Path) -> None:
+    found = {event["stage"]: event for event in seen(whole, "predicted")}
+    assert found.keys() == {"pretrain", "grpo"}
+    for event in found.values():
+        assert event["step_cpu_time"] > 0 and event["step_time"] > 0
+    grpo_said = found["grpo"]
+    assert grpo_said["step_time_low"] <= grpo_said["step_time"] <= grpo_said["step_time_high"]
+    assert "step_time_low" not in found["pretrain"]
+    rate = journal.steps(whole)[STEPS]["cpu_seconds"] / found["pretrain"]["step_cpu_time"]
+    assert 1 / 3 < rate < 3, "the order of magnitude, also on a busy machine"

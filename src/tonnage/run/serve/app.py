@@ -162,7 +162,10 @@ class Exchange:
                 await self.send(opened.content, more=False)
         finally:
             service.gate.leave()
-        self.state.metrics.time("tonnage_latency_seconds", time.monotonic() - self.begun, **self.labels())
+        took = time.monotonic() - self.begun
+        self.state.metrics.time("tonnage_latency_seconds", took, **self.labels())
+        self.state.answered.of(self.model, self.release).answered += 1
+        self.state.answered.add(self.model, self.release, "latency", took)
         self.count(200)
 
     async def stream(self, service: ServedModel, request: ChatRequest, opened: Opened) -> None:
@@ -172,10 +175,16 @@ class Exchange:
             async with aclosing(self.state.forwarder.rest(service, opened)) as rest:
                 await self.start(200, "text/event-stream; charset=utf-8")
                 await self.send(opened.content)
-                self.state.metrics.time("tonnage_ttft_seconds", time.monotonic() - self.begun, **self.labels())
+                first = time.monotonic()
+                self.state.metrics.time("tonnage_ttft_seconds", first - self.begun, **self.labels())
+                self.state.answered.add(self.model, self.release, "ttft", first - self.begun)
                 async for part in rest:
                     await self.send(part)
                 await self.send(b"", more=False)
+            tokens = opened.usage[1] if opened.usage else events.pieces if events else 0
+            if tokens > 1:
+                between = (time.monotonic() - first) / (tokens - 1)
+                self.state.answered.add(self.model, self.release, "tpot", between)
         finally:
             await opened.leave()
             self.spend(request, opened.usage, events.pieces if events else 0)

@@ -15,7 +15,8 @@ class ReplicaSource:
 
     kind: `address`, `vllm`, `transformers` or `command`; target: the address, or the checkpoint that the engine loads;
     command: what starts the engine, as words; key: sent to the address as a bearer token; fallback: `transformers
-    serve` may stand in where vLLM is not found; place: where the file says so.
+    serve` may stand in where vLLM is not found; place: where the file says so; plan: the saved answer of `tonnage
+    serve` whose launch line it is.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class ReplicaSource:
     start_within: float = PATIENCE
     health: str | None = None
     place: str = ""
+    plan: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class ServedRelease:
     """One version of a model: its share by weight, its replicas, and how its engine is spoken to.
 
     model: name by which the engine serves it; think: how reasoning stands in its text where the engine does not set it
-    apart: `no` (it does), `tags` (between <think> and </think>), `open` (from the first token to </think>).
+    apart: `no` (it does), `tags` (between <think> and </think>), `open` (from the first token to </think>); predicted:
+    what someone expects of it (ttft, tpot, latency [s]), for the ledger.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ServedRelease:
     replicas: tuple[ReplicaSource, ...]
     model: str
     think: str = "no"
+    predicted: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

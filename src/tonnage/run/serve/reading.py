@@ -23,6 +23,7 @@ from tonnage.run.serve.config import (
     Tenant,
     Watch,
 )
+from tonnage.run.serve.measured import TIMES
 from tonnage.run.serve.places import FilePlace, finish
 
 SHORTEST_KEY, LONGEST_KEY = 16, 512
@@ -124,14 +125,24 @@ class _FrontReader:
             place.fail("replicas", "expected at least one replica")
         weight = place.number("weight", "number", 100.0, 0.0, 1e6)
         think = place.text("think", "no", ("no", "tags", "open"))
-        found = ServedRelease(name, weight, sources, place.text("model", name), think)
+        found = ServedRelease(name, weight, sources, place.text("model", name), think, self.predicted(place))
         place.done()
+        return found
+
+    def predicted(self, place: FilePlace) -> tuple[tuple[str, float], ...]:
+        """Times that someone expects of a release."""
+        if not place.has("predicted"):
+            return ()
+        below = place.below("predicted")
+        found = tuple((key, below.number(key, "time", 0.0, 1e-6, DAY)) for key in TIMES if below.has(key))
+        below.done()
         return found
 
     def source(self, place: FilePlace) -> ReplicaSource:
         kinds = [key for key in KINDS if place.has(key)]
         args = place.words("args")
-        if place.has("plan"):
+        plan = self.folder / place.text("plan") if place.has("plan") else None
+        if plan is not None:
             args = (*self.planned(place), *args)
         where = place.document.place(place.path)
         if taken := [word for word in args if word.partition("=")[0] in OWN_FLAGS]:
@@ -150,7 +161,7 @@ class _FrontReader:
         target = self.address(place) if kind == "address" else place.text(kinds[0]) if kind != "command" else ""
         command = self.command(place) if "command" in kinds else ()
         place.done()
-        return ReplicaSource(kind, target, command, args, key, fallback, within, health, where)
+        return ReplicaSource(kind, target, command, args, key, fallback, within, health, where, plan)
 
     def command(self, place: FilePlace) -> tuple[str, ...]:
         value = place.get("command")

@@ -86,8 +86,11 @@ class FrontServer(uvicorn.Server):
         self.should_exit = True
 
 
-def run_front(front: Front, tell: Callable[[str], None]) -> None:
-    """Serve until a signal. Raises InputError when the address cannot be listened on."""
+def run_front(front: Front, tell: Callable[[str], None], begun: Callable[[FrontState], None] | None = None) -> None:
+    """Serve until a signal. Raises InputError when the address cannot be listened on.
+
+    begun: called with the state before anything is started and once more at the end.
+    """
     state = made(front, tell)
     state.load()
     engines = Engines(state, tell)
@@ -113,11 +116,15 @@ def run_front(front: Front, tell: Callable[[str], None]) -> None:
     def ending() -> None:
         state.closing = True
 
+    if begun is not None:
+        begun(state)
     try:
         FrontServer(config, ending).run(sockets=[bound])
     finally:
         bound.close()
         end_all(engines)
+    if begun is not None:
+        begun(state)
 
 
 def _socket(front: Front) -> socket.socket:

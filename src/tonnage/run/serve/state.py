@@ -19,6 +19,7 @@ from tonnage.run.serve.canary import Canary
 from tonnage.run.serve.config import Front, Offered, Tenant
 from tonnage.run.serve.forward import Forwarder
 from tonnage.run.serve.limits import Limits
+from tonnage.run.serve.measured import AnswerTimes
 from tonnage.run.serve.metrics import Labels, Metrics
 from tonnage.run.serve.reading import digest_key
 from tonnage.run.serve.replicas import Replica, RunningRelease, ServedModel
@@ -37,6 +38,7 @@ class FrontState:
     metrics: Metrics
     forwarder: Forwarder
     limits: Limits = field(default_factory=Limits)
+    answered: AnswerTimes = field(default_factory=AnswerTimes)
     held: int = 0
     closing: bool = False
     changed: Callable[[str], None] = lambda text: None
@@ -110,6 +112,8 @@ class FrontState:
                     "releases": {
                         run.name: {
                             "share": one.shares.share(run.name),
+                            "answers": self.answered.of(name, run.name).answered,
+                            "times": self.answered.of(name, run.name).percentiles(),
                             "replicas": {replica.name: replica_state(replica) for replica in run.replicas},
                         }
                         for run in one.releases.values()

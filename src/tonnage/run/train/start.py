@@ -124,8 +124,9 @@ def _begun(trainer: Trainer, ranks: Ranks, began: float) -> Ended:
         before = max((float(event[name]) for event in known.values()), default=0.0)
         setattr(trainer.progress, key, max(getattr(trainer.progress, key), before))
     here = {"device": plan.device, "nproc": ranks.size, "precision": plan.precision, "threads": plan.threads}
+    here["title"] = trainer.kind.title()
     if saved is None:
-        trainer.tell("start", **here, name=plan.name, of=plan.steps, title=trainer.kind.title())
+        trainer.tell("start", **here, name=plan.name, of=plan.steps)
         return Ended()
     redone = max(known, default=saved.step) - saved.step
     if not moved(saved, plan, ranks):

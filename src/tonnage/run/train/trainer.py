@@ -78,7 +78,7 @@ class Trainer:
     def tell(self, event: str, **what: Any) -> None:
         """Says what happened, once for all processes."""
         if self.ranks.rank == 0:
-            self._tell({"event": event, "step": self.progress.step, **what})
+            self._tell({"event": event, "step": self.progress.step, "at": time.time(), **what})
 
     # ------------------------------------------------------------ beginning, keeping, going back
 
@@ -215,9 +215,11 @@ class Trainer:
         """The time that a step of this stage should take, said before the first."""
         self.watch.at("predict")
         found = predict.step_time(self.model, self.tasks, self.plan, self.ranks, self.stage, self.kind.settle)
-        self.predicted = found
+        self.predicted = found.step_time if found else None
         if found is not None:
-            self.tell("predicted", stage=self.plan.stages[self.stage].kind, step_time=found)
+            ends = {"step_time_low": found.low, "step_time_high": found.high} if found.low is not None else {}
+            times = {"step_time": found.step_time, "step_cpu_time": found.step_cpu_time, **ends}
+            self.tell("predicted", stage=self.plan.stages[self.stage].kind, **times)
 
     def _step(self) -> StepFigures | None:
         """One step, or None when the run went back."""
