@@ -138,7 +138,10 @@ def attention(word: str, tokens: int, heads: int, keys: int, dim: int, value: in
     def run(given: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch
 
-        return torch.nn.functional.scaled_dot_product_attention(*given, is_causal=True, enable_gqa=heads != keys)
+        query, key, held = given
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, key, held, is_causal=True, enable_gqa=heads != keys
+        )
 
     shapes = ((1, heads, tokens, dim), (1, keys, tokens, dim), (1, keys, tokens, value))
     repeats = heads // keys
@@ -152,7 +155,8 @@ def decode(word: str, tokens: int, heads: int, dim: int, value: int) -> Probe:
     def run(given: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch
 
-        return torch.nn.functional.scaled_dot_product_attention(*given, enable_gqa=True)
+        query, key, held = given
+        return torch.nn.functional.scaled_dot_product_attention(query, key, held, enable_gqa=True)
 
     shapes = ((1, heads, 1, dim), (1, 1, tokens, dim), (1, 1, tokens, value))
     name = f"attention, {word}, decode at {tokens}, heads of {dim} and {value}"

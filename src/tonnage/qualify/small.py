@@ -49,6 +49,14 @@ class TrainedStep:
     norm: float
 
 
+@dataclass(frozen=True)
+class Stepped:
+    """What a step gave: a checksum of all its bits, and figures by which two that differ may be compared."""
+
+    bits: bytes
+    figures: tuple[float, ...]
+
+
 class SmallRun:
     """A training of the small model on a device. precision: fp32, bf16 (weights in fp32), or fp64 as the reference."""
 
@@ -63,7 +71,7 @@ class SmallRun:
         own = {key: size for key, size in RECURRENT.items() if key in said}
         sizes = scaled(model.config, scale, VOCABULARY, CONTEXT, own)
         eager = any(sizes.get(key) for key in EXPERTS)
-        self.device, self.precision, self.seed = device, precision, seed
+        self.device, self.precision, self.seed, self.learns = device, precision, seed, True
         self.width = int(str(sizes["hidden_size"]))
         self.net = network.made(sizes, seed, torch.device("cpu"), MARKS, eager)
         self.net.to(device, torch.float64 if precision == "fp64" else torch.float32)
@@ -110,13 +118,19 @@ class SmallRun:
         self.made.step()
         return TrainedStep(float(loss.detach()), float(norm))
 
-    def step(self, number: int) -> bytes:
-        """One step; a checksum of its loss, its gradient and all weights after it."""
-        done = self.trained(number)
+    def step(self, number: int) -> Stepped:
+        """One step, or its forward pass where nothing is learned: a checksum of loss, gradient and all weights."""
+        import torch
+
+        if self.learns:
+            done = self.trained(number)
+        else:
+            with torch.no_grad():
+                done = TrainedStep(float(self.loss(number)), 0.0)
         total = hashlib.sha256(np.array([done.loss, done.norm]).tobytes())
         for value in self.net.parameters():
             total.update(value.detach().cpu().numpy().tobytes())
-        return total.digest()
+        return Stepped(total.digest(), (done.loss, done.norm))
 
     def state(self) -> dict[str, object]:
         """Weights and moments, a copy."""
