@@ -230,7 +230,7 @@ def loss(vocab: int) -> Probe:
 
 def lookup(rows: int, width: int) -> Probe:
     """Rows of a table, some of them several times: their gradients add up."""
-    ids = np.random.default_rng(rows).integers(0, max(1, rows // 64), 2 * ROWS)
+    ids = np.random.default_rng(rows).integers(0, min(rows, max(2 * ROWS, rows // 64)), 2 * ROWS)
 
     def run(given: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch

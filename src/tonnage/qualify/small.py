@@ -6,7 +6,6 @@ token comes its follower, nine times of ten, so that a loss falls within few ste
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,13 +132,14 @@ class SmallRun:
         return Stepped(total.digest(), (done.loss, done.norm))
 
     def state(self) -> dict[str, object]:
-        """Weights and moments, a copy."""
-        return copy.deepcopy({"net": self.net.state_dict(), "made": self.made.state_dict()})
+        """Weights and moments, a copy on the processor."""
+        found: dict[str, object] = _copied({"net": dict(self.net.state_dict()), "made": self.made.state_dict()})
+        return found
 
     def set(self, state: dict[str, Any]) -> None:
         """The inverse."""
         self.net.load_state_dict(state["net"])
-        self.made.load_state_dict(copy.deepcopy(state["made"]))
+        self.made.load_state_dict(_copied(state["made"]))
 
     def keep(self) -> None:
         """Keeps the state."""
@@ -148,3 +148,14 @@ class SmallRun:
     def back(self) -> None:
         """Sets it back to what was kept."""
         self.set(self._kept)
+
+
+def _copied(value: Any) -> Any:
+    """Every tensor within, copied to the processor."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value

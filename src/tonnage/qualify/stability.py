@@ -91,8 +91,7 @@ class PlannedRun:
 @dataclass(frozen=True)
 class Soaked:
     """What a soak saw: steps, card-days, steps whose replay differed, those of them that differed by more than
-    rounding, hangs, interruptions, retries that helped; times:
-    seconds of each step.
+    rounding, hangs, interruptions, retries that helped; times: seconds of each step.
     """
 
     steps: int = 0
@@ -230,13 +229,15 @@ def gates(
     clock: Callable[[], float] = time.monotonic,
     before: Soaked | None = None,
     after: Callable[[Soaked], None] | None = None,
+    work: SmallRun | None = None,
 ) -> Iterator[Verified]:
     """Soaks a device with training steps of a small model of the architecture, and says what that shows about the run.
 
-    before: what an earlier soak of the same device saw; after: is told what both saw together, to be kept.
+    work: what is done, where it is not that; before: what an earlier soak of the same device saw; after: is told
+    what both saw together, to be kept.
     """
     try:
-        work = SmallRun(model, device, "bf16")
+        work = work or SmallRun(model, device, "bf16")
     except InputError as error:
         why = f"no small model of this architecture can be made: {error}"
         yield Verified("soak", "stability", "inference", "not tested", why=why, subject="replay")

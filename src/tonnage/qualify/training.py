@@ -152,8 +152,8 @@ def _repeat(model: Architecture, device: torch.device, seed: int, others: Sequen
     good = bits[0] == bits[1]
     why = "the same two steps gave other bits: no step can be replayed, and no silent error found by it"
     yield _gate("repeat", "training repeats bit for bit", "training", good, why)
-    if not others:
-        why = "one device was given"
+    if not others or not good:
+        why = "one device was given" if good else "one device does not repeat its own bits"
         yield Verified(
             "the same bits on every card",
             "numerics",
