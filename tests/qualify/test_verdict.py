@@ -35,8 +35,8 @@ def said(*gates: Verified, cards: int = 8) -> str:
     return verdict(gates, "device", "model", cards).verdict
 
 
-def changed(name: str, **more: object) -> tuple[Verified, ...]:
-    return tuple(replace(gate, **more) if gate.subject == name else gate for gate in SOUND)  # type: ignore[arg-type]
+def changed(subject: str, **more: object) -> tuple[Verified, ...]:
+    return tuple(replace(gate, **more) if gate.subject == subject else gate for gate in SOUND)  # type: ignore[arg-type]
 
 
 def test_a_sound_device_is_fit() -> None:

@@ -247,6 +247,6 @@ def routing(experts: int) -> Probe:
         import torch
 
         best, places = torch.softmax(given[0], dim=-1).topk(4, dim=-1)
-        return best / best.sum(-1, keepdim=True) + places
+        return best + places
 
     return Probe("routing", f"routing over {experts} experts", ((ROWS, experts),), run, (4, 4), single=True)
