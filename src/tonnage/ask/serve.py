@@ -86,6 +86,7 @@ class ServeWords:
     running: str | None = None
     memory_share: str | None = None
     eager: bool = False
+    calibration: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
