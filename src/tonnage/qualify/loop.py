@@ -16,7 +16,7 @@ from tonnage.device.kinds import DeviceKind
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.calls import counted, pretended
 from tonnage.qualify.pricing import Prices
-from tonnage.qualify.small import Small
+from tonnage.qualify.laptop import Small
 from tonnage.qualify.timing import timed
 from tonnage.values import Plain
 
@@ -29,7 +29,7 @@ SERVED = 7
 
 
 @dataclass(frozen=True)
-class Compared:
+class Looped:
     """One quantity of one configuration. quantity: step_time, ttft or tpot; predicted, measured [s]; parts: of the
     prediction, by operator.
     """
@@ -131,7 +131,7 @@ def predicted(small: Small, prices: Prices, place: torch.device) -> dict[str, tu
     return found
 
 
-def compared(small: Small, prices: Prices, kind: DeviceKind, budget: float) -> list[Compared]:
+def compared(small: Small, prices: Prices, kind: DeviceKind, budget: float) -> list[Looped]:
     """Predicted, then measured."""
     place = kind.place(0)
     told = predicted(small, prices, place)
@@ -140,7 +140,7 @@ def compared(small: Small, prices: Prices, kind: DeviceKind, budget: float) -> l
     for name, work in held.work.items():
         seconds = _measured(work, kind, budget) / held.each[name]
         value, calls = told[name]
-        rows.append(Compared(small, name, value, seconds, sum(calls.values()), prices.parts(calls)))
+        rows.append(Looped(small, name, value, seconds, sum(calls.values()), prices.parts(calls)))
     return rows
 
 

@@ -54,7 +54,7 @@ Told = Callable[[int, int, Bench], None]
 
 
 @dataclass(frozen=True)
-class Speed:
+class Clocked:
     """A bench that was timed. timed: None where the device does not have it; why: in its own words."""
 
     bench: Bench
@@ -63,13 +63,13 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Speeds:
+class Clockings:
     """Everything that was timed. steal: share of the processors' time that others took; grown: launch latency at the
     end over that at the beginning; ranks: seconds of the same product on each rank; clocks: clock and power before and
     after, where they can be read; seconds: that it took.
     """
 
-    held: tuple[Speed, ...]
+    held: tuple[Clocked, ...]
     steal: float = 0.0
     grown: float = 1.0
     ranks: tuple[float, ...] = ()
@@ -100,7 +100,7 @@ class Speeds:
         return found
 
 
-def measured(kind: DeviceKind, effort: Effort, journal: Path | None, resume: bool, tell: Told) -> Speeds:
+def measured(kind: DeviceKind, effort: Effort, journal: Path | None, resume: bool, tell: Told) -> Clockings:
     """Every bench of an effort. journal: where rows are kept on the way; resume: go on with those that it has."""
     began, steal, place = time.perf_counter(), Steal(), kind.place(0)
     some = benches(kind.KIND, effort)
@@ -119,18 +119,18 @@ def measured(kind: DeviceKind, effort: Effort, journal: Path | None, resume: boo
     first, last = held[0].timed, _one(some[0], kind, place, SECONDS[effort]).timed
     grown = last.seconds / first.seconds if first and last else 1.0
     clocks.append(kind.health())
-    return Speeds(tuple(held), steal.share(), grown, (), tuple(clocks), time.perf_counter() - began)
+    return Clockings(tuple(held), steal.share(), grown, (), tuple(clocks), time.perf_counter() - began)
 
 
-def _one(bench: Bench, kind: DeviceKind, place: object, budget: float) -> Speed:
+def _one(bench: Bench, kind: DeviceKind, place: object, budget: float) -> Clocked:
     """One bench; a device that does not have the operator says so by an error of any kind."""
     try:
-        return Speed(bench, timed(work(bench, place), kind, budget))  # type: ignore[arg-type]
+        return Clocked(bench, timed(work(bench, place), kind, budget))  # type: ignore[arg-type]
     except Exception as error:  # torch's kernels raise what they please
-        return Speed(bench, None, f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
+        return Clocked(bench, None, f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
 
 
-def _keep(journal: Path | None, one: Speed) -> None:
+def _keep(journal: Path | None, one: Clocked) -> None:
     if journal is None or one.timed is None:
         return
     row = {"operator": one.bench.operator, "format": one.bench.format, "shape": one.bench.shape}
@@ -141,7 +141,7 @@ def _keep(journal: Path | None, one: Speed) -> None:
         os.fsync(file.fileno())
 
 
-def _kept(journal: Path) -> dict[tuple[str, str, tuple[int, ...], str], Speed]:
+def _kept(journal: Path) -> dict[tuple[str, str, tuple[int, ...], str], Clocked]:
     """Rows of a journal; a last line that was cut off is none."""
     found = {}
     text = journal.read_text(encoding="utf-8") if journal.exists() else ""
@@ -150,14 +150,14 @@ def _kept(journal: Path) -> dict[tuple[str, str, tuple[int, ...], str], Speed]:
             row = json.loads(line)
             bench = Bench(row["operator"], row["format"], tuple(row["shape"]), row["layout"])
             numbers = [row[name] for name in ("seconds", "wall", "cpu", "spread", "samples")]
-            found[bench.key] = Speed(bench, Timed(*numbers))
+            found[bench.key] = Clocked(bench, Timed(*numbers))
     return found
 
 
 # ---------------------------------------------------------------- the file
 
 
-def device_of(kind: DeviceKind, chip: str, software: str, speeds: Speeds, day: object, processes: int = 1) -> Device:
+def device_of(kind: DeviceKind, chip: str, software: str, speeds: Clockings, day: object, processes: int = 1) -> Device:
     """The first line of the file."""
     rates, bandwidth = speeds.best(("gemm",), 0), speeds.best(("triad",), 1)
     reduced = [
@@ -181,7 +181,7 @@ def device_of(kind: DeviceKind, chip: str, software: str, speeds: Speeds, day: o
     )
 
 
-def lines(device: Device, speeds: Speeds) -> str:
+def lines(device: Device, speeds: Clockings) -> str:
     """The calibration file."""
     rows = [_row(one.bench, one.timed, device) for one in speeds.held if one.timed is not None]
     return "\n".join(json.dumps(each) for each in (device.to_json(), *rows)) + "\n"
@@ -203,7 +203,7 @@ def _row(bench: Bench, found: Timed, device: Device) -> dict[str, Plain]:
     }
 
 
-def write(path: Path, device: Device, speeds: Speeds) -> None:
+def write(path: Path, device: Device, speeds: Clockings) -> None:
     """The file, whole or not at all."""
     files.write_all([(path, lines(device, speeds))])
 
@@ -211,7 +211,7 @@ def write(path: Path, device: Device, speeds: Speeds) -> None:
 # ---------------------------------------------------------------- gates
 
 
-def gates(speeds: Speeds, chip: Accelerator | None = None) -> list[Verified]:
+def gates(speeds: Clockings, chip: Accelerator | None = None) -> list[Verified]:
     """What the speeds say. chip: the datasheet of the device, where one is known: shares of it are asked for."""
     found = [_quiet(speeds), *_present(speeds), _grown(speeds)]
     if (ratio := _layouts(speeds)) is not None:
@@ -223,7 +223,7 @@ def gates(speeds: Speeds, chip: Accelerator | None = None) -> list[Verified]:
     return [replace(gate, seconds=speeds.seconds / len(found)) for gate in found]
 
 
-def _quiet(speeds: Speeds) -> Verified:
+def _quiet(speeds: Clockings) -> Verified:
     """Whether the machine was quiet enough for what was measured to be the device's."""
     why = f"others work on the machine: the medians spread by {speeds.spread:.0%}, {speeds.steal:.0%} was stolen"
     state = "not enough evidence" if speeds.noisy else "pass"
@@ -231,7 +231,7 @@ def _quiet(speeds: Speeds) -> Verified:
     return gate if state == "pass" else replace(gate, state="not enough evidence", why=why)
 
 
-def _present(speeds: Speeds) -> list[Verified]:
+def _present(speeds: Clockings) -> list[Verified]:
     """Whether the device has the operators."""
     needed = [one for one in speeds.held if one.bench.format not in OPTIONAL or one.bench.operator != "gemm"]
     backward = [one for one in needed if _of_backward(one.bench)]
@@ -246,7 +246,7 @@ def _of_backward(bench: Bench) -> bool:
     return bench.operator in GRADIENTS or bench.layout in ("NN", "TN")
 
 
-def _all_there(name: str, some: Iterable[Speed], needed: Needed) -> Verified:
+def _all_there(name: str, some: Iterable[Clocked], needed: Needed) -> Verified:
     held = list(some)
     lost = [one for one in held if one.timed is None]
     share = 1.0 - len(lost) / max(1, len(held))
@@ -260,14 +260,14 @@ def _all_there(name: str, some: Iterable[Speed], needed: Needed) -> Verified:
     return replace(gate, why=f"not there: {kinds[:200]}; {first.why}")
 
 
-def _grown(speeds: Speeds) -> Verified:
+def _grown(speeds: Clockings) -> Verified:
     gate = Verified("launch latency, end over beginning", "speed", "inference", "pass", speeds.grown, GROWN, "x")
     if speeds.grown <= GROWN:
         return gate
     return replace(gate, state="fail", why=f"a launch takes {speeds.grown:.1f} times as long after the other benches")
 
 
-def _layouts(speeds: Speeds) -> Verified | None:
+def _layouts(speeds: Clockings) -> Verified | None:
     """Backward layouts against the forward one, in the format that training multiplies in."""
     rates: dict[str, list[float]] = {"NT": [], "NN": [], "TN": []}
     for one in speeds.held:
@@ -284,7 +284,7 @@ def _layouts(speeds: Speeds) -> Verified | None:
     return gate if ratio <= LAYOUTS_APART else replace(gate, state="fail", why=f"{worst} is {ratio:.1f} times slower")
 
 
-def _alike(speeds: Speeds) -> Verified:
+def _alike(speeds: Clockings) -> Verified:
     """One bad card among several."""
     ratio = max(speeds.ranks) / statistics.median(speeds.ranks)
     gate = Verified("slowest rank over the median", "speed", "training", "pass", ratio, RANKS_APART, "x")
@@ -294,7 +294,7 @@ def _alike(speeds: Speeds) -> Verified:
     return replace(gate, state="fail", why=f"rank {rank} takes {ratio:.2f} times as long as the others for one product")
 
 
-def _shares(speeds: Speeds, chip: Accelerator) -> list[Verified]:
+def _shares(speeds: Clockings, chip: Accelerator) -> list[Verified]:
     """Shares of the datasheet."""
     found = []
     rates, bandwidth = speeds.best(("gemm",), 0), max(speeds.best(("triad",), 1).values(), default=0.0)
