@@ -6,7 +6,7 @@ anything names what is missing. Neither counts as passed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from tonnage.values import Plain
@@ -14,6 +14,10 @@ from tonnage.values import Plain
 State = Literal["pass", "fail", "not tested", "not enough evidence"]
 Needed = Literal["training", "inference"]
 Part = Literal["speed", "numerics", "stability"]
+Subject = Literal[
+    "", "operators", "bias", "width", "denormals", "overflow", "repeat", "across", "fp8", "steps", "loss", "spikes",
+    "checkpoint", "move", "replay", "hang", "latency", "interruptions", "undetected",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,9 @@ class Verified:
     """One gate. name: in people's words ("backward GEMM, bf16, NT"); part; needed: the least use that asks for it (what
     inference needs, training needs too); measured, limit: in unit, None where nothing was measured; why: one sentence
     on a state that is no pass; seconds: what it took.
+
+    subject: what it is about, where a verdict asks for gates of that kind; decides: whether it refuses a use on its
+    own. One that does not leaves the use unknown where it fails, and is not missed where it was not tested.
     """
 
     name: str
@@ -32,17 +39,10 @@ class Verified:
     unit: str = ""
     why: str = ""
     seconds: float = 0.0
+    subject: Subject = ""
+    decides: bool = True
 
     def to_json(self) -> dict[str, Plain]:
         """Its fields as JSON has them."""
-        return {
-            "name": self.name,
-            "part": self.part,
-            "needed": self.needed,
-            "state": self.state,
-            "measured": self.measured,
-            "limit": self.limit,
-            "unit": self.unit,
-            "why": self.why or None,
-            "seconds": self.seconds,
-        }
+        made: dict[str, Plain] = {field.name: getattr(self, field.name) for field in fields(self)}
+        return made | {"why": self.why or None, "subject": self.subject or None}

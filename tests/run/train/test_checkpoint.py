@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tonnage.device.checkpoint import Store, verify
 from tonnage.run.train import curve, journal
-from tonnage.run.train.checkpoint import Store, verify
 from tonnage.run.train.watch import FEWEST, LossWatch
 
 

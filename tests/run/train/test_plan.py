@@ -10,8 +10,8 @@ import pytest
 
 from tonnage.errors import InputError
 from tonnage.model import load
+from tonnage.model.scaled import scaled
 from tonnage.run.train.plan import GRPO, PRETRAIN, Phase, RunPlan, from_json, read_plan
-from tonnage.run.train.scaled import scaled
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "r2-mini" / "r2.yaml"
 

@@ -17,9 +17,9 @@ from kills import TINY, figures, killed
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tonnage.cli import run
+from tonnage.device.checkpoint import Store
 from tonnage.errors import InputError
 from tonnage.run.train import data, gates, grpo, journal, network, start
-from tonnage.run.train.checkpoint import Store
 from tonnage.run.train.plan import Phase, RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.start import Ended, one_process

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage.device.network import tensors
+from tonnage.device.rounding import EPSILON, LIMIT, units
 from tonnage.run.train import data
-from tonnage.run.train.network import cast, norm_clipped, resharded, tensors
+from tonnage.run.train.network import cast, norm_clipped, resharded
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.stages import supervised
@@ -28,12 +30,6 @@ if TYPE_CHECKING:
     import torch
 
 FILE = "probe.pt"
-
-EPSILON = {"fp32": 2.0**-23, "bf16": 2.0**-7}
-"""Spacing of numbers just above 1: IEEE 754 binary32 has 23 bits behind the point, bfloat16 7."""
-
-LIMIT = 8.0
-"""Most of the unit above that passes in each gate; docs/run.md has what sound moves and faults measured."""
 
 SAMPLES = 64
 """Elements that are kept of each tensor."""
@@ -119,10 +115,4 @@ def compared(
     kept: dict[str, torch.Tensor] = torch.load(folder / FILE, weights_only=True)
     eps = max(EPSILON[precision] for precision in precisions)
     sums = {"forward": width, "backward": learned, "step": learned}
-    return tuple(Gate(name, _units(kept[name], found[name], eps * sums[name] ** 0.5)) for name in NAMES)
-
-
-def _units(kept: torch.Tensor, found: torch.Tensor, unit: float) -> float:
-    scale = float(kept.double().square().mean().sqrt())
-    away = float((found.double() - kept.double()).square().mean().sqrt())
-    return away / (scale * unit) if scale else (0.0 if away == 0 else float("inf"))
+    return tuple(Gate(name, units(kept[name], found[name], eps * sums[name] ** 0.5)) for name in NAMES)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tonnage.errors import InputError, Problem
+from tonnage.device import network
 from tonnage.model import load
+from tonnage.model.scaled import EXPERTS, scaled
 from tonnage.run.train.plan import RunPlan, StageSpec
 from tonnage.run.train.ranks import Ranks
-from tonnage.run.train.scaled import EXPERTS, scaled
 from tonnage.run.train.words import BOS, EOS, PAD, VOCABULARY
 
 if TYPE_CHECKING:
@@ -28,44 +28,10 @@ def configuration(plan: RunPlan) -> dict[str, Any]:
 
 
 def built(plan: RunPlan, ranks: Ranks) -> torch.nn.Module:
-    """The model with weights that its seed decides, on its device, cut over the processes.
-
-    Experts run one after another (`eager`): at small sizes the batched and grouped kernels of transformers are slower.
-    """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
+    """The model with weights that its seed decides, on its device, cut over the processes."""
     sizes = configuration(plan)
-    kind = str(sizes.pop("model_type"))
-    try:
-        config = AutoConfig.for_model(kind, **sizes, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
-    except ValueError:
-        raise InputError(Problem(f"transformers has no model type {kind}", path="model")) from None
-    more = {"experts_implementation": "eager"} if any(sizes.get(key) for key in EXPERTS) else {}
-    torch.manual_seed(plan.seed)
-    model: torch.nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32, **more)
-    model.train()
-    model.to(ranks.place)
-    _in_full(model)
-    return sharded(model, ranks)
-
-
-def _in_full(model: Any) -> None:
-    """Routers and the head compute in fp32 whatever the precision of the rest, as DeepSeek-V3's did (arXiv 2412.19437,
-    section 3.3.1: the output head and the gating of experts keep their precision): an expert is chosen by a comparison,
-    which rounding turns.
-    """
-    import torch
-
-    routers = [layer.mlp.gate for layer in model.model.layers if hasattr(getattr(layer.mlp, "gate", None), "top_k")]
-    for module in (*routers, model.lm_head):
-        plain = module.forward
-
-        def forward(states: torch.Tensor, *more: Any, plain: Any = plain) -> Any:
-            with torch.autocast(states.device.type, enabled=False):
-                return plain(states.float(), *more)
-
-        module.forward = forward
+    eager = any(sizes.get(key) for key in EXPERTS)
+    return sharded(network.made(sizes, plan.seed, ranks.place, (BOS, EOS, PAD), eager), ranks)
 
 
 def sharded(model: Any, ranks: Ranks) -> torch.nn.Module:
@@ -105,13 +71,9 @@ def rate_at(stage: StageSpec, step: int) -> float:
     return stage.rate * min(rise, 1.0, left)
 
 
-def cast(precision: str, ranks: Ranks) -> AbstractContextManager[Any]:
+def cast(precision: str, ranks: Ranks) -> AbstractContextManager[object]:
     """Products in bf16 where the plan says so; the weights stay fp32."""
-    import torch
-
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(ranks.place.type, dtype=torch.bfloat16)
+    return network.cast(precision, ranks.place)
 
 
 def norm_clipped(model: torch.nn.Module, most: float) -> float:
@@ -129,19 +91,6 @@ def resharded(model: torch.nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()
-
-
-def tensors(model: torch.nn.Module, made: torch.optim.Optimizer) -> Iterator[torch.Tensor]:
-    """All that a step changes: weights, moments and counters, the part that this process holds."""
-    for value in model.parameters():
-        yield _local(value.detach())
-        for item in made.state[value].values():
-            yield _local(item)
-
-
-def _local(value: Any) -> torch.Tensor:
-    part: torch.Tensor = value.to_local() if hasattr(value, "to_local") else value
-    return part
 
 
 def write_state(folder: Path, model: torch.nn.Module, made: torch.optim.Optimizer, ranks: Ranks) -> None:

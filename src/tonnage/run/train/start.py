@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tonnage.device.checkpoint import Saved, Store
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.run.train import journal
-from tonnage.run.train.checkpoint import Saved, Store
 from tonnage.run.train.journal import Event
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks, join, leave

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage.device.checkpoint import Saved, Store
 from tonnage.device.kinds import KINDS
+from tonnage.device.network import tensors
 from tonnage.errors import InputError, Problem
 from tonnage.run.train import data, gates, grpo, network, predict
-from tonnage.run.train.checkpoint import Saved, Store
 from tonnage.run.train.journal import Event
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks
@@ -257,13 +258,13 @@ class Trainer:
         import torch
 
         watched, salts = (self.losses.phase, list(self.losses.window)), dict(self.progress.salts)
-        before = [value.clone() for value in network.tensors(self.model, self.made)]
+        before = [value.clone() for value in tensors(self.model, self.made)]
         first = self._once(number, inner)
         if first is None:
             return None
-        after = [value.clone() for value in network.tensors(self.model, self.made)]
+        after = [value.clone() for value in tensors(self.model, self.made)]
         with torch.no_grad():
-            for value, old in zip(network.tensors(self.model, self.made), before, strict=True):
+            for value, old in zip(tensors(self.model, self.made), before, strict=True):
                 value.copy_(old)
         self.progress.step -= 1
         self.progress.salts = salts
@@ -271,7 +272,7 @@ class Trainer:
         second = self._once(number, inner)
         if second is None:
             return None
-        pairs = zip(network.tensors(self.model, self.made), after, strict=True)
+        pairs = zip(tensors(self.model, self.made), after, strict=True)
         same = first.loss == second.loss and all(torch.equal(value, old) for value, old in pairs)
         if self.ranks.any(not same):
             self.progress.step -= 1

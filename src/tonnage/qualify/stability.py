@@ -1,0 +1,318 @@
+"""A soak: the same work over and over, each step replayed bit for bit, and what the counts show.
+
+A step that is done twice from one state gives the same bits on a sound device with deterministic kernels; one that does
+not is a silent error, seen the moment it happens (the practice that docs/method/qualify.md names). The work runs in a
+thread of its own: one that does not come back is a hang. An exception is an interruption: the work is set back and goes
+on. What was seen is a `Soaked`; two of them add up, so that a soak may be resumed.
+"""
+
+from __future__ import annotations
+
+import queue
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from tonnage.errors import InputError
+from tonnage.qualify.gate import Needed, State, Subject, Verified
+from tonnage.qualify.rates import exposure, least, most, share_most
+from tonnage.qualify.small import SmallRun
+from tonnage.train.goodput import Failures, useful
+from tonnage.units import DAY
+
+if TYPE_CHECKING:
+    import torch
+
+    from tonnage.model import Architecture
+
+WATCHDOG = 600.0
+"""Seconds without a step after which the work hangs: torch's own limit of a collective (`init_process_group`)."""
+
+GROWTH = 1.15
+"""Most that steps at the end take over those at the beginning: the spread over which a machine counts as noisy."""
+
+FEWEST = 8
+"""Steps from which on a beginning and an end can be told apart: an assumption."""
+
+EFFECTIVE = 0.85
+"""Least share of wall time that makes progress: an assumption; large published runs are at 0.9 (arXiv 2407.21783 and
+2410.21680).
+"""
+
+EXPECTED = 1.0
+"""Silent errors, expected over the planned run, from which on it needs a detector: an assumption."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """The run that is planned: cards, days; replay: days between steps that it replays, None where it replays none;
+    effective: least share of wall time that makes progress.
+    """
+
+    cards: int = 1
+    days: float = 1.0
+    replay: float | None = 1.0
+    effective: float = EFFECTIVE
+
+    @property
+    def bearable(self) -> float:
+        """Interruptions for each card-day at which the run is still effective enough."""
+        low, high = 0.0, 1.0e6
+        for _ in range(100):
+            middle = (low + high) / 2
+            rate = middle / DAY
+            fine = useful(Failures(rate, rate, rate, "asked"), self.cards) >= self.effective
+            low, high = (middle, high) if fine else (low, middle)
+        return low
+
+    @property
+    def soak(self) -> float:
+        """Card-days that must pass without an interruption to show it, at 95 %."""
+        return exposure(self.bearable)
+
+    @property
+    def text(self) -> str:
+        """What a soak must show, in a sentence: printed first."""
+        return (
+            f"a run of {self.cards:,} cards for {self.days:g} days bears {1000 * self.bearable:.3g} interruptions in "
+            f"1,000 card-days; a soak shows that, at 95 %, by {self.soak:.3g} card-days without one"
+        )
+
+
+@dataclass(frozen=True)
+class Soaked:
+    """What a soak saw: steps, card-days, steps whose replay differed, hangs, interruptions, retries that helped; times:
+    seconds of each step.
+    """
+
+    steps: int = 0
+    card_days: float = 0.0
+    wrong: int = 0
+    hangs: int = 0
+    interruptions: int = 0
+    retried: int = 0
+    times: tuple[float, ...] = ()
+    first: float | None = None
+    """Seconds after which the first silent error, hang or interruption was seen."""
+
+    def and_then(self, other: Soaked) -> Soaked:
+        """Both together, this one first."""
+        return Soaked(
+            self.steps + other.steps,
+            self.card_days + other.card_days,
+            self.wrong + other.wrong,
+            self.hangs + other.hangs,
+            self.interruptions + other.interruptions,
+            self.retried + other.retried,
+            self.times + other.times,
+            self.first if self.first is not None else other.first,
+        )
+
+
+class Work(Protocol):
+    """What is done over and over."""
+
+    def step(self, number: int) -> bytes:
+        """One step from the state of now; a checksum of all its results."""
+
+    def keep(self) -> None:
+        """Keeps the state."""
+
+    def back(self) -> None:
+        """Sets the state back to what was kept."""
+
+
+@dataclass(frozen=True)
+class _Told:
+    """One step told by the thread: its seconds, whether its replay was the same, whether it was interrupted."""
+
+    seconds: float
+    same: bool = True
+    interrupted: bool = False
+
+
+def soak(
+    work: Work,
+    *,
+    seconds: float,
+    steps: int | None = None,
+    cards: int = 1,
+    watchdog: float = WATCHDOG,
+    clock: Callable[[], float] = time.monotonic,
+) -> Soaked:
+    """Replays steps until the time is over or so many were done. Stops at a hang."""
+    told: queue.Queue[_Told | None] = queue.Queue()
+    over = threading.Event()
+    begun = clock()
+
+    def run() -> None:
+        number = 0
+        while not over.is_set() and clock() - begun < seconds and (steps is None or number < steps):
+            told.put(_once(work, number, clock))
+            number += 1
+        told.put(None)
+
+    threading.Thread(target=run, daemon=True, name="soak").start()
+    seen = Soaked()
+    while True:
+        try:
+            one = told.get(timeout=watchdog)
+        except queue.Empty:
+            over.set()
+            seen = replace(seen, hangs=1, first=_first(seen, True, clock() - begun))
+            break
+        if one is None:
+            break
+        seen = _added(seen, one, clock() - begun)
+    return replace(seen, card_days=cards * (clock() - begun) / DAY)
+
+
+def _once(work: Work, number: int, clock: Callable[[], float]) -> _Told:
+    begun = clock()
+    try:
+        work.keep()
+        first = work.step(number)
+        passed = clock() - begun
+        work.back()
+        return _Told(passed, work.step(number) == first)
+    except (RuntimeError, OSError):
+        work.back()
+        return _Told(clock() - begun, interrupted=True)
+
+
+def _added(seen: Soaked, one: _Told, passed: float) -> Soaked:
+    bad = one.interrupted or not one.same
+    return replace(
+        seen,
+        steps=seen.steps + 1,
+        wrong=seen.wrong + (not one.same),
+        interruptions=seen.interruptions + one.interrupted,
+        times=seen.times if one.interrupted else (*seen.times, one.seconds),
+        first=_first(seen, bad, passed),
+    )
+
+
+def _first(seen: Soaked, bad: bool, passed: float) -> float | None:
+    return passed if bad and seen.first is None else seen.first
+
+
+def gates(
+    device: torch.device,
+    model: Architecture,
+    run: PlannedRun,
+    *,
+    seconds: float,
+    steps: int | None = None,
+    cards: int = 1,
+    watchdog: float = WATCHDOG,
+    clock: Callable[[], float] = time.monotonic,
+    before: Soaked | None = None,
+    after: Callable[[Soaked], None] | None = None,
+) -> Iterator[Verified]:
+    """Soaks a device with training steps of a small model of the architecture, and says what that shows about the run.
+
+    before: what an earlier soak of the same device saw; after: is told what both saw together, to be kept.
+    """
+    try:
+        work = SmallRun(model, device, "bf16")
+    except InputError as error:
+        why = f"no small model of this architecture can be made: {error}"
+        yield Verified("soak", "stability", "inference", "not tested", why=why, subject="replay")
+        return
+    begun = time.perf_counter()
+    seen = soak(work, seconds=seconds, steps=steps, cards=cards, watchdog=watchdog, clock=clock)
+    both = before.and_then(seen) if before else seen
+    if after:
+        after(both)
+    yield from judged(both, run, time.perf_counter() - begun)
+
+
+def judged(seen: Soaked, run: PlannedRun, seconds: float = 0.0) -> Iterator[Verified]:
+    """What a soak shows about the planned run. seconds: that it took."""
+    yield _replays(seen, seconds)
+    yield _hangs(seen)
+    yield _latency(seen)
+    yield _interruptions(seen, run)
+    yield _undetected(seen, run)
+
+
+def _gate(
+    subject: Subject, name: str, needed: Needed, state: State, measured: float, limit: float, unit: str, why: str
+) -> Verified:
+    shown = "" if state == "pass" else why
+    return Verified(name, "stability", needed, state, measured, limit, unit, shown, subject=subject)
+
+
+def _replays(seen: Soaked, seconds: float) -> Verified:
+    if seen.steps == 0:
+        return Verified(
+            "steps replayed bit for bit", "stability", "inference", "not tested", why="no step was done",
+            seconds=seconds, subject="replay",
+        )  # fmt: skip
+    bound = share_most(seen.wrong, seen.steps)
+    state: State = "fail" if seen.wrong else "pass"
+    why = (
+        f"{seen.wrong} of {seen.steps} steps gave other bits when they were done again; up to {100 * bound:.2g} % of "
+        "steps may be wrong (95 %)"
+    )
+    return replace(
+        _gate("replay", "steps replayed bit for bit", "inference", state, seen.wrong, 0.0, "steps", why),
+        seconds=seconds,
+    )
+
+
+def _hangs(seen: Soaked) -> Verified:
+    state: State = "fail" if seen.hangs else ("pass" if seen.steps else "not tested")
+    why = f"no step came back any more after {seen.steps} steps" if seen.hangs else "no step was done"
+    return _gate("hang", "hangs", "inference", state, seen.hangs, 0.0, "hangs", why)
+
+
+def _latency(seen: Soaked) -> Verified:
+    name = "time of a step, last quarter over first"
+    if len(seen.times) < FEWEST:
+        why = f"{len(seen.times)} steps with a time; {FEWEST} tell a beginning from an end"
+        return Verified(name, "stability", "training", "not enough evidence", why=why, subject="latency")
+    quarter = len(seen.times) // 4
+    warm = seen.times[1 : quarter + 1]
+    first, last = statistics.median(warm), statistics.median(seen.times[-quarter:])
+    ratio = last / first if first > 0 else 1.0
+    why = f"steps at the end take {ratio:.3g} times those at the beginning"
+    return _gate("latency", name, "training", "pass" if ratio <= GROWTH else "fail", ratio, GROWTH, "", why)
+
+
+def _interruptions(seen: Soaked, run: PlannedRun) -> Verified:
+    """Fails where even the lower bound is too often; passes where the upper bound is seldom enough."""
+    count = seen.interruptions + seen.hangs
+    name = "interruptions, at 95 %"
+    if seen.card_days <= 0:
+        return Verified(name, "stability", "training", "not tested", why=run.text, subject="interruptions")
+    low, high = (1000 * bound / seen.card_days for bound in (least(count), most(count)))
+    limit = 1000 * run.bearable
+    state: State = "pass" if high <= limit else "fail" if low > limit else "not enough evidence"
+    why = (
+        f"{count} in {seen.card_days:.3g} card-days show {high:.3g} in 1,000 card-days at most, at 95 %; {run.text}, or "
+        f"{exposure(run.bearable, count):.3g} with as many as were seen"
+    )
+    return _gate("interruptions", name, "training", state, high, limit, "per 1,000 card-days", why)
+
+
+def _undetected(seen: Soaked, run: PlannedRun) -> Verified:
+    """Silent errors to be expected over the run, unless it replays steps."""
+    name = "silent errors over the planned run, at 95 %"
+    planned = run.cards * run.days
+    if seen.card_days <= 0:
+        return Verified(name, "stability", "training", "not tested", why="no soak", subject="undetected")
+    expected = most(seen.wrong) / seen.card_days * planned
+    if run.replay is not None:
+        why = f"steps that the run replays every {run.replay:g} days find them"
+        return replace(_gate("undetected", name, "training", "pass", expected, EXPECTED, "errors", ""), why=why)
+    state: State = "pass" if expected < EXPECTED else "not enough evidence"
+    enough = f"{exposure(EXPECTED / planned, seen.wrong):,.3g} card-days"
+    why = (
+        f"{seen.wrong} in {seen.card_days:.3g} card-days may be {expected:.3g} over {planned:,.0f} card-days; the run "
+        f"needs a detector (a step replayed at times), or {enough}"
+    )
+    return _gate("undetected", name, "training", state, expected, EXPECTED, "errors", why)
