@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from tonnage.device.kinds import DeviceKind
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.calls import counted, pretended
-from tonnage.qualify.pricing import Prices
 from tonnage.qualify.laptop import Small
+from tonnage.qualify.pricing import Prices
 from tonnage.qualify.timing import timed
 from tonnage.values import Plain
 

@@ -212,7 +212,7 @@ def write(path: Path, device: Device, speeds: Clockings) -> None:
 
 
 def gates(speeds: Clockings, chip: Accelerator | None = None) -> list[Verified]:
-    """What the speeds say. chip: the datasheet of the device, where one is known: shares of it are asked for."""
+    """What the speeds say. chip: the datasheet of the device, its shares are asked for."""
     found = [_quiet(speeds), *_present(speeds), _grown(speeds)]
     if (ratio := _layouts(speeds)) is not None:
         found.append(ratio)

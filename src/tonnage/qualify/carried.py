@@ -1,0 +1,156 @@
+"""One qualification carried out: speed, numerics, stability, one after another, into a verdict and a calibration."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tonnage.catalog import Catalog
+from tonnage.device.kinds import KINDS
+from tonnage.errors import InputError, Problem
+from tonnage.model import Architecture
+from tonnage.qualify import numerics, speed, stability
+from tonnage.qualify.bench import Bench
+from tonnage.qualify.gate import Verified
+from tonnage.qualify.laptop import CHECKED, QUICK
+from tonnage.qualify.links import linked
+from tonnage.qualify.loop import Looped, compared
+from tonnage.qualify.pricing import Prices
+from tonnage.qualify.shapes import Effort
+from tonnage.qualify.speed import Clocked, Clockings
+from tonnage.qualify.stability import PlannedRun
+from tonnage.qualify.verdict import Verdict, verdict
+from tonnage.system import accelerator
+from tonnage.system.calibrated import Device
+
+SOAK: dict[Effort, float] = {"quick": 10.0, "standard": 1800.0, "soak": 86400.0}
+"""Seconds of replayed steps where nobody says how many."""
+
+LOOP: dict[Effort, float] = {"quick": 0.5, "standard": 2.0, "soak": 2.0}
+"""Seconds of one configuration of the closed loop."""
+
+Tell = Callable[[int, int, str], None]
+"""Hears how much is done, of how much, and what comes."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be qualified. device: its kind; model, cards, days: of the run that is planned; into: the calibration
+    file; check: whether the closed loop is run; soak: seconds, None as the effort has it; chip: key of the device,
+    None where it is to be found.
+    """
+
+    device: str
+    effort: Effort
+    model: Architecture
+    into: Path
+    processes: int = 1
+    cards: int = 1
+    days: float = 1.0
+    resume: bool = False
+    check: bool = False
+    soak: float | None = None
+    chip: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Qualified:
+    """What was found. device: first line of the calibration; clockings: every bench; loop: predicted and measured."""
+
+    device: Device
+    clockings: Clockings
+    verdict: Verdict
+    loop: tuple[Looped, ...] = ()
+
+
+def journal_of(into: Path) -> Path:
+    """Where rows are kept until the file is whole."""
+    return into.with_name(into.name + ".partial")
+
+
+def problems(asked: Asked) -> list[Problem]:
+    """What stands in the way, before anything is measured."""
+    why = KINDS[asked.device].missing(asked.processes)
+    found = [] if why is None else [Problem(why, "device")]
+    if asked.resume and not journal_of(asked.into).is_file():
+        found.append(Problem(f"nothing was begun for {asked.into}", "resume"))
+    return found
+
+
+def carried_out(asked: Asked, catalog: Catalog, tell: Tell) -> Qualified:
+    """All of it. The calibration file is written as soon as speeds are known: a verdict may take days."""
+    kind = KINDS[asked.device]
+    kind.prepare(1)
+    journal = journal_of(asked.into)
+    found = speed.measured(kind, asked.effort, journal, asked.resume, lambda done, of, b: tell(done, of, _said(b)))
+    if asked.processes > 1:
+        tell(0, 1, f"collectives of {asked.processes} processes")
+        found = _with_links(found, asked)
+    name = asked.chip or chip_of(kind.title(), catalog)
+    device = speed.device_of(kind, name, software(), found, datetime.datetime.now(datetime.UTC).date(), asked.processes)
+    speed.write(asked.into, device, found)
+    journal.unlink(missing_ok=True)
+    known = accelerator(name, catalog) if name in catalog.chips() else None
+    gates = [*speed.gates(found, known), *_numbers(asked, tell), *_soaked(asked, tell)]
+    judged = verdict(
+        gates, device.title, asked.model.name, asked.cards, asked.days, software=f"{device.driver}; {device.software}",
+        date=device.date.isoformat(),
+    )  # fmt: skip
+    return Qualified(device, found, judged, tuple(_loop(asked, found, tell)) if asked.check else ())
+
+
+def _said(bench: Bench) -> str:
+    return f"{bench.operator} {bench.format} {bench.layout} {'x'.join(map(str, bench.shape))}"
+
+
+def _with_links(found: Clockings, asked: Asked) -> Clockings:
+    with tempfile.TemporaryDirectory() as folder:
+        joined = linked(asked.device, asked.processes, Path(folder))
+    rows = tuple(Clocked(bench, timed) for bench, timed in joined.rows)
+    return replace(found, held=(*found.held, *rows), ranks=joined.ranks)
+
+
+def _numbers(asked: Asked, tell: Tell) -> Iterable[Verified]:
+    kind = KINDS[asked.device]
+    tell(0, 1, "numerics against float64")
+    others = [kind.place(rank) for rank in range(1, asked.processes)] if asked.device != "cpu" else []
+    place = kind.place(0)
+    full = asked.effort != "quick"
+    for number, gate in enumerate(numerics.gates(place, asked.model, others=others, full=full, seed=asked.seed)):
+        tell(number, number + 4, f"numerics: {gate.name}")
+        yield gate
+
+
+def _soaked(asked: Asked, tell: Tell) -> Iterable[Verified]:
+    seconds = SOAK[asked.effort] if asked.soak is None else asked.soak
+    tell(0, 1, f"stability: {seconds:g} s of steps, each done twice")
+    run = PlannedRun(asked.cards, asked.days)
+    yield from stability.gates(KINDS[asked.device].place(0), asked.model, run, seconds=seconds)
+
+
+def _loop(asked: Asked, found: Clockings, tell: Tell) -> Iterable[Looped]:
+    prices = Prices(found.measurements())
+    some = QUICK if asked.effort == "quick" else CHECKED
+    for number, small in enumerate(some):
+        tell(number, len(some), f"predicted, then run: {small.title}")
+        yield from compared(small, prices, KINDS[asked.device], LOOP[asked.effort])
+
+
+def software() -> str:
+    """What multiplies."""
+    return f"torch {importlib.metadata.version('torch')}"
+
+
+def chip_of(title: str, catalog: Catalog) -> str:
+    """Key of a device by what it calls itself: the catalogue's where it knows it, else its own words."""
+    plain = "-".join(re.findall(r"[a-z0-9]+", title.lower()))[:60].strip("-") or "device"
+    try:
+        return catalog.chip(plain)
+    except InputError:
+        return plain
