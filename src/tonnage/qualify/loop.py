@@ -72,7 +72,8 @@ def loads(small: Small, place: torch.device) -> Loads:
 
     with place:
         model = small.built()
-    ids = torch.zeros((small.rows, small.length), dtype=torch.long, device=place) + 1
+    torch.manual_seed(0)
+    ids = torch.randint(0, small.vocabulary, (small.rows, small.length), device=place)  # each token its own experts
     if small.use == "train":
         return Loads({"step_time": _step(model, ids)}, {"step_time": 1})
     first, later = _service(model, ids, small.made)

@@ -24,8 +24,9 @@ import numpy as np
 from tonnage.arrays import Floats
 from tonnage.qualify.bench import Bench
 
-FRAMEWORK = 5.0
-"""Time that transformers and torch take in Python for a call, in launches of a view."""
+FRAMEWORK = 3.8
+"""Time that transformers and torch take in Python for a call, in launches of a view: fitted on `laptop.FITTED` by
+`scripts/fit_framework.py` (torch 2.13, transformers 5.23, one thread; left out: 9 % in the median, 18 % at most)."""
 
 NEAREST = 4
 """Measured shapes that speak of another."""
