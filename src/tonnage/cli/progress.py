@@ -10,7 +10,7 @@ WIDTH = 24
 """Characters of the bar."""
 
 
-class Progress:
+class Bar:
     """One bar. shown: whether anybody looks at it; elsewhere a line now and then stands for it."""
 
     def __init__(self, quiet: bool, title: str) -> None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
-from tonnage.cli.progress import Progress
+from tonnage.cli.flags import as_flags
+from tonnage.cli.progress import Bar
 from tonnage.errors import FEASIBLE, Bind, InputError, Problem, infeasible, nearest
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-    from tonnage.qualify.carried import Asked, Qualified
+    from tonnage.qualify.carried import Qualification, Qualified
     from tonnage.qualify.loop import Looped
     from tonnage.qualify.shapes import Effort
     from tonnage.report.answer import Answer
@@ -76,6 +77,10 @@ class QualifyOptions:
     report: Path | None = None
 
 
+NAMES = frozenset(field.name for field in fields(QualifyOptions))
+"""Fields that have a flag."""
+
+
 def qualify(*, options: QualifyOptions = QualifyOptions(), common: Common = COMMON) -> int:
     """Measure this device: fit for training, inference only, or unfit; and the calibration that plans use."""
     from tonnage import files
@@ -87,12 +92,14 @@ def qualify(*, options: QualifyOptions = QualifyOptions(), common: Common = COMM
         files.check_target(path)
     from tonnage.qualify.carried import carried_out, problems
 
-    if found := problems(asked):
-        raise InputError(replace(one, where="", path="--" + (one.where or one.path)) for one in found)
-    bar = Progress(common.quiet, "qualify")
+    with as_flags(NAMES):
+        if found := problems(asked):
+            raise InputError(found)
+    bar = Bar(common.quiet, "qualify")
     _planned(asked, common)
     try:
-        done = carried_out(asked, catalog, bar.at)
+        with as_flags(NAMES):
+            done = carried_out(asked, catalog, bar.at)
     except KeyboardInterrupt:
         text = f"{asked.into} was not written; the same words with --resume go on with what was measured"
         raise KeyboardInterrupt(text) from None
@@ -107,14 +114,14 @@ def qualify(*, options: QualifyOptions = QualifyOptions(), common: Common = COMM
     return finish(_reply(asked, options, done, catalog), replace(common, ledger=None))
 
 
-def _planned(asked: Asked, common: Common) -> None:
+def _planned(asked: Qualification, common: Common) -> None:
     """How long a soak would have to be for the run that is planned, before anything else."""
     from tonnage.qualify.stability import PlannedRun
 
     common.note(PlannedRun(asked.cards, asked.days).text)
 
 
-def _asked(options: QualifyOptions, catalog: Catalog, seed: int) -> Asked:
+def _asked(options: QualifyOptions, catalog: Catalog, seed: int) -> Qualification:
     from tonnage import units
     from tonnage.device.kinds import KINDS
     from tonnage.model import load
@@ -140,16 +147,16 @@ def _asked(options: QualifyOptions, catalog: Catalog, seed: int) -> Asked:
             wrong.append(Problem(str(error), "--soak"))
     if wrong:
         raise InputError(wrong)
-    from tonnage.qualify.carried import Asked
+    from tonnage.qualify.carried import Qualification
 
     effort = cast("Effort", chosen[0] if chosen else "quick")
-    return Asked(
+    return Qualification(
         options.device, effort, load(options.model, catalog), options.into, options.nproc, options.cards, options.days,
         options.resume, options.check, seconds, options.name, seed,
     )  # fmt: skip
 
 
-def _reply(asked: Asked, options: QualifyOptions, done: Qualified, catalog: Catalog) -> Reply:
+def _reply(asked: Qualification, options: QualifyOptions, done: Qualified, catalog: Catalog) -> Reply:
     from tonnage.report.envelope import Reply
 
     inputs = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
@@ -175,7 +182,7 @@ def _speeds(done: Qualified) -> dict[str, Any]:
     }
 
 
-def _answer(asked: Asked, done: Qualified) -> Answer:
+def _answer(asked: Qualification, done: Qualified) -> Answer:
     """In words: the verdict, what it rests on, what is missing, the next command."""
     from tonnage import units
     from tonnage.report.answer import Answer, Table

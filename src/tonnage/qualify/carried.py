@@ -39,7 +39,7 @@ Tell = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Qualification:
     """What is to be qualified. device: its kind; model, cards, days: of the run that is planned; into: the calibration
     file; check: whether the closed loop is run; soak: seconds, None as the effort has it; chip: key of the device,
     None where it is to be found.
@@ -74,16 +74,16 @@ def journal_of(into: Path) -> Path:
     return into.with_name(into.name + ".partial")
 
 
-def problems(asked: Asked) -> list[Problem]:
+def problems(asked: Qualification) -> list[Problem]:
     """What stands in the way, before anything is measured."""
     why = KINDS[asked.device].missing(asked.processes)
-    found = [] if why is None else [Problem(why, "device")]
+    found = [] if why is None else [Problem(why, path="device")]
     if asked.resume and not journal_of(asked.into).is_file():
-        found.append(Problem(f"nothing was begun for {asked.into}", "resume"))
+        found.append(Problem(f"nothing was begun for {asked.into}", path="resume"))
     return found
 
 
-def carried_out(asked: Asked, catalog: Catalog, tell: Tell) -> Qualified:
+def carried_out(asked: Qualification, catalog: Catalog, tell: Tell) -> Qualified:
     """All of it. The calibration file is written as soon as speeds are known: a verdict may take days."""
     kind = KINDS[asked.device]
     kind.prepare(1)
@@ -109,14 +109,14 @@ def _said(bench: Bench) -> str:
     return f"{bench.operator} {bench.format} {bench.layout} {'x'.join(map(str, bench.shape))}"
 
 
-def _with_links(found: Clockings, asked: Asked) -> Clockings:
+def _with_links(found: Clockings, asked: Qualification) -> Clockings:
     with tempfile.TemporaryDirectory() as folder:
         joined = linked(asked.device, asked.processes, Path(folder))
     rows = tuple(Clocked(bench, timed) for bench, timed in joined.rows)
     return replace(found, held=(*found.held, *rows), ranks=joined.ranks)
 
 
-def _numbers(asked: Asked, tell: Tell) -> Iterable[Verified]:
+def _numbers(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     kind = KINDS[asked.device]
     tell(0, 1, "numerics against float64")
     others = [kind.place(rank) for rank in range(1, asked.processes)] if asked.device != "cpu" else []
@@ -127,14 +127,14 @@ def _numbers(asked: Asked, tell: Tell) -> Iterable[Verified]:
         yield gate
 
 
-def _soaked(asked: Asked, tell: Tell) -> Iterable[Verified]:
+def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     seconds = SOAK[asked.effort] if asked.soak is None else asked.soak
     tell(0, 1, f"stability: {seconds:g} s of steps, each done twice")
     run = PlannedRun(asked.cards, asked.days)
     yield from stability.gates(KINDS[asked.device].place(0), asked.model, run, seconds=seconds)
 
 
-def _loop(asked: Asked, found: Clockings, tell: Tell) -> Iterable[Looped]:
+def _loop(asked: Qualification, found: Clockings, tell: Tell) -> Iterable[Looped]:
     prices = Prices(found.measurements())
     some = QUICK if asked.effort == "quick" else CHECKED
     for number, small in enumerate(some):

@@ -55,10 +55,12 @@ def linked(device: str, processes: int, folder: Path) -> Linked:
     try:
         ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=_environment())
     except subprocess.TimeoutExpired:
-        raise InputError(Problem(f"{processes} processes did not end in {PATIENCE:g} s: a hang", "--nproc")) from None
+        raise InputError(
+            Problem(f"{processes} processes did not end in {PATIENCE:g} s: a hang", path="nproc")
+        ) from None
     if ended.returncode or not out.is_file():
         last = ended.stderr.strip().splitlines()[-1:] or ["no word"]
-        raise InputError(Problem(f"{processes} processes could not be joined: {last[0][:200]}", "--nproc"))
+        raise InputError(Problem(f"{processes} processes could not be joined: {last[0][:200]}", path="nproc"))
     held = json.loads(out.read_text(encoding="utf-8"))
     rows = tuple((Bench(row[0], row[1], tuple(row[2])), Timed(*row[3])) for row in held["rows"])
     return Linked(rows, tuple(held["ranks"]))

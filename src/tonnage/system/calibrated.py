@@ -80,14 +80,14 @@ def _device(held: Mapping[str, object]) -> Device:
     """Raises KeyError, TypeError or ValueError."""
     if held.get("version") != VERSION:
         raise ValueError(f"version {held.get('version')}; this tonnage reads {VERSION}")
-    chip = str(held["chip"])
-    if not NAME.fullmatch(chip):
-        raise ValueError(f'chip: "{chip[:60]}" is not small letters, digits and dashes')
+    key = str(held["chip"])
+    if not NAME.fullmatch(key):
+        raise ValueError(f'chip: "{key[:60]}" is not small letters, digits and dashes')
     rates = held["rates"]
     if not isinstance(rates, Mapping) or not rates:
         raise ValueError("rates: expected FLOP/s by format")
     return Device(
-        chip=chip,
+        chip=key,
         **{name: str(held[name])[:200] for name in ("device", "title", "driver", "software")},
         date=datetime.date.fromisoformat(str(held["date"])),
         memory=_positive(held["memory"], "memory"),
