@@ -29,6 +29,11 @@ def calibrated(catalog: Catalog, given: Sequence[str]) -> Catalog:
     paths = [Path(name) for name in dict.fromkeys(given)]
     found = [(path, device) for path in paths if (device := read_device(path)) is not None]
     known = set(catalog.chips())
+    wrong = [
+        Problem(f'"{d.chip}" is read as a chip', f"{p}:1", "chip", k) for p, d in found if (k := _alias(d, catalog))
+    ]
+    if wrong:
+        raise InputError(wrong)
     facts = [fact for path, device in found if device.chip not in known for fact in _facts(device, path)]
     chips = dict.fromkeys(row.chip for path in paths for row in read_qualified(path))
     unknown = sorted(chip for chip in chips if chip not in known and chip not in {one.chip for _, one in found})
@@ -46,6 +51,15 @@ def calibrated(catalog: Catalog, given: Sequence[str]) -> Catalog:
     asked = [accelerator(chip, made) for chip in chips]
     measured = {chip.name: chip.measured for chip in with_measurements(asked, [str(path) for path in paths])}
     return replace(made, measured={name: value for name, value in measured.items() if value is not None})
+
+
+def _alias(device: Device, catalog: Catalog) -> str | None:
+    """Key of the chip that a device's name means, where it is no key: its rows would be of another chip."""
+    try:
+        key = catalog.chip(device.chip)
+    except InputError:
+        return None
+    return None if key == device.chip else key
 
 
 def _facts(device: Device, path: Path) -> Iterator[Fact]:

@@ -92,7 +92,7 @@ def carried_out(asked: Qualification, catalog: Catalog, tell: Tell) -> Qualified
     if asked.processes > 1:
         tell(0, 1, f"collectives of {asked.processes} processes")
         found = _with_links(found, asked)
-    name = asked.chip or chip_of(kind.title(), catalog)
+    name = chip_of(asked.chip or kind.title(), catalog)
     device = speed.device_of(kind, name, software(), found, datetime.datetime.now(datetime.UTC).date(), asked.processes)
     speed.write(asked.into, device, found)
     journal.unlink(missing_ok=True)
