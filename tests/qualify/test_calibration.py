@@ -184,12 +184,12 @@ def test_a_slower_device_is_planned_slower_and_a_saved_answer_is_asked_again(
 ) -> None:
     from dataclasses import replace
 
-    plain = "train qwen3-8b --on 8xh100-sxm --seq 4k --global-batch 64"
+    plain = "train qwen3-8b --on 8xh100-sxm --seq 4k --global-batch 64 --layout tp1"
     path = file(tmp_path, replace(DEVICE, chip=key("h100-sxm"), rates={"bf16": 9.89e14}))
     before = asked(plain, capsys)
     saved = tmp_path / "plan.json"
     after = asked(f"{plain} --calibration {path} -o {saved}", capsys)
-    assert after["step_time"] > 1.5 * before["step_time"]  # type: ignore[operator]
+    assert after["step_time"] > 1.1 * before["step_time"]  # type: ignore[operator]
     assert "calibration" not in before["inputs"] and after["inputs"]["calibration"] == [str(path)]  # type: ignore[index, operator]
     assert run(["rerun", str(saved), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["differences"] == []
