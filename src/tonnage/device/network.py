@@ -39,9 +39,9 @@ def made(
 
 
 def _in_full(model: Any) -> None:
-    """Routers and the head compute in the precision of their weights, fp32, whatever the precision of the rest, as DeepSeek-V3's did (arXiv 2412.19437,
-    section 3.3.1: the output head and the gating of experts keep their precision): an expert is chosen by a comparison,
-    which rounding turns.
+    """Routers and the head compute in the precision of their weights, fp32, whatever that of the rest, as DeepSeek-V3's
+    did (arXiv 2412.19437, section 3.3.1: the output head and the gating of experts keep their precision): an expert is
+    chosen by a comparison, which rounding turns.
     """
     import torch
 
@@ -49,9 +49,11 @@ def _in_full(model: Any) -> None:
     for module in (*routers, model.lm_head):
         plain = module.forward
 
-        def forward(states: torch.Tensor, *more: Any, module: Any = module, plain: Any = plain) -> Any:
+        kept = next(module.parameters())
+
+        def forward(states: torch.Tensor, *more: Any, kept: torch.Tensor = kept, plain: Any = plain) -> Any:
             with torch.autocast(states.device.type, enabled=False):
-                return plain(states.to(next(module.parameters()).dtype), *more)
+                return plain(states.to(kept.dtype), *more)
 
         module.forward = forward
 

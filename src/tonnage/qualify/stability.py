@@ -293,8 +293,8 @@ def _interruptions(seen: Soaked, run: PlannedRun) -> Verified:
     limit = 1000 * run.bearable
     state: State = "pass" if high <= limit else "fail" if low > limit else "not enough evidence"
     why = (
-        f"{count} in {seen.card_days:.3g} card-days show {high:.3g} in 1,000 card-days at most, at 95 %; {run.text}, or "
-        f"{exposure(run.bearable, count):.3g} with as many as were seen"
+        f"{count} in {seen.card_days:.3g} card-days show {high:.3g} in 1,000 card-days at most, at 95 %; "
+        f"{run.text}, or {exposure(run.bearable, count):.3g} with as many as were seen"
     )
     return _gate("interruptions", name, "training", state, high, limit, "per 1,000 card-days", why)
 

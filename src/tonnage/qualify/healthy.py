@@ -1,0 +1,28 @@
+"""How far off sound devices are, by kind of operator and format: measured by scripts/healthy.py, kept as data."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+Way = Literal["forward", "backward"]
+
+TRAINING, INFERENCE = 1.5, 2.0
+"""How many times a sound device's worst a device may be off: assumptions."""
+
+
+@cache
+def _data() -> dict[str, dict[str, float]]:
+    text = files("tonnage.qualify").joinpath("data/healthy.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, float]] = json.loads(text)["worst"]
+    return found
+
+
+def worst(kind: str, word: str, way: Way) -> float | None:
+    """The worst of all sound devices that were measured, in units; None where none was. No less than one unit, which
+    rounding may take by its definition at sizes that were not measured, but where results are copies: those are exact.
+    """
+    found = _data().get(f"{kind} {word}", {}).get(way)
+    return max(found, 1.0) if found else found
