@@ -38,20 +38,23 @@ def tiny(folder: Any, name: str = "Qwen/Qwen3-30B-A3B") -> Architecture:
 
 @dataclass
 class Fault:
-    """A fault of the layer. after: operators, in which it shows, of one kind; on: the card that has it, -1 for all."""
+    """A fault of the layer. rate: share of products that it meets, or the product at which it comes; on: the card that
+    has it, -1 for all; card: the one that computes now; seen: products so far; count: how often it struck.
+    """
 
     kind: str = ""
     rate: float = 1.0
     on: int = -1
+    card: int = 0
     seen: int = 0
     count: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
     """Set to let a hanging operator go."""
 
 
-def computed(fault: Fault, func: Any, args: Any, kwargs: Any, card: int = 0) -> Any:
+def computed(fault: Fault, func: Any, args: Any, kwargs: Any) -> Any:
     """What the device makes of an operator."""
-    if fault.kind and fault.on in (-1, card) and _single(args):
+    if fault.kind and fault.on in (-1, fault.card) and _single(args):
         return _faulty(fault, func, args, kwargs)
     return func(*args, **kwargs)
 
@@ -119,8 +122,7 @@ def _flips(fault: Fault, func: Any, args: Any, kwargs: Any) -> Any:
     out = func(*args, **kwargs)
     if torch.rand((), generator=_random(fault)) < fault.rate:
         fault.count += 1
-        out = out.clone()
-        out.flatten()[:1].mul_(2.0**16).add_(1.0)
+        out = out.contiguous().clone()
         flat = out.view(-1)
         flat[0] = flat[0] * 2.0**16 + 1.0
     return out
@@ -180,21 +182,95 @@ class Mode(TorchDispatchMode):
 # the backend
 
 NAME = "simulated"
-CARDS = 8
-
-
-class SimulatedTensor(torch.Tensor):
-    """A tensor of the simulated device; `raw` is on the processor."""
-
-    raw: torch.Tensor
-    card: int
-
-
 _FAULT = Fault()
+_RAW: dict[int, torch.Tensor] = {}
+"""What each tensor of the device holds, on the processor, by its storage: autograd's own copies share that."""
+
+_LIBRARIES: list[torch.library.Library] = []
 
 
-def _wrapped(raw: torch.Tensor, card: int) -> SimulatedTensor:
-    made: Any = torch._C._acc.create_empty_tensor(raw.shape, raw.dtype)  # type: ignore[attr-defined]
-    made.__class__ = SimulatedTensor
-    made.raw, made.card = raw, card
+@contextmanager
+def backend(fault: Fault) -> Iterator[torch.device]:
+    """The device kind `simulated`, with a fault as long as one is within."""
+    global _FAULT
+    _register()
+    before, _FAULT = _FAULT, fault
+    try:
+        yield torch.device(NAME)
+    finally:
+        _FAULT = before
+        _RAW.clear()
+
+
+def _register() -> None:
+    """Once in a process: torch has room for one private backend."""
+    if _LIBRARIES:
+        return
+    from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+    _setup_privateuseone_for_python_backend(NAME)
+    module: Any = getattr(torch, NAME)
+    module.get_amp_supported_dtype = lambda: [torch.bfloat16]
+    every = torch.library.Library("_", "IMPL")
+    every.fallback(_fallback, "PrivateUse1")
+    own = torch.library.Library("aten", "IMPL")
+    own.impl("_copy_from", _copy_from, "PrivateUse1")
+    for name, bounds in (("arange", 1), ("arange.start", 2), ("arange.start_step", 3)):
+        own.impl(name, _arange(bounds), "PrivateUse1")
+    _LIBRARIES.extend((every, own))
+
+
+def _arange(bounds: int) -> Callable[..., torch.Tensor]:
+    def made(*args: Any, dtype: torch.dtype | None = None, **_: Any) -> torch.Tensor:
+        return _wrapped(torch.arange(*args[:bounds], dtype=dtype))
+
     return made
+
+
+def _ours(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.device.type == NAME
+
+
+def _raw(value: torch.Tensor) -> torch.Tensor:
+    return _RAW[value.untyped_storage()._cdata] if _ours(value) else value
+
+
+def _wrapped(raw: torch.Tensor) -> torch.Tensor:
+    made: torch.Tensor = torch._C._acc.create_empty_tensor(raw.shape, raw.dtype)  # type: ignore[attr-defined]
+    _RAW[made.untyped_storage()._cdata] = raw
+    return made
+
+
+def _copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = False) -> torch.Tensor:
+    _raw(target).copy_(_raw(source))
+    return target
+
+
+VIEWS = {aten.view.default, aten._unsafe_view.default}
+
+
+def _fallback(func: Any, *args: Any, **kwargs: Any) -> Any:
+    """Any other operator: on the processor, with the fault. Tensors look contiguous from outside."""
+    held: dict[int, torch.Tensor] = {}
+
+    def taken(one: Any) -> Any:
+        if _ours(one):
+            raw = _raw(one)
+            held[id(raw)] = one
+            return raw
+        return torch.device("cpu") if isinstance(one, torch.device) and one.type == NAME else one
+
+    given, more = tree_map(taken, args), tree_map(taken, kwargs)
+    if func is aten.as_strided.default:
+        whole = given[0].contiguous()
+        offset = (given[3] if len(given) > 3 else more.get("storage_offset")) or 0
+        out: Any = whole.as_strided(given[1], given[2], offset + whole.storage_offset())
+    elif func in VIEWS:
+        out = given[0].reshape(given[1])
+    else:
+        out = computed(_FAULT, func, given, more)
+    return tree_map(lambda one: held.get(id(one)) if id(one) in held else _given(one), out)
+
+
+def _given(one: Any) -> Any:
+    return _wrapped(one) if isinstance(one, torch.Tensor) else one

@@ -196,5 +196,5 @@ def test_a_slower_device_is_planned_slower_and_a_saved_answer_is_asked_again(
 
 
 def test_a_missing_file_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("fit qwen3-0.6b --on 1xh100 --calibration none.jsonl".split()) == 2
+    assert run(["fit", "qwen3-0.6b", "--on", "1xh100", "--calibration", "none.jsonl"]) == 2
     assert "none.jsonl no such file" in capsys.readouterr().err

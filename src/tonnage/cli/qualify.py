@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import statistics
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -101,7 +102,7 @@ def qualify(*, options: QualifyOptions = QualifyOptions(), common: Common = COMM
         with as_flags(NAMES):
             done = carried_out(asked, catalog, bar.at)
     except KeyboardInterrupt:
-        text = f"{asked.into} was not written; the same words with --resume go on with what was measured"
+        text = f"no verdict; the same words with --resume go on with what was measured for {asked.into}"
         raise KeyboardInterrupt(text) from None
     finally:
         bar.end()
@@ -196,8 +197,11 @@ def _answer(asked: Qualification, done: Qualified) -> Answer:
         ("noise", f"medians spread by {held.spread:.1%}, {held.steal:.1%} stolen" + (": NOISY" if held.noisy else "")),
     ]
     rows += [("binds", text) for text in found.binds] + [("missing", text) for text in found.missing]
-    gates = [(gate.name, gate.part, gate.needed, gate.state, gate.why) for gate in found.gates]
-    tables = [Table("gates", ("gate", "part", "for", "state", "why"), tuple(gates))]
+    many = Counter(gate.state for gate in found.gates)
+    rows.append(("gates", ", ".join(f"{count} {state}" for state, count in many.most_common())))
+    others = tuple((gate.name, gate.part, gate.needed, gate.state) for gate in found.gates if gate.state != "pass")
+    note = "every gate with its numbers: --json, or --report FILE.html"
+    tables = [Table("gates that did not pass", ("gate", "part", "for", "state"), others, note)] if others else []
     if done.loop:
         rows.append(("check", _loop_said(done.loop)))
         tables.append(_loop_table(done.loop))

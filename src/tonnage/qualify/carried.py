@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tonnage import files
 from tonnage.catalog import Catalog
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
@@ -23,13 +25,17 @@ from tonnage.qualify.loop import Looped, compared
 from tonnage.qualify.pricing import Prices
 from tonnage.qualify.shapes import Effort
 from tonnage.qualify.speed import Clocked, Clockings
-from tonnage.qualify.stability import PlannedRun
+from tonnage.qualify.stability import PlannedRun, Soaked
 from tonnage.qualify.verdict import Verdict, verdict
 from tonnage.system import accelerator
 from tonnage.system.calibrated import Device
+from tonnage.units import DAY
 
 SOAK: dict[Effort, float] = {"quick": 10.0, "standard": 1800.0, "soak": 86400.0}
 """Seconds of replayed steps where nobody says how many."""
+
+PIECE = 600.0
+"""Seconds of a soak after which what it saw is kept."""
 
 LOOP: dict[Effort, float] = {"quick": 0.5, "standard": 2.0, "soak": 2.0}
 """Seconds of one configuration of the closed loop."""
@@ -74,6 +80,11 @@ def journal_of(into: Path) -> Path:
     return into.with_name(into.name + ".partial")
 
 
+def soaked_of(into: Path) -> Path:
+    """Where a soak is kept until the verdict is there."""
+    return into.with_name(into.name + ".soak")
+
+
 def problems(asked: Qualification) -> list[Problem]:
     """What stands in the way, before anything is measured."""
     why = KINDS[asked.device].missing(asked.processes)
@@ -95,14 +106,16 @@ def carried_out(asked: Qualification, catalog: Catalog, tell: Tell) -> Qualified
     name = chip_of(asked.chip or kind.title(), catalog)
     device = speed.device_of(kind, name, software(), found, datetime.datetime.now(datetime.UTC).date(), asked.processes)
     speed.write(asked.into, device, found)
-    journal.unlink(missing_ok=True)
     known = accelerator(name, catalog) if name in catalog.chips() else None
     gates = [*speed.gates(found, known), *_numbers(asked, tell), *_soaked(asked, tell)]
     judged = verdict(
         gates, device.title, asked.model.name, asked.cards, asked.days, software=f"{device.driver}; {device.software}",
         date=device.date.isoformat(),
     )  # fmt: skip
-    return Qualified(device, found, judged, tuple(_loop(asked, found, tell)) if asked.check else ())
+    done = Qualified(device, found, judged, tuple(_loop(asked, found, tell)) if asked.check else ())
+    for each in (journal, soaked_of(asked.into)):
+        each.unlink(missing_ok=True)
+    return done
 
 
 def _said(bench: Bench) -> str:
@@ -128,10 +141,33 @@ def _numbers(asked: Qualification, tell: Tell) -> Iterable[Verified]:
 
 
 def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:
-    seconds = SOAK[asked.effort] if asked.soak is None else asked.soak
-    tell(0, 1, f"stability: {seconds:g} s of steps, each done twice")
-    run = PlannedRun(asked.cards, asked.days)
-    yield from stability.gates(KINDS[asked.device].place(0), asked.model, run, seconds=seconds)
+    """In pieces, each kept when it is over: a soak of days that is killed loses one piece of it."""
+    whole = SOAK[asked.effort] if asked.soak is None else asked.soak
+    place, run, kept = KINDS[asked.device].place(0), PlannedRun(asked.cards, asked.days), soaked_of(asked.into)
+    seen = _read_soak(kept) if asked.resume else None
+    left = whole - (0.0 if seen is None else seen.card_days * DAY)
+    gates: list[Verified] = []
+    while left > 0 or not gates:
+        tell(round(whole - left), max(1, round(whole)), "stability: steps, each done twice")
+        told: list[Soaked] = []
+        piece = max(0.0, min(PIECE, left))
+        gates = list(stability.gates(place, asked.model, run, seconds=piece, before=seen, after=told.append))
+        left -= PIECE
+        if not told:
+            break
+        seen = told[-1]
+        files.write_all([(kept, json.dumps(asdict(seen)))])
+        if seen.hangs:
+            break
+    yield from gates
+
+
+def _read_soak(path: Path) -> Soaked | None:
+    """What an earlier soak saw; None where it left nothing."""
+    if not path.is_file():
+        return None
+    held = json.loads(path.read_text(encoding="utf-8"))
+    return Soaked(**{**held, "times": tuple(held["times"])})
 
 
 def _loop(asked: Qualification, found: Clockings, tell: Tell) -> Iterable[Looped]:
