@@ -20,7 +20,7 @@ from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
 from tonnage.qualify.shapes import benches
 from tonnage.qualify.speed import Clocked, Clockings
-from tonnage.qualify.timing import Steal, Timed, spread_of, timed
+from tonnage.qualify.timing import Steal, Timed, spread_of, timed, turns
 from tonnage.system import accelerator
 from tonnage.system.calibrated import read_device
 from tonnage.system.qualified import read_qualified
@@ -137,6 +137,12 @@ def test_the_first_call_does_not_count_and_one_disturbed_sample_changes_nothing(
     assert found.seconds == 0.01 and found.samples == 9 and found.spread < 0.01
 
 
+def test_a_processor_that_waits_is_told_from_one_that_works() -> None:
+    assert turns(1.0, 1.0, KINDS["cpu"]) == 0.0
+    assert turns(1.0, 2.0, KINDS["cpu"]) == 0.5
+    assert turns(1.0, 2.0, KINDS["cuda"]) == 0.0, "there the processor waits for the device"
+
+
 def test_steal_is_a_share() -> None:
     assert 0.0 <= Steal().share() <= 1.0
 
@@ -151,7 +157,7 @@ def test_a_healthy_device_passes_every_gate_of_speed() -> None:
 def test_a_noisy_machine_gets_no_verdict() -> None:
     noisy = clockings()
     noisy = replace(noisy, held=tuple(replace(one, timed=replace(one.timed, spread=0.2)) for one in noisy.held))  # type: ignore[type-var]
-    for found in (noisy, clockings(steal=0.06)):
+    for found in (noisy, clockings(steal=0.06), clockings(waited=0.06)):
         one = gate(speed.gates(found), "quiet")
         assert found.noisy and one.state == "not enough evidence" and "others work on the machine" in one.why
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tonnage.qualify.carried import Qualification, Qualified
     from tonnage.qualify.loop import Looped
     from tonnage.qualify.shapes import Effort
+    from tonnage.qualify.speed import Clockings
     from tonnage.report.answer import Answer
     from tonnage.report.envelope import Reply
 
@@ -177,6 +178,7 @@ def _speeds(done: Qualified) -> dict[str, Any]:
         "seconds": held.seconds,
         "spread": held.spread,
         "steal": held.steal,
+        "waited": held.waited,
         "noisy": held.noisy,
         "clocks": list(held.clocks),
         "missing": [f"{one.bench.key}: {one.why}" for one in held.held if one.timed is None],
@@ -194,7 +196,7 @@ def _answer(asked: Qualification, done: Qualified) -> Answer:
         ("device", f"{device.title} ({device.device}); {device.driver}; {device.software}"),
         ("for", f"{found.model}, {found.cards:,} cards, {found.days:g} days"),
         ("speed", f"{rates}; memory {device.bandwidth / 1e9:,.1f} GB/s ({units.show_memory(device.memory)})"),
-        ("noise", f"medians spread by {held.spread:.1%}, {held.steal:.1%} stolen" + (": NOISY" if held.noisy else "")),
+        ("noise", _noise(held)),
     ]
     rows += [("binds", text) for text in found.binds] + [("missing", text) for text in found.missing]
     many = Counter(gate.state for gate in found.gates)
@@ -211,9 +213,18 @@ def _answer(asked: Qualification, done: Qualified) -> Answer:
     return Answer(sentence, tuple(rows), tuple(tables), hints=hints, feasible=good)
 
 
+def _noise(held: Clockings) -> str:
+    text = f"medians spread by {held.spread:.1%}; others took {max(held.steal, held.waited):.1%} of the time"
+    return text + (": too much for a verdict" if held.noisy else "")
+
+
 def _loop_said(loop: tuple[Looped, ...]) -> str:
+    from tonnage.qualify.timing import STEAL
+
     errors = [abs(one.error) for one in loop]
-    return f"{len(loop)} predictions: off by {statistics.median(errors):.0%} in the median, {max(errors):.0%} at most"
+    text = f"{len(loop)} predictions: off by {statistics.median(errors):.0%} in the median, {max(errors):.0%} at most"
+    noisy = sum(one.waited > STEAL for one in loop)
+    return text + (f"; others worked on the machine during {noisy} of them" if noisy else "")
 
 
 def _loop_table(loop: tuple[Looped, ...]) -> Any:

@@ -7,6 +7,7 @@ Both are predicted before anything of them runs: calls counted on fake tensors (
 from __future__ import annotations
 
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from tonnage.qualify.bench import Bench
 from tonnage.qualify.calls import counted, pretended
 from tonnage.qualify.laptop import Small
 from tonnage.qualify.pricing import Prices
-from tonnage.qualify.timing import timed
+from tonnage.qualify.timing import timed, turns
 from tonnage.values import Plain
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ SERVED = 7
 @dataclass(frozen=True)
 class Looped:
     """One quantity of one configuration. quantity: step_time, ttft or tpot; predicted, measured [s]; parts: of the
-    prediction, by operator.
+    prediction, by operator; waited: share of the wall time in which a processor did something else.
     """
 
     small: Small
@@ -40,6 +41,7 @@ class Looped:
     measured: float
     calls: int
     parts: dict[str, float] = field(default_factory=dict)
+    waited: float = 0.0
 
     @property
     def error(self) -> float:
@@ -55,6 +57,7 @@ class Looped:
             "measured": self.measured,
             "error": self.error,
             "calls": self.calls,
+            "waited": self.waited,
         }
 
 
@@ -139,19 +142,25 @@ def compared(small: Small, prices: Prices, kind: DeviceKind, budget: float) -> l
     held = loads(small, place)
     rows = []
     for name, work in held.work.items():
-        seconds = _measured(work, kind, budget) / held.each[name]
+        seconds, waited = _measured(work, kind, budget)
         value, calls = told[name]
-        rows.append(Looped(small, name, value, seconds, sum(calls.values()), prices.parts(calls)))
+        one = Looped(small, name, value, seconds / held.each[name], sum(calls.values()), prices.parts(calls), waited)
+        rows.append(one)
     return rows
 
 
-def _measured(work: Any, kind: DeviceKind, budget: float) -> float:
-    """Seconds of one load; what it needs before is not counted."""
+def _measured(work: Any, kind: DeviceKind, budget: float) -> tuple[float, float]:
+    """(seconds of one load, share of the wall time that others took); what it needs before is not counted."""
     prepare = getattr(work, "prepare", None)
     if prepare is None:
-        return timed(work, kind, budget).seconds
+        found = timed(work, kind, budget)
+        return found.seconds, turns(found.cpu, found.wall, kind)
     samples: list[float] = []
+    walls: list[float] = []
     while len(samples) < SERVED or (sum(samples) < budget and len(samples) < 3 * SERVED):
         prepare()
+        began = time.perf_counter()
         samples.append(kind.clocked(work, 1))
-    return statistics.median(samples[1:])
+        walls.append(time.perf_counter() - began)
+    middle = statistics.median(samples[1:])
+    return middle, turns(middle, statistics.median(walls[1:]), kind)

@@ -21,7 +21,7 @@ from tonnage.qualify.bench import Bench, work
 from tonnage.qualify.gate import Needed, Verified
 from tonnage.qualify.pricing import Measurement, demand
 from tonnage.qualify.shapes import Effort, benches
-from tonnage.qualify.timing import SPREAD, STEAL, Steal, Timed, timed
+from tonnage.qualify.timing import SPREAD, STEAL, Steal, Timed, timed, turns
 from tonnage.system import Accelerator
 from tonnage.system.calibrated import Device
 from tonnage.system.qualified import KINDS
@@ -66,7 +66,8 @@ class Clocked:
 class Clockings:
     """Everything that was timed. steal: share of the processors' time that others took; grown: launch latency at the
     end over that at the beginning; ranks: seconds of the same product on each rank; clocks: clock and power before and
-    after, where they can be read; seconds: that it took.
+    after, where they can be read; seconds: that it took; waited: share of the wall time in which a processor did
+    something else.
     """
 
     held: tuple[Clocked, ...]
@@ -75,6 +76,7 @@ class Clockings:
     ranks: tuple[float, ...] = ()
     clocks: tuple[dict[str, float], ...] = ()
     seconds: float = 0.0
+    waited: float = 0.0
 
     @property
     def spread(self) -> float:
@@ -84,7 +86,7 @@ class Clockings:
     @property
     def noisy(self) -> bool:
         """Whether others worked on the machine."""
-        return self.spread > SPREAD or self.steal > STEAL
+        return self.spread > SPREAD or max(self.steal, self.waited) > STEAL
 
     def measurements(self) -> list[Measurement]:
         """What prices are made of."""
@@ -119,7 +121,8 @@ def measured(kind: DeviceKind, effort: Effort, journal: Path | None, resume: boo
     first, last = held[0].timed, _one(some[0], kind, place, SECONDS[effort]).timed
     grown = last.seconds / first.seconds if first and last else 1.0
     clocks.append(kind.health())
-    return Clockings(tuple(held), steal.share(), grown, (), tuple(clocks), time.perf_counter() - began)
+    waited = statistics.median([turns(one.timed.cpu, one.timed.wall, kind) for one in held if one.timed] or [0.0])
+    return Clockings(tuple(held), steal.share(), grown, (), tuple(clocks), time.perf_counter() - began, waited)
 
 
 def _one(bench: Bench, kind: DeviceKind, place: object, budget: float) -> Clocked:
@@ -225,7 +228,8 @@ def gates(speeds: Clockings, chip: Accelerator | None = None) -> list[Verified]:
 
 def _quiet(speeds: Clockings) -> Verified:
     """Whether the machine was quiet enough for what was measured to be the device's."""
-    why = f"others work on the machine: the medians spread by {speeds.spread:.0%}, {speeds.steal:.0%} was stolen"
+    share = max(speeds.steal, speeds.waited)
+    why = f"others work on the machine: the medians spread by {speeds.spread:.0%}, and take {share:.0%} of its time"
     state = "not enough evidence" if speeds.noisy else "pass"
     gate = Verified("quiet machine (spread of the medians)", "speed", "inference", "pass", speeds.spread, SPREAD, "")
     return gate if state == "pass" else replace(gate, state="not enough evidence", why=why)

@@ -2,7 +2,8 @@
 
     spread = (third quartile - first quartile) / median
 
-A machine on which others work is told by the spread and by the time that a hypervisor took away (steal, proc(5)).
+A machine on which others work is told by the spread, by the time that a hypervisor took away (steal, proc(5)), and on
+a processor by the time in which this process waited for its turn.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ def timed(work: Callable[[], object], kind: DeviceKind, budget: float, least: in
         cpus.append((time.process_time() - used) / times)
     middle = statistics.median(seconds)
     return Timed(middle, statistics.median(walls), statistics.median(cpus), spread_of(seconds), count)
+
+
+def turns(seconds: float, wall: float, kind: DeviceKind) -> float:
+    """Share of the wall time in which a processor did something else; nothing is known of it elsewhere."""
+    return max(0.0, 1.0 - seconds / wall) if kind.KIND == "cpu" and wall > 0 else 0.0
 
 
 def spread_of(values: list[float]) -> float:
