@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test soak soak-serve serve-twin serve-engine properties check accuracy backtest speed fuzz examples launch-lines lock format clean
+.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine properties check accuracy backtest speed fuzz examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -29,6 +29,9 @@ launch: setup  ## the main job: when can R2 launch, on what, at what cost, and w
 
 test: setup-test  ## every test
 	@$(BIN)/python -m pytest -n 2
+
+defects: setup-test  ## faults in a simulated device against the verdicts on it: docs/defects.md
+	@$(BIN)/python tests/qualify/defects.py
 
 soak-serve: setup-test  ## the long forms of the tests of `tonnage run serve`, and its figures as a table
 	@TONNAGE_SOAK=1 $(BIN)/python -m pytest -q tests/run/serve

@@ -13,7 +13,7 @@ from tonnage import ledger
 from tonnage.cli import run
 from tonnage.device import cpu, musa, npu, xpu
 from tonnage.device.kinds import KINDS
-from tonnage.qualify import carried, links, loop, speed
+from tonnage.qualify import carried, joined, loop, speed
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
 from tonnage.qualify.laptop import Small
@@ -164,7 +164,7 @@ def test_collectives_of_two_processes_are_rows_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     timed = Timed(1e-3, 1e-3, 1e-3, 0.01, 5)
-    found = links.Linked(((Bench("all_reduce", "bf16", (2**20, 2)), timed),), (1.0, 1.3))
+    found = joined.Linked(((Bench("all_reduce", "bf16", (2**20, 2)), timed),), (1.0, 1.3))
     monkeypatch.setattr(carried, "linked", lambda device, processes, folder: found)
     assert run(["qualify", "--name", "my-cpu", "--nproc", "2", "--json", "-q"]) == 0
     gates = json.loads(capsys.readouterr().out)["verdict"]["gates"]
@@ -175,7 +175,7 @@ def test_collectives_of_two_processes_are_rows_of_the_file(
 
 
 def test_two_real_processes_measure_their_collectives(tmp_path: Path) -> None:
-    found = links.linked("cpu", 2, tmp_path)
+    found = joined.linked("cpu", 2, tmp_path)
     assert {bench.operator for bench, _ in found.rows} == {"all_reduce", "all_gather", "broadcast", "all_to_all"}
     assert len(found.ranks) == 2 and all(timed.seconds > 0 for _, timed in found.rows)
 

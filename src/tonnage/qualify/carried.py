@@ -19,8 +19,8 @@ from tonnage.model import Architecture
 from tonnage.qualify import numerics, speed, stability
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
+from tonnage.qualify.joined import linked
 from tonnage.qualify.laptop import CHECKED, QUICK
-from tonnage.qualify.links import linked
 from tonnage.qualify.loop import Looped, compared
 from tonnage.qualify.pricing import Prices
 from tonnage.qualify.shapes import Effort

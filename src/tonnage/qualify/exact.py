@@ -4,9 +4,9 @@ Of a result rounded once to a format of spacing eps, and summed from K terms in 
 
     unit = eps + 2^-23 sqrt(K)        (of fp32 nearly eps sqrt(K))
 
-of the root mean square of the result. A sum kept in the format itself would err by eps sqrt(K), which for bf16 is far
-more: that is what the unit must not hide. Bias is the mean signed error in the same unit, of inputs that are all
-positive, so that no error of one sign cancels.
+of the root mean square of the result, or of the element itself where that is larger. A sum kept in the format itself
+would err by eps sqrt(K), which for bf16 is far more: that is what the unit must not hide. Bias is the mean signed
+error in the same unit, of inputs that are all positive, so that no error of one sign cancels.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def apart(probe: Probe, found: list[torch.Tensor], right: list[torch.Tensor], wo
     worst, signed = [], []
     for one, other, terms in zip(found, right, probe.terms, strict=False):
         unit = EPSILON[word] + EPSILON["fp32"] * terms**0.5
-        size = float(other.square().mean().sqrt()) * unit
-        error = one - other
-        worst.append(_largest(error) / size if size else _largest(error))
+        usual = float(other.square().mean().sqrt())
+        size, error = usual * unit, one - other
+        worst.append(_largest(error / (other.abs().clamp(min=usual) * unit)) if usual else _largest(error))
         signed.append(float(error.mean()) / size if size else 0.0)
     return Apart(worst[0], max(worst[1:], key=_order, default=0.0), max(signed, key=lambda x: _order(abs(x))))
 

@@ -138,7 +138,10 @@ def attention(word: str, tokens: int, heads: int, keys: int, dim: int, value: in
     def run(given: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch
 
-        return torch.nn.functional.scaled_dot_product_attention(*given, is_causal=True, enable_gqa=heads != keys)
+        query, key, held = given
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, key, held, is_causal=True, enable_gqa=heads != keys
+        )
 
     shapes = ((1, heads, tokens, dim), (1, keys, tokens, dim), (1, keys, tokens, value))
     repeats = heads // keys
@@ -152,7 +155,8 @@ def decode(word: str, tokens: int, heads: int, dim: int, value: int) -> Probe:
     def run(given: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch
 
-        return torch.nn.functional.scaled_dot_product_attention(*given, enable_gqa=True)
+        query, key, held = given
+        return torch.nn.functional.scaled_dot_product_attention(query, key, held, enable_gqa=True)
 
     shapes = ((1, heads, 1, dim), (1, 1, tokens, dim), (1, 1, tokens, value))
     name = f"attention, {word}, decode at {tokens}, heads of {dim} and {value}"
@@ -226,7 +230,7 @@ def loss(vocab: int) -> Probe:
 
 def lookup(rows: int, width: int) -> Probe:
     """Rows of a table, some of them several times: their gradients add up."""
-    ids = np.random.default_rng(rows).integers(0, max(1, rows // 64), 2 * ROWS)
+    ids = np.random.default_rng(rows).integers(0, min(rows, max(2 * ROWS, rows // 64)), 2 * ROWS)
 
     def run(given: Sequence[torch.Tensor]) -> torch.Tensor:
         import torch
@@ -243,6 +247,6 @@ def routing(experts: int) -> Probe:
         import torch
 
         best, places = torch.softmax(given[0], dim=-1).topk(4, dim=-1)
-        return best / best.sum(-1, keepdim=True) + places
+        return best + places
 
     return Probe("routing", f"routing over {experts} experts", ((ROWS, experts),), run, (4, 4), single=True)

@@ -6,7 +6,6 @@ token comes its follower, nine times of ten, so that a loss falls within few ste
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +48,14 @@ class TrainedStep:
     norm: float
 
 
+@dataclass(frozen=True)
+class Stepped:
+    """What a step gave: a checksum of all its bits, and figures by which two that differ may be compared."""
+
+    bits: bytes
+    figures: tuple[float, ...]
+
+
 class SmallRun:
     """A training of the small model on a device. precision: fp32, bf16 (weights in fp32), or fp64 as the reference."""
 
@@ -63,7 +70,7 @@ class SmallRun:
         own = {key: size for key, size in RECURRENT.items() if key in said}
         sizes = scaled(model.config, scale, VOCABULARY, CONTEXT, own)
         eager = any(sizes.get(key) for key in EXPERTS)
-        self.device, self.precision, self.seed = device, precision, seed
+        self.device, self.precision, self.seed, self.learns = device, precision, seed, True
         self.width = int(str(sizes["hidden_size"]))
         self.net = network.made(sizes, seed, torch.device("cpu"), MARKS, eager)
         self.net.to(device, torch.float64 if precision == "fp64" else torch.float32)
@@ -110,22 +117,29 @@ class SmallRun:
         self.made.step()
         return TrainedStep(float(loss.detach()), float(norm))
 
-    def step(self, number: int) -> bytes:
-        """One step; a checksum of its loss, its gradient and all weights after it."""
-        done = self.trained(number)
+    def step(self, number: int) -> Stepped:
+        """One step, or its forward pass where nothing is learned: a checksum of loss, gradient and all weights."""
+        import torch
+
+        if self.learns:
+            done = self.trained(number)
+        else:
+            with torch.no_grad():
+                done = TrainedStep(float(self.loss(number)), 0.0)
         total = hashlib.sha256(np.array([done.loss, done.norm]).tobytes())
         for value in self.net.parameters():
             total.update(value.detach().cpu().numpy().tobytes())
-        return total.digest()
+        return Stepped(total.digest(), (done.loss, done.norm))
 
     def state(self) -> dict[str, object]:
-        """Weights and moments, a copy."""
-        return copy.deepcopy({"net": self.net.state_dict(), "made": self.made.state_dict()})
+        """Weights and moments, a copy on the processor."""
+        found: dict[str, object] = _copied({"net": dict(self.net.state_dict()), "made": self.made.state_dict()})
+        return found
 
     def set(self, state: dict[str, Any]) -> None:
         """The inverse."""
         self.net.load_state_dict(state["net"])
-        self.made.load_state_dict(copy.deepcopy(state["made"]))
+        self.made.load_state_dict(_copied(state["made"]))
 
     def keep(self) -> None:
         """Keeps the state."""
@@ -134,3 +148,14 @@ class SmallRun:
     def back(self) -> None:
         """Sets it back to what was kept."""
         self.set(self._kept)
+
+
+def _copied(value: Any) -> Any:
+    """Every tensor within, copied to the processor."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: _copied(one) for key, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list) else value

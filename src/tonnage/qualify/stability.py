@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from tonnage.device.rounding import EPSILON
 from tonnage.errors import InputError
 from tonnage.qualify.gate import Needed, State, Subject, Verified
 from tonnage.qualify.rates import exposure, least, most, share_most
-from tonnage.qualify.small import SmallRun
+from tonnage.qualify.small import SmallRun, Stepped
 from tonnage.train.goodput import Failures, useful
 from tonnage.units import DAY
 
@@ -36,6 +37,11 @@ GROWTH = 1.15
 
 FEWEST = 8
 """Steps from which on a beginning and an end can be told apart: an assumption."""
+
+ROUNDED = EPSILON["bf16"]
+"""Relative difference of a loss or a gradient's norm that another order of sums may make: means over thousands of
+results of one format differ by less than one result is rounded.
+"""
 
 EFFECTIVE = 0.85
 """Least share of wall time that makes progress: an assumption; large published runs are at 0.9 (arXiv 2407.21783 and
@@ -84,13 +90,14 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Soaked:
-    """What a soak saw: steps, card-days, steps whose replay differed, hangs, interruptions, retries that helped; times:
-    seconds of each step.
+    """What a soak saw: steps, card-days, steps whose replay differed, those of them that differed by more than
+    rounding, hangs, interruptions, retries that helped; times: seconds of each step.
     """
 
     steps: int = 0
     card_days: float = 0.0
     wrong: int = 0
+    gross: int = 0
     hangs: int = 0
     interruptions: int = 0
     retried: int = 0
@@ -104,6 +111,7 @@ class Soaked:
             self.steps + other.steps,
             self.card_days + other.card_days,
             self.wrong + other.wrong,
+            self.gross + other.gross,
             self.hangs + other.hangs,
             self.interruptions + other.interruptions,
             self.retried + other.retried,
@@ -115,8 +123,8 @@ class Soaked:
 class Work(Protocol):
     """What is done over and over."""
 
-    def step(self, number: int) -> bytes:
-        """One step from the state of now; a checksum of all its results."""
+    def step(self, number: int) -> Stepped:
+        """One step from the state of now."""
 
     def keep(self) -> None:
         """Keeps the state."""
@@ -132,6 +140,7 @@ class _Told:
     seconds: float
     same: bool = True
     interrupted: bool = False
+    gross: bool = False
 
 
 def soak(
@@ -177,10 +186,18 @@ def _once(work: Work, number: int, clock: Callable[[], float]) -> _Told:
         first = work.step(number)
         passed = clock() - begun
         work.back()
-        return _Told(passed, work.step(number) == first)
+        again = work.step(number)
+        return _Told(passed, again.bits == first.bits, gross=not _near(first, again))
     except (RuntimeError, OSError):
         work.back()
         return _Told(clock() - begun, interrupted=True)
+
+
+def _near(first: Stepped, again: Stepped) -> bool:
+    """Whether loss and gradient differ by no more than rounding may make of them."""
+    return all(
+        a == b or abs(a - b) <= ROUNDED * max(abs(a), abs(b)) for a, b in zip(first.figures, again.figures, strict=True)
+    )
 
 
 def _added(seen: Soaked, one: _Told, passed: float) -> Soaked:
@@ -189,6 +206,7 @@ def _added(seen: Soaked, one: _Told, passed: float) -> Soaked:
         seen,
         steps=seen.steps + 1,
         wrong=seen.wrong + (not one.same),
+        gross=seen.gross + one.gross,
         interruptions=seen.interruptions + one.interrupted,
         times=seen.times if one.interrupted else (*seen.times, one.seconds),
         first=_first(seen, bad, passed),
@@ -211,17 +229,20 @@ def gates(
     clock: Callable[[], float] = time.monotonic,
     before: Soaked | None = None,
     after: Callable[[Soaked], None] | None = None,
+    work: SmallRun | None = None,
 ) -> Iterator[Verified]:
     """Soaks a device with training steps of a small model of the architecture, and says what that shows about the run.
 
-    before: what an earlier soak of the same device saw; after: is told what both saw together, to be kept.
+    work: what is done, where it is not that; before: what an earlier soak of the same device saw; after: is told
+    what both saw together, to be kept.
     """
     try:
-        work = SmallRun(model, device, "bf16")
+        work = work or SmallRun(model, device, "bf16")
     except InputError as error:
         why = f"no small model of this architecture can be made: {error}"
         yield Verified("soak", "stability", "inference", "not tested", why=why, subject="replay")
         return
+    yield from _learning(work)
     begun = time.perf_counter()
     seen = soak(work, seconds=seconds, steps=steps, cards=cards, watchdog=watchdog, clock=clock)
     both = before.and_then(seen) if before else seen
@@ -230,9 +251,24 @@ def gates(
     yield from judged(both, run, time.perf_counter() - begun)
 
 
+def _learning(work: SmallRun) -> Iterator[Verified]:
+    """One training step before the soak: where there is none, forward passes are soaked."""
+    work.keep()
+    try:
+        work.step(0)
+    except NotImplementedError as error:
+        work.learns = False
+        why = f"no training step can be done: {(str(error).splitlines() or [''])[0][:200]}"
+        yield Verified("training steps to soak with", "stability", "training", "fail", why=why, subject="steps")
+    except RuntimeError:
+        return  # an interruption: the soak counts it
+    finally:
+        work.back()
+
+
 def judged(seen: Soaked, run: PlannedRun, seconds: float = 0.0) -> Iterator[Verified]:
     """What a soak shows about the planned run. seconds: that it took."""
-    yield _replays(seen, seconds)
+    yield from _replays(seen, seconds)
     yield _hangs(seen)
     yield _latency(seen)
     yield _interruptions(seen, run)
@@ -246,22 +282,24 @@ def _gate(
     return Verified(name, "stability", needed, state, measured, limit, unit, shown, subject=subject)
 
 
-def _replays(seen: Soaked, seconds: float) -> Verified:
-    if seen.steps == 0:
-        return Verified(
-            "steps replayed bit for bit", "stability", "inference", "not tested", why="no step was done",
-            seconds=seconds, subject="replay",
-        )  # fmt: skip
-    bound = share_most(seen.wrong, seen.steps)
-    state: State = "fail" if seen.wrong else "pass"
-    why = (
-        f"{seen.wrong} of {seen.steps} steps gave other bits when they were done again; up to {100 * bound:.2g} % of "
-        "steps may be wrong (95 %)"
-    )
-    return replace(
-        _gate("replay", "steps replayed bit for bit", "inference", state, seen.wrong, 0.0, "steps", why),
-        seconds=seconds,
-    )
+def _replays(seen: Soaked, seconds: float) -> Iterator[Verified]:
+    """Two gates: any other bit takes training its detector of silent errors; a gross one is a wrong answer."""
+    names = ("steps replayed bit for bit", "steps replayed, but for rounding")
+    done = seen.steps - seen.interruptions
+    if done <= 0:
+        why = "no step was done twice"
+        for name in names:
+            yield Verified(name, "stability", "inference", "not tested", why=why, subject="replay", seconds=seconds)
+        return
+    asked: tuple[Needed, Needed] = ("training", "inference")
+    for name, needed, count, took in zip(names, asked, (seen.wrong, seen.gross), (seconds, 0.0), strict=True):
+        bound = share_most(count, done)
+        why = (
+            f"{count} of {done} steps gave other {'bits' if needed == 'training' else 'results'} when they were done "
+            f"again; up to {100 * bound:.2g} % of steps may be wrong (95 %)"
+        )
+        state: State = "fail" if count else "pass"
+        yield replace(_gate("replay", name, needed, state, count, 0.0, "steps", why), seconds=took)
 
 
 def _hangs(seen: Soaked) -> Verified:

@@ -56,7 +56,7 @@ def gates(
     for subject, name, part in parts:
         try:
             yield from part()
-        except (RuntimeError, OSError, ValueError) as error:
+        except (RuntimeError, OSError, ValueError, AssertionError) as error:
             yield _gate(subject, name, "training", False, f"stopped: {first_line(error)}")
 
 
@@ -152,10 +152,16 @@ def _repeat(model: Architecture, device: torch.device, seed: int, others: Sequen
     good = bits[0] == bits[1]
     why = "the same two steps gave other bits: no step can be replayed, and no silent error found by it"
     yield _gate("repeat", "training repeats bit for bit", "training", good, why)
-    if not others:
-        why = "one device was given"
+    if not others or not good:
+        why = "one device was given" if good else "one device does not repeat its own bits"
         yield Verified(
-            "the same bits on every card", "numerics", "training", "not tested", why=why, subject="across", decides=False
+            "the same bits on every card",
+            "numerics",
+            "training",
+            "not tested",
+            why=why,
+            subject="across",
+            decides=False,
         )
         return
     found = {str(device): bits[0]} | {str(other): _two(model, other, seed) for other in others}
@@ -169,7 +175,7 @@ def _repeat(model: Architecture, device: torch.device, seed: int, others: Sequen
 def _two(model: Architecture, device: torch.device, seed: int) -> bytes:
     run = SmallRun(model, device, "bf16", seed)
     run.step(0)
-    return run.step(1)
+    return run.step(1).bits
 
 
 def _checkpoint(model: Architecture, device: torch.device, seed: int) -> Iterator[Verified]:
@@ -192,7 +198,7 @@ def _checkpoint(model: Architecture, device: torch.device, seed: int) -> Iterato
     again = SmallRun(model, device, "fp32", seed + 1)
     again.seed = seed
     again.set(state)
-    good = again.step(1) == run.step(1)
+    good = again.step(1).bits == run.step(1).bits
     why = "the step after the checkpoint came back is another than without it"
     yield _gate("checkpoint", "a checkpoint out and in", "training", good, why)
     yield from _moved(model, device, seed, state)
