@@ -16,7 +16,7 @@ from tonnage.catalog import Catalog
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
-from tonnage.qualify import numerics, speed, stability
+from tonnage.qualify import links, numerics, speed, stability
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
 from tonnage.qualify.joined import linked
@@ -107,7 +107,9 @@ def carried_out(asked: Qualification, catalog: Catalog, tell: Tell) -> Qualified
     device = speed.device_of(kind, name, software(), found, datetime.datetime.now(datetime.UTC).date(), asked.processes)
     speed.write(asked.into, device, found)
     known = accelerator(name, catalog) if name in catalog.chips() else None
-    gates = [*speed.gates(found, known), *_numbers(asked, tell), *_soaked(asked, tell)]
+    cards = [kind.place(rank) for rank in range(asked.processes)] if asked.device != "cpu" else []
+    kind.place(0)
+    gates = [*speed.gates(found, known), *links.gates(cards), *_numbers(asked, tell), *_soaked(asked, tell)]
     judged = verdict(
         gates, device.title, asked.model.name, asked.cards, asked.days, software=f"{device.driver}; {device.software}",
         date=device.date.isoformat(),
