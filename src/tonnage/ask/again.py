@@ -21,6 +21,9 @@ def asked_again(saved: Body, catalog: Catalog) -> Mapping[str, object]:
     way = _WAYS.get(str(saved.get("command")))
     if way is None or not isinstance(plan, Mapping):
         raise InputError(Problem("this answer holds no plan to be made again"))
+    inputs = saved.get("inputs")
+    if isinstance(inputs, Mapping) and inputs.get("calibration"):
+        raise InputError(Problem("this plan rests on what was measured, which it does not hold"))
     return way(saved, catalog)
 
 

@@ -30,6 +30,7 @@ class FitWords:
     running: str | None = None
     memory_share: str | None = None
     eager: bool = False
+    calibration: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class ServeWords:
     running: str | None = None
     memory_share: str | None = None
     eager: bool = False
+    calibration: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

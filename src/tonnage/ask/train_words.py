@@ -49,3 +49,4 @@ class TrainWords:
     rollout_stale: bool = False
     rollout_tail: str | None = None
     reward: str = "0s"
+    calibration: tuple[str, ...] = ()

@@ -80,12 +80,15 @@ class Catalog:
 
     `as_of` everywhere: only what was known on that day, that is facts disclosed or dated on or before it; a chip that
     was released later is not known. None: everything.
+
+    measured: what was measured on a chip, by its key (`system.accelerator.Measurements`), where files are given.
     """
 
     digest: str
     tables: FactTables
     source_list: Mapping[str, Source]
     model_lines: Mapping[str, str] = field(default_factory=dict, repr=False)
+    measured: Mapping[str, object] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def _aliases(self) -> dict[str, Alias]:

@@ -43,6 +43,12 @@ class FactTables(Mapping[str, tuple[Fact, ...]]):
         """The same with a user's own facts before them."""
         return FactTables(self._texts, self._sources, added)
 
+    def and_added(self, added: Added) -> FactTables:
+        """The same with more facts, behind those that were added before."""
+        tables = {*self._added, *added}
+        both = {table: (*self._added.get(table, ()), *added.get(table, ())) for table in tables}
+        return FactTables(self._texts, self._sources, both)
+
     def of(self, entity: str) -> tuple[Fact, ...]:
         """Every fact about an entity, in the order of the tables."""
         if entity not in self._of:

@@ -34,6 +34,7 @@ VERBS = {
     "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
     "export": "A saved plan as the files that start it, with the reason of every value.",
     "run": "Carry a plan out.",
+    "qualify": "Measure this device: fit for training, inference only, or unfit; the calibration that plans use.",
 }
 
 GROUPS = {"run": "tonnage.cli.run_verbs:run"}
@@ -98,6 +99,11 @@ EXAMPLES = {
         "ledger add 459cbf3f --set step_time=3.2s,mfu=45% --ledger mine.sqlite",
         "ledger add 459cbf3f --measured steps.jsonl --run r2 --since 2025-03-01",
         "ledger errors --by chip --ledger mine.sqlite",
+    ),
+    "qualify": (
+        "qualify --device cpu --quick",
+        "qualify --device cuda --standard --check --cards 1024 --days 30 --report verdict.html",
+        "qualify --device npu --soak 3d --nproc 8 --into 910c.jsonl",
     ),
 }
 """Commands that work as they stand, or once the files are there."""

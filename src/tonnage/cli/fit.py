@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tonnage.ask.fit import FitWords
+from tonnage.cli.calibration import catalog_with, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
 from tonnage.report.envelope import Reply
@@ -41,11 +42,14 @@ class FitOptions(FitWords):
         share of the memory that the engine takes, such as 0.95.
     eager
         without captured graphs.
+    calibration
+        a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
     """
 
     chunk: Annotated[str | None, Parameter(name=["--chunk", "--max-batched-tokens"])] = None
     running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
     eager: Annotated[bool, Parameter(negative="")] = False
+    calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
 
 
 NAMES = frozenset(field.name for field in fields(FitOptions))
@@ -66,11 +70,12 @@ def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
     from tonnage.serve.replica.formats import known_formats
 
     more = (lambda: known_formats(options.weights, options.kv), lambda: engine(options.engine))
-    rest = names(model, (options.on,), common.load_catalog, common.date)
+    load = catalog_with(options.calibration, common)
+    rest = names(model, (options.on,), load, common.date)
     with as_flags(NAMES), with_the_rest(lambda: read(options), *rest, *more):
-        catalog = common.load_catalog()
+        catalog = load()
         plan = plan_asked(model, read(options), catalog, common.date(), common.seed)
-    inputs = {"model": model, **vars(options), "as_of": common.as_of}
+    inputs = {"model": model, **said(vars(options)), "as_of": common.as_of}
     answer = answer_of(model, options.on, plan)
     known = plan.provenance
     result = Reply(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli.calibration import catalog_with, measured_rows, said
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
 from tonnage.cli.ledger_file import with_runs
@@ -35,6 +36,7 @@ def launch(
     workers: int | None = None,
     cache: bool = True,
     run: Annotated[str | None, Parameter(negative="")] = None,
+    calibration: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     common: Common = COMMON,
 ) -> int:
     """Whether, when and at what cost a programme launches: P10, P50, P90; what binds; what moves it; what-ifs.
@@ -70,6 +72,8 @@ def launch(
     run
         a run under way by its name in the ledger, or MODEL=RUN: how much is done, since when and what interrupted it
         are taken from what was measured, and the plan starts on the day of the last measurement.
+    calibration
+        a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
     """
     import dataclasses
 
@@ -85,14 +89,14 @@ def launch(
         check_draws(draws)
         check_base(sobol)
     if more or sweep:
-        one = {"--by": by, "--sobol": sobol, "--picture": picture, "--run": run}
+        one = {"--by": by, "--sobol": sobol, "--picture": picture, "--run": run, "--calibration": calibration}
         _refuse([name for name, given in one.items() if given])
         return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache, workers), common)
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
     check_outputs(common, (".svg",))
-    catalog = common.load_catalog()
+    catalog = catalog_with(calibration, common)()
     changes = with_runs(programme, run, common)
     with as_flags(NAMES):
         asked = read_programme(programme, changes, catalog, common.date())
@@ -115,11 +119,14 @@ def launch(
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
     inputs |= {"sobol": sobol} if sobol else {}
+    inputs |= said({"calibration": calibration})
+    told = answer(plan, str(programme), ran)
+    told = dataclasses.replace(told, rows=(*told.rows, *measured_rows(catalog, [lot.chip for lot in asked.lots])))
     reply = Reply(
         "launch",
         inputs,
         plan.to_json() | ({"run": ran.to_json()} if ran else {}),
-        answer(plan, str(programme), ran),
+        told,
         plan.outcome,
         plan.evidence,
         plan.sources,

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tonnage.ask.serve import ServeWords
 from tonnage.cli.again import command_line
+from tonnage.cli.calibration import catalog_with, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
 from tonnage.cli.ledger_file import anchor_file
@@ -114,6 +115,8 @@ class ServeOptions(ServeWords):
         share of the memory that the engine takes, such as 0.95; the engine's default if not given.
     eager
         without captured graphs: the host launches every kernel of a step.
+    calibration
+        a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
     """
 
     on: Annotated[tuple[str, ...], Parameter(negative="")]
@@ -125,6 +128,7 @@ class ServeOptions(ServeWords):
     chunk: Annotated[str | None, Parameter(name=["--chunk", "--max-batched-tokens"])] = None
     running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
     eager: Annotated[bool, Parameter(negative="")] = False
+    calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
 
 
 NAMES = frozenset({*(field.name for field in fields(ServeOptions)), "in"})
@@ -143,15 +147,13 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
     from tonnage.ask.together import names, with_the_rest
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
-    more = (
-        *names(model, options.on, common.load_catalog, common.date),
-        *rest(options, common.load_catalog, common.date),
-    )
+    load = catalog_with(options.calibration, common)
+    more = (*names(model, options.on, load, common.date), *rest(options, load, common.date))
     with as_flags(NAMES), with_the_rest(lambda: read(options), *more):
         asked = read(options)
-        catalog = common.load_catalog()
+        catalog = load()
         found = plan_asked(model, asked, catalog, common.date(), common.seed)
-    inputs = {"model": model, **vars(options), "in": asked.place, "as_of": common.as_of}
+    inputs = {"model": model, **said(vars(options)), "in": asked.place, "as_of": common.as_of}
     del inputs["place"]
     inputs |= {"on": list(options.on), "measured": list(options.measured)}
     inputs["anchor"] = None if options.anchor is None else str(options.anchor)

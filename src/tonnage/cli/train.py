@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from tonnage.ask.train_words import TrainWords
 from tonnage.cli.again import command_of
+from tonnage.cli.calibration import catalog_with, measured_rows, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags, with_flags
 from tonnage.cli.ledger_file import anchor_file
@@ -106,6 +107,8 @@ class TrainOptions(TrainWords):
         longest response of a round over the mean; default 2, an assumption.
     reward
         time of scoring in each round that generation does not hide, such as 30s.
+    calibration
+        a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
     """
 
     on: Annotated[tuple[str, ...], Parameter(negative="")]
@@ -113,6 +116,7 @@ class TrainOptions(TrainWords):
     anchor: Path | None = None
     rollout_stale: Annotated[bool, Parameter(negative="")] = False
     no_compile: Annotated[bool, Parameter(negative="")] = False
+    calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
 
 
 NAMES = frozenset({*(field.name for field in fields(TrainOptions)), "in"})
@@ -131,11 +135,12 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
     from tonnage.ask.together import chosen, names, with_the_rest
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
-    rest = (*names(model, options.on, common.load_catalog, common.date), lambda: chosen(options, common.load_catalog()))
+    load = catalog_with(options.calibration, common)
+    rest = (*names(model, options.on, load, common.date), lambda: chosen(options, load()))
     with as_flags(NAMES), with_the_rest(lambda: ask.read(model, options), *rest):
         as_of = common.date()
         asked = ask.read(model, options, as_of)
-        catalog = common.load_catalog()
+        catalog = load()
         job = asked.job(catalog)
     inputs = _inputs(asked, options, common)
     mixed = len(asked.fleets) > 1
@@ -144,7 +149,7 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
 
 def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict[str, Any]:
     """What was asked, as flags, so that it can be asked again."""
-    given = {field.name: getattr(options, field.name) for field in fields(options)}
+    given = said({field.name: getattr(options, field.name) for field in fields(options)})
     given |= {"on": options.on[0] if len(options.on) == 1 else list(options.on)}
     given |= {"anchor": None if options.anchor is None else str(options.anchor), "in": asked.place}
     del given["place"]
@@ -174,6 +179,7 @@ def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog
     if not plan.outcome.feasible:
         hints = _ways_out(found, inputs)
     told = with_flags(answer(plan, found.paid.quote, found.software, found.near, found.paid.note), NAMES, *hints)
+    told = replace(told, rows=(*told.rows, *measured_rows(catalog, [plan.system.accelerator.name])))
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog, formats=job.precision)
 
@@ -207,5 +213,6 @@ def _mixed(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog:
     prices = paid_mixed(asked, catalog) if asked.term else ()
     bases = [price.note + basis(price.quote) if price.quote else "" for price in prices]
     told = with_flags(answer(plan, title, bases), NAMES, *hints)
+    told = replace(told, rows=(*told.rows, *measured_rows(catalog, [chip for _, chip in asked.fleets])))
     facts = plan.provenance.facts
     return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog, formats=job.precision)

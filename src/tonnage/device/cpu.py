@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +39,43 @@ def settle() -> None:
 
 
 def title() -> str:
-    """What it is, for people: the processor's name where the system tells it (Linux), else its architecture."""
-    import contextlib
+    """What it is, for people: as the kernel names the processor (proc(5), cpuinfo), else its architecture."""
     import platform
 
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").split("\n"):
-            key, _, name = line.partition(":")
-            if key.strip() == "model name" and name.strip():
-                return name.strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
     return platform.machine()
+
+
+def driver() -> str:
+    """What drives it."""
+    import platform
+
+    return f"{platform.system()} {platform.release()}"
+
+
+def memory() -> float | None:
+    """Memory of the machine [byte]."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def health() -> dict[str, float]:
+    """Clock [Hz], where the kernel says it."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("cpu MHz"):
+                return {"clock": float(line.partition(":")[2]) * 1e6}
+    return {}
+
+
+def clocked(work: Callable[[], object], times: int) -> float:
+    """Processor time of one call [s]: what others do on the machine is not in it, as long as one thread works."""
+    began = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - began) / times

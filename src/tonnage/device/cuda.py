@@ -7,7 +7,10 @@ Products are deterministic, as far as torch has such kernels: without that, no s
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from tonnage.device import events
 
 if TYPE_CHECKING:
     import torch
@@ -59,3 +62,34 @@ def title() -> str:
     import torch
 
     return torch.cuda.get_device_name()
+
+
+def driver() -> str:
+    """What drives it: CUDA or ROCm of torch's own build."""
+    import torch
+
+    rocm = getattr(torch.version, "hip", None)
+    return f"ROCm {rocm}" if rocm else f"CUDA {torch.version.cuda}"
+
+
+def memory() -> float | None:
+    """Memory of the device [byte]."""
+    import torch
+
+    return events.memory(torch.cuda)
+
+
+def health() -> dict[str, float]:
+    """Clock [Hz] and power [W], where NVML can be asked (`torch.cuda.clock_rate` is in MHz, `power_draw` in mW)."""
+    import torch
+
+    return events.read(
+        {"clock": lambda: torch.cuda.clock_rate() * 1e6, "power": lambda: torch.cuda.power_draw() * 1e-3}
+    )
+
+
+def clocked(work: Callable[[], object], times: int) -> float:
+    """Time of one call by the device's own clock [s]."""
+    import torch
+
+    return events.clocked(torch.cuda, work, times)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
-from tonnage.device import cpu, cuda, npu
+from tonnage.device import cpu, cuda, musa, npu, xpu
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,18 @@ class DeviceKind(Protocol):
     def title(self) -> str:
         """What it is, for people."""
 
+    def driver(self) -> str:
+        """What drives it, with its version."""
 
-KINDS: dict[str, DeviceKind] = {module.KIND: cast("DeviceKind", module) for module in (cpu, cuda, npu)}
+    def memory(self) -> float | None:
+        """Its memory [byte]; None where it does not say."""
+
+    def health(self) -> dict[str, float]:
+        """`clock` [Hz] and `power` [W] now, as far as they can be read."""
+
+    def clocked(self, work: Callable[[], object], times: int) -> float:
+        """Time of one of so many calls [s]: processor time of a processor, else by the device's own clock."""
+
+
+KINDS: dict[str, DeviceKind] = {module.KIND: cast("DeviceKind", module) for module in (cpu, cuda, npu, musa, xpu)}
 """Each kind by the word that a plan says."""

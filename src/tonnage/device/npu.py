@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from tonnage.device import events
 
 if TYPE_CHECKING:
     import torch
@@ -56,3 +59,24 @@ def settle() -> None:
 def title() -> str:
     """What it is, for people."""
     return str(_npu().get_device_name())
+
+
+def driver() -> str:
+    """What drives it: CANN's version, as torch_npu was built for it."""
+    version = getattr(importlib.import_module("torch_npu"), "version", None)
+    return f"CANN {getattr(version, 'cann', None) or 'unknown'}"
+
+
+def memory() -> float | None:
+    """Memory of the device [byte]."""
+    return events.memory(_npu())
+
+
+def health() -> dict[str, float]:
+    """Nothing: clock and power are read by `npu-smi`, not through torch_npu."""
+    return {}
+
+
+def clocked(work: Callable[[], object], times: int) -> float:
+    """Time of one call by the device's own clock [s]."""
+    return events.clocked(_npu(), work, times)

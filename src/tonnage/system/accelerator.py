@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from tonnage.errors import MissingFact
 
@@ -109,7 +109,8 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
         {name: float(fact.low or 0.0) for name, fact in bounded.items()},
         {name: float(fact.high or 0.0) for name, fact in bounded.items()},
     )
-    return replace(found, released=facts["released"].day if "released" in facts else None)
+    released = facts["released"].day if "released" in facts else None
+    return replace(found, released=released, measured=cast("Measurements | None", catalog.measured.get(key)))
 
 
 def _assemble(

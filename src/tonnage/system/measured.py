@@ -66,11 +66,14 @@ all_to_all: payload, ranks, copies.
 
 @dataclass(frozen=True)
 class Place:
-    """Where work stands in a table. key: class and format; shape: its coordinates; here: whether it belongs there."""
+    """Where work stands in a table. key: class and format; shape: its coordinates; here: whether it belongs there;
+    otherwise: the table that speaks where there is none of that key.
+    """
 
     key: str
     shape: tuple[Numbers | Ints, ...]
     here: Flags = True
+    otherwise: str = ""
 
 
 def places(
@@ -80,7 +83,9 @@ def places(
     if isinstance(work, Collective):
         return _of_collective(work, accelerator, fused)
     if work.kind == "gemm":
-        return (Place(f"gemm.{_format(precision, work.part)}", (work.m, work.n, work.k)),)
+        forward = f"gemm.{_format(precision, work.part)}"
+        key = forward if work.direction == "forward" else f"{forward}.{work.direction}"
+        return (Place(key, (work.m, work.n, work.k), otherwise=forward),)
     if work.kind == "grouped_gemm":
         active = np.maximum(touched(work.groups, work.top_k, work.m), 1e-9)
         shape = (work.m * work.top_k / active, active, work.n, work.k)
@@ -216,6 +221,8 @@ class Measured:
         share: Numbers = 0.0
         for place in places(work, precision or Precision(), self.chip, fused):
             held = self.grids(place.key)
+            if held is None and place.otherwise:
+                held = self.grids(place.otherwise)
             if held is not None:
                 ratio, seen = held.at(place.shape)
                 log = log + np.where(place.here, ratio, 0.0)

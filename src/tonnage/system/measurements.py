@@ -11,6 +11,7 @@ import numpy as np
 from tonnage.arrays import Numbers
 from tonnage.errors import InputError, Problem
 from tonnage.system.accelerator import Accelerator, Measurements
+from tonnage.system.calibrated import read_device
 from tonnage.system.collectives import Collective
 from tonnage.system.operators import Work
 from tonnage.system.precision import Precision
@@ -48,10 +49,11 @@ class Layers:
 def with_measurements(chips: Sequence[Accelerator], given: Sequence[str]) -> tuple[Accelerator, ...]:
     """The chips with the measurements that were asked for: `silicon`, or the path of a file; the first counts most.
 
-    Chips that a source does not know stay as they are. Raises InputError for a source that knows none of them, for a
+    Chips that a source does not know stay as they are; what is measured on a chip already counts first.
+    Raises InputError for a source that knows none of them, for a
     file that is wrong, and where the tables are not installed.
     """
-    parts: list[list[Measurements]] = [[] for _ in chips]
+    parts: list[list[Measurements]] = [[chip.measured] if chip.measured else [] for chip in chips]
     for name in dict.fromkeys(given):
         found = [silicon(chip) for chip in chips] if name == SILICON else _file(Path(name), chips)
         if all(one is None for one in found):
@@ -65,8 +67,13 @@ def with_measurements(chips: Sequence[Accelerator], given: Sequence[str]) -> tup
 
 def _file(path: Path, chips: Sequence[Accelerator]) -> list[Measurements | None]:
     """What a file has measured on each chip."""
-    rows = read_qualified(path)
-    return [qualified(rows, chip) for chip in chips]
+    rows, device = read_qualified(path), read_device(path)
+    cached = device is not None and device.device == "cpu"
+    found = [qualified(rows, chip, cached=cached) for chip in chips]
+    if device is None:
+        return list(found)
+    note = f"{path.name}, measured on {device.date}" + (" on a noisy machine" if device.noisy else "")
+    return [None if one is None else replace(one, source=f"{one.source} ({note})") for one in found]
 
 
 def _none(name: str, chips: Sequence[Accelerator]) -> Problem:

@@ -1,6 +1,8 @@
 """Files of measured operators: JSON Lines of operator, shape, format, time, chip, software (docs/method/measured.md).
 
-A file is held against the chip's datasheet: a time that beats it is a mistake in units or counts, and said so.
+A file is held against the chip's datasheet: a time that beats it is a mistake in units or counts, and said so. A file
+of `tonnage qualify` has a first line that says what was measured (`calibrated.Device`); its rows may name operators
+that no plan prices by itself, which are read and passed over.
 """
 
 from __future__ import annotations
@@ -31,15 +33,24 @@ SECONDS = (1e-8, 1e4)
 
 FIELDS = ("operator", "shape", "format", "seconds", "chip", "software")
 
+MORE = ("layout", "spread", "wall", "cpu")
+"""Fields that a row may have besides: layout of a GEMM's operands; distance of the quartiles over the median; seconds
+on the wall and of the processor."""
+
+LAYOUTS = {"NT": "forward", "NN": "dgrad", "TN": "wgrad"}
+"""Direction of the pass that multiplies operands of a layout: weights lie output after output."""
+
 
 @dataclass(frozen=True)
 class Kind:
-    """One operator of a file. shape: names of its numbers; formats: those it may have; usual: where none is given."""
+    """One operator of a file. shape: names of its numbers; formats: those it may have; make: the work that plans price,
+    None where they price none by itself; usual: format where none is given.
+    """
 
     shape: tuple[str, ...]
     formats: tuple[str, ...]
-    make: Callable[..., Sample | Collective]
-    precision: Callable[[str], Precision]
+    make: Callable[..., Sample | Collective] | None = None
+    precision: Callable[[str], Precision] = lambda _: Precision()
     usual: str = "bf16"
 
 
@@ -60,23 +71,37 @@ def _weights(name: str) -> Precision:
     return Precision(linear=name)
 
 
-_CACHES = ("bf16", "fp8", "int8")
+_CACHES = ("bf16", "fp8", "int8", "fp16", "fp32")
+_ALL = ("bf16", "fp32", "fp16", "fp8", "int8")
 _HEADS = ("heads", "width", "cached")
 
 KINDS: dict[str, Kind] = {
     "gemm": Kind(("m", "n", "k"), tuple(FORMATS), gemm, _weights),
     "grouped_gemm": Kind(("rows", "experts", "n", "k"), tuple(FORMATS), _grouped, _weights),
-    "prefill": Kind(("batch", "tokens", *_HEADS), ("bf16", "fp8"), prefill, lambda name: Precision(attention=name)),
+    "prefill": Kind(
+        ("batch", "tokens", *_HEADS), ("bf16", "fp8", "fp16", "fp32"), prefill, lambda name: Precision(attention=name)
+    ),
     "decode": Kind(("batch", "context", *_HEADS), _CACHES, decode, lambda name: Precision(cache=name)),
     "all_reduce": Kind(("bytes", "ranks"), ("bf16",), _reduce, lambda _: Precision()),
     "all_to_all": Kind(("bytes", "ranks", "copies"), ("bf16",), _exchange, lambda _: Precision()),
+    "bmm": Kind(("batch", "m", "n", "k"), _ALL),
+    "prefill_backward": Kind(("batch", "tokens", *_HEADS), _ALL),
+    **{name: Kind(("bytes",), _ALL) for name in ("elementwise", "transcendental", "reduction", "copy", "triad")},
+    **{name: Kind(("rows", "width"), _ALL) for name in ("norm", "softmax", "cross_entropy", "gather", "scatter")},
+    **{name: Kind(("bytes",), _ALL) for name in ("optimiser", "to_device", "to_host")},
+    **{name: Kind(("calls",), _ALL) for name in ("launch", "launch_view", "launch_tracked")},
+    **{name: Kind(("bytes", "ranks"), _ALL) for name in ("all_gather", "reduce_scatter", "broadcast")},
 }
-"""Operators of a file. width: query plus value size of a head; cached: elements that a token leaves in the cache."""
+"""Operators of a file. width: query plus value size of a head; cached: elements that a token leaves in the cache;
+bytes: read and written, or sent.
+"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement: where it stands, which operator in which format, its shape and seconds, and of what."""
+    """One measurement: where it stands, which operator in which format, its shape and seconds, and of what; layout: of
+    a GEMM's operands, as forward where none is given; spread, wall, cpu: as measured, where the file has them.
+    """
 
     place: str
     operator: str
@@ -85,6 +110,10 @@ class Row:
     seconds: float
     chip: str
     software: str
+    layout: str = ""
+    spread: float | None = None
+    wall: float | None = None
+    cpu: float | None = None
 
 
 def read_qualified(path: Path) -> tuple[Row, ...]:
@@ -100,6 +129,8 @@ def read_qualified(path: Path) -> tuple[Row, ...]:
         if len(problems) >= MAX_SHOWN or len(rows) >= MAX_ROWS:
             problems.append(Problem("and perhaps more: reading stopped here", f"{path}:{number}"))
             break
+        if not rows and not problems and is_header(line):
+            continue
         try:
             rows.append(_row(_object(line), f"{path}:{number}"))
         except ValueError as error:
@@ -109,6 +140,11 @@ def read_qualified(path: Path) -> tuple[Row, ...]:
     if problems:
         raise InputError(problems)
     return tuple(rows)
+
+
+def is_header(line: str) -> bool:
+    """Whether a line is the first one of a file of `tonnage qualify`."""
+    return line.lstrip().startswith('{"tonnage"')
 
 
 def _object(line: str) -> dict[str, object]:
@@ -121,8 +157,8 @@ def _object(line: str) -> dict[str, object]:
         raise ValueError(f"is not JSON: {error.msg}") from None
     if not isinstance(value, dict):
         raise ValueError("expected a JSON object")
-    for name in value.keys() - set(FIELDS):
-        near = nearest(name[:40], FIELDS)
+    for name in value.keys() - {*FIELDS, *MORE}:
+        near = nearest(name[:40], (*FIELDS, *MORE))
         raise ValueError(f'no field "{name[:40]}" is known' + (f'; did you mean "{near}"?' if near else ""))
     return value
 
@@ -146,7 +182,13 @@ def _row(value: Mapping[str, object], place: str) -> Row:
         raise ValueError(f"shape: expected {', '.join(kind.shape)}")
     sizes = tuple(_number(shape[each], f"shape.{each}", 1.0, LARGEST) for each in kind.shape)
     seconds = _number(value.get("seconds"), "seconds", *SECONDS)
-    return Row(place, operator, name, sizes, seconds, _text(value, "chip"), _text(value, "software"))
+    layout = value.get("layout", "")
+    if layout and (layout not in LAYOUTS or operator != "gemm"):
+        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, of a gemm")
+    more = [None if value.get(key) is None else _number(value[key], key, 0.0, SECONDS[1]) for key in MORE[1:]]
+    return Row(
+        place, operator, name, sizes, seconds, _text(value, "chip"), _text(value, "software"), str(layout), *more
+    )
 
 
 def _text(value: Mapping[str, object], name: str, usual: str | None = None) -> str:
@@ -162,17 +204,24 @@ def _number(value: object, name: str, low: float, high: float) -> float:
     return float(value)
 
 
-def qualified(rows: tuple[Row, ...], accelerator: Accelerator) -> Measured | None:
-    """The measurements of a chip; None where no row is of it. Raises InputError for rows that no chip can have done."""
-    own = [row for row in rows if row.chip == accelerator.name]
+def qualified(rows: tuple[Row, ...], accelerator: Accelerator, *, cached: bool = False) -> Measured | None:
+    """The measurements of a chip; None where no row is of it. Raises InputError for rows that no chip can have done.
+
+    cached: operands may have come from caches, as a processor's do, so that a time may beat the memory.
+    """
+    own = [row for row in rows if row.chip == accelerator.name and KINDS[row.operator].make is not None]
     if not own:
         return None
     chip = replace(accelerator, measured=None)
-    parts: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    parts: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in own:
-        parts[row.operator, row.format].append(row)
-    samples = [_samples(held) for held in parts.values()]
-    problems = [each for part, held in zip(samples, parts.values(), strict=True) for each in _checked(part, held, chip)]
+        parts[row.operator, row.format, LAYOUTS.get(row.layout, "forward")].append(row)
+    samples = [_samples(held, direction) for (*_, direction), held in parts.items()]
+    problems = [
+        each
+        for part, held in zip(samples, parts.values(), strict=True)
+        for each in (() if cached else _checked(part, held, chip))
+    ]
     if problems:
         raise InputError(problems[:MAX_SHOWN])
     found = grids(samples, chip, believed=True)
@@ -180,11 +229,14 @@ def qualified(rows: tuple[Row, ...], accelerator: Accelerator) -> Measured | Non
     return Measured(f"{chip.name} by {source}", chip, found.get)
 
 
-def _samples(rows: list[Row]) -> Samples:
-    """Rows of one operator in one format as samples."""
+def _samples(rows: list[Row], direction: str) -> Samples:
+    """Rows of one operator in one format and direction as samples."""
     kind = KINDS[rows[0].operator]
+    assert kind.make is not None
     columns = np.array([row.shape for row in rows], dtype=float).T
     work = kind.make(*columns)
+    if isinstance(work, Sample) and direction != "forward":
+        work = replace(work, direction=direction)
     name, seconds = rows[0].operator, np.array([row.seconds for row in rows])
     return Samples(name, kind.precision(rows[0].format), (work,), seconds, fused=name == "all_reduce")
 
