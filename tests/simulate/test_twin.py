@@ -9,8 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twin import Twin
 
-from tonnage.simulate.run import simulate
+from tonnage.simulate.flow import run
+from tonnage.simulate.prepare import as_list, row_of
 from tonnage.simulate.service import Deployment, EngineLimits, Simulated, StepTimes
+from tonnage.simulate.state import (
+    G_FIRST,
+    G_REQUESTS,
+    Q_AGAIN,
+    Q_FINISH,
+    Q_FIRST,
+    Q_HIT,
+    Q_SIZE,
+    Q_START,
+    R_SIZE,
+    R_STEPS,
+)
 from tonnage.simulate.workload import Workload, workload
 
 
@@ -46,12 +59,15 @@ def cases(draw: st.DrawFn) -> tuple[Workload, Simulated]:
         follows = np.full(size, -1)
         follows[: size - half] = np.arange(half, size)
         arrival = np.where(np.arange(size) >= half, np.inf, load.arrival)
-        load = replace(load, follows=follows, arrival=arrival, think=rng.random(size) * draw(st.sampled_from([0.0, 1.0])))
+        load = replace(
+            load, follows=follows, arrival=arrival, think=rng.random(size) * draw(st.sampled_from([0.0, 1.0]))
+        )
     accepted = draw(st.sampled_from([1.0, 1.0, 1.6]))
+    tight = max(1, int(np.max(isl + osl)) // 16 + draw(st.integers(-2, 9)))
     limits = EngineLimits(
         sequences=draw(st.integers(1, 30)),
         tokens=draw(st.sampled_from([64, 256, 2048])),
-        blocks=draw(st.sampled_from([140, 170, 3000])),
+        blocks=draw(st.sampled_from([tight, tight, tight + 7, 3000])),
         block=16,
         prompt=draw(st.sampled_from([None, 40])),
         mixed=draw(st.booleans()),
@@ -77,10 +93,6 @@ def test_jumps_are_steps(case: tuple[Workload, Simulated]) -> None:
     load, service = case
     one = Twin(load, service)
     wanted = one.run()
-    from tonnage.simulate.prepare import as_list, row_of
-    from tonnage.simulate.flow import run
-    from tonnage.simulate.state import G_FIRST, G_REQUESTS, Q_AGAIN, Q_FINISH, Q_FIRST, Q_HIT, Q_SIZE, Q_START, R_SIZE, R_STEPS
-
     x = as_list(row_of(load, service, 0))
     assert run(x, 10**6) < 10**6
     for asked in wanted:

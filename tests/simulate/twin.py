@@ -288,10 +288,7 @@ class Twin:
         count, turn = len(self.replicas), self.turn[one.moved]
         order = [(turn + j) % count for j in range(count)]
         able = [j for j in order if (self.replicas[j].role == "decode") == one.moved]
-        if self.given.routing == "least-loaded":
-            found = min(able, key=lambda j: self.replicas[j].flying)
-        else:
-            found = able[0]
+        found = min(able, key=lambda j: self.replicas[j].flying) if self.given.routing == "least-loaded" else able[0]
         self.turn[one.moved] = (found + 1) % count
         return self.replicas[found]
 
