@@ -11,7 +11,7 @@ from twin import Twin
 
 from tonnage.simulate.flow import run
 from tonnage.simulate.prepare import as_list, row_of
-from tonnage.simulate.service import Deployment, EngineLimits, Simulated, StepTimes
+from tonnage.simulate.service import EngineLimits, ReplicaSet, Simulated, StepTables
 from tonnage.simulate.state import (
     G_FIRST,
     G_REQUESTS,
@@ -27,12 +27,12 @@ from tonnage.simulate.state import (
 from tonnage.simulate.workload import Workload, workload
 
 
-def times(draw: st.DrawFn, stages: int, crowd: float) -> StepTimes:
+def times(draw: st.DrawFn, stages: int, crowd: float) -> StepTables:
     """Step times that jump at sizes of graphs, and are affine in the context between."""
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     base = np.concatenate([[0], 5_000_000_000 + np.cumsum(rng.integers(0, 2, 80) * rng.integers(0, 10**9, 80))])
     mix = 4_000_000_000 + np.cumsum(rng.integers(0, 10**7, 4000))
-    return StepTimes(base, rng.integers(1, 10**6, 81), mix, int(rng.integers(0, 10**6)), 0, 3_000_000, crowd, stages)
+    return StepTables(base, rng.integers(1, 10**6, 81), mix, int(rng.integers(0, 10**6)), 0, 3_000_000, crowd, stages)
 
 
 @st.composite
@@ -74,7 +74,7 @@ def cases(draw: st.DrawFn) -> tuple[Workload, Simulated]:
         drafts=0 if accepted == 1.0 else 1,
         accepted=accepted,
     )
-    deployment = Deployment(
+    deployment = ReplicaSet(
         replicas=draw(st.integers(1, 3)),
         prefill=prefill,
         order=draw(st.sampled_from(["fcfs", "priority", "shortest", "slo"])),

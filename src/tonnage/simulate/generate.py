@@ -34,7 +34,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Arrivals:
+class ArrivalProcess:
     """How requests come. rate: per second, of a day the mean; cv: coefficient of variation of the times between
     (gamma); swing: peak of a day over its mean, less one; day: length of it [s]; clients: of a closed loop; think: time
     between an answer and the next question of a client [s].
@@ -79,7 +79,7 @@ def lengths(drawn: Drawn, size: int, rng: np.random.Generator) -> Whole:
     return np.clip(np.rint(made), 1, drawn.most).astype(np.int64)
 
 
-def arrival_times(how: Arrivals, size: int, rng: np.random.Generator) -> Real:
+def arrival_times(how: ArrivalProcess, size: int, rng: np.random.Generator) -> Real:
     """When so many requests come [s], from 0 on; all of those whose time is known."""
     if how.kind == "at-once":
         return np.zeros(size)
@@ -92,7 +92,7 @@ def arrival_times(how: Arrivals, size: int, rng: np.random.Generator) -> Real:
     return _over_day(unit, how) if how.kind == "day" else unit / how.rate
 
 
-def _over_day(unit: Real, how: Arrivals) -> Real:
+def _over_day(unit: Real, how: ArrivalProcess) -> Real:
     """Times at which a rate that swings over the day, lowest at its start, has brought so many requests on average.
 
     Lambda(t) = rate (t - swing day / 2 pi sin(2 pi t / day)), the integral of rate (1 - swing cos(2 pi t / day)).
@@ -104,7 +104,7 @@ def _over_day(unit: Real, how: Arrivals) -> Real:
 
 
 def generate(
-    size: int, how: Arrivals, isl: Drawn, osl: Drawn, seed: int = 0, sessions: Sessions | None = None
+    size: int, how: ArrivalProcess, isl: Drawn, osl: Drawn, seed: int = 0, sessions: Sessions | None = None
 ) -> Workload:
     """A finite run of so many requests; the same for a seed."""
     _check(size, how, isl, osl)
@@ -116,7 +116,7 @@ def generate(
     return _closed(made, how) if how.kind == "closed" else made
 
 
-def _closed(made: Workload, how: Arrivals) -> Workload:
+def _closed(made: Workload, how: ArrivalProcess) -> Workload:
     """Each client asks the next time when it has its answer: request i follows i - clients."""
     follows = np.arange(made.size) + how.clients
     first = np.arange(made.size) < how.clients
@@ -128,7 +128,9 @@ def _closed(made: Workload, how: Arrivals) -> Workload:
     )
 
 
-def _sessions(size: int, how: Arrivals, isl: Drawn, osl: Drawn, rng: np.random.Generator, given: Sessions) -> Workload:
+def _sessions(
+    size: int, how: ArrivalProcess, isl: Drawn, osl: Drawn, rng: np.random.Generator, given: Sessions
+) -> Workload:
     """Requests by turn: all first ones, then all second ones; those of a session share what came before."""
     count = max(1, -(-size // given.turns))
     come = arrival_times(replace(how, rate=how.rate / given.turns), count, rng)
@@ -159,7 +161,7 @@ def _sessions(size: int, how: Arrivals, isl: Drawn, osl: Drawn, rng: np.random.G
     )
 
 
-def _name(how: Arrivals) -> str:
+def _name(how: ArrivalProcess) -> str:
     if how.kind == "closed":
         return f"{how.clients:,} clients in a closed loop"
     if how.kind == "at-once":
@@ -173,7 +175,7 @@ def _name(how: Arrivals) -> str:
     return f"{kinds[how.kind]} arrivals at {how.rate:.4g}/s"
 
 
-def _check(size: int, how: Arrivals, isl: Drawn, osl: Drawn) -> None:
+def _check(size: int, how: ArrivalProcess, isl: Drawn, osl: Drawn) -> None:
     problems = []
     if not 1 <= size <= MOST:
         problems.append(Problem(f"expected 1 to {MOST:,}, got {size:,}", path="requests"))

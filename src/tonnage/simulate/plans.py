@@ -18,7 +18,7 @@ from tonnage.serve.replica.points import Traffic, decode_parts
 from tonnage.serve.replica.step import PassTimes, parts, seconds
 from tonnage.serve.result import ServePlan
 from tonnage.serve.search.grid import ServeSetting, decoding_room, held, serve_setting
-from tonnage.simulate.service import PICO, Deployment, EngineLimits, Simulated, StepTimes, Whole
+from tonnage.simulate.service import PICO, EngineLimits, ReplicaSet, Simulated, StepTables, Whole
 from tonnage.simulate.state import WHOLE
 
 NEAR, FAR = 0.5, 1.5
@@ -39,7 +39,7 @@ class Lengths:
     osl: float
 
 
-def service_of(plan: ServePlan, lengths: Lengths | None = None, given: Deployment | None = None) -> Simulated:
+def service_of(plan: ServePlan, lengths: Lengths | None = None, given: ReplicaSet | None = None) -> Simulated:
     """What a plan runs, to be simulated; lengths: of the requests, those of the plan where None; given: how requests
     find replicas, whose number follows from the plan. Raises InputError for a plan that cannot be simulated.
     """
@@ -49,7 +49,7 @@ def service_of(plan: ServePlan, lengths: Lengths | None = None, given: Deploymen
     before = next((i for i in plan.instances if i.role == "prefill"), None)
     replicas = _replicas(one)
     prefill = 0 if before is None else _replicas(before)
-    base = Deployment() if given is None else given
+    base = ReplicaSet() if given is None else given
     moved = _moved(plan, setting, before)
     limits = limits_of(plan, setting, one, before)
     times = step_times(setting, one.layout, limits)
@@ -138,7 +138,7 @@ def _moved(plan: ServePlan, setting: ServeSetting, before: Instance | None) -> f
     return float(np.ravel(kept)[0]) / float(setting.traffic.isl) / (nic * ranks)
 
 
-def step_times(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> StepTimes:
+def step_times(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> StepTables:
     """The library's own step model as tables of integers.
 
     A decode step of D sequences is taken at two contexts and affine between: base[D] + slope[D] x (sum of contexts).
@@ -150,7 +150,7 @@ def step_times(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> S
     stages = int(np.asarray(layout.pp))
     base, slope = _decode(setting, layout, limits)
     mix, pairs = _prefill(setting, layout, limits)
-    return StepTimes(
+    return StepTables(
         base=_ps(np.concatenate([[0.0], base])),
         slope=_ps(np.concatenate([[0.0], slope])),
         mix=_ps(mix),

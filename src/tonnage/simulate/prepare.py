@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.simulate.service import ORDERS, PICO, ROUTINGS, Deployment, EngineLimits, Simulated, Whole
+from tonnage.simulate.service import ORDERS, PICO, ROUTINGS, EngineLimits, ReplicaSet, Simulated, Whole
 from tonnage.simulate.state import (
     COMING,
     COMMON,
@@ -38,10 +38,10 @@ from tonnage.simulate.state import (
     ROBIN_APART,
     TICK,
     WHOLE,
+    LoopRules,
     Replicas,
     Requests,
     Row,
-    Rules,
 )
 from tonnage.simulate.workload import Real, Workload
 
@@ -86,7 +86,7 @@ def gain_variance(mean: float, drafts: int) -> float:
     return sum(share * (value - average) ** 2 for share, value in zip(shares, values, strict=True))
 
 
-def arrivals(load: Workload, given: Deployment) -> Whole:
+def arrivals(load: Workload, given: ReplicaSet) -> Whole:
     """When requests reach the routers [ps]: behind the one process that takes them in, if it takes time."""
     come = np.where(np.isfinite(load.arrival), load.arrival, 0.0)
     if given.front > 0 and load.size:
@@ -96,7 +96,7 @@ def arrivals(load: Workload, given: Deployment) -> Whole:
     return np.where(np.isfinite(load.arrival), found, NEVER)
 
 
-def rules_of(load: Workload, service: Simulated) -> Rules:
+def rules_of(load: Workload, service: Simulated) -> LoopRules:
     """What does not change."""
     limits, given, times = service.limits, service.deployment, service.times
     prefix = limits.prefix and load.unit > 0 and load.pieces.size > 0
@@ -104,7 +104,7 @@ def rules_of(load: Workload, service: Simulated) -> Rules:
     longest = int(np.max(load.isl + load.osl, initial=1))
     tokens = limits.tokens if limits.chunked else max(limits.tokens, longest)
     scaled = given.autoscale
-    return Rules(
+    return LoopRules(
         seqs=limits.sequences,
         tokens=tokens,
         cap=tokens if limits.prompt is None else min(limits.prompt, tokens),
@@ -151,7 +151,7 @@ def stretched(values: Whole, size: int) -> Whole:
     return np.concatenate([values, values[-1] + step * np.arange(1, size - values.size + 1)])
 
 
-def requests_of(load: Workload, service: Simulated, rules: Rules, seed: int, known: int) -> Whole:
+def requests_of(load: Workload, service: Simulated, rules: LoopRules, seed: int, known: int) -> Whole:
     """Records of the requests, none of which has come; known: where the pieces of their prompts are listed."""
     given, size = service.deployment, load.size
     zero, none = np.zeros(size, dtype=np.int64), np.full(size, -1, dtype=np.int64)
@@ -191,7 +191,7 @@ def own_prefill(load: Workload, service: Simulated) -> Real:
     return np.asarray(load.isl * float(mix[tokens]) / max(tokens, 1))
 
 
-def replicas_of(service: Simulated, rules: Rules, places: dict[str, int]) -> Whole:
+def replicas_of(service: Simulated, rules: LoopRules, places: dict[str, int]) -> Whole:
     """Records of the replicas, idle; scaled by load, only the fewest of them are on. places: where what is theirs
     begins.
     """
@@ -212,7 +212,7 @@ def replicas_of(service: Simulated, rules: Rules, places: dict[str, int]) -> Who
     return np.array([made[name] for name in Replicas._fields], dtype=np.int64).T.ravel()
 
 
-def caches_of(rules: Rules, begin: int) -> Whole:
+def caches_of(rules: LoopRules, begin: int) -> Whole:
     """Caches with nothing in them: pieces that are not there, and the ends of an empty order."""
     one = np.zeros((rules.replicas, rules.hashes + 1, P_SIZE), dtype=np.int64)
     one[:, :, P_USERS] = -1
@@ -221,14 +221,14 @@ def caches_of(rules: Rules, begin: int) -> Whole:
     return one.ravel()
 
 
-def events_of(given: Deployment, first: int) -> Whole:
+def events_of(given: ReplicaSet, first: int) -> Whole:
     """Failures and returns in order of time, and one that never comes."""
     found = [(ps(one.start), first + one.replica * R_SIZE, 0) for one in given.outages]
     found += [(ps(one.end), first + one.replica * R_SIZE, 1) for one in given.outages if one.end < math.inf]
     return np.array([*sorted(found), (NEVER, 0, 0)], dtype=np.int64).ravel()
 
 
-def tables_of(service: Simulated, rules: Rules) -> dict[str, Whole]:
+def tables_of(service: Simulated, rules: LoopRules) -> dict[str, Whole]:
     """The step times of all models."""
     times = service.times
     return {
@@ -272,7 +272,7 @@ def row_of(load: Workload, service: Simulated, seed: int) -> Whole:
     return np.concatenate(list(parts.values())).astype(np.int64)
 
 
-def common_of(load: Workload, rules: Rules, events: int) -> Whole:
+def common_of(load: Workload, rules: LoopRules, events: int) -> Whole:
     """What is common to all, at the start."""
     found = np.zeros(COMMON, dtype=np.int64)
     found[ROBIN] = found[ROBIN_APART] = rules.first

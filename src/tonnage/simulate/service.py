@@ -28,7 +28,7 @@ ROUTINGS: tuple[Routing, ...] = ("round-robin", "least-loaded", "prefix-aware")
 
 
 @dataclass(frozen=True)
-class StepTimes:
+class StepTables:
     """How long an engine step takes [ps], in integers.
 
     base: a decode step by sequences (0 to as many as run), at no context; slope: for each token of context of all of
@@ -91,7 +91,7 @@ class Autoscale:
 
 
 @dataclass(frozen=True)
-class Deployment:
+class ReplicaSet:
     """Replicas, and how requests find them.
 
     replicas: that serve, or decode where there are `prefill` ones beside; move, move_token: time that a cache takes
@@ -127,8 +127,8 @@ class Simulated:
     """
 
     limits: EngineLimits
-    times: tuple[StepTimes, ...]
-    deployment: Deployment = field(default_factory=Deployment)
+    times: tuple[StepTables, ...]
+    deployment: ReplicaSet = field(default_factory=ReplicaSet)
     prices: float | None = None
     accelerators: float = 1.0
 

@@ -41,7 +41,7 @@ COMMON = 8
 """Entries of it."""
 
 
-class Rules(NamedTuple):
+class LoopRules(NamedTuple):
     """What does not change.
 
     seqs: sequences of a replica at once at most; tokens: new ones of a step at most; cap: of them of one prompt; pool:
