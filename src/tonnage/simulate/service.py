@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -45,6 +45,12 @@ class StepTables:
     sequence: int = 0
     crowd: float = 1.0
     stages: int = 1
+
+    def with_host(self, seconds: float) -> StepTables:
+        """The same with another time of the CPU in each step."""
+        more = round(seconds * PICO) - self.host
+        base = np.concatenate([self.base[:1], np.maximum(self.base[1:] + more, 1)])
+        return replace(self, base=base, mix=np.maximum(self.mix + more, 1), host=self.host + more)
 
 
 @dataclass(frozen=True)
