@@ -40,6 +40,8 @@ class Asked:
     where: int = -1
     moved: bool = False
     refused: bool = False
+    own: list[int] = field(default_factory=list)
+    kept: int = 0
 
 
 @dataclass
@@ -57,6 +59,8 @@ class Replica:
     step: int = 0
     steps: int = 0
     flying: int = 0
+    queue: list[int] = field(default_factory=list)
+    names: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 class Twin:
@@ -80,7 +84,7 @@ class Twin:
         self.coming = [r for r in self.requests if r.arrival < FOREVER]
         self.later: list[tuple[int, int]] = []
         roles = ["prefill"] * self.given.prefill + ["decode" if self.given.prefill else "both"] * self.given.replicas
-        self.replicas = [Replica(role) for role in roles]
+        self.replicas = [Replica(role, queue=list(range(self.limits.blocks))) for role in roles]
         self.turn = {False: 0, True: 0}
 
     # blocks
@@ -104,7 +108,28 @@ class Twin:
             if replica.users[piece] == 0:
                 replica.order.append(piece)
         one.held, one.blocks = [], 0
+        self.give(replica, one)
         replica.running.remove(one)
+
+    # blocks by number, the longest free first, where prompts have no pieces in common
+
+    def take(self, replica: Replica, one: Asked, count: int) -> None:
+        for _ in range(count):
+            block = replica.queue.pop(0)
+            replica.names[block] = (one.index, len(one.own))
+            one.own.append(block)
+
+    def give(self, replica: Replica, one: Asked) -> None:
+        replica.queue += reversed(one.own)
+        one.own = []
+
+    def still(self, replica: Replica, one: Asked) -> list[int]:
+        """Blocks of whole computed ones that it had, and that nobody has taken since."""
+        there = {name: block for block, name in replica.names.items() if block in replica.queue}
+        found: list[int] = []
+        while (one.index, len(found)) in there and len(found) < one.kept:
+            found.append(there[one.index, len(found)])
+        return found
 
     # tokens
 
@@ -154,6 +179,8 @@ class Twin:
         for one in riders:
             one.computed += gained
             one.blocks = max(one.blocks, self.need(one.computed))
+            if not self.unit:
+                self.take(replica, one, one.blocks - len(one.own))
             one.left -= 1
         self.evict(replica, 0)
         for one in sorted((r for r in riders if r.left == 0), key=lambda r: r.index):
@@ -192,6 +219,7 @@ class Twin:
     # steps
 
     def put_back(self, replica: Replica, one: Asked) -> None:
+        one.kept = one.computed // self.limits.block if self.limits.prefix else 0
         self.release(replica, one)
         if one.decodes:
             one.total = one.computed + 1
@@ -269,6 +297,13 @@ class Twin:
             replica.users[piece] = replica.users.get(piece, 0) + 1
         one.held, one.blocks = listed, self.need(one.total)
         replica.running.append(one)
+        if not self.unit:
+            again = self.still(replica, one)[: (one.total - 1) // self.limits.block]
+            for block in again:
+                replica.queue.remove(block)
+            one.own = list(again)
+            self.take(replica, one, one.blocks - len(again))
+            hit = len(again) * self.limits.block
         self.evict(replica, more)
         if one.start < 0:
             one.start, one.hit = time, hit

@@ -212,16 +212,16 @@ class Stopped:
 
 
 @contextlib.contextmanager
-def _bar(common: Common) -> Iterator[Shown]:
+def _bar(common: Common) -> Iterator[ProgressBar]:
     """A line that says how far it is, on a terminal."""
-    shown = Shown(sys.stderr is not None and sys.stderr.isatty() and not common.quiet)
+    shown = ProgressBar(sys.stderr is not None and sys.stderr.isatty() and not common.quiet)
     try:
         yield shown
     finally:
         shown.clear()
 
 
-class Shown:
+class ProgressBar:
     """The line; written at most five times a second."""
 
     def __init__(self, visible: bool) -> None:

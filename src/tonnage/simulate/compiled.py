@@ -37,6 +37,8 @@ ORDER = (
     core.finish,
     core.computed,
     core.complete,
+    core.remember,
+    core.found_again,
     core.put_back,
     core.latest,
     core.make_room,

@@ -32,6 +32,7 @@ from tonnage.simulate.state import (
     G_MOVED_TOKEN,
     G_PAIRS,
     G_POOL,
+    G_PREFIX,
     G_SEQS,
     G_SIZE,
     G_SLOPE,
@@ -62,9 +63,11 @@ from tonnage.simulate.state import (
     Q_HIGH,
     Q_HIT,
     Q_ISL,
+    Q_KEPT,
     Q_KEY,
     Q_LEFT,
     Q_LOW,
+    Q_MARK,
     Q_MODEL,
     Q_MOVED,
     Q_NOW,
@@ -99,6 +102,7 @@ from tonnage.simulate.state import (
     R_RUNNING,
     R_STEP,
     R_STEPS,
+    R_TAKEN,
     R_USED,
     Row,
 )
@@ -224,7 +228,9 @@ def complete(x: Row, r: int, time: int) -> None:
     x[r + R_BUSY] += time - x[r + R_CLOCK]
     if x[r + R_LIVE] > 0 and x[r + R_RUNNING] > 0:
         s = x[r + R_STEP]
-        x[r + R_USED] += hold(x, r, s + k) - hold(x, r, s)
+        grown = hold(x, r, s + k) - hold(x, r, s)
+        x[r + R_USED] += grown
+        x[r + R_TAKEN] += grown
         x[r + R_STEP] = s + k
         x[r + R_CONTEXT] += x[r + R_RUNNING] * ((((s + k) * x[G_GAIN]) >> 10) - ((s * x[G_GAIN]) >> 10))
         evict(x, r, 0)
@@ -252,6 +258,25 @@ def complete(x: Row, r: int, time: int) -> None:
     x[r + R_PREFILLS] = stay
 
 
+def remember(x: Row, r: int, i: int, tokens: int, blocks: int) -> None:
+    """What a request had computed stays in its blocks until they are taken again: those that are free go first, the
+    longest free before all, then its own from its end on.
+    """
+    kept = tokens // x[G_SIZE]
+    x[i + Q_KEPT] = kept
+    x[i + Q_MARK] = x[r + R_TAKEN] + x[G_POOL] - x[r + R_USED] + blocks - kept
+
+
+def found_again(x: Row, r: int, i: int) -> int:
+    """Tokens of a request that was put back that are still in its blocks; the last token is computed in any case.
+    Where prompts have pieces in common, these alone are found again.
+    """
+    if x[G_PREFIX] == 0 or x[G_HASHES] > 0 or x[i + Q_KEPT] == 0:
+        return 0
+    blocks = x[i + Q_KEPT] - max(0, x[r + R_TAKEN] - x[i + Q_MARK])
+    return max(0, min(blocks, (x[i + Q_TOTAL] - 1) // x[G_SIZE])) * x[G_SIZE]
+
+
 def put_back(x: Row, r: int, i: int) -> None:
     """A request loses its place: all tokens that it has are to be computed again."""
     ends, prompts = x[r + R_ENDS], x[r + R_PROMPTS]
@@ -262,6 +287,7 @@ def put_back(x: Row, r: int, i: int) -> None:
                 break
         c = leave(x, r, i)
         x[i + Q_STEPS] = x[i + Q_END] - x[r + R_STEP]
+        remember(x, r, i, c, (c - 1) // x[G_SIZE] + 1)
         release(x, r, i, c)
         x[i + Q_TOTAL] = c + 1
     else:
@@ -271,6 +297,7 @@ def put_back(x: Row, r: int, i: int) -> None:
                 x[prompts + keep_at] = x[prompts + j]
                 keep_at += 1
         x[r + R_PREFILLS] = keep_at
+        remember(x, r, i, x[i + Q_DONE], (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1)
         release(x, r, i, x[i + Q_TOTAL])
     x[i + Q_DONE] = 0
     x[i + Q_NOW] = 0
@@ -312,7 +339,7 @@ def fits(x: Row, r: int, i: int, more: int) -> int:
     """Tokens of a request that the cache has, or -1 where a replica has no room for the rest beside `more` blocks."""
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1
     if x[G_HASHES] == 0 or x[i + Q_HIGH] == x[i + Q_LOW]:
-        return 0 if x[r + R_USED] + more + blocks <= x[G_POOL] else -1
+        return found_again(x, r, i) if x[r + R_USED] + more + blocks <= x[G_POOL] else -1
     pieces = min(x[i + Q_HIGH] - x[i + Q_LOW], x[i + Q_ISL] // x[G_UNIT])
     at = x[r + R_PIECES]
     blocks -= pieces * x[G_UNIT_BLOCKS]
@@ -331,7 +358,9 @@ def admit(x: Row, r: int, i: int, hit: int, time: int, more: int) -> None:
     if x[G_HASHES] > 0 and x[i + Q_HIGH] > x[i + Q_LOW]:
         pieces = min(x[i + Q_HIGH] - x[i + Q_LOW], x[i + Q_ISL] // x[G_UNIT])
         pin(x, r, i, pieces)
-    x[r + R_USED] += (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1 - pieces * x[G_UNIT_BLOCKS]
+    blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1 - pieces * x[G_UNIT_BLOCKS]
+    x[r + R_USED] += blocks
+    x[r + R_TAKEN] += blocks - (0 if pieces > 0 or x[i + Q_MOVED] > 0 else hit // x[G_SIZE])
     evict(x, r, more)
     if x[i + Q_START] < 0:
         x[i + Q_START] = time

@@ -41,6 +41,7 @@ from tonnage.simulate.state import (
     Q_DUE,
     Q_FOLLOWS,
     Q_ISL,
+    Q_KEPT,
     Q_KEY,
     Q_LEFT,
     Q_MODEL,
@@ -174,11 +175,13 @@ def send_away(x: Row, r: int, time: int) -> None:
     while x[r + R_RUNNING] + x[r + R_PREFILLS] > 0:
         i = latest(x, r)
         put_back(x, r, i)
+        x[i + Q_KEPT] = 0
         come(x, i, time)
     while x[r + R_QUEUE] >= 0:
         i = x[r + R_QUEUE]
         x[r + R_QUEUE] = merge(x, x[i + Q_LEFT], x[i + Q_RIGHT], Q_KEY)
         x[i + Q_MOVED] = 0
+        x[i + Q_KEPT] = 0
         come(x, i, time)
     x[r + R_FLYING] = 0
     x[r + R_ASKED] = 0

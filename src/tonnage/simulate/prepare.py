@@ -140,6 +140,7 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
         first=0,
         end=0,
         requests=0,
+        prefix=int(limits.prefix),
     )
 
 

@@ -56,7 +56,8 @@ class LoopRules(NamedTuple):
     is known beforehand, as the place behind them; deep, wide: entries of a model in the tables by sequences and by
     tokens. Places: base, slope: of a decode step by model and sequences, its time without context, and what each token
     of context of all of them adds [ps]; mix: of a step of so many new tokens, without attention [ps]; pairs: by model,
-    for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the replicas; requests.
+    for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the replicas; requests. prefix: 1
+    where the cache of what was computed is found again.
     """
 
     seqs: int
@@ -94,6 +95,7 @@ class LoopRules(NamedTuple):
     first: int
     end: int
     requests: int
+    prefix: int
 
 
 class Requests(NamedTuple):
@@ -103,7 +105,8 @@ class Requests(NamedTuple):
     context less what a replica's steps have gained; due: when it comes (again); end: step in which it is done; pieces:
     held of the cache; now: tokens of the present step; key: place in the queue; left, right: of a heap; moved: whether
     its cache came from a prefill pool; start, first, finish: times, -1 if not yet; where: replica; hit: tokens found in
-    the cache; again: how often it was put back.
+    the cache; again: how often it was put back; kept: blocks that it had
+    computed then; mark: of all blocks that its replica takes, the one from which on these go.
     """
 
     arrival: Row
@@ -134,6 +137,8 @@ class Requests(NamedTuple):
     where: Row
     hit: Row
     again: Row
+    kept: Row
+    mark: Row
 
 
 class Replicas(NamedTuple):
@@ -144,7 +149,7 @@ class Replicas(NamedTuple):
     stages of a pipeline; steps, busy, again, hits: totals; role; on; ready: when loading ends; since, lit: on
     since, and time on before; cached: pieces that nobody uses; model. Places: classes: counts of `hold`; ends: a
     heap of (step in which it is done, request); prompts: that are being computed; pieces: of its cache; order:
-    before the first and behind the last of those that nobody uses.
+    before the first and behind the last of those that nobody uses. taken: blocks that were taken so far.
     """
 
     clock: Row
@@ -177,6 +182,7 @@ class Replicas(NamedTuple):
     prompts: Row
     pieces: Row
     order: Row
+    taken: Row
 
 
 # Places of entries.
@@ -217,7 +223,8 @@ class Replicas(NamedTuple):
     G_FIRST,
     G_END,
     G_REQUESTS,
-) = range(COMMON, COMMON + 35)
+    G_PREFIX,
+) = range(COMMON, COMMON + 36)
 (
     Q_ARRIVAL,
     Q_ISL,
@@ -247,8 +254,10 @@ class Replicas(NamedTuple):
     Q_WHERE,
     Q_HIT,
     Q_AGAIN,
-) = range(28)
-Q_SIZE = 28
+    Q_KEPT,
+    Q_MARK,
+) = range(30)
+Q_SIZE = 30
 (
     R_CLOCK,
     R_NEXT,
@@ -280,8 +289,9 @@ Q_SIZE = 28
     R_PROMPTS,
     R_PIECES,
     R_ORDER,
-) = range(30)
-R_SIZE = 30
+    R_TAKEN,
+) = range(31)
+R_SIZE = 31
 P_USERS, P_BEFORE, P_AFTER, P_SIZE = range(4)
 """Of a piece of a prompt in a replica's cache: who uses it, -1 where it is not there; what goes before and after it of
 those that nobody uses."""
