@@ -45,7 +45,9 @@ def test_compiled_and_as_python_are_the_same_bytes(case: str) -> None:
     if case == "pools":
         where = service(8, 90, token=10**7, replicas=2, prefill=1, move=0.01)
     if case == "changes":
-        where = service(8, 90, token=10**7, replicas=3, outages=(Outage(0, 2.0, 6.0),), autoscale=Autoscale(4, 1.0, 0.5))
+        where = service(
+            8, 90, token=10**7, replicas=3, outages=(Outage(0, 2.0, 6.0),), autoscale=Autoscale(4, 1.0, 0.5)
+        )
     one, other = simulate(load, where, fast=False), simulate(load, where, fast=True)
     assert same(one, other) and one.done.all()
     assert case != "tight" or one.again.sum() > 0
@@ -80,7 +82,9 @@ def test_orders_of_the_queue() -> None:
 def test_the_least_loaded_beats_turns_and_the_prefix_aware_finds_more() -> None:
     load = generate(400, ArrivalProcess("poisson", 30.0), Drawn(300, "lognormal"), Drawn(60, "lognormal"), 1)
     waits = {
-        routing: float(np.nanmean(each(simulate(load, service(4, replicas=5, routing=routing), fast=False))["queueing"]))
+        routing: float(
+            np.nanmean(each(simulate(load, service(4, replicas=5, routing=routing), fast=False))["queueing"])
+        )
         for routing in ("round-robin", "least-loaded")
     }
     assert waits["least-loaded"] < waits["round-robin"]

@@ -131,8 +131,7 @@ def _open(path: Path) -> BinaryIO:
         files.read_bytes(path, 0)  # says what is wrong with it
         raise InputError(Problem("is not a file", str(path)))
     try:
-        plain: BinaryIO = path.open("rb")
-        return cast(BinaryIO, gzip.open(plain)) if path.suffix == ".gz" else plain
+        return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
         raise InputError(Problem(f"cannot be read: {(error.strerror or str(error)).lower()}", str(path))) from None
 
