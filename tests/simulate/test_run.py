@@ -180,6 +180,11 @@ def test_what_makes_no_service_is_refused() -> None:
         simulate(drawn(5), service(8, outages=(Outage(3, 1.0),)))
 
 
+def test_a_run_longer_than_the_clock_is_refused() -> None:
+    with pytest.raises(InputError, match="40 days"):
+        simulate(workload(np.array([0.0, 5e6]), np.array([5, 5]), np.array([5, 5])), service(8))
+
+
 def test_series_count_what_came_and_what_was_put_out() -> None:
     load = drawn(200, 10.0)
     run = simulate(load, service(8, replicas=2), fast=False)

@@ -13,6 +13,9 @@ from tonnage.simulate.workload import Workload
 FINE = 0.01
 """Relative width to which a rate is found."""
 
+LEAST = 1e-3
+"""Share of the rate that is tried first below which none is looked for: requests are alone there."""
+
 MOST = 4096
 """Replicas that are tried at most."""
 
@@ -58,7 +61,7 @@ def highest_rate(
             rate = rate * 2
         else:
             rate = (low * high) ** 0.5
-        if rate < start * 1e-6:
+        if rate < start * LEAST:
             break
     found = best if best is not None else last
     assert found is not None

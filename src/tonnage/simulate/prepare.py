@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.errors import InputError, Problem
 from tonnage.simulate.service import ORDERS, PICO, ROUTINGS, EngineLimits, ReplicaSet, Simulated, Whole
 from tonnage.simulate.state import (
     COMING,
@@ -51,6 +52,10 @@ def as_list(x: Whole) -> Row:
     return array("q", x.tobytes())
 
 
+LONGEST = 40 * 86400.0
+"""Seconds until the last arrival at most: 64 bits of picoseconds are 106 days, half of which mean never."""
+
+
 def ps(seconds: float) -> int:
     """Seconds as picoseconds, whole ones."""
     return NEVER if seconds == math.inf else round(seconds * PICO)
@@ -89,6 +94,10 @@ def gain_variance(mean: float, drafts: int) -> float:
 def arrivals(load: Workload, given: ReplicaSet) -> Whole:
     """When requests reach the routers [ps]: behind the one process that takes them in, if it takes time."""
     come = np.where(np.isfinite(load.arrival), load.arrival, 0.0)
+    if float(np.max(come, initial=0.0)) > LONGEST or not float(np.min(come, initial=0.0)) >= 0:
+        raise InputError(
+            Problem(f"requests come from 0 to {LONGEST / 86400:.0f} days, which the clock counts", load.name)
+        )
     if given.front > 0 and load.size:
         busy = np.arange(1, load.size + 1) * given.front
         come = np.maximum.accumulate(come - busy + given.front) + busy
