@@ -60,10 +60,11 @@ def lay_down(x: Row, r: int, p: int) -> None:
 def matched(x: Row, r: int, i: int) -> int:
     """Pieces at the beginning of a prompt that a replica has."""
     low, high, at = x[i + Q_LOW], x[i + Q_HIGH], x[r + R_PIECES]
-    found = 0
-    while low + found < high and x[at + x[low + found] + P_USERS] >= 0:
-        found += 1
-    return found
+    at += P_USERS
+    for j in range(low, high):
+        if x[at + x[j]] < 0:
+            return j - low
+    return high - low
 
 
 def pin(x: Row, r: int, i: int, pieces: int) -> None:

@@ -325,6 +325,8 @@ def make_room(x: Row, r: int) -> int:
     """Put requests back until the next decode step has its blocks; returns how many."""
     gone = 0
     while x[r + R_RUNNING] > 0:
+        if x[r + R_USED] + x[r + R_RUNNING] * x[G_WIDTH] <= x[G_POOL]:
+            break
         s = x[r + R_STEP]
         if hold(x, r, s + 1) - hold(x, r, s) <= x[G_POOL] - x[r + R_USED]:
             break
@@ -391,7 +393,8 @@ def plan_step(x: Row, r: int, time: int) -> None:
     budget = x[G_TOKENS]
     if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
         gone = make_room(x, r)
-        more = hold(x, r, x[r + R_STEP] + 1) - hold(x, r, x[r + R_STEP])
+        if x[r + R_QUEUE] >= 0:
+            more = hold(x, r, x[r + R_STEP] + 1) - hold(x, r, x[r + R_STEP])
         budget -= x[r + R_RUNNING] * x[G_WIDTH]
     tokens = looks = prompts = 0
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
@@ -461,8 +464,11 @@ def decode_steps(x: Row, r: int, gone: int) -> None:
         return
     s = x[r + R_STEP]
     k = 1 if gone > 0 else (x[x[r + R_ENDS]] >> 32) - s
-    free = x[G_POOL] - x[r + R_USED] + hold(x, r, s)
-    if hold(x, r, s + k) > free:
+    most = x[r + R_RUNNING] * (((k * x[G_GAIN]) >> 10) // x[G_SIZE] + 2)
+    free = x[G_POOL] - x[r + R_USED]
+    tight = most > free
+    free += hold(x, r, s) if tight else 0
+    if tight and hold(x, r, s + k) > free:
         low, high = 1, k
         while low < high:
             middle = (low + high + 1) >> 1
