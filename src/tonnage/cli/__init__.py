@@ -23,6 +23,7 @@ VERBS = {
     "fit": "Does a model fit on these chips; with what context and batch.",
     "train": "The best layout to train a model on these chips: step time, memory, days, cost.",
     "serve": "The best way to serve a model on these chips under a service level: speed, memory, price.",
+    "simulate": "A service request by request: percentiles, goodput, queues, from a plan and a trace or a rate.",
     "show": "What is known: chips, models, prices, rules, events, or one thing by name.",
     "lawful": "Which chips may be brought to a place, what they do for a model; the best design within limits.",
     "sources": "Where the facts in a saved answer come from.",
@@ -85,6 +86,10 @@ EXAMPLES = {
     "serve": (
         "serve deepseek-r1 --on 16xh20 --isl 4k --osl 1k --tpot 50ms",
         "serve llama-3.3-70b --on 8xh100 --weights fp8 --ttft 2s --tpot 30ms --rate 5/s --in US",
+    ),
+    "simulate": (
+        "simulate plan.json --rate 20/s --requests 10k",
+        "simulate plan.json --trace azure.csv --replicas auto --slo 'ttft p95 2s, tpot p95 50ms' -o run.svg",
     ),
     "show": ("show h20 --in CN", "show prices", "show rules --as-of 2025-02-28"),
     "lawful": ("lawful deepseek-v3 --in CN", "lawful deepseek-v3 --in CN --from h100-sxm"),

@@ -1,0 +1,255 @@
+"""What people write of a simulation, as numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tonnage.ask.reading import WordReader
+from tonnage.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    from tonnage.simulate.generate import ArrivalProcess, Sessions, Spread
+    from tonnage.simulate.measure import PercentileLimit
+    from tonnage.simulate.service import Autoscale, Order, Outage, ReplicaSet, Routing
+
+REQUESTS = 5000
+"""Requests that are drawn where nobody says how many: percentiles of 99 % then rest on fifty."""
+
+MOST = 20_000_000
+"""Requests at most."""
+
+
+@dataclass(frozen=True)
+class SimulateWords:
+    """A simulation as people write it; None where nothing is said. The command line says what each is."""
+
+    trace: Path | None = None
+    fit_trace: Path | None = None
+    rate: str | None = None
+    requests: str | None = None
+    arrivals: str = "poisson"
+    cv: str = "2"
+    swing: str = "0.5"
+    clients: str | None = None
+    think: str | None = None
+    isl: str | None = None
+    osl: str | None = None
+    isl_spread: str = "fixed"
+    osl_spread: str = "fixed"
+    turns: str | None = None
+    order: str = "fcfs"
+    routing: str = "round-robin"
+    replicas: str | None = None
+    running: str | None = None
+    chunk: str | None = None
+    prompt_chunk: str | None = None
+    blocks: str | None = None
+    prefix_cache: bool = True
+    host: str | None = None
+    front: str | None = None
+    due: str | None = None
+    outage: tuple[str, ...] = ()
+    autoscale: str | None = None
+    slo: str | None = None
+    find_rate: bool = False
+
+
+@dataclass(frozen=True)
+class SimulateAsked:
+    """The same as numbers. rate [1/s]; requests: how many; auto: as few replicas as keep the limits."""
+
+    words: SimulateWords
+    rate: float | None
+    requests: int | None
+    how: ArrivalProcess
+    isl: float | None
+    osl: float | None
+    spreads: tuple[Spread, Spread]
+    sigmas: tuple[float, float]
+    sessions: Sessions | None
+    auto: bool
+    replicas: int | None
+    running: int | None
+    chunk: int | None
+    prompt_chunk: int | None
+    blocks: int | None
+    host: float | None
+    given: ReplicaSet
+    limits: tuple[PercentileLimit, ...]
+
+
+def read(words: SimulateWords) -> SimulateAsked:
+    """Words as numbers. Raises `InputError` with every problem."""
+    from tonnage.simulate.measure import parse_limits
+
+    reader = WordReader()
+    how = _arrivals(words, reader)
+    spreads = [
+        _spread(reader, text, name)
+        for text, name in ((words.isl_spread, "isl_spread"), (words.osl_spread, "osl_spread"))
+    ]
+    limits: tuple[PercentileLimit, ...] = ()
+    if words.slo is not None:
+        try:
+            limits = parse_limits(words.slo, "slo")
+        except InputError as error:
+            reader.problems.extend(error.problems)
+    auto = words.replicas == "auto"
+    _together(words, reader, auto)
+
+    def whole(text: str | None, name: str) -> int | None:
+        return None if text is None else reader.whole(text, name)
+
+    host = reader.optional(words.host, "time", "host")
+    asked = SimulateAsked(
+        words=words,
+        rate=reader.optional(words.rate, "rate", "rate"),
+        requests=_many(reader, words.requests),
+        how=how,
+        isl=reader.optional(words.isl, "tokens", "isl"),
+        osl=reader.optional(words.osl, "tokens", "osl"),
+        spreads=(spreads[0][0], spreads[1][0]),
+        sigmas=(spreads[0][1], spreads[1][1]),
+        sessions=_sessions(words, reader),
+        auto=auto,
+        replicas=None if auto else whole(words.replicas, "replicas"),
+        running=whole(words.running, "running"),
+        chunk=whole(words.chunk, "chunk"),
+        prompt_chunk=whole(words.prompt_chunk, "prompt_chunk"),
+        blocks=whole(words.blocks, "blocks"),
+        host=host,
+        given=_replica_set(words, reader),
+        limits=limits,
+    )
+    reader.done()
+    return asked
+
+
+def _together(words: SimulateWords, reader: WordReader, auto: bool) -> None:
+    """What does not go together, and what is missing."""
+    if words.trace is not None and words.fit_trace is not None:
+        reader.wrong("give either a `trace` to replay or one to draw from (`fit_trace`)", "fit_trace")
+    if words.find_rate and auto:
+        reader.wrong("find either a rate or the fewest replicas", "find_rate")
+    if (words.find_rate or auto) and words.slo is None:
+        reader.wrong(
+            'needs limits, such as `slo` "ttft p95 2s, tpot p95 50ms"', "find_rate" if words.find_rate else "replicas"
+        )
+    timed = words.trace or words.fit_trace or words.rate or words.find_rate
+    if not timed and words.arrivals not in ("closed", "at-once"):
+        reader.wrong("say how requests come: a `trace`, a `rate` such as 20/s, or `arrivals` closed or at-once", "rate")
+    if words.find_rate and words.arrivals in ("closed", "at-once"):
+        reader.wrong(f"{words.arrivals} has no rate that could be found", "find_rate")
+
+
+def _many(reader: WordReader, text: str | None) -> int | None:
+    if text is None:
+        return None
+    many = int(reader.number(text, "count", "requests", (1, MOST, f"1 to {MOST:,} requests")))
+    return max(many, 1)
+
+
+def _arrivals(words: SimulateWords, reader: WordReader) -> ArrivalProcess:
+    from tonnage.simulate.generate import COMINGS, ArrivalProcess
+
+    kind = next((one for one in COMINGS if one == words.arrivals), None)
+    if kind is None:
+        message = f'"{words.arrivals[:40]}" is not one of {", ".join(COMINGS)}'
+        reader.problems.append(Problem(message, path="arrivals", suggestion=nearest(words.arrivals[:40], COMINGS)))
+    if kind == "closed" and words.clients is None:
+        reader.wrong("a closed loop needs `clients`, such as 64", "arrivals")
+    return ArrivalProcess(
+        kind=kind or "poisson",
+        cv=reader.number(words.cv, "number", "cv", (0.01, 100, "0.01 to 100")),
+        swing=reader.number(words.swing, "number", "swing", (0, 1, "0 to 1")),
+        clients=1 if words.clients is None else reader.whole(words.clients, "clients"),
+        think=0.0 if words.think is None else reader.number(words.think, "time", "think"),
+    )
+
+
+def _spread(reader: WordReader, text: str, name: str) -> tuple[Spread, float]:
+    """`lognormal:0.8` as the kind and its sigma."""
+    from tonnage.simulate.generate import SPREADS
+
+    known = [one for one in SPREADS if one != "empirical"]
+    word, colon, sigma = text.partition(":")
+    kind = next((one for one in known if one == word), None)
+    if kind is None:
+        message = f'"{word[:40]}" is not one of {", ".join(known)}'
+        reader.problems.append(Problem(message, path=name, suggestion=nearest(word[:40], known)))
+        return "fixed", 1.0
+    return kind, reader.number(sigma, "number", name, (0, 5, "a spread of 0 to 5")) if colon else 1.0
+
+
+def _sessions(words: SimulateWords, reader: WordReader) -> Sessions | None:
+    from tonnage.simulate.generate import Sessions
+
+    if words.turns is None:
+        return None
+    turns = reader.whole(words.turns, "turns")
+    if turns > 1000:
+        reader.wrong(f"expected 1 to 1,000 turns, got {turns:,}", "turns")
+    return Sessions(turns, 5.0 if words.think is None else reader.number(words.think, "time", "think"))
+
+
+def _replica_set(words: SimulateWords, reader: WordReader) -> ReplicaSet:
+    from tonnage.simulate.service import ORDERS, ROUTINGS, ReplicaSet
+
+    order: Order | None = next((one for one in ORDERS if one == words.order), None)
+    routing: Routing | None = next((one for one in ROUTINGS if one == words.routing), None)
+    for name, text, known, found in (
+        ("order", words.order, ORDERS, order),
+        ("routing", words.routing, ROUTINGS, routing),
+    ):
+        if found is None:
+            message = f'"{text[:40]}" is not one of {", ".join(known)}'
+            reader.problems.append(Problem(message, path=name, suggestion=nearest(text[:40], known)))
+    return ReplicaSet(
+        order=order or "fcfs",
+        routing=routing or "round-robin",
+        front=0.0 if words.front is None else reader.number(words.front, "time", "front"),
+        due=2.0 if words.due is None else reader.number(words.due, "time", "due"),
+        outages=tuple(_outage(reader, text) for text in words.outage),
+        autoscale=_autoscale(reader, words.autoscale),
+    )
+
+
+def _outage(reader: WordReader, text: str) -> Outage:
+    """`3@10s-60s`: replica 3 fails after 10 s and is back after 60 s; `3@10s`: it stays away."""
+    from tonnage.simulate.service import Outage
+
+    replica, at, span = text.partition("@")
+    start, dash, end = span.partition("-")
+    if not (at and replica.isascii() and replica.isdigit() and start):
+        reader.wrong(f'expected something like 3@10s-60s, got "{text[:40]}"', "outage")
+        return Outage(0, 0.0)
+    return Outage(
+        int(replica[:9]),
+        reader.number(start, "time", "outage"),
+        reader.number(end, "time", "outage") if dash else math.inf,
+    )
+
+
+def _autoscale(reader: WordReader, text: str | None) -> Autoscale | None:
+    """`target=32,loading=60s,every=15s,fewest=1`."""
+    from tonnage.simulate.service import Autoscale
+
+    if text is None:
+        return None
+    given = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    strange = [name for name in given if name not in ("target", "loading", "every", "fewest")]
+    if strange or "target" not in given or "loading" not in given:
+        reader.wrong(
+            f'expected something like target=32,loading=60s,every=15s,fewest=1, got "{text[:60]}"', "autoscale"
+        )
+        return None
+    every = reader.number(given.get("every", "15s"), "time", "autoscale", (0.1, 86400, "0.1 s to a day"))
+    return Autoscale(
+        reader.whole(given["target"], "autoscale"),
+        reader.number(given["loading"], "time", "autoscale"),
+        every,
+        reader.whole(given.get("fewest", "1"), "autoscale"),
+    )

@@ -1,0 +1,181 @@
+"""A simulation from what was asked: the plan, the workload, the service, and searches for a rate or for replicas."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tonnage.ask.simulate import REQUESTS, SimulateAsked
+from tonnage.errors import InputError, Problem, nearest
+
+if TYPE_CHECKING:
+    from tonnage.catalog import Catalog
+    from tonnage.serve import ServePlan
+    from tonnage.simulate.measure import PercentileLimit
+    from tonnage.simulate.prepare import Happened
+    from tonnage.simulate.run import Progress
+    from tonnage.simulate.service import Simulated
+    from tonnage.simulate.workload import Workload
+
+YAML = (".yaml", ".yml")
+"""Endings of files that describe a service in the words of `serve`."""
+
+ROUNDS = 10
+"""Requests of each client of a closed loop, where nobody says how many."""
+
+
+@dataclass(frozen=True)
+class SimulatedService:
+    """What was simulated: the plan, the service as it ran, the run, and what a search found (`rate`, `replicas`)."""
+
+    plan: ServePlan
+    service: Simulated
+    run: Happened
+    limits: tuple[PercentileLimit, ...]
+    searched: str | None = None
+    value: float | None = None
+    tries: int = 1
+
+
+def workload_of(asked: SimulateAsked, plan: ServePlan, seed: int, rate: float | None = None) -> Workload:
+    """The requests: of a trace, like a log, or drawn. rate: instead of what was asked."""
+    from tonnage.simulate.generate import Drawn, generate
+    from tonnage.simulate.traces import at_rate, like_trace, read_trace
+
+    words, rate = asked.words, rate or asked.rate
+    if words.trace is not None:
+        load = read_trace(words.trace)
+        if asked.requests is not None:
+            load = load.take(np.arange(min(asked.requests, load.size)))
+        return load if rate is None else at_rate(load, rate)
+    if words.fit_trace is not None:
+        log = read_trace(words.fit_trace)
+        return like_trace(log, asked.requests or log.size, seed, rate)
+    how = replace(asked.how, rate=rate or 1.0)
+    many = asked.requests or (ROUNDS * how.clients if how.kind == "closed" else REQUESTS)
+    isl = Drawn(asked.isl or float(plan.job.isl), asked.spreads[0], asked.sigmas[0])
+    osl = Drawn(asked.osl or float(plan.job.osl), asked.spreads[1], asked.sigmas[1])
+    return generate(many, how, isl, osl, seed, asked.sessions)
+
+
+def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulated:
+    """The service of the plan with what was asked otherwise, its steps priced at the lengths of the requests."""
+    from tonnage.simulate.find import with_replicas
+    from tonnage.simulate.plans import Lengths
+    from tonnage.simulate.plans import service_of as planned
+    from tonnage.simulate.service import check
+
+    mean = Lengths(float(load.isl.mean()), float(load.osl.mean()))
+    told = plan.job if asked.running is None else replace(plan.job, running=asked.running)
+    told = told if asked.chunk is None else replace(told, chunk=asked.chunk)
+    question = replace(plan.question, job=told)
+    own = replace(plan, question=question, chunk=asked.chunk or plan.chunk)
+    found = planned(own, mean, asked.given)
+    limits = replace(found.limits, prompt=asked.prompt_chunk, prefix=asked.words.prefix_cache)
+    if asked.blocks is not None:
+        limits = replace(limits, blocks=asked.blocks)
+    found = replace(found, limits=limits)
+    if asked.host is not None:
+        found = replace(found, times=tuple(one.with_host(asked.host) for one in found.times))
+    found = found if asked.replicas is None else with_replicas(found, asked.replicas)
+    check(found)
+    return found
+
+
+def simulated(
+    asked: SimulateAsked,
+    plan: ServePlan,
+    seed: int,
+    progress: Progress | None = None,
+    told: Callable[[str], None] | None = None,
+) -> SimulatedService:
+    """What happens, or the rate or the replicas that are looked for, with what happens there."""
+    from tonnage.simulate import compiled
+    from tonnage.simulate.find import fewest_replicas, highest_rate
+    from tonnage.simulate.run import WORTH, simulate
+    from tonnage.simulate.traces import at_rate
+
+    start = None
+    if asked.words.find_rate and asked.rate is None:
+        start = plan.requests_per_second or 1.0
+    load = workload_of(asked, plan, seed, start)
+    service = service_of(asked, plan, load)
+    fast = load.size >= WORTH and compiled.installed()
+    if fast and told is not None:
+        told("compiling the loop where it is not kept from before (about 10 s)")
+
+    def go(what: Workload, where: Simulated) -> Happened:
+        return simulate(what, where, seed=seed, progress=progress)
+
+    if asked.words.find_rate:
+        first = start or asked.rate or 1.0
+        logged = asked.words.trace or asked.words.fit_trace
+
+        def at(rate: float) -> Workload:
+            return at_rate(load, rate) if logged else workload_of(asked, plan, seed, rate)
+
+        found = highest_rate(at, service, asked.limits, first, go)
+    elif asked.auto:
+        found = fewest_replicas(load, service, asked.limits, go)
+    else:
+        return SimulatedService(plan, service, go(load, service), asked.limits)
+    what = "rate" if asked.words.find_rate else "replicas"
+    return SimulatedService(plan, found.service, found.run, asked.limits, what, found.value, found.tries)
+
+
+def plan_of(
+    path: Path, catalog: Callable[[], Catalog], as_of: Callable[[], datetime.date | None], seed: int
+) -> ServePlan:
+    """The plan of a saved answer of `serve`, or of a service in YAML in the words of `serve`."""
+    from tonnage.ask.saved import read_answer
+    from tonnage.serve import ServePlan
+
+    if path.suffix.lower() in YAML:
+        return _planned(path, catalog(), as_of(), seed)
+    saved = read_answer(path)
+    if saved["command"] != "serve" or "plan" not in saved:
+        raise InputError(Problem(f'is an answer of "{saved["command"]}"; a plan of serve is simulated', str(path)))
+    try:
+        return ServePlan.from_json(saved)
+    except InputError as error:
+        raise InputError(Problem(one.message, str(path), one.path) for one in error.problems) from None
+
+
+def _planned(path: Path, catalog: Catalog, as_of: datetime.date | None, seed: int) -> ServePlan:
+    """A service in YAML, planned: `model`, `on`, and any other word of `serve`."""
+    from tonnage import files
+    from tonnage.ask.serve import ServeWords, plan_asked
+    from tonnage.ask.serve import read as read_service
+
+    document = files.read_yaml(path)
+    known = {"model": None, **{field.name: field for field in fields(ServeWords)}}
+    value = document.value
+    if not isinstance(value, dict):
+        raise InputError(Problem("expected a service: model, on, and other words of serve", str(path)))
+    problems = [
+        Problem("no such word", str(path), str(key)[:40], nearest(str(key)[:40], known))
+        for key in value
+        if key not in known
+    ]
+    problems += [Problem("is missing", str(path), key) for key in ("model", "on") if not value.get(key)]
+    if problems:
+        raise InputError(problems)
+    words = {key: _word(item) for key, item in value.items() if key not in ("model", "on")}
+    on = value["on"] if isinstance(value["on"], list) else [value["on"]]
+    asked = ServeWords(on=tuple(str(one) for one in on), **words)
+    try:
+        return plan_asked(str(value["model"]), read_service(asked), catalog, as_of, seed).plan
+    except InputError as error:
+        raise InputError(
+            Problem(p.message, str(path), p.path or p.where, p.suggestion) for p in error.problems
+        ) from None
+
+
+def _word(value: object) -> Any:
+    """A value of YAML as a word: numbers as text, truth as it is."""
+    return value if isinstance(value, bool) or value is None else str(value)

@@ -1,0 +1,107 @@
+"""The prefix cache of a replica: pieces of prompts that somebody uses, and the others in the order in which they go."""
+
+from __future__ import annotations
+
+from tonnage.simulate.state import (
+    G_POOL,
+    G_SIZE,
+    G_UNIT,
+    G_UNIT_BLOCKS,
+    P_AFTER,
+    P_BEFORE,
+    P_USERS,
+    Q_HIGH,
+    Q_LOW,
+    Q_PIECES,
+    R_CACHED,
+    R_ORDER,
+    R_PIECES,
+    R_USED,
+    Row,
+)
+
+
+def unlink(x: Row, r: int, p: int) -> None:
+    """A piece is used again, or goes: out of the order of going."""
+    b, a = x[p + P_BEFORE], x[p + P_AFTER]
+    x[b + P_AFTER] = a
+    x[a + P_BEFORE] = b
+    x[r + R_CACHED] -= 1
+
+
+def evict(x: Row, r: int, more: int) -> None:
+    """Pieces that nobody uses go, the longest unused first, until what is used and `more` blocks have room."""
+    while x[r + R_CACHED] > 0 and x[r + R_CACHED] * x[G_UNIT_BLOCKS] + x[r + R_USED] + more > x[G_POOL]:
+        p = x[x[r + R_ORDER] + P_AFTER]
+        unlink(x, r, p)
+        x[p + P_USERS] = -1
+
+
+def forget(x: Row, r: int) -> None:
+    """All pieces of a replica's cache that nobody uses go."""
+    while x[r + R_CACHED] > 0:
+        p = x[x[r + R_ORDER] + P_AFTER]
+        unlink(x, r, p)
+        x[p + P_USERS] = -1
+
+
+def lay_down(x: Row, r: int, p: int) -> None:
+    """A piece that nobody uses any more goes to the end of the order of going."""
+    last = x[r + R_ORDER]
+    b = x[last + P_BEFORE]
+    x[b + P_AFTER] = p
+    x[p + P_BEFORE] = b
+    x[p + P_AFTER] = last
+    x[last + P_BEFORE] = p
+    x[p + P_USERS] = 0
+    x[r + R_CACHED] += 1
+
+
+def matched(x: Row, r: int, i: int) -> int:
+    """Pieces at the beginning of a prompt that a replica has."""
+    low, high, at = x[i + Q_LOW], x[i + Q_HIGH], x[r + R_PIECES]
+    at += P_USERS
+    for j in range(low, high):
+        if x[at + x[j]] < 0:
+            return j - low
+    return high - low
+
+
+def pin(x: Row, r: int, i: int, pieces: int) -> None:
+    """A request uses its first so many pieces, those that are not there being made."""
+    at, low = x[r + R_PIECES], x[i + Q_LOW]
+    for j in range(low, low + pieces):
+        p = at + x[j]
+        users = x[p + P_USERS]
+        if users <= 0:
+            if users == 0:
+                unlink(x, r, p)
+            x[r + R_USED] += x[G_UNIT_BLOCKS]
+            users = 0
+        x[p + P_USERS] = users + 1
+    x[i + Q_PIECES] = pieces
+
+
+def release(x: Row, r: int, i: int, tokens: int) -> None:
+    """A request that has the cache of so many tokens gives it back; pieces at the end of it go first."""
+    held = x[i + Q_PIECES]
+    x[r + R_USED] -= (tokens - 1) // x[G_SIZE] + 1 - held * x[G_UNIT_BLOCKS]
+    x[i + Q_PIECES] = 0
+    at, low = x[r + R_PIECES], x[i + Q_LOW]
+    for j in range(low + held - 1, low - 1, -1):
+        p = at + x[j]
+        x[p + P_USERS] -= 1
+        if x[p + P_USERS] == 0:
+            x[r + R_USED] -= x[G_UNIT_BLOCKS]
+            lay_down(x, r, p)
+
+
+def keep(x: Row, r: int, i: int, tokens: int) -> None:
+    """What a request that is done has written stays in the cache, as far as its pieces are known."""
+    at, low = x[r + R_PIECES], x[i + Q_LOW]
+    whole = min(x[i + Q_HIGH] - low, tokens // x[G_UNIT])
+    for j in range(low + whole - 1, low - 1, -1):
+        p = at + x[j]
+        if x[p + P_USERS] < 0:
+            lay_down(x, r, p)
+    evict(x, r, 0)

@@ -1,0 +1,140 @@
+"""`tonnage simulate`: words, JSON, files, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tonnage.cli import run
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("plan") / "plan.json"
+    words = "serve llama-3.1-8b --on 1xh100-sxm --isl 1k --osl 100 --engine vllm --rate 5/s -q -o"
+    assert run([*words.split(), str(path)]) == 0
+    return str(path)
+
+
+def asked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = run(["simulate", *words])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+def test_the_keys_of_the_interface(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = asked(capsys, plan, "--rate", "5/s", "--requests", "300", "--slo", "ttft p95 2s", "--json")
+    body = json.loads(out)
+    assert code == 0 and body["outcome"] == "feasible" and body["requests"] == 300
+    for name in ("ttft", "tpot", "e2e", "queueing"):
+        assert list(body[name]) == ["p50", "p90", "p95", "p99", "mean"]
+        assert 0 < body[name]["p50"] <= body[name]["p99"]
+    assert {
+        "duration",
+        "goodput",
+        "output_tokens_per_second",
+        "steps",
+        "preemptions",
+        "hit_rate",
+        "cost",
+    } <= body.keys()
+    again = asked(capsys, plan, "--rate", "5/s", "--requests", "300", "--slo", "ttft p95 2s", "--json")[1]
+    assert again == out
+    other = asked(capsys, plan, "--rate", "5/s", "--requests", "300", "--slo", "ttft p95 2s", "--json", "--seed", "1")[
+        1
+    ]
+    assert json.loads(other)["ttft"] != body["ttft"]
+
+
+def test_the_answer_comes_first_and_limits_that_break_are_named(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = asked(capsys, plan, "--rate", "5/s", "--requests", "200", "--slo", "ttft p95 2s")
+    assert code == 0 and out.startswith("Yes: 200 requests in")
+    code, out, _ = asked(capsys, plan, "--rate", "5/s", "--requests", "200", "--slo", "tpot p95 1ms")
+    assert code == 1 and out.startswith("No: tpot p95 is") and "over the limit of 1 ms" in out
+
+
+def test_a_trace_each_request_and_a_picture(plan: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = tmp_path / "azure.csv"
+    lines = [f"2023-11-16 18:15:{i % 60:02}.5,{100 + i},{10 + i}" for i in range(60)]
+    trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(lines))
+    rows, picture = tmp_path / "rows.csv", tmp_path / "run.svg"
+    code, out, _ = asked(capsys, plan, "--trace", str(trace), "--requests", str(rows), "-o", str(picture))
+    assert code == 0 and "azure.csv (Azure trace)" in out
+    with rows.open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert len(read) == 60 and all(
+        float(row["finish"]) > float(row["first_token"]) > float(row["arrival"]) for row in read
+    )
+    assert picture.read_text().startswith("<svg") and "polyline" in picture.read_text()
+    code, out, _ = asked(capsys, plan, "--fit-trace", str(trace), "--requests", "100")
+    assert code == 0 and "like azure.csv" in out
+
+
+def test_a_rate_and_replicas_are_found(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = ("--slo", "ttft p95 1s, tpot p95 20ms", "--requests", "300", "--json")
+    code, out, _ = asked(capsys, plan, "--find-rate", *limits)
+    rate = json.loads(out)["found"]
+    assert code == 0 and 5 < rate < 100
+    code, out, _ = asked(capsys, plan, "--rate", f"{3 * rate}/s", "--replicas", "auto", *limits)
+    body = json.loads(out)
+    assert code == 0 and 2 <= body["found"] <= 4 and body["replicas"] == body["found"]
+    code, out, _ = asked(capsys, plan, "--find-rate", "--slo", "tpot p95 0.1ms", "--requests", "50", "--json")
+    assert code == 1 and json.loads(out)["binds"][0]["what"] == "slo"
+
+
+def test_a_service_in_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "service.yaml"
+    path.write_text("model: llama-3.1-8b\non: 1xh100-sxm\nisl: 1k\nosl: 100\nengine: vllm\nrate: 5/s\n")
+    code, out, _ = asked(capsys, str(path), "--arrivals", "closed", "--clients", "4", "--requests", "40")
+    assert code == 0 and "4 clients in a closed loop" in out
+    path.write_text("model: llama-3.1-8b\nonn: 1xh100-sxm\n")
+    code, _, err = asked(capsys, str(path), "--rate", "5/s")
+    assert code == 2 and 'did you mean "on"' in err and "on: is missing" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--rate say how requests come"),
+        (["--rate", "5/s", "--order", "fcs"], 'did you mean "fcfs"'),
+        (["--rate", "5/s", "--routing", "random"], "--routing"),
+        (["--rate", "5/s", "--slo", "ttft p95"], 'expected such as "ttft p95 2s"'),
+        (["--rate", "5/s", "--replicas", "auto"], "needs limits"),
+        (["--find-rate"], "needs limits"),
+        (["--rate", "-5/s"], "--rate"),
+        (["--rate", "5/s", "--requests", "0"], "--requests"),
+        (["--rate", "5/s", "--outage", "x"], "3@10s-60s"),
+        (["--rate", "5/s", "--outage", "7@1s"], "outages"),
+        (["--rate", "5/s", "--autoscale", "loading=5s"], "target=32"),
+        (["--arrivals", "closed"], "--clients"),
+        (["--trace", "absent.csv"], "absent.csv"),
+        (["--rate", "5/s", "--isl-spread", "normal"], "--isl-spread"),
+        (["--rate", "5/s", "--requests-out", "a.xml"], ".parquet"),
+    ],
+)
+def test_what_is_wrong_is_said(plan: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = asked(capsys, plan, *words)
+    assert code == 2 and out == "" and said in err, err
+
+
+def test_other_answers_are_no_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "fit.json"
+    assert run(["fit", "llama-3.1-8b", "--on", "1xh100-sxm", "-q", "-o", str(path)]) == 0
+    code, _, err = asked(capsys, str(path), "--rate", "5/s")
+    assert code == 2 and 'an answer of "fit"' in err
+
+
+def test_an_interrupt_gives_what_was_simulated(
+    plan: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tonnage.cli import simulate as verb
+
+    monkeypatch.setattr(verb.Stopped, "was", True)
+    code, out, _ = asked(capsys, plan, "--rate", "5/s", "--requests", "9000", "--json")
+    body = json.loads(out)
+    assert code == 130 and body["partial"] and 0 < body["requests"] < 9000
+    assert body["unfinished"] == 9000 - body["requests"]
