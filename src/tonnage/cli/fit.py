@@ -91,7 +91,5 @@ def fit(model: str | None = None, /, *, options: FitOptions = UNSAID, common: Co
         change = fit_change(plan, plan_asked(model, read(free), catalog, common.date(), common.seed))
         answer, body = with_written(answer, written, change), {**body, "written": written_json(written, change)}
     known = plan.provenance
-    result = Reply(
-        "fit", inputs, body, answer, plan.outcome, known.evidence, known.facts, catalog, formats=""
-    )
+    result = Reply("fit", inputs, body, answer, plan.outcome, known.evidence, known.facts, catalog, formats="")
     return finish(result, common)

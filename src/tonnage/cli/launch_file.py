@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tonnage.cli.common import Common
 from tonnage.errors import InputError, Problem
@@ -41,4 +41,5 @@ def read_from(
         given["on"] = (written.on,) if several else written.on
     own = {field.name: field.default for field in fields(options) if field.default is not MISSING}
     new = {name: value for name, value in given.items() if name in own and getattr(options, name) == own[name]}
-    return model or written.model or "", replace(options, **new), written
+    both: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(options)} | new
+    return model or written.model or "", type(options)(**both), written

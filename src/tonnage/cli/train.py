@@ -184,9 +184,7 @@ def _command(inputs: dict[str, Any], **instead: str) -> str:
     return command_of("train", inputs["model"], given, usual, without=("layout",))
 
 
-def _single(
-    asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog
-) -> tuple[Reply, TrainPlan]:
+def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog) -> tuple[Reply, TrainPlan]:
     """One kind of accelerators: the plan, then what else was asked of it."""
     from tonnage.ask.train_plan import planned
     from tonnage.report.train import answer

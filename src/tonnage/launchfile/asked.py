@@ -17,9 +17,9 @@ from tonnage.launchfile.command import start_of
 from tonnage.launchfile.modelname import Named, named, sized
 from tonnage.launchfile.names import SERVING, TRAINING, texts
 from tonnage.launchfile.script import commands
-from tonnage.launchfile.sorting import Sorted, told
+from tonnage.launchfile.sorting import Sorted, sort, told
 from tonnage.launchfile.tree import Around, Tree, config_engine
-from tonnage.launchfile.value import Said, Start
+from tonnage.launchfile.value import EngineStart, Said
 from tonnage.units import parse_fleet
 
 DOCUMENTS = 100
@@ -75,13 +75,15 @@ def read(
     return _serving(name, fit, bench, catalog, on, model)
 
 
-def starts(name: str, chosen: str = "") -> list[Start]:
+def starts(name: str, chosen: str = "") -> list[EngineStart]:
     """Every start of an engine in a file."""
     text = read_text(name, LIMIT)
     ending = Path(name).suffix.lower()
     if ending == ".py":
         return _python(text, name, chosen)
-    if ending in (".yaml", ".yml", ".json", ".toml") or (ending not in (".sh", ".sub", ".sbatch", ".txt", ".md", "") or _manifest(text)):
+    if ending in (".yaml", ".yml", ".json", ".toml") or (
+        ending not in (".sh", ".sub", ".sbatch", ".txt", ".md", "") or _manifest(text)
+    ):
         return _documents(text, name, ending)
     script = commands(text)
     found = [made for made in (start_of(one, name) for one in script.commands) if made is not None]
@@ -94,7 +96,7 @@ def _manifest(text: str) -> bool:
     return bool(re.match(r"[\w-]+:(\s|$)|\{", first))
 
 
-def _with_config(start: Start, files: Mapping[str, tuple[str, int]], name: str) -> Start:
+def _with_config(start: EngineStart, files: Mapping[str, tuple[str, int]], name: str) -> EngineStart:
     """With the settings of the file that `--config` names: one that the script writes, or one beside it."""
     from tonnage.launchfile.names import names
 
@@ -122,32 +124,32 @@ def _settings(text: str, name: str, ending: str, line: int = 1) -> list[list[Sai
     return found
 
 
-def _python(text: str, name: str, chosen: str) -> list[Start]:
+def _python(text: str, name: str, chosen: str) -> list[EngineStart]:
     found, by, ray = pycode.starts(text, name)
     tree = Tree(name, {})
     found += [one for each in ray for one in tree.starts(each, Around())]
     if found:
         return found
-    made: list[Start] = []
+    made: list[EngineStart] = []
     for function, said in by.items():
         engine = config_engine(said)
         if engine is not None and (not chosen or function == chosen):
-            made.append(Start(engine, tuple(said), said[0].where))
+            made.append(EngineStart(engine, tuple(said), said[0].where))
     if chosen and not made:
         problem = Problem(f'no settings in a function "{chosen[:60]}"', where=name, suggestion=nearest(chosen, by))
         raise InputError(problem)
     return made
 
 
-def _documents(text: str, name: str, ending: str) -> list[Start]:
-    found: list[Start] = []
+def _documents(text: str, name: str, ending: str) -> list[EngineStart]:
+    found: list[EngineStart] = []
     for value, places in _values(text, name, ending):
         tree = Tree(name, places)
         below = list(tree.starts(value, Around()))
         if not below and isinstance(value, dict):
             said = tree.said(value, ())
             engine = config_engine(said)
-            below = [Start(engine, tuple(said), name)] if engine is not None else []
+            below = [EngineStart(engine, tuple(said), name)] if engine is not None else []
         found += below
     return found
 
@@ -201,7 +203,7 @@ def _toml_places(text: str, name: str) -> Places:
     return places
 
 
-def _chip(found: Sequence[Start], catalog: Catalog) -> str | None:
+def _chip(found: Sequence[EngineStart], catalog: Catalog) -> str | None:
     """The accelerator that a file names, as the catalogue's."""
     said = next((one.chip for one in found if one.chip), None)
     if said is None:
@@ -247,7 +249,12 @@ def _model(
 
 
 def _serving(
-    name: str, found: Sequence[Start], bench: Sequence[Start], catalog: Catalog, on: Sequence[str], model: str | None
+    name: str,
+    found: Sequence[EngineStart],
+    bench: Sequence[EngineStart],
+    catalog: Catalog,
+    on: Sequence[str],
+    model: str | None,
 ) -> Written:
     made, others = serving.merged([serving.instance(one) for one in found])
     engine = made[-1].sorted.engine
@@ -264,7 +271,7 @@ def _serving(
         if meant.weights is not None:
             words.setdefault("weights", meant.weights)
     experts = meant is not None and meant.moe(catalog)
-    words["layout"] = serving.layout_text(made[-1].degrees, experts=experts)
+    words["layout"] = serving.layout_text(_copied(made, on), experts=experts)
     if len(made) == 2:
         words |= {"mode": "disaggregated", "prefill_layout": serving.layout_text(made[0].degrees, experts=experts)}
     elif made[0].part:
@@ -278,17 +285,25 @@ def _serving(
     return Written(name, engine, meant.model if meant else None, chosen, words, tuple(notes), *_left(sorts), count)
 
 
-def _versioned(engine: str, found: Sequence[Start]) -> str:
+def _copied(made: Sequence[serving.WrittenInstance], on: Sequence[str]) -> Mapping[str, int]:
+    """Degrees of an instance, with whole copies of it as data parallel."""
+    one = made[-1]
+    count = parse_fleet(on[0])[0] if len(on) == 1 else one.count
+    copies = count // one.ranks if len(made) == 1 and count % one.ranks == 0 else 1
+    return {**one.degrees, "dp": one.degrees["dp"] * copies}
+
+
+def _versioned(engine: str, found: Sequence[EngineStart]) -> str:
     """The engine with its version, where an image says one."""
     version = next((one.version for one in found if one.version), None)
     return f"{engine}@{version}" if version else engine
 
 
-def _workload(bench: Sequence[Start], words: Mapping[str, str | bool]) -> dict[str, str]:
+def _workload(bench: Sequence[EngineStart], words: Mapping[str, str | bool]) -> dict[str, str]:
     """Lengths and load of a benchmark in the same file; lengths that fit into the longest sequence otherwise."""
     found: dict[str, str] = {}
     if bench:
-        said = serving.sort("bench", bench[0].said)
+        said = sort("bench", bench[0].said)
         for meaning in ("isl", "osl", "concurrency"):
             value = said.whole(meaning)
             if value is not None:
@@ -314,7 +329,7 @@ def _left(sorts: Sequence[Sorted]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _training(
-    name: str, found: Sequence[Start], catalog: Catalog, on: Sequence[str], model: str | None
+    name: str, found: Sequence[EngineStart], catalog: Catalog, on: Sequence[str], model: str | None
 ) -> Written:
     start = found[0]
     problems: list[Problem] = []
@@ -340,7 +355,14 @@ def _training(
     text = ",".join(f"{k}={v}" if isinstance(v, str) else f"{k}{v}" for k, v in layout.items())
     words: dict[str, str | bool] = {**made.words, "layout": text}
     return Written(
-        name, start.engine, meant.model if meant else None, chosen, words, tuple(notes), *_left([made.sorted]), made.count
+        name,
+        start.engine,
+        meant.model if meant else None,
+        chosen,
+        words,
+        tuple(notes),
+        *_left([made.sorted]),
+        made.count,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tonnage.errors import InputError
 from tonnage.files import parse_yaml
 from tonnage.launchfile.names import arity, plain
-from tonnage.launchfile.value import Command, Said, Start, Word
+from tonnage.launchfile.value import Command, EngineStart, Said, Word
 
 MODULES = {
     "vllm.entrypoints.openai.api_server": "vllm",
@@ -59,16 +59,18 @@ SCRIPTS = {
 }
 """Scripts by their file's name."""
 
-ASCEND = frozenset({"moe-tp-extend-ep", "use-mcore-models", "use-fused-rmsnorm", "context-parallel-algo", "swap-optimizer"})
+ASCEND = frozenset(
+    {"moe-tp-extend-ep", "use-mcore-models", "use-fused-rmsnorm", "context-parallel-algo", "swap-optimizer"}
+)
 """Settings of MindSpeed beside Megatron's."""
 
 
-def start_of(command: Command, name: str, image: str | None = None) -> Start | None:
+def start_of(command: Command, name: str, image: str | None = None) -> EngineStart | None:
     """What a command starts; None where it is none of the engines here. image: the engine of its container."""
     words = list(command.words)
     found = _program(words)
     engine, rest = found if found is not None else (image, words)
-    if engine is None or not rest and found is None:
+    if engine is None or (not rest and found is None):
         return None
     said = tuple(_mapped(settings(rest, engine, name)))
     launcher = tuple(_launcher(words[: len(words) - len(rest)], name))
@@ -76,7 +78,7 @@ def start_of(command: Command, name: str, image: str | None = None) -> Start | N
         engine = "mindspeed-llm"
     if engine == "slime" and not any("model-parallel-size" in plain(one.name) for one in said):
         return None
-    return Start(engine, (*launcher, *said), f"{name}:{words[0].line}")
+    return EngineStart(engine, (*launcher, *said), f"{name}:{words[0].line}")
 
 
 def _program(words: Sequence[Word]) -> tuple[str, list[Word]] | None:

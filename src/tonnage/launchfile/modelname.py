@@ -124,7 +124,10 @@ def _sizes(digest: str, held: _Held) -> dict[str, dict[str, int]]:
     for identity in lines:
         config = entry(identity, lines).get("config", {})
         config = config.get("text_config", config) if isinstance(config, dict) else {}
-        own = {name: next((config[key] for key in keys if isinstance(config.get(key), int)), None) for name, keys in FIELDS.items()}
+        own = {
+            name: next((config[key] for key in keys if isinstance(config.get(key), int)), None)
+            for name, keys in FIELDS.items()
+        }
         made[identity] = {name: value for name, value in own.items() if value is not None}
     return made
 

@@ -73,6 +73,11 @@ def plain(name: str) -> str:
     return re.sub(r"[-_. ]+", "-", joined).lower()
 
 
+def sections(setting: str) -> tuple[str, ...]:
+    """The parts of a setting that stands in sections: `trainer.num_nodes`."""
+    return tuple(setting.split("."))
+
+
 @functools.cache
 def data(kind: str) -> Mapping[str, Mapping[str, object]]:
     """A table of `data/`: `serving` or `training`."""
@@ -94,8 +99,11 @@ def names(engine: str) -> Names:
     more = found.get("more", [])
     assert isinstance(more, list)
     every = frozenset([*(_takes(engine) if engine in TABLES else ()), *map(str, more)])
-    sections = engine in TRAINING
-    return Names({str(k): str(v) for k, v in means.items()}, frozenset(map(str, still)), every, sections)
+    if engine == "slime":  # hands flags of its rollouts on
+        rollouts = names("sglang")
+        every |= {f"sglang-{one}" for one in (*rollouts.means, *rollouts.still, *rollouts.every)}
+    inside = engine in TRAINING
+    return Names({str(k): str(v) for k, v in means.items()}, frozenset(map(str, still)), every, inside)
 
 
 def arity(engine: str, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from tonnage.errors import InputError, Problem
 from tonnage.launchfile.command import inside
-from tonnage.launchfile.value import Said, Start
+from tonnage.launchfile.value import EngineStart, Said
 
 CALLS = {
     "LLM": "vllm",
@@ -26,7 +26,7 @@ NODES = 200_000
 """Most nodes of a program that are looked at."""
 
 
-def starts(text: str, name: str) -> tuple[list[Start], dict[str, list[Said]], list[Mapping[str, object]]]:
+def starts(text: str, name: str) -> tuple[list[EngineStart], dict[str, list[Said]], list[Mapping[str, object]]]:
     """(engines that are started, settings by the function that makes them, configurations of Ray Serve)."""
     try:
         tree = ast.parse(text)
@@ -46,7 +46,9 @@ def starts(text: str, name: str) -> tuple[list[Start], dict[str, list[Said]], li
     said = list(_said(loose, known, name))
     if said:
         by[""] = said
-    ray = [_keywords(node, known) for node in _walked(tree) if isinstance(node, ast.Call) and _called(node) == "LLMConfig"]
+    ray: list[Mapping[str, object]] = [
+        _keywords(node, known) for node in _walked(tree) if isinstance(node, ast.Call) and _called(node) == "LLMConfig"
+    ]
     return found, by, ray
 
 
@@ -103,7 +105,7 @@ def _keywords(node: ast.Call, known: Mapping[str, object], depth: int = 0) -> di
     return found
 
 
-def _started(node: ast.Call, known: Mapping[str, object], name: str, text: str) -> Iterator[Start]:
+def _started(node: ast.Call, known: Mapping[str, object], name: str, text: str) -> Iterator[EngineStart]:
     engine = CALLS.get(_called(node))
     if engine is None:
         return
@@ -117,7 +119,7 @@ def _started(node: ast.Call, known: Mapping[str, object], name: str, text: str) 
     for key, value in given.items():
         where = f"{name}:{lines.get(key, node.lineno)}"
         said += list(inside(key, value, where)) if isinstance(value, dict) else [Said(key, value, where)]
-    yield Start(engine, tuple(one for one in said if one.value is not ...), f"{name}:{node.lineno}")
+    yield EngineStart(engine, tuple(one for one in said if one.value is not ...), f"{name}:{node.lineno}")
 
 
 def _said(tree: ast.AST, known: dict[str, object], name: str) -> Iterator[Said]:

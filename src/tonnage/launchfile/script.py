@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import operator
-import os.path
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tonnage.launchfile.shell import Piece, Token, tokens
+from tonnage.launchfile.shell import ShellPiece, Token, tokens
 from tonnage.launchfile.value import Command, Word
 
 LONGEST = 200_000
@@ -49,10 +49,14 @@ class Variables:
             return " ".join(word.text for word in found)
         return found
 
-    def words(self, pieces: tuple[Piece, ...], *, split: bool = True) -> list[Word]:
+    def words(self, pieces: tuple[ShellPiece, ...], *, split: bool = True) -> list[Word]:
         """A word of a script as the words that it becomes."""
-        if split and len(pieces) <= 2 and pieces and pieces[-1].kind == "variable" and not "".join(
-            piece.text for piece in pieces[:-1]
+        if (
+            split
+            and len(pieces) <= 2
+            and pieces
+            and pieces[-1].kind == "variable"
+            and not "".join(piece.text for piece in pieces[:-1])
         ):
             whole = self._whole(pieces[-1])
             if whole is not None:
@@ -63,7 +67,7 @@ class Variables:
             return [Word(part, line) for part in text.split()] or []
         return [Word(text, line)]
 
-    def _whole(self, piece: Piece) -> list[Word] | None:
+    def _whole(self, piece: ShellPiece) -> list[Word] | None:
         """A word that is one variable: an array whole, an unquoted text split."""
         match = _INSIDE.fullmatch(piece.text)
         if match is None:
@@ -81,7 +85,7 @@ class Variables:
             return None
         return [Word(word.text, piece.line if word.line == 0 else word.line) for word in split_text(text, piece.line)]
 
-    def one(self, piece: Piece) -> str:
+    def one(self, piece: ShellPiece) -> str:
         """A piece as text; what is not known stays as it is written."""
         if piece.kind == "text":
             return piece.text
@@ -149,7 +153,7 @@ def split_text(text: str, line: int) -> list[Word]:
     return [Word("".join(_kept(piece) for piece in token.pieces), token.line) for token in made]
 
 
-def _kept(piece: Piece) -> str:
+def _kept(piece: ShellPiece) -> str:
     if piece.kind == "text":
         return piece.text
     return f"$({piece.text})" if piece.kind != "variable" else f"${{{piece.text}}}"
@@ -266,7 +270,7 @@ class Script:
             return None
         name, more = match[1], bool(match[3])
         head = first.pieces[0]
-        rest = (Piece("text", head.text[match.end() :], head.quoted, head.line), *first.pieces[1:])
+        rest = (ShellPiece("text", head.text[match.end() :], head.quoted, head.line), *first.pieces[1:])
         if len(held) > 1 and held[1].operator == "(" and not "".join(piece.text for piece in rest):
             return self._array(name, held[2:], more=more)
         made = "".join(self.known.one(piece) for piece in rest)
@@ -279,15 +283,14 @@ class Script:
 
     def _array(self, name: str, held: list[Token], *, more: bool) -> list[Token]:
         found: list[Word] = []
-        for index, token in enumerate(held):
-            if token.operator == ")":
-                break
+        index = next((i for i, token in enumerate(held) if token.operator == ")"), len(held))
+        for token in held[:index]:
             if token.pieces and not token.operator:
                 found += self.known.words(token.pieces)
         before = self.known.values.get(name, [])
         old = before if isinstance(before, list) else [Word(before, 0)]
         self.known.values[name] = [*old, *found] if more else found
-        return held[index + 1 :] if held else []
+        return held[index + 1 :]
 
     def _started(self, held: list[Token]) -> None:
         """The command that is left, without where it writes to."""
@@ -297,7 +300,12 @@ class Script:
             if token.operator == "<<":
                 put = token
             elif token.operator:
-                if token.operator.startswith((">", "<")) and not token.before and words and words[-1].text in ("1", "2"):
+                if (
+                    token.operator.startswith((">", "<"))
+                    and not token.before
+                    and words
+                    and words[-1].text in ("1", "2")
+                ):
                     words.pop()
                 skip = token.operator in (">", ">>", "<", "&>", ">&", "&>>", "<<<")
             elif skip:
@@ -316,7 +324,7 @@ class Script:
         if programs & SHELLS or (not target and programs & {"ssh", "srun", "docker"}):
             self.read(put.raw, put.line)
         elif path:
-            self.files[os.path.basename(path)] = (put.raw, put.line)
+            self.files[Path(path).name] = (put.raw, put.line)
 
     def carried_out(self, words: list[Word]) -> None:
         """A command that is given in words."""
@@ -349,4 +357,3 @@ def commands(text: str, known: Mapping[str, str] | None = None, line: int = 1) -
     script = Script(Variables(dict(known or {})))
     script.read(text, line)
     return script
-

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from tonnage.launchfile.names import plain, texts
 from tonnage.launchfile.sorting import Sorted, sort
-from tonnage.launchfile.value import Start
+from tonnage.launchfile.value import EngineStart
 
 
 @dataclass(frozen=True)
-class Instance:
+class WrittenInstance:
     """One kind of instance as it is written. degrees: of an instance; ranks: of one; count: accelerators of all."""
 
     part: str
@@ -39,7 +39,7 @@ class _Cut:
 ATTENTION = "dp as attention replicas, for the file gives an instance no more accelerators than tp"
 
 
-def instance(start: Start) -> Instance:
+def instance(start: EngineStart) -> WrittenInstance:
     """What one start of an engine means."""
     found = sort(start.engine, start.said)
     cut = _CUTS[start.engine](found)
@@ -56,7 +56,9 @@ def instance(start: Start) -> Instance:
     group = cut.tp * cut.cp * cut.dp
     degrees = {"tp": cut.tp, "pp": cut.pp, "cp": cut.cp, "dp": cut.dp, "ep": min(cut.ep, group)}
     degrees["etp"] = max(group // degrees["ep"], 1)
-    return Instance(start.part or _part(found), degrees, ranks, count, _words(found, cut), found, tuple(cut.notes))
+    return WrittenInstance(
+        start.part or _part(found), degrees, ranks, count, _words(found, cut), found, tuple(cut.notes)
+    )
 
 
 def _part(found: Sorted) -> str:
@@ -68,7 +70,8 @@ def _part(found: Sorted) -> str:
 
 
 def _vllm(found: Sorted) -> _Cut:
-    cut = _Cut(*(found.whole(one) or 1 for one in ("tp", "pp", "cp", "dp")))
+    tp, pp, cp, dp = (found.whole(one) or 1 for one in ("tp", "pp", "cp", "dp"))
+    cut = _Cut(tp, pp, cp, dp)
     if found.on("experts"):
         cut.ep = cut.tp * cut.cp * cut.dp
     return cut
@@ -162,9 +165,9 @@ def _drafts(found: Sorted) -> int | None:
     return 1 if found.on("drafter") and found.text("drafter") not in (None, "none") else None
 
 
-def merged(every: Sequence[Instance]) -> tuple[list[Instance], int]:
+def merged(every: Sequence[WrittenInstance]) -> tuple[list[WrittenInstance], int]:
     """The instances that are read, one of each pool; how many others there are that are not like them."""
-    kept: dict[str, Instance] = {}
+    kept: dict[str, WrittenInstance] = {}
     others = 0
     for one in every:
         before = kept.setdefault(one.part, one)

@@ -27,7 +27,7 @@ Kind = Literal["text", "variable", "sum", "unknown"]
 
 
 @dataclass(frozen=True)
-class Piece:
+class ShellPiece:
     """A piece of a word: text, what stands between `${` and `}`, a sum, or what cannot be known; whether in quotes."""
 
     kind: Kind
@@ -41,7 +41,7 @@ class Token:
     """A word in pieces, or an operator (a new line is `;`)."""
 
     line: int
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[ShellPiece, ...] = ()
     operator: str = ""
     before: bool = False
 
@@ -103,7 +103,7 @@ class Scanner:
             if row.strip() == end.strip():
                 break
             lines.append(row)
-        return Token(start, (Piece("text", "\n".join(lines), True, start),), operator="<<")
+        return Token(start, (ShellPiece("text", "\n".join(lines), True, start),), operator="<<")
 
     def _blank(self) -> bool:
         """Skips spaces, joined lines and comments; whether there were any."""
@@ -123,8 +123,8 @@ class Scanner:
                 break
         return self.at > start
 
-    def _word(self) -> list[Piece]:
-        pieces: list[Piece] = []
+    def _word(self) -> list[ShellPiece]:
+        pieces: list[ShellPiece] = []
         while self.at < len(self.text):
             here = self.text[self.at]
             if here in " \t\r\n;&|()<>":
@@ -138,34 +138,34 @@ class Scanner:
             elif here == "\\":
                 if re.compile(r"\\[ \t]*\r?\n").match(self.text, self.at):
                     break
-                pieces.append(Piece("text", self.text[self.at + 1 : self.at + 2], True, self.line))
+                pieces.append(ShellPiece("text", self.text[self.at + 1 : self.at + 2], True, self.line))
                 self.at += 2
             elif here in "$`":
                 pieces.append(self._expansion(quoted=False))
             else:
                 match = _PLAIN.match(self.text, self.at)
                 stop = match.end() if match else self.at + 1
-                pieces.append(Piece("text", self.text[self.at : stop], False, self.line))
+                pieces.append(ShellPiece("text", self.text[self.at : stop], False, self.line))
                 self.at = stop
         return pieces
 
-    def _taken(self, start: int, stop: int, *, quoted: bool) -> Piece:
+    def _taken(self, start: int, stop: int, *, quoted: bool) -> ShellPiece:
         """Text up to a closing mark, or to the end where there is none."""
         stop = len(self.text) if stop < 0 else stop
-        piece = Piece("text", self.text[start:stop], quoted, self.line)
+        piece = ShellPiece("text", self.text[start:stop], quoted, self.line)
         self.line += piece.text.count("\n")
         self.at = stop + 1
         return piece
 
-    def _inside(self) -> Iterator[Piece]:
+    def _inside(self) -> Iterator[ShellPiece]:
         """Pieces between double quotes."""
-        yield Piece("text", "", True, self.line)
+        yield ShellPiece("text", "", True, self.line)
         while self.at < len(self.text) and self.text[self.at] != '"':
             here = self.text[self.at]
             if here == "\\":
                 after = self.text[self.at + 1 : self.at + 2]
                 kept = "" if after == "\n" else after if after in '"$`\\' else "\\" + after
-                yield Piece("text", kept, True, self.line)
+                yield ShellPiece("text", kept, True, self.line)
                 self.line += after == "\n"
                 self.at += 2
             elif here in "$`":
@@ -173,28 +173,28 @@ class Scanner:
             else:
                 match = _DOUBLE.match(self.text, self.at)
                 stop = match.end() if match else self.at + 1
-                piece = Piece("text", self.text[self.at : stop], True, self.line)
+                piece = ShellPiece("text", self.text[self.at : stop], True, self.line)
                 self.line += piece.text.count("\n")
                 self.at = stop
                 yield piece
         self.at += 1
 
-    def _expansion(self, *, quoted: bool) -> Piece:
+    def _expansion(self, *, quoted: bool) -> ShellPiece:
         """What begins with `$` or a backtick."""
         line, start = self.line, self.at
         if self.text[start] == "`":
             stop = self.text.find("`", start + 1)
-            return Piece("unknown", self._taken(start + 1, stop, quoted=quoted).text, quoted, line)
+            return ShellPiece("unknown", self._taken(start + 1, stop, quoted=quoted).text, quoted, line)
         for opening, closing, kind in _BRACKETS:
             if self.text.startswith(opening, start):
                 inner = self._bracket(start + len(opening), closing)
-                return Piece(kind, inner, quoted, line)
+                return ShellPiece(kind, inner, quoted, line)
         name = _NAME.match(self.text, start + 1)
         if name is None:
             self.at += 1
-            return Piece("text", "$", quoted, line)
+            return ShellPiece("text", "$", quoted, line)
         self.at = name.end()
-        return Piece("variable", name[0], quoted, line)
+        return ShellPiece("variable", name[0], quoted, line)
 
     def _bracket(self, start: int, closing: str) -> str:
         """Text up to the bracket that closes what was opened."""

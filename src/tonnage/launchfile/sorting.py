@@ -82,9 +82,7 @@ def sort(engine: str, said: Iterable[Said]) -> Sorted:
         whole = isinstance(one.value, dict) and meaning not in OBJECTS
         if meaning is not None and not negated and not whole:
             found.by[meaning] = one
-        elif isinstance(one.value, dict) or one.value is None or one.value is False:
-            continue
-        elif own.quiet(one.name):
+        elif isinstance(one.value, dict) or one.value is None or one.value is False or own.quiet(one.name):
             continue
         elif own.known(one.name):
             found.unpriced.append(one)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tonnage.errors import Problem
 from tonnage.launchfile.names import TABLE_OF, data, plain
 from tonnage.launchfile.sorting import Sorted, sort
-from tonnage.launchfile.value import Start
+from tonnage.launchfile.value import EngineStart
 from tonnage.train.frameworks import canonical
 
 OPTIMIZERS = {"adam": "adamw", "adamw": "adamw", "muon": "muon", "dist-muon": "muon", "lion": "lion", "sgd": "sgd"}
@@ -35,7 +35,7 @@ class Run:
     notes: tuple[str, ...]
 
 
-def run(start: Start, layers: int | None, count: int | None) -> Run:
+def run(start: EngineStart, layers: int | None, count: int | None) -> Run:
     """What a start means; layers: of the model, where it is known; count: accelerators, where the user says them."""
     found = sort(start.engine, start.said)
     kind = TABLE_OF[start.engine]
@@ -66,7 +66,7 @@ def run(start: Start, layers: int | None, count: int | None) -> Run:
     return Run(layout, world, words, found, tuple(notes))
 
 
-def _world(start: Start, found: Sorted) -> int | None:
+def _world(start: EngineStart, found: Sorted) -> int | None:
     """Accelerators that are said: of the record, of servers times those of one, or all."""
     if start.each and start.nodes:
         return start.each * start.nodes * (start.replicas or 1)
@@ -76,7 +76,7 @@ def _world(start: Start, found: Sorted) -> int | None:
     return found.whole("world")
 
 
-def _axes(start: Start, found: Sorted) -> dict[str, int | str]:
+def _axes(start: EngineStart, found: Sorted) -> dict[str, int | str]:
     """MaxText: axes inside (`ici`) times between (`dcn`) slices."""
     own = data("training")["maxtext"]["means"]
     assert isinstance(own, dict)
@@ -102,7 +102,7 @@ def _virtual(found: Sorted, layout: dict[str, int | str], layers: int | None) ->
         layout["vpp"] = vpp
 
 
-def _shards(start: Start, found: Sorted, kind: str) -> dict[str, int | str]:
+def _shards(start: EngineStart, found: Sorted, kind: str) -> dict[str, int | str]:
     """ZeRO's stage."""
     if kind == "maxtext":
         return {}
@@ -124,7 +124,9 @@ def _recomputed(found: Sorted, kind: str, layers: int | None, pp: int, notes: li
     said = found.by.get("granularity")
     if kind == "maxtext":
         remat = found.text("remat") or "full"
-        return {"recompute": "full" if remat == "full" else "none" if remat in ("save_everything", "none") else "selective"}
+        return {
+            "recompute": "full" if remat == "full" else "none" if remat in ("save_everything", "none") else "selective"
+        }
     if found.on("selective") or found.on("checkpointing") is False:
         return {"recompute": "selective" if found.on("selective") else "none"}
     if said is None:
@@ -157,7 +159,7 @@ def _precision(found: Sorted) -> str | None:
 
 
 def _words(
-    start: Start, found: Sorted, kind: str, layout: dict[str, int | str], world: int | None, notes: list[str]
+    start: EngineStart, found: Sorted, kind: str, layout: dict[str, int | str], world: int | None, notes: list[str]
 ) -> dict[str, str]:
     words: dict[str, str] = {}
     seq, batch = _sizes(found, kind, layout, world, notes)

@@ -1,5 +1,7 @@
-"""Manifests and configurations (YAML, JSON, TOML) -> what they start: Kubernetes, LeaderWorkerSet, Dynamo, Helm values,
-Docker Compose, SkyPilot, Ray Serve, recipes of prefill and decode pools, configurations of engines, records of launches.
+"""Manifests and configurations (YAML, JSON, TOML) -> what they start.
+
+Read: Kubernetes, LeaderWorkerSet, Dynamo, Helm values, Docker Compose, SkyPilot, Ray Serve, recipes of prefill and
+decode pools, configurations of engines, records of launches.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tonnage.launchfile.command import inside, start_of
-from tonnage.launchfile.names import engine_named, names, plain, texts
+from tonnage.launchfile.names import engine_named, names, plain, sections, texts
 from tonnage.launchfile.script import Script, Variables
-from tonnage.launchfile.value import Command, Said, Start, Word
+from tonnage.launchfile.value import Command, EngineStart, Said, Word
 
 DEEPEST = 24
 """How deep a document is looked into."""
@@ -26,12 +28,31 @@ CHIPS = ("cloud.google.com/gke-accelerator", "nvidia.com/gpu.product", "accelera
 SIGNATURES = {
     "verl": {"actor-rollout-ref", "ppo-mini-batch-size"},
     "maxtext": {"per-device-batch-size", "max-target-length", "ici-fsdp-parallelism"},
-    "torchtitan": {"tensor-parallel-degree", "expert-parallel-degree", "data-parallel-shard-degree", "tokens-per-microbatch-per-dp-rank"},
+    "torchtitan": {
+        "tensor-parallel-degree",
+        "expert-parallel-degree",
+        "data-parallel-shard-degree",
+        "tokens-per-microbatch-per-dp-rank",
+    },
     "deepspeed": {"zero-optimization", "train-micro-batch-size-per-gpu"},
     "megatron-bridge": {"tensor-model-parallel-size", "pipeline-model-parallel-size", "expert-model-parallel-size"},
     "trtllm": {"kv-cache-config", "moe-expert-parallel-size", "max-num-tokens", "enable-attention-dp"},
-    "sglang": {"mem-fraction-static", "tp-size", "enable-dp-attention", "context-length", "chunked-prefill-size", "dp-size"},
-    "vllm": {"tensor-parallel-size", "gpu-memory-utilization", "max-model-len", "max-num-seqs", "data-parallel-size", "model"},
+    "sglang": {
+        "mem-fraction-static",
+        "tp-size",
+        "enable-dp-attention",
+        "context-length",
+        "chunked-prefill-size",
+        "dp-size",
+    },
+    "vllm": {
+        "tensor-parallel-size",
+        "gpu-memory-utilization",
+        "max-model-len",
+        "max-num-seqs",
+        "data-parallel-size",
+        "model",
+    },
 }
 """Settings by which a configuration is known as an engine's; the first engine that has one."""
 
@@ -64,7 +85,7 @@ class Tree:
             path = path[:-1]
         return self.line.get(path, self.name)
 
-    def starts(self, value: object, around: Around, path: tuple[str | int, ...] = ()) -> Iterator[Start]:
+    def starts(self, value: object, around: Around, path: tuple[str | int, ...] = ()) -> Iterator[EngineStart]:
         """What a node and everything below it starts."""
         if len(path) > DEEPEST:
             return
@@ -80,10 +101,12 @@ class Tree:
             return
         yield from self._commands(value, around, path)
         for key, item in value.items():
-            if key not in (*LISTED, *SCRIPTED):
+            if key not in (*LISTED, *SCRIPTED) or isinstance(item, Mapping):
                 yield from self.starts(item, around, (*path, str(key)))
 
-    def _special(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Iterator[Start]:
+    def _special(
+        self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]
+    ) -> Iterator[EngineStart]:
         """Documents that say settings in words of their own."""
         if isinstance(value.get("flags"), Mapping) and "engine" in value:
             yield from self._record(value, around, path)
@@ -96,10 +119,10 @@ class Tree:
         elif isinstance(value.get("resources"), Mapping) and "prefill_nodes" in _mapping(value["resources"]):
             yield from self._pools(value, around, path)
 
-    def _made(self, engine: str, said: Sequence[Said], around: Around, path: tuple[str | int, ...]) -> Start:
+    def _made(self, engine: str, said: Sequence[Said], around: Around, path: tuple[str | int, ...]) -> EngineStart:
         if around.model and not any(names(engine).meaning(one.name) == "model" for one in said):
             said = [*said, Said("model", around.model, self.where(path))]
-        return Start(
+        return EngineStart(
             engine, tuple(said), self.where(path), around.part, around.chip, around.each, around.nodes,
             around.replicas, around.version,
         )  # fmt: skip
@@ -117,7 +140,9 @@ class Tree:
                 found.append(Said(name, item, self.where(here)))
         return found
 
-    def _record(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Iterator[Start]:
+    def _record(
+        self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]
+    ) -> Iterator[EngineStart]:
         engine = engine_named(str(value["engine"]))
         flags = _mapping(value["flags"])
         if engine is None:
@@ -128,15 +153,25 @@ class Tree:
             both = {**flags, "engine": engine}
             yield from self._pools(both, around, (*path, "flags"))
             return
-        around = replace(around, each=_count(count) or around.each, nodes=1, replicas=1 if count else _count(flags.get("replicas")))
-        kept = {k: v for k, v in flags.items() if k not in ("replicas", "min_replicas", "max_replicas", "group_size", "gpus_per_pod")}
+        around = replace(
+            around, each=_count(count) or around.each, nodes=1, replicas=1 if count else _count(flags.get("replicas"))
+        )
+        kept = {
+            k: v
+            for k, v in flags.items()
+            if k not in ("replicas", "min_replicas", "max_replicas", "group_size", "gpus_per_pod")
+        }
         yield self._made(engine, self.said(kept, (*path, "flags")), around, path)
 
-    def _pools(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Iterator[Start]:
+    def _pools(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Iterator[EngineStart]:
         """Recipes of a prefill and a decode pool."""
         resources = _mapping(value.get("resources"))
-        model = _mapping(value.get("model")).get("path") if isinstance(value.get("model"), Mapping) else value.get("model")
-        around = replace(around, chip=_text(resources.get("gpu_type")) or around.chip, model=_text(model) or around.model)
+        model = (
+            _mapping(value.get("model")).get("path") if isinstance(value.get("model"), Mapping) else value.get("model")
+        )
+        around = replace(
+            around, chip=_text(resources.get("gpu_type")) or around.chip, model=_text(model) or around.model
+        )
         engine, pools, at = _backend(value)
         for part in ("prefill", "decode"):
             flags = _mapping(pools.get(part))
@@ -149,18 +184,22 @@ class Tree:
             kept = {k: v for k, v in flags.items() if k not in ("replicas", "nodes")}
             yield self._made(engine, self.said(kept, (*path, *at, part)), around, (*path, *at, part))
 
-    def _ray(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Start:
+    def _ray(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> EngineStart:
         loading = _mapping(value.get("model_loading_config"))
         model = _text(loading.get("model_source")) or _text(loading.get("model_id"))
         scaling = _mapping(_mapping(value.get("deployment_config")).get("autoscaling_config"))
-        many = _count(scaling.get("max_replicas")) or _count(_mapping(value.get("deployment_config")).get("num_replicas"))
+        many = _count(scaling.get("max_replicas")) or _count(
+            _mapping(value.get("deployment_config")).get("num_replicas")
+        )
         chip = _text(value.get("accelerator_type")) or around.chip
         around = replace(around, model=model or around.model, replicas=many, chip=chip)
         return self._made("vllm", self.said(_mapping(value["engine_kwargs"]), (*path, "engine_kwargs")), around, path)
 
-    def _stack(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Start:
+    def _stack(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> EngineStart:
         config = _mapping(value.get("vllmConfig"))
-        said = [one for one in self.said(config, (*path, "vllmConfig")) if one.name not in ("extraArgs", "v1", "enabled")]
+        said = [
+            one for one in self.said(config, (*path, "vllmConfig")) if one.name not in ("extraArgs", "v1", "enabled")
+        ]
         extra = config.get("extraArgs")
         words = tuple(Word(str(word), 0) for word in extra) if isinstance(extra, list) else ()
         started = start_of(Command((Word("vllm", 0), Word("serve", 0), *words)), self.name) if words else None
@@ -168,15 +207,19 @@ class Tree:
                          each=_count(value.get("requestGPU")), replicas=_count(value.get("replicaCount")))  # fmt: skip
         return self._made("vllm", [*said, *(started.said if started else ())], around, path)
 
-    def _modelservice(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Start:
+    def _modelservice(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> EngineStart:
         sizes = _mapping(value["parallelism"])
         where = self.where((*path, "parallelism"))
         named = {"tensor": "tensor-parallel-size", "data": "data-parallel-size", "pipeline": "pipeline-parallel-size"}
         said = [Said(named[key], item, where) for key, item in sizes.items() if key in named]
-        below = [one for child in _listed(value["containers"]) for one in self.starts(child, around, (*path, "containers"))]
+        below = [
+            one for child in _listed(value["containers"]) for one in self.starts(child, around, (*path, "containers"))
+        ]
         return self._made("vllm", [*said, *(below[0].said if below else ())], around, path)
 
-    def _commands(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Iterator[Start]:
+    def _commands(
+        self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]
+    ) -> Iterator[EngineStart]:
         line = next((_line(self.where((*path, key))) for key in (*LISTED, *SCRIPTED) if key in value), 0)
         words: list[Word] = []
         for key in ("entrypoint", "command", "args"):
@@ -205,9 +248,12 @@ class Tree:
 def _around(value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Around:
     """What a mapping says of everything below it."""
     part = around.part
-    for text in (str(path[-1]) if path else "", str(_mapping(value.get("metadata")).get("name") or value.get("name") or "")):
+    for text in (
+        str(path[-1]) if path else "",
+        str(_mapping(value.get("metadata")).get("name") or value.get("name") or ""),
+    ):
         said = set(plain(text).split("-"))
-        part = "prefill" if "prefill" in said or "VllmPrefillWorker" == text else "decode" if "decode" in said else part
+        part = "prefill" if "prefill" in said else "decode" if "decode" in said else part
     engine, version = _image(value.get("image"))
     size = _mapping(value.get("leaderWorkerTemplate")).get("size")
     nodes = _count(size) or _count(_mapping(value.get("multinode")).get("nodeCount")) or _count(value.get("num_nodes"))
@@ -274,10 +320,10 @@ def _backend(value: Mapping[str, object]) -> tuple[str | None, Mapping[str, obje
 
 def config_engine(said: Sequence[Said]) -> str | None:
     """The engine whose configuration these settings are."""
-    every = {plain(part) for one in said for part in (*one.name.split("."), one.name)}
+    every = {plain(part) for one in said for part in (*sections(one.name), one.name)}
     for engine, signature in SIGNATURES.items():
         if every & signature:
-            trainer = engine == "megatron-bridge" and any(one.name.startswith("trainer.") for one in said)
+            trainer = engine == "megatron-bridge" and any(sections(one.name)[0] == "trainer" for one in said)
             return "nemo" if trainer else engine
     return None
 

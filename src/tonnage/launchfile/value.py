@@ -35,7 +35,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Start:
+class EngineStart:
     """One start of an engine: what is said to it, and what is known of where it runs.
 
     chip: as the file names it; each: accelerators of one server or pod; nodes: servers of one instance; replicas: of
