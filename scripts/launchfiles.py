@@ -48,9 +48,8 @@ def main(cases: str) -> int:
             strange = "" if found is None else ", ".join(one.partition(" at ")[0] for one in found.strange)
             print(verdict, json.loads(line)["id"], words, f"not known: {strange}" if strange else "", why)
     total = sum(counts.values())
-    print(
-        f"{counts['yes']} of {total} understood, {counts['model']} but for a model that is not bundled, {counts['no']} not"
-    )
+    unbundled = f"{counts['model']} but for a model that is not bundled"
+    print(f"{counts['yes']} of {total} understood, {unbundled}, {counts['no']} not")
     print(f"{flags} of {total} with every flag known")
     return 0
 

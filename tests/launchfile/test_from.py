@@ -1,4 +1,4 @@
-"""Launch files of every kind, read as questions. Each file is written as people write it; values are checked by hand."""
+"""Launch files of every kind, read as questions; each is written as people write it, its values found by hand."""
 
 from __future__ import annotations
 
@@ -147,7 +147,9 @@ servingEngineSpec:
 """
 
 SERVED = {
-    "lws.yaml": (LWS, "deepseek-ai/DeepSeek-R1", "32xh200-sxm", {"layout": "tp4,pp1,dp8,ep16", "engine": "sglang@0.5.11"}),
+    "lws.yaml": (
+        LWS, "deepseek-ai/DeepSeek-R1", "32xh200-sxm", {"layout": "tp4,pp1,dp8,ep16", "engine": "sglang@0.5.11"},
+    ),
     "dynamo.yaml": (
         DYNAMO, "Qwen/Qwen3-32B", None,
         {"layout": "tp8,pp1,dp1", "prefill_layout": "tp4,pp1,dp1", "mode": "disaggregated", "engine": "vllm"},
@@ -156,7 +158,9 @@ SERVED = {
         COMPOSE, "Qwen/Qwen3-32B", None,
         {"layout": "tp2,pp1,dp1", "engine": "vllm@0.11.0", "context": "4096", "isl": "3276", "osl": "819"},
     ),
-    "ray.yaml": (RAY, "Qwen/Qwen2.5-14B-Instruct", "8xl4", {"layout": "tp4,pp1,dp2", "context": "8192", "engine": "vllm"}),
+    "ray.yaml": (
+        RAY, "Qwen/Qwen2.5-14B-Instruct", "8xl4", {"layout": "tp4,pp1,dp2", "context": "8192", "engine": "vllm"},
+    ),
     "sky.yaml": (SKY, "deepseek-ai/DeepSeek-V3", "8xh100-sxm", {"layout": "tp8,pp1,dp1,ep8", "engine": "vllm"}),
     "offline.py": (
         PYTHON, "Qwen/Qwen3-32B", None,
@@ -177,13 +181,8 @@ SERVED = {
 @pytest.mark.parametrize("name", SERVED)
 def test_files_of_serving(name: str, tmp_path: Path) -> None:
     text, model, on, words = SERVED[name]
-    given = (
-        ()
-        if on
-        else ("16xh200-sxm",)
-        if name == "dynamo.yaml"
-        else (f"{8 if name == 'trt.sh' else 4 if name == 'values.yaml' else 2}xh200-sxm",)
-    )
+    chips = {"dynamo.yaml": "16xh200-sxm", "trt.sh": "8xh200-sxm", "values.yaml": "4xh200-sxm"}
+    given = () if on else (chips.get(name, "2xh200-sxm"),)
     found = asked(tmp_path, name, text, *given)
     assert (found.model, found.on) == (model, on)
     assert dict(found.words) == words
@@ -234,13 +233,15 @@ python3 -m verl.trainer.main_ppo actor_rollout_ref.model.path=Qwen/Qwen3-32B \\
   actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=1 trainer.nnodes=2 trainer.n_gpus_per_node=8
 """
 
-DEEPSPEED = json.dumps({"train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": True},
+DEEPSPEED = json.dumps({
+                        "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": True},
                         "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}})  # fmt: skip
 
 TRAINED = {
     "megatron.sh": (
         MEGATRON, None, "32xh100-sxm",
-        {"layout": "tp1,pp4,ep8,mbs1,cp1,zero1,recompute=full,dp8", "seq": "4096", "global_batch": "256", "precision": "bf16"},
+        {"layout": "tp1,pp4,ep8,mbs1,cp1,zero1,recompute=full,dp8", "seq": "4096", "global_batch": "256",
+         "precision": "bf16"},
     ),
     "bridge.yaml": (
         BRIDGE, "llama-3.1-405b", "64xb200-sxm",

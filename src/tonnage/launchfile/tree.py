@@ -57,6 +57,10 @@ SIGNATURES = {
 """Settings by which a configuration is known as an engine's; the first engine that has one."""
 
 
+Path = tuple[str | int, ...]
+"""Keys and indices down to a node."""
+
+
 @dataclass(frozen=True)
 class Around:
     """What is said above a place in a document, of everything below it."""
@@ -77,15 +81,15 @@ class Tree:
     """A document as it is looked through. place: `file:line:column` of a path."""
 
     name: str
-    line: Mapping[tuple[str | int, ...], str]
+    line: Mapping[Path, str]
 
-    def where(self, path: tuple[str | int, ...]) -> str:
+    def where(self, path: Path) -> str:
         """Where a node stands, or the nearest one above it."""
         while path and path not in self.line:
             path = path[:-1]
         return self.line.get(path, self.name)
 
-    def starts(self, value: object, around: Around, path: tuple[str | int, ...] = ()) -> Iterator[EngineStart]:
+    def starts(self, value: object, around: Around, path: Path = ()) -> Iterator[EngineStart]:
         """What a node and everything below it starts."""
         if len(path) > DEEPEST:
             return
@@ -104,9 +108,7 @@ class Tree:
             if key not in (*LISTED, *SCRIPTED) or isinstance(item, Mapping):
                 yield from self.starts(item, around, (*path, str(key)))
 
-    def _special(
-        self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]
-    ) -> Iterator[EngineStart]:
+    def _special(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
         """Documents that say settings in words of their own."""
         if isinstance(value.get("flags"), Mapping) and "engine" in value:
             yield from self._record(value, around, path)
@@ -119,7 +121,7 @@ class Tree:
         elif isinstance(value.get("resources"), Mapping) and "prefill_nodes" in _mapping(value["resources"]):
             yield from self._pools(value, around, path)
 
-    def _made(self, engine: str, said: Sequence[Said], around: Around, path: tuple[str | int, ...]) -> EngineStart:
+    def _made(self, engine: str, said: Sequence[Said], around: Around, path: Path) -> EngineStart:
         if around.model and not any(names(engine).meaning(one.name) == "model" for one in said):
             said = [*said, Said("model", around.model, self.where(path))]
         return EngineStart(
@@ -127,7 +129,7 @@ class Tree:
             around.replicas, around.version,
         )  # fmt: skip
 
-    def said(self, value: Mapping[str, object], path: tuple[str | int, ...], prefix: str = "") -> list[Said]:
+    def said(self, value: Mapping[str, object], path: Path, prefix: str = "") -> list[Said]:
         """Every setting of a node, with its place."""
         found: list[Said] = []
         for key, item in value.items():
@@ -140,9 +142,7 @@ class Tree:
                 found.append(Said(name, item, self.where(here)))
         return found
 
-    def _record(
-        self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]
-    ) -> Iterator[EngineStart]:
+    def _record(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
         engine = engine_named(str(value["engine"]))
         flags = _mapping(value["flags"])
         if engine is None:
@@ -163,7 +163,7 @@ class Tree:
         }
         yield self._made(engine, self.said(kept, (*path, "flags")), around, path)
 
-    def _pools(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Iterator[EngineStart]:
+    def _pools(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
         """Recipes of a prefill and a decode pool."""
         resources = _mapping(value.get("resources"))
         model = (
@@ -184,7 +184,7 @@ class Tree:
             kept = {k: v for k, v in flags.items() if k not in ("replicas", "nodes")}
             yield self._made(engine, self.said(kept, (*path, *at, part)), around, (*path, *at, part))
 
-    def _ray(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> EngineStart:
+    def _ray(self, value: Mapping[str, object], around: Around, path: Path) -> EngineStart:
         loading = _mapping(value.get("model_loading_config"))
         model = _text(loading.get("model_source")) or _text(loading.get("model_id"))
         scaling = _mapping(_mapping(value.get("deployment_config")).get("autoscaling_config"))
@@ -195,7 +195,7 @@ class Tree:
         around = replace(around, model=model or around.model, replicas=many, chip=chip)
         return self._made("vllm", self.said(_mapping(value["engine_kwargs"]), (*path, "engine_kwargs")), around, path)
 
-    def _stack(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> EngineStart:
+    def _stack(self, value: Mapping[str, object], around: Around, path: Path) -> EngineStart:
         config = _mapping(value.get("vllmConfig"))
         said = [
             one for one in self.said(config, (*path, "vllmConfig")) if one.name not in ("extraArgs", "v1", "enabled")
@@ -207,7 +207,7 @@ class Tree:
                          each=_count(value.get("requestGPU")), replicas=_count(value.get("replicaCount")))  # fmt: skip
         return self._made("vllm", [*said, *(started.said if started else ())], around, path)
 
-    def _modelservice(self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> EngineStart:
+    def _modelservice(self, value: Mapping[str, object], around: Around, path: Path) -> EngineStart:
         sizes = _mapping(value["parallelism"])
         where = self.where((*path, "parallelism"))
         named = {"tensor": "tensor-parallel-size", "data": "data-parallel-size", "pipeline": "pipeline-parallel-size"}
@@ -217,9 +217,7 @@ class Tree:
         ]
         return self._made("vllm", [*said, *(below[0].said if below else ())], around, path)
 
-    def _commands(
-        self, value: Mapping[str, object], around: Around, path: tuple[str | int, ...]
-    ) -> Iterator[EngineStart]:
+    def _commands(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
         line = next((_line(self.where((*path, key))) for key in (*LISTED, *SCRIPTED) if key in value), 0)
         words: list[Word] = []
         for key in ("entrypoint", "command", "args"):
@@ -245,7 +243,7 @@ class Tree:
                 yield replace(made, where=found.where)
 
 
-def _around(value: Mapping[str, object], around: Around, path: tuple[str | int, ...]) -> Around:
+def _around(value: Mapping[str, object], around: Around, path: Path) -> Around:
     """What a mapping says of everything below it."""
     part = around.part
     for text in (
