@@ -234,8 +234,8 @@ python3 -m verl.trainer.main_ppo actor_rollout_ref.model.path=Qwen/Qwen3-32B \\
 """
 
 DEEPSPEED = json.dumps({
-                        "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": True},
-                        "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}})  # fmt: skip
+    "train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4, "bf16": {"enabled": True},
+    "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}})  # fmt: skip
 
 TRAINED = {
     "megatron.sh": (

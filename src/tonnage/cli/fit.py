@@ -84,7 +84,8 @@ def fit(model: str | None = None, /, *, options: FitOptions = UNSAID, common: Co
         catalog = common.load_catalog()
         plan = plan_asked(model, read(options), catalog, common.date(), common.seed)
     inputs = {"model": model, **vars(options), "as_of": common.as_of}
-    inputs["from"] = None if (path := inputs.pop("launch_file")) is None else str(path)
+    path = inputs.pop("launch_file")
+    inputs |= {} if path is None else {"from": str(path)}
     answer, body = answer_of(model, options.on, plan), plan.to_json()
     if written is not None:
         free = replace(options, layout=None, chunk=None, running=None)

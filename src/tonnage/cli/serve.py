@@ -164,7 +164,8 @@ def serve(model: str | None = None, /, *, options: ServeOptions = UNSAID, common
         found = plan_asked(model, asked, catalog, common.date(), common.seed)
     inputs = {"model": model, **vars(options), "in": asked.place, "as_of": common.as_of}
     del inputs["place"]
-    inputs["from"] = None if (path := inputs.pop("launch_file")) is None else str(path)
+    path = inputs.pop("launch_file")
+    inputs |= {} if path is None else {"from": str(path)}
     inputs |= {"on": list(options.on), "measured": list(options.measured)}
     inputs["anchor"] = None if options.anchor is None else str(options.anchor)
     plan = found.plan

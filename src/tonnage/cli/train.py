@@ -173,7 +173,8 @@ def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict
     given |= {"on": options.on[0] if len(options.on) == 1 else list(options.on)}
     given |= {"anchor": None if options.anchor is None else str(options.anchor), "in": asked.place}
     del given["place"]
-    given["from"] = None if (path := given.pop("launch_file")) is None else str(path)
+    path = given.pop("launch_file")
+    given |= {} if path is None else {"from": str(path)}
     return {"model": asked.model, **given, "as_of": common.as_of}
 
 
