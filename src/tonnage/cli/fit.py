@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,8 +12,10 @@ from tonnage.ask.fit import FitWords
 from tonnage.cli.calibration import catalog_with, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.launch_file import read_from
 from tonnage.report.envelope import Reply
 from tonnage.report.fit import answer_of
+from tonnage.report.written import fit_change, with_written, written_json
 
 
 @Parameter(name="*")
@@ -44,19 +47,26 @@ class FitOptions(FitWords):
         without captured graphs.
     calibration
         a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
+    launch_file
+        a launch file of yours to ask of: a script, manifest or configuration of an engine; flags override what it says.
     """
 
+    on: str = ""
     chunk: Annotated[str | None, Parameter(name=["--chunk", "--max-batched-tokens"])] = None
     running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
     eager: Annotated[bool, Parameter(negative="")] = False
     calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    launch_file: Annotated[Path | None, Parameter(name="--from", negative="")] = None
 
 
 NAMES = frozenset(field.name for field in fields(FitOptions))
 """Fields that have a flag."""
 
 
-def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
+UNSAID = FitOptions()
+
+
+def fit(model: str | None = None, /, *, options: FitOptions = UNSAID, common: Common = COMMON) -> int:
     """Does a model fit on these chips; with what context and batch.
 
     Parameters
@@ -69,6 +79,9 @@ def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
     from tonnage.serve.replica.engines import engine
     from tonnage.serve.replica.formats import known_formats
 
+    with as_flags(NAMES):
+        given = [options.on] if options.on else []
+        model, options, written = read_from(options.launch_file, model, given, options, common)
     more = (lambda: known_formats(options.weights, options.kv), lambda: engine(options.engine))
     load = catalog_with(options.calibration, common)
     rest = names(model, (options.on,), load, common.date)
@@ -76,9 +89,13 @@ def fit(model: str, /, *, options: FitOptions, common: Common = COMMON) -> int:
         catalog = load()
         plan = plan_asked(model, read(options), catalog, common.date(), common.seed)
     inputs = {"model": model, **said(vars(options)), "as_of": common.as_of}
-    answer = answer_of(model, options.on, plan)
+    path = inputs.pop("launch_file")
+    inputs |= {} if path is None else {"from": str(path)}
+    answer, body = answer_of(model, options.on, plan), plan.to_json()
+    if written is not None:
+        free = replace(options, layout=None, chunk=None, running=None)
+        change = fit_change(plan, plan_asked(model, read(free), catalog, common.date(), common.seed))
+        answer, body = with_written(answer, written, change), {**body, "written": written_json(written, change)}
     known = plan.provenance
-    result = Reply(
-        "fit", inputs, plan.to_json(), answer, plan.outcome, known.evidence, known.facts, catalog, formats=""
-    )
+    result = Reply("fit", inputs, body, answer, plan.outcome, known.evidence, known.facts, catalog, formats="")
     return finish(result, common)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer
 
-RENAMED = {"place": "in", "origin": "from"}
+RENAMED = {"place": "in", "origin": "from", "launch_file": "from"}
 """Fields whose flag has another name, for `in` is no name in Python."""
 
 

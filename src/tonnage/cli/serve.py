@@ -13,9 +13,11 @@ from tonnage.cli.again import command_line
 from tonnage.cli.calibration import catalog_with, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.launch_file import read_from
 from tonnage.cli.ledger_file import anchor_file
 from tonnage.report.envelope import Reply
 from tonnage.report.serve import PINNED, answer_of, body_of
+from tonnage.report.written import serve_change, with_written, written_json
 
 
 @Parameter(name="*")
@@ -117,9 +119,11 @@ class ServeOptions(ServeWords):
         without captured graphs: the host launches every kernel of a step.
     calibration
         a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
+    launch_file
+        a launch file of yours to ask of: a script, manifest or configuration of an engine; flags override what it says.
     """
 
-    on: Annotated[tuple[str, ...], Parameter(negative="")]
+    on: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     disaggregate: Annotated[bool, Parameter(negative="")] = False
     afd: Annotated[bool, Parameter(negative="")] = False
     place: Annotated[str | None, Parameter(name="--in")] = None
@@ -129,13 +133,17 @@ class ServeOptions(ServeWords):
     running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
     eager: Annotated[bool, Parameter(negative="")] = False
     calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    launch_file: Annotated[Path | None, Parameter(name="--from", negative="")] = None
 
 
 NAMES = frozenset({*(field.name for field in fields(ServeOptions)), "in"})
 """Fields that have a flag."""
 
 
-def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> int:
+UNSAID = ServeOptions()
+
+
+def serve(model: str | None = None, /, *, options: ServeOptions = UNSAID, common: Common = COMMON) -> int:
     """The best way to serve a model on these chips under a service level: speed, memory, price.
 
     Parameters
@@ -143,10 +151,13 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
     model
         bundled name, HF id, config.json, folder with one, or an architecture in YAML.
     """
+    from tonnage.ask.beside import best_beside
     from tonnage.ask.serve import plan_asked, read, rest
     from tonnage.ask.together import names, with_the_rest
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
+    with as_flags(NAMES):
+        model, options, written = read_from(options.launch_file, model, options.on, options, common)
     load = catalog_with(options.calibration, common)
     more = (*names(model, options.on, load, common.date), *rest(options, load, common.date))
     with as_flags(NAMES), with_the_rest(lambda: read(options), *more):
@@ -155,10 +166,15 @@ def serve(model: str, /, *, options: ServeOptions, common: Common = COMMON) -> i
         found = plan_asked(model, asked, catalog, common.date(), common.seed)
     inputs = {"model": model, **said(vars(options)), "in": asked.place, "as_of": common.as_of}
     del inputs["place"]
+    path = inputs.pop("launch_file")
+    inputs |= {} if path is None else {"from": str(path)}
     inputs |= {"on": list(options.on), "measured": list(options.measured)}
     inputs["anchor"] = None if options.anchor is None else str(options.anchor)
     plan = found.plan
     answer = answer_of(command_line(serve, inputs, without=PINNED), found, energy=options.power_share is not None)
     body, formats = body_of(found), f"{plan.formats.weights} {plan.formats.kv}"
+    if written is not None:
+        change = serve_change(plan, best_beside(model, asked, found, catalog, common.date(), common.seed))
+        answer, body = with_written(answer, written, change), body | {"written": written_json(written, change)}
     result = Reply("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog, formats=formats)
     return finish(result, common)

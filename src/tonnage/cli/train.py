@@ -13,6 +13,7 @@ from tonnage.cli.again import command_of
 from tonnage.cli.calibration import catalog_with, measured_rows, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags, with_flags
+from tonnage.cli.launch_file import read_from
 from tonnage.cli.ledger_file import anchor_file
 from tonnage.report.envelope import Reply
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from tonnage.ask.train import TrainQuestion
     from tonnage.ask.train_plan import Trained
     from tonnage.catalog import Catalog
-    from tonnage.train import TrainJob
+    from tonnage.launchfile import Written
+    from tonnage.train import TrainJob, TrainPlan
 
 
 @Parameter(name="*")
@@ -109,21 +111,27 @@ class TrainOptions(TrainWords):
         time of scoring in each round that generation does not hide, such as 30s.
     calibration
         a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
+    launch_file
+        a launch file of yours to ask of: a script, manifest or configuration of an engine; flags override what it says.
     """
 
-    on: Annotated[tuple[str, ...], Parameter(negative="")]
+    on: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     place: Annotated[str | None, Parameter(name="--in")] = None
     anchor: Path | None = None
     rollout_stale: Annotated[bool, Parameter(negative="")] = False
     no_compile: Annotated[bool, Parameter(negative="")] = False
     calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    launch_file: Annotated[Path | None, Parameter(name="--from", negative="")] = None
 
 
 NAMES = frozenset({*(field.name for field in fields(TrainOptions)), "in"})
 """Fields that have a flag."""
 
 
-def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> int:
+UNSAID = TrainOptions()
+
+
+def train(model: str | None = None, /, *, options: TrainOptions = UNSAID, common: Common = COMMON) -> int:
     """The best layout to train a model on these chips: step time, memory, days, cost.
 
     Parameters
@@ -135,6 +143,8 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
     from tonnage.ask.together import chosen, names, with_the_rest
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
+    with as_flags(NAMES):
+        model, options, written = read_from(options.launch_file, model, options.on, options, common, train=True)
     load = catalog_with(options.calibration, common)
     rest = (*names(model, options.on, load, common.date), lambda: chosen(options, load()))
     with as_flags(NAMES), with_the_rest(lambda: ask.read(model, options), *rest):
@@ -144,7 +154,22 @@ def train(model: str, /, *, options: TrainOptions, common: Common = COMMON) -> i
         job = asked.job(catalog)
     inputs = _inputs(asked, options, common)
     mixed = len(asked.fleets) > 1
-    return finish((_mixed if mixed else _single)(asked, job, inputs, catalog), common)
+    if written is None or mixed:
+        made = _mixed(asked, job, inputs, catalog) if mixed else _single(asked, job, inputs, catalog)[0]
+        return finish(made, common)
+    reply, plan = _single(asked, job, inputs, catalog)
+    return finish(_beside(reply, plan, written, replace(asked, layouts=({},)), job), common)
+
+
+def _beside(reply: Reply, plan: TrainPlan, written: Written, free: TrainQuestion, job: TrainJob) -> Reply:
+    """The reply with what was read of a launch file, and the best layout beside it."""
+    from tonnage.ask.train_plan import planned
+    from tonnage.report.written import train_change, with_written, written_json
+
+    assert reply.catalog is not None
+    change = train_change(plan, planned(free, job, reply.catalog).plan)
+    body = {**reply.body, "written": written_json(written, change)}
+    return replace(reply, answer=with_written(reply.answer, written, change), body=body)
 
 
 def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict[str, Any]:
@@ -153,6 +178,8 @@ def _inputs(asked: TrainQuestion, options: TrainOptions, common: Common) -> dict
     given |= {"on": options.on[0] if len(options.on) == 1 else list(options.on)}
     given |= {"anchor": None if options.anchor is None else str(options.anchor), "in": asked.place}
     del given["place"]
+    path = given.pop("launch_file")
+    given |= {} if path is None else {"from": str(path)}
     return {"model": asked.model, **given, "as_of": common.as_of}
 
 
@@ -163,7 +190,7 @@ def _command(inputs: dict[str, Any], **instead: str) -> str:
     return command_of("train", inputs["model"], given, usual, without=("layout",))
 
 
-def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog) -> Reply:
+def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog: Catalog) -> tuple[Reply, TrainPlan]:
     """One kind of accelerators: the plan, then what else was asked of it."""
     from tonnage.ask.train_plan import planned
     from tonnage.report.train import answer
@@ -181,7 +208,8 @@ def _single(asked: TrainQuestion, job: TrainJob, inputs: dict[str, Any], catalog
     told = with_flags(answer(plan, found.paid.quote, found.software, found.near, found.paid.note), NAMES, *hints)
     told = replace(told, rows=(*told.rows, *measured_rows(catalog, [plan.system.accelerator.name])))
     facts = plan.provenance.facts
-    return Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog, formats=job.precision)
+    made = Reply("train", inputs, body, told, plan.outcome, plan.evidence, facts, catalog, formats=job.precision)
+    return made, plan
 
 
 def _ways_out(found: Trained, inputs: dict[str, Any]) -> tuple[str, ...]:

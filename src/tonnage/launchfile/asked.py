@@ -1,0 +1,370 @@
+"""A launch file -> the question that it puts: which model, on what, cut how, under which limits."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tonnage.catalog import Catalog
+from tonnage.errors import InputError, Problem, nearest
+from tonnage.files import LIMIT, parse_yaml, read_text
+from tonnage.files import Node as FileNode
+from tonnage.launchfile import pycode, serving, training
+from tonnage.launchfile.command import start_of
+from tonnage.launchfile.modelname import Named, named, sized
+from tonnage.launchfile.names import SERVING, TRAINING, texts
+from tonnage.launchfile.script import commands
+from tonnage.launchfile.sorting import Sorted, sort, told
+from tonnage.launchfile.tree import Around, Tree, config_engine
+from tonnage.launchfile.value import EngineStart, Said
+from tonnage.units import parse_fleet
+
+DOCUMENTS = 100
+"""Most documents of one YAML file that are read."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a launch file asks.
+
+    engine: that it starts; model: its name for `load`, None where the file has none; on: chips as they are written in
+    a question, None where the file does not say; words: fields of the question; read: how things were understood;
+    unpriced: settings of the engine that are not priced; strange: those that it does not have; count: accelerators.
+    """
+
+    path: str
+    engine: str
+    model: str | None
+    on: str | None
+    words: Mapping[str, str | bool]
+    read: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
+    count: int | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is of a training run."""
+        return self.engine in TRAINING
+
+
+def read(
+    path: str | Path, catalog: Catalog, *, on: Sequence[str] = (), model: str | None = None, train: bool = False
+) -> Written:
+    """What a file asks. `FILE::NAME`: of several functions, the one of that name.
+
+    on, model: what the user says beside it. Raises `InputError` with every problem and its line.
+    """
+    name, _, chosen = str(path).partition("::")
+    found = starts(name, chosen)
+    kinds = TRAINING if train else SERVING
+    fit = [one for one in found if one.engine in kinds]
+    if not fit:
+        other = next((one for one in found if one.engine in TRAINING or one.engine in SERVING), None)
+        if other is not None:
+            verb = "train" if other.engine in TRAINING else "serve"
+            raise InputError(Problem(f"is of {other.engine}: ask `tonnage {verb}`", where=other.where))
+        known = ", ".join(kinds)
+        raise InputError(Problem(f"starts none of {known} that could be read", where=name))
+    bench = [one for one in found if one.engine == "bench"]
+    if train:
+        return _training(name, fit, catalog, on, model)
+    return _serving(name, fit, bench, catalog, on, model)
+
+
+def starts(name: str, chosen: str = "") -> list[EngineStart]:
+    """Every start of an engine in a file."""
+    text = read_text(name, LIMIT)
+    ending = Path(name).suffix.lower()
+    if ending == ".py":
+        return _python(text, name, chosen)
+    if ending in (".yaml", ".yml", ".json", ".toml") or (
+        ending not in (".sh", ".sub", ".sbatch", ".txt", ".md", "") or _manifest(text)
+    ):
+        return _documents(text, name, ending)
+    script = commands(text)
+    found = [made for made in (start_of(one, name) for one in script.commands) if made is not None]
+    return [_with_config(one, script.files, name) for one in found]
+
+
+def _manifest(text: str) -> bool:
+    """Whether a text without an ending is YAML or JSON: it begins with a key or a bracket."""
+    first = next((row for row in text.splitlines() if row.strip() and not row.lstrip().startswith("#")), "")
+    return bool(re.match(r"[\w-]+:(\s|$)|\{", first))
+
+
+def _with_config(start: EngineStart, files: Mapping[str, tuple[str, int]], name: str) -> EngineStart:
+    """With the settings of the file that `--config` names: one that the script writes, or one beside it."""
+    from tonnage.launchfile.names import names
+
+    own = names(start.engine)
+    said = next((one for one in start.said if own.meaning(one.name) == "config" and isinstance(one.value, str)), None)
+    if said is None:
+        return start
+    file = Path(str(said.value)).name
+    text, line, where = "", 1, name
+    if file in files:
+        text, line = files[file]
+    elif (beside := Path(name).parent / file).is_file():
+        text, where = read_text(beside, LIMIT), str(beside)
+    else:
+        return start
+    more = [one for start_ in _settings(text, where, Path(file).suffix, line) for one in start_]
+    return replace(start, said=(*more, *start.said))
+
+
+def _settings(text: str, name: str, ending: str, line: int = 1) -> list[list[Said]]:
+    found = []
+    for value, places in _values(text, name, ending, line):
+        if isinstance(value, dict):
+            found.append(Tree(name, places).said(value, ()))
+    return found
+
+
+def _python(text: str, name: str, chosen: str) -> list[EngineStart]:
+    found, by, ray = pycode.starts(text, name)
+    tree = Tree(name, {})
+    found += [one for each in ray for one in tree.starts(each, Around())]
+    if found:
+        return found
+    made: list[EngineStart] = []
+    for function, said in by.items():
+        engine = config_engine(said)
+        if engine is not None and (not chosen or function == chosen):
+            made.append(EngineStart(engine, tuple(said), said[0].where))
+    if chosen and not made:
+        problem = Problem(f'no settings in a function "{chosen[:60]}"', where=name, suggestion=nearest(chosen, by))
+        raise InputError(problem)
+    return made
+
+
+def _documents(text: str, name: str, ending: str) -> list[EngineStart]:
+    found: list[EngineStart] = []
+    for value, places in _values(text, name, ending):
+        tree = Tree(name, places)
+        below = list(tree.starts(value, Around()))
+        if not below and isinstance(value, dict):
+            said = tree.said(value, ())
+            engine = config_engine(said)
+            below = [EngineStart(engine, tuple(said), name)] if engine is not None else []
+        found += below
+    return found
+
+
+Places = dict[tuple[str | int, ...], str]
+
+
+def _values(text: str, name: str, ending: str, line: int = 1) -> list[tuple[object, Places]]:
+    """The documents of a text, with where everything in them stands."""
+    if ending == ".toml":
+        try:
+            return [(tomllib.loads(text), _toml_places(text, name))]
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            found = re.search(r"line (\d+)", str(error))
+            raise InputError(Problem("is not TOML that can be read", f"{name}:{found[1] if found else 1}")) from None
+    text = re.sub(r"\{\{.*?\}\}", "TEMPLATE", text)
+    parts = re.split(r"(?m)^---.*$", text)[:DOCUMENTS]
+    made: list[tuple[object, Places]] = []
+    before = line - 1
+    for part in parts:
+        if part.strip():
+            document = parse_yaml("\n" * before + part, name)
+            places: Places = {}
+            _placed(document.root, (), places)
+            made.append((document.value, places))
+        before += part.count("\n")
+    return made
+
+
+def _placed(node: FileNode, path: tuple[str | int, ...], places: Places) -> None:
+    places[path] = node.where
+    if isinstance(node.value, dict):
+        for key, child in node.value.items():
+            _placed(child, (*path, str(key)), places)
+            if node.keys and str(key) in node.keys:
+                places[(*path, str(key))] = node.keys[str(key)]
+    elif isinstance(node.value, list):
+        for index, child in enumerate(node.value):
+            _placed(child, (*path, index), places)
+
+
+def _toml_places(text: str, name: str) -> Places:
+    """Lines of the keys of a TOML file."""
+    places: Places = {}
+    section: tuple[str, ...] = ()
+    for number, row in enumerate(text.splitlines(), 1):
+        if head := re.match(r"\s*\[+([\w.\- \"]+)\]", row):
+            section = tuple(part.strip(' "') for part in head[1].split("."))
+        elif key := re.match(r"\s*([\w-]+)\s*=", row):
+            places[(*section, key[1])] = f"{name}:{number}"
+    return places
+
+
+def _chip(found: Sequence[EngineStart], catalog: Catalog) -> str | None:
+    """The accelerator that a file names, as the catalogue's."""
+    said = next((one.chip for one in found if one.chip), None)
+    if said is None:
+        return None
+    name = texts("accelerators").get(said.lower(), said.lower())
+    try:
+        catalog.chip(name, "on")
+    except InputError:
+        return None
+    return name
+
+
+def _on(given: Sequence[str], count: int | None, chip: str | None, name: str, problems: list[Problem]) -> str | None:
+    """Chips of the question; what is missing is said."""
+    if given:
+        return None
+    if count is not None and chip is not None:
+        return f"{count}x{chip}"
+    many = f"{count}x" if count is not None else "N x "
+    what = "which accelerators" if chip is None else "how many accelerators"
+    example = f"{many}h100-sxm" if chip is None else f"8x{chip}"
+    problems.append(Problem(f"does not say {what}: add `on`, such as {example.replace(' ', '')}", where=name))
+    return None
+
+
+def _model(
+    said: str | None, where: str, given: str | None, catalog: Catalog, problems: list[Problem], sizes: Named | None
+) -> Named | None:
+    if given is not None:
+        return Named(given)
+    found = None if said is None else named(said, catalog)
+    if found is None:
+        found = sizes
+    if found is not None:
+        return found
+    if said is None or "$" in said:
+        problems.append(Problem("does not say which model: name it before `launch_file`", where=where))
+    else:
+        known = nearest(said, catalog.models())
+        message = f'no model named "{said[:80]}": name one that is known, or its config.json, before `launch_file`'
+        problems.append(Problem(message, where=where, suggestion=known))
+    return None
+
+
+def _serving(
+    name: str,
+    found: Sequence[EngineStart],
+    bench: Sequence[EngineStart],
+    catalog: Catalog,
+    on: Sequence[str],
+    model: str | None,
+) -> Written:
+    made, others = serving.merged([serving.instance(one) for one in found])
+    engine = made[-1].sorted.engine
+    problems = [problem for one in made for problem in one.sorted.problems]
+    said = next((one.sorted.by["model"] for one in made if "model" in one.sorted.by), None)
+    text = None if said is None else str(said.value)
+    meant = _model(text, said.where if said else found[0].where, model, catalog, problems, None)
+    notes = [f"{len(found)} starts of an engine in the file; read is {found[0].where}"] if others else []
+    notes += [note for one in made for note in one.notes]
+    count = sum(one.count for one in made)
+    words: dict[str, str | bool] = {**made[-1].words}
+    if meant is not None:
+        notes += list(meant.notes)
+        if meant.weights is not None:
+            words.setdefault("weights", meant.weights)
+    experts = meant is not None and meant.moe(catalog)
+    words["layout"] = serving.layout_text(_copied(made, on), experts=experts)
+    if len(made) == 2:
+        words |= {"mode": "disaggregated", "prefill_layout": serving.layout_text(made[0].degrees, experts=experts)}
+    elif made[0].part:
+        words["mode"] = made[0].part
+    words["engine"] = _versioned(engine, found)
+    words |= _workload(bench, words)
+    chosen = _on(on, count, _chip(found, catalog), name, problems)
+    if problems:
+        raise InputError(problems)
+    sorts = [one.sorted for one in made]
+    return Written(name, engine, meant.model if meant else None, chosen, words, tuple(notes), *_left(sorts), count)
+
+
+def _copied(made: Sequence[serving.WrittenInstance], on: Sequence[str]) -> Mapping[str, int]:
+    """Degrees of an instance, with whole copies of it as data parallel."""
+    one = made[-1]
+    count = parse_fleet(on[0])[0] if len(on) == 1 else one.count
+    copies = count // one.ranks if len(made) == 1 and count % one.ranks == 0 else 1
+    return {**one.degrees, "dp": one.degrees["dp"] * copies}
+
+
+def _versioned(engine: str, found: Sequence[EngineStart]) -> str:
+    """The engine with its version, where an image says one."""
+    version = next((one.version for one in found if one.version), None)
+    return f"{engine}@{version}" if version else engine
+
+
+def _workload(bench: Sequence[EngineStart], words: Mapping[str, str | bool]) -> dict[str, str]:
+    """Lengths and load of a benchmark in the same file; lengths that fit into the longest sequence otherwise."""
+    found: dict[str, str] = {}
+    if bench:
+        said = sort("bench", bench[0].said)
+        for meaning in ("isl", "osl", "concurrency"):
+            value = said.whole(meaning)
+            if value is not None:
+                found[meaning] = str(value)
+        rate = said.number("rate")
+        if rate is not None and 0 < rate < 1e6 and "concurrency" not in found:
+            found["rate"] = f"{rate:g}/s"
+    context = int(str(words.get("context", 0)))
+    if not found and 0 < context < USUAL:
+        found = {"isl": str(max(context * 4 // 5, 1)), "osl": str(max(context // 5, 1))}
+    return found
+
+
+USUAL = 5_000
+"""Tokens of the request that is asked for where nobody says which: 4k and 1k."""
+
+
+def _left(sorts: Sequence[Sorted]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(settings that are not priced, settings that the engine does not have)."""
+    unpriced = dict.fromkeys(told(one, each.engine) for each in sorts for one in each.unpriced)
+    strange = dict.fromkeys(told(one, each.engine) for each in sorts for one in each.strange)
+    return tuple(unpriced), tuple(strange)
+
+
+def _training(
+    name: str, found: Sequence[EngineStart], catalog: Catalog, on: Sequence[str], model: str | None
+) -> Written:
+    start = found[0]
+    problems: list[Problem] = []
+    first = training.run(start, None, None)
+    by = first.sorted.by
+    said = next((by[key] for key in ("model", "recipe_name", "tokenizer", "flavor", "module") if key in by), None)
+    sizes = sized({key: first.sorted.whole(key) for key in SIZES}, catalog)
+    order = [str(by[key].value) for key in ("model", "recipe_name", "tokenizer") if key in by]
+    text = next((one for one in order if named(one, catalog) is not None), order[0] if order else None)
+    meant = _model(text, said.where if said else start.where, model, catalog, problems, sizes)
+    fleet = parse_fleet(on[0]) if len(on) == 1 else None
+    layers = meant.layers(catalog) if meant is not None else None
+    made = training.run(start, layers, fleet[0] if fleet else None)
+    problems += made.sorted.problems
+    chosen = _on(on, made.count, _chip(found, catalog), name, problems)
+    if problems:
+        raise InputError(dict.fromkeys(problems))
+    notes = [*(meant.notes if meant else ()), *made.notes]
+    if len(found) > 1:
+        notes.append(f"{len(found)} starts in the file; read is {start.where}")
+    experts = meant is not None and meant.moe(catalog)
+    layout = {k: v for k, v in made.layout.items() if experts or k not in ("ep", "etp")}
+    text = ",".join(f"{k}={v}" if isinstance(v, str) else f"{k}{v}" for k, v in layout.items())
+    words: dict[str, str | bool] = {**made.words, "layout": text}
+    return Written(
+        name,
+        start.engine,
+        meant.model if meant else None,
+        chosen,
+        words,
+        tuple(notes),
+        *_left([made.sorted]),
+        made.count,
+    )
+
+
+SIZES = ("layers", "hidden", "heads", "groups", "ffn", "experts")
+"""Sizes by which a model is known that is given by its sizes alone."""
