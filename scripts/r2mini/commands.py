@@ -1,4 +1,4 @@
-"""Commands of `tonnage` run as processes: their events read as they come, their time by the clock and on the processor."""
+"""Commands of `tonnage` run as processes: events read as they come, time by the clock and on the processor."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def say(text: str) -> None:
 def run(
     name: str, words: Sequence[str], log: Path, seen: Callable[[Event], bool] = lambda event: False
 ) -> tuple[Spent, Event]:
-    """A command with --json to its end: what it took, and its last event. Where `seen` is true it is killed (SIGKILL)."""
+    """A command with --json to its end: what it took, and its last event. Where `seen` is true it is killed."""
     began, load = time.monotonic(), os.getloadavg()[0]
     last: Event = {}
     begun = 0.0

@@ -29,6 +29,10 @@ READY = 600.0
 """Most time until engines answer [s]."""
 
 
+RESTARTS = 2
+"""Starts of engines that fail before it is given up."""
+
+
 class Front:
     """One front: a file, a process, an address."""
 
@@ -68,7 +72,7 @@ class Front:
 
     def _until_ready(self) -> None:
         end = time.monotonic() + READY
-        while time.monotonic() < end and self.process.poll() is None:
+        while time.monotonic() < end and self.process.poll() is None and self._starts() <= RESTARTS:
             try:
                 if self.client.get("/ready").status_code == 200:
                     return
@@ -78,10 +82,23 @@ class Front:
         self.process.kill()
         raise SystemExit(f"the front is not ready: {self.log.read_text('utf-8')[-2000:]}")
 
+    def _starts(self) -> int:
+        """How often an engine has ended before it was ready."""
+        return self.log.read_text("utf-8").count("; started again in ")
+
     def status(self, model: str) -> dict[str, Any]:
         """How a model stands."""
         found: dict[str, Any] = self.client.get("/admin/status").json()["models"][model]
         return found
+
+    def until_usable(self, release: str) -> None:
+        """Wait until a release has an engine that answers: the front is ready as soon as one release has."""
+        end = time.monotonic() + READY
+        while time.monotonic() < end:
+            if any(one["usable"] for one in self.status("reasoner")["releases"][release]["replicas"].values()):
+                return
+            time.sleep(0.1)
+        raise SystemExit(f"{release} does not answer: {self.log.read_text('utf-8')[-2000:]}")
 
     def order(self, what: str, **body: Any) -> dict[str, Any]:
         """An order of the administrator."""

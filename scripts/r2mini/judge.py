@@ -21,7 +21,7 @@ SURELY = 0.01
 
 @dataclass(frozen=True)
 class Verdict:
-    """What both answered rightly, of n; questions that one alone did; the probability by chance; the verdict in words."""
+    """What both answered rightly, of n; questions that one alone did; the probability by chance; what follows."""
 
     n: int
     before: float
@@ -57,4 +57,5 @@ def verdict(before: Sequence[bool], after: Sequence[bool]) -> Verdict:
 
 def by_chance(won: int, of: int) -> float:
     """P(at least `won` of `of`) of a fair coin."""
-    return sum(comb(of, k) for k in range(won, of + 1)) / 2**of
+    ways: int = sum(comb(of, k) for k in range(won, of + 1))
+    return ways / float(2**of)

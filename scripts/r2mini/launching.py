@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from r2mini import fronts
-from r2mini.clients import Asked, Reply, ask_all, ask_while, pace, unseen
+from r2mini.clients import Asked, ask_all, ask_while, pace, unseen
 from r2mini.commands import say
 from r2mini.fronts import Front
 from r2mini.judge import FEWEST, Verdict, verdict
 
-CALIBRATED = {1: 40, 4: 100, 12: 200}
+CALIBRATED = {1: 30, 4: 80, 12: 160}
 """Clients at once with which R1 is timed, and the answers of each; the load of the launch is none of them."""
+
+WARM = {12: 60, 4: 40, 1: 10}
+"""Clients and answers before that: an engine's first batches of a size are slow."""
 
 CLIENTS = 8
 """Clients of the launch."""
 
-MEASURED = 300
+MEASURED = 200
 """Answers of R2 after its launch by which the prediction is judged."""
 
 QUICKEST = 1.0
@@ -56,7 +59,7 @@ def law(points: dict[int, float]) -> Callable[[float], float]:
 def launched(folder: Path, r1: Path, r2: Path) -> dict[str, Any]:
     """Everything from the start of the engines to R2's launch, or to the refusal."""
     questions = unseen(r2, FEWEST)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"canary_ahead": fronts.HOLD * len(fronts.STEPS)}
     began = time.monotonic()
     with Front("engines", folder, fronts.engines({"r1": r1 / "model", "r2": r2 / "model"})) as engines:
         say(f"engines are ready after {engines.starting:.0f} s")
@@ -78,15 +81,22 @@ def launched(folder: Path, r1: Path, r2: Path) -> dict[str, Any]:
 
 def predicted(front: Front, questions: Sequence[Asked]) -> dict[str, Any]:
     """R1 timed at several loads, and from it what R2 will take: the same sizes, so the same times."""
-    ask_all(front.url, "reasoner", questions[:24], 4)  # the first answers of an engine are slow
+    warmed(front, questions)
     points = {}
     for clients, answers in CALIBRATED.items():
         some = [questions[index % len(questions)] for index in range(answers)]
         replies = ask_all(front.url, "reasoner", some, clients)
         points[clients] = pace(replies)
     figures = {key: law({n: point[key] for n, point in points.items()})(CLIENTS) for key in ("ttft", "tpot")}
-    say(f"predicted for R2 at {CLIENTS} clients: TTFT {1e3 * figures['ttft']:.1f} ms, TPOT {1e3 * figures['tpot']:.2f} ms")
+    said = f"TTFT {1e3 * figures['ttft']:.1f} ms, TPOT {1e3 * figures['tpot']:.2f} ms"
+    say(f"predicted for R2 at {CLIENTS} clients: {said}")
     return {"calibrated": {str(n): point for n, point in points.items()}, "predicted": figures}
+
+
+def warmed(front: Front, questions: Sequence[Asked]) -> None:
+    """Answers that count for nothing."""
+    for clients, answers in WARM.items():
+        ask_all(front.url, "reasoner", questions[:answers], clients)
 
 
 def examined(front: Front, questions: Sequence[Asked]) -> tuple[Verdict, str]:
@@ -100,6 +110,7 @@ def examined(front: Front, questions: Sequence[Asked]) -> tuple[Verdict, str]:
 
 def canaried(front: Front, questions: Sequence[Asked], expected: str) -> dict[str, Any]:
     """A canary under load, until it is launched or returned, with a second of load before and after."""
+    front.until_usable("r2")
     watched, over = Watched(), threading.Event()
     begin = time.time()
     thread = threading.Thread(target=_steered, args=(front, watched, over))
@@ -152,6 +163,7 @@ def _look(front: Front, watched: Watched, seconds: float, enough: Callable[[dict
 def measured(front: Front, questions: Sequence[Asked]) -> dict[str, Any]:
     """R2 alone under the load of the launch; R1 drained."""
     drained = front.order("drain", model="reasoner", replica="r1-0")
+    warmed(front, questions)
     some = [questions[index % len(questions)] for index in range(MEASURED)]
     replies = ask_all(front.url, "reasoner", some, CLIENTS)
     figures = pace(replies)

@@ -58,10 +58,15 @@ def _training(run: Path, step: Mapping[str, Any]) -> Plain:
         "price": plan["price"],
         "every": plan["every"],
         "replay": plan["replay"],
-        "evaluated": {e["after"]: _only(e, "n", "sampled", "greedy", "length") for e in events if e["event"] == "evaluated"},
+        "evaluated": {
+            e["after"]: _only(e, "n", "sampled", "greedy", "length") for e in events if e["event"] == "evaluated"
+        },
         "times": times(legs),
         "beginnings": [
-            {**_only(e, "event", "step", "device", "nproc", "precision", "redone", "gates", "cost"), "seconds": e.get("seconds", 0.0)}
+            {
+                **_only(e, "event", "step", "device", "nproc", "precision", "redone", "gates", "cost"),
+                "seconds": e.get("seconds", 0.0),
+            }
             for e in events
             if e["event"] in ("start", "resume", "switch")
         ],
@@ -69,7 +74,14 @@ def _training(run: Path, step: Mapping[str, Any]) -> Plain:
         "in_steps": max(e["spent"] for e in events if e["event"] == "step"),
         "cost": max(e["cost"] for e in events if e["event"] == "step"),
         "curve": [
-            [step, name, e["stage"], round(e["loss"], 5), e.get("reward"), round(e["length"], 3) if "length" in e else None]
+            [
+                step,
+                name,
+                e["stage"],
+                round(e["loss"], 5),
+                e.get("reward"),
+                round(e["length"], 3) if "length" in e else None,
+            ]
             for step, (name, e) in sorted(last.items())
         ],
     }
@@ -117,7 +129,13 @@ def times(legs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Plain
                 row["cpu"].append(event["cpu_seconds"])
                 row["wall"].append(event["seconds"])
     return [
-        {**row, "steps": len(row["cpu"]), "sum": sum(row["cpu"]), "cpu": statistics.median(row["cpu"]), "wall": statistics.median(row["wall"])}
+        {
+            **row,
+            "steps": len(row["cpu"]),
+            "sum": sum(row["cpu"]),
+            "cpu": statistics.median(row["cpu"]),
+            "wall": statistics.median(row["wall"]),
+        }
         for row in rows.values()
         if row["cpu"]
     ]
@@ -125,7 +143,20 @@ def times(legs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Plain
 
 def _launch(step: Mapping[str, Any]) -> Plain:
     """A launch, its answers counted by time."""
-    found = {key: step.get(key) for key in ("starting", "calibrated", "predicted", "measured", "verdict", "engine", "drained", "by")}
+    found = {
+        key: step.get(key)
+        for key in (
+            "starting",
+            "calibrated",
+            "predicted",
+            "measured",
+            "verdict",
+            "engine",
+            "drained",
+            "by",
+            "canary_ahead",
+        )
+    }
     for name in ("bad", "canary"):
         if one := step.get(name):
             kept = _only(one, "state", "why", "took", "answers", "failed", "hidden")
@@ -159,17 +190,23 @@ def predictions(one: Mapping[str, Any], r1: Mapping[str, Any]) -> list[Plain]:
         rows += [
             _row("TPOT of R2 under load [s]", one["predicted"]["tpot"], one["measured"]["tpot"], True),
             _row("TTFT of R2 under load [s]", one["predicted"]["ttft"], one["measured"]["ttft"], False),
-            _row("canary from R1 to R2 [s]", one["canary_ahead"] if "canary_ahead" in one else 12.0, one["canary"]["took"], False),
+            _row("canary from R1 to R2 [s]", one["canary_ahead"], one["canary"]["took"], False),
         ]
     return rows
 
 
 def _row(what: str, predicted: float, measured: float, barred: bool) -> Plain:
-    return {"what": what, "predicted": predicted, "measured": measured, "error": predicted / measured - 1, "barred": barred}
+    return {
+        "what": what,
+        "predicted": predicted,
+        "measured": measured,
+        "error": predicted / measured - 1,
+        "barred": barred,
+    }
 
 
 def run_ahead(one: Mapping[str, Any], r1: Mapping[str, Any]) -> dict[str, float]:
-    """The whole run from what was predicted before its first step and what R1's run took besides its steps:
+    """The whole run, from what was predicted before its first step and what R1's run took besides its steps.
 
     CPU = sum of steps x time of a step + replays + half a checkpoint's steps lost by the kill
           + starts x R1's start + R1's checkpoints and examinations
@@ -191,6 +228,9 @@ def told(found: Mapping[str, Any]) -> list[str]:
         said = "" if after - before >= GAIN else f", below the bar of {100 * GAIN:g}"
         lines.append(f"seed {seed}: sampled {before:.1%} -> {after:.1%} ({100 * (after - before):+.0f} points{said})")
         missed = [row for row in one["predictions"] if row["barred"] and abs(row["error"]) > BAR]
-        lines += [f"seed {seed}: {row['what']}: predicted {row['predicted']:.4g}, measured {row['measured']:.4g}" for row in missed]
+        lines += [
+            f"seed {seed}: {row['what']}: predicted {row['predicted']:.4g}, measured {row['measured']:.4g}"
+            for row in missed
+        ]
     said = "" if found["cpu"] <= WHOLE else f", above the bar of {WHOLE / 60:g}"
     return [*lines, f"all of it: {found['cpu'] / 60:.1f} CPU minutes{said}"]

@@ -1,4 +1,4 @@
-"""R1 trained; R2 trained, killed, resumed, moved to two processes and back, its precision changed once, and on to the end."""
+"""R1 trained; R2 trained, killed, resumed, moved to two processes and back, its precision changed once."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ def _teller(name: str) -> Any:
     def told(event: Event) -> bool:
         if event.get("event") == "step" and event["step"] % 50 == 0:
             score = f", reward {event['reward']:.2f}" if "reward" in event else ""
-            say(f"{name}: step {event['step']}/{event['of']}, loss {event['loss']:.3f}{score}, {event['seconds']:.2f} s")
+            say(
+                f"{name}: step {event['step']}/{event['of']}, loss {event['loss']:.3f}{score}, {event['seconds']:.2f} s"
+            )
         elif event.get("event") == "evaluated":
             say(f"{name}: after {event['after']}: {event['sampled']:.1%} sampled, {event['greedy']:.1%} greedy")
         return False

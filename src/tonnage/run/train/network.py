@@ -199,12 +199,17 @@ def write_model(folder: Path, model: Any, ranks: Ranks) -> None:
 def _for_engines(path: Path) -> None:
     """Positions of latent attention as the releases of DeepSeek have them: YaRN, here with a factor of 1, which turns
     nothing else than plain RoPE does (Peng et al., arXiv 2309.00071, section 3.2). vLLM 0.32 on a CPU turns the queries
-    of plain RoPE wrongly where they are a slice of wider heads (its kernel reads them as contiguous), and answers nonsense.
+    of plain RoPE wrongly where they are a slice of wider heads (its kernel reads them as contiguous), and answers
+    nonsense.
     """
     config = json.loads(path.read_text("utf-8"))
     rope = config.get("rope_parameters") or {}
     if not config.get("kv_lora_rank") or rope.get("rope_type") != "default":
         return
-    stretch = {"rope_type": "yarn", "factor": 1.0, "original_max_position_embeddings": config["max_position_embeddings"]}
+    stretch = {
+        "rope_type": "yarn",
+        "factor": 1.0,
+        "original_max_position_embeddings": config["max_position_embeddings"],
+    }
     shape = {"beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0}
     files.write(path, json.dumps({**config, "rope_parameters": {**rope, **stretch, **shape}}, indent=2) + "\n")
