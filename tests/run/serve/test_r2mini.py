@@ -1,4 +1,4 @@
-"""examples/r2-mini in short: its steps, its gate, a launch before engines' doubles, and the report that is committed."""
+"""examples/r2-mini in short: its steps, its gate, a launch before engines' doubles, the report that is committed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[3]
-for folder in (ROOT / "scripts", ROOT / "tests" / "run" / "serve"):
-    sys.path.append(str(folder))
-
 from house import House
+
 from r2mini import __main__ as program
 from r2mini import commands, fronts, launching, report, results, training
 from r2mini.clients import Asked
@@ -38,7 +34,11 @@ def test_by_chance_is_the_tail_of_a_fair_coin() -> None:
 def test_a_command_is_killed_where_it_is_asked_and_a_step_is_done_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    talk = 'import json, time\nfor s in range(9): print(json.dumps({"event": "step", "step": s}), flush=True)\ntime.sleep(60)'
+    talk = (
+        "import json, time\n"
+        'for s in range(9): print(json.dumps({"event": "step", "step": s}), flush=True)\n'
+        "time.sleep(60)"
+    )
     monkeypatch.setattr(commands, "TONNAGE", (sys.executable, "-c", talk))
     spent, last = commands.run("killed", [], tmp_path / "log", lambda event: event["step"] == 5)
     assert spent.code == -9 and last["step"] == 5 and spent.cpu > 0
@@ -110,7 +110,7 @@ def test_a_bad_release_goes_back_and_a_good_one_is_launched_without_a_failed_req
     assert found["canary"]["seen"][-1][1] == 1 and found["drained"] and found["by"] == {"r2": 20}
 
 
-COMMITTED = ROOT / "examples" / "r2-mini"
+COMMITTED = Path(__file__).parents[3] / "examples" / "r2-mini"
 
 
 def test_the_report_is_the_one_of_its_results() -> None:
