@@ -63,10 +63,12 @@ class Panel:
     def mark(self, x: float, colour: str, text: str, row: int) -> None:
         """A line from top to bottom with a word beside it."""
         at, bottom = self.x(x), self.top + self.height
+        late = at > self.left + 0.85 * self.width
+        word = f'x="{at - 4:.1f}" text-anchor="end"' if late else f'x="{at + 4:.1f}"'
         self.parts.append(
             f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{self.top}" y2="{bottom}" stroke="{colour}" '
             'stroke-dasharray="4 3"/>'
-            f'<text x="{at + 4:.1f}" y="{self.top + 12 + 13 * row}" fill="{colour}" font-size="11">{text}</text>'
+            f'<text {word} y="{self.top + 12 + 13 * row}" fill="{colour}" font-size="11">{text}</text>'
         )
 
 
@@ -129,6 +131,8 @@ def _marks(panel: Panel, one: Mapping[str, Any]) -> None:
     for row, event in enumerate(event for event in one["beginnings"] if event["event"] == "switch"):
         many = "1 process" if event["nproc"] == 1 else f"{event['nproc']} processes"
         panel.mark(event["step"], MOVE, f"{many}, {event['precision']}", 1 + row)
+    for step in one["mixed_from"]:
+        panel.mark(step, COLOURS[3], "data turn mixed", 0)
 
 
 def learning(found: Mapping[str, Any]) -> str:
@@ -189,8 +193,9 @@ def _answers(part: Mapping[str, Any], box: tuple[float, float, float, float], sp
     panel = Panel("requests each half second; failures", box, span, (0, high), " s")
     for at, old, new, failed in rows:
         place = max(at, span[0])
-        panel.bar(place, at + 0.5 - place, 0, old, R1)
-        panel.bar(place, at + 0.5 - place, old, old + new, R2)
-        panel.bar(place, at + 0.5 - place, old + new, old + new + failed, FAILED)
+        wide = min(at + 0.5, span[1]) - place
+        panel.bar(place, wide, 0, old, R1)
+        panel.bar(place, wide, old, old + new, R2)
+        panel.bar(place, wide, old + new, old + new + failed, FAILED)
     panel.line([(at, hidden) for at, _, hidden in part["seen"]], HIDDEN)
     return panel.parts

@@ -55,6 +55,12 @@ def _training(run: Path, step: Mapping[str, Any]) -> Plain:
         "cpu": sum(one["cpu"] for one in step["spent"]),
         "wall": sum(one["wall"] for one in step["spent"]),
         "stages": [{"kind": stage["kind"], "steps": stage["steps"]} for stage in plan["stages"]],
+        "mixed_from": [
+            round(phase["until"] * stage["steps"])
+            for stage in plan["stages"]
+            if stage["kind"] == "pretrain"
+            for phase in stage["curriculum"][:-1]
+        ],
         "price": plan["price"],
         "every": plan["every"],
         "replay": plan["replay"],
