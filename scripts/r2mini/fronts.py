@@ -124,12 +124,17 @@ def has_vllm() -> bool:
     return shutil.which(os.environ.get("TONNAGE_VLLM") or "vllm") is not None
 
 
+WATCH = {"every": "2s", "within": "30s", "failures": 3}
+"""How engines are looked at: patiently, for a small machine may be busy with others."""
+
+
 def engines(checkpoints: Mapping[str, Path]) -> dict[str, Any]:
     """The file of the front before the engines: each model under its own name."""
     think = {} if has_vllm() else {"think": "tags"}
     return {
         "models": {
-            name: {"releases": {name: {"replicas": [engine(path)], **think}}} for name, path in checkpoints.items()
+            name: {"releases": {name: {"replicas": [engine(path)], **think}}, "watch": WATCH}
+            for name, path in checkpoints.items()
         }
     }
 
@@ -153,4 +158,4 @@ def launch(url: str, bad: bool = False) -> dict[str, Any]:
     }
     steps = [f"{100 * step:g} %" for step in STEPS]
     canary = {"to": "r2", "steps": steps, "hold": f"{HOLD:g}s", "answers": 20, "start": "asked"}
-    return {"models": {"reasoner": {"releases": releases, "slo": SLO, "canary": canary}}}
+    return {"models": {"reasoner": {"releases": releases, "slo": SLO, "canary": canary, "watch": WATCH}}}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from r2mini import fronts
-from r2mini.clients import Asked, ask_all, ask_while, pace, unseen
+from r2mini.clients import Asked, Reply, ask_all, ask_while, pace, unseen
 from r2mini.commands import say
 from r2mini.fronts import Front
 from r2mini.judge import FEWEST, Verdict, verdict
@@ -101,11 +101,22 @@ def warmed(front: Front, questions: Sequence[Asked]) -> None:
 
 def examined(front: Front, questions: Sequence[Asked]) -> tuple[Verdict, str]:
     """The same questions asked of both engines, sampled; and which engine it is that answers."""
-    before, after = (ask_all(front.url, model, questions, 2 * CLIENTS) for model in ("r1", "r2"))
+    before, after = (answered(front.url, model, questions) for model in ("r1", "r2"))
     wrong = [reply.wrong for reply in (*before, *after) if reply.wrong]
     if wrong:
         raise SystemExit(f"{len(wrong)} questions of the examination were not answered: {wrong[0]}")
     return verdict([reply.right for reply in before], [reply.right for reply in after]), after[0].engine
+
+
+def answered(url: str, model: str, questions: Sequence[Asked]) -> list[Reply]:
+    """A reply to each question; what was not answered is asked again, twice at most."""
+    replies = ask_all(url, model, questions, 2 * CLIENTS)
+    for _ in range(2):
+        left = [index for index, reply in enumerate(replies) if reply.wrong]
+        again = ask_all(url, model, [questions[index] for index in left], CLIENTS)
+        for index, reply in zip(left, again, strict=True):
+            replies[index] = reply
+    return replies
 
 
 def canaried(front: Front, questions: Sequence[Asked], expected: str) -> dict[str, Any]:

@@ -143,6 +143,9 @@ def _times(seeds: Mapping[str, Any]) -> Rows:
 def _verdicts(seeds: Mapping[str, Any]) -> Rows:
     for seed, one in seeds.items():
         found = one["verdict"]
+        if found is None:
+            yield seed, "", "", "", "", "", "not examined yet"
+            continue
         yield (
             seed, f"{found['before']:.1%}", f"{found['after']:.1%}",
             str(found["only_before"]), str(found["only_after"]),

@@ -31,7 +31,8 @@ def gathered(folder: Path, seeds: Sequence[int]) -> Plain:
     found: Plain = {"r1": r1, "seeds": {}}
     for seed in seeds:
         own = folder / f"seed-{seed}"
-        trained, launched = _read(own / "trained.json"), _read(own / "launched.json")
+        trained = _read(own / "trained.json")
+        launched = _read(own / "launched.json") if (own / "launched.json").exists() else {}
         one = {"killed_at": trained["killed_at"], **_training(own / "r2", trained), **_launch(launched)}
         one["predictions"] = predictions(one, r1)
         found["seeds"][str(seed)] = one
@@ -167,7 +168,8 @@ def _launch(step: Mapping[str, Any]) -> Plain:
         if one := step.get(name):
             kept = _only(one, "state", "why", "took", "answers", "failed", "hidden")
             found[name] = {**kept, "seen": one["seen"], "bins": bins(one["replies"])}
-    return {**found, "launch_cpu": step["cpu"], "engines_cpu": step["engines_cpu"], "launch_wall": step["wall"]}
+    times = {"launch_cpu": "cpu", "engines_cpu": "engines_cpu", "launch_wall": "wall"}
+    return {**found, **{name: step.get(key, 0.0) for name, key in times.items()}}
 
 
 def bins(replies: Sequence[Sequence[Any]]) -> list[list[float]]:
