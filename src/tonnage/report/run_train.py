@@ -46,7 +46,7 @@ def line(event: Event) -> str:
             f"of {event['n']:.0f} unseen tasks; {event['length']:.1f} tokens each"
         )
     if kind == "predicted":
-        return f"predicted: {units.show_time(event['step_time'])} a step of {event['stage']}, from layers timed here"
+        return f"predicted: {units.show_time(event['step_time'])} a step of {event['stage']}, from parts timed here"
     return f"step {step}: checkpoint in {units.show_time(event['seconds'])}" if kind == "saved" else ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tonnage.cli import run
 from tonnage.device.checkpoint import Store
 from tonnage.errors import InputError
-from tonnage.run.train import data, gates, grpo, journal, network, start
+from tonnage.run.train import data, gates, grpo, journal, network, predict, start
 from tonnage.run.train.plan import Phase, RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.start import Ended, one_process
 from tonnage.run.train.tasks import TaskSource
 from tonnage.run.train.trainer import Disturb, Trainer
 from tonnage.run.train.watch import HUNG
+from tonnage.run.train.words import EOS
 
 STEPS = 18
 PLAN = replace(TINY, stages=(replace(TINY.stages[0], steps=STEPS, curriculum=(Phase(1.0, 1.0),)), TINY.stages[1]))
@@ -337,16 +339,39 @@ def test_completions_do_not_depend_on_the_cache_or_on_who_shares_the_batch(
         ids.append(token)
 
 
-# ---------------------------------------------------------------- predictions
+def test_each_stage_has_its_prediction_before_the_first_step(whole: Path) -> None:
+    said = seen(whole, "predicted")
+    assert [event["stage"] for event in said] == ["pretrain", "grpo", "grpo"]
+    assert [event["step"] for event in said] == [0, 0, STEPS]
+    assert all(event["step_cpu_time"] > 0 and event["step_time"] > 0 for event in said)
+    assert [event["steps"] for event in said[:2]] == [stage.steps for stage in PLAN.stages]
 
 
-def test_each_stage_is_predicted_before_its_first_step(whole: Path) -> None:
-    found = {event["stage"]: event for event in seen(whole, "predicted")}
-    assert found.keys() == {"pretrain", "grpo"}
-    for event in found.values():
-        assert event["step_cpu_time"] > 0 and event["step_time"] > 0
-    grpo_said = found["grpo"]
-    assert grpo_said["step_time_low"] <= grpo_said["step_time"] <= grpo_said["step_time_high"]
-    assert "step_time_low" not in found["pretrain"]
-    rate = journal.steps(whole)[STEPS]["cpu_seconds"] / found["pretrain"]["step_cpu_time"]
-    assert 1 / 3 < rate < 3, "the order of magnitude, also on a busy machine"
+def test_a_rehearsal_says_what_it_is_told(model: torch.nn.Module) -> None:
+    said = [[7, 8, 9, EOS], [9, EOS]]
+    prompts = [[1, 6], [1, 6, 15, 8]]
+    alone = Ranks(0, 1, torch.device("cpu"))
+    assert grpo.generated(model, prompts, predict._dictated(said), "fp32", alone) == said
+
+
+def test_what_engines_read_turns_as_what_was_trained(whole: Path, tmp_path: Path) -> None:
+    """YaRN with a factor of 1 is plain RoPE; a model without latent attention keeps its own."""
+    from transformers import AutoModelForCausalLM
+
+    path = whole / "model" / "config.json"
+    config = json.loads(path.read_text())
+    assert (config["rope_parameters"]["rope_type"], config["rope_parameters"]["factor"]) == ("yarn", 1.0)
+    plain = tmp_path / "plain"
+    shutil.copytree(whole / "model", plain)
+    theta = config["rope_parameters"]["rope_theta"]
+    (plain / "config.json").write_text(
+        json.dumps({**config, "rope_parameters": {"rope_type": "default", "rope_theta": theta}})
+    )
+    ids = torch.arange(6, 30)[None]
+    with torch.no_grad():
+        ours, theirs = (AutoModelForCausalLM.from_pretrained(one)(ids).logits for one in (whole / "model", plain))
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+    other = tmp_path / "config.json"
+    other.write_text(json.dumps({"rope_parameters": {"rope_type": "default"}, "max_position_embeddings": 96}))
+    network._for_engines(other)
+    assert json.loads(other.read_text())["rope_parameters"] == {"rope_type": "default"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage import files
 from tonnage.device import network
 from tonnage.model import load
 from tonnage.model.scaled import EXPERTS, scaled
@@ -138,5 +140,25 @@ def write_model(folder: Path, model: Any, ranks: Ranks) -> None:
     if ranks.rank == 0:
         folder.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(str(folder), state_dict=weights)
+        _for_engines(folder / "config.json")
         write_tokenizer(folder)
     ranks.wait()
+
+
+def _for_engines(path: Path) -> None:
+    """Positions of latent attention as the releases of DeepSeek have them: YaRN, here with a factor of 1, which turns
+    nothing else than plain RoPE does (Peng et al., arXiv 2309.00071, section 3.2). vLLM 0.32 on a CPU turns the queries
+    of plain RoPE wrongly where they are a slice of wider heads (its kernel reads them as contiguous), and answers
+    nonsense.
+    """
+    config = json.loads(path.read_text("utf-8"))
+    rope = config.get("rope_parameters") or {}
+    if not config.get("kv_lora_rank") or rope.get("rope_type") != "default":
+        return
+    stretch = {
+        "rope_type": "yarn",
+        "factor": 1.0,
+        "original_max_position_embeddings": config["max_position_embeddings"],
+    }
+    shape = {"beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0}
+    files.write(path, json.dumps({**config, "rope_parameters": {**rope, **stretch, **shape}}, indent=2) + "\n")

@@ -3,9 +3,14 @@
     t = sum over kinds of layers of (layers of the kind) t_kind + t_head + t_optimiser
 
 each term the median of a few repetitions of a forward and backward pass on a batch of the stage's own shape. Left out:
-the embedding, the data and the Python between layers, a few hundredths at these sizes. Over several processes
-the layers are timed whole, on the rows of one process, and what FSDP sends is timed beside them. A step of GRPO is
-tried whole, on questions of its own.
+the embedding, the data and the Python between layers, a few hundredths at these sizes.
+
+A step of GRPO is rehearsed, in parts, whatever the weights can do yet:
+
+    t = t_generation + t_policy + t_optimiser
+
+t_generation: the real generator on the step's own questions, its noise set so that it says their careful traces, the
+length that such runs come to; t_policy: a forward and backward pass over KEPT of the rows.
 """
 
 from __future__ import annotations
@@ -13,14 +18,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tonnage.run.train import data, grpo, network
+import numpy as np
+
+from tonnage.run.train import data, grpo
 from tonnage.run.train.network import cast
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks
-from tonnage.run.train.tasks import TaskSource
+from tonnage.run.train.tasks import TaskSource, careful
+from tonnage.run.train.words import EOS, VOCABULARY, encode
 
 if TYPE_CHECKING:
     import torch
@@ -28,131 +36,116 @@ if TYPE_CHECKING:
 REPEATS = 5
 """Repetitions after the first, which is not counted."""
 
-ROLLOUTS = 4
-"""Steps of GRPO that are tried before the first."""
-
-STUDENT = 2.353
-"""Quantile of Student's distribution at 95 % with 3 degrees of freedom: a further sample lies within 90 %."""
+REHEARSALS = 2
+"""The same of a step of GRPO, whose parts are long."""
 
 SHAPES = 4
 """Steps over the stage whose batches' lengths are averaged."""
 
 
-@dataclass(frozen=True)
-class StepForetold:
-    """Time of a step and CPU time of this process [s]; low, high: where the lengths that were sampled leave it."""
+KEPT = 0.4
+"""Share of GRPO's groups that disagree, and so are learned from: median 0.38, mean 0.45 of the first run of
+examples/r2-mini (seed 0, 40 steps of 16 x 8; docs/run.md)."""
 
-    step_time: float
-    step_cpu_time: float
-    low: float | None = None
-    high: float | None = None
+CERTAIN = 1e6
+"""Noise that outweighs every logit."""
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Time of a step by the clock, and of this process on its processor [s]. They part where others are running too."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    def __add__(self, other: StepTime) -> StepTime:
+        return StepTime(self.wall + other.wall, self.cpu + other.cpu)
+
+    def __rmul__(self, times: int) -> StepTime:
+        return StepTime(times * self.wall, times * self.cpu)
 
 
 def step_time(
     model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
-) -> StepForetold | None:
-    """What a step of a stage should take; None for GRPO over several processes, whose layers wait for one another's
-    longest completion.
-    """
-    if plan.stages[stage].kind == "grpo":
-        return _grpo(model, tasks, plan, ranks, stage, settle) if ranks.size == 1 else None
+) -> StepTime | None:
+    """Time of a step of a stage; None for several processes, whose layers cannot be run alone."""
+    if ranks.size > 1:
+        return None
+    timed = _grpo if plan.stages[stage].kind == "grpo" else _pretraining
+    found = timed(model, tasks, plan, ranks, stage, settle)
+    model.zero_grad()
+    return found
+
+
+def _grpo(
+    model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
+) -> StepTime:
+    """The parts of a step of GRPO, each done once before it counts."""
+    asked = data.questions(tasks, plan, stage, 0)
+    rows = [task for task in asked for _ in range(plan.stages[stage].group)]
+    prompts = [data.prompt(task) for task in rows]
+    said = [[*encode(careful(task)), EOS] for task in rows]
+    noise = _dictated(said)
+    total = float(sum(map(len, said)))
+    rollout = grpo.Rollout(prompts, said, np.zeros(len(rows)), plan.stages[stage].group, total, float(len(rows)), 0)
+    kept = list(range(max(1, round(KEPT * len(rows)))))
+
+    def generate() -> None:
+        grpo.generated(model, prompts, noise, plan.precision, ranks)
+
+    def learn() -> None:
+        grpo.policy_loss(model, rollout, kept, np.ones(len(kept)), plan.precision, ranks)
+
+    parts = (_median(work, settle, REHEARSALS) for work in (generate, learn, _optimiser(model)))
+    return sum(parts, StepTime())
+
+
+def _dictated(said: list[list[int]]) -> torch.Tensor:
+    """Noise by which the generator says what it is told."""
+    import torch
+
+    noise = torch.zeros((len(said), max(map(len, said)), VOCABULARY))
+    for row, tokens in enumerate(said):
+        noise[row, range(len(tokens)), tokens] = CERTAIN
+    return noise
+
+
+def _pretraining(
+    model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
+) -> StepTime:
+    """The layers, the head and the optimiser."""
+    import torch
+
     steps = range(0, plan.stages[stage].steps, max(1, plan.stages[stage].steps // SHAPES))
     lengths = [data.pretraining(tasks, plan, stage, step).ids.shape[1] for step in steps]
-    rows = max(1, plan.stages[stage].batch // ranks.size)
-    alone = model if ranks.size == 1 else network.built(plan, replace(ranks, rank=0, size=1))
-    terms = [_pass(alone, plan, ranks, rows, round(statistics.fmean(lengths)), settle)]
-    terms.append(_timed(_optimiser(model), settle))
-    if ranks.size > 1:
-        terms += _collectives(alone, ranks, settle)
-    return StepForetold(sum(wall for wall, _ in terms), sum(busy for _, busy in terms))
-
-
-def _collectives(alone: Any, ranks: Ranks, settle: Callable[[], None]) -> list[tuple[float, float]]:
-    """What FSDP sends in a step: weights of each layer are gathered before its forward and its backward pass, its
-    gradient is scattered after; those of the rest once each.
-    """
-    layers = [sum(value.numel() for value in layer.parameters()) for layer in alone.model.layers]
-    rest = sum(value.numel() for value in alone.parameters()) - sum(layers)
-    times: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
-    for count in (*layers, rest):
-        if count not in times:
-            times[count] = _gathered(count, ranks, settle)
-    terms = [times[rest][0]]
-    for count in layers:
-        terms += [times[count][0], times[count][0]]
-    return [*terms, *(times[count][1] for count in (*layers, rest))]
-
-
-def _gathered(count: int, ranks: Ranks, settle: Callable[[], None]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Times of gathering, and of scattering, so many fp32 numbers over all processes."""
-    import torch
-    import torch.distributed as dist
-
-    own = -(-count // ranks.size)
-    part = torch.zeros(own, device=ranks.place)
-    whole = torch.zeros(own * ranks.size, device=ranks.place)
-    return (
-        _timed(lambda: dist.all_gather_single(whole, part), settle),
-        _timed(lambda: dist.reduce_scatter_single(part, whole), settle),
-    )
-
-
-def _pass(
-    model: Any, plan: RunPlan, ranks: Ranks, rows: int, length: int, settle: Callable[[], None]
-) -> tuple[float, float]:
-    """Wall and CPU time of a forward and backward pass of a batch, by its layers and its head."""
-    import torch
-
+    rows, length = plan.stages[stage].batch, round(statistics.fmean(lengths))
     ids = torch.zeros((rows, length), dtype=torch.long, device=ranks.place)
     states = torch.randn((rows, length, model.config.hidden_size), device=ranks.place)
+
+    def timed(work: Callable[[], None]) -> StepTime:
+        return _median(work, settle, REPEATS)
+
     body = model.model
     places = torch.arange(length, device=ranks.place)[None]
     turned = body.rotary_emb(states, position_ids=places)
     kinds: dict[str, list[Any]] = {}
     for layer in body.layers:
         kinds.setdefault(type(layer.mlp).__name__, []).append(layer)
-    wall = busy = 0.0
+    total = StepTime()
     for layers in kinds.values():
-        took = _timed(_layer(layers[-1], states, places, turned, plan.precision, ranks), settle)
-        wall, busy = wall + len(layers) * took[0], busy + len(layers) * took[1]
-    head = _timed(_head(model, states, ids, plan.precision, ranks), settle)
-    model.zero_grad()
-    return wall + head[0], busy + head[1]
+        run = _layer(layers[-1], states, places, turned, plan.precision, ranks)
+        total += len(layers) * timed(run)
+    return total + timed(_head(model, states, ids, plan.precision, ranks)) + timed(_optimiser(model))
 
 
-def _timed(work: Callable[[], None], settle: Callable[[], None]) -> tuple[float, float]:
-    """Medians of wall and CPU time [s]."""
-    wall, busy = [], []
-    for _ in range(REPEATS + 1):
-        began, used = time.perf_counter(), time.process_time()
+def _median(work: Callable[[], None], settle: Callable[[], None], repeats: int) -> StepTime:
+    times = []
+    for _ in range(repeats + 1):
+        began, busy = time.perf_counter(), time.process_time()
         work()
         settle()
-        wall.append(time.perf_counter() - began)
-        busy.append(time.process_time() - used)
-    return statistics.median(wall[1:]), statistics.median(busy[1:])
-
-
-def _grpo(
-    model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
-) -> StepForetold:
-    """A step of GRPO: questions of steps that never come are completed by the model as it is, which shows its lengths
-    and how many groups fare alike, and the pass over what is left is timed. Each such step is one sample of the time:
-    the interval is the spread of theirs, and open to what training does to the lengths.
-    """
-    spec = plan.stages[stage]
-    optimiser = _timed(_optimiser(model), settle)
-    wall, busy = [], []
-    for index in range(ROLLOUTS):
-        began, used = time.perf_counter(), time.process_time()
-        rollout = grpo.rolled_out(model, tasks, plan, ranks, stage, spec.steps + index, 0)
-        grpo.learned(model, rollout, plan, ranks)
-        settle()
-        model.zero_grad()
-        wall.append(time.perf_counter() - began + optimiser[0])
-        busy.append(time.process_time() - used + optimiser[1])
-    middle, spread = statistics.fmean(wall), statistics.stdev(wall)
-    reach = STUDENT * spread * (1 + 1 / ROLLOUTS) ** 0.5
-    return StepForetold(middle, statistics.fmean(busy), max(min(wall) / 2, middle - reach), middle + reach)
+        times.append((time.perf_counter() - began, time.process_time() - busy))
+    return StepTime(*(statistics.median(column) for column in zip(*times[1:], strict=True)))
 
 
 def _layer(

