@@ -27,7 +27,7 @@ RECIPE = {"fp32": "float32", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
-class Apart:
+class Deviation:
     """How far off a device is, in units: the worst element forward and backward, and the bias of largest size."""
 
     forward: float
@@ -68,7 +68,7 @@ def exact(probe: Probe, given: list[torch.Tensor], learn: bool) -> list[torch.Te
     return computed(probe, given, torch.device("cpu"), torch.float64, learn)
 
 
-def apart(probe: Probe, found: list[torch.Tensor], right: list[torch.Tensor], word: str) -> Apart:
+def apart(probe: Probe, found: list[torch.Tensor], right: list[torch.Tensor], word: str) -> Deviation:
     """How far what was found is off."""
     worst, signed = [], []
     for one, other, terms in zip(found, right, probe.terms, strict=False):
@@ -77,7 +77,7 @@ def apart(probe: Probe, found: list[torch.Tensor], right: list[torch.Tensor], wo
         size, error = usual * unit, one - other
         worst.append(_largest(error / (other.abs().clamp(min=usual) * unit)) if usual else _largest(error))
         signed.append(float(error.mean()) / size if size else 0.0)
-    return Apart(worst[0], max(worst[1:], key=_order, default=0.0), max(signed, key=lambda x: _order(abs(x))))
+    return Deviation(worst[0], max(worst[1:], key=_order, default=0.0), max(signed, key=lambda x: _order(abs(x))))
 
 
 def _largest(error: torch.Tensor) -> float:

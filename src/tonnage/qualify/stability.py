@@ -120,7 +120,7 @@ class Soaked:
         )
 
 
-class Work(Protocol):
+class SoakWork(Protocol):
     """What is done over and over."""
 
     def step(self, number: int) -> Stepped:
@@ -144,7 +144,7 @@ class _Told:
 
 
 def soak(
-    work: Work,
+    work: SoakWork,
     *,
     seconds: float,
     steps: int | None = None,
@@ -179,7 +179,7 @@ def soak(
     return replace(seen, card_days=cards * (clock() - begun) / DAY)
 
 
-def _once(work: Work, number: int, clock: Callable[[], float]) -> _Told:
+def _once(work: SoakWork, number: int, clock: Callable[[], float]) -> _Told:
     begun = clock()
     try:
         work.keep()
