@@ -233,6 +233,12 @@ def test_the_command_writes_all_files_or_shows_them(saved, tmp_path, capsys):
     assert "priced for vllm" in capsys.readouterr().err
 
 
+def test_two_pools_are_checked_through_their_router(plans):
+    told = {name: serving_files(plan, plan.instances[0].engine)[-1].text for name, plan in plans.items()}
+    assert "${URL:?address of the router}" in told["two pools"] and "127.0.0.1" not in told["two pools"]
+    assert "${URL:-http://127.0.0.1:8000}" in told["dense"]
+
+
 def test_arithmetic_of_a_shell_stays_one_word():
     words = "--headless --data-parallel-start-rank $((NODE_RANK * 2)) --eplb-config '{\"a\": 1}'"
     assert [text for text, _ in grouped(words)] == [

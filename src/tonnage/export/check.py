@@ -23,14 +23,15 @@ def files(plan: ServePlan) -> tuple[ExportedFile, ...]:
     flight = _in_flight(plan)
     load = f"--num-prompts {ROUNDS * flight} --max-concurrency {flight}"
     sizes = f"--random-input-len {ceil(job.isl)} --random-output-len {ceil(job.osl)}"
-    port = PORTS[one.engine]
+    alone = len(plan.instances) == 1
+    url = f'"${{URL:-http://127.0.0.1:{PORTS[one.engine]}}}"' if alone else '"${URL:?address of the router}"'
     if one.engine == "sglang":
         bench = "python3 -m sglang.bench_serving --backend sglang --dataset-name random --random-range-ratio 1"
         bench += f" {sizes} {load}"
-        bench += f' --base-url "${{URL:-http://127.0.0.1:{port}}}" --output-file measured.json'
+        bench += f" --base-url {url} --output-file measured.json"
     else:
         bench = f"vllm bench serve --backend openai --dataset-name random {sizes} {load} --ignore-eos"
-        bench += f' --base-url "${{URL:-http://127.0.0.1:{port}}}" --save-result --result-filename measured.json'
+        bench += f" --base-url {url} --save-result --result-filename measured.json"
         bench += " --model " + (one.model if one.model != "$MODEL" else '"$MODEL"')
     lines = [HEAD.rstrip(), f"# {flight} requests in flight, {ROUNDS} rounds of them: the load that was priced"]
     lines += ["# PLAN: id of the plan in the ledger (tonnage serve ... --ledger FILE, then tonnage ledger)"]
