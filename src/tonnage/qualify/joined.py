@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage.device.ending import end
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.qualify.bench import Bench, work
@@ -160,3 +161,4 @@ _CALLS: dict[str, Callable[[int, int, Any], Callable[[], object]]] = {
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))
+    end()
