@@ -11,7 +11,7 @@ from twin import Twin
 
 from tonnage.simulate.flow import run
 from tonnage.simulate.prepare import as_list, row_of
-from tonnage.simulate.service import EngineLimits, ReplicaSet, Simulated, StepTables
+from tonnage.simulate.service import CacheTier, EngineLimits, ReplicaSet, Simulated, StepTables
 from tonnage.simulate.state import (
     G_FIRST,
     G_REQUESTS,
@@ -73,6 +73,8 @@ def cases(draw: st.DrawFn) -> tuple[Workload, Simulated]:
         mixed=draw(st.booleans()),
         drafts=0 if accepted == 1.0 else 1,
         accepted=accepted,
+        host=CacheTier(draw(st.sampled_from([0, 0, 40, 400])), draw(st.sampled_from([0.0, 1e-5, 1e-3]))),
+        disk=CacheTier(draw(st.sampled_from([0, 0, 100])), draw(st.sampled_from([0.0, 2e-3]))),
     )
     deployment = ReplicaSet(
         replicas=draw(st.integers(1, 3)),

@@ -61,6 +61,8 @@ class Replica:
     flying: int = 0
     queue: list[int] = field(default_factory=list)
     names: dict[int, tuple[int, int]] = field(default_factory=dict)
+    tiers: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []))
+    wait: int = 0
 
 
 class Twin:
@@ -86,6 +88,9 @@ class Twin:
         roles = ["prefill"] * self.given.prefill + ["decode" if self.given.prefill else "both"] * self.given.replicas
         self.replicas = [Replica(role, queue=list(range(self.limits.blocks))) for role in roles]
         self.turn = {False: 0, True: 0}
+        tiers = (self.limits.host, self.limits.disk)
+        self.rooms = [one.tokens // self.unit if self.unit else 0 for one in tiers]
+        self.waits = [round(one.token * self.unit * PICO) for one in tiers]
 
     # blocks
 
@@ -100,7 +105,18 @@ class Twin:
     def evict(self, replica: Replica, more: int) -> None:
         each = self.unit // self.limits.block
         while replica.order and len(replica.order) * each + self.used(replica) + more > self.limits.blocks:
-            del replica.users[replica.order.pop(0)]
+            piece = replica.order.pop(0)
+            del replica.users[piece]
+            for tier, room in zip(replica.tiers, self.rooms, strict=True):
+                tier.append(piece)
+                if len(tier) <= room:
+                    break
+                piece = tier.pop(0)
+
+    def leave_tier(self, replica: Replica, piece: int) -> None:
+        for tier in replica.tiers:
+            if piece in tier:
+                tier.remove(piece)
 
     def release(self, replica: Replica, one: Asked) -> None:
         for piece in reversed(one.held):
@@ -157,6 +173,7 @@ class Twin:
         if self.unit:
             for piece in reversed(one.pieces[: tokens // self.unit]):
                 if piece not in replica.users:
+                    self.leave_tier(replica, piece)
                     replica.users[piece] = 0
                     replica.order.append(piece)
             self.evict(replica, 0)
@@ -250,6 +267,7 @@ class Twin:
     def begin_step(self, replica: Replica, time: int) -> None:
         mixed, limits = self.limits.mixed, self.limits
         budget, gone, more = limits.tokens, 0, 0
+        replica.wait = 0
         if mixed and any(r.decodes for r in replica.running):
             gone = self.make_room(replica)
             more = self.growth(replica)
@@ -275,6 +293,7 @@ class Twin:
             extra = self.more(replica, riders)
             self.lags[id(replica)] = extra // self.times.stages * (self.times.stages - 1)
             length = (self.decode_time(riders) if riders else 0) + max(extra // self.times.stages, 1)
+            length = max(length, replica.wait)
         else:
             length = self.decode_time(riders) if riders else FOREVER
         replica.next = time + length if replica.works else FOREVER
@@ -287,11 +306,15 @@ class Twin:
         if self.used(replica) + more + blocks > self.limits.blocks:
             return False
         hit = 0
-        while hit < len(listed) and listed[hit] in replica.users:
+        while hit < len(listed) and self.has(replica, listed[hit]):
             hit += 1
         hit = min(hit, (one.total - 1) // self.unit) * self.unit if self.unit else 0
         replica.waiting.remove(one)
+        if not one.moved:
+            again = [piece for piece in listed[: hit // self.unit if self.unit else 0] if piece not in replica.users]
+            replica.wait += sum(self.waits[0 if piece in replica.tiers[0] else 1] for piece in again)
         for piece in listed:
+            self.leave_tier(replica, piece)
             if replica.users.get(piece) == 0:
                 replica.order.remove(piece)
             replica.users[piece] = replica.users.get(piece, 0) + 1
@@ -313,9 +336,12 @@ class Twin:
 
     # who goes where
 
+    def has(self, replica: Replica, piece: int) -> bool:
+        return piece in replica.users or any(piece in tier for tier in replica.tiers)
+
     def matched(self, replica: Replica, one: Asked) -> int:
         found = 0
-        while found < len(one.pieces) and one.pieces[found] in replica.users:
+        while found < len(one.pieces) and self.has(replica, one.pieces[found]):
             found += 1
         return found
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from tonnage.simulate.state import (
-    G_POOL,
+    ABSENT,
+    DISK,
+    G_DISK,
+    G_HOST,
     G_SIZE,
     G_UNIT,
     G_UNIT_BLOCKS,
+    HOST,
     P_AFTER,
     P_BEFORE,
+    P_SIZE,
     P_USERS,
     Q_HIGH,
     Q_LOW,
     Q_PIECES,
     R_CACHED,
+    R_HOST,
     R_ORDER,
     R_PIECES,
+    R_POOL,
     R_USED,
     Row,
 )
@@ -29,20 +36,60 @@ def unlink(x: Row, r: int, p: int) -> None:
     x[r + R_CACHED] -= 1
 
 
+def enter(x: Row, r: int, p: int, tier: int) -> None:
+    """A piece goes to the host or to disk, as the last that leaves it."""
+    last = x[r + R_ORDER] + (HOST - tier + 1) * P_SIZE
+    b = x[last + P_BEFORE]
+    x[b + P_AFTER] = p
+    x[p + P_BEFORE] = b
+    x[p + P_AFTER] = last
+    x[last + P_BEFORE] = p
+    x[p + P_USERS] = tier
+    x[r + R_HOST + HOST - tier] += 1
+
+
+def drop(x: Row, r: int, p: int) -> None:
+    """A piece leaves the host or the disk."""
+    b, a = x[p + P_BEFORE], x[p + P_AFTER]
+    x[b + P_AFTER] = a
+    x[a + P_BEFORE] = b
+    x[r + R_HOST + HOST - x[p + P_USERS]] -= 1
+    x[p + P_USERS] = ABSENT
+
+
+def put_out(x: Row, r: int, p: int) -> None:
+    """A piece leaves the cache: to the host, whose longest unused goes to disk, whose longest unused is lost."""
+    x[p + P_USERS] = ABSENT
+    if x[G_HOST] > 0:
+        enter(x, r, p, HOST)
+        if x[r + R_HOST] <= x[G_HOST]:
+            return
+        p = x[x[r + R_ORDER] + P_SIZE + P_AFTER]
+        drop(x, r, p)
+    if x[G_DISK] > 0:
+        enter(x, r, p, DISK)
+        if x[r + R_HOST + 1] > x[G_DISK]:
+            drop(x, r, x[x[r + R_ORDER] + 2 * P_SIZE + P_AFTER])
+
+
 def evict(x: Row, r: int, more: int) -> None:
     """Pieces that nobody uses go, the longest unused first, until what is used and `more` blocks have room."""
-    while x[r + R_CACHED] > 0 and x[r + R_CACHED] * x[G_UNIT_BLOCKS] + x[r + R_USED] + more > x[G_POOL]:
+    while x[r + R_CACHED] > 0 and x[r + R_CACHED] * x[G_UNIT_BLOCKS] + x[r + R_USED] + more > x[r + R_POOL]:
         p = x[x[r + R_ORDER] + P_AFTER]
         unlink(x, r, p)
-        x[p + P_USERS] = -1
+        put_out(x, r, p)
 
 
 def forget(x: Row, r: int) -> None:
-    """All pieces of a replica's cache that nobody uses go."""
+    """All pieces of a replica's cache that nobody uses go, and those on its host and disk."""
     while x[r + R_CACHED] > 0:
         p = x[x[r + R_ORDER] + P_AFTER]
         unlink(x, r, p)
-        x[p + P_USERS] = -1
+        x[p + P_USERS] = ABSENT
+    while x[r + R_HOST] > 0:
+        drop(x, r, x[x[r + R_ORDER] + P_SIZE + P_AFTER])
+    while x[r + R_HOST + 1] > 0:
+        drop(x, r, x[x[r + R_ORDER] + 2 * P_SIZE + P_AFTER])
 
 
 def lay_down(x: Row, r: int, p: int) -> None:
@@ -58,11 +105,11 @@ def lay_down(x: Row, r: int, p: int) -> None:
 
 
 def matched(x: Row, r: int, i: int) -> int:
-    """Pieces at the beginning of a prompt that a replica has."""
+    """Pieces at the beginning of a prompt that a replica has, be it on its host or disk."""
     low, high, at = x[i + Q_LOW], x[i + Q_HIGH], x[r + R_PIECES]
     at += P_USERS
     for j in range(low, high):
-        if x[at + x[j]] < 0:
+        if x[at + x[j]] == ABSENT:
             return j - low
     return high - low
 
@@ -76,6 +123,8 @@ def pin(x: Row, r: int, i: int, pieces: int) -> None:
         if users <= 0:
             if users == 0:
                 unlink(x, r, p)
+            elif users < ABSENT:
+                drop(x, r, p)
             x[r + R_USED] += x[G_UNIT_BLOCKS]
             users = 0
         x[p + P_USERS] = users + 1
@@ -102,6 +151,8 @@ def keep(x: Row, r: int, i: int, tokens: int) -> None:
     whole = min(x[i + Q_HIGH] - low, tokens // x[G_UNIT])
     for j in range(low + whole - 1, low - 1, -1):
         p = at + x[j]
+        if x[p + P_USERS] < ABSENT:
+            drop(x, r, p)
         if x[p + P_USERS] < 0:
             lay_down(x, r, p)
     evict(x, r, 0)

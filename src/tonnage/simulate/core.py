@@ -17,34 +17,36 @@ from __future__ import annotations
 from tonnage.simulate.cache import evict, forget, keep, matched, pin, release
 from tonnage.simulate.heaps import floors, merge, put_end, take_end
 from tonnage.simulate.state import (
+    ABSENT,
     DECODING,
     DONE,
     G_BASE,
-    G_CAP,
     G_CROWD,
     G_DEEP,
+    G_DISK_PIECE,
     G_EACH,
     G_GAIN,
     G_HASHES,
+    G_HOST_PIECE,
+    G_LIMITS,
     G_MIX,
     G_MIXED,
     G_MOVED,
     G_MOVED_TOKEN,
     G_PAIRS,
-    G_POOL,
     G_PREFIX,
-    G_SEQS,
     G_SIZE,
     G_SLOPE,
     G_STAGES,
     G_SWITCH,
-    G_TOKENS,
     G_UNIT,
     G_UNIT_BLOCKS,
     G_WHOLE,
     G_WIDE,
     G_WIDTH,
+    HOST,
     LEFT,
+    LIMITS,
     MOVING,
     NEVER,
     P_USERS,
@@ -82,28 +84,35 @@ from tonnage.simulate.state import (
     R_AGAIN,
     R_ASKED,
     R_BUSY,
+    R_CAP,
     R_CLASSES,
     R_CLOCK,
     R_CONTEXT,
+    R_DISK,
     R_ENDS,
     R_FLOOR,
     R_FLYING,
     R_HITS,
+    R_HOST,
     R_JUMP,
     R_LAG,
     R_LIVE,
     R_MODEL,
     R_NEXT,
     R_PIECES,
+    R_POOL,
     R_PREFILLS,
     R_PROMPTS,
     R_QUEUE,
     R_ROLE,
     R_RUNNING,
+    R_SEQS,
     R_STEP,
     R_STEPS,
     R_TAKEN,
+    R_TOKENS,
     R_USED,
+    R_WAIT,
     Row,
 )
 
@@ -264,7 +273,7 @@ def remember(x: Row, r: int, i: int, tokens: int, blocks: int) -> None:
     """
     kept = tokens // x[G_SIZE]
     x[i + Q_KEPT] = kept
-    x[i + Q_MARK] = x[r + R_TAKEN] + x[G_POOL] - x[r + R_USED] + blocks - kept
+    x[i + Q_MARK] = x[r + R_TAKEN] + x[r + R_POOL] - x[r + R_USED] + blocks - kept
 
 
 def found_again(x: Row, r: int, i: int) -> int:
@@ -325,10 +334,10 @@ def make_room(x: Row, r: int) -> int:
     """Put requests back until the next decode step has its blocks; returns how many."""
     gone = 0
     while x[r + R_RUNNING] > 0:
-        if x[r + R_USED] + x[r + R_RUNNING] * x[G_WIDTH] <= x[G_POOL]:
+        if x[r + R_USED] + x[r + R_RUNNING] * x[G_WIDTH] <= x[r + R_POOL]:
             break
         s = x[r + R_STEP]
-        if hold(x, r, s + 1) - hold(x, r, s) <= x[G_POOL] - x[r + R_USED]:
+        if hold(x, r, s + 1) - hold(x, r, s) <= x[r + R_POOL] - x[r + R_USED]:
             break
         i = latest(x, r)
         put_back(x, r, i)
@@ -341,16 +350,26 @@ def fits(x: Row, r: int, i: int, more: int) -> int:
     """Tokens of a request that the cache has, or -1 where a replica has no room for the rest beside `more` blocks."""
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1
     if x[G_HASHES] == 0 or x[i + Q_HIGH] == x[i + Q_LOW]:
-        return found_again(x, r, i) if x[r + R_USED] + more + blocks <= x[G_POOL] else -1
+        return found_again(x, r, i) if x[r + R_USED] + more + blocks <= x[r + R_POOL] else -1
     pieces = min(x[i + Q_HIGH] - x[i + Q_LOW], x[i + Q_ISL] // x[G_UNIT])
     at = x[r + R_PIECES]
     blocks -= pieces * x[G_UNIT_BLOCKS]
     for j in range(x[i + Q_LOW], x[i + Q_LOW] + pieces):
         if x[at + x[j] + P_USERS] <= 0:
             blocks += x[G_UNIT_BLOCKS]
-    if x[r + R_USED] + more + blocks > x[G_POOL]:
+    if x[r + R_USED] + more + blocks > x[r + R_POOL]:
         return -1
     return min(matched(x, r, i), pieces, (x[i + Q_TOTAL] - 1) // x[G_UNIT]) * x[G_UNIT]
+
+
+def bring_back(x: Row, r: int, i: int, pieces: int) -> int:
+    """How long the first pieces of a prompt take to come from host and disk, one after the other [ps]."""
+    at, found = x[r + R_PIECES] + P_USERS, 0
+    for j in range(x[i + Q_LOW], x[i + Q_LOW] + pieces):
+        users = x[at + x[j]]
+        if users < ABSENT:
+            found += x[G_HOST_PIECE] if users == HOST else x[G_DISK_PIECE]
+    return found
 
 
 def admit(x: Row, r: int, i: int, hit: int, time: int, more: int) -> None:
@@ -359,6 +378,8 @@ def admit(x: Row, r: int, i: int, hit: int, time: int, more: int) -> None:
     pieces = 0
     if x[G_HASHES] > 0 and x[i + Q_HIGH] > x[i + Q_LOW]:
         pieces = min(x[i + Q_HIGH] - x[i + Q_LOW], x[i + Q_ISL] // x[G_UNIT])
+        if x[r + R_HOST] + x[r + R_DISK] > 0 and x[i + Q_MOVED] == 0:
+            x[r + R_WAIT] += bring_back(x, r, i, hit // x[G_UNIT])
         pin(x, r, i, pieces)
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1 - pieces * x[G_UNIT_BLOCKS]
     x[r + R_USED] += blocks
@@ -389,8 +410,9 @@ def extra(x: Row, r: int, live: int, tokens: int, looks: int, prompts: int) -> i
 def plan_step(x: Row, r: int, time: int) -> None:
     """Decide what a replica does from now on."""
     x[r + R_CLOCK] = time
+    x[r + R_WAIT] = 0
     gone = more = 0
-    budget = x[G_TOKENS]
+    budget = x[r + R_TOKENS]
     if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
         gone = make_room(x, r)
         if x[r + R_QUEUE] >= 0:
@@ -399,13 +421,13 @@ def plan_step(x: Row, r: int, time: int) -> None:
     tokens = looks = prompts = 0
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
         i = x[j]
-        n = max(0, min(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[G_CAP]))
+        n = max(0, min(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[r + R_CAP]))
         x[i + Q_NOW] = n
         budget -= n
         tokens += n
         looks += n * (2 * x[i + Q_DONE] + n)
         prompts += 1
-    while gone == 0 and x[r + R_QUEUE] >= 0 and budget > 0 and x[r + R_RUNNING] + x[r + R_PREFILLS] < x[G_SEQS]:
+    while gone == 0 and x[r + R_QUEUE] >= 0 and budget > 0 and x[r + R_RUNNING] + x[r + R_PREFILLS] < x[r + R_SEQS]:
         i = x[r + R_QUEUE]
         if x[i + Q_MODEL] != x[r + R_MODEL]:
             if x[r + R_RUNNING] + x[r + R_PREFILLS] == 0:
@@ -419,7 +441,7 @@ def plan_step(x: Row, r: int, time: int) -> None:
         if x[G_WHOLE] > 0 and n > budget and tokens > 0:
             break
         if x[G_WHOLE] == 0:
-            n = min(n, budget, x[G_CAP])
+            n = min(n, budget, x[r + R_CAP])
         admit(x, r, i, hit, time, more)
         x[i + Q_NOW] = n
         budget -= n
@@ -432,16 +454,28 @@ def plan_step(x: Row, r: int, time: int) -> None:
         decode_steps(x, r, gone)
 
 
+def take_on(x: Row, r: int, model: int) -> None:
+    """The limits of a model are those of the replica that has it."""
+    at = x[G_LIMITS] + LIMITS * model
+    x[r + R_MODEL] = model
+    x[r + R_SEQS] = x[at]
+    x[r + R_TOKENS] = x[at + 1]
+    x[r + R_CAP] = x[at + 2]
+    x[r + R_POOL] = x[at + 3]
+
+
 def load(x: Row, r: int, model: int, time: int) -> None:
     """An idle replica loads another model; its cache is lost."""
-    x[r + R_MODEL] = model
+    take_on(x, r, model)
     forget(x, r)
     x[r + R_JUMP] = 0
     x[r + R_NEXT] = time + x[G_SWITCH]
 
 
 def mixed_step(x: Row, r: int, tokens: int, looks: int, prompts: int) -> None:
-    """One step with prompts; sequences that decode ride in it or wait."""
+    """One step with prompts; sequences that decode ride in it or wait. What comes back from host or disk comes layer by
+    layer beside the computing, so that the step takes the longer of both.
+    """
     live = x[r + R_RUNNING] if x[G_MIXED] > 0 else 0
     time = lasting(x, r, 1) if live > 0 else 0
     more = extra(x, r, live, tokens, looks, prompts)
@@ -450,7 +484,7 @@ def mixed_step(x: Row, r: int, tokens: int, looks: int, prompts: int) -> None:
     x[r + R_LIVE] = live
     x[r + R_JUMP] = 1
     x[r + R_LAG] = more // x[G_STAGES] * (x[G_STAGES] - 1)
-    x[r + R_NEXT] = x[r + R_CLOCK] + time + max(more // x[G_STAGES], 1)
+    x[r + R_NEXT] = x[r + R_CLOCK] + max(time + max(more // x[G_STAGES], 1), x[r + R_WAIT])
 
 
 def decode_steps(x: Row, r: int, gone: int) -> None:
@@ -465,7 +499,7 @@ def decode_steps(x: Row, r: int, gone: int) -> None:
     s = x[r + R_STEP]
     k = 1 if gone > 0 else (x[x[r + R_ENDS]] >> 32) - s
     most = x[r + R_RUNNING] * (((k * x[G_GAIN]) >> 10) // x[G_SIZE] + 2)
-    free = x[G_POOL] - x[r + R_USED]
+    free = x[r + R_POOL] - x[r + R_USED]
     tight = most > free
     free += hold(x, r, s) if tight else 0
     if tight and hold(x, r, s + k) > free:

@@ -21,8 +21,8 @@ from tonnage.simulate.state import (
     G_FIRST,
     G_GAIN,
     G_KNOWN,
+    G_LIMITS,
     G_LOADING,
-    G_POOL,
     G_REPLICAS,
     G_ROUTE,
     G_SIZE,
@@ -31,6 +31,7 @@ from tonnage.simulate.state import (
     G_UNIT,
     LAST,
     LEFT,
+    LIMITS,
     LOADING,
     NEVER,
     OFF,
@@ -115,9 +116,9 @@ def after(x: Row, r: int) -> int:
 
 
 def too_long(x: Row, i: int) -> bool:
-    """Whether a request alone is more than a replica's cache holds."""
+    """Whether a request alone is more than a replica's cache holds, with the request's model on it."""
     tokens = x[i + Q_ISL] + ((x[i + Q_STEPS] * x[G_GAIN]) >> 10) + 1
-    return (tokens - 1) // x[G_SIZE] + 1 > x[G_POOL]
+    return (tokens - 1) // x[G_SIZE] + 1 > x[x[G_LIMITS] + LIMITS * x[i + Q_MODEL] + 3]
 
 
 def refuse(x: Row, i: int, time: int) -> None:

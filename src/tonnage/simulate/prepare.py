@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tonnage.errors import InputError, Problem
 from tonnage.simulate.service import ORDERS, PICO, ROUTINGS, EngineLimits, ReplicaSet, Simulated, Whole
 from tonnage.simulate.state import (
+    ABSENT,
     COMING,
     COMMON,
     DECODES,
@@ -38,6 +39,7 @@ from tonnage.simulate.state import (
     ROBIN,
     ROBIN_APART,
     TICK,
+    TIERS,
     WHOLE,
     LoopRules,
     Replicas,
@@ -110,14 +112,12 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
     limits, given, times = service.limits, service.deployment, service.times
     prefix = limits.prefix and load.unit > 0 and load.pieces.size > 0
     size = math.gcd(limits.block, load.unit) if prefix else limits.block
-    longest = int(np.max(load.isl + load.osl, initial=1))
-    tokens = limits.tokens if limits.chunked else max(limits.tokens, longest)
+    kept = limits_of(load, service, size)
+    seqs, tokens = int(kept[:, 0].max()), int(kept[:, 1].max())
     scaled = given.autoscale
+    host, disk = limits.host, limits.disk
     return LoopRules(
-        seqs=limits.sequences,
-        tokens=tokens,
-        cap=tokens if limits.prompt is None else min(limits.prompt, tokens),
-        pool=limits.blocks * limits.block // size,
+        seqs=seqs,
         size=size,
         mixed=int(limits.mixed),
         whole=int(not limits.chunked),
@@ -140,8 +140,8 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
         switch=ps(given.switch),
         stay=given.stay,
         known=0,
-        deep=limits.sequences + 1,
-        wide=tokens + limits.sequences * (1 + limits.drafts) + 2,
+        deep=seqs + 1,
+        wide=tokens + seqs * (1 + limits.drafts) + 2,
         base=0,
         slope=0,
         mix=0,
@@ -150,7 +150,23 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
         end=0,
         requests=0,
         prefix=int(limits.prefix),
+        limits=0,
+        host=host.tokens // load.unit if prefix else 0,
+        disk=disk.tokens // load.unit if prefix else 0,
+        host_piece=round(host.token * load.unit * PICO),
+        disk_piece=round(disk.token * load.unit * PICO),
     )
+
+
+def limits_of(load: Workload, service: Simulated, size: int) -> Whole:
+    """By model: sequences, new tokens of a step, of them of one prompt, blocks of `size` tokens."""
+    longest = int(np.max(load.isl + load.osl, initial=1))
+    rows = []
+    for one in service.every:
+        tokens = one.tokens if one.chunked else max(one.tokens, longest)
+        cap = tokens if one.prompt is None else min(one.prompt, tokens)
+        rows.append((one.sequences, tokens, cap, one.blocks * one.block // size))
+    return np.array(rows, dtype=np.int64)
 
 
 def stretched(values: Whole, size: int) -> Whole:
@@ -201,33 +217,38 @@ def own_prefill(load: Workload, service: Simulated) -> Real:
     return np.asarray(load.isl * float(mix[tokens]) / max(tokens, 1))
 
 
-def replicas_of(service: Simulated, rules: LoopRules, places: dict[str, int]) -> Whole:
+def replicas_of(service: Simulated, rules: LoopRules, places: dict[str, int], kept: Whole) -> Whole:
     """Records of the replicas, idle; scaled by load, only the fewest of them are on. places: where what is theirs
-    begins.
+    begins; kept: `limits_of` models.
     """
     given, size = service.deployment, rules.replicas
     zero, each = np.zeros(size, dtype=np.int64), np.arange(size)
     made = dict.fromkeys(Replicas._fields, zero)
+    model = each % len(service.times)
     made["next"] = np.full(size, NEVER, dtype=np.int64)
     made["queue"] = np.full(size, -1, dtype=np.int64)
     made["on"] = np.where(each < rules.fewest, ON, OFF)
     if given.prefill:
         made["role"] = np.where(each < given.prefill, PREFILLS, DECODES)
-    made["model"] = each % len(service.times)
+    made["model"] = model
+    for column, name in enumerate(("seqs", "tokens", "cap", "pool")):
+        made[name] = kept[model, column]
     made["classes"] = places["classes"] + each * rules.size
     made["ends"] = places["ends"] + each * rules.seqs
     made["prompts"] = places["prompts"] + each * rules.seqs
-    made["pieces"] = places["pieces"] + each * (rules.hashes + 1) * P_SIZE
+    made["pieces"] = places["pieces"] + each * (rules.hashes + 1 + TIERS) * P_SIZE
     made["order"] = made["pieces"] + rules.hashes * P_SIZE
     return np.array([made[name] for name in Replicas._fields], dtype=np.int64).T.ravel()
 
 
 def caches_of(rules: LoopRules, begin: int) -> Whole:
-    """Caches with nothing in them: pieces that are not there, and the ends of an empty order."""
-    one = np.zeros((rules.replicas, rules.hashes + 1, P_SIZE), dtype=np.int64)
-    one[:, :, P_USERS] = -1
-    order = begin + (np.arange(rules.replicas) * (rules.hashes + 1) + rules.hashes) * P_SIZE
-    one[:, -1, P_BEFORE] = one[:, -1, P_AFTER] = order
+    """Caches with nothing in them: pieces that are not there, and the ends of empty orders, of each tier one."""
+    size = rules.hashes + 1 + TIERS
+    one = np.zeros((rules.replicas, size, P_SIZE), dtype=np.int64)
+    one[:, :, P_USERS] = ABSENT
+    for end in range(rules.hashes, size):
+        order = begin + (np.arange(rules.replicas) * size + end) * P_SIZE
+        one[:, end, P_BEFORE] = one[:, end, P_AFTER] = order
     return one.ravel()
 
 
@@ -252,9 +273,11 @@ def tables_of(service: Simulated, rules: LoopRules) -> dict[str, Whole]:
 def row_of(load: Workload, service: Simulated, seed: int) -> Whole:
     """Everything before the first request: the loop's row (`state`)."""
     rules = rules_of(load, service)
+    kept = limits_of(load, service, rules.size)
     parts = {
         "common": np.zeros(COMMON, dtype=np.int64),
         "rules": np.zeros(len(rules), dtype=np.int64),
+        "limits": kept.ravel(),
         **tables_of(service, rules),
         "known": load.pieces * P_SIZE if rules.hashes else np.zeros(0, dtype=np.int64),
         "classes": np.zeros(rules.replicas * rules.size, dtype=np.int64),
@@ -262,20 +285,20 @@ def row_of(load: Workload, service: Simulated, seed: int) -> Whole:
         "prompts": np.zeros(rules.replicas * rules.seqs, dtype=np.int64),
         "events": np.zeros(E_SIZE * (1 + 2 * len(service.deployment.outages)), dtype=np.int64),
         "replicas": np.zeros(rules.replicas * R_SIZE, dtype=np.int64),
-        "pieces": np.zeros(rules.replicas * (rules.hashes + 1) * P_SIZE, dtype=np.int64),
+        "pieces": np.zeros(rules.replicas * (rules.hashes + 1 + TIERS) * P_SIZE, dtype=np.int64),
         "requests": np.zeros(load.size * Q_SIZE, dtype=np.int64),
     }
     places = dict(zip(parts, np.cumsum([0, *(part.size for part in parts.values())]).tolist(), strict=False))
     known = places["requests"] + int(np.count_nonzero(np.isfinite(load.arrival))) * Q_SIZE
     end = places["replicas"] + rules.replicas * R_SIZE
-    tables = {name: places[name] for name in ("base", "slope", "mix", "pairs", "requests")}
+    tables = {name: places[name] for name in ("base", "slope", "mix", "pairs", "requests", "limits")}
     rules = rules._replace(known=known, first=places["replicas"], end=end, **tables)
     events = events_of(service.deployment, rules.first)
     parts |= {
         "common": common_of(load, rules, places["events"]),
         "rules": np.array(rules, dtype=np.int64),
         "events": np.resize(events, parts["events"].size) if events.size < parts["events"].size else events,
-        "replicas": replicas_of(service, rules, places),
+        "replicas": replicas_of(service, rules, places, kept),
         "pieces": caches_of(rules, places["pieces"]),
         "requests": requests_of(load, service, rules, seed, places["known"]),
     }

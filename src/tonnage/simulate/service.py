@@ -54,13 +54,23 @@ class StepTables:
 
 
 @dataclass(frozen=True)
+class CacheTier:
+    """Where pieces of prompts go that a cache has no room for. tokens: that a replica has room for there; token: time
+    to bring one of them back [s].
+    """
+
+    tokens: int = 0
+    token: float = 0.0
+
+
+@dataclass(frozen=True)
 class EngineLimits:
     """What an engine allows.
 
     sequences: at once on a replica; tokens: new ones of a step; prompt: of them of one request, None for all; blocks:
     of a replica's cache, block: tokens of one; mixed: prompts ride in decode steps; chunked: prompts are cut; drafts:
     tokens drafted a step; accepted: tokens gained a step; prefix: prompts whose beginning is in the cache need not be
-    computed.
+    computed; host, disk: what is behind the cache.
     """
 
     sequences: int
@@ -73,6 +83,8 @@ class EngineLimits:
     drafts: int = 0
     accepted: float = 1.0
     prefix: bool = True
+    host: CacheTier = CacheTier()
+    disk: CacheTier = CacheTier()
 
 
 @dataclass(frozen=True)
@@ -128,8 +140,9 @@ class ReplicaSet:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What is simulated. times: by model, of one service or several that share the replicas; hourly: USD of a replica
-    and second, None where no price is known; accelerators: of a replica.
+    """What is simulated. times: by model, of one service or several that share the replicas; prices: USD of a replica
+    and second, None where no price is known; accelerators: of a replica; others: limits of the models after the first,
+    as the engine keeps them for each.
     """
 
     limits: EngineLimits
@@ -137,6 +150,16 @@ class Simulated:
     deployment: ReplicaSet = field(default_factory=ReplicaSet)
     prices: float | None = None
     accelerators: float = 1.0
+    others: tuple[EngineLimits, ...] = ()
+
+    @property
+    def every(self) -> tuple[EngineLimits, ...]:
+        """Limits by model; those of the first where a model has none of its own."""
+        return (self.limits, *self.others, *(self.limits,) * (len(self.times) - 1 - len(self.others)))
+
+
+ALIKE = ("block", "mixed", "chunked", "drafts", "accepted", "prefix", "host", "disk")
+"""What models that share replicas have in common."""
 
 
 def check(service: Simulated) -> None:
@@ -157,6 +180,17 @@ def check(service: Simulated) -> None:
         problems.append(
             Problem("pools of their own are neither scaled by load nor shared by models here", path="prefill")
         )
+    problems += [
+        Problem(f"models that share replicas have it in common, got {first} and {second}", path=name)
+        for other in service.others
+        for name in ALIKE
+        if (first := getattr(limits, name)) != (second := getattr(other, name))
+    ]
+    problems += [
+        Problem("expected nothing less than zero", path=name)
+        for name, tier in (("host", limits.host), ("disk", limits.disk))
+        if tier.tokens < 0 or not tier.token >= 0
+    ]
     for outage in given.outages:
         if not (0 <= outage.replica < given.every and 0 <= outage.start < outage.end):
             message = f"expected a replica from 0 to {given.every - 1} and a start before its end, got {outage}"

@@ -44,8 +44,7 @@ COMMON = 8
 class LoopRules(NamedTuple):
     """What does not change.
 
-    seqs: sequences of a replica at once at most; tokens: new ones of a step at most; cap: of them of one prompt; pool:
-    blocks of a replica; size: tokens of a block; mixed: 1 where prompts ride in decode steps; whole: 1 where prompts
+    seqs: sequences of a replica at once, of any model; size: tokens of a block; mixed: 1 where prompts ride in decode steps; whole: 1 where prompts
     are not cut into chunks; gain: tokens gained per decode step [1/1,024]; width: tokens that a decode step computes a
     sequence; crowd: prefill in service over prefill alone [1/1,024]; stages: of a pipeline; each: host time of a
     sequence of a prefill [ps]; route; unit: tokens of a hashed piece of a prompt; unit_blocks; hashes: how many pieces
@@ -56,14 +55,13 @@ class LoopRules(NamedTuple):
     is known beforehand, as the place behind them; deep, wide: entries of a model in the tables by sequences and by
     tokens. Places: base, slope: of a decode step by model and sequences, its time without context, and what each token
     of context of all of them adds [ps]; mix: of a step of so many new tokens, without attention [ps]; pairs: by model,
-    for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the replicas; requests. prefix: 1
-    where the cache of what was computed is found again.
+    for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the replicas; requests; limits: by
+    model, sequences of a replica at once at most, new tokens of a step at most, of them of one prompt, blocks of a
+    replica. prefix: 1 where the cache of what was computed is found again; host, disk: pieces of prompts that a replica
+    has room for there; host_piece, disk_piece: time to bring one back [ps].
     """
 
     seqs: int
-    tokens: int
-    cap: int
-    pool: int
     size: int
     mixed: int
     whole: int
@@ -96,6 +94,11 @@ class LoopRules(NamedTuple):
     end: int
     requests: int
     prefix: int
+    limits: int
+    host: int
+    disk: int
+    host_piece: int
+    disk_piece: int
 
 
 class Requests(NamedTuple):
@@ -149,7 +152,9 @@ class Replicas(NamedTuple):
     stages of a pipeline; steps, busy, again, hits: totals; role; on; ready: when loading ends; since, lit: on
     since, and time on before; cached: pieces that nobody uses; model. Places: classes: counts of `hold`; ends: a
     heap of (step in which it is done, request); prompts: that are being computed; pieces: of its cache; order:
-    before the first and behind the last of those that nobody uses. taken: blocks that were taken so far.
+    before the first and behind the last of those that nobody uses, and behind it the same of the host's and the disk's.
+    taken: blocks that were taken so far; host, disk: pieces there; wait: time to bring back what the step needs [ps];
+    seqs, tokens, cap, pool: limits of the model that it has.
     """
 
     clock: Row
@@ -183,15 +188,19 @@ class Replicas(NamedTuple):
     pieces: Row
     order: Row
     taken: Row
+    host: Row
+    disk: Row
+    wait: Row
+    seqs: Row
+    tokens: Row
+    cap: Row
+    pool: Row
 
 
 # Places of entries.
 
 (
     G_SEQS,
-    G_TOKENS,
-    G_CAP,
-    G_POOL,
     G_SIZE,
     G_MIXED,
     G_WHOLE,
@@ -224,7 +233,12 @@ class Replicas(NamedTuple):
     G_END,
     G_REQUESTS,
     G_PREFIX,
-) = range(COMMON, COMMON + 36)
+    G_LIMITS,
+    G_HOST,
+    G_DISK,
+    G_HOST_PIECE,
+    G_DISK_PIECE,
+) = range(COMMON, COMMON + 38)
 (
     Q_ARRIVAL,
     Q_ISL,
@@ -290,10 +304,25 @@ Q_SIZE = 30
     R_PIECES,
     R_ORDER,
     R_TAKEN,
-) = range(31)
-R_SIZE = 31
+    R_HOST,
+    R_DISK,
+    R_WAIT,
+    R_SEQS,
+    R_TOKENS,
+    R_CAP,
+    R_POOL,
+) = range(38)
+R_SIZE = 38
 P_USERS, P_BEFORE, P_AFTER, P_SIZE = range(4)
-"""Of a piece of a prompt in a replica's cache: who uses it, -1 where it is not there; what goes before and after it of
-those that nobody uses."""
+"""Of a piece of a prompt in a replica's cache: who uses it, less than 0 where it is not there; what goes before and after
+it of those that nobody uses, or of those of its tier."""
+
+ABSENT, HOST, DISK = -1, -2, -3
+"""Users of a piece that is not in the cache: nowhere, on the host, on disk."""
+
+TIERS = 2
+LIMITS = 4
+"""Entries of the limits of a model."""
+
 E_TIME, E_REPLICA, E_BACK, E_SIZE = range(4)
 """Of a failure or return: when [ps], which replica, and whether it returns."""
