@@ -59,7 +59,6 @@ def drop(x: Row, r: int, p: int) -> None:
 
 def put_out(x: Row, r: int, p: int) -> None:
     """A piece leaves the cache: to the host, whose longest unused goes to disk, whose longest unused is lost."""
-    x[p + P_USERS] = ABSENT
     if x[G_HOST] > 0:
         enter(x, r, p, HOST)
         if x[r + R_HOST] <= x[G_HOST]:
@@ -74,10 +73,21 @@ def put_out(x: Row, r: int, p: int) -> None:
 
 def evict(x: Row, r: int, more: int) -> None:
     """Pieces that nobody uses go, the longest unused first, until what is used and `more` blocks have room."""
-    while x[r + R_CACHED] > 0 and x[r + R_CACHED] * x[G_UNIT_BLOCKS] + x[r + R_USED] + more > x[r + R_POOL]:
-        p = x[x[r + R_ORDER] + P_AFTER]
-        unlink(x, r, p)
-        put_out(x, r, p)
+    count, each, room = x[r + R_CACHED], x[G_UNIT_BLOCKS], x[r + R_POOL] - x[r + R_USED] - more
+    if count == 0 or count * each <= room:
+        return
+    tiered, end = x[G_HOST] + x[G_DISK], x[r + R_ORDER]
+    p = x[end + P_AFTER]
+    while count > 0 and count * each > room:
+        after = x[p + P_AFTER]
+        x[p + P_USERS] = ABSENT
+        if tiered > 0:
+            put_out(x, r, p)
+        p = after
+        count -= 1
+    x[end + P_AFTER] = p
+    x[p + P_BEFORE] = end
+    x[r + R_CACHED] = count
 
 
 def forget(x: Row, r: int) -> None:
@@ -135,14 +145,24 @@ def release(x: Row, r: int, i: int, tokens: int) -> None:
     """A request that has the cache of so many tokens gives it back; pieces at the end of it go first."""
     held = x[i + Q_PIECES]
     x[r + R_USED] -= (tokens - 1) // x[G_SIZE] + 1 - held * x[G_UNIT_BLOCKS]
+    if held == 0:
+        return
     x[i + Q_PIECES] = 0
-    at, low = x[r + R_PIECES], x[i + Q_LOW]
+    at, low, end = x[r + R_PIECES], x[i + Q_LOW], x[r + R_ORDER]
+    before, free = x[end + P_BEFORE], 0
     for j in range(low + held - 1, low - 1, -1):
         p = at + x[j]
-        x[p + P_USERS] -= 1
-        if x[p + P_USERS] == 0:
-            x[r + R_USED] -= x[G_UNIT_BLOCKS]
-            lay_down(x, r, p)
+        users = x[p + P_USERS] - 1
+        x[p + P_USERS] = users
+        if users == 0:
+            x[before + P_AFTER] = p
+            x[p + P_BEFORE] = before
+            before = p
+            free += 1
+    x[before + P_AFTER] = end
+    x[end + P_BEFORE] = before
+    x[r + R_CACHED] += free
+    x[r + R_USED] -= free * x[G_UNIT_BLOCKS]
 
 
 def keep(x: Row, r: int, i: int, tokens: int) -> None:

@@ -51,7 +51,9 @@ from tonnage.simulate.workload import Real, Workload
 
 def as_list(x: Whole) -> Row:
     """The row for the loop as Python: integers of Python, eight bytes each."""
-    return array("q", x.tobytes())
+    found = array("q")
+    found.frombytes(x.data.cast("B"))
+    return found
 
 
 LONGEST = 40 * 86400.0
@@ -285,7 +287,7 @@ def row_of(load: Workload, service: Simulated, seed: int) -> Whole:
         "prompts": np.zeros(rules.replicas * rules.seqs, dtype=np.int64),
         "events": np.zeros(E_SIZE * (1 + 2 * len(service.deployment.outages)), dtype=np.int64),
         "replicas": np.zeros(rules.replicas * R_SIZE, dtype=np.int64),
-        "pieces": np.zeros(rules.replicas * (rules.hashes + 1 + TIERS) * P_SIZE, dtype=np.int64),
+        "pieces": np.broadcast_to(np.int64(0), rules.replicas * (rules.hashes + 1 + TIERS) * P_SIZE),
         "requests": np.zeros(load.size * Q_SIZE, dtype=np.int64),
     }
     places = dict(zip(parts, np.cumsum([0, *(part.size for part in parts.values())]).tolist(), strict=False))
@@ -302,7 +304,7 @@ def row_of(load: Workload, service: Simulated, seed: int) -> Whole:
         "pieces": caches_of(rules, places["pieces"]),
         "requests": requests_of(load, service, rules, seed, places["known"]),
     }
-    return np.concatenate(list(parts.values())).astype(np.int64)
+    return np.concatenate(list(parts.values()), dtype=np.int64, casting="same_kind")
 
 
 def common_of(load: Workload, rules: LoopRules, events: int) -> Whole:
