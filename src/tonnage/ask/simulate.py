@@ -41,7 +41,7 @@ class SimulateWords:
     osl_spread: str = "fixed"
     turns: str | None = None
     order: str = "fcfs"
-    routing: str = "round-robin"
+    routing: str | None = None
     replicas: str | None = None
     running: str | None = None
     chunk: str | None = None
@@ -55,11 +55,18 @@ class SimulateWords:
     autoscale: str | None = None
     slo: str | None = None
     find_rate: bool = False
+    beside: tuple[str, ...] = ()
+    switch: str | None = None
+    host_cache: str | None = None
+    disk_cache: str | None = None
 
 
 @dataclass(frozen=True)
 class SimulateAsked:
-    """The same as numbers. rate [1/s]; requests: how many; auto: as few replicas as keep the limits."""
+    """The same as numbers. rate [1/s]; requests: how many; auto: as few replicas as keep the limits; beside: other
+    plans on the same replicas, each at its rate [1/s]; host, disk: (memory of a replica [byte], how fast it comes back
+    [byte/s]).
+    """
 
     words: SimulateWords
     rate: float | None
@@ -79,6 +86,9 @@ class SimulateAsked:
     host: float | None
     given: ReplicaSet
     limits: tuple[PercentileLimit, ...]
+    beside: tuple[tuple[Path, float], ...] = ()
+    host_cache: tuple[float, float] | None = None
+    disk_cache: tuple[float, float] | None = None
 
 
 def read(words: SimulateWords) -> SimulateAsked:
@@ -123,6 +133,9 @@ def read(words: SimulateWords) -> SimulateAsked:
         host=host,
         given=_replica_set(words, reader),
         limits=limits,
+        beside=tuple(_beside(reader, text) for text in words.beside),
+        host_cache=_tier(reader, words.host_cache, "host_cache"),
+        disk_cache=_tier(reader, words.disk_cache, "disk_cache"),
     )
     reader.done()
     return asked
@@ -141,6 +154,14 @@ def _together(words: SimulateWords, reader: WordReader, auto: bool) -> None:
     timed = words.trace or words.fit_trace or words.rate or words.find_rate
     if not timed and words.arrivals not in ("closed", "at-once"):
         reader.wrong("say how requests come: a `trace`, a `rate` such as 20/s, or `arrivals` closed or at-once", "rate")
+    if words.beside and words.switch is None:
+        reader.wrong("say how long a replica takes to load another model, such as `switch` 60s", "beside")
+    if words.switch is not None and not words.beside:
+        reader.wrong("is of models that share the replicas: name the other plan with its rate (`beside`)", "switch")
+    if words.beside and words.routing == "round-robin":
+        reader.wrong("would load a model for every other request; take least-loaded or prefix-aware", "routing")
+    if words.beside and words.find_rate:
+        reader.wrong("the highest rate is that of one model; give each its own (`rate`, `beside`)", "find_rate")
     if words.find_rate and words.arrivals in ("closed", "at-once"):
         reader.wrong(f"{words.arrivals} has no rate that could be found", "find_rate")
 
@@ -199,10 +220,11 @@ def _replica_set(words: SimulateWords, reader: WordReader) -> ReplicaSet:
     from tonnage.simulate.service import ORDERS, ROUTINGS, ReplicaSet
 
     order: Order | None = next((one for one in ORDERS if one == words.order), None)
-    routing: Routing | None = next((one for one in ROUTINGS if one == words.routing), None)
+    asked = words.routing or ("least-loaded" if words.beside else "round-robin")
+    routing: Routing | None = next((one for one in ROUTINGS if one == asked), None)
     for name, text, known, found in (
         ("order", words.order, ORDERS, order),
-        ("routing", words.routing, ROUTINGS, routing),
+        ("routing", asked, ROUTINGS, routing),
     ):
         if found is None:
             message = f'"{text[:40]}" is not one of {", ".join(known)}'
@@ -213,8 +235,30 @@ def _replica_set(words: SimulateWords, reader: WordReader) -> ReplicaSet:
         front=0.0 if words.front is None else reader.number(words.front, "time", "front"),
         due=2.0 if words.due is None else reader.number(words.due, "time", "due"),
         outages=tuple(_outage(reader, text) for text in words.outage),
+        switch=0.0 if words.switch is None else reader.number(words.switch, "time", "switch"),
         autoscale=_autoscale(reader, words.autoscale),
     )
+
+
+def _beside(reader: WordReader, text: str) -> tuple[Path, float]:
+    """`r2.json@3/s`: the plan of another model on the same replicas, and its rate."""
+    name, _, rate = text.rpartition("@")
+    if not name:
+        reader.wrong(f'expected a plan and its rate, such as r2.json@3/s, got "{text[:40]}"', "beside")
+        return Path(), 1.0
+    return Path(name), reader.number(rate, "rate", "beside")
+
+
+def _tier(reader: WordReader, text: str | None, name: str) -> tuple[float, float] | None:
+    """`200GB@50GB/s`: of a replica, and how fast what is there comes back."""
+    if text is None:
+        return None
+    memory, at, bandwidth = text.partition("@")
+    if not at:
+        reader.wrong(f'expected something like 200GB@50GB/s, got "{text[:40]}"', name)
+        return None
+    room = reader.number(memory, "memory", name, (0.0, 1e18, "0 to 1e18 B"))
+    return room, reader.number(bandwidth, "bandwidth", name)
 
 
 def _outage(reader: WordReader, text: str) -> Outage:

@@ -31,7 +31,9 @@ ROUNDS = 10
 
 @dataclass(frozen=True)
 class SimulatedService:
-    """What was simulated: the plan, the service as it ran, the run, and what a search found (`rate`, `replicas`)."""
+    """What was simulated: the plan, the service as it ran, the run, and what a search found (`rate`, `replicas`);
+    others: plans of the other models on the same replicas.
+    """
 
     plan: ServePlan
     service: Simulated
@@ -40,6 +42,12 @@ class SimulatedService:
     searched: str | None = None
     value: float | None = None
     tries: int = 1
+    others: tuple[ServePlan, ...] = ()
+
+    @property
+    def plans(self) -> tuple[ServePlan, ...]:
+        """By model."""
+        return (self.plan, *self.others)
 
 
 def workload_of(asked: SimulateAsked, plan: ServePlan, seed: int, rate: float | None = None) -> Workload:
@@ -66,7 +74,7 @@ def workload_of(asked: SimulateAsked, plan: ServePlan, seed: int, rate: float | 
 def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulated:
     """The service of the plan with what was asked otherwise, its steps priced at the lengths of the requests."""
     from tonnage.simulate.find import with_replicas
-    from tonnage.simulate.plans import Lengths
+    from tonnage.simulate.plans import Lengths, tier_of
     from tonnage.simulate.plans import service_of as planned
     from tonnage.simulate.service import check
 
@@ -79,6 +87,8 @@ def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulat
     limits = replace(found.limits, prompt=asked.prompt_chunk, prefix=asked.words.prefix_cache)
     if asked.blocks is not None:
         limits = replace(limits, blocks=asked.blocks)
+    behind = [None if one is None else tier_of(own, mean, *one) for one in (asked.host_cache, asked.disk_cache)]
+    limits = replace(limits, host=behind[0] or limits.host, disk=behind[1] or limits.disk)
     found = replace(found, limits=limits)
     if asked.host is not None:
         found = replace(found, times=tuple(one.with_host(asked.host) for one in found.times))
@@ -87,17 +97,46 @@ def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulat
     return found
 
 
+def _with_others(
+    asked: SimulateAsked, load: Workload, service: Simulated, others: tuple[ServePlan, ...], seed: int
+) -> tuple[Workload, Simulated]:
+    """The requests and the service of all models on the replicas of the first: as long as its requests come, those of
+    the others do, each at its rate.
+    """
+    from tonnage.simulate.generate import ArrivalProcess, Drawn, generate
+    from tonnage.simulate.plans import sharing
+    from tonnage.simulate.workload import together
+
+    come = load.arrival[np.isfinite(load.arrival)]
+    span = float(np.ptp(come)) if come.size else 0.0
+    loads, services = [load], []
+    for n, (plan, (path, rate)) in enumerate(zip(others, asked.beside, strict=True), 1):
+        how = ArrivalProcess("poisson", rate)
+        isl = Drawn(float(plan.job.isl), asked.spreads[0], asked.sigmas[0])
+        osl = Drawn(float(plan.job.osl), asked.spreads[1], asked.sigmas[1])
+        made = generate(max(round(rate * span), 1), how, isl, osl, seed + n)
+        loads.append(made)
+        services.append((str(path), service_of(replace(asked, replicas=None), plan, made)))
+    load = together(tuple(loads))
+    lost = asked.given.switch * load.size / max(span, 1e-9) / service.deployment.replicas
+    return load, sharing(service, tuple(services), asked.given.switch, lost)
+
+
 def simulated(
     asked: SimulateAsked,
     plan: ServePlan,
     seed: int,
     progress: Progress | None = None,
     told: Callable[[str], None] | None = None,
+    others: tuple[ServePlan, ...] = (),
 ) -> SimulatedService:
-    """What happens, or the rate or the replicas that are looked for, with what happens there."""
+    """What happens, or the rate or the replicas that are looked for, with what happens there; others: plans of the
+    models `beside`.
+    """
     from tonnage.simulate import compiled
     from tonnage.simulate.find import fewest_replicas, highest_rate
     from tonnage.simulate.run import WORTH, simulate
+    from tonnage.simulate.service import check
     from tonnage.simulate.traces import at_rate
 
     start = None
@@ -105,6 +144,9 @@ def simulated(
         start = plan.requests_per_second or 1.0
     load = workload_of(asked, plan, seed, start)
     service = service_of(asked, plan, load)
+    if others:
+        load, service = _with_others(asked, load, service, others, seed)
+        check(service)
     fast = load.size >= WORTH and compiled.installed()
     if fast and told is not None:
         told("compiling the loop where it is not kept from before (about 10 s)")
@@ -123,9 +165,9 @@ def simulated(
     elif asked.auto:
         found = fewest_replicas(load, service, asked.limits, go)
     else:
-        return SimulatedService(plan, service, go(load, service), asked.limits)
+        return SimulatedService(plan, service, go(load, service), asked.limits, others=others)
     what = "rate" if asked.words.find_rate else "replicas"
-    return SimulatedService(plan, found.service, found.run, asked.limits, what, found.value, found.tries)
+    return SimulatedService(plan, found.service, found.run, asked.limits, what, found.value, found.tries, others)
 
 
 def plan_of(

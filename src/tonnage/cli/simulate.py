@@ -68,7 +68,7 @@ class SimulateOptions(SimulateWords):
     order
         of the queue: fcfs, priority, shortest (prompt) or slo (least time left until --due).
     routing
-        round-robin, least-loaded or prefix-aware.
+        round-robin (the usual), least-loaded (with --beside) or prefix-aware.
     replicas
         instead of the plan's; auto: the fewest that keep --slo.
     running
@@ -95,10 +95,20 @@ class SimulateOptions(SimulateWords):
         limits, such as "ttft p95 2s, tpot p95 50ms, e2e mean 30s".
     find_rate
         find the highest rate that keeps --slo.
+    beside
+        the plan of another model on the same replicas, with its rate: r2.json@3/s; may be repeated. A replica has one
+        model at a time.
+    switch
+        time that a replica takes to load another model, such as 60s.
+    host_cache
+        memory of a replica's host for what its cache has no room for, and how fast it comes back: 200GB@50GB/s.
+    disk_cache
+        the same of its disks, behind the host.
     """
 
     requests_out: Path | None = None
     outage: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    beside: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     find_rate: Annotated[bool, Parameter(negative="")] = False
 
 
@@ -127,9 +137,10 @@ def simulate(plan: Path, /, *, options: SimulateOptions = USUAL, common: Common 
     with as_flags(NAMES):
         asked = read(options)
         made = plan_of(plan, common.load_catalog, common.date, common.seed)
+        others = tuple(plan_of(path, common.load_catalog, common.date, common.seed) for path, _ in asked.beside)
         with _interruptible() as stopped, _bar(common) as shown:
             found = simulated(
-                asked, made, common.seed, lambda done, all_: not stopped() and shown(done, all_), common.note
+                asked, made, common.seed, lambda done, all_: not stopped() and shown(done, all_), common.note, others
             )
     inputs = {"plan": plan, **vars(options), "as_of": common.as_of}
     ended = outcome(found)

@@ -11,7 +11,7 @@ import numpy as np
 from tonnage import units
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.report.answer import Answer, Table
-from tonnage.simulate.measure import PercentileLimit, ServiceFigures, each, figures, reached
+from tonnage.simulate.measure import PercentileLimit, ServiceFigures, by_model, each, figures, good, reached, summary
 
 if TYPE_CHECKING:
     from tonnage.ask.simulated import SimulatedService
@@ -35,11 +35,25 @@ DEFINITIONS = (
 )
 
 
-def broken(found: SimulatedService) -> list[tuple[PercentileLimit, float]]:
-    """Limits that are not kept, with what was reached [s]."""
-    times = each(found.run)
-    held = [(one, reached(times[one.what], one)) for one in found.limits]
-    return [(one, value) for one, value in held if value > one.limit]
+def broken(found: SimulatedService) -> list[tuple[PercentileLimit, float, str]]:
+    """Limits that are not kept, with what was reached [s] and of which model, where there are several."""
+    lost = []
+    for part, name in _models(found):
+        times = each(part)
+        held = [(one, reached(times[one.what], one)) for one in found.limits]
+        lost += [(one, value, name) for one, value in held if value > one.limit]
+    return lost
+
+
+def _models(found: SimulatedService) -> list[tuple[Happened, str]]:
+    """What happened by model, with its name; without one where it is alone."""
+    if len(found.plans) == 1:
+        return [(found.run, "")]
+    names = [plan.job.arch.name for plan in found.plans]
+    if len(set(names)) < len(names):
+        names = [f"{name} ({n})" for n, name in enumerate(names, 1)]
+    present = np.unique(found.run.load.model)
+    return [(part, names[int(m)]) for part, m in zip(by_model(found.run), present, strict=True)]
 
 
 def outcome(found: SimulatedService) -> Outcome:
@@ -54,11 +68,12 @@ def outcome(found: SimulatedService) -> Outcome:
     binds = [
         Bind(
             one.what,
-            f"{one.name} is {units.show_time(value)}, over the limit of {units.show_time(one.limit)}",
+            f"{one.name}{f' of {name}' if name else ''} is {units.show_time(value)}, over the limit of "
+            f"{units.show_time(one.limit)}",
             value / one.limit if np.isfinite(value) else None,
             "fewer requests, or more replicas (`replicas` auto finds how many)",
         )
-        for one, value in broken(found)
+        for one, value, name in broken(found)
     ]
     return infeasible(*binds) if binds else Outcome()
 
@@ -104,7 +119,16 @@ def body_of(found: SimulatedService) -> dict[str, Plain]:
         "tries": found.tries,
         "definitions": list(DEFINITIONS),
     }
+    if len(found.plans) > 1:
+        body["models"] = [_model_body(part, name, found.limits) for part, name in _models(found)]
     return body
+
+
+def _model_body(part: Happened, name: str, limits: tuple[PercentileLimit, ...]) -> dict[str, Plain]:
+    """Keys of one of several models."""
+    times: dict[str, Plain] = {what: dict(summary(values)) for what, values in each(part).items()}
+    share = good(part, limits) if limits else None
+    return {"model": name, "requests": int(part.done.sum()), "within_limits": share, **times}
 
 
 def answer_of(found: SimulatedService) -> Answer:
@@ -113,7 +137,7 @@ def answer_of(found: SimulatedService) -> Answer:
     return Answer(
         sentence=_sentence(found, made, ended),
         rows=tuple(_rows(found, made)),
-        tables=(_times(made),),
+        tables=(_times(made), *_by_model(found)),
         hints=(
             "-o run.json -o run.svg save the numbers and a picture over time, --requests-out FILE.csv each request",
         ),
@@ -170,6 +194,11 @@ def _rows(found: SimulatedService, made: ServiceFigures) -> list[tuple[str, str]
             f"{limits.block} tokens; {given.order}, {given.routing}",
         ),
     ]
+    tiers = [(name, tier) for name, tier in (("host", limits.host), ("disk", limits.disk)) if tier.tokens]
+    if tiers:
+        rows.append(("behind it", "; ".join(f"{name} {tier.tokens:,} tokens a replica" for name, tier in tiers)))
+    if len(found.plans) > 1:
+        rows.append(("switch", f"{units.show_time(given.switch)} to load another model"))
     if made.cost is not None:
         per = "" if made.per_million is None else f", ${made.per_million:.3g} per M output tokens"
         rows.append(("cost", f"{units.show_money(made.cost)}{per}"))
@@ -192,6 +221,19 @@ def _rows(found: SimulatedService, made: ServiceFigures) -> list[tuple[str, str]
     if found.searched:
         rows.append(("searched", f"{found.tries} run{'s' * (found.tries > 1)}"))
     return rows
+
+
+def _by_model(found: SimulatedService) -> list[Table]:
+    """The same of each model, where several share the replicas."""
+    if len(found.plans) == 1:
+        return []
+    rows = []
+    for part, name in _models(found):
+        times = {what: summary(values) for what, values in each(part).items()}
+        shown = [_time(times[what][key]) for what in ("ttft", "tpot") for key in ("p50", "p95", "p99")]
+        rows.append((name, f"{int(part.done.sum()):,}", *shown))
+    head = ("", "requests", *(f"{what} {key}" for what in ("ttft", "tpot") for key in ("p50", "p95", "p99")))
+    return [Table("models on the same replicas", head, tuple(rows))]
 
 
 def _times(made: ServiceFigures) -> Table:

@@ -84,6 +84,8 @@ from tonnage.simulate.state import (
 def price(x: Row, r: int, i: int) -> int:
     """What a router counts a replica for: requests in flight, or tokens that are to be computed there."""
     if x[G_ROUTE] == PREFIX_AWARE and x[i + Q_MOVED] == 0:
+        if x[r + R_MODEL] != x[i + Q_MODEL]:
+            return x[r + R_ASKED] + x[i + Q_ISL] * (1 + x[G_STAY])
         return x[r + R_ASKED] + x[i + Q_ISL] - matched(x, r, i) * x[G_UNIT]
     found = x[r + R_FLYING]
     if x[r + R_MODEL] != x[i + Q_MODEL]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -98,11 +98,29 @@ def reached(values: Real, limit: PercentileLimit) -> float:
     return float(known.mean() if limit.share is None else np.quantile(known, limit.share))
 
 
+def by_model(run: Happened) -> tuple[Happened, ...]:
+    """What happened to the requests of each model, which shared the replicas."""
+    models = np.unique(run.load.model)
+    if models.size < 2:
+        return (run,)
+    parts = []
+    for model in models:
+        index = np.flatnonzero(run.load.model == model)
+        names = ("arrival", "start", "first", "finish", "replica", "hit", "again", "refused")
+        rows = {name: getattr(run, name)[index] for name in names}
+        parts.append(replace(run, load=run.load.take(index), **rows))
+    return tuple(parts)
+
+
 def keeps(run: Happened, limits: tuple[PercentileLimit, ...]) -> bool:
-    """Whether all requests are done and every limit is kept; a run without one token after the first keeps any tpot."""
+    """Whether all requests are done and every limit is kept, for each model by itself; a run without one token after
+    the first keeps any tpot.
+    """
+    return not run.partial and bool(run.done.all()) and all(_keeps(part, limits) for part in by_model(run))
+
+
+def _keeps(run: Happened, limits: tuple[PercentileLimit, ...]) -> bool:
     times = each(run)
-    if run.partial or not run.done.all():
-        return False
     missing = {"tpot"} if not np.isfinite(times["tpot"]).any() else set()
     return all(reached(times[one.what], one) <= one.limit for one in limits if one.what not in missing)
 

@@ -18,7 +18,7 @@ from tonnage.serve.replica.points import Traffic, decode_parts
 from tonnage.serve.replica.step import PassTimes, parts, seconds
 from tonnage.serve.result import ServePlan
 from tonnage.serve.search.grid import ServeSetting, decoding_room, held, serve_setting
-from tonnage.simulate.service import PICO, EngineLimits, ReplicaSet, Simulated, StepTables, Whole
+from tonnage.simulate.service import PICO, CacheTier, EngineLimits, ReplicaSet, Simulated, StepTables, Whole
 from tonnage.simulate.state import WHOLE
 
 NEAR, FAR = 0.5, 1.5
@@ -50,7 +50,7 @@ def service_of(plan: ServePlan, lengths: Lengths | None = None, given: ReplicaSe
     replicas = _replicas(one)
     prefill = 0 if before is None else _replicas(before)
     base = ReplicaSet() if given is None else given
-    moved = _moved(plan, setting, before)
+    moved = _moved(setting, before)
     limits = limits_of(plan, setting, one, before)
     times = step_times(setting, one.layout, limits)
     tuned = setting.service.tuning
@@ -128,14 +128,54 @@ def limits_of(plan: ServePlan, setting: ServeSetting, one: Instance, before: Ins
     )
 
 
-def _moved(plan: ServePlan, setting: ServeSetting, before: Instance | None) -> float:
+def _moved(setting: ServeSetting, before: Instance | None) -> float:
     """Time of a token of cache between two pools [s]: over one NIC of each rank that prefills."""
     nic = setting.service.die.nic
     if before is None or nic is None:
         return 0.0
-    kept = sequence_bytes(plan.job.arch, setting.formats.kv, Layout(), setting.traffic.isl)
-    ranks = float(np.asarray(before.layout.tp))
-    return float(np.ravel(kept)[0]) / float(setting.traffic.isl) / (nic * ranks)
+    return _token_bytes(setting) / (nic * float(np.asarray(before.layout.tp)))
+
+
+def _token_bytes(setting: ServeSetting) -> float:
+    """Mean bytes that a prompt's token has in the cache, of all ranks together, each kept once."""
+    kept = sequence_bytes(setting.job.arch, setting.formats.kv, Layout(), setting.traffic.isl)
+    return float(np.ravel(kept)[0]) / float(setting.traffic.isl)
+
+
+def tier_of(plan: ServePlan, lengths: Lengths, memory: float, bandwidth: float) -> CacheTier:
+    """What so much memory of a replica holds of prompts [byte], and how fast it comes back [byte/s]."""
+    each = _token_bytes(_for(plan, lengths))
+    return CacheTier(int(memory / each), each / bandwidth)
+
+
+def sharing(first: Simulated, others: tuple[tuple[str, Simulated], ...], switch: float, lost: float) -> Simulated:
+    """Models that share the replicas of the first: each replica has one at a time. Raises InputError where a replica
+    of one is not of as many accelerators as that of the other, or steps are not of one kind; others: with their names;
+    switch: time to load another model [s]; lost: requests that come to a replica in that time, which a router sets
+    against it beside the usual few.
+    """
+    problems = [
+        Problem(
+            f"a replica is of {other.accelerators:g} accelerators, that of the first plan of {first.accelerators:g}; "
+            "plan it with the same layout",
+            name,
+        )
+        for name, other in others
+        if other.accelerators != first.accelerators
+    ]
+    problems += [
+        Problem(f"differs from the first plan in pipeline stages: {other.times[0].stages}, {first.times[0].stages}", name)
+        for name, other in others
+        if other.times[0].stages != first.times[0].stages
+    ]
+    if problems:
+        raise InputError(problems)
+    return replace(
+        first,
+        times=(*first.times, *(one.times[0] for _, one in others)),
+        others=tuple(one.limits for _, one in others),
+        deployment=replace(first.deployment, switch=switch, stay=first.deployment.stay + round(lost)),
+    )
 
 
 def step_times(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> StepTables:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.errors import InputError, Problem
+
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
 
@@ -70,3 +72,32 @@ def workload(arrival: Real, isl: Whole, osl: Whole, name: str = "") -> Workload:
         np.zeros(size + 1, dtype=np.int64),
         name=name,
     )
+
+
+def together(loads: tuple[Workload, ...]) -> Workload:
+    """Requests of several models, each of its own workload: the first one's are of model 0, and so on. Raises
+    InputError where prompts are hashed in pieces of different sizes.
+    """
+    units = sorted({one.unit for one in loads if one.pieces.size})
+    if len(units) > 1:
+        raise InputError(Problem(f"prompts are cut into pieces of {units[0]} and of {units[-1]} tokens", loads[0].name))
+    first = np.cumsum([0, *(one.size for one in loads)])
+    at = [np.diff(one.at) for one in loads]
+    ids = np.cumsum([0, *(int(one.pieces.max(initial=-1)) + 1 for one in loads)])
+    whole = Workload(
+        **{name: np.concatenate([getattr(one, name) for one in loads]) for name in ("arrival", "isl", "osl", "priority")},
+        model=np.repeat(np.arange(len(loads)), [one.size for one in loads]),
+        follows=np.concatenate(
+            [np.where(one.follows < 0, -1, one.follows + n) for one, n in zip(loads, first[:-1], strict=True)]
+        ),
+        think=np.concatenate([one.think for one in loads]),
+        pieces=np.concatenate([one.pieces + n for one, n in zip(loads, ids[:-1], strict=True)]),
+        at=np.concatenate([[0], np.cumsum(np.concatenate(at))]).astype(np.int64),
+        unit=units[0] if units else 0,
+        name="; beside it ".join(one.name for one in loads),
+        notes=tuple(note for one in loads for note in one.notes),
+    )
+    order = np.argsort(whole.arrival, kind="stable")
+    place = np.argsort(order)
+    made = whole.take(order)
+    return replace(made, follows=np.where(made.follows < 0, -1, place[np.maximum(made.follows, 0)]))
