@@ -138,3 +138,74 @@ def test_an_interrupt_gives_what_was_simulated(
     body = json.loads(out)
     assert code == 130 and body["partial"] and 0 < body["requests"] < 9000
     assert body["unfinished"] == 9000 - body["requests"]
+
+
+def test_two_models_share_the_replicas(plan: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = str(tmp_path / "other.json")
+    words = "serve qwen3-8b --on 1xh100-sxm --isl 500 --osl 50 --engine vllm --rate 1/s -q -o"
+    assert run([*words.split(), other]) == 0
+    beside = [
+        "--beside",
+        f"{other}@1/s",
+        "--switch",
+        "5s",
+        "--slo",
+        "ttft p95 1s",
+        "--requests",
+        "400",
+        "--rate",
+        "5/s",
+    ]
+    code, out, _ = asked(capsys, plan, *beside, "--replicas", "1", "--json")
+    one = json.loads(out)
+    assert code == 1 and [part["requests"] for part in one["models"]] == [400, 81]
+    assert one["binds"][0]["text"].startswith("ttft p95 of ")
+    code, out, _ = asked(capsys, plan, *beside, "--replicas", "2", "--json")
+    two = json.loads(out)
+    assert code == 0 and all(part["ttft"]["p95"] < 1 for part in two["models"])
+    assert two["models"][1]["tpot"]["mean"] != two["models"][0]["tpot"]["mean"]
+    code, out, _ = asked(capsys, plan, *beside, "--replicas", "auto")
+    assert code == 0 and out.startswith("2 replicas keep the limits") and "models on the same replicas" in out
+    wide = str(tmp_path / "wide.json")
+    words = "serve qwen3-8b --on 2xh100-sxm --layout tp2,pp1 --engine vllm --rate 1/s -q -o"
+    assert run([*words.split(), wide]) == 0
+    code, _, err = asked(capsys, plan, "--beside", f"{wide}@1/s", "--switch", "5s", "--rate", "5/s")
+    assert code == 2 and "a replica is of 2 accelerators, that of the first plan of 1" in err
+
+
+def test_what_the_cache_has_no_room_for_comes_back_from_the_host(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    talk = [
+        "--rate",
+        "0.5/s",
+        "--turns",
+        "6",
+        "--think",
+        "20s",
+        "--isl",
+        "6k",
+        "--requests",
+        "600",
+        "--blocks",
+        "2500",
+        "--json",
+    ]
+    found = [
+        json.loads(asked(capsys, plan, *talk, *more)[1])
+        for more in ([], ["--host-cache", "20GB@40GB/s"], ["--host-cache", "20GB@40GB/s", "--disk-cache", "1TB@5GB/s"])
+    ]
+    hits = [one["hit_rate"] for one in found]
+    assert hits[0] < 0.8 * hits[1] and hits[1] <= hits[2]
+    assert found[0]["ttft"]["mean"] > found[1]["ttft"]["mean"]
+    slow = json.loads(asked(capsys, plan, *talk, "--host-cache", "20GB@3GB/s")[1])
+    assert slow["hit_rate"] > hits[0] and slow["ttft"]["mean"] > found[1]["ttft"]["mean"]
+
+
+def test_words_of_pools_that_are_shared_belong_together(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = asked(
+        capsys, plan, "--rate", "1/s", "--beside", "x.json", "--host-cache", "4", "--disk-cache", "1GB@0"
+    )
+    assert code == 2 and err.count("\n  --") == 4
+    assert "--beside say how long a replica takes to load another model, such as --switch 60s" in err
+    assert '--beside expected a plan and its rate, such as r2.json@3/s, got "x.json"' in err
+    code, _, err = asked(capsys, plan, "--rate", "1/s", "--switch", "5s")
+    assert code == 2 and "--switch is of models that share the replicas" in err

@@ -14,8 +14,8 @@ from tonnage.simulate.generate import ArrivalProcess, Drawn, Sessions, generate
 from tonnage.simulate.measure import each, figures, series
 from tonnage.simulate.prepare import Happened
 from tonnage.simulate.run import simulate
-from tonnage.simulate.service import Autoscale, EngineLimits, Outage, Simulated
-from tonnage.simulate.workload import Workload, workload
+from tonnage.simulate.service import Autoscale, EngineLimits, Outage, Simulated, check
+from tonnage.simulate.workload import Workload, together, workload
 
 
 def drawn(size: int = 300, rate: float = 20.0, seed: int = 1) -> Workload:
@@ -192,3 +192,23 @@ def test_series_count_what_came_and_what_was_put_out() -> None:
     width = rows["time"][1] - rows["time"][0]
     assert rows["arriving"].sum() * width == pytest.approx(200, abs=2)
     assert rows["output"].sum() * width == pytest.approx(float((load.osl - 1).sum()), rel=0.1)
+
+
+def test_each_model_has_its_own_room_and_workloads_keep_who_follows_whom() -> None:
+    first = generate(40, ArrivalProcess("poisson", 2.0), Drawn(100), Drawn(20), 1)
+    talk = generate(40, ArrivalProcess("poisson", 1.0), Drawn(100), Drawn(20), 2, Sessions(4, 1.0))
+    load = together((first, talk))
+    assert load.size == 80 and np.all(np.diff(load.arrival[np.isfinite(load.arrival)]) >= 0)
+    follower = np.flatnonzero(load.follows >= 0)
+    assert follower.size == 30 and np.all(load.isl[load.follows[follower]] > load.isl[follower])
+    assert np.all(load.model[load.follows[follower]] == 1)
+    wide, narrow = EngineLimits(8, 2048, 1000), EngineLimits(2, 2048, 8)
+    shared = Simulated(
+        wide, (steps(8), steps(8)), service(replicas=2, routing="least-loaded").deployment, others=(narrow,)
+    )
+    run = simulate(load, shared, fast=False)
+    assert run.done[load.model == 0].all()
+    too_long = (load.isl + load.osl + 15) // 16 > 8
+    assert np.array_equal(run.refused, (load.model == 1) & too_long) and run.refused.any()
+    with pytest.raises(InputError, match="drafts: models that share replicas have it in common"):
+        check(replace(shared, others=(replace(narrow, drafts=1),)))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.model import Architecture
     from tonnage.serve import ChipPrice, LateLimit, PriceList, ServeJob, ServePlan, Speculation
+    from tonnage.simulate.measure import PercentileLimit
     from tonnage.system import System
 
 DEGREES = ("tp", "pp", "dp", "ep", "etp", "cp")
@@ -89,6 +90,7 @@ class ServeWords:
     memory_share: str | None = None
     eager: bool = False
     calibration: tuple[str, ...] = ()
+    slo: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class ServeAsked:
     """The same as numbers, before model, chips and prices are looked up.
 
     fleets: (how many, of which chip); limits and lengths as in `ServeJob`; price [USD/accelerator-s]; term: of
-    payment; power_share: of the rated power; exchange_rate: CNY of one USD; place: code of a country.
+    payment; power_share: of the rated power; exchange_rate: CNY of one USD; place: code of a country; slo:
+    limits that are simulated.
     """
 
     words: ServeWords
@@ -126,6 +129,7 @@ class ServeAsked:
     running: int | None = None
     memory_share: float | None = None
     late: tuple[LateLimit, ...] = ()
+    slo: tuple[PercentileLimit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,9 @@ def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
         running=_running(reader, words.running),
         memory_share=None if words.memory_share is None else reader.share(words.memory_share, "memory_share"),
         late=_late(reader, words),
+        slo=_slo(reader, words),
     )
+    asked = with_limits(asked, asked.slo)
     if asked.late and len(asked.fleets) > 1:
         reader.wrong("percentiles are priced for one kind of accelerators", asked.late[0].name)
     reader.problems.extend(belongs.astray(words, belongs.SERVE))
@@ -241,6 +247,50 @@ def _late(reader: WordReader, words: ServeWords) -> tuple[LateLimit, ...]:
         if limit is not None:
             found.append(LateLimit(what, float(name[-2:]) / 100, limit))
     return tuple(found)
+
+
+def _slo(reader: WordReader, words: ServeWords) -> tuple[PercentileLimit, ...]:
+    """Limits that a simulation of the plan is held to."""
+    from tonnage.simulate.measure import parse_limits
+
+    if words.slo is None:
+        return ()
+    try:
+        limits = parse_limits(words.slo, "slo")
+    except InputError as error:
+        reader.problems.extend(error.problems)
+        return ()
+    known = {name.replace("_", " ") for name in LATE} | {"ttft mean", "tpot mean"}
+    names = [one.name for one in limits]
+    for one in limits:
+        if one.what != "e2e" and one.name not in known:
+            reader.wrong(f"{one.name} is not planned for; p90, p95, p99 and mean are", "slo")
+        if names.count(one.name) > 1:
+            reader.wrong(f"{one.name} has two limits", "slo")
+        other = one.what if one.share is None else f"{one.what}_{one.key}"
+        if getattr(words, other, None) is not None:
+            reader.wrong(f"{one.name} is limited by `{other}` as well", "slo")
+    if words.concurrency is not None or words.batch is not None:
+        reader.wrong("is of requests that come by themselves, not of a `concurrency` or `batch`", "slo")
+    return limits
+
+
+def with_limits(asked: ServeAsked, limits: tuple[PercentileLimit, ...]) -> ServeAsked:
+    """The question with limits of the steady state for those of a simulation; the whole request has none there."""
+    from tonnage.serve import LateLimit
+
+    late = {one.name: one for one in asked.late}
+    mean = {"ttft": asked.ttft, "tpot": asked.tpot}
+    for one in limits:
+        what: Literal["ttft", "tpot"] = "ttft" if one.what == "ttft" else "tpot"
+        if one.what != what:
+            continue
+        if one.share is None:
+            mean[what] = one.limit
+        else:
+            made = LateLimit(what, one.share, one.limit)
+            late[made.name] = made
+    return replace(asked, late=tuple(late.values()), ttft=mean["ttft"], tpot=mean["tpot"])
 
 
 def _mode(words: ServeWords) -> tuple[str, bool]:

@@ -21,7 +21,7 @@ def flag(field: str) -> str:
 
 def spoken(text: str, names: Collection[str]) -> str:
     """Fields in backticks as flags."""
-    return re.sub(r"`([a-z_]+)`", lambda found: flag(found[1]) if found[1] in names else found[0], text)
+    return re.sub(r"`([a-z][a-z0-9_]*)`", lambda found: flag(found[1]) if found[1] in names else found[0], text)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
 from tonnage.cli.launch_file import read_from
 from tonnage.cli.ledger_file import anchor_file
+from tonnage.report.checked import check_json, with_check
 from tonnage.report.envelope import Reply
 from tonnage.report.serve import PINNED, answer_of, body_of
 from tonnage.report.written import serve_change, with_written, written_json
@@ -119,6 +120,8 @@ class ServeOptions(ServeWords):
         without captured graphs: the host launches every kernel of a step.
     calibration
         a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
+    slo
+        limits that a simulation of the plan is held to as well, such as "ttft p95 2s, tpot p95 50ms, e2e p99 30s".
     launch_file
         a launch file of yours to ask of: a script, manifest or configuration of an engine; flags override what it says.
     """
@@ -152,7 +155,8 @@ def serve(model: str | None = None, /, *, options: ServeOptions = UNSAID, common
         bundled name, HF id, config.json, folder with one, or an architecture in YAML.
     """
     from tonnage.ask.beside import best_beside
-    from tonnage.ask.serve import plan_asked, read, rest
+    from tonnage.ask.checked import plan_checked
+    from tonnage.ask.serve import read, rest
     from tonnage.ask.together import names, with_the_rest
 
     options = replace(options, anchor=anchor_file(options.anchor, common))
@@ -163,7 +167,7 @@ def serve(model: str | None = None, /, *, options: ServeOptions = UNSAID, common
     with as_flags(NAMES), with_the_rest(lambda: read(options), *more):
         asked = read(options)
         catalog = load()
-        found = plan_asked(model, asked, catalog, common.date(), common.seed)
+        found, check = plan_checked(model, asked, catalog, common.date(), common.seed, common.note)
     inputs = {"model": model, **said(vars(options)), "in": asked.place, "as_of": common.as_of}
     del inputs["place"]
     path = inputs.pop("launch_file")
@@ -176,5 +180,8 @@ def serve(model: str | None = None, /, *, options: ServeOptions = UNSAID, common
     if written is not None:
         change = serve_change(plan, best_beside(model, asked, found, catalog, common.date(), common.seed))
         answer, body = with_written(answer, written, change), body | {"written": written_json(written, change)}
-    result = Reply("serve", inputs, body, answer, plan.outcome, plan.evidence, plan.sources, catalog, formats=formats)
+    if check is not None:
+        answer, body = with_check(answer, check), body | {"simulated": check_json(check)}
+    outcome = plan.outcome if check is None else check.outcome
+    result = Reply("serve", inputs, body, answer, outcome, plan.evidence, plan.sources, catalog, formats=formats)
     return finish(result, common)

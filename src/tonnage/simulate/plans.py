@@ -113,7 +113,7 @@ def limits_of(plan: ServePlan, setting: ServeSetting, one: Instance, before: Ins
     most = int(float(np.ravel(default)[0])) * int(np.asarray(one.layout.pp))
     if job.running is not None:
         most = job.running
-    elif job.rate is None and one.running is not None:
+    elif job.rate is None and not job.late and one.running is not None:
         most = min(most, max(int(np.ceil(one.running)), 1))
     if tokens < engine.block:
         raise InputError(Problem("no room is left for a cache"))
@@ -164,7 +164,9 @@ def sharing(first: Simulated, others: tuple[tuple[str, Simulated], ...], switch:
         if other.accelerators != first.accelerators
     ]
     problems += [
-        Problem(f"differs from the first plan in pipeline stages: {other.times[0].stages}, {first.times[0].stages}", name)
+        Problem(
+            f"differs from the first plan in pipeline stages: {other.times[0].stages}, {first.times[0].stages}", name
+        )
         for name, other in others
         if other.times[0].stages != first.times[0].stages
     ]

@@ -44,21 +44,21 @@ COMMON = 8
 class LoopRules(NamedTuple):
     """What does not change.
 
-    seqs: sequences of a replica at once, of any model; size: tokens of a block; mixed: 1 where prompts ride in decode steps; whole: 1 where prompts
-    are not cut into chunks; gain: tokens gained per decode step [1/1,024]; width: tokens that a decode step computes a
-    sequence; crowd: prefill in service over prefill alone [1/1,024]; stages: of a pipeline; each: host time of a
-    sequence of a prefill [ps]; route; unit: tokens of a hashed piece of a prompt; unit_blocks; hashes: how many pieces
-    are known; replicas; moved, moved_token: time of a transfer between pools, and more per token [ps]; every: time
-    between two looks of the autoscaler, 0 for none [ps]; target: requests in flight of a replica that it aims at;
-    fewest: replicas; loading: time until a new one takes requests [ps]; switch: time to load another model [ps];
-    stay: requests in flight that a replica with another model counts for beside its own; known: requests whose arrival
-    is known beforehand, as the place behind them; deep, wide: entries of a model in the tables by sequences and by
-    tokens. Places: base, slope: of a decode step by model and sequences, its time without context, and what each token
-    of context of all of them adds [ps]; mix: of a step of so many new tokens, without attention [ps]; pairs: by model,
-    for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the replicas; requests; limits: by
-    model, sequences of a replica at once at most, new tokens of a step at most, of them of one prompt, blocks of a
-    replica. prefix: 1 where the cache of what was computed is found again; host, disk: pieces of prompts that a replica
-    has room for there; host_piece, disk_piece: time to bring one back [ps].
+    seqs: sequences of a replica at once, of any model; size: tokens of a block; mixed: 1 where prompts ride in decode
+    steps; whole: 1 where prompts are not cut into chunks; gain: tokens gained per decode step [1/1,024]; width: tokens
+    that a decode step computes a sequence; crowd: prefill in service over prefill alone [1/1,024]; stages: of a
+    pipeline; each: host time of a sequence of a prefill [ps]; route; unit: tokens of a hashed piece of a prompt;
+    unit_blocks; hashes: how many pieces are known; replicas; moved, moved_token: time of a transfer between pools, and
+    more per token [ps]; every: time between two looks of the autoscaler, 0 for none [ps]; target: requests in flight of
+    a replica that it aims at; fewest: replicas; loading: time until a new one takes requests [ps]; switch: time to load
+    another model [ps]; stay: requests in flight that a replica with another model counts for beside its own; known:
+    requests whose arrival is known beforehand, as the place behind them; deep, wide: entries of a model in the tables
+    by sequences and by tokens. Places: base, slope: of a decode step by model and sequences, its time without context,
+    and what each token of context of all of them adds [ps]; mix: of a step of so many new tokens, without attention
+    [ps]; pairs: by model, for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the
+    replicas; requests; limits: by model, sequences of a replica at once at most, new tokens of a step at most, of them
+    of one prompt, blocks of a replica. prefix: 1 where the cache of what was computed is found again; host, disk:
+    pieces of prompts that a replica has room for there; host_piece, disk_piece: time to bring one back [ps].
     """
 
     seqs: int
@@ -314,8 +314,8 @@ Q_SIZE = 30
 ) = range(38)
 R_SIZE = 38
 P_USERS, P_BEFORE, P_AFTER, P_SIZE = range(4)
-"""Of a piece of a prompt in a replica's cache: who uses it, less than 0 where it is not there; what goes before and after
-it of those that nobody uses, or of those of its tier."""
+"""Of a piece of a prompt in a replica's cache: who uses it, less than 0 where it is not there; what goes before and
+after it of those that nobody uses, or of those of its tier."""
 
 ABSENT, HOST, DISK = -1, -2, -3
 """Users of a piece that is not in the cache: nowhere, on the host, on disk."""

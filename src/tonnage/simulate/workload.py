@@ -85,7 +85,10 @@ def together(loads: tuple[Workload, ...]) -> Workload:
     at = [np.diff(one.at) for one in loads]
     ids = np.cumsum([0, *(int(one.pieces.max(initial=-1)) + 1 for one in loads)])
     whole = Workload(
-        **{name: np.concatenate([getattr(one, name) for one in loads]) for name in ("arrival", "isl", "osl", "priority")},
+        **{
+            name: np.concatenate([getattr(one, name) for one in loads])
+            for name in ("arrival", "isl", "osl", "priority")
+        },
         model=np.repeat(np.arange(len(loads)), [one.size for one in loads]),
         follows=np.concatenate(
             [np.where(one.follows < 0, -1, one.follows + n) for one, n in zip(loads, first[:-1], strict=True)]
