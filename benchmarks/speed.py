@@ -220,6 +220,11 @@ def serving(peer: Path | None) -> list[tuple[str, ...]]:
     return [(what, "50 times AIConfigurator", f"{ours.wall:.2f} s", said, f"{ratio:.0f} times")]
 
 
+def simulated() -> str:
+    """The table of `benchmarks/simulate.py`, of its own process."""
+    return run([sys.executable, str(ROOT / "benchmarks/simulate.py"), "--day"]).out
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
@@ -246,7 +251,10 @@ wall-clock times longer, never shorter.
 {table(("what", "bar", "wall", "CPU", ""), commands())}
 ## Beside the peers
 
-{table(("what", "bar", "tonnage", "peer", "ratio"), peers)}"""
+{table(("what", "bar", "tonnage", "peer", "ratio"), peers)}
+## Requests simulated
+
+{simulated()}"""
     options.output.write_text(page, encoding="utf-8")
     print(page)
     print(options.output, file=sys.stderr)

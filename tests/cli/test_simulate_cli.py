@@ -209,3 +209,17 @@ def test_words_of_pools_that_are_shared_belong_together(plan: str, capsys: pytes
     assert '--beside expected a plan and its rate, such as r2.json@3/s, got "x.json"' in err
     code, _, err = asked(capsys, plan, "--rate", "1/s", "--switch", "5s")
     assert code == 2 and "--switch is of models that share the replicas" in err
+
+
+def test_an_answer_is_asked_again(plan: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved, table = tmp_path / "run.json", tmp_path / "each.csv"
+    words = [plan, "--rate", "5/s", "--requests", "200", "--outage", "0@10s-12s", "--requests-out", str(table)]
+    assert asked(capsys, *words, "-o", str(saved))[0] == 0
+    table.unlink()
+    assert run(["rerun", str(saved)]) == 0
+    assert capsys.readouterr().out.startswith("The answer is the same.") and not table.exists()
+    body = json.loads(saved.read_text())
+    body["inputs"]["requests_out"] = str(table)
+    saved.write_text(json.dumps(body))
+    assert run(["rerun", str(saved)]) == 2 and not table.exists()
+    assert "inputs.requests_out: is not among what simulate is asked" in capsys.readouterr().err

@@ -212,3 +212,11 @@ def test_each_model_has_its_own_room_and_workloads_keep_who_follows_whom() -> No
     assert np.array_equal(run.refused, (load.model == 1) & too_long) and run.refused.any()
     with pytest.raises(InputError, match="drafts: models that share replicas have it in common"):
         check(replace(shared, others=(replace(narrow, drafts=1),)))
+
+
+def test_requests_wait_for_the_only_replica_to_return() -> None:
+    load = workload(np.arange(1, 9) * 0.5, np.full(8, 5), np.full(8, 2))
+    run = simulate(load, service(8, outages=(Outage(0, 1.2, 3.0),)), fast=False)
+    assert run.done.all() and run.start[2:5].min() == pytest.approx(3.0, abs=1e-9)
+    gone = simulate(load, service(8, outages=(Outage(0, 1.2),)), fast=False)
+    assert gone.done[:2].all() and gone.refused[2:].all()

@@ -27,13 +27,14 @@ POSITIONAL = {
     "launch": ("programme",),
     "show": ("what",),
     "lawful": ("model",),
+    "simulate": ("plan",),
 }
 """Inputs that stand without a flag."""
 
 RECORDED = {"launch": ("set", "catalog")}
 """Inputs of options that every verb has, where a verb writes them into its answer."""
 
-WRITING = {"picture", "ray", "resume", "cache", "run"}
+WRITING = {"picture", "ray", "resume", "cache", "run", "requests_out"}
 """Flags that say where to write or to compute, or where a leaf of a programme is from; no answer records them."""
 
 

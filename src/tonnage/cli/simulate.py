@@ -143,6 +143,7 @@ def simulate(plan: Path, /, *, options: SimulateOptions = USUAL, common: Common 
                 asked, made, common.seed, lambda done, all_: not stopped() and shown(done, all_), common.note, others
             )
     inputs = {"plan": plan, **vars(options), "as_of": common.as_of}
+    del inputs["requests_out"]
     ended = outcome(found)
     reply = Reply(
         "simulate",

@@ -147,7 +147,7 @@ def deliver(x: Row, i: int, time: int) -> None:
         if later >= NEVER:
             refuse(x, i, time)
         else:
-            come(x, i, later)
+            come(x, i, later + 1)  # a picosecond behind it: at the same time, what comes would go first, for ever
         return
     x[i + Q_STATE] = QUEUED
     x[i + Q_WHERE] = r
