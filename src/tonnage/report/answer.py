@@ -64,7 +64,7 @@ class Answer:
 
 def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, width: int = WIDTH) -> str:
     """The answer as text, at most `width` wide: cells of tables fold, a picture is drawn for that width."""
-    answer = _safe(answer)
+    answer = safe(answer)
     lines = [_paint(line, answer.feasible, color) for line in _wrap(answer.sentence, width)]
     if answer.rows:
         lines += ["", *_rows(answer.rows, width)]
@@ -79,7 +79,7 @@ def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, 
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _safe(answer: Answer) -> Answer:
+def safe(answer: Answer) -> Answer:
     """The same answer with nothing in its words that a terminal obeys: names come from files."""
     rows = tuple((printable(label), printable(text)) for label, text in answer.rows)
     return replace(
@@ -191,6 +191,20 @@ def _numeric(cells: list[str]) -> bool:
     """Whether a column reads better aligned right: most of its cells begin with a digit, sign or currency."""
     filled = [cell for cell in cells if cell and cell != "-"]
     return bool(filled) and sum(cell[0] in "+-−$0123456789<>~" for cell in filled) >= 0.7 * len(filled)
+
+
+def to_json(answer: Answer) -> dict[str, object]:
+    """The answer's words as a JSON object; the numbers stand in the envelope."""
+    said = safe(answer)
+    tables = [{"title": t.title, "header": t.header, "rows": t.rows, "note": t.note} for t in said.tables]
+    return {
+        "sentence": said.sentence,
+        "feasible": said.feasible,
+        "rows": [{"label": label, "text": text} for label, text in said.rows],
+        "tables": tables,
+        "hints": said.hints,
+        "csv": to_csv(said),
+    }
 
 
 def to_csv(answer: Answer) -> str:

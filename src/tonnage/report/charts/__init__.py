@@ -1,0 +1,7 @@
+"""Charts of every answer: pure functions from an answer's JSON to Vega-Lite values."""
+
+from tonnage.report.charts.chart import MIME, Chart, themed
+from tonnage.report.charts.drawn import DRAWN, charts_of
+from tonnage.report.charts.themes import Theme, theme
+
+__all__ = ["DRAWN", "MIME", "Chart", "Theme", "charts_of", "theme", "themed"]
