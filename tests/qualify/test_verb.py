@@ -46,6 +46,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(speed, "benches", lambda kind, effort: FEW)
     monkeypatch.setattr(carried.numerics, "gates", lambda *_, **__: iter([fine("numerics", "operators")]))
     monkeypatch.setattr(carried.stability, "gates", soaked)
+    monkeypatch.setattr(carried.resharded, "gates", lambda *_, **__: iter(()))
 
 
 def test_a_verdict_and_a_calibration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,15 @@ def test_several_cards_ask_for_more() -> None:
     assert said() == "unknown"
 
 
+def test_one_recipe_of_fp8_is_enough() -> None:
+    good, bad = (
+        Verified(word, "numerics", "training", word, subject="fp8", decides=False) for word in ("pass", "fail")
+    )  # type: ignore[arg-type]
+    assert said(*SOUND, good, bad) == "fit for training"
+    assert verdict((*SOUND, good, bad), "device", "model", 8).binds == ()
+    assert said(*SOUND, bad) == "unknown"
+
+
 def test_a_file_is_read_back_and_may_not_say_more_than_its_gates() -> None:
     found = verdict(changed("bias", state="fail", why="drifts"), "device", "model", 8, 3.0, software="s", date="d")
     assert from_json(found.to_json()) == found

@@ -16,7 +16,7 @@ from tonnage.catalog import Catalog
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
-from tonnage.qualify import links, numerics, speed, stability
+from tonnage.qualify import links, numerics, resharded, speed, stability
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
 from tonnage.qualify.joined import linked
@@ -140,6 +140,8 @@ def _numbers(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     for number, gate in enumerate(numerics.gates(place, asked.model, others=others, full=full, seed=asked.seed)):
         tell(number, number + 4, f"numerics: {gate.name}")
         yield gate
+    tell(0, 1, "numerics: a checkpoint across numbers of processes")
+    yield from resharded.gates(asked.device, asked.model, asked.seed)
 
 
 def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:

@@ -15,8 +15,13 @@ TRAINING, INFERENCE = 1.5, 2.0
 
 @cache
 def _data() -> dict[str, dict[str, float]]:
+    """The worst of the devices that were measured, by kind of operator and format."""
     text = files("tonnage.qualify").joinpath("data/healthy.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, float]] = json.loads(text)["worst"]
+    found: dict[str, dict[str, float]] = {}
+    for device in json.loads(text)["devices"]:
+        for key, ways in device["worst"].items():
+            kept = found.setdefault(key, {})
+            kept |= {way: max(value, kept.get(way, 0.0)) for way, value in ways.items()}
     return found
 
 

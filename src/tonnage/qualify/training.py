@@ -60,7 +60,7 @@ def gates(
             yield _gate(subject, name, "training", False, f"stopped: {first_line(error)}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what an exception says."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
