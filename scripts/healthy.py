@@ -1,8 +1,9 @@
 """Writes src/tonnage/qualify/data/healthy.json: how far off a sound device is, by kind of operator, format and way.
 
-Run it on a device that is known to be sound (`scripts/healthy.py cuda`). What it finds takes the place of what was found
-on such a device before, beside the others', with the software, the day and the seeds; gates take the worst of all. Its
-seeds are none that the table of defects judges by (tests/qualify/defects.py): a bar is not tried on what set it.
+Run it on a device that is known to be sound (`scripts/healthy.py cuda`). What it finds takes the place of what was
+found on such a device before, beside the others', with the software, the day and the seeds; gates take the worst of
+all. Its seeds are none that the table of defects judges by (tests/qualify/defects.py): a bar is not tried on what set
+it.
 """
 
 from __future__ import annotations
