@@ -25,7 +25,7 @@ from tonnage.qualify.loop import Looped, compared
 from tonnage.qualify.pricing import Prices
 from tonnage.qualify.shapes import Effort
 from tonnage.qualify.speed import Clocked, Clockings
-from tonnage.qualify.stability import PlannedRun, Soaked
+from tonnage.qualify.stability import REPLAY, PlannedRun, Soaked
 from tonnage.qualify.verdict import Verdict, verdict
 from tonnage.system import accelerator
 from tonnage.system.calibrated import Device
@@ -48,7 +48,7 @@ Tell = Callable[[int, int, str], None]
 class Qualification:
     """What is to be qualified. device: its kind; model, cards, days: of the run that is planned; into: the calibration
     file; check: whether the closed loop is run; soak: seconds, None as the effort has it; chip: key of the device,
-    None where it is to be found.
+    None where it is to be found; replay: days between steps that the planned run replays, None where it replays none.
     """
 
     device: str
@@ -63,6 +63,12 @@ class Qualification:
     soak: float | None = None
     chip: str | None = None
     seed: int = 0
+    replay: float | None = REPLAY
+
+    @property
+    def run(self) -> PlannedRun:
+        """The run that is planned."""
+        return PlannedRun(self.cards, self.days, self.replay)
 
 
 @dataclass(frozen=True)
@@ -147,7 +153,7 @@ def _numbers(asked: Qualification, tell: Tell) -> Iterable[Verified]:
 def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     """In pieces, each kept when it is over: a soak of days that is killed loses one piece of it."""
     whole = SOAK[asked.effort] if asked.soak is None else asked.soak
-    place, run, kept = KINDS[asked.device].place(0), PlannedRun(asked.cards, asked.days), soaked_of(asked.into)
+    place, run, kept = KINDS[asked.device].place(0), asked.run, soaked_of(asked.into)
     seen = _read_soak(kept) if asked.resume else None
     left = whole - (0.0 if seen is None else seen.card_days * DAY)
     gates: list[Verified] = []
