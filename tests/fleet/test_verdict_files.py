@@ -108,7 +108,8 @@ def test_the_answer_and_its_json_name_the_file(planned, file):
     said = found.to_json()["readiness"]["r2: ascend"]
     assert said["verdict"]["file"] == "fit-for-training.json" and said["verdict"]["cards"] == 8192
     assert (
-        "own trials: fit for training, by fit-for-training.json (deepseek-ai/DeepSeek-V3, 8,192 cards" in said["text"]
+        "own trials: fit for training, by fit-for-training.json (deepseek-ai/DeepSeek-V3, 8,192 cards for 60 days"
+        in said["text"]
     )
     assert any("fit-for-training.json" in str(row) for row in answer(found).rows)
     assert plan.from_json(found.to_json()) == found

@@ -91,7 +91,7 @@ def test_how_often_the_run_replays_is_asked_or_said_to_be_assumed(
     assert run(["qualify", "--name", "my-cpu", "-q", *words]) == 0
     assert [one.replay for one in runs] == [days]
     told = " ".join(capsys.readouterr().out.split())
-    assert ("replays a step every 1 day to find silent errors; --replay" in told) == assumed
+    assert ("replays a step every 24 h to find silent errors; --replay" in told) == assumed
 
 
 def test_an_unfit_device_is_an_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

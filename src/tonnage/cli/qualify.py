@@ -207,12 +207,13 @@ def _answer(asked: Qualification, done: Qualified, assumed: bool) -> Answer:
     """In words: the verdict, what it rests on, what is missing, the next command."""
     from tonnage import units
     from tonnage.report.answer import Answer, Table
+    from tonnage.report.qualify import asked_for
 
     found, device, held = done.verdict, done.device, done.clockings
     rates = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in device.rates.items())
     rows = [
         ("device", f"{device.title} ({device.device}); {device.driver}; {device.software}"),
-        ("for", f"{found.model}, {found.cards:,} cards, {found.days:g} days"),
+        ("for", asked_for(found)),
         ("speed", f"{rates}; memory {device.bandwidth / 1e9:,.1f} GB/s ({units.show_memory(device.memory)})"),
         ("noise", _noise(held)),
     ]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tonnage import units
+from tonnage.qualify.gate import run_words
 
 Date = datetime.date
 Word = Literal["fit", "inference only", "unfit", "unknown"]
@@ -85,8 +86,7 @@ class Judged:
         if not self.file:
             return self.word
         said = "fit for training" if self.word == "fit" else self.word
-        run = f"{self.model}, {self.cards:,} {'card' if self.cards == 1 else 'cards'}, {self.days:g} days"
-        return f"{said}, by {self.file} ({run}; {self.date})"
+        return f"{said}, by {self.file} ({self.model}, {run_words(self.cards, self.days)}; {self.date})"
 
 
 def card_days(active: float, tokens: float, rate: float) -> float:
