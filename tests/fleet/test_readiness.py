@@ -10,6 +10,7 @@ import pytest
 
 from tonnage.errors import InputError
 from tonnage.fleet import launch, pooling
+from tonnage.fleet.judged import Judged
 from tonnage.fleet.readiness import (
     AT,
     DEBUG,
@@ -172,7 +173,7 @@ def test_what_is_announced_says_more_than_what_became_known_by_its_success(catal
 def test_a_verdict_of_ones_own_is_evidence(catalog, plan):
     kind, runs = kind_of(catalog, "ascend-910c"), record(catalog, DAYS[0])
     verdicts = ("unfit", "inference only", None, "fit")
-    found = [readiness(kind, 1.2e12, True, runs, "CN", verdict).probability for verdict in verdicts]
+    found = [readiness(kind, 1.2e12, True, runs, "CN", verdict and Judged(verdict)).probability for verdict in verdicts]
     assert found == sorted(found) and len(set(found)) == 4
     said = plan(assumptions__verdicts="{ascend: inference only}")
     assert "own trials: inference only" in said.readiness["r2: ascend"].text

@@ -23,7 +23,7 @@ from simulated import Fault, Mode, tiny
 
 from tonnage.device import checkpoint
 from tonnage.model import Architecture
-from tonnage.qualify import links, numerics, stability, training
+from tonnage.qualify import healthy, links, numerics, stability, training
 from tonnage.qualify.gate import Subject, Verified
 from tonnage.qualify.rates import share_most
 from tonnage.qualify.small import SmallRun, Stepped
@@ -158,8 +158,9 @@ def main() -> None:
         sound = [judged(SOUND, model, seed) for seed in range(RUNS)]
     alarms = sum(found.verdict != SOUND.word for found in sound)
     text = HEAD.format(
-        day=time.strftime("%Y-%m-%d"), torch=torch.__version__, runs=RUNS, good=RUNS - alarms, alarms=alarms,
+        day=time.strftime("%Y-%m-%d"), torch=torch.__version__, runs=RUNS, last=RUNS - 1, good=RUNS - alarms, alarms=alarms,
         bound=100 * share_most(alarms, RUNS), gates=len(sound[0].gates),
+        bars=healthy.measured_on(),
     )  # fmt: skip
     names = ("defect", "verdict", "right", "gates that failed", "the first", "seconds to it")
     head = "\n".join("| " + " | ".join(cells) + " |" for cells in (names, ["---"] * len(names)))
@@ -182,11 +183,12 @@ HEAD = """\
 # Defects that qualification catches
 
 Faults put into a simulated device (a torch dispatch mode: tests/qualify/simulated.py), the verdict on each, and the
-first gate that must have caught it. Seconds are those of the gates up to it, on one core of a processor; the soak's
-clock is simulated. Written by `make defects` on {day}, torch {torch}.
+first gate that must have caught it. Seconds are those of the gates up to it, on one core of a processor on which others
+worked too; the soak's clock is simulated. Written by `make defects` on {day}, torch {torch}.
 
-A sound device was *fit for training* {good} times of {runs} (seeds 0 to {runs} less one, {gates} gates each):
-{alarms} false alarms, at most {bound:.0f} % at 95 % (Clopper-Pearson).
+A sound device was *fit for training* {good} times of {runs} (seeds 0 to {last}, {gates} gates each):
+{alarms} false alarms, at most {bound:.0f} % at 95 % (Clopper-Pearson). The bars of sound devices were set on
+other seeds: {bars}. Each defect is asked with seed 0.
 """
 
 

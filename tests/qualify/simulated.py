@@ -249,6 +249,14 @@ def _copy_from(source: torch.Tensor, target: torch.Tensor, non_blocking: bool = 
     return target
 
 
+INTO = {
+    aten.mm.out: aten.mm.default,
+    aten.addmm.out: aten.addmm.default,
+    aten.bmm.out: aten.bmm.default,
+    aten.baddbmm.out: aten.baddbmm.default,
+}
+"""Products as torch calls them here, into a result that it has made, and as the faults know them."""
+
 VIEWS = {aten.view.default, aten._unsafe_view.default}
 
 
@@ -270,6 +278,9 @@ def _fallback(func: Any, *args: Any, **kwargs: Any) -> Any:
         out: Any = whole.as_strided(given[1], given[2], offset + whole.storage_offset())
     elif func in VIEWS:
         out = given[0].reshape(given[1])
+    elif func in INTO:
+        into = more.pop("out")
+        out = into.copy_(computed(_FAULT, INTO[func], given, more))
     else:
         out = computed(_FAULT, func, given, more)
     return tree_map(lambda one: held.get(id(one)) if id(one) in held else _given(one), out)

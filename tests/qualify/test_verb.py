@@ -46,6 +46,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(speed, "benches", lambda kind, effort: FEW)
     monkeypatch.setattr(carried.numerics, "gates", lambda *_, **__: iter([fine("numerics", "operators")]))
     monkeypatch.setattr(carried.stability, "gates", soaked)
+    monkeypatch.setattr(carried.resharded, "gates", lambda *_, **__: iter(()))
 
 
 def test_a_verdict_and_a_calibration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +70,30 @@ def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["speed"]["benches"] == len(FEW) and found["verdict"]["verdict"] == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("words", "days", "assumed"),
+    [((), 1.0, True), (("--replay", "12h"), 0.5, False), (("--replay", "none"), None, False)],
+)
+def test_how_often_the_run_replays_is_asked_or_said_to_be_assumed(
+    words: tuple[str, ...],
+    days: float | None,
+    assumed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs: list[Any] = []
+
+    def soaked(place: Any, model: Any, run: Any, **_: Any) -> Iterator[Verified]:
+        runs.append(run)
+        yield fine("stability", "hangs")
+
+    monkeypatch.setattr(carried.stability, "gates", soaked)
+    assert run(["qualify", "--name", "my-cpu", "-q", *words]) == 0
+    assert [one.replay for one in runs] == [days]
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("replays a step every 24 h to find silent errors; --replay" in told) == assumed
+
+
 def test_an_unfit_device_is_an_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     bad = Verified("GEMM, bf16, forward", "numerics", "inference", "fail", 9000.0, 2.0, "units", subject="operators")
     monkeypatch.setattr(carried.numerics, "gates", lambda *_, **__: iter([bad]))
@@ -85,6 +110,8 @@ def test_an_unfit_device_is_an_answer(monkeypatch: pytest.MonkeyPatch, capsys: p
         ("--nproc 0 --cards -3", "2 problems"),
         ("--quick --standard", "--standard goes without --quick"),
         ("--soak soon", "--soak"),
+        ("--replay often", "--replay"),
+        ("--replay 0h", "expected a time above zero, or none"),
         ("--resume", "--resume nothing was begun for calibration.jsonl"),
         ("--model qwen3-9b", "did you mean"),
         ("--into /nowhere/c.jsonl", "/nowhere"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,15 @@ def test_several_cards_ask_for_more() -> None:
     assert said() == "unknown"
 
 
+def test_one_recipe_of_fp8_is_enough() -> None:
+    good, bad = (
+        Verified(word, "numerics", "training", word, subject="fp8", decides=False) for word in ("pass", "fail")
+    )  # type: ignore[arg-type]
+    assert said(*SOUND, good, bad) == "fit for training"
+    assert verdict((*SOUND, good, bad), "device", "model", 8).binds == ()
+    assert said(*SOUND, bad) == "unknown"
+
+
 def test_a_file_is_read_back_and_may_not_say_more_than_its_gates() -> None:
     found = verdict(changed("bias", state="fail", why="drifts"), "device", "model", 8, 3.0, software="s", date="d")
     assert from_json(found.to_json()) == found
@@ -99,3 +109,26 @@ def test_the_page_is_whole_and_escaped() -> None:
     assert "&lt;b&gt;device" in text and "a&amp;b" in text and "<bias>" not in text
     assert not any(word in text for word in ("http", "<script", "@import", "url("))
     assert "prefers-color-scheme:dark" in text and "<svg" in text
+
+
+def test_the_page_shows_what_did_not_pass_before_what_did() -> None:
+    text = page(verdict(changed("bias", state="fail", why="drifts"), "device", "model", 8))
+    assert text.index(">drifts<") < text.index("<details>", text.index("Numerics")) < text.index("&lt;width&gt;</td>")
+    long = replace(SOUND[1], name="x" * 60 + ", bf16, forward")
+    assert "x..." in page(verdict((long,), "d", "m")) and "bf16, forward</text>" in page(verdict((long,), "d", "m"))
+
+
+def test_a_bar_that_is_the_least_that_passes_is_drawn_on_the_good_side() -> None:
+    """Bits of an accumulator: 24 of 15 asked."""
+    shown = [
+        float(place)
+        for gate in (
+            replace(SOUND[1], measured=24.0, limit=15.0),
+            replace(SOUND[1], state="fail", measured=8.0, limit=15.0),
+        )
+        for place in re.findall(r'cx="([\d.]+)"', page(verdict((gate,), "d", "m")))
+    ]
+    limit = float(
+        re.findall(r'x1="(\d+)" x2="\d+" y1="16" y2="48" stroke="var\(--ink\)"', page(verdict(SOUND[1:2], "d", "m")))[0]
+    )
+    assert shown[0] < limit < shown[1]

@@ -50,6 +50,9 @@ class QualifyOptions:
         accelerators of the run that is planned.
     days
         how long it takes.
+    replay
+        how often it does a step twice to find silent errors, such as 12h; none where it does not. A day is assumed, and
+        said.
     nproc
         processes, one device each, for collectives and for cards that are not like the others.
     into
@@ -71,6 +74,7 @@ class QualifyOptions:
     model: str = "deepseek-v3"
     cards: int = 1
     days: float = 1.0
+    replay: str | None = None
     nproc: int = 1
     into: Path = Path("calibration.jsonl")
     resume: Annotated[bool, Parameter(negative="")] = False
@@ -118,9 +122,7 @@ def qualify(*, options: QualifyOptions = QualifyOptions(), common: Common = COMM
 
 def _planned(asked: Qualification, common: Common) -> None:
     """How long a soak would have to be for the run that is planned, before anything else."""
-    from tonnage.qualify.stability import PlannedRun
-
-    common.note(PlannedRun(asked.cards, asked.days).text)
+    common.note(asked.run.text)
 
 
 def _asked(options: QualifyOptions, catalog: Catalog, seed: int) -> Qualification:
@@ -141,21 +143,35 @@ def _asked(options: QualifyOptions, catalog: Catalog, seed: int) -> Qualificatio
     chosen = [name for name in ("quick", "standard", "soak") if getattr(options, name)]
     if len(chosen) > 1:
         wrong.append(Problem(f"goes without --{chosen[0]}", f"--{chosen[1]}"))
-    seconds = None
-    if options.soak is not None:
-        try:
-            seconds = units.parse(options.soak, "time")
-        except ValueError as error:
-            wrong.append(Problem(str(error), "--soak"))
+    from tonnage.qualify.carried import Qualification
+    from tonnage.qualify.stability import REPLAY
+
+    seconds = _span(options.soak, "--soak", wrong)
+    none = options.replay is not None and options.replay.strip().lower() == "none"
+    often = None if none else _span(options.replay, "--replay", wrong)
+    if often is not None and often <= 0:
+        wrong.append(Problem("expected a time above zero, or none", "--replay"))
     if wrong:
         raise InputError(wrong)
-    from tonnage.qualify.carried import Qualification
-
+    replay = None if none else REPLAY if often is None else often / units.DAY
     effort = cast("Effort", chosen[0] if chosen else "quick")
     return Qualification(
         options.device, effort, load(options.model, catalog), options.into, options.nproc, options.cards, options.days,
-        options.resume, options.check, seconds, options.name, seed,
+        options.resume, options.check, seconds, options.name, seed, replay,
     )  # fmt: skip
+
+
+def _span(text: str | None, flag: str, wrong: list[Problem]) -> float | None:
+    """A time that a flag says [s]; notes what is wrong with it."""
+    from tonnage import units
+
+    if text is None:
+        return None
+    try:
+        return units.parse(text, "time")
+    except ValueError as error:
+        wrong.append(Problem(str(error), flag))
+    return None
 
 
 def _reply(asked: Qualification, options: QualifyOptions, done: Qualified, catalog: Catalog) -> Reply:
@@ -168,7 +184,9 @@ def _reply(asked: Qualification, options: QualifyOptions, done: Qualified, catal
         outcome = infeasible(*(Bind("unfit", text) for text in found.binds))
     body: dict[str, Any] = {"verdict": found.to_json(), "calibration": str(asked.into), "device": done.device.to_json()}
     body |= {"speed": _speeds(done), "check": [one.to_json() for one in done.loop]}
-    return Reply("qualify", inputs, body, _answer(asked, done), outcome, catalog=catalog, formats="")
+    return Reply(
+        "qualify", inputs, body, _answer(asked, done, options.replay is None), outcome, catalog=catalog, formats=""
+    )
 
 
 def _speeds(done: Qualified) -> dict[str, Any]:
@@ -185,19 +203,22 @@ def _speeds(done: Qualified) -> dict[str, Any]:
     }
 
 
-def _answer(asked: Qualification, done: Qualified) -> Answer:
+def _answer(asked: Qualification, done: Qualified, assumed: bool) -> Answer:
     """In words: the verdict, what it rests on, what is missing, the next command."""
     from tonnage import units
     from tonnage.report.answer import Answer, Table
+    from tonnage.report.qualify import asked_for
 
     found, device, held = done.verdict, done.device, done.clockings
     rates = ", ".join(f"{name} {rate / 1e9:,.0f} GFLOP/s" for name, rate in device.rates.items())
     rows = [
         ("device", f"{device.title} ({device.device}); {device.driver}; {device.software}"),
-        ("for", f"{found.model}, {found.cards:,} cards, {found.days:g} days"),
+        ("for", asked_for(found)),
         ("speed", f"{rates}; memory {device.bandwidth / 1e9:,.1f} GB/s ({units.show_memory(device.memory)})"),
         ("noise", _noise(held)),
     ]
+    if assumed:
+        rows.append(("assumed", f"{asked.run.detector}; --replay says how often, or none"))
     rows += [("binds", text) for text in found.binds] + [("missing", text) for text in found.missing]
     many = Counter(gate.state for gate in found.gates)
     rows.append(("gates", ", ".join(f"{count} {state}" for state, count in many.most_common())))

@@ -20,10 +20,12 @@ from tonnage.fleet.readiness import DEBUG
 from tonnage.fleet.reading import Path as Where
 from tonnage.fleet.reading import ProgrammeReader, override
 from tonnage.fleet.uncertain import Uncertain, point
+from tonnage.fleet.verdict_file import VerdictReader
 from tonnage.fleet.workload import service, stage, under_way
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
+    from tonnage.fleet.judged import Judged
     from tonnage.model import Architecture
 
 SLIP, GIVE_UP = "1.2 to 3", "uniform(10 %, 100 %)"
@@ -72,7 +74,7 @@ class _Assumptions:
     give_up: Uncertain
     debug: Uncertain
     readiness: Mapping[str, Uncertain]
-    verdicts: Mapping[str, p.Verdict]
+    verdicts: Mapping[str, object]
 
 
 class _ProgrammeBuilder:
@@ -107,7 +109,9 @@ class _ProgrammeBuilder:
             self.read.problem(("fleet",), f"no lot can be planned on: {'; '.join(why for _, why in self.left_out)}")
         models = self._models(top.raw("models"), lots)
         correlations = self._correlations(top.raw("correlations"), lots, models)
-        self._readiness_names(assumptions.readiness, lots)
+        self._chip_names("readiness", assumptions.readiness, lots)
+        self._chip_names("verdicts", assumptions.verdicts, lots)
+        verdicts = self._verdicts(assumptions.verdicts, lots)
         self.read.finish()
         return p.Programme(
             name=top.text("name", ""),
@@ -129,7 +133,7 @@ class _ProgrammeBuilder:
             give_up=assumptions.give_up,
             debug=assumptions.debug,
             readiness=assumptions.readiness,
-            verdicts=assumptions.verdicts,
+            verdicts=verdicts,
         )
 
     def _read_as(self) -> tuple[str, ...]:
@@ -193,16 +197,22 @@ class _ProgrammeBuilder:
     def _assumptions(self, value: object) -> _Assumptions:
         read = self.read.mapping(value, ("assumptions",), schema.ASSUMPTIONS, "assumptions") if value else Keys()
         share = schema.Field("share", "", high=1.0)
-        verdict = schema.Field("choice", "", choices=schema.VERDICTS)
         shares = self._by_chip(read.raw("readiness", {}), "readiness", share, "a share")
-        verdicts = self._by_chip(read.raw("verdicts", {}), "verdicts", verdict, "fit, inference only or unfit")
+        verdicts = self._by_chip(read.raw("verdicts", {}), "verdicts", schema.Field("nested", ""), "a verdict")
         return _Assumptions(
             read.uncertain("slip", uncertain.parse(SLIP, "number")),
             read.uncertain("give_up", uncertain.parse(GIVE_UP, "share")),
             read.uncertain("debug", uncertain.parse(DEBUG, "time")),
             {key: chance for key, chance in shares.items() if isinstance(chance, Uncertain)},
-            {key: fit for key, said in verdicts.items() for fit in schema.VERDICTS if fit == said},
+            verdicts,
         )
+
+    def _verdicts(self, said: Mapping[str, object], lots: tuple[p.Lot, ...]) -> Mapping[str, Judged]:
+        chips = {lot.name: lot.chip for lot in lots}
+        reader = VerdictReader(self.read, self.path.parent, self.catalog, self.known)
+        found = {key: reader.judged(key, item, chips.get(key, self._chip_name(key))) for key, item in said.items()}
+        self.notes += reader.notes
+        return {key: judged for key, judged in found.items() if judged is not None}
 
     def _by_chip(self, value: object, name: str, field: schema.Field, what: str) -> dict[str, object]:
         """Values by chip or lot; a chip by any of its names."""
@@ -320,13 +330,13 @@ class _ProgrammeBuilder:
             return str(error)
         return ""
 
-    def _readiness_names(self, chances: Mapping[str, Uncertain], lots: tuple[p.Lot, ...]) -> None:
-        """Refuse a readiness of what is neither a lot nor a chip."""
+    def _chip_names(self, key: str, named: Mapping[str, object], lots: tuple[p.Lot, ...]) -> None:
+        """Refuse a readiness or verdict of what is neither a lot nor a chip."""
         known = {*self.declared, *(lot.name for lot in lots), *(lot.chip for lot in lots)}
-        for name in chances:
+        for name in named:
             if name not in known and self._chip_name(str(name)) is None:
                 message = f'no lot and no chip named "{str(name)[:60]}"'
-                self.read.problem(("assumptions", "readiness", name), message, nearest(str(name), known), key=True)
+                self.read.problem(("assumptions", key, name), message, nearest(str(name), known), key=True)
 
     def _at_most(self, items: list[T], most: int, path: Where, what: str) -> list[T]:
         if len(items) > most:

@@ -55,6 +55,7 @@ LeverKind = Literal[
     "flat",
     "quiet",
     "ready",
+    "verdict",
     "failed",
     "good",
     "prices",
@@ -63,7 +64,8 @@ LeverKind = Literal[
 """replan: places in no given order, chosen again at each event; without: a rule taken away; licence: held for a lot;
 fee: the same for a fee; earlier, later: a rule's day moved; thresholds: a rule's, just so far that it lets lots come;
 twice: a lot doubled; train: on another place first; flat: demand; quiet: other people's demand gone; ready: every run
-completes; failed: the first attempt does not; good: no rounds; prices: rents up by half; buy: a lot not rented.
+completes; verdict: a verdict of a file not there; failed: the first attempt does not complete; good: no rounds; prices:
+rents up by half; buy: a lot not rented.
 """
 
 

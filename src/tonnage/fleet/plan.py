@@ -473,4 +473,5 @@ def _readiness(found: Readiness) -> dict[str, object]:
         for item in found.evidence
     ]
     said = {"chip": found.chip, "probability": found.probability, "low": found.low, "high": found.high}
-    return {**said, "text": found.text, "evidence": runs}
+    judged = {"verdict": encode(found.judged)} if found.judged else {}
+    return {**said, "text": found.text, "evidence": runs, **judged}

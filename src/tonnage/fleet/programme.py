@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from tonnage.fleet.judged import SAID, Judged
 from tonnage.fleet.uncertain import Uncertain, point
 from tonnage.units import show_share
 
@@ -24,8 +25,6 @@ FIRST_USERS = 0.1
 Date = datetime.date
 StageKind = Literal["pretrain", "extend", "sft", "rl", "pause"]
 ChangeKind = Literal["licence", "ban", "fee"]
-Verdict = Literal["fit", "inference only", "unfit"]
-"""What trials of one's own say of a chip: fit for training, for inference only, for neither."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,7 @@ class Programme:
     slip: Uncertain
     give_up: Uncertain
     readiness: Mapping[str, Uncertain] = field(default_factory=dict)
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, Judged] = field(default_factory=dict)
     debug: Uncertain = field(default_factory=lambda: point(0.0))
     known: Date = Date.min
     budget: float | None = None
@@ -264,6 +263,20 @@ class Programme:
         """Models that are to launch, in order: those that are trained or follow another; else the last."""
         found = tuple(model for model in self.models if model.training or model.after)
         return found or self.models[-1:]
+
+    def judged(self, name: str, chip: str, lots: tuple[str, ...] = ()) -> Judged | None:
+        """The verdict on a lot or place, else the worst on its lots, else on its chip."""
+        if name in self.verdicts:
+            return self.verdicts[name]
+        own = [self.verdicts[lot] for lot in lots if lot in self.verdicts]
+        return max(own, key=lambda found: SAID.index(found.word)) if own else self.verdicts.get(chip)
+
+    def said_ready(self, name: str, chip: str, lots: tuple[str, ...] = ()) -> Uncertain | None:
+        """The readiness that is stated of a place, else the least of its lots', else its chip's."""
+        if name in self.readiness:
+            return self.readiness[name]
+        own = [self.readiness[lot] for lot in lots if lot in self.readiness]
+        return min(own, key=lambda share: share.median) if own else self.readiness.get(chip)
 
     def inputs(self) -> dict[str, Uncertain]:
         """Every uncertain quantity by its dotted name; the name decides its stream of draws."""

@@ -24,19 +24,20 @@ Neglected: that software becomes better with time; that labs differ.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tonnage.fleet.judged import QUARTER, Judged, Word
 from tonnage.fleet.pooling import CELLS, GRID, Path, posterior, quantiles
 from tonnage.fleet.record import HALF, ChipKind, PublicRun, kind_of, record
 from tonnage.fleet.uncertain import Floats, Seed, Uncertain, uniforms
 from tonnage.model import params
 
 if TYPE_CHECKING:
-    from tonnage.fleet.programme import Programme, Verdict
+    from tonnage.fleet.programme import Programme
     from tonnage.model import Architecture
 
 __all__ = [
@@ -79,13 +80,15 @@ assumption.
 STACK = 2
 """Depth of a stack in the tree."""
 
-QUARTER = 0.25
-"""A model of less than this share of the planned one's parameters is of another scale: an assumption."""
-
 LARGE = 8000
 """Accelerators from which on the run of a model of unknown size counts as one of any scale: an assumption."""
 
-VERDICTS: Mapping[Verdict, tuple[float, float]] = {"fit": (2.0, 0.0), "inference only": (0.0, 2.0), "unfit": (0.0, 4.0)}
+VERDICTS: Mapping[Word, tuple[float, float]] = {
+    "fit": (2.0, 0.0),
+    "inference only": (0.0, 2.0),
+    "unfit": (0.0, 4.0),
+    "unknown": (0.0, 0.0),
+}
 """What a verdict from trials of one's own counts as: runs of this kind on this chip that completed and that failed.
 An assumption: a trial is shorter than a run.
 """
@@ -115,7 +118,8 @@ class Evidence:
 @dataclass(frozen=True)
 class Readiness:
     """Probability that a run completes on a place, its 90 % interval, the record behind it, best evidence first, and
-    one sentence. quantiles: of the rate, at `AT`; stack: whose attempts share one rate in a draw.
+    one sentence. quantiles: of the rate, at `AT`; stack: whose attempts share one rate in a draw; judged: a verdict of
+    one's own that is part of the evidence.
     """
 
     chip: str
@@ -127,6 +131,7 @@ class Readiness:
     high: float = 1.0
     quantiles: tuple[float, ...] = ()
     stack: str = ""
+    judged: Judged | None = None
 
 
 def readiness(
@@ -135,40 +140,55 @@ def readiness(
     sparse: bool,
     runs: Iterable[PublicRun],
     place: str = "",
-    verdict: Verdict | None = None,
+    judged: Judged | None = None,
+    card_days: float = 0.0,
 ) -> Readiness:
     """Probability that the run of a model of `size` parameters completes on a chip at a place, from the runs known
-    and a verdict of one's own.
+    and a verdict of one's own. card_days: that the run takes at least.
     """
-    return _readiness(kind, size, sparse, tuple(runs), place, verdict)
+    found = _readiness(kind, size, sparse, tuple(runs), place, judged, card_days)
+    return _forbidden(found, judged) if judged and judged.forbids_training(card_days) else found
 
 
 @lru_cache(maxsize=256)
 def _readiness(
-    kind: ChipKind, size: float, sparse: bool, runs: tuple[PublicRun, ...], place: str, verdict: Verdict | None
+    kind: ChipKind,
+    size: float,
+    sparse: bool,
+    runs: tuple[PublicRun, ...],
+    place: str,
+    judged: Judged | None,
+    card_days: float,
 ) -> Readiness:
     """The same; what-ifs ask again and again."""
     target = _path(kind, True, True)
     used = _evidence(kind, size, sparse, runs, place)
-    said = _said(verdict)
+    own = _path(kind, judged.like(sparse), judged.large(size, card_days)) if judged else target
     untried = not any(run.completed and kind.stack and run.kind.stack == kind.stack for run in runs)
     silent = np.asarray(SILENT * untried * np.log1p(-GRID))
     chances = np.zeros(CELLS)
     for published, weight in PUBLISHED:
-        seen: dict[Path, Floats] = {target: said, target[:STACK]: silent}
+        seen: dict[Path, Floats] = {own: _said(judged), target[:STACK]: silent}
         for path, item in used:
             seen[path] = seen.get(path, np.zeros(CELLS)) + _seen(item.run, item.weight, published)
         chances += weight * posterior(seen, target, ALIKE, PRIOR)
     evidence = tuple(sorted((item for _, item in used if item.near), key=_order))
-    return _as_value(kind, chances, evidence, verdict)
+    return _as_value(kind, chances, evidence, judged)
 
 
-def _as_value(kind: ChipKind, chances: Floats, evidence: tuple[Evidence, ...], verdict: Verdict | None) -> Readiness:
+def _as_value(kind: ChipKind, chances: Floats, evidence: tuple[Evidence, ...], judged: Judged | None) -> Readiness:
     chance = float(chances @ GRID)
     low, high = (float(x) for x in quantiles(chances, (0.05, 0.95)))
     kept = tuple(float(x) for x in quantiles(chances, AT))
-    text = _sentence(kind, chance, (low, high), evidence, verdict)
-    return Readiness(kind.chip, chance, evidence, text, False, low, high, kept, kind.stack or kind.chip)
+    text = _sentence(kind, chance, (low, high), evidence, judged)
+    return Readiness(kind.chip, chance, evidence, text, False, low, high, kept, kind.stack or kind.chip, judged)
+
+
+def _forbidden(found: Readiness, judged: Judged) -> Readiness:
+    """The readiness of a place whose gates refuse training."""
+    binds = f": {judged.binds[0]}" if judged.binds else ""
+    text = f"not ready: no run is to be begun there; own trials: {judged.text}{binds}"
+    return replace(found, probability=0.0, low=0.0, high=0.0, quantiles=(0.0,) * len(AT), text=text)
 
 
 def _order(item: Evidence) -> tuple[object, ...]:
@@ -231,8 +251,8 @@ def _seen(run: PublicRun, weight: float, published: float) -> Floats:
     return np.asarray(weight * np.log(share / told))
 
 
-def _said(verdict: Verdict | None) -> Floats:
-    good, bad = VERDICTS[verdict] if verdict else (0.0, 0.0)
+def _said(judged: Judged | None) -> Floats:
+    good, bad = VERDICTS[judged.word] if judged else (0.0, 0.0)
     return np.asarray(good * np.log(GRID) + bad * np.log1p(-GRID))
 
 
@@ -244,7 +264,7 @@ def _sentence(
     chance: float,
     interval: tuple[float, float],
     evidence: tuple[Evidence, ...],
-    verdict: Verdict | None,
+    judged: Judged | None,
 ) -> str:
     own = [item for item in evidence if item.run.kind.vendor]
     says = [f"a run completes there with probability {_interval(chance, *interval)}"]
@@ -257,8 +277,8 @@ def _sentence(
     says += _named("nearest", [item for item in own if item.run.completed][:2])
     says += _named("not completed", [item for item in evidence if item.run.end == "failed"])
     says += _named("overdue", [item for item in evidence if item.run.overdue > 0])
-    if verdict:
-        says.append(f"own trials: {verdict}")
+    if judged:
+        says.append(f"own trials: {judged.text}")
     return "; ".join(says)
 
 
@@ -292,15 +312,23 @@ def given(kind: ChipKind, share: Uncertain) -> Readiness:
 
 
 def of_place(
-    name: str, kind: ChipKind, arch: Architecture | None, programme: Programme, runs: Iterable[PublicRun]
+    name: str,
+    kind: ChipKind,
+    arch: Architecture | None,
+    programme: Programme,
+    runs: Iterable[PublicRun],
+    lots: tuple[str, ...] = (),
+    card_days: float = 0.0,
 ) -> Readiness:
-    """Readiness of one place: what the programme says of the lot or chip, else the public record's."""
-    for key in (name, kind.chip):
-        if key in programme.readiness:
-            return given(kind, programme.readiness[key])
-    verdict = next((programme.verdicts[key] for key in (name, kind.chip) if key in programme.verdicts), None)
+    """Readiness of one place: what the programme says of the lot or chip, else the public record's with the verdict on
+    it. lots: their names; card_days: that the run takes there at least.
+    """
+    said = programme.said_ready(name, kind.chip, lots)
+    if said is not None:
+        return given(kind, said)
+    judged = programme.judged(name, kind.chip, lots)
     size = float(params(arch).total) if arch else 0.0
-    return readiness(kind, size, bool(arch and arch.moe), runs, programme.place, verdict)
+    return readiness(kind, size, bool(arch and arch.moe), runs, programme.place, judged, card_days)
 
 
 # in the draws

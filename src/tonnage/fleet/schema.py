@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tonnage import units
 from tonnage.catalog.limits import RENT
-from tonnage.fleet.programme import StageKind, Verdict
+from tonnage.fleet.judged import SAID
+from tonnage.fleet.programme import StageKind
 
 INF = float("inf")
 MOST_TOKENS = 1e17 / units.DAY
@@ -195,7 +196,7 @@ CORRELATION: Table = {
     "r": Field("number", "Correlation of their normal scores.", required=True, point=True, low=-1.0, high=1.0),
 }
 
-VERDICTS: tuple[Verdict, ...] = ("fit", "inference only", "unfit")
+VERDICT: Table = {"file": Field("name", "A verdict file of tonnage qualify, beside the programme.", required=True)}
 
 ASSUMPTIONS: Table = {
     "slip": Field(
@@ -204,7 +205,9 @@ ASSUMPTIONS: Table = {
     "give_up": Field("share", "Share of its planned time after which a run that fails is given up.", high=5.0),
     "debug": Field("time", "How long a run that fails is looked into and tried again before it is given up.", high=1e8),
     "readiness": Field("nested", "Probability that a run completes, by lot or chip, in place of the public record's."),
-    "verdicts": Field("nested", "What one's own trials say, by lot or chip: fit, inference only or unfit."),
+    "verdicts": Field(
+        "nested", "What one's own trials say, by lot or chip: fit, inference only, unfit, or {file: verdict.json}."
+    ),
 }
 
 RULES: Table = {
@@ -252,7 +255,8 @@ def programme_schema() -> dict[str, object]:
     )
     busy = {"oneOf": [_scalar("60 % to 80 %"), _object(BUSY)]}
     chances = {"type": "object", "additionalProperties": _scalar("60 %")}
-    verdicts = {"type": "object", "additionalProperties": {"type": "string", "enum": list(VERDICTS)}}
+    verdict = {"oneOf": [{"type": "string", "enum": list(SAID)}, _object(VERDICT)]}
+    verdicts = {"type": "object", "additionalProperties": verdict}
     rule = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, _object(RULES)]}
     top = _object(
         PROGRAMME,

@@ -16,14 +16,17 @@ from tonnage.fleet.calendar import Calendar, calendar
 from tonnage.fleet.draws import Pick, World, draw_world
 from tonnage.fleet.expected import outlook
 from tonnage.fleet.forecast import Forecast, forecast
+from tonnage.fleet.judged import card_days
 from tonnage.fleet.nights import Nights, nights
 from tonnage.fleet.programme import Lot, Model, Programme, Rules, Training
 from tonnage.fleet.projects import Attempt, Demand, Lost, Project, StageSpeed
 from tonnage.fleet.seen import SeenRun, of_programme
 from tonnage.fleet.sizes import curve, planned, shown, sigmas
-from tonnage.fleet.speeds import PlannedSpeed, Planner
+from tonnage.fleet.speeds import PlannedSpeed, Planner, impossible
 from tonnage.fleet.track import Track
 from tonnage.fleet.uncertain import Floats, Seed, Uncertain, draw, point
+from tonnage.model import params
+from tonnage.system import accelerator
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -109,7 +112,9 @@ def settle(programme: Programme, catalog: Catalog, planner: Planner, asked: Ruli
         if model.service:
             allowed = [lot for lot in usable if not model.service.lots or lot.name in model.service.lots]
             most = {lot.name: lot.count.interval[1] for lot in allowed}
-            serving |= {(model.name, lot.name): planner.serve(model, lot.chip, most[lot.name]) for lot in allowed}
+            serving |= {
+                (model.name, lot.name): _served(programme, model, lot, most[lot.name], planner) for lot in allowed
+            }
         if model.training:
             found = _places(programme, model, model.training, usable, runs, catalog)
             for place in found:
@@ -138,6 +143,25 @@ def _alone(setting: SettledProgramme, model: Model, place: TrainingSite, index: 
     return float(time / max(place.readiness.probability, 1e-9))
 
 
+def _served(programme: Programme, model: Model, lot: Lot, most: float, planner: Planner) -> PlannedSpeed:
+    """How fast a lot serves: not at all where a verdict forbids it."""
+    judged = programme.judged(lot.name, lot.chip)
+    if judged is not None and judged.forbids_serving:
+        return impossible("serve", model.name, lot.chip, 0, f"{lot.name}: {judged.text}")
+    return planner.serve(model, lot.chip, most)
+
+
+def _card_days(model: Model, training: Training, chip: str, catalog: Catalog) -> float:
+    """What the run of a model takes on a chip at its best rate; infinite where that is not known."""
+    if model.architecture is None:
+        return math.inf
+    rates = accelerator(chip, catalog).rates
+    rate = rates.get("bf16") or max(rates.values(), default=0.0)
+    tokens = sum(stage.amount.median for stage in training.stages if stage.kind != "pause")
+    active = float(params(model.architecture).active)
+    return card_days(active, tokens, rate) if rate else math.inf
+
+
 def _places(
     programme: Programme,
     model: Model,
@@ -155,8 +179,10 @@ def _places(
             continue
         chip = held[0].chip
         most = min(sum(lot.count.interval[1] for lot in held), training.at_most or math.inf)
-        chance = ready.of_place(name, ready.kind_of(catalog, chip), model.architecture, programme, runs)
-        found.append(TrainingSite(name, chip, tuple(lot.name for lot in held if lot.chip == chip), most, chance))
+        work = _card_days(model, training, chip, catalog)
+        own = tuple(lot.name for lot in held if lot.chip == chip)
+        chance = ready.of_place(name, ready.kind_of(catalog, chip), model.architecture, programme, runs, own, work)
+        found.append(TrainingSite(name, chip, own, most, chance))
     return tuple(found)
 
 

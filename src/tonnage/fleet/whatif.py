@@ -70,6 +70,7 @@ def what_ifs(
         *_quiet(programme),
         *_flat(programme),
         *_ready(programme),
+        *_unjudged(programme),
         *_failed(programme, places or {}),
         *_good(programme),
         *_dearer(programme),
@@ -294,6 +295,17 @@ def _ready(programme: Programme) -> Iterable[ChangedProgramme]:
         sure |= {name: point(1.0, "100 %") for model in programme.coming for name in _place_names(model)}
         lever = Lever("ready", "", FAILURES)
         yield ChangedProgramme(lever, "every run completes, on plan", replace(programme, readiness=sure))
+
+
+def _unjudged(programme: Programme) -> Iterable[ChangedProgramme]:
+    """Without each verdict of a file."""
+    used = {name for lot in programme.lots for name in (lot.name, lot.chip)}
+    used |= {name for model in programme.coming for name in _place_names(model)}
+    for key, judged in programme.verdicts.items():
+        if judged.file and key in used:
+            rest = {other: found for other, found in programme.verdicts.items() if other != key}
+            title = f"without the verdict of {judged.file} on {key} ({judged.word})"
+            yield ChangedProgramme(Lever("verdict", key, frozenset()), title, replace(programme, verdicts=rest))
 
 
 def _failed(programme: Programme, places: Places) -> Iterable[ChangedProgramme]:

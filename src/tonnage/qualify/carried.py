@@ -16,7 +16,7 @@ from tonnage.catalog import Catalog
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
-from tonnage.qualify import links, numerics, speed, stability
+from tonnage.qualify import links, numerics, resharded, speed, stability
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
 from tonnage.qualify.joined import linked
@@ -25,7 +25,7 @@ from tonnage.qualify.loop import Looped, compared
 from tonnage.qualify.pricing import Prices
 from tonnage.qualify.shapes import Effort
 from tonnage.qualify.speed import Clocked, Clockings
-from tonnage.qualify.stability import PlannedRun, Soaked
+from tonnage.qualify.stability import REPLAY, PlannedRun, Soaked
 from tonnage.qualify.verdict import Verdict, verdict
 from tonnage.system import accelerator
 from tonnage.system.calibrated import Device
@@ -48,7 +48,7 @@ Tell = Callable[[int, int, str], None]
 class Qualification:
     """What is to be qualified. device: its kind; model, cards, days: of the run that is planned; into: the calibration
     file; check: whether the closed loop is run; soak: seconds, None as the effort has it; chip: key of the device,
-    None where it is to be found.
+    None where it is to be found; replay: days between steps that the planned run replays, None where it replays none.
     """
 
     device: str
@@ -63,6 +63,12 @@ class Qualification:
     soak: float | None = None
     chip: str | None = None
     seed: int = 0
+    replay: float | None = REPLAY
+
+    @property
+    def run(self) -> PlannedRun:
+        """The run that is planned."""
+        return PlannedRun(self.cards, self.days, self.replay)
 
 
 @dataclass(frozen=True)
@@ -140,12 +146,14 @@ def _numbers(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     for number, gate in enumerate(numerics.gates(place, asked.model, others=others, full=full, seed=asked.seed)):
         tell(number, number + 4, f"numerics: {gate.name}")
         yield gate
+    tell(0, 1, "numerics: a checkpoint across numbers of processes")
+    yield from resharded.gates(asked.device, asked.model, asked.seed)
 
 
 def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     """In pieces, each kept when it is over: a soak of days that is killed loses one piece of it."""
     whole = SOAK[asked.effort] if asked.soak is None else asked.soak
-    place, run, kept = KINDS[asked.device].place(0), PlannedRun(asked.cards, asked.days), soaked_of(asked.into)
+    place, run, kept = KINDS[asked.device].place(0), asked.run, soaked_of(asked.into)
     seen = _read_soak(kept) if asked.resume else None
     left = whole - (0.0 if seen is None else seen.card_days * DAY)
     gates: list[Verified] = []

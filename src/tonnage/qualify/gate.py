@@ -20,6 +20,11 @@ Subject = Literal[
 ]  # fmt: skip
 
 
+def run_words(cards: int, days: float) -> str:
+    """The size of a run in words: `8 cards for 30 days`."""
+    return f"{cards:,} {'card' if cards == 1 else 'cards'} for {days:g} {'day' if days == 1 else 'days'}"
+
+
 @dataclass(frozen=True)
 class Verified:
     """One gate. name: in people's words ("backward GEMM, bf16, NT"); part; needed: the least use that asks for it (what

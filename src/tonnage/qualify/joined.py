@@ -54,7 +54,7 @@ def linked(device: str, processes: int, folder: Path) -> Linked:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command += ["-m", "tonnage.qualify.joined", device, str(out)]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=_environment())
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment())
     except subprocess.TimeoutExpired:
         raise InputError(
             Problem(f"{processes} processes did not end in {PATIENCE:g} s: a hang", path="nproc")
@@ -67,7 +67,7 @@ def linked(device: str, processes: int, folder: Path) -> Linked:
     return Linked(rows, tuple(held["ranks"]))
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """One thread a process; this package where it is."""
     here = str(Path(__file__).parents[2])
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]

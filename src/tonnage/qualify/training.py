@@ -18,6 +18,7 @@ from tonnage.device.checkpoint import Store
 from tonnage.device.rounding import EPSILON, LIMIT, units
 from tonnage.errors import InputError
 from tonnage.qualify.gate import Needed, State, Subject, Verified
+from tonnage.qualify.recorded import recorded
 from tonnage.qualify.small import SmallRun, TrainedStep
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ LOSS = 0.0025
 
 SPIKE = 3.0
 """A gradient norm of so many times the reference's is a spike: an assumption."""
+
+SAME = 1e-6
+"""Relative difference of two sound processors in float64, whose order of sums differs: eps is 2e-16, and a few dozen
+steps of learning make it larger. An assumption, far below what a fault moves."""
 
 SEEDS = (0, 1, 2)
 
@@ -60,7 +65,7 @@ def gates(
             yield _gate(subject, name, "training", False, f"stopped: {first_line(error)}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of what an exception says."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
@@ -125,7 +130,12 @@ def _spread(model: Architecture, steps: int) -> float:
 
 
 def _end(curve: Sequence[TrainedStep]) -> float:
-    return fmean(step.loss for step in curve[-max(1, len(curve) // 4) :])
+    return _mean_end([step.loss for step in curve])
+
+
+def _mean_end(losses: Sequence[float]) -> float:
+    """Mean of the last quarter."""
+    return fmean(losses[-max(1, len(losses) // 4) :])
 
 
 def _curve(
@@ -137,9 +147,36 @@ def _curve(
     limit = min(LOSS, spread)
     why = f"{100 * away:.2g} % from float64, seeds differ by {100 * spread:.2g} %"
     yield _gate("loss", f"loss of {steps} steps, bf16", "training", away <= limit, why, away, limit, "", False)
+    yield from _against_recorded(model, curve, right, seed)
     spikes = sum(not _calm(one, other) for one, other in zip(curve, right, strict=True))
     why = f"{spikes} of {steps} steps have a loss that is no number or a gradient over {SPIKE:g} times the reference's"
     yield _gate("spikes", "spikes of loss and gradient", "training", not spikes, why, spikes, 0.0, "steps")
+
+
+def _against_recorded(
+    model: Architecture, curve: Sequence[TrainedStep], right: Sequence[TrainedStep], seed: int
+) -> Iterator[Verified]:
+    """The processor's curve and the device's against one that was recorded on a sound device."""
+    book = recorded()
+    names = "the processor's float64 curve against the recorded one", "loss in bf16 against the recorded curve"
+    known = book.curve(model.name, seed)[: len(curve)]
+    why = ""
+    if len(known) < len(curve):
+        why = f"no curve of {model.name} with seed {seed} was recorded"
+    elif abs(right[0].loss / known[0] - 1) > SAME:
+        why = f"the weights drawn are not those that were {book.said}, transformers {book.transformers}"
+    if why:
+        for name in names:
+            yield Verified(name, "numerics", "training", "not tested", why=why, subject="loss", decides=False)
+        return
+    away = max(abs(step.loss / loss - 1) for step, loss in zip(right, known, strict=True))
+    why = f"{100 * away:.2g} % from what was {book.said}: what all else is compared with is not to be trusted"
+    yield _gate("loss", names[0], "training", away <= SAME, why, away, SAME, "", False)
+    ends = [_mean_end(book.curve(model.name, other)[: len(curve)]) for other in SEEDS]
+    away, spread = abs(_end(curve) / _mean_end(known) - 1), (max(ends) - min(ends)) / fmean(ends)
+    limit = min(LOSS, spread)
+    why = f"{100 * away:.2g} % from what was {book.said}; seeds differ by {100 * spread:.2g} %"
+    yield _gate("loss", names[1], "training", away <= limit, why, away, limit, "", False)
 
 
 def _calm(found: TrainedStep, right: TrainedStep) -> bool:

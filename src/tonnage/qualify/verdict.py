@@ -10,7 +10,8 @@
 
 A gate is missing where a subject or part that the use asks for has no gate that passed or failed, or where a deciding
 gate was not tested or has not enough evidence. So a noisy machine, whose speed gates have no verdict, is never fit. The
-loss of a short training never decides: a broken accumulator hardly moves it (docs/method/qualify.md).
+loss of a short training never decides: a broken accumulator hardly moves it (docs/method/qualify.md). Of FP8 one recipe
+that passes is enough.
 """
 
 from __future__ import annotations
@@ -125,17 +126,24 @@ def verdict(
     asked = TRAINING + (SEVERAL if cards > 1 else ())
     serves = _answer([gate for gate in held if gate.needed == "inference"], SERVING, held)
     trains = "no" if serves == "no" else _answer(held, asked, held)
-    binds = tuple(_bound(gate) for gate in held if gate.state == "fail")
+    binds = tuple(_bound(gate) for gate in _failed(held))
     missing = tuple(dict.fromkeys((*(_lacks(gate) for gate in held if _open(gate)), *_unasked(asked, held))))
     return Verdict(serves, trains, device, software, date, model, cards, days, held, binds, missing)
 
 
 def _answer(gates: Iterable[Verified], subjects: tuple[Subject, ...], held: tuple[Verified, ...]) -> Answer:
     counted = list(gates)
-    failed = [gate for gate in counted if gate.state == "fail"]
+    failed = _failed(counted)
     if any(gate.decides for gate in failed):
         return "no"
     return "unknown" if failed or any(_open(gate) for gate in counted) or _unasked(subjects, held) else "yes"
+
+
+def _failed(gates: Iterable[Verified]) -> list[Verified]:
+    """Gates that failed and count: a recipe of FP8 that fails where another passes is one not to take."""
+    held = list(gates)
+    one = any(gate.subject == "fp8" and gate.state == "pass" for gate in held)
+    return [gate for gate in held if gate.state == "fail" and not (one and gate.subject == "fp8")]
 
 
 def _open(gate: Verified) -> bool:
