@@ -12,7 +12,7 @@ from typing import Any
 from r2mini import report, results
 from r2mini.commands import kept, say
 from r2mini.fronts import has_vllm
-from r2mini.launching import launched
+from r2mini.launching import R1, launched
 from r2mini.training import carried_out, kill_at, trained
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "r2-mini"
@@ -44,9 +44,13 @@ def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str], train_on
     kept(folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra)))
     for seed in seeds:
         kept(folder / f"seed-{seed}" / "trained.json", partial(_trained, folder / f"seed-{seed}", seed, extra))
-    for seed in [] if train_only else seeds:
-        own = (folder / f"seed-{seed}").resolve()
-        kept(own / "launched.json", partial(launched, own / "launch", folder.resolve() / "r1", own / "r2"))
+    left = [] if train_only else [one for one in seeds if not (folder / f"seed-{one}" / "launched.json").exists()]
+    if left:
+        with R1(folder.resolve() / "served", folder.resolve() / "r1") as r1:
+            known = kept(folder / "served.json", r1.known)
+            for seed in left:
+                own = (folder / f"seed-{seed}").resolve()
+                kept(own / "launched.json", partial(launched, own / "launch", r1, known, own / "r2", extra))
 
 
 def _trained(own: Path, seed: int, extra: Sequence[str]) -> dict[str, Any]:
