@@ -38,7 +38,11 @@ def gathered(folder: Path, seeds: Sequence[int]) -> Plain:
         found["seeds"][str(seed)] = one
     served = folder / "served.json"
     found["served"] = _only(_read(served), "starting", "calibrated", "length", "cpu", "wall") if served.exists() else {}
-    found["cpu"] = r1["cpu"] + found["served"].get("cpu", 0.0) + sum(one["cpu"] + one["launch_cpu"] for one in found["seeds"].values())
+    found["cpu"] = (
+        r1["cpu"]
+        + found["served"].get("cpu", 0.0)
+        + sum(one["cpu"] + one["launch_cpu"] for one in found["seeds"].values())
+    )
     return found
 
 

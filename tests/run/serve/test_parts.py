@@ -75,6 +75,20 @@ def test_failures_give_everything_back_with_the_reason():
     assert one.weights() == pytest.approx({"r1": 0.6, "r0": 0.4, "r2": 0.0})
 
 
+def test_failures_that_end_first_are_not_all_of_its_answers():
+    """A failure takes no time, an answer does: the two that are under way are of the five that were asked for."""
+    one = canary()
+    for _ in range(3):
+        one.note(Answered(failed=True))
+    assert one.look(1.0, running=2)
+    assert one.why == "3 of 5 answers failed; the SLO allows 1 %"
+    one = canary(Slo(errors=0.3, late=1.0, ttft=1.0))
+    for _ in range(3):
+        one.note(Answered(failed=True))
+    assert not one.look(1.0, running=7), "three of ten are not surely more than three of ten"
+    assert one.look(1.0, running=0)
+
+
 def test_late_answers_and_unfinished_ones_give_it_back_too():
     one = canary()
     for _ in range(3):

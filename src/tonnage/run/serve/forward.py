@@ -134,6 +134,7 @@ class Forwarder:
             raise _lost(error) from None
         content, usage = _translated(content, run.release.think)
         limit = service.offered.slo.latency
+        replica.attempts.discard(attempt)
         replica.succeeded()
         late = limit is not None and time.monotonic() - attempt.begun > limit
         self._ended(service, run, replica, "answered", Answered(late=late))

@@ -215,10 +215,10 @@ class Trainer:
 
     def _predict(self) -> None:
         """The time that a step of this stage should take, said before the first; at the beginning that of them all."""
-        self.watch.at("predict")
         first = self.stage if self.progress.step else 0
         last = len(self.plan.stages) if self.progress.step == 0 else first + 1
         for number in range(first, last):
+            self.watch.at("predict")
             found = predict.step_time(self.model, self.tasks, self.plan, self.ranks, number, self.kind.settle)
             if number == self.stage:
                 self.predicted = found.wall
