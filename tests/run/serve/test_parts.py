@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tonnage.run.serve import refusals
 from tonnage.run.serve.admission import AdmissionGate
+from tonnage.run.serve.bound import WaitBound
 from tonnage.run.serve.canary import Answered, Canary, surely_above
 from tonnage.run.serve.config import CanaryPlan, Slo, Tenant
 from tonnage.run.serve.limits import Limits
@@ -16,7 +17,7 @@ from tonnage.run.serve.metrics import Metrics
 from tonnage.run.serve.reasoning import Splitter, Translator
 from tonnage.run.serve.refusals import ApiError
 from tonnage.run.serve.shares import ReleaseShares
-from tonnage.run.serve.stream import DONE, Events, StreamError
+from tonnage.run.serve.stream import DONE, Events, StreamError, _named
 
 # ---------------------------------------------------------------- shares
 
@@ -358,3 +359,56 @@ def test_metrics_in_prometheus_text():
     assert 'tonnage_ttft_seconds_bucket{model="m",le="0.025"} 1\n' in text
     assert 'tonnage_ttft_seconds_bucket{model="m",le="+Inf"} 1\ntonnage_ttft_seconds_sum{model="m"} 0.02\n' in text
     assert '# TYPE tonnage_running gauge\ntonnage_running{model="m"} 2\n' in text
+
+
+# ---------------------------------------------------------------- streams at speed
+
+
+@pytest.mark.parametrize(
+    "text", ["because ", '"reasoning":"', "\\", "\\\\", 'a\\"b', "line\nline", "é☃", "", '},"reasoning_content":1']
+)
+@pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"role": "assistant", "content": ""}, {"content": None}])
+def test_a_piece_of_reasoning_gets_its_other_name_without_being_read(text, delta):
+    body = {"id": "x", "choices": [{"index": 0, "delta": {**delta, "reasoning": text}, "finish_reason": None}]}
+    for separators in ((",", ":"), (", ", ": ")):
+        event = b"data: " + json.dumps(body, separators=separators).encode()
+        named = _named(event)
+        slow = Events(Translator("no"), wants_usage=False)._event(event)
+        assert json.loads(slow[6:])["choices"][0]["delta"]["reasoning_content"] == text
+        if named is not None:
+            assert json.loads(named[6:]) == json.loads(slow[6:]) and named.endswith(b"}\n\n")
+    assert named is not None or '"reasoning' in json.dumps(text)
+
+
+@pytest.mark.parametrize(
+    "more", [{"usage": {"prompt_tokens": 1, "completion_tokens": 2}}, {"error": {"message": "no"}}, {"reasoning": 1}]
+)
+def test_a_piece_with_more_to_it_is_read(more):
+    body = {"choices": [{"index": 0, "delta": {"reasoning": "a"}}], **more}
+    assert _named(b"data: " + json.dumps(body).encode()) is None
+
+
+def test_one_timer_bounds_each_of_many_waits():
+    async def waits(*seconds: float) -> int:
+        done = 0
+        async with WaitBound(0.1) as bound:
+            for one in seconds:
+                bound.begin()
+                await asyncio.sleep(one)
+                bound.end()
+                await asyncio.sleep(0.06)  # not bound
+                done += 1
+        return done
+
+    assert asyncio.run(waits(0.03, 0.03, 0.03)) == 3
+    with pytest.raises(TimeoutError):
+        asyncio.run(waits(0.01, 0.01, 5.0))
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(waits(5.0))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
