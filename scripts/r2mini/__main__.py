@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 from r2mini import report, results
 from r2mini.commands import kept, say
 from r2mini.fronts import has_vllm
-from r2mini.launching import launched
+from r2mini.launching import R1, launched
 from r2mini.training import carried_out, kill_at, trained
+
+AT_ONCE = 2
+"""Runs that are trained at the same time: one a core of the smallest machine that this is for."""
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "r2-mini"
 
@@ -40,13 +44,26 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str], train_only: bool = False) -> None:
-    """All steps whose files are not there."""
-    kept(folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra)))
-    for seed in seeds:
-        kept(folder / f"seed-{seed}" / "trained.json", partial(_trained, folder / f"seed-{seed}", seed, extra))
-    for seed in [] if train_only else seeds:
-        own = (folder / f"seed-{seed}").resolve()
-        kept(own / "launched.json", partial(launched, own / "launch", folder.resolve() / "r1", own / "r2"))
+    """All steps whose files are not there; launches one after the other, for their times are of the clock."""
+    r1 = partial(
+        kept, folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra))
+    )
+    runs = [partial(_seed, folder, seed, extra) for seed in seeds]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done in [pool.submit(one) for one in (r1, *runs)]:
+            done.result()
+    left = [] if train_only else [one for one in seeds if not (folder / f"seed-{one}" / "launched.json").exists()]
+    if left:
+        with R1(folder.resolve() / "served", folder.resolve() / "r1") as r1:
+            known = kept(folder / "served.json", r1.known)
+            for seed in left:
+                own = (folder / f"seed-{seed}").resolve()
+                kept(own / "launched.json", partial(launched, own / "launch", r1, known, own / "r2", extra))
+
+
+def _seed(folder: Path, seed: int, extra: Sequence[str]) -> None:
+    own = folder / f"seed-{seed}"
+    kept(own / "trained.json", partial(_trained, own, seed, extra))
 
 
 def _trained(own: Path, seed: int, extra: Sequence[str]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Asked:
 @dataclass(frozen=True)
 class Reply:
     """One answer: when it was asked for [s], what was wrong (empty: nothing), by which release, whether right; time to
-    its first token and per token after it [s], its tokens.
+    its first token, per token after it as chunks came, and to its end [s]; its tokens.
     """
 
     at: float
@@ -47,6 +47,7 @@ class Reply:
     tpot: float = 0.0
     tokens: int = 0
     engine: str = ""
+    latency: float = 0.0
 
 
 def unseen(run: Path, count: int) -> list[Asked]:
@@ -111,7 +112,8 @@ async def asked(client: httpx.AsyncClient, model: str, task: Asked) -> Reply:
         return Reply(at, "an empty stream")
     pace = (times[-1] - times[0]) / max(1, tokens - 1)
     release, engine = headers.get("x-tonnage-release", ""), headers.get("x-tonnage-engine", "")
-    return Reply(at, "", release, answer.strip() == task.answer, times[0] - began, pace, tokens, engine)
+    right, whole = answer.strip() == task.answer, times[-1] - began
+    return Reply(at, "", release, right, times[0] - began, pace, tokens, engine, whole)
 
 
 def _content(event: dict[str, Any]) -> str:
@@ -126,3 +128,25 @@ def pace(replies: Sequence[Reply]) -> dict[str, float]:
         "tpot": statistics.median(reply.tpot for reply in good),
         "n": len(good),
     }
+
+
+def lengths(replies: Sequence[Reply]) -> float:
+    """Mean tokens of what was answered."""
+    return statistics.fmean(reply.tokens for reply in replies if not reply.wrong)
+
+
+def per_token(replies: Sequence[Reply]) -> float:
+    """Time of all answers over all their tokens [s]: where a busy machine hands chunks on in bursts, or all at once, the
+    gaps between them say nothing, and this still holds.
+    """
+    good = [reply for reply in replies if not reply.wrong]
+    return sum(reply.latency for reply in good) / sum(reply.tokens for reply in good)
+
+
+def per_token_at(replies: Sequence[Reply], length: float) -> float:
+    """The same for answers of another mean length [s]: the least-squares line of time over tokens, which never falls."""
+    good = [(float(reply.tokens), reply.latency) for reply in replies if not reply.wrong]
+    tokens, times = (statistics.fmean(column) for column in zip(*good, strict=True))
+    spread = sum((n - tokens) ** 2 for n, _ in good)
+    slope = max(0.0, sum((n - tokens) * (t - times) for n, t in good) / spread) if spread else 0.0
+    return (times + slope * (length - tokens)) / length

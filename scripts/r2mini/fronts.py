@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ RESTARTS = 2
 class Front:
     """One front: a file, a process, an address."""
 
-    def __init__(self, name: str, folder: Path, content: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, folder: Path, content: Mapping[str, Any], extra: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
@@ -49,7 +49,7 @@ class Front:
         began = time.monotonic()
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [*TONNAGE, "run", "serve", str(file)], env={**environment(), ADMIN: KEY}, stdout=out, stderr=out
+                [*TONNAGE, "run", "serve", str(file), *extra], env={**environment(), ADMIN: KEY}, stdout=out, stderr=out
             )
         self.client = httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {KEY}"}, timeout=70)
         self.cpu = 0.0
@@ -61,7 +61,7 @@ class Front:
 
     def __exit__(self, *why: object) -> None:
         """Ended in order; its time on the processor is what it and its engines have used."""
-        self.cpu = busy(self.process.pid)
+        self.cpu = self.used()
         self.client.close()
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -69,6 +69,10 @@ class Front:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def used(self) -> float:
+        """Seconds on the processor so far, with its engines."""
+        return busy(self.process.pid)
 
     def _until_ready(self) -> None:
         end = time.monotonic() + READY
@@ -149,13 +153,18 @@ STEPS = (0.1, 0.5, 1.0)
 """Shares of R2, one after the other."""
 
 
-def launch(url: str, bad: bool = False) -> dict[str, Any]:
-    """The file of the front that clients know: R1 has everything, R2 is the canary; or a release of it that is bad."""
-    faulty = {"command": [sys.executable, "-m", "r2mini.faulty", url, "{port}"], "start_within": "1min"}
-    releases = {
-        "r1": {"weight": 100, "replicas": [{"url": url}]},
-        "r2": {"weight": 0, "replicas": [faulty if bad else {"url": url}]},
+def launch(r1: str, r2: str, bad: bool = False, predicted: Mapping[str, float] | None = None) -> dict[str, Any]:
+    """The file of the front that clients know: R1 has everything, R2 is the canary; or a release of it that is bad.
+
+    r1, r2: addresses; predicted: what is expected of R2 [s], for the ledger.
+    """
+    faulty = {"command": [sys.executable, "-m", "r2mini.faulty", r2, "{port}"], "start_within": "1min"}
+    releases: dict[str, dict[str, Any]] = {
+        "r1": {"model": "r1", "weight": 100, "replicas": [{"url": r1}]},
+        "r2": {"model": "r2" if r2 != r1 else "r1", "weight": 0, "replicas": [faulty if bad else {"url": r2}]},
     }
+    if predicted:
+        releases["r2"]["predicted"] = {name: f"{1e3 * value:.6f}ms" for name, value in predicted.items()}
     steps = [f"{100 * step:g} %" for step in STEPS]
     canary = {"to": "r2", "steps": steps, "hold": f"{HOLD:g}s", "answers": 20, "start": "asked"}
     return {"models": {"reasoner": {"releases": releases, "slo": SLO, "canary": canary, "watch": WATCH}}}

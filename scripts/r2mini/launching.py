@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from r2mini import fronts
-from r2mini.clients import Asked, Reply, ask_all, ask_while, pace, unseen
+from r2mini.clients import Asked, Reply, ask_all, ask_while, lengths, pace, per_token, per_token_at, unseen
 from r2mini.commands import say
 from r2mini.fronts import Front
-from r2mini.judge import FEWEST, Verdict, verdict
+from r2mini.judge import FEWEST, verdict
 
 CALIBRATED = {1: 30, 4: 80, 12: 160}
 """Clients at once with which R1 is timed, and the answers of each; the load of the launch is none of them."""
@@ -27,6 +27,9 @@ CLIENTS = 8
 
 MEASURED = 200
 """Answers of R2 after its launch by which the prediction is judged."""
+
+TURNS = 4
+"""Turns in which those are asked for, each after as many of R1."""
 
 QUICKEST = 1.0
 """Load before a canary begins [s]."""
@@ -56,41 +59,79 @@ def law(points: dict[int, float]) -> Callable[[float], float]:
     return lambda clients: start + slope * clients
 
 
-def launched(folder: Path, r1: Path, r2: Path) -> dict[str, Any]:
-    """Everything from the start of the engines to R2's launch, or to the refusal."""
-    questions = unseen(r2, FEWEST)
-    found: dict[str, Any] = {"canary_ahead": fronts.HOLD * len(fronts.STEPS)}
+class R1:
+    """R1's engine, one for all seeds, and the front by which it is timed, as long as R2's."""
+
+    def __init__(self, folder: Path, run: Path) -> None:
+        self.questions = unseen(run, FEWEST)
+        self.engine = Front("r1", folder, fronts.engines({"r1": run / "model"}))
+        self.front = Front("timed", folder, fronts.launch(self.engine.url, self.engine.url))
+        self.counted = 0.0
+        say(f"R1's engine is ready after {self.engine.starting:.0f} s")
+
+    def __enter__(self) -> R1:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.front.__exit__(*why)
+        self.engine.__exit__(*why)
+
+    def cpu(self) -> float:
+        """Seconds on the processor since it was last asked, the start included."""
+        now, before = self.engine.used() + self.front.used(), self.counted
+        self.counted = now
+        return now - before
+
+    def known(self) -> dict[str, Any]:
+        """R1 timed at several loads and examined, once: by it each seed is judged."""
+        began = time.monotonic()
+        warmed(self.front, self.questions)
+        points = {}
+        for clients, answers in CALIBRATED.items():
+            some = [self.questions[index % len(self.questions)] for index in range(answers)]
+            points[str(clients)] = pace(ask_all(self.front.url, "reasoner", some, clients))
+        replies = examined(self.engine, "r1", self.questions)
+        return {
+            "starting": self.engine.starting,
+            "calibrated": points,
+            "right": [reply.right for reply in replies],
+            "length": lengths(replies),
+            "cpu": self.cpu(),
+            "wall": time.monotonic() - began + self.engine.starting,
+        }
+
+
+def launched(folder: Path, r1: R1, known: Mapping[str, Any], r2: Path, extra: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything from the start of R2's engine to its launch, or to the refusal. extra: flags of the front."""
+    questions = r1.questions
+    ahead = predicted(known["calibrated"])
+    found: dict[str, Any] = {"canary_ahead": fronts.HOLD * len(fronts.STEPS), "predicted": ahead}
     began = time.monotonic()
-    with Front("engines", folder, fronts.engines({"r1": r1 / "model", "r2": r2 / "model"})) as engines:
-        say(f"engines are ready after {engines.starting:.0f} s")
-        found |= {"starting": engines.starting}
-        good = Front("launch", folder, fronts.launch(engines.url))
-        with good:
-            found |= predicted(good, questions)
-            judged, engine = examined(engines, questions)
-            say(judged.text)
-            found |= {"verdict": judged.to_json(), "engine": engine}
-            if judged.passes:
-                with Front("bad", folder, fronts.launch(engines.url, bad=True)) as bad:
-                    found |= {"bad": canaried(bad, questions, "returned")}
-                found |= {"bad_cpu": bad.cpu, "canary": canaried(good, questions, "launched")}
-                found |= measured(good, questions)
-    cpu = engines.cpu + good.cpu + found.get("bad_cpu", 0.0)
-    return {**found, "cpu": cpu, "engines_cpu": engines.cpu, "wall": time.monotonic() - began}
+    r1.cpu()
+    with Front("r2", folder, fronts.engines({"r2": r2 / "model"})) as engine:
+        say(f"R2's engine is ready after {engine.starting:.0f} s")
+        replies = examined(engine, "r2", questions)
+        judged = verdict(known["right"], [reply.right for reply in replies])
+        say(judged.text)
+        found |= {"starting": engine.starting, "verdict": judged.to_json(), "engine": replies[0].engine}
+        used = 0.0
+        if judged.passes:
+            with Front("bad", folder, fronts.launch(r1.engine.url, engine.url, bad=True)) as bad:
+                found |= {"bad": canaried(bad, questions, "returned")}
+            content = fronts.launch(r1.engine.url, engine.url, predicted=ahead)
+            with Front("launch", folder, content, extra) as good:
+                found |= {"canary": canaried(good, questions, "launched")}
+                found |= measured(good, r1, questions, lengths(replies))
+            used = bad.cpu + good.cpu
+    shares = {"cpu": engine.cpu + used + r1.cpu(), "engines_cpu": engine.cpu, "wall": time.monotonic() - began}
+    return {**found, **shares}
 
 
-def predicted(front: Front, questions: Sequence[Asked]) -> dict[str, Any]:
-    """R1 timed at several loads, and from it what R2 will take: the same sizes, so the same times."""
-    warmed(front, questions)
-    points = {}
-    for clients, answers in CALIBRATED.items():
-        some = [questions[index % len(questions)] for index in range(answers)]
-        replies = ask_all(front.url, "reasoner", some, clients)
-        points[clients] = pace(replies)
-    figures = {key: law({n: point[key] for n, point in points.items()})(CLIENTS) for key in ("ttft", "tpot")}
-    said = f"TTFT {1e3 * figures['ttft']:.1f} ms, TPOT {1e3 * figures['tpot']:.2f} ms"
-    say(f"predicted for R2 at {CLIENTS} clients: {said}")
-    return {"calibrated": {str(n): point for n, point in points.items()}, "predicted": figures}
+def predicted(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """What R2 will take at the launch's load, from R1 at several: the same sizes, so the same times."""
+    found = {key: law({int(n): point[key] for n, point in points.items()})(CLIENTS) for key in ("ttft", "tpot")}
+    say(f"predicted for R2 at {CLIENTS} clients: TTFT {1e3 * found['ttft']:.1f} ms, TPOT {1e3 * found['tpot']:.2f} ms")
+    return found
 
 
 def warmed(front: Front, questions: Sequence[Asked]) -> None:
@@ -99,13 +140,12 @@ def warmed(front: Front, questions: Sequence[Asked]) -> None:
         ask_all(front.url, "reasoner", questions[:answers], clients)
 
 
-def examined(front: Front, questions: Sequence[Asked]) -> tuple[Verdict, str]:
-    """The same questions asked of both engines, sampled; and which engine it is that answers."""
-    before, after = (answered(front.url, model, questions) for model in ("r1", "r2"))
-    wrong = [reply.wrong for reply in (*before, *after) if reply.wrong]
-    if wrong:
+def examined(engine: Front, model: str, questions: Sequence[Asked]) -> list[Reply]:
+    """An answer to each question, sampled."""
+    replies = answered(engine.url, model, questions)
+    if wrong := [reply.wrong for reply in replies if reply.wrong]:
         raise SystemExit(f"{len(wrong)} questions of the examination were not answered: {wrong[0]}")
-    return verdict([reply.right for reply in before], [reply.right for reply in after]), after[0].engine
+    return replies
 
 
 def answered(url: str, model: str, questions: Sequence[Asked]) -> list[Reply]:
@@ -171,12 +211,21 @@ def _look(front: Front, watched: Watched, seconds: float, enough: Callable[[dict
         time.sleep(0.2)
 
 
-def measured(front: Front, questions: Sequence[Asked]) -> dict[str, Any]:
-    """R2 alone under the load of the launch; R1 drained."""
+def measured(front: Front, r1: R1, questions: Sequence[Asked], length: float) -> dict[str, Any]:
+    """R2 alone under the load of the launch, R1 drained from it; and R1's engine under the same load by turns with it,
+    before each turn: a busy machine is not the same a minute later. length: tokens of R2's answers to come.
+    """
     drained = front.order("drain", model="reasoner", replica="r1-0")
-    warmed(front, questions)
-    some = [questions[index % len(questions)] for index in range(MEASURED)]
-    replies = ask_all(front.url, "reasoner", some, CLIENTS)
-    figures = pace(replies)
-    say(f"measured: TTFT {1e3 * figures['ttft']:.1f} ms, TPOT {1e3 * figures['tpot']:.2f} ms")
-    return {"drained": drained["drained"], "measured": figures, "by": dict(Counter(reply.release for reply in replies))}
+    for one in (r1.front, front):
+        warmed(one, questions)
+    pair: dict[str, list[Reply]] = {"r1": [], "r2": []}
+    each = MEASURED // TURNS
+    for turn in range(TURNS):
+        some = [questions[(turn * each + index) % len(questions)] for index in range(each)]
+        for name, one in (("r1", r1.front), ("r2", front)):
+            pair[name] += ask_all(one.url, "reasoner", some, CLIENTS)
+    figures = pace(pair["r2"])
+    found = {"predicted": per_token_at(pair["r1"], length), "measured": per_token(pair["r2"])}
+    say(f"a token of R2: {1e3 * found['predicted']:.2f} ms predicted, {1e3 * found['measured']:.2f} ms measured")
+    by = dict(Counter(reply.release for reply in pair["r2"]))
+    return {"drained": drained["drained"], "measured": figures, "per_token": found, "by": by}

@@ -59,7 +59,8 @@ def report(found: Mapping[str, Any], shown: str | None) -> str:
             ),
             f"![both canaries of seed {shown}](canary.svg)",
             "## R2's service",
-            _table(("seed", "clients", "TTFT", "TPOT", "n", ""), _services(seeds)),
+            _table(("seed", "clients", "TTFT", "TPOT", "n", ""), _services(seeds, found.get("served") or {})),
+            *_turns(seeds),
         ]
     parts += [
         "## What it took",
@@ -162,7 +163,9 @@ def _canaries(seeds: Mapping[str, Any]) -> Rows:
                 yield seed, name, why, f"{part['took']:.1f} s", answers, f"{part['hidden']:.0f}", str(part["failed"])
 
 
-def _services(seeds: Mapping[str, Any]) -> Rows:
+def _services(seeds: Mapping[str, Any], served: Mapping[str, Any]) -> Rows:
+    for clients, point in served.get("calibrated", {}).items():
+        yield "", clients, _ms(point["ttft"]), _ms(point["tpot"]), f"{point['n']:.0f}", "R1, measured"
     for seed, one in seeds.items():
         for clients, point in (one.get("calibrated") or {}).items():
             yield seed, clients, _ms(point["ttft"]), _ms(point["tpot"]), f"{point['n']:.0f}", "R1, measured"
@@ -179,6 +182,18 @@ def _services(seeds: Mapping[str, Any]) -> Rows:
             )
 
 
+def _turns(seeds: Mapping[str, Any]) -> list[str]:
+    """How the time of a token was predicted, where it was."""
+    if not any(one.get("per_token") for one in seeds.values()):
+        return []
+    return [
+        "TTFT and TPOT are medians of what clients saw, TPOT by the gaps between chunks. A busy machine hands chunks on "
+        "in bursts, at times a whole answer in one: then TTFT holds most of the answer and the gaps say nothing. Judged "
+        "is the time of all answers over all their tokens, R2's against R1's under the same load in the same minutes, "
+        "by turns, at the length of R2's answers in its examination."
+    ]
+
+
 def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:.1f} ms"
 
@@ -186,6 +201,9 @@ def _ms(seconds: float) -> str:
 def _costs(found: Mapping[str, Any]) -> Rows:
     r1 = found["r1"]
     yield "R1 trained", f"{r1['cpu'] / 60:.2f}", f"{r1['wall'] / 60:.2f}", f"{r1['spent'][0]['load']:.1f}"
+    if served := found.get("served"):
+        wall = f"{served['wall'] / 60:.2f}"
+        yield "R1's engine started, timed and examined, once", f"{served['cpu'] / 60:.2f}", wall, ""
     for seed, one in found["seeds"].items():
         load = max(spent["load"] for spent in one["spent"])
         yield f"R2 trained, seed {seed}", f"{one['cpu'] / 60:.2f}", f"{one['wall'] / 60:.2f}", f"up to {load:.1f}"

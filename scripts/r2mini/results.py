@@ -36,7 +36,13 @@ def gathered(folder: Path, seeds: Sequence[int]) -> Plain:
         one = {"killed_at": trained["killed_at"], **_training(own / "r2", trained), **_launch(launched)}
         one["predictions"] = predictions(one, r1)
         found["seeds"][str(seed)] = one
-    found["cpu"] = r1["cpu"] + sum(one["cpu"] + one["launch_cpu"] for one in found["seeds"].values())
+    served = folder / "served.json"
+    found["served"] = _only(_read(served), "starting", "calibrated", "length", "cpu", "wall") if served.exists() else {}
+    found["cpu"] = (
+        r1["cpu"]
+        + found["served"].get("cpu", 0.0)
+        + sum(one["cpu"] + one["launch_cpu"] for one in found["seeds"].values())
+    )
     return found
 
 
@@ -129,12 +135,12 @@ def times(legs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Plain
     for name, part in legs:
         for event in part:
             key = (str(event.get("stage")), name)
-            row = rows.setdefault(key, {"stage": key[0], "leg": name, "predicted": None, "cpu": [], "wall": []})
+            row = {"stage": key[0], "leg": name, "predicted": None, "again": None, "warm": 0}
+            row = rows.setdefault(key, {**row, "cpu": [], "wall": []})
             if event["event"] == "predicted" and row["predicted"] is None:
-                row["predicted"], row["predicted_wall"] = (
-                    event.get("step_cpu_time", event.get("cpu_time")),
-                    event["step_time"],
-                )
+                row["predicted"], row["predicted_wall"] = event["step_cpu_time"], event["step_time"]
+            elif event["event"] == "predicted again" and row["again"] is None:
+                row["again"], row["warm"] = event["step_cpu_time"], len(row["cpu"])
             elif event["event"] == "step":
                 row["cpu"].append(event["cpu_seconds"])
                 row["wall"].append(event["seconds"])
@@ -142,6 +148,7 @@ def times(legs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Plain
         {
             **row,
             "steps": len(row["cpu"]),
+            "after": statistics.median(row["cpu"][row["warm"] :] or row["cpu"]),
             "sum": sum(row["cpu"]),
             "cpu": statistics.median(row["cpu"]),
             "wall": statistics.median(row["wall"]),
@@ -160,6 +167,7 @@ def _launch(step: Mapping[str, Any]) -> Plain:
             "calibrated",
             "predicted",
             "measured",
+            "per_token",
             "verdict",
             "engine",
             "drained",
@@ -189,7 +197,7 @@ def predictions(one: Mapping[str, Any], r1: Mapping[str, Any]) -> list[Plain]:
     first = {row["stage"]: row for row in reversed(one["times"]) if row["predicted"]}
     rows = [
         _row("step of pretraining [s]", first["pretrain"]["predicted"], first["pretrain"]["cpu"], True),
-        _row("step of GRPO [s]", first["grpo"]["predicted"], first["grpo"]["cpu"], True),
+        *_of_grpo(first["grpo"]),
     ]
     ahead = run_ahead(one, r1)
     rows += [
@@ -199,11 +207,33 @@ def predictions(one: Mapping[str, Any], r1: Mapping[str, Any]) -> list[Plain]:
     ]
     if one.get("measured"):
         rows += [
-            _row("TPOT of R2 under load [s]", one["predicted"]["tpot"], one["measured"]["tpot"], True),
+            *_per_token(one),
             _row("TTFT of R2 under load [s]", one["predicted"]["ttft"], one["measured"]["ttft"], False),
             _row("canary from R1 to R2 [s]", one["canary_ahead"], one["canary"]["took"], False),
         ]
     return rows
+
+
+def _of_grpo(row: Mapping[str, Any]) -> list[Plain]:
+    """Before the first step, when nobody knows how many groups will disagree; and from the warm-up, for what is left."""
+    if row.get("again") is None:
+        return [_row("step of GRPO [s]", row["predicted"], row["cpu"], True)]
+    return [
+        _row("step of GRPO, before the first [s]", row["predicted"], row["cpu"], False),
+        _row("step of GRPO, from its warm-up [s]", row["again"], row["after"], True),
+    ]
+
+
+def _per_token(one: Mapping[str, Any]) -> list[Plain]:
+    """By the gaps between chunks, said before the launch; by tokens over time, from R1 under the same load by turns."""
+    gaps = one["predicted"]["tpot"], one["measured"]["tpot"]
+    if not one.get("per_token"):
+        return [_row("TPOT of R2 under load [s]", *gaps, True)]
+    found = one["per_token"]
+    return [
+        _row("TPOT of R2 by gaps, before the launch [s]", *gaps, False),
+        _row("time per token of R2 under load [s]", found["predicted"], found["measured"], True),
+    ]
 
 
 def _row(what: str, predicted: float, measured: float, barred: bool) -> Plain:

@@ -47,6 +47,9 @@ def line(event: Event) -> str:
         )
     if kind == "predicted":
         return f"predicted: {units.show_time(event['step_time'])} a step of {event['stage']}, from parts timed here"
+    if kind == "predicted again":
+        time = units.show_time(event["step_time"])
+        return f"predicted: {time} each of the steps left of {event['stage']}, from its first {event['warm_up']}"
     return f"step {step}: checkpoint in {units.show_time(event['seconds'])}" if kind == "saved" else ""
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tonnage.run.serve import refusals
 from tonnage.run.serve.admission import AdmissionGate
+from tonnage.run.serve.bound import WaitBound
 from tonnage.run.serve.canary import Answered, Canary, surely_above
 from tonnage.run.serve.config import CanaryPlan, Slo, Tenant
 from tonnage.run.serve.limits import Limits
@@ -16,7 +17,7 @@ from tonnage.run.serve.metrics import Metrics
 from tonnage.run.serve.reasoning import Splitter, Translator
 from tonnage.run.serve.refusals import ApiError
 from tonnage.run.serve.shares import ReleaseShares
-from tonnage.run.serve.stream import DONE, Events, StreamError
+from tonnage.run.serve.stream import DONE, Events, StreamError, _named
 
 # ---------------------------------------------------------------- shares
 
@@ -73,6 +74,20 @@ def test_failures_give_everything_back_with_the_reason():
     assert one.look(1.0) and one.state == "returned"
     assert one.why == "3 of 5 answers failed; the SLO allows 1 %"
     assert one.weights() == pytest.approx({"r1": 0.6, "r0": 0.4, "r2": 0.0})
+
+
+def test_failures_that_end_first_are_not_all_of_its_answers():
+    """A failure takes no time, an answer does: the two that are under way are of the five that were asked for."""
+    one = canary()
+    for _ in range(3):
+        one.note(Answered(failed=True))
+    assert one.look(1.0, running=2)
+    assert one.why == "3 of 5 answers failed; the SLO allows 1 %"
+    one = canary(Slo(errors=0.3, late=1.0, ttft=1.0))
+    for _ in range(3):
+        one.note(Answered(failed=True))
+    assert not one.look(1.0, running=7), "three of ten are not surely more than three of ten"
+    assert one.look(1.0, running=0)
 
 
 def test_late_answers_and_unfinished_ones_give_it_back_too():
@@ -344,3 +359,56 @@ def test_metrics_in_prometheus_text():
     assert 'tonnage_ttft_seconds_bucket{model="m",le="0.025"} 1\n' in text
     assert 'tonnage_ttft_seconds_bucket{model="m",le="+Inf"} 1\ntonnage_ttft_seconds_sum{model="m"} 0.02\n' in text
     assert '# TYPE tonnage_running gauge\ntonnage_running{model="m"} 2\n' in text
+
+
+# ---------------------------------------------------------------- streams at speed
+
+
+@pytest.mark.parametrize(
+    "text", ["because ", '"reasoning":"', "\\", "\\\\", 'a\\"b', "line\nline", "é☃", "", '},"reasoning_content":1']
+)
+@pytest.mark.parametrize("delta", [{}, {"role": "assistant"}, {"role": "assistant", "content": ""}, {"content": None}])
+def test_a_piece_of_reasoning_gets_its_other_name_without_being_read(text, delta):
+    body = {"id": "x", "choices": [{"index": 0, "delta": {**delta, "reasoning": text}, "finish_reason": None}]}
+    for separators in ((",", ":"), (", ", ": ")):
+        event = b"data: " + json.dumps(body, separators=separators).encode()
+        named = _named(event)
+        slow = Events(Translator("no"), wants_usage=False)._event(event)
+        assert json.loads(slow[6:])["choices"][0]["delta"]["reasoning_content"] == text
+        if named is not None:
+            assert json.loads(named[6:]) == json.loads(slow[6:]) and named.endswith(b"}\n\n")
+    assert named is not None or '"reasoning' in json.dumps(text)
+
+
+@pytest.mark.parametrize(
+    "more", [{"usage": {"prompt_tokens": 1, "completion_tokens": 2}}, {"error": {"message": "no"}}, {"reasoning": 1}]
+)
+def test_a_piece_with_more_to_it_is_read(more):
+    body = {"choices": [{"index": 0, "delta": {"reasoning": "a"}}], **more}
+    assert _named(b"data: " + json.dumps(body).encode()) is None
+
+
+def test_one_timer_bounds_each_of_many_waits():
+    async def waits(*seconds: float) -> int:
+        done = 0
+        async with WaitBound(0.1) as bound:
+            for one in seconds:
+                bound.begin()
+                await asyncio.sleep(one)
+                bound.end()
+                await asyncio.sleep(0.06)  # not bound
+                done += 1
+        return done
+
+    assert asyncio.run(waits(0.03, 0.03, 0.03)) == 3
+    with pytest.raises(TimeoutError):
+        asyncio.run(waits(0.01, 0.01, 5.0))
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(waits(5.0))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from house import House
 
 from r2mini import __main__ as program
-from r2mini import commands, fronts, launching, report, results, training
-from r2mini.clients import Asked
+from r2mini import clients, commands, fronts, launching, report, results, training
+from r2mini.clients import Asked, Reply
 from r2mini.judge import by_chance, verdict
+from tonnage.cli import run
 
 
 def test_r2_is_launched_only_where_it_is_surely_better() -> None:
@@ -82,8 +84,13 @@ def doubles(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     made = {name: house.double(name) for name in ("r1", "r2")}
     for one in made.values():
         one.control(pieces=3)
-    content = {"models": {n: {"releases": {n: {"replicas": [{"url": one.url}]}}} for n, one in made.items()}}
-    monkeypatch.setattr(fronts, "engines", lambda checkpoints: content)
+    monkeypatch.setattr(
+        fronts,
+        "engines",
+        lambda checkpoints: {
+            "models": {n: {"releases": {n: {"replicas": [{"url": made[n].url}]}}} for n in checkpoints}
+        },
+    )
     monkeypatch.setattr(fronts, "HOLD", 0.5)
     monkeypatch.setattr(launching, "CALIBRATED", {1: 5, 4: 10})
     monkeypatch.setattr(launching, "WARM", {2: 4})
@@ -93,21 +100,62 @@ def doubles(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     return house
 
 
+def launch_of_doubles(folder: Path) -> dict[str, Any]:
+    with launching.R1(folder / "served", folder) as r1:
+        known = r1.known()
+        assert set(known["calibrated"]) == {"1", "4"} and known["right"] == [False] * 400 and known["cpu"] > 0
+        assert known["length"] == 3
+        return launching.launched(folder / "launch", r1, known, folder, ("--ledger", str(folder / "kept.sqlite")))
+
+
 def test_a_launch_waits_before_anything_of_r2_is_offered(doubles: House, tmp_path: Path) -> None:
-    found = launching.launched(tmp_path / "launch", tmp_path, tmp_path)
+    found = launch_of_doubles(tmp_path)
     assert not found["verdict"]["passes"] and "not surely better" in found["verdict"]["text"]
     assert "canary" not in found and "bad" not in found and set(found["predicted"]) == {"ttft", "tpot"}
 
 
 def test_a_bad_release_goes_back_and_a_good_one_is_launched_without_a_failed_request(
-    doubles: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    doubles: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(launching, "examined", lambda front, asked: (verdict([False] * 400, [True] * 400), "double"))
-    found = launching.launched(tmp_path / "launch", tmp_path, tmp_path)
+    monkeypatch.setattr(launching, "verdict", lambda r1, r2: verdict([False] * 400, [True] * 400))
+    found = launch_of_doubles(tmp_path)
     assert found["bad"]["state"] == "returned" and found["bad"]["failed"] == 0 and found["bad"]["hidden"] >= 3
     assert found["bad"]["took"] < 10 and found["bad"]["seen"][-1][1] == 0
     assert found["canary"]["state"] == "launched" and found["canary"]["failed"] == 0
     assert found["canary"]["seen"][-1][1] == 1 and found["drained"] and found["by"] == {"r2": 20}
+    assert 0 < found["per_token"]["measured"] < 1 and 0 < found["per_token"]["predicted"] < 1
+    capsys.readouterr()
+    assert run(["ledger", "list", "--ledger", str(tmp_path / "kept.sqlite")]) == 0
+    assert "run serve" in capsys.readouterr().out
+
+
+def test_time_per_token_does_not_need_gaps_between_chunks() -> None:
+    """Answers that come whole, each of 0.1 s and 0.01 s a token: gaps say 0, tokens over time what it is."""
+    replies = [Reply(0.0, ttft=0.1 + 0.01 * n, tokens=n, latency=0.1 + 0.01 * n) for n in (10, 20, 30)]
+    replies.append(Reply(0.0, "HTTP 500"))
+    assert clients.lengths(replies) == 20 and clients.per_token(replies) == pytest.approx(0.3 / 20)
+    assert clients.per_token_at(replies, 40) == pytest.approx(0.5 / 40)
+    falling = [Reply(0.0, tokens=n, latency=0.2 - 0.001 * n) for n in (10, 20)]
+    assert clients.per_token_at(falling, 15) == pytest.approx(0.185 / 15)
+
+
+def test_a_step_of_grpo_is_judged_by_the_prediction_from_its_warm_up() -> None:
+    legs = [
+        (
+            "1 process, fp32",
+            [
+                {"event": "predicted", "stage": "grpo", "step_time": 2.0, "step_cpu_time": 2.0},
+                *({"event": "step", "stage": "grpo", "seconds": 3.0, "cpu_seconds": 3.0} for _ in range(2)),
+                {"event": "predicted again", "stage": "grpo", "step_time": 1.1, "step_cpu_time": 1.1},
+                *({"event": "step", "stage": "grpo", "seconds": 1.0, "cpu_seconds": 1.0} for _ in range(3)),
+            ],
+        )
+    ]
+    (row,) = results.times(legs)
+    assert (row["predicted"], row["again"], row["warm"], row["after"], row["steps"]) == (2.0, 1.1, 2, 1.0, 5)
+    ahead, again = results._of_grpo(row)
+    assert not ahead["barred"] and ahead["error"] == 1.0
+    assert again["barred"] and again["error"] == pytest.approx(0.1)
 
 
 COMMITTED = Path(__file__).parents[3] / "examples" / "r2-mini"

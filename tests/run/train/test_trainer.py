@@ -168,7 +168,7 @@ def test_a_hang_ends_in_a_diagnosis(tmp_path: Path) -> None:
 
     child = os.fork()
     if not child:
-        ran(tmp_path, replace(PLAN, hang=1.0), disturb=stuck_in_a_link)
+        ran(tmp_path, replace(PLAN, hang=2.0), disturb=stuck_in_a_link)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == HUNG
@@ -247,7 +247,7 @@ def test_one_process_two_processes_one_process(tmp_path: Path, capsys: pytest.Ca
     assert "--resume goes on with it" in capsys.readouterr().err
     assert run(["run", "train", "--resume", "--into", str(moved), "--nproc", "2", "--until", "12", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["event"] for line in lines if line["event"] != "step"] == ["switch", "saved", "answer"]
+    assert [line["event"] for line in lines if line["event"] != "step"] == ["switch", "predicted", "saved", "answer"]
     assert lines[-1]["outcome"] == "feasible" and lines[-1]["switch"]["seconds"] > 0
     svg = tmp_path / "curve.svg"
     assert run(["run", "train", "--resume", "--into", str(moved), "--nproc", "1", "-o", str(svg)]) == 0

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from tonnage.run.serve import admin, metrics, refusals
 from tonnage.run.serve.asking import PATHS, ChatRequest, asked
+from tonnage.run.serve.bound import WaitBound
 from tonnage.run.serve.config import Tenant
 from tonnage.run.serve.forward import Opened
 from tonnage.run.serve.limits import Grant
@@ -69,6 +70,7 @@ class Exchange:
         self.release = ""
         self.grant: Grant | None = None
         self.headers: dict[str, str] = {}
+        self.sends: WaitBound | None = None
         self.started = self.finished = False
         self.given: dict[str, str] = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
@@ -172,7 +174,7 @@ class Exchange:
         """Pass a stream on; what it used is counted however it ends."""
         events = opened.events
         try:
-            async with aclosing(self.state.forwarder.rest(service, opened)) as rest:
+            async with self.many_sends(), aclosing(self.state.forwarder.rest(service, opened)) as rest:
                 await self.start(200, "text/event-stream; charset=utf-8")
                 await self.send(opened.content)
                 first = time.monotonic()
@@ -231,11 +233,27 @@ class Exchange:
 
     async def bounded(self, message: Mapping[str, object]) -> None:
         """Send, unless the client does not take it in time. Raises ClientGone."""
+        if self.sends is not None:
+            self.sends.begin()
+            await self.sender(dict(message))
+            self.sends.end()
+            return
         try:
             async with asyncio.timeout(self.state.front.bounds.send):
                 await self.sender(dict(message))
         except TimeoutError:
             raise ClientGone from None
+
+    @contextlib.asynccontextmanager
+    async def many_sends(self) -> AsyncIterator[None]:
+        """Within, one timer bounds each send. Raises ClientGone."""
+        try:
+            async with WaitBound(self.state.front.bounds.send) as self.sends:
+                yield
+        except TimeoutError:
+            raise ClientGone from None
+        finally:
+            self.sends = None
 
     async def refuse(self, error: ApiError) -> None:
         """Send a refusal; a client that is still sending may do so a little, and is then let go."""

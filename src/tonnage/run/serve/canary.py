@@ -2,6 +2,8 @@
 
 The rule: among the release's last answers, and those that are late already though unfinished, the share of failed or of
 late ones is *surely* above the SLO's (lower end of Wilson's interval, one-sided 95 %), and there are at least three.
+A failure ends sooner than an answer: what is under way counts among the answers, as one that has not failed, or the first
+to end would all be failures.
 Wilson (1927), JASA 22, 209: (p + z^2/2n - z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
 """
 
@@ -62,11 +64,13 @@ class Canary:
             self.last.append(answered)
             self.answers += 1
 
-    def look(self, now: float, overdue: int = 0) -> bool:
-        """Return, or go a step further, if it is time; whether anything changed. `overdue`: late and unfinished."""
+    def look(self, now: float, overdue: int = 0, running: int = 0) -> bool:
+        """Return, or go a step further, if it is time; whether anything changed. `overdue`: late and unfinished;
+        `running`: unfinished and not late.
+        """
         if not self.moving:
             return False
-        why = self.breach(overdue)
+        why = self.breach(overdue, running)
         if why:
             self.stop(why)
             return True
@@ -79,11 +83,11 @@ class Canary:
             self._begin(now)
         return True
 
-    def breach(self, overdue: int = 0) -> str:
+    def breach(self, overdue: int = 0, running: int = 0) -> str:
         """What breaks the SLO, as a sentence; empty where nothing does."""
         near = list(self.last)[-NEAR:] if overdue else list(self.last)
         found = (
-            (sum(one.failed for one in self.last), len(self.last), self.slo.errors, "failed"),
+            (sum(one.failed for one in self.last), len(self.last) + running, self.slo.errors, "failed"),
             (sum(one.late for one in near) + overdue, len(near) + overdue, self.slo.late, "were late"),
         )
         for bad, count, limit, what in found:

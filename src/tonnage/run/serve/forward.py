@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from typing import cast
 
 import httpx
 
 from tonnage.run.serve import refusals
 from tonnage.run.serve.asking import ChatRequest
+from tonnage.run.serve.bound import WaitBound
 from tonnage.run.serve.canary import Answered
 from tonnage.run.serve.metrics import Metrics
 from tonnage.run.serve.reasoning import Translator, dumped
@@ -134,6 +136,7 @@ class Forwarder:
             raise _lost(error) from None
         content, usage = _translated(content, run.release.think)
         limit = service.offered.slo.latency
+        replica.attempts.discard(attempt)
         replica.succeeded()
         late = limit is not None and time.monotonic() - attempt.begun > limit
         self._ended(service, run, replica, "answered", Answered(late=late))
@@ -148,7 +151,7 @@ class Forwarder:
         try:
             async with asyncio.timeout(service.offered.patience.first):
                 response = await self._sent(run, replica, asked)
-                chunks = response.aiter_raw()
+                chunks = aiter(cast("AsyncIterable[bytes]", response.stream))
                 content = b""
                 async for raw in chunks:
                     content += events.feed(raw)
@@ -212,13 +215,11 @@ class Forwarder:
         slo, between = service.offered.slo, service.offered.patience.between
         try:
             assert opened.chunks is not None and opened.events is not None
-            async with asyncio.timeout(between) as bound:
+            async with WaitBound(between) as bound:
                 while True:
-                    before = time.monotonic()
-                    bound.reschedule(asyncio.get_running_loop().time() + between)
+                    before = bound.begin()
                     raw = await anext(opened.chunks, None)
-                    bound.reschedule(None)
-                    waited += time.monotonic() - before
+                    waited += bound.end() - before
                     part = opened.events.feed(raw) if raw is not None else opened.events.end()
                     if part:
                         yield part

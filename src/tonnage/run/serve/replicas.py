@@ -160,7 +160,9 @@ class ServedModel:
         if not self.canary:
             return False
         run, slo = self.releases[self.canary.plan.to], self.offered.slo
-        changed = self.canary.look(now, run.overdue(now, slo.ttft, slo.latency) if self.canary.moving else 0)
+        overdue = run.overdue(now, slo.ttft, slo.latency) if self.canary.moving else 0
+        running = sum(len(one.attempts) for one in run.replicas) - overdue
+        changed = self.canary.look(now, overdue, running)
         if changed:
             self.follow()
         return changed

@@ -18,6 +18,10 @@ _LOOK = re.compile(rb'"reasoning|"usage":\s*\{|\[DONE\]|"error":\s*[{"]|^event:\
 _END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _FINISH = re.compile(rb'"finish_reason":\s*"')
 _PIECE = re.compile(rb'"(?:delta|text)":')
+_REASONING = re.compile(
+    rb'"delta":\s*\{(?:"role":\s*"\w+",\s*)?(?:"content":\s*(?:""|null),\s*)?"reasoning":\s*("(?:[^"\\]|\\.)*")'
+)
+"""A piece of reasoning as vLLM says it, up to its text. A quote within a text is escaped, so that a key is no text."""
 DONE = b"data: [DONE]\n\n"
 
 
@@ -60,9 +64,11 @@ class Events:
     def _passed(self, block: bytes) -> bytes:
         self.pieces += len(_PIECE.findall(block))
         self.finished = self.finished or _FINISH.search(block) is not None
-        if self.translator.think == "no" and not _LOOK.search(block):
+        if self.translator.think != "no":
+            return b"".join(self._event(event) for event in _END.split(block) if event)
+        if not _LOOK.search(block):
             return block
-        return b"".join(self._event(event) for event in _END.split(block) if event)
+        return b"".join(_named(event) or self._event(event) for event in _END.split(block) if event)
 
     def _event(self, event: bytes) -> bytes:
         if self.translator.think == "no" and not _LOOK.search(event):
@@ -88,6 +94,15 @@ class Events:
             return b""
         self.translator.delta(body)
         return b"data: " + dumped(body) + b"\n\n"
+
+
+def _named(event: bytes) -> bytes | None:
+    """A piece of reasoning under both its names, without reading it as JSON; None where there is more to it."""
+    found = _REASONING.search(event)
+    if found is None or len(_LOOK.findall(event)) != 1 or not event.startswith(b"data: {") or b"\n" in event:
+        return None
+    end = found.end()
+    return b"".join((event[:end], b',"reasoning_content":', found[1], event[end:], b"\n\n"))
 
 
 def counted(body: Plain) -> tuple[int, int] | None:

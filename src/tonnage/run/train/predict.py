@@ -11,12 +11,17 @@ A step of GRPO is rehearsed, in parts, whatever the weights can do yet:
 
 t_generation: the real generator on the step's own questions, its noise set so that it says their careful traces, the
 length that such runs come to; t_policy: a forward and backward pass over KEPT of the rows.
+
+Of several processes each computes its rows on a whole copy of the model, all at once as in the run; what they exchange
+is timed on the group (collectives.py) and added, for nothing overlaps on a processor. The optimiser has its own part.
+
+How many groups disagree is not known before the first step: once WARM steps of a stage are done, their own times are
+the prediction of the rest.
 """
 
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,10 +29,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tonnage.run.train import data, grpo
-from tonnage.run.train.network import cast
+from tonnage.run.train.collectives import Exchanges, exchanges
+from tonnage.run.train.network import built, cast
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.tasks import TaskSource, careful
+from tonnage.run.train.timing import StepTime, timed
 from tonnage.run.train.words import EOS, VOCABULARY, encode
 
 if TYPE_CHECKING:
@@ -51,53 +58,65 @@ CERTAIN = 1e6
 """Noise that outweighs every logit."""
 
 
+WARM, COLD = 12, 2
+"""Steps of a stage by whose times the rest is predicted, and the first of them, which are not counted: the first passes
+of a size are slow."""
+
+
 @dataclass(frozen=True)
-class StepTime:
-    """Time of a step by the clock, and of this process on its processor [s]. They part where others are running too."""
+class Rehearsal:
+    """What is timed: a model that can be run alone, the processes, what they exchange, how a device settles."""
 
-    wall: float = 0.0
-    cpu: float = 0.0
+    model: Any
+    cut: Any
+    ranks: Ranks
+    exchanged: Exchanges
+    settle: Callable[[], None]
 
-    def __add__(self, other: StepTime) -> StepTime:
-        return StepTime(self.wall + other.wall, self.cpu + other.cpu)
+    @property
+    def alone(self) -> Ranks:
+        """This process as the only one."""
+        return Ranks(0, 1, self.ranks.place)
 
-    def __rmul__(self, times: int) -> StepTime:
-        return StepTime(times * self.wall, times * self.cpu)
+    def share(self, rows: int) -> int:
+        """Rows of this process."""
+        return -(-rows // self.ranks.size)
 
 
 def step_time(
     model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
-) -> StepTime | None:
-    """Time of a step of a stage; None for several processes, whose layers cannot be run alone."""
+) -> StepTime:
+    """Time of a step of a stage, on one process or on each of several."""
+    whole, exchanged = model, Exchanges()
     if ranks.size > 1:
-        return None
-    timed = _grpo if plan.stages[stage].kind == "grpo" else _pretraining
-    found = timed(model, tasks, plan, ranks, stage, settle)
-    model.zero_grad()
+        whole = built(plan, Ranks(0, 1, ranks.place))
+        exchanged = exchanges(model, whole, ranks, plan.precision, settle)
+    timer = _grpo if plan.stages[stage].kind == "grpo" else _pretraining
+    found = timer(Rehearsal(whole, model, ranks, exchanged, settle), tasks, plan, stage)
+    whole.zero_grad()
     return found
 
 
-def _grpo(
-    model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
-) -> StepTime:
+def _grpo(at: Rehearsal, tasks: TaskSource, plan: RunPlan, stage: int) -> StepTime:
     """The parts of a step of GRPO, each done once before it counts."""
-    asked = data.questions(tasks, plan, stage, 0)
-    rows = [task for task in asked for _ in range(plan.stages[stage].group)]
+    spec = plan.stages[stage]
+    asked = data.questions(tasks, plan, stage, 0)[at.ranks.rank :: at.ranks.size]
+    rows = [task for task in asked for _ in range(spec.group)]
     prompts = [data.prompt(task) for task in rows]
     said = [[*encode(careful(task)), EOS] for task in rows]
     noise = _dictated(said)
     total = float(sum(map(len, said)))
-    rollout = grpo.Rollout(prompts, said, np.zeros(len(rows)), plan.stages[stage].group, total, float(len(rows)), 0)
+    rollout = grpo.Rollout(prompts, said, np.zeros(len(rows)), spec.group, total, float(len(rows)), 0)
     kept = list(range(max(1, round(KEPT * len(rows)))))
 
     def generate() -> None:
-        grpo.generated(model, prompts, noise, plan.precision, ranks)
+        grpo.generated(at.model, prompts, noise, plan.precision, at.alone)
 
     def learn() -> None:
-        grpo.policy_loss(model, rollout, kept, np.ones(len(kept)), plan.precision, ranks)
+        grpo.policy_loss(at.model, rollout, kept, np.ones(len(kept)), plan.precision, at.alone)
 
-    parts = (_median(work, settle, REHEARSALS) for work in (generate, learn, _optimiser(model)))
-    return sum(parts, StepTime())
+    parts = (timed(work, at.settle, REHEARSALS) for work in (generate, learn, _optimiser(at.cut)))
+    return sum(parts, noise.shape[1] * at.exchanged.forward + at.exchanged.step)
 
 
 def _dictated(said: list[list[int]]) -> torch.Tensor:
@@ -110,42 +129,28 @@ def _dictated(said: list[list[int]]) -> torch.Tensor:
     return noise
 
 
-def _pretraining(
-    model: Any, tasks: TaskSource, plan: RunPlan, ranks: Ranks, stage: int, settle: Callable[[], None]
-) -> StepTime:
-    """The layers, the head and the optimiser."""
+def _pretraining(at: Rehearsal, tasks: TaskSource, plan: RunPlan, stage: int) -> StepTime:
+    """The layers, the head, what is exchanged, and the optimiser."""
     import torch
 
-    steps = range(0, plan.stages[stage].steps, max(1, plan.stages[stage].steps // SHAPES))
-    lengths = [data.pretraining(tasks, plan, stage, step).ids.shape[1] for step in steps]
-    rows, length = plan.stages[stage].batch, round(statistics.fmean(lengths))
-    ids = torch.zeros((rows, length), dtype=torch.long, device=ranks.place)
-    states = torch.randn((rows, length, model.config.hidden_size), device=ranks.place)
-
-    def timed(work: Callable[[], None]) -> StepTime:
-        return _median(work, settle, REPEATS)
-
+    spec, model, place = plan.stages[stage], at.model, at.ranks.place
+    steps = range(0, spec.steps, max(1, spec.steps // SHAPES))
+    length = round(statistics.fmean(data.pretraining(tasks, plan, stage, step).ids.shape[1] for step in steps))
+    rows = at.share(spec.batch)
+    ids = torch.zeros((rows, length), dtype=torch.long, device=place)
+    states = torch.randn((rows, length, model.config.hidden_size), device=place)
     body = model.model
-    places = torch.arange(length, device=ranks.place)[None]
+    places = torch.arange(length, device=place)[None]
     turned = body.rotary_emb(states, position_ids=places)
     kinds: dict[str, list[Any]] = {}
     for layer in body.layers:
         kinds.setdefault(type(layer.mlp).__name__, []).append(layer)
-    total = StepTime()
+    total = at.exchanged.step
     for layers in kinds.values():
-        run = _layer(layers[-1], states, places, turned, plan.precision, ranks)
-        total += len(layers) * timed(run)
-    return total + timed(_head(model, states, ids, plan.precision, ranks)) + timed(_optimiser(model))
-
-
-def _median(work: Callable[[], None], settle: Callable[[], None], repeats: int) -> StepTime:
-    times = []
-    for _ in range(repeats + 1):
-        began, busy = time.perf_counter(), time.process_time()
-        work()
-        settle()
-        times.append((time.perf_counter() - began, time.process_time() - busy))
-    return StepTime(*(statistics.median(column) for column in zip(*times[1:], strict=True)))
+        run = _layer(layers[-1], states, places, turned, plan.precision, at.alone)
+        total += len(layers) * timed(run, at.settle, REPEATS)
+    total += timed(_head(model, states, ids, plan.precision, at.alone), at.settle, REPEATS)
+    return total + timed(_optimiser(at.cut), at.settle, REPEATS)
 
 
 def _layer(
@@ -176,7 +181,7 @@ def _head(model: Any, states: torch.Tensor, ids: torch.Tensor, precision: str, r
 
 
 def _optimiser(model: Any) -> Callable[[], None]:
-    """Clipping and AdamW over copies of the weights."""
+    """Clipping and AdamW over copies of the weights that this process holds."""
     import torch
 
     copies = [value.detach().clone().requires_grad_() for value in model.parameters()]

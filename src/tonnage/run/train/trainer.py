@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.stages import StepFigures, gradient
 from tonnage.run.train.tasks import TaskSource
+from tonnage.run.train.timing import StepTime, medians
 from tonnage.run.train.watch import HangWatch, LossWatch
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Trainer:
         self.tasks = TaskSource(plan.task)
         self.kind = KINDS[plan.device]
         self.progress, self.losses = Progress(), LossWatch()
-        self.times: list[float] = []
+        self.times: list[tuple[float, float]] = []
         self.watch = HangWatch(plan.hang, folder, ranks.rank, self._hung)
         self.stage = 0
         self.predicted: float | None = None
@@ -197,6 +197,7 @@ class Trainer:
             if done is None:
                 continue
             self._tell_step(done, took, busy)
+            self._predict_from_warm_up()
             number = self.plan.stage_at(self.progress.step)[0]
             if number != self.stage:
                 self._close_stage(number)
@@ -214,17 +215,23 @@ class Trainer:
 
     def _predict(self) -> None:
         """The time that a step of this stage should take, said before the first; at the beginning that of them all."""
-        self.watch.at("predict")
         first = self.stage if self.progress.step else 0
         last = len(self.plan.stages) if self.progress.step == 0 else first + 1
         for number in range(first, last):
+            self.watch.at("predict")
             found = predict.step_time(self.model, self.tasks, self.plan, self.ranks, number, self.kind.settle)
             if number == self.stage:
-                self.predicted = found.wall if found else None
-            if found is not None:
-                spec = self.plan.stages[number]
-                times = {"step_time": found.wall, "step_cpu_time": found.cpu}
-                self.tell("predicted", stage=spec.kind, **times, steps=spec.steps)
+                self.predicted = found.wall
+            spec = self.plan.stages[number]
+            self.tell("predicted", stage=spec.kind, **_said(found), steps=spec.steps)
+
+    def _predict_from_warm_up(self) -> None:
+        """The time of the steps that are left in a stage, from its first ones, where it has many more."""
+        spec = self.plan.stages[self.stage]
+        if len(self.times) == predict.WARM and spec.steps > 2 * predict.WARM:
+            found = medians(self.times[predict.COLD :])
+            self.predicted = found.wall
+            self.tell("predicted again", stage=spec.kind, **_said(found), warm_up=predict.WARM)
 
     def _step(self) -> StepFigures | None:
         """One step, or None when the run went back."""
@@ -314,8 +321,8 @@ class Trainer:
     # ------------------------------------------------------------ what is said
 
     def _tell_step(self, found: StepFigures, took: float, busy: float) -> None:
-        self.times.append(took)
-        plan, usual = self.plan, statistics.median(self.times[-32:])
+        self.times.append((took, busy))
+        plan, usual = self.plan, medians(self.times[-32:]).wall
         figures = {key: value for key, value in vars(found).items() if value is not None}
         if self.predicted is not None:
             figures["predicted"] = self.predicted
@@ -357,6 +364,11 @@ class Trainer:
                 "text": f"no progress for {self.plan.hang:g} s while doing: {doing}; every thread is in {file}",
             }
         )
+
+
+def _said(found: StepTime) -> dict[str, float]:
+    """A predicted time, as events say it."""
+    return {"step_time": found.wall, "step_cpu_time": found.cpu}
 
 
 def refuse_other(saved: Saved, plan: RunPlan) -> None:
