@@ -60,12 +60,15 @@ def scripts(
     made: tuple[Setting, ...],
     environment: Mapping[str, str],
     joined: str = " ",
+    needs: tuple[str, ...] = (),
 ) -> tuple[ExportedFile, ...]:
-    """`train.sh`, one on each server, and `sbatch.sh` where there are several. program: what torchrun starts."""
+    """`train.sh`, one on each server, and `sbatch.sh` where there are several. program: what torchrun starts; needs:
+    variables of the user's that it reads.
+    """
     from tonnage.export.train_tables import version
 
     several = run.nodes > 1
-    needed = [*user_owned(made), *(("HEAD_ADDR", "NODE_RANK") if several else ())]
+    needed = [*(needs or user_owned(made)), *(("HEAD_ADDR", "NODE_RANK") if several else ())]
     lines = [HEAD.rstrip(), *(f"# {text}" for text in header(run, engine, version(engine)))]
     lines += ["set -euo pipefail", "", *demands(needed)]
     lines += [f"export {name}={value}  # the engine asks for it" for name, value in environment.items()]
@@ -74,8 +77,11 @@ def scripts(
     if several:
         meet = f'--node-rank "$NODE_RANK" --master-addr "$HEAD_ADDR" --master-port {PORT}'
         lines += [f"  {meet}  # how servers find each other"]
-    lines += [")", "flags=(", *flag_lines(made, joined), ")"]
-    lines += [f'exec torchrun "${{torchrun[@]}}" {program} "${{flags[@]}}" "$@"']
+    lines += [")"]
+    if made:
+        lines += ["flags=(", *flag_lines(made, joined), ")"]
+    flags = ' "${flags[@]}"' if made else ""
+    lines += [f'exec torchrun "${{torchrun[@]}}" {program}{flags} "$@"']
     found = [ExportedFile("train.sh", "\n".join(lines) + "\n", True)]
     if several:
         found.append(ExportedFile("sbatch.sh", _slurm(run), True))
