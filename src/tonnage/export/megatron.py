@@ -31,7 +31,7 @@ def files(plan: TrainPlan) -> tuple[ExportedFile, ...]:
     run = launched(plan, NAME)
     priced_for(run, NAME, PLANNED_FOR, "megatron-lm")
     runs_on(run, NAME, STACKS)
-    refuse(NAME, run.job.task != "pretrain", f"{run.job.task} is not what pretrain_gpt.py does", "bridge has LoRA")
+    refuse(NAME, run.job.task != "pretrain", f"{run.job.task} is not what pretrain_gpt.py does")
     made = (*layout(run, NAME), *work(run, NAME), *states(run, NAME), *shape(run.job.arch, NAME), *yours(run))
     return scripts(run, NAME, "pretrain_gpt.py", made, environment(run))
 

@@ -56,7 +56,7 @@ def _cut(run: TrainLaunch) -> Iterator[Setting]:
         yield Setting("--parallelism.fsdp_reshard_after_forward", again, "zero")
     yield Setting("--parallelism.tensor_parallel_degree", int(own.tp), "tp")
     if int(own.tp) > 1 and not job.sequence_parallel:
-        yield Setting("--parallelism.enable_sequence_parallel", False, "sequence")
+        yield Setting("--parallelism.no-enable_sequence_parallel", True, "sequence")
     yield Setting("--parallelism.context_parallel_degree", int(own.cp), "cp")
     yield Setting("--parallelism.pipeline_parallel_degree", int(own.pp), "pp")
     yield from _pipeline(run)
@@ -92,11 +92,14 @@ def _pipeline(run: TrainLaunch) -> Iterator[Setting]:
     why = "its zero-bubble schedules need two chunks on each stage, the plan has one"
     refuse(NAME, run.schedule == "zb", why, "tonnage train ... --layout schedule=1f1b")
     yield Setting("--parallelism.pipeline_parallel_schedule", "1F1B" if vpp == 1 else "Interleaved1F1B", "schedule")
+    depth, chunks = run.job.arch.depth, pp * vpp
+    less = 0 if depth % chunks == 0 else 1
     if vpp > 1:
-        held = -(-run.job.arch.depth // (pp * vpp))
+        held = -(-depth // chunks)
+        made = -(-(depth + 2 * less) // held)
+        refuse(NAME, made != chunks, f"makes {made} chunks of {depth} layers by {held}, the plan has {chunks}")
         yield Setting("--parallelism.pipeline_parallel_layers_per_stage", held, "vpp")
     for end in ("first", "last"):
-        less = 0 if run.job.arch.depth % (pp * vpp) == 0 else 1
         yield Setting(f"--parallelism.pipeline_parallel_{end}_stage_less_layers", less, "stages" if less else "pp")
     yield Setting("--parallelism.pipeline_parallel_microbatch_size", int(own.mbs), "mbs")
 

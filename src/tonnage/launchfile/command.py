@@ -130,6 +130,9 @@ def settings(words: Sequence[Word], engine: str, name: str) -> Iterator[Said]:
             values = [] if arity(engine, flag) == "flag" else _values(words, at, arity(engine, flag))
             at += len(values)
             yield Said(flag, _value(values), where)
+        elif policy := re.fullmatch(r"(activation[-_]checkpoint):(\w+(?:-\w+)*)", word.text):
+            yield Said(policy[1], policy[2], where)
+            at += 1
         else:
             if word.text and engine in ("vllm", "vllm-ascend", "trtllm") and word.text != "serve":
                 yield Said("model", word.text, where)
