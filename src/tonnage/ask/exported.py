@@ -15,7 +15,7 @@ from tonnage.errors import InputError, Problem, nearest
 from tonnage.export import SERVING, TRAINING, ExportedFile, serving_files, training_files
 from tonnage.launchfile import SERVING as SERVES
 from tonnage.launchfile import TRAINING as TRAINS
-from tonnage.launchfile import Remark, read, said_count, starts
+from tonnage.launchfile import Remark, pooled, read, said_count, starts
 from tonnage.serve import ServePlan
 from tonnage.train import TrainPlan
 
@@ -47,7 +47,8 @@ def exported(
         made, words = training_files(plan, engine, version), _train_words(saved, plan, engine)
     else:
         made, words = serving_files(ServePlan.from_json(saved), engine, version), _words(saved, ServeWords)
-    return with_question(made, Remark(command, str(saved["inputs"].get("model", "")), words, {}), catalog)
+    usual = {field.name: field.default for field in fields(ServeWords if command == "serve" else TrainWords)}
+    return with_question(made, Remark(command, str(saved["inputs"].get("model", "")), words, {}), usual, catalog)
 
 
 def _words(saved: Mapping[str, Any], kind: type[ServeWords | TrainWords]) -> dict[str, str | bool]:
@@ -75,8 +76,12 @@ def _train_words(saved: Mapping[str, Any], plan: TrainPlan, engine: str) -> dict
     return words
 
 
-def with_question(made: tuple[ExportedFile, ...], remark: Remark, catalog: Catalog) -> tuple[ExportedFile, ...]:
-    """Files with the question in a comment; what they say without it is read from them as `--from` reads it."""
+def with_question(
+    made: tuple[ExportedFile, ...], remark: Remark, usual: Mapping[str, object], catalog: Catalog
+) -> tuple[ExportedFile, ...]:
+    """Files with the question in a comment; what they say without it is read from them as `--from` reads it. Words that
+    were asked as they usually are (usual) stand in it where the files say something else of them.
+    """
     train = remark.command == "train"
     kinds = TRAINS if train else SERVES
     with tempfile.TemporaryDirectory(prefix="tonnage-") as folder:
@@ -90,10 +95,12 @@ def with_question(made: tuple[ExportedFile, ...], remark: Remark, catalog: Catal
         if says:
             (Path(folder) / says[0]).write_text(marked[says[0]].text, encoding="utf-8")
             on = [str(remark.words["on"])] if "on" in remark.words else []
-            bare = [s for name in says for s in begun[name]]
+            bare = [s for name in says for s in pooled(name, begun[name])]
             found = read(Path(folder) / says[0], catalog, on=on, model=remark.model, train=train)
             reads = {**found.said, "count": str(said_count(bare, train=train) or "")}
-            remark = replace(remark, reads=reads)
+            plain = {name: usual[name] for name in reads if isinstance(usual.get(name), (str, bool))}
+            words = {name: value for name, value in plain.items() if isinstance(value, (str, bool)) and name != "mode"}
+            remark = replace(remark, reads=reads, words=words | dict(remark.words))
     return tuple(_marked(one, remark) if one.name in marked else one for one in made)
 
 

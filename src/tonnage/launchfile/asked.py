@@ -38,7 +38,9 @@ def read(
     remark = remark_of(read_text(name, LIMIT))
     kinds = TRAINING if train else SERVING
     remark = remark if remark is not None and (remark.command == "train") == train else None
-    found = [*starts(name, chosen), *_beside(name, remark)]
+    found = starts(name, chosen)
+    if remark is not None and remark.files:
+        found = [*pooled(name, found), *_beside(name, remark)]
     fit = [one for one in found if one.engine in kinds]
     if remark is not None:
         model, on = model or remark.model, on or _asked_on(remark, fit, train=train)
@@ -62,7 +64,14 @@ def _beside(name: str, remark: Remark | None) -> list[EngineStart]:
     """Starts in the other files of an exported plan."""
     names = () if remark is None else remark.files
     paths = [Path(name).parent / one for one in names if one != Path(name).name]
-    return [start for path in paths if path.is_file() for start in starts(str(path))]
+    return [start for path in paths if path.is_file() for start in pooled(str(path), starts(str(path)))]
+
+
+def pooled(name: str, found: Sequence[EngineStart]) -> list[EngineStart]:
+    """Starts of a file that is named after its pool."""
+    part = Path(name).stem
+    named_ = part in ("prefill", "decode")
+    return [replace(one, part=part) if named_ and not one.part else one for one in found]
 
 
 def _asked_on(remark: Remark, found: Sequence[EngineStart], *, train: bool) -> tuple[str, ...]:

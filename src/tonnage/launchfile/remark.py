@@ -28,6 +28,12 @@ NAMED_BY_ENGINE = ("framework",)
 """Words that a file says by being of its engine."""
 
 
+FOLLOWS = ("running", "context")
+"""Words that a file says because an engine wants whole numbers and a longest sequence: they follow from the point, which
+need not be a whole number of sequences.
+"""
+
+
 @dataclass(frozen=True)
 class Remark:
     """command: serve, fit or train; model; words: fields of the question; reads: what the file says of them; files:
@@ -79,7 +85,7 @@ def with_remark(found: Written, remark: Remark) -> Written:
     words: dict[str, str | bool] = {}
     told = list(found.read)
     for name, value in found.words.items():
-        if name in NAMED_BY_ENGINE and remark.reads.get(name) == value:
+        if name in (*NAMED_BY_ENGINE, *FOLLOWS) and remark.reads.get(name) == value:
             continue
         words[name] = value
     for name, value in remark.words.items():
