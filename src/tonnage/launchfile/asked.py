@@ -364,7 +364,7 @@ def _training(
     meant = _model(text, said.where if said else start.where, model, catalog, problems, sizes)
     fleet = parse_fleet(on[0]) if len(on) == 1 else None
     layers = meant.layers(catalog) if meant is not None else None
-    made = training.run(start, layers, fleet[0] if fleet else None)
+    made = training.run(start, layers, fleet[0] * _dies(fleet[1], catalog) if fleet else None)
     problems += made.sorted.problems
     chosen = _on(on, made.count, _chip(found, catalog), name, problems)
     if problems:
@@ -386,6 +386,15 @@ def _training(
         *_left([made.sorted]),
         made.count,
     )
+
+
+def _dies(chip: str, catalog: Catalog) -> int:
+    """Ranks of an accelerator; 1 where it is not known."""
+    try:
+        found = catalog.facts_of(catalog.chip(chip, "on")).get("dies")
+    except InputError:
+        return 1
+    return 1 if found is None else int(found.number)
 
 
 SIZES = ("layers", "hidden", "heads", "groups", "ffn", "experts")
