@@ -190,7 +190,7 @@ def verl(wheel: str) -> dict[str, object]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    found: Flags = {"model_engine": {"takes": "choice", "choices": ["dp", "megatron"]}}
+    found: Flags = {}
     with tempfile.TemporaryDirectory() as folder:
         with zipfile.ZipFile(wheel) as held:
             held.extractall(folder, [name for name in held.namelist() if name.startswith("verl/trainer/config/")])
@@ -198,6 +198,7 @@ def verl(wheel: str) -> dict[str, object]:
             for engine in ("dp", "megatron"):
                 made = compose(config_name="ppo_trainer", overrides=[f"model_engine={engine}"])
                 _keys(OmegaConf.to_container(made, resolve=False), "", found)
+    found["model_engine"] = {"takes": "choice", "choices": ["dp", "megatron"]}
     return {**_of_wheel(wheel, "verl"), "flags": dict(sorted(found.items()))}
 
 
