@@ -26,7 +26,7 @@ from typing import Any
 ENVIRONMENTS = {
     "megatron": ("3.11", ("torch", "numpy", "packaging", "einops", "triton")),
     "torchtitan": ("3.11", ("torch", "tyro", "spmd_types==0.2.3", "einops", "datasets==3.6.0", "torchdata", "tensorboard",
-                            "torch_checkpointing", "tokenizers", "safetensors", "pillow", "triton")),
+                            "torch_checkpointing", "torchao", "tokenizers", "safetensors", "pillow", "triton")),
     "verl": ("3.11", ("hydra-core", "omegaconf")),
 }  # fmt: skip
 """Engine -> (Python, packages) of the environment in which its parser runs, beside its source."""
@@ -188,7 +188,7 @@ def cases(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """Megatron-LM's own parser and `validate_args`."""
+    """Megatron-LM's own parser, `validate_args`, and the configuration that Megatron-Core makes of them."""
     typing.override = getattr(typing, "override", lambda function: function)  # type: ignore[attr-defined]
     sys.path.insert(0, str(source))
     os.environ["RANK"] = "0"
@@ -205,7 +205,10 @@ def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
         sharded = "--use-megatron-fsdp" in case["argv"]
         os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "8" if sharded else "1"
         sys.argv = ["pretrain_gpt.py", *case["argv"]]
-        arguments.validate_args(arguments.parse_args())
+        found = arguments.parse_args()
+        arguments.validate_args(found)
+        found.apply_rope_fusion = False  # a kernel of Transformer Engine, which is not there
+        arguments.core_transformer_config_from_args(found)
 
     return taken
 
@@ -213,6 +216,9 @@ def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
 def torchtitan(source: Path) -> Callable[[Mapping[str, Any]], None]:
     """torchtitan's own ConfigManager."""
     sys.path.insert(0, str(source))
+    import torchtitan.tools.utils as utils  # type: ignore[import-not-found]
+
+    utils.has_cuda_capability = lambda *_: True
     from torchtitan.config import ConfigManager  # type: ignore[import-not-found]
 
     return lambda case: ConfigManager().parse_args(list(case["argv"]))

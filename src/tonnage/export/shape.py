@@ -174,9 +174,10 @@ def _experts(arch: Architecture, one: Moe, engine: str) -> Iterator[Setting]:
     if one.latent:
         yield _said("--moe-latent-size", one.latent)
     said = config(arch)
-    if said.get("scoring_func") == "sigmoid":
+    balanced = said.get("topk_method") == "noaux_tc"  # by a bias and sigmoid scores (arXiv 2412.19437, section 2.1.2)
+    if balanced or said.get("scoring_func") == "sigmoid":
         yield _said("--moe-router-score-function", "sigmoid")
-    if said.get("topk_method") == "noaux_tc":
+    if balanced:
         yield _said("--moe-router-enable-expert-bias", True)
     groups, kept = arch.routing_groups
     if groups > 1:

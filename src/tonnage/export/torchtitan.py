@@ -117,6 +117,8 @@ def _work(run: TrainLaunch) -> Iterator[Setting]:
         yield Setting("--training.steps", run.steps, "tokens")
     if job.fuses:
         yield Setting("--compile.enable", True, "compiled")
+    if int(own.pp) > 1 or int(own.ep) > 1:
+        yield Setting("--training.disable_cuda_graphs", True, "engine")
     refuse(NAME, job.routing == "dropped", "does not drop tokens (--routing)")
     if job.routing == "forced" and job.arch.moe:
         yield Setting("--debug.moe_force_load_balance", True, "routing")
