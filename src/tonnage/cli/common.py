@@ -100,6 +100,8 @@ class Common:
             [Problem("--json and --csv cannot both be printed; write one with -o")] if self.json and self.csv else []
         )
         for path in self.output:
+            if not path.suffix and path.is_dir():
+                continue  # a folder to write into, or an ending that the verb refuses
             try:
                 files.check_target(path)
             except InputError as error:

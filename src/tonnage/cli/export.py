@@ -22,22 +22,20 @@ def export(result: Path, engine: str, /, *, engine_version: str | None = None, c
     Parameters
     ----------
     result
-        an answer of serve saved with `-o FILE.json`.
+        an answer of serve or train saved with `-o FILE.json`.
     engine
-        vllm, sglang, trtllm, vllm-ascend, dynamo, ray, k8s or skypilot.
+        of serve vllm, sglang, trtllm, vllm-ascend, dynamo, ray, k8s or skypilot; of train megatron, bridge, torchtitan,
+        mindspeed, verl or run.
     engine_version
         of the engine; flags are known of one release each, and another is refused.
     common
         `-o FOLDER` writes the files there; without it they are shown. `-o FILE.json` saves the answer as elsewhere.
     """
-    from tonnage.export import serving_files
+    from tonnage.ask.exported import exported
     from tonnage.report.export import answer
-    from tonnage.serve import ServePlan
 
-    saved = read_answer(result)
-    if saved["command"] != "serve":
-        raise InputError(Problem(f'answers of "{saved["command"]}" are not exported', str(result)))
-    made = serving_files(ServePlan.from_json(saved), engine, engine_version)
+    catalog = common.load_catalog()
+    made = exported(read_answer(result), engine, catalog, engine_version)
     folders = [Path(path) for path in common.output if not Path(path).suffix]
     common = replace(common, output=tuple(path for path in common.output if Path(path).suffix))
     for folder in folders:
@@ -45,7 +43,6 @@ def export(result: Path, engine: str, /, *, engine_version: str | None = None, c
     shown: list[dict[str, Any]] = [{"name": m.name, "text": m.text, "executable": m.executable} for m in made]
     body: dict[str, Any] = {"engine": engine, "into": [str(folder) for folder in folders], "files": shown}
     inputs = {"result": str(result), "engine": engine, "engine_version": engine_version}
-    catalog = common.load_catalog()
     return finish(Reply("export", inputs, body, answer(engine, made, folders), Outcome(), catalog=catalog), common)
 
 

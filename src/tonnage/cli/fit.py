@@ -12,7 +12,7 @@ from tonnage.ask.fit import FitWords
 from tonnage.cli.calibration import catalog_with, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
-from tonnage.cli.launch_file import read_from
+from tonnage.cli.launch_file import dated, read_from
 from tonnage.report.envelope import Reply
 from tonnage.report.fit import answer_of
 from tonnage.report.written import fit_change, with_written, written_json
@@ -82,6 +82,7 @@ def fit(model: str | None = None, /, *, options: FitOptions = UNSAID, common: Co
     with as_flags(NAMES):
         given = [options.on] if options.on else []
         model, options, written = read_from(options.launch_file, model, given, options, common)
+    common = dated(common, written)
     more = (lambda: known_formats(options.weights, options.kv), lambda: engine(options.engine))
     load = catalog_with(options.calibration, common)
     rest = names(model, (options.on,), load, common.date)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,8 +38,15 @@ def read_from(
     several = {field.name: field.type for field in fields(options)}["on"] != "str"
     given: dict[str, object] = {**written.words}
     if written.on is not None:
-        given["on"] = (written.on,) if several else written.on
+        given["on"] = tuple(written.on.split(" + ")) if several else written.on
     own = {field.name: field.default for field in fields(options) if field.default is not MISSING}
     new = {name: value for name, value in given.items() if name in own and getattr(options, name) == own[name]}
     both: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(options)} | new
     return model or written.model or "", type(options)(**both), written
+
+
+def dated(common: Common, written: Written | None) -> Common:
+    """With the date of the facts that a file was planned with, unless another is asked for."""
+    if written is None or written.as_of is None or common.as_of is not None:
+        return common
+    return replace(common, as_of=written.as_of)

@@ -13,7 +13,7 @@ from tonnage.cli.again import command_line
 from tonnage.cli.calibration import catalog_with, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags
-from tonnage.cli.launch_file import read_from
+from tonnage.cli.launch_file import dated, read_from
 from tonnage.cli.ledger_file import anchor_file
 from tonnage.report.checked import check_json, with_check
 from tonnage.report.envelope import Reply
@@ -162,6 +162,7 @@ def serve(model: str | None = None, /, *, options: ServeOptions = UNSAID, common
     options = replace(options, anchor=anchor_file(options.anchor, common))
     with as_flags(NAMES):
         model, options, written = read_from(options.launch_file, model, options.on, options, common)
+    common = dated(common, written)
     load = catalog_with(options.calibration, common)
     more = (*names(model, options.on, load, common.date), *rest(options, load, common.date))
     with as_flags(NAMES), with_the_rest(lambda: read(options), *more):

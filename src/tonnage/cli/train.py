@@ -13,7 +13,7 @@ from tonnage.cli.again import command_of
 from tonnage.cli.calibration import catalog_with, measured_rows, said
 from tonnage.cli.common import COMMON, Common, finish
 from tonnage.cli.flags import as_flags, with_flags
-from tonnage.cli.launch_file import read_from
+from tonnage.cli.launch_file import dated, read_from
 from tonnage.cli.ledger_file import anchor_file
 from tonnage.report.envelope import Reply
 
@@ -145,6 +145,7 @@ def train(model: str | None = None, /, *, options: TrainOptions = UNSAID, common
     options = replace(options, anchor=anchor_file(options.anchor, common))
     with as_flags(NAMES):
         model, options, written = read_from(options.launch_file, model, options.on, options, common, train=True)
+    common = dated(common, written)
     load = catalog_with(options.calibration, common)
     rest = (*names(model, options.on, load, common.date), lambda: chosen(options, load()))
     with as_flags(NAMES), with_the_rest(lambda: ask.read(model, options), *rest):

@@ -16,39 +16,15 @@ from tonnage.launchfile import pycode, serving, training
 from tonnage.launchfile.command import start_of
 from tonnage.launchfile.modelname import Named, named, sized
 from tonnage.launchfile.names import SERVING, TRAINING, texts
+from tonnage.launchfile.remark import Remark, remark_of, with_remark
 from tonnage.launchfile.script import commands
 from tonnage.launchfile.sorting import Sorted, sort, told
 from tonnage.launchfile.tree import Around, Tree, config_engine
-from tonnage.launchfile.value import EngineStart, Said
+from tonnage.launchfile.value import EngineStart, Said, Written
 from tonnage.units import parse_fleet
 
 DOCUMENTS = 100
 """Most documents of one YAML file that are read."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a launch file asks.
-
-    engine: that it starts; model: its name for `load`, None where the file has none; on: chips as they are written in
-    a question, None where the file does not say; words: fields of the question; read: how things were understood;
-    unpriced: settings of the engine that are not priced; strange: those that it does not have; count: accelerators.
-    """
-
-    path: str
-    engine: str
-    model: str | None
-    on: str | None
-    words: Mapping[str, str | bool]
-    read: tuple[str, ...] = ()
-    unpriced: tuple[str, ...] = ()
-    strange: tuple[str, ...] = ()
-    count: int | None = None
-
-    @property
-    def trains(self) -> bool:
-        """Whether it is of a training run."""
-        return self.engine in TRAINING
 
 
 def read(
@@ -59,9 +35,17 @@ def read(
     on, model: what the user says beside it. Raises `InputError` with every problem and its line.
     """
     name, _, chosen = str(path).partition("::")
-    found = starts(name, chosen)
+    remark = remark_of(read_text(name, LIMIT))
     kinds = TRAINING if train else SERVING
+    remark = remark if remark is not None and (remark.command == "train") == train else None
+    found = starts(name, chosen)
+    if remark is not None and remark.files:
+        found = [*pooled(name, found), *_beside(name, remark)]
     fit = [one for one in found if one.engine in kinds]
+    if remark is not None:
+        model, on = model or remark.model, on or _asked_on(remark, fit, train=train)
+        if not fit and train:
+            return with_remark(Written(name, "tonnage run", model, " + ".join(on), {}), remark)
     if not fit:
         other = next((one for one in found if one.engine in TRAINING or one.engine in SERVING), None)
         if other is not None:
@@ -70,9 +54,47 @@ def read(
         known = ", ".join(kinds)
         raise InputError(Problem(f"starts none of {known} that could be read", where=name))
     bench = [one for one in found if one.engine == "bench"]
+    asked = _training(name, fit, catalog, on, model) if train else _serving(name, fit, bench, catalog, on, model)
+    if remark is None:
+        return asked
+    return with_remark(asked if asked.on is not None else replace(asked, on=" + ".join(on) or None), remark)
+
+
+def _beside(name: str, remark: Remark | None) -> list[EngineStart]:
+    """Starts in the other files of an exported plan."""
+    names = () if remark is None else remark.files
+    paths = [Path(name).parent / one for one in names if one != Path(name).name]
+    return [start for path in paths if path.is_file() for start in pooled(str(path), starts(str(path)))]
+
+
+def pooled(name: str, found: Sequence[EngineStart]) -> list[EngineStart]:
+    """Starts of a file that is named after its pool."""
+    part = Path(name).stem
+    named_ = part in ("prefill", "decode")
+    return [replace(one, part=part) if named_ and not one.part else one for one in found]
+
+
+def _asked_on(remark: Remark, found: Sequence[EngineStart], *, train: bool) -> tuple[str, ...]:
+    """Chips as they were asked for; as many more or fewer as the file says by now."""
+    said = remark.words.get("on")
+    if not isinstance(said, str):
+        return ()
+    now, then = said_count(found, train=train), remark.reads.get("count")
+    if " + " in said:
+        return tuple(said.split(" + "))
+    if now is not None and isinstance(then, str) and then.isdigit() and int(then) and now != int(then):
+        count, chip = parse_fleet(said)
+        return (f"{count * now // int(then)}x{chip}",)
+    return (said,)
+
+
+def said_count(found: Sequence[EngineStart], *, train: bool) -> int | None:
+    """Ranks that starts say by themselves."""
+    if not found:
+        return None
     if train:
-        return _training(name, fit, catalog, on, model)
-    return _serving(name, fit, bench, catalog, on, model)
+        return training.run(found[0], None, None).count
+    return sum(one.count for one in serving.merged([serving.instance(one) for one in found])[0])
 
 
 def starts(name: str, chosen: str = "") -> list[EngineStart]:
@@ -342,7 +364,7 @@ def _training(
     meant = _model(text, said.where if said else start.where, model, catalog, problems, sizes)
     fleet = parse_fleet(on[0]) if len(on) == 1 else None
     layers = meant.layers(catalog) if meant is not None else None
-    made = training.run(start, layers, fleet[0] if fleet else None)
+    made = training.run(start, layers, fleet[0] * _dies(fleet[1], catalog) if fleet else None)
     problems += made.sorted.problems
     chosen = _on(on, made.count, _chip(found, catalog), name, problems)
     if problems:
@@ -364,6 +386,15 @@ def _training(
         *_left([made.sorted]),
         made.count,
     )
+
+
+def _dies(chip: str, catalog: Catalog) -> int:
+    """Ranks of an accelerator; 1 where it is not known."""
+    try:
+        found = catalog.facts_of(catalog.chip(chip, "on")).get("dies")
+    except InputError:
+        return 1
+    return 1 if found is None else int(found.number)
 
 
 SIZES = ("layers", "hidden", "heads", "groups", "ffn", "experts")

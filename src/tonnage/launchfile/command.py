@@ -130,6 +130,9 @@ def settings(words: Sequence[Word], engine: str, name: str) -> Iterator[Said]:
             values = [] if arity(engine, flag) == "flag" else _values(words, at, arity(engine, flag))
             at += len(values)
             yield Said(flag, _value(values), where)
+        elif policy := re.fullmatch(r"(activation[-_]checkpoint):(\w+(?:-\w+)*)", word.text):
+            yield Said(policy[1], policy[2], where)
+            at += 1
         else:
             if word.text and engine in ("vllm", "vllm-ascend", "trtllm") and word.text != "serve":
                 yield Said("model", word.text, where)
@@ -169,10 +172,17 @@ def _scalar(text: str) -> object:
     return text
 
 
+CONFIGS = ("config", "extra-llm-api-options")
+"""Flags whose object is the engine's whole configuration (`trtllm-serve`)."""
+
+
 def _mapped(said: Iterator[Said]) -> Iterator[Said]:
     """Objects as settings with a dot."""
     for one in said:
-        if isinstance(one.value, Mapping):
+        if isinstance(one.value, Mapping) and plain(one.name) in CONFIGS:
+            for name, value in one.value.items():
+                yield from inside(name, value, one.where) if isinstance(value, Mapping) else [Said(name, value, one.where)]
+        elif isinstance(one.value, Mapping):
             yield from inside(one.name, one.value, one.where)
         else:
             yield one

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tonnage.export.accepted import TABLES, table
+from tonnage.export.train_tables import settings_of
 
 DATA = Path(__file__).parent / "data"
 
@@ -28,6 +29,9 @@ TRAINING = {
     "deepspeed": "deepspeed",
 }
 """Training frameworks, the same."""
+
+DRAWN = {"megatron": ("megatron", "mindspeed", "bridge"), "torchtitan": ("torchtitan",), "verl": ("verl",)}
+"""Tables of settings that were drawn from engines' sources, by the table that says what settings mean."""
 
 ALIASES = {"tensorrt-llm": "trtllm", "trt-llm": "trtllm", "megatron-core": "megatron-lm", "megatron": "megatron-lm"}
 """Other names of engines, as records of launches write them."""
@@ -103,6 +107,7 @@ def names(engine: str) -> Names:
         rollouts = names("sglang")
         every |= {f"sglang-{one}" for one in (*rollouts.means, *rollouts.still, *rollouts.every)}
     inside = engine in TRAINING
+    every |= frozenset(plain(name.rpartition(".")[2]) for one in DRAWN.get(section, ()) for name in settings_of(one).flags)
     return Names({str(k): str(v) for k, v in means.items()}, frozenset(map(str, still)), every, inside)
 
 

@@ -194,6 +194,10 @@ def _evaluated(node: ast.expr, depth: int) -> int | None:
     return None
 
 
+_ECHOED = re.compile(r"<\(echo ('[^']*')\)")
+"""A file that a shell makes of a text: the text stands for it."""
+
+
 @dataclass
 class Script:
     """A script as it is read: what is set, the commands, and texts that it puts into files."""
@@ -209,6 +213,7 @@ class Script:
         if self.depth >= DEEPEST:
             return
         self.depth += 1
+        text = _ECHOED.sub(r"\1", text)
         held: list[Token] = []
         skipped = 0
         for token in [*tokens(text, line), Token(line, operator=";")]:

@@ -31,6 +31,11 @@ class Sorted:
     strange: list[Said] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Settings as they are named."""
+        return tuple(one.name for one in (*self.by.values(), *self.unpriced))
+
     def text(self, meaning: str) -> str | None:
         """A value as text; None where it is not said, or stands for nothing."""
         said = self.by.get(meaning)

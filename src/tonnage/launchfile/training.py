@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ SHARDING = {"no-shard": 0, "optim": 1, "optim-grads": 2, "optim-grads-params": 3
 """What Megatron-FSDP shards -> ZeRO's stage."""
 
 SCHEDULES = {"1f1b": "1f1b", "interleaved1f1b": "interleaved", "zbvzerobubble": "zb", "interleavedzerobubble": "zb",
-             "dualpipev": "dualpipe"}  # fmt: skip
+             "dualpipev": "dualpipe", "interleaved": "interleaved"}  # fmt: skip
 """Pipeline schedules of torchtitan."""
 
 
@@ -47,6 +48,7 @@ def run(start: EngineStart, layers: int | None, count: int | None) -> Run:
         value = found.whole(name)
         if value is not None:
             layout[name] = value
+    _local(found, layout)
     if kind != "maxtext":
         for name in ("tp", "pp", "cp"):
             layout.setdefault(name, 1)
@@ -92,14 +94,40 @@ def _axes(start: EngineStart, found: Sorted) -> dict[str, int | str]:
     return layout
 
 
+def _local(found: Sorted, layout: dict[str, int | str]) -> None:
+    """torchtitan: a local batch is a micro-batch, or with a pipeline as many as its own size of one says."""
+    local = found.whole("local")
+    if local is None:
+        return
+    if int(layout.get("pp", 1)) > 1:
+        layout.setdefault("mbs", 1)
+    else:
+        layout["mbs"] = local
+
+
+WHOLE = ("megatron-lm", "mindspeed-llm", "torchtitan", "verl")
+"""Engines of which a start says everything: one without chunks of a stage, or without a schedule, has none."""
+
+
 def _virtual(found: Sorted, layout: dict[str, int | str], layers: int | None) -> None:
+    """Chunks of each stage: said, by the layers of one, or by a layout of Megatron (`Et|(tt|)*29,tL`)."""
     vpp, each = found.whole("vpp"), found.whole("layers_per_vpp")
     pp = int(layout.get("pp", 1))
     held = found.whole("layers") or layers
-    if vpp is None and each is not None and held is not None and pp > 1:
-        vpp = max(held // pp // each, 1)
-    if vpp is not None and pp > 1:
+    if pp <= 1:
+        return
+    written = found.text("stages")
+    if written and written != "null":
+        unrolled = re.sub(r"\(([^)]+)\)\*(\d{1,4})", lambda m: m[1] * int(m[2]), written[:4000])
+        vpp = max((unrolled.count("|") + 1) // pp, 1)
+    elif vpp is None and each is not None and held is not None:
+        vpp = max(-(-held // (pp * each)), 1)
+    elif vpp is None and (found.engine in WHOLE or "vpp" in found.by) and "stages" not in found.by:
+        vpp = 1
+    if vpp is not None:
         layout["vpp"] = vpp
+    if vpp == 1:
+        layout.setdefault("schedule", "1f1b")
 
 
 def _shards(start: EngineStart, found: Sorted, kind: str) -> dict[str, int | str]:
@@ -108,11 +136,17 @@ def _shards(start: EngineStart, found: Sorted, kind: str) -> dict[str, int | str
         return {}
     if kind == "deepspeed":
         return {"zero": int(found.number("zero") or 0)}
+    reshard = found.by.get("reshard")
+    kept = reshard is not None and str(reshard.value).lower() in ("never", "false")
     if kind == "torchtitan":
-        return {"zero": 3 if found.whole("replicate") in (None, 1) or found.whole("shard") else 0}
+        if found.whole("shard") == 1 and reshard is None:
+            return {"zero": 0}
+        return {"zero": (2 if kept else 3) if found.whole("replicate") in (None, 1) or found.whole("shard") else 0}
     if kind == "verl":
         megatron = any("megatron" in plain(one.name) for one in start.said) or "tp" in found.by
-        return {"zero": 1 if megatron else 3}
+        if megatron:
+            return {"zero": 0 if found.on("distributed") is False else 1}
+        return {"zero": 2 if kept else 3}
     sharding = plain(found.text("sharding") or "")
     if found.on("fsdp"):
         return {"zero": SHARDING.get(sharding, 3)}
@@ -129,9 +163,11 @@ def _recomputed(found: Sorted, kind: str, layers: int | None, pp: int, notes: li
         }
     if found.on("selective") or found.on("checkpointing") is False:
         return {"recompute": "selective" if found.on("selective") else "none"}
+    if said is None and found.on("checkpointing") and not any("megatron" in plain(name) for name in found.names):
+        return {"recompute": "full"}  # whole layers: `gradient_checkpointing_enable` of transformers
     if said is None:
         return {"recompute": "none"} if found.engine in ("megatron-lm", "mindspeed-llm", "slime") else {}
-    level = plain(str(said.value or "none")).partition("-")[0].rstrip(",")
+    level = plain(str(said.value or "none")).partition("-")[0].rstrip(",").replace("null", "none")
     if level not in ("none", "selective", "full"):
         return {}
     part = found.whole("recomputed")
@@ -225,7 +261,7 @@ def _sizes(
         layout.setdefault("mbs", max(int(each), 1))
     inside = int(layout.get("tp", 1)) * int(layout.get("pp", 1)) * int(layout.get("cp", 1))
     if batch is None and world is not None and "mbs" in layout and kind in ("torchtitan", "deepspeed"):
-        batch = max(world // inside, 1) * int(layout["mbs"]) * (found.whole("accumulation") or 1)
+        batch = max(world // inside, 1) * (found.whole("local") or int(layout["mbs"])) * (found.whole("accumulation") or 1)
     return seq, batch
 
 

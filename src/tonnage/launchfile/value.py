@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 Scalar = str | int | float | bool | None
 
@@ -51,3 +52,27 @@ class EngineStart:
     nodes: int | None = None
     replicas: int | None = None
     version: str | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a launch file asks.
+
+    engine: that it starts; model: its name for `load`, None where the file has none; on: chips as they are written in
+    a question, None where the file does not say; words: fields of the question; read: how things were understood;
+    unpriced: settings of the engine that are not priced; strange: those that it does not have; count: accelerators; as_of: date of
+    the facts that it was planned with, where it says one; said: words that
+    its flags say alone, where a comment says more.
+    """
+
+    path: str
+    engine: str
+    model: str | None
+    on: str | None
+    words: Mapping[str, str | bool]
+    read: tuple[str, ...] = ()
+    unpriced: tuple[str, ...] = ()
+    strange: tuple[str, ...] = ()
+    count: int | None = None
+    as_of: str | None = None
+    said: Mapping[str, str | bool] = field(default_factory=dict)
