@@ -31,6 +31,7 @@ VERBS = {
     "rerun": "Ask again what a saved answer was asked, and say what changed.",
     "new": "Write a commented programme file to start from.",
     "schema": "The JSON Schema of the programme file, for editors.",
+    "completion": "The script by which bash, zsh or fish completes verbs, flags, models and chips.",
     "accuracy": "Predictions held against published, measured results.",
     "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
     "export": "A saved plan as the files that start it, with the reason of every value.",
@@ -98,6 +99,7 @@ EXAMPLES = {
     "rerun": ("rerun plan.json",),
     "new": ("new mine.yaml --from r2",),
     "schema": ("schema > programme.schema.json",),
+    "completion": ("completion bash > ~/.local/share/bash-completion/completions/tonnage", "completion fish"),
     "accuracy": ("accuracy serve", "accuracy train --cases mine.jsonl"),
     "ledger": (
         "ledger --ledger mine.sqlite",
