@@ -36,6 +36,7 @@ VERBS = {
     "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
     "export": "A saved plan as the files that start it, with the reason of every value.",
     "run": "Carry a plan out.",
+    "mcp": "The verbs as tools of an agent, over standard input and output (Model Context Protocol).",
     "qualify": "Measure this device: fit for training, inference only, or unfit; the calibration that plans use.",
 }
 
@@ -107,6 +108,7 @@ EXAMPLES = {
         "ledger add 459cbf3f --measured steps.jsonl --run r2 --since 2025-03-01",
         "ledger errors --by chip --ledger mine.sqlite",
     ),
+    "mcp": ("mcp", "mcp --in plans --seconds 600"),
     "qualify": (
         "qualify --device cpu --quick",
         "qualify --device cuda --standard --check --cards 1024 --days 30 --report verdict.html",

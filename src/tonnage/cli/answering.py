@@ -139,18 +139,21 @@ def _told(
     reply: dict[str, object] | None = None
     said: dict[str, object] | None = None
     charts: list[object] = []
+    printed: str | None = None
     if heard.reply is not None and not errors:
-        from tonnage.report.answer import to_json
+        from tonnage.report.answer import render, to_json
         from tonnage.report.charts import charts_of
         from tonnage.report.envelope import envelope, plain
 
         reply, said = plain(envelope(heard.reply)), plain(to_json(heard.reply.answer))
+        printed = render(heard.reply.answer)
         charts = [chart.to_json() for chart in charts_of(reply or {})]
     return {
         "code": code,
         "command": printable(shlex.join(["tonnage", *words])),
         "reply": reply,
         "answer": said,
+        "printed": printed,
         "charts": charts,
         "errors": errors,
         "hint": None if hint is None else printable(hint),
