@@ -13,6 +13,7 @@ from mcp import Client
 from mcp_types import CallToolResult, ListToolsResult
 
 ROOT = Path(__file__).parents[2]
+SMALL = (ROOT / "tests/report/small.yaml").read_text(encoding="utf-8")
 MINI = (ROOT / "src/tonnage/fleet/data/programme.yaml").read_text(encoding="utf-8")
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 from anyio.from_thread import start_blocking_portal
-from asking import MINI, ROOT, Agent
+from asking import ROOT, SMALL, Agent
 from mcp import Client, StdioServerParameters, stdio_client
 
 
 @pytest.fixture(scope="session")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     start = tmp_path_factory.mktemp("agent")
-    (start / "mini.yaml").write_text(MINI, encoding="utf-8")
+    (start / "small.yaml").write_text(SMALL, encoding="utf-8")
     (start / ".secret.yaml").write_text("key: hidden-value\n", encoding="utf-8")
     outside = tmp_path_factory.mktemp("outside")
     (outside / "far.yaml").write_text("key: far-value\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from asking import MINI, ROOT, Agent, words
+from asking import MINI, ROOT, SMALL, Agent, words
 from mcp.shared.exceptions import MCPError
 
 from tonnage.cli.answering import answer
@@ -74,18 +74,18 @@ def test_an_answer_is_passed_on_whole(agent: Agent) -> None:
     plan = agent.call("serve", model="llama-3.1-8b", on="1xh100", engine="vllm").structured_content
     made = agent.call("export", result=plan, engine="vllm")
     assert any("vllm serve" in one["text"] for one in made.structured_content["files"])
-    assert sorted(path.name for path in agent.start.iterdir()) == [".secret.yaml", "link.yaml", "mini.yaml"]
+    assert sorted(path.name for path in agent.start.iterdir()) == [".secret.yaml", "link.yaml", "small.yaml"]
 
 
 def test_a_programme_is_launched_from_its_text_and_from_its_file(agent: Agent) -> None:
     steps: list[tuple[float, float | None, str | None]] = []
-    said = agent.heard("launch", lambda *step: steps.append(step), programme={"text": MINI}, draws=20)
+    said = agent.heard("launch", lambda *step: steps.append(step), programme={"text": SMALL}, draws=20)
     assert not said.is_error, words(said)
     assert said.structured_content["inputs"]["programme"] == "programme.yaml"
     assert steps and all(of is None or done <= of for done, of, _ in steps)
-    named = agent.call("launch", programme="mini.yaml", draws=20)
+    named = agent.call("launch", programme="small.yaml", draws=20)
     assert named.structured_content["launch"] == said.structured_content["launch"]
-    wrong = agent.call("launch", programme={"text": MINI.replace("count:", "cuont:"), "name": "mine.yaml"})
+    wrong = agent.call("launch", programme={"text": SMALL.replace("count:", "cuont:"), "name": "mine.yaml"})
     assert wrong.is_error and "mine.yaml:" in words(wrong) and "did you mean" in words(wrong)
     start = agent.call("new", **{"from": "mini"})
     assert start.structured_content == {"text": MINI}
@@ -141,7 +141,7 @@ HOSTILE: dict[str, tuple[str, dict[str, Any], str]] = {
     "an option of the terminal": ("fit", {**FIT, "output": "x.json"}, "is no input of fit"),
     "a ledger to write": ("fit", {**FIT, "ledger": "x.sqlite"}, "is no input of fit"),
     "add to the ledger": ("ledger", {"what": "add"}, "expected one of list, show, errors"),
-    "a picture": ("launch", {"programme": "mini.yaml", "picture": "x.svg"}, "is no input of launch"),
+    "a picture": ("launch", {"programme": "small.yaml", "picture": "x.svg"}, "is no input of launch"),
     "no text": ("launch", {"programme": {"name": "x.yaml"}}, 'an object with its "text"'),
     "a number as a file": ("launch", {"programme": 3.5}, "3.5"),
     "nothing": ("launch", {}, "is needed"),
@@ -177,7 +177,7 @@ def test_a_programme_cannot_name_what_lies_outside(agent: Agent, tmp_path: Path)
     """The process that answers may not open it, whatever leads there."""
     secret = tmp_path / "config.json"
     secret.write_text('{"model_type": "llama", "secret": "hidden-value"}', encoding="utf-8")
-    text = MINI.replace("model: ", f"model: {secret} # ", 1)
+    text = SMALL.replace("model: ", f"model: {secret} # ", 1)
     assert str(secret) in text
     found = agent.call("launch", programme={"text": text}, draws=20)
     assert found.is_error and "lies outside of what may be read here" in words(found)
@@ -185,6 +185,6 @@ def test_a_programme_cannot_name_what_lies_outside(agent: Agent, tmp_path: Path)
 
 
 def test_a_question_given_up_ends_and_the_next_is_answered(agent: Agent) -> None:
-    big = MINI.replace("horizon:", "horizon: 10 years #", 1)
+    big = SMALL.replace("horizon:", "horizon: 10 years #", 1)
     assert agent.given_up(1.5, "launch", programme={"text": big}, draws=100_000)
     assert not agent.call("fit", **FIT).is_error

@@ -156,7 +156,7 @@ async def _called(served: Served, tool: AgentTool, given: Mapping[str, object], 
     async def told(step: Mapping[str, object]) -> None:
         done, of = _number(step.get("done")), _number(step.get("of"))
         if done is not None:
-            await ctx.session.report_progress(done, of, str(step.get("what", ""))[:200])
+            await ctx.session.report_progress(done, of or None, str(step.get("what", ""))[:200])
 
     with QuestionFolder(served.workers.start) as folder:
         try:

@@ -168,15 +168,21 @@ def run(arguments: list[str]) -> int:
         return 2
 
 
+LASTING = {"run", "qualify", "mcp", "new"}
+"""Verbs that say themselves how far they are, go on until they are ended, or ask."""
+
+
 def _answered(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
+    from tonnage.cli.progress import working
     from tonnage.errors import TonnageError
 
     try:
         check_verb(arguments)
         words = words_of(arguments) or ["--help"]
-        code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
+        with working(words[0], shown=not ({"-q", "--quiet"} & {*words}) and words[0] not in LASTING):
+            code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _usage(error, arguments)

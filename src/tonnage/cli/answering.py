@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tonnage.cli.heard import Heard, Progress, listening
+from tonnage.cli.progress import working
 
 if TYPE_CHECKING:
     from tonnage.errors import Problem, TonnageError
@@ -63,7 +64,8 @@ def _run(words: list[str]) -> int:
     from tonnage import cli
 
     _check(words)
-    code: Any = cli.app()(cli.words_of(words), exit_on_error=False, print_error=False, help_on_error=False)
+    with working(words[0]):
+        code: Any = cli.app()(cli.words_of(words), exit_on_error=False, print_error=False, help_on_error=False)
     return code if isinstance(code, int) else 0
 
 

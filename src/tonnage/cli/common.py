@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli import progress
 from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
@@ -205,6 +206,7 @@ def tell(text: str) -> None:
     if heard is not None:
         heard.notes.append(text)
         return
+    progress.clear()
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(encodable(printable(text), sys.stderr.encoding), file=sys.stderr)
@@ -303,6 +305,7 @@ def put(text: str) -> None:
     if heard is not None:
         heard.texts.append(text)
         return
+    progress.quiet()
     if sys.stdout is None:
         raise InputError(Problem("is closed", "standard output"))
     text = encodable(text, sys.stdout.encoding)
