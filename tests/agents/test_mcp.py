@@ -173,6 +173,15 @@ def test_hostile_inputs_are_refused_in_words(case: str, agent: Agent) -> None:
     assert sorted(path.name for path in agent.start.iterdir()) == before
 
 
+def test_half_a_character_of_a_file_stops_nothing(agent: Agent) -> None:
+    """YAML and JSON can write what no encoding has."""
+    text = SMALL.replace("name: small", 'name: "half \\ud800"')
+    assert "ud800" in words(agent.call("launch", programme={"text": text + "more: x\n"}, draws=20))
+    wrong = agent.call("sources", result={"text": '{"\\ud800": "\\udfff"}'})
+    assert wrong.is_error
+    assert not agent.call("fit", **FIT).is_error
+
+
 def test_a_programme_cannot_name_what_lies_outside(agent: Agent, tmp_path: Path) -> None:
     """The process that answers may not open it, whatever leads there."""
     secret = tmp_path / "config.json"

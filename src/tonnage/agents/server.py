@@ -80,7 +80,7 @@ async def _run(served: Served) -> None:
         async with stdio_server() as (read, write):
             await server.run(read, write, server.create_initialization_options())
     finally:
-        served.workers.end()
+        await served.workers.end()
 
 
 def _server(served: Served) -> Server[dict[str, object]]:

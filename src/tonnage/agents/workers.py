@@ -82,17 +82,14 @@ class Workers:
             if good:
                 self._idle.append(worker)
             else:
-                worker.end()
-                self._all.remove(worker)
-                with anyio.CancelScope(shield=True):
-                    await worker.process.aclose()
+                await self._gone(worker)
 
     async def _worker(self) -> _Worker:
         while self._idle:
             worker = self._idle.pop()
             if worker.process.returncode is None:
                 return worker
-            self._all.remove(worker)
+            await self._gone(worker)
         process = await anyio.open_process(
             list(self.command), cwd=self.start, stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -121,10 +118,18 @@ class Workers:
             raise Unanswered(f"the answer has more than {MOST_LINE // 2**20} MB; ask less at once") from None
         raise Unanswered("no answer came")
 
-    def end(self) -> None:
+    async def _gone(self, worker: _Worker) -> None:
+        """Ended, and waited for."""
+        worker.end()
+        self._all.remove(worker)
+        with anyio.CancelScope(shield=True):
+            await worker.process.aclose()
+
+    async def end(self) -> None:
         """Ends every process."""
-        for worker in self._all:
-            worker.end()
+        self._idle.clear()
+        while self._all:
+            await self._gone(self._all[0])
 
 
 async def _lines(stream: BufferedByteReceiveStream) -> AsyncIterator[dict[str, object]]:
