@@ -1,8 +1,8 @@
 """The pages of the documentation site, laid out as the repository is, so that every link leads where it leads there.
 
-`python scripts/docs_site.py FOLDER` writes them: the README as the first page, docs/, examples with what they print, and the
-reference of the public names from their docstrings. `--check SITE` looks a built site over: no page asks for anything
-from outside.
+`python scripts/docs_site.py FOLDER` writes them: the README as the first page, docs/, examples with what they print,
+and the reference of the public names from their docstrings. `--check SITE` looks a built site over: no page asks for
+anything from outside.
 """
 
 from __future__ import annotations
