@@ -39,8 +39,8 @@ CAPTIONS = {
 """Headings of the rooms that public names live in."""
 
 STYLE = """/* Answers are 118 characters wide, and are read, not decoration. */
-.md-grid { max-width: 76rem; }
-.md-typeset pre > code { font-size: 0.62rem; }
+.md-grid { max-width: 84rem; }
+.md-typeset pre > code { font-size: 0.6rem; }
 .md-typeset .highlight .go { color: var(--md-code-fg-color); }
 .md-typeset h1 { font-weight: 400; color: var(--md-default-fg-color); }
 """

@@ -19,7 +19,7 @@ from tonnage.cli import progress
 from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
-from tonnage.report.answer import WIDTH, render, to_csv
+from tonnage.report.answer import WIDTH, Answer, render, to_csv
 from tonnage.report.envelope import Reply, to_json
 from tonnage.report.names import with_names
 
@@ -67,6 +67,8 @@ class Common:
         no notes on stderr.
     verbose
         more notes on stderr.
+    bars
+        pictures in characters (memory, a step, the frontier, waiting): on a terminal unless --no-bars; --bars anywhere.
     color
         colour, when stdout is a terminal.
     """
@@ -81,6 +83,7 @@ class Common:
     as_of: str | None = None
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
+    bars: bool | None = None
     color: bool = True
 
     def __post_init__(self) -> None:
@@ -169,6 +172,8 @@ class SavedOptions(Common):
         no notes on stderr.
     verbose
         more notes on stderr.
+    bars
+        pictures in characters (memory, a step, the frontier, waiting): on a terminal unless --no-bars; --bars anywhere.
     color
         colour, when stdout is a terminal.
     """
@@ -197,6 +202,7 @@ class PlainOptions(SavedOptions):
 
     json: Annotated[bool, UNASKED] = False
     csv: Annotated[bool, UNASKED] = False
+    bars: Annotated[bool | None, UNASKED] = None
     catalog: Annotated[Path | None, UNASKED] = None
 
 
@@ -241,12 +247,27 @@ def finish(reply: Reply, common: Common) -> int:
         text = to_csv(reply.answer)
     else:
         text = render(
-            reply.answer, saved=tuple(str(path) for path in common.output), color=_color(common), width=_width()
+            _pictured(reply, common),
+            saved=tuple(str(path) for path in common.output),
+            color=_color(common),
+            width=_width(),
         )
     put(text)
     if problem is not None:
         raise problem
     return 0 if reply.outcome.feasible else 1
+
+
+def _pictured(reply: Reply, common: Common) -> Answer:
+    """The answer with pictures in characters, where they are asked for or somebody looks."""
+    shows = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if not (shows if common.bars is None else common.bars):
+        return reply.answer
+    from tonnage.report.drawn import has_blocks, with_pictures
+    from tonnage.report.envelope import envelope, plain
+
+    body = plain(envelope(reply))
+    return with_pictures(reply.answer, body, blocks=has_blocks(sys.stdout.encoding if sys.stdout else None))
 
 
 def _recorded(reply: Reply, common: Common) -> InputError | None:

@@ -19,7 +19,7 @@ TOOLS = (
 """Verbs that answer; what starts, measures or writes something is left to people."""
 
 LEFT_OUT = {
-    "cache", "color", "csv", "json", "output", "picture", "quiet", "ray", "requests_out", "resume", "verbose",
+    "bars", "cache", "color", "csv", "json", "output", "picture", "quiet", "ray", "requests_out", "resume", "verbose",
     "workers",
 }  # fmt: skip
 """Options of the terminal, of files that are written, and of how the work is shared out."""
