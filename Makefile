@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines lock format clean
+.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines docs extras lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -83,6 +83,16 @@ examples: setup  ## print every example again: examples/, README, guide
 
 launch-lines: setup  ## launch lines of 200 searched plans, held to the engines' own flags and rules
 	@$(BIN)/python scripts/launch_lines.py
+
+docs: setup  ## the documentation site, in build/site: pages, examples, boards, reference; nothing from outside
+	@$(PIP) install --editable '.[docs]'
+	@$(BIN)/python scripts/docs_site.py build/pages
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/python scripts/docs_site.py --check build/site
+
+extras: setup  ## that every extra can be installed: resolved in full, nothing installed (some minutes, needs an index)
+	@for extra in $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'])"); \
+	  do $(PIP) install --dry-run --ignore-installed ".[$$extra]" && echo "$$extra: resolves" || exit 1; done
 
 format: setup-test  ## format the code
 	@$(BIN)/ruff format src tests scripts benchmarks

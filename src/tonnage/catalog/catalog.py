@@ -281,6 +281,12 @@ class Catalog:
 
         return identifiers(self.model_lines)
 
+    def model_names(self) -> tuple[str, ...]:
+        """Ids, and the short names and aliases that mean one model (`deepseek-r1`)."""
+        from tonnage.catalog.models import short_names
+
+        return (*short_names(self.model_lines), *self.models())
+
     def model_config(self, name: str) -> tuple[str, dict[str, object], str]:
         """(id, config.json as a dict, source) of a bundled model by id, alias or short name, in any case."""
         from tonnage.catalog.models import find

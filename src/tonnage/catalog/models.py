@@ -26,6 +26,11 @@ def identifiers(lines: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def short_names(lines: Mapping[str, str]) -> tuple[str, ...]:
+    """Aliases and last parts of ids, in lower case, that mean one model each."""
+    return tuple(sorted(name for name, found in _names(lines).items() if "/" not in name and len(found) == 1))
+
+
 def entry(identifier: str, lines: Mapping[str, str]) -> dict[str, Any]:
     """The whole object of one model: id, aliases, source, retrieved, config and what else the line holds."""
     found: dict[str, Any] = json.loads(lines[identifier])

@@ -31,10 +31,12 @@ VERBS = {
     "rerun": "Ask again what a saved answer was asked, and say what changed.",
     "new": "Write a commented programme file to start from.",
     "schema": "The JSON Schema of the programme file, for editors.",
+    "completion": "The script by which bash, zsh or fish completes verbs, flags, models and chips.",
     "accuracy": "Predictions held against published, measured results.",
     "ledger": "Predicted against happened: plans that were recorded, and what was measured of them.",
     "export": "A saved plan as the files that start it, with the reason of every value.",
     "run": "Carry a plan out.",
+    "mcp": "The verbs as tools of an agent, over standard input and output (Model Context Protocol).",
     "qualify": "Measure this device: fit for training, inference only, or unfit; the calibration that plans use.",
 }
 
@@ -98,6 +100,7 @@ EXAMPLES = {
     "rerun": ("rerun plan.json",),
     "new": ("new mine.yaml --from r2",),
     "schema": ("schema > programme.schema.json",),
+    "completion": ("completion bash > ~/.local/share/bash-completion/completions/tonnage", "completion fish"),
     "accuracy": ("accuracy serve", "accuracy train --cases mine.jsonl"),
     "ledger": (
         "ledger --ledger mine.sqlite",
@@ -105,6 +108,7 @@ EXAMPLES = {
         "ledger add 459cbf3f --measured steps.jsonl --run r2 --since 2025-03-01",
         "ledger errors --by chip --ledger mine.sqlite",
     ),
+    "mcp": ("mcp", "mcp --in plans --seconds 600"),
     "qualify": (
         "qualify --device cpu --quick",
         "qualify --device cuda --standard --check --cards 1024 --days 30 --report verdict.html",
@@ -164,16 +168,22 @@ def run(arguments: list[str]) -> int:
         return 2
 
 
+LASTING = {"run", "qualify", "mcp", "new"}
+"""Verbs that say themselves how far they are, go on until they are ended, or ask."""
+
+
 def _answered(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
     from tonnage.cli.heard import asking
+    from tonnage.cli.progress import working
     from tonnage.errors import TonnageError
 
     try:
         check_verb(arguments)
         words = words_of(arguments) or ["--help"]
-        with asking(arguments):
+        shown = not ({"-q", "--quiet"} & {*words}) and words[0] not in LASTING
+        with asking(arguments), working(words[0], shown=shown):
             code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:

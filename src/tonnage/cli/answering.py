@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tonnage.cli.heard import Heard, Progress, listening
+from tonnage.cli.progress import working
 
 if TYPE_CHECKING:
     from tonnage.errors import Problem, TonnageError
@@ -63,7 +64,8 @@ def _run(words: list[str]) -> int:
     from tonnage import cli
 
     _check(words)
-    code: Any = cli.app()(cli.words_of(words), exit_on_error=False, print_error=False, help_on_error=False)
+    with working(words[0]):
+        code: Any = cli.app()(cli.words_of(words), exit_on_error=False, print_error=False, help_on_error=False)
     return code if isinstance(code, int) else 0
 
 
@@ -139,18 +141,21 @@ def _told(
     reply: dict[str, object] | None = None
     said: dict[str, object] | None = None
     charts: list[object] = []
+    printed: str | None = None
     if heard.reply is not None and not errors:
-        from tonnage.report.answer import to_json
+        from tonnage.report.answer import render, to_json
         from tonnage.report.charts import charts_of
         from tonnage.report.envelope import envelope, plain
 
         reply, said = plain(envelope(heard.reply)), plain(to_json(heard.reply.answer))
+        printed = render(heard.reply.answer)
         charts = [chart.to_json() for chart in charts_of(reply or {})]
     return {
         "code": code,
         "command": printable(shlex.join(["tonnage", *words])),
         "reply": reply,
         "answer": said,
+        "printed": printed,
         "charts": charts,
         "errors": errors,
         "hint": None if hint is None else printable(hint),

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli import progress
 from tonnage.cli.contents import contents
 from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
-from tonnage.report.answer import WIDTH, render, to_csv
+from tonnage.report.answer import WIDTH, Answer, render, to_csv
 from tonnage.report.charts import charts_of
 from tonnage.report.envelope import Reply, to_json
 from tonnage.report.names import with_names
@@ -75,6 +76,8 @@ class Common:
         no notes on stderr.
     verbose
         more notes on stderr.
+    bars
+        pictures in characters (memory, a step, the frontier, waiting): on a terminal unless --no-bars; --bars anywhere.
     color
         colour, when stdout is a terminal.
     """
@@ -90,6 +93,7 @@ class Common:
     as_of: str | None = None
     quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], negative="")] = False
     verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], negative="")] = False
+    bars: bool | None = None
     color: bool = True
 
     def __post_init__(self) -> None:
@@ -195,6 +199,8 @@ class SavedOptions(Common):
         no notes on stderr.
     verbose
         more notes on stderr.
+    bars
+        pictures in characters (memory, a step, the frontier, waiting): on a terminal unless --no-bars; --bars anywhere.
     color
         colour, when stdout is a terminal.
     """
@@ -224,6 +230,7 @@ class PlainOptions(SavedOptions):
     json: Annotated[bool, UNASKED] = False
     csv: Annotated[bool, UNASKED] = False
     chart: Annotated[str | None, UNASKED] = None
+    bars: Annotated[bool | None, UNASKED] = None
     catalog: Annotated[Path | None, UNASKED] = None
 
 
@@ -233,6 +240,7 @@ def tell(text: str) -> None:
     if heard is not None:
         heard.notes.append(text)
         return
+    progress.clear()
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(encodable(printable(text), sys.stderr.encoding), file=sys.stderr)
@@ -267,12 +275,27 @@ def finish(reply: Reply, common: Common) -> int:
         text = to_csv(reply.answer)
     else:
         text = render(
-            reply.answer, saved=tuple(str(path) for path in common.output), color=_color(common), width=_width()
+            _pictured(reply, common),
+            saved=tuple(str(path) for path in common.output),
+            color=_color(common),
+            width=_width(),
         )
     put(text)
     if problem is not None:
         raise problem
     return 0 if reply.outcome.feasible else 1
+
+
+def _pictured(reply: Reply, common: Common) -> Answer:
+    """The answer with pictures in characters, where they are asked for or somebody looks."""
+    shows = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if not (shows if common.bars is None else common.bars):
+        return reply.answer
+    from tonnage.report.drawn import has_blocks, with_pictures
+    from tonnage.report.envelope import envelope, plain
+
+    body = plain(envelope(reply))
+    return with_pictures(reply.answer, body, blocks=has_blocks(sys.stdout.encoding if sys.stdout else None))
 
 
 def _recorded(reply: Reply, common: Common) -> InputError | None:
@@ -339,6 +362,7 @@ def put(text: str) -> None:
     if heard is not None:
         heard.texts.append(text)
         return
+    progress.quiet()
     if sys.stdout is None:
         raise InputError(Problem("is closed", "standard output"))
     text = encodable(text, sys.stdout.encoding)

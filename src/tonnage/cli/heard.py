@@ -29,8 +29,8 @@ class Heard:
     notes: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
-    def at(self, done: int, of: int, what: str) -> None:
-        """So many are done, and this one comes."""
+    def at(self, done: float, of: float, what: str) -> None:
+        """So many are done of so many, and this one comes; of 0 where nobody knows, and done are the seconds then."""
         if self.progress is not None:
             self.progress({"done": done, "of": of, "what": what})
 

@@ -13,6 +13,7 @@ from tonnage import units
 from tonnage.cli.calibration import catalog_with, measured_rows, said
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.launch_told import ToldPlanner, ToldRunner
 from tonnage.cli.ledger_file import with_runs
 from tonnage.cli.sweep import NAMES, SweepRun, opened_runner, speed_store, swept
 from tonnage.errors import InputError, Problem
@@ -104,11 +105,11 @@ def launch(
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
     store = speed_store(catalog, cache)
-    planner = EnginePlanner(asked, catalog, store)
+    planner = ToldPlanner(EnginePlanner(asked, catalog, store))
     day = _day(by, asked)
     ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
     with opened_runner(ray, resume, workers, draws) as runner:
-        plan = ask(runner=runner)
+        plan = ask(runner=ToldRunner(runner))
         ran = runner.ran() if ray is not None or resume is not None else None
     store.save()
     inputs: dict[str, Any] = {

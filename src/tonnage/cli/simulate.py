@@ -17,6 +17,7 @@ from tonnage.ask.simulate import SimulateWords
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
 from tonnage.cli.heard import listener
+from tonnage.cli.progress import quiet
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
@@ -247,6 +248,7 @@ class ProgressBar:
     def __call__(self, done: int, total: int) -> bool:
         """So many of so many; the simulation goes on."""
         now, heard = time.monotonic(), listener()
+        quiet()
         if heard is not None and now - self.last > SECONDS_BETWEEN:
             self.last = now
             heard.at(done, total, "requests")
