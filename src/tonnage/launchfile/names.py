@@ -125,3 +125,16 @@ def engine_named(text: str) -> str | None:
     found = plain(text)
     found = ALIASES.get(found, found)
     return found if found in SERVING or found in TRAINING else None
+
+
+def image_engine(image: object) -> tuple[str | None, str | None]:
+    """(engine, version) of a container's image."""
+    if not isinstance(image, str):
+        return None, None
+    name, _, tag = image.partition("@")[0].rpartition(":") if ":" in image.rsplit("/", 1)[-1] else (image, "", "")
+    short = "/".join(name.rsplit("/", 2)[-2:])
+    known = texts("images")
+    engine = known.get(short) or next((known[key] for key in known if name.endswith("/" + key)), None)
+    version = re.match(r"v?(\d+\.\d+(?:\.\d+)?)", tag)
+    runtime = "/" in name and short.startswith("ai-dynamo/")
+    return engine, version[1] if version and engine and not runtime else None
