@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tonnage.export.accepted import TABLES, table
+from tonnage.export.accepted import COMMANDS, TABLES, table
 
 DATA = Path(__file__).parent / "data"
 
@@ -108,7 +108,7 @@ def names(engine: str) -> Names:
 
 def arity(engine: str, name: str) -> str:
     """What a flag takes, by the engine's own table: `flag` takes nothing; `?` where it is not known."""
-    if engine not in TABLES:
+    if engine not in COMMANDS:
         return "?"
     found = _takes(engine).get(plain(name))
     return found or "?"
