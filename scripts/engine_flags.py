@@ -3,6 +3,12 @@
     pip download sglang==0.5.23 --no-deps; pip download vllm==0.33.0 --no-deps
     python scripts/engine_flags.py sglang-0.5.23-*.whl vllm-0.33.0-*.whl
 
+    python scripts/engine_flags.py TensorRT-LLM/tests/unittest/api_stability COMMIT DAY
+    python scripts/engine_flags.py keys-vllm-ascend.json
+
+TensorRT-LLM has no wheel that installs without its index: its fields are those of the stability tests of its interface
+(references and references_committed). vLLM Ascend's keys of `--additional-config` are those of a list of its source.
+
 The wheels are read by `ast`, nothing of them is imported or run. Of each flag: its names, and what it takes (`flag`,
 `on/off`, `int`, `float`, `str`, `json` or `choice`), its choices, and the keys of objects written as JSON.
 """
@@ -15,6 +21,8 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from ruamel.yaml import YAML
 
 DATA = Path(__file__).parent.parent / "src" / "tonnage" / "export" / "data"
 PLAIN = {"int": "int", "float": "float", "str": "str", "bool": "bool"}
@@ -243,6 +251,46 @@ def _written(told: Mapping[str, ast.expr]) -> dict[str, object]:
 READ = {"sglang": sglang, "vllm": vllm}
 
 
+def trtllm(folder: Path, commit: str, day: str) -> dict[str, object]:
+    """Fields of the YAML that `trtllm-serve --config` reads, as the stability tests of TensorRT-LLM write them down."""
+    flags: dict[str, dict[str, object]] = {}
+    for name in ("references_committed", "references"):
+        rows = YAML(typ="safe").load((folder / name / "llm.yaml").read_text("utf-8"))
+        for field, row in rows["methods"]["__init__"]["parameters"].items():
+            if field not in ("model", "kwargs"):
+                flags[field] = _annotated_field(str(row["annotation"]))
+    source = "github.com/NVIDIA/TensorRT-LLM tests/unittest/api_stability, read by scripts/engine_flags.py"
+    head = {"engine": "trtllm", "version": commit, "released": day, "source": source}
+    return {**head, "flags": dict(sorted(flags.items()))}
+
+
+def _annotated_field(annotation: str) -> dict[str, object]:
+    """What a field of an annotation takes; one of the engine's own configurations takes an object."""
+    node = ast.parse(annotation, mode="eval").body
+    own = [name_of(one) for one in unions(node)]
+    return {"takes": "json"} if any(name.endswith("Config") for name in own) else taken(node, {}, {})
+
+
+def ascend(path: Path) -> dict[str, object]:
+    """Keys of vLLM Ascend's `--additional-config`, from a list of them with its source."""
+    held = json.loads(path.read_text("utf-8"))
+    keys = {name: {"takes": "key"} for name in sorted(held["additional_config_keys"])}
+    source = f"github.com/vllm-project/vllm-ascend {held['source']}, read by scripts/engine_flags.py"
+    head = {"engine": "vllm-ascend", "version": held["commit"], "released": held["date"], "source": source}
+    return {**head, "flags": keys}
+
+
+def wrote(body: dict[str, object]) -> None:
+    """The table of an engine, a flag a line."""
+    flags = body.pop("flags")
+    assert isinstance(flags, dict)
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(one)}" for name, one in flags.items())
+    target = DATA / f"{body['engine']}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(f'{json.dumps(body)[:-1]},\n "flags": {{\n{lines}\n}}}}\n', encoding="utf-8")
+    print(f"{target.name}: {len(flags)} flags of {body['engine']} {body['version']}")
+
+
 def table(wheel: Path) -> dict[str, object]:
     """The table of a wheel: engine, version, day of its files, source, flags."""
     engine, version = wheel.name.split("-")[:2]
@@ -262,17 +310,13 @@ def table(wheel: Path) -> dict[str, object]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write a table for each wheel."""
+    """Write a table for each wheel, or for the engine whose source is given."""
+    first = Path(arguments[0])
+    if first.is_dir():
+        wrote(trtllm(first, *arguments[1:3]))
+        return 0
     for path in map(Path, arguments):
-        body = table(path)
-        flags = body.pop("flags")
-        assert isinstance(flags, dict)
-        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(one)}" for name, one in flags.items())
-        head = json.dumps(body)[:-1]
-        target = DATA / f"{body['engine']}.json"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(f'{head},\n "flags": {{\n{lines}\n}}}}\n', encoding="utf-8")
-        print(f"{target.name}: {len(flags)} flags of {body['engine']} {body['version']}")
+        wrote(ascend(path) if path.suffix == ".json" else table(path))
     return 0
 
 

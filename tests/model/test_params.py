@@ -51,8 +51,60 @@ def test_total_is_that_of_transformers(identity: str) -> None:
     assert params(load(identity)).total == sum(counted_by_transformers(identity).values())
 
 
-def test_only_kimi_k3_is_not_checked_against_transformers() -> None:
-    assert [identity for identity, row in ROWS.items() if not row["transformers"]] == ["moonshotai/Kimi-K3"]
+# Models that transformers has no class for: what their makers say in all, of as many digits (model cards and, for
+# Step-3.7-Flash, the language part in github.com/vllm-project/recipes).
+STATED = {
+    "XiaomiMiMo/MiMo-7B-Base": (7.6e9, 2),
+    "inclusionAI/Ling-1T": (1e12, 2),
+    "nvidia/Llama-3_3-Nemotron-Super-49B-v1": (50e9, 2),
+    "stepfun-ai/Step-3.5-Flash": (196e9, 3),
+    "stepfun-ai/Step-3.7-Flash": (196e9, 3),
+}
+
+
+def test_only_kimi_k3_is_not_checked_at_all() -> None:
+    unbuilt = {identity for identity, row in ROWS.items() if not row["transformers"]}
+    assert unbuilt == {*STATED, "moonshotai/Kimi-K3"}
+
+
+@pytest.mark.parametrize("identity", STATED)
+def test_total_is_that_of_its_maker(identity: str) -> None:
+    stated, digits = STATED[identity]
+    assert float(f"{params(load(identity)).total:.{digits}g}") == stated
+
+
+@pytest.mark.parametrize(
+    ("name", "total", "active"),
+    [
+        ("mistral-large-3", 673e9, 39e9),
+        ("ernie-4.5-300b-a47b", 300e9, 47e9),
+        ("hunyuan-a13b", 80e9, 13e9),
+        ("mimo-v2-flash", 309e9, 15e9),
+        ("kimi-linear", 49e9, 3e9),
+        ("ling-3.0-flash", 124e9, 5.1e9),
+        ("hy3", 295e9, 20e9),
+        ("seed-oss-36b", 36e9, None),
+        ("qwen3-vl-235b-a22b", 235e9, 22e9),
+    ],
+)
+def test_newer_releases_have_the_published_sizes(name: str, total: float, active: float | None) -> None:
+    counted = params(load(name))
+    assert counted.total == pytest.approx(total, rel=0.01)
+    assert active is None or counted.active == pytest.approx(active, rel=0.06)
+
+
+def test_qwen3_8_has_the_bytes_of_its_checkpoint() -> None:
+    """Two bytes a parameter, multi-token prediction included: 4,892,388,705,238 bytes by the index of the release
+    (github.com/vllm-project/recipes models/Qwen/Qwen3.8-2.4T-A95B.yaml), whose states have some in FP32.
+    """
+    counted = params(load("qwen3.8-2.4t-a95b"))
+    assert 2 * (counted.total + counted.mtp) == pytest.approx(4_892_388_705_238, rel=1e-5)
+
+
+def test_a_release_says_for_its_language_part_whether_the_embedding_is_tied() -> None:
+    config = dict(ROWS["Qwen/Qwen3-VL-30B-A3B-Instruct"]["config"])
+    assert not build(config, name="as it is").tied
+    assert build(config | {"tie_word_embeddings": True}, name="tied").tied
 
 
 def test_every_name_loads() -> None:

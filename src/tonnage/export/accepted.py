@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tonnage.errors import InputError, Problem
+from tonnage.files import parse_yaml
 
 DATA = Path(__file__).parent / "data"
 
-TABLES = {"sglang": "sglang", "vllm": "vllm", "vllm-ascend": "vllm"}
-"""Whose table an engine's flags are checked by: vLLM Ascend takes vLLM's."""
+TABLES = {"sglang": "sglang", "vllm": "vllm", "vllm-ascend": "vllm", "trtllm": "trtllm"}
+"""Whose table an engine's flags are checked by: vLLM Ascend takes vLLM's. TensorRT-LLM's is of its YAML."""
+
+COMMANDS = ("sglang", "vllm", "vllm-ascend")
+"""Engines whose table is of a command's flags."""
+
+ASCEND = "--additional-config"
+"""The flag of vLLM whose keys are vLLM Ascend's own (`data/vllm-ascend.json`)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,11 @@ class FlagTable:
 @functools.cache
 def table(engine: str) -> FlagTable:
     """The table that an engine's flags are checked by."""
-    return FlagTable(**json.loads((DATA / f"{TABLES[engine]}.json").read_text(encoding="utf-8")))
+    return _read(TABLES[engine])
+
+
+def _read(name: str) -> FlagTable:
+    return FlagTable(**json.loads((DATA / f"{name}.json").read_text(encoding="utf-8")))
 
 
 class EngineParser(argparse.ArgumentParser):
@@ -54,6 +65,8 @@ def parser(engine: str) -> EngineParser:
     if TABLES[engine] == "vllm":
         made.add_argument("model_tag", nargs="?")
     for name, one in table(engine).flags.items():
+        if engine == "vllm-ascend" and name == ASCEND:
+            one = {**one, "keys": list(_read("vllm-ascend").flags)}
         made.add_argument(name, *one.get("names", ()), **_takes(one))
     return made
 
@@ -85,6 +98,32 @@ def _object(keys: list[str] | None) -> Callable[[str], dict[str, Any]]:
         return dict(found)
 
     return read
+
+
+def table_takes(engine: str, text: str) -> str:
+    """Why an engine would not take a configuration in YAML, by its table; nothing where it would.
+
+    Names and what they take are held to the table; what stands inside an object is not.
+    """
+    try:
+        value = parse_yaml(text, engine).value
+    except InputError as error:
+        return error.message
+    if not isinstance(value, dict):
+        return "expected settings with their names"
+    flags = table(engine).flags
+    for name, given in value.items():
+        if name not in flags:
+            return f"no setting named {name}"
+        kinds = KINDS.get(str(flags[name]["takes"]), (object,))
+        fits = isinstance(given, kinds) and (bool in kinds or object in kinds or not isinstance(given, bool))
+        if given is not None and not fits:
+            return f"{name}: expected {flags[name]['takes']}"
+    return ""
+
+
+KINDS: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "on/off": (bool,), "json": (dict,)}
+"""Values of YAML by what a setting takes."""
 
 
 def parsed(engine: str, flags: str) -> argparse.Namespace:

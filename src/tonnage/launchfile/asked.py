@@ -14,13 +14,14 @@ from tonnage.files import LIMIT, parse_yaml, read_text
 from tonnage.files import Node as FileNode
 from tonnage.launchfile import pycode, serving, training
 from tonnage.launchfile.command import start_of
+from tonnage.launchfile.containers import dockerfile, fenced, unit
 from tonnage.launchfile.modelname import Named, named, sized
 from tonnage.launchfile.names import SERVING, TRAINING, texts
 from tonnage.launchfile.remark import Remark, remark_of, with_remark
-from tonnage.launchfile.script import commands
+from tonnage.launchfile.script import STARTING, Script, Variables, commands
 from tonnage.launchfile.sorting import Sorted, sort, told
 from tonnage.launchfile.tree import Around, Tree, config_engine
-from tonnage.launchfile.value import EngineStart, Said, Written
+from tonnage.launchfile.value import EngineStart, Said, Word, Written
 from tonnage.units import parse_fleet
 
 DOCUMENTS = 100
@@ -103,13 +104,45 @@ def starts(name: str, chosen: str = "") -> list[EngineStart]:
     ending = Path(name).suffix.lower()
     if ending == ".py":
         return _python(text, name, chosen)
-    if ending in (".yaml", ".yml", ".json", ".toml") or (
-        ending not in (".sh", ".sub", ".sbatch", ".txt", ".md", "") or _manifest(text)
-    ):
+    if ending in (".yaml", ".yml", ".json", ".toml") or (ending not in SCRIPTS or _manifest(text)):
         return _documents(text, name, ending)
-    script = commands(text)
+    script = _script(text, Path(name))
     found = [made for made in (start_of(one, name) for one in script.commands) if made is not None]
     return [_with_config(one, script.files, name) for one in found]
+
+
+def _script(text: str, path: Path) -> Script:
+    """A script; or what a Dockerfile, a unit of systemd or a text in Markdown would start."""
+    if path.suffix.lower() == ".md":
+        return commands(fenced(text))
+    if path.suffix.lower() in (".service", ".container"):
+        held = unit(text)
+        return commands(held[0], held[2], held[1]) if held is not None else Script()
+    if path.name.lower().startswith(("dockerfile", "containerfile")) or path.suffix.lower() == ".dockerfile":
+        recipe = dockerfile(text)
+        script = Script(Variables({**(recipe.env or {})}), image=recipe.image)
+        words = recipe.started().words
+        if words:
+            script.carried_out(list(words))
+        return script
+    return commands(text)
+
+
+SCRIPTS = (
+    ".sh",
+    ".bash",
+    ".sub",
+    ".sbatch",
+    ".slurm",
+    ".txt",
+    ".md",
+    ".service",
+    ".container",
+    ".shell",
+    ".dockerfile",
+    "",
+)
+"""Endings of files that are not YAML unless they begin as it does."""
 
 
 def _manifest(text: str) -> bool:
@@ -150,6 +183,7 @@ def _python(text: str, name: str, chosen: str) -> list[EngineStart]:
     found, by, ray = pycode.starts(text, name)
     tree = Tree(name, {})
     found += [one for each in ray for one in tree.starts(each, Around())]
+    found += [] if found else _commanded(text, name)
     if found:
         return found
     made: list[EngineStart] = []
@@ -161,6 +195,17 @@ def _python(text: str, name: str, chosen: str) -> list[EngineStart]:
         problem = Problem(f'no settings in a function "{chosen[:60]}"', where=name, suggestion=nearest(chosen, by))
         raise InputError(problem)
     return made
+
+
+def _commanded(text: str, name: str) -> list[EngineStart]:
+    """Engines that a program starts by a command."""
+    script = Script()
+    for given, line in pycode.commands(pycode.parsed(text, name)):
+        if isinstance(given, str) and STARTING.search(given):
+            script.read(given, line)
+        elif isinstance(given, list) and len(given) > 1:
+            script.carried_out([Word(word, line) for word in given])
+    return [made for made in (start_of(one, name) for one in script.commands) if made is not None]
 
 
 def _documents(text: str, name: str, ending: str) -> list[EngineStart]:
@@ -283,7 +328,8 @@ def _serving(
     problems = [problem for one in made for problem in one.sorted.problems]
     said = next((one.sorted.by["model"] for one in made if "model" in one.sorted.by), None)
     text = None if said is None else str(said.value)
-    meant = _model(text, said.where if said else found[0].where, model, catalog, problems, None)
+    served = next((one.sorted.text("served") for one in made if "served" in one.sorted.by), None)
+    meant = _model(text, said.where if said else found[0].where, model, catalog, problems, _served(served, catalog))
     notes = [f"{len(found)} starts of an engine in the file; read is {found[0].where}"] if others else []
     notes += [note for one in made for note in one.notes]
     count = sum(one.count for one in made)
@@ -305,6 +351,14 @@ def _serving(
         raise InputError(problems)
     sorts = [one.sorted for one in made]
     return Written(name, engine, meant.model if meant else None, chosen, words, tuple(notes), *_left(sorts), count)
+
+
+def _served(name: str | None, catalog: Catalog) -> Named | None:
+    """The model by the name under which it is served, where its own is a path that says nothing."""
+    found = named(name, catalog) if name else None
+    if found is None:
+        return None
+    return replace(found, notes=(f"the model by the name under which it is served: {name}", *found.notes))
 
 
 def _copied(made: Sequence[serving.WrittenInstance], on: Sequence[str]) -> Mapping[str, int]:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tonnage.errors import InputError
 from tonnage.files import parse_yaml
-from tonnage.launchfile.names import arity, plain
+from tonnage.launchfile.names import TABLE_OF, arity, image_engine, plain
 from tonnage.launchfile.value import Command, EngineStart, Said, Word
 
 MODULES = {
     "vllm.entrypoints.openai.api_server": "vllm",
     "vllm.entrypoints.api_server": "vllm",
+    "vllm.entrypoints.cli.main": "vllm",
+    "tensorrt_llm.serve": "trtllm",
     "sglang.launch_server": "sglang",
     "sglang.srt.entrypoints.http_server": "sglang",
     "dynamo.vllm": "vllm",
@@ -69,16 +71,19 @@ def start_of(command: Command, name: str, image: str | None = None) -> EngineSta
     """What a command starts; None where it is none of the engines here. image: the engine of its container."""
     words = list(command.words)
     found = _program(words)
+    held, version = image_engine(command.image)
+    image = held or image
     engine, rest = found if found is not None else (image, words)
     if engine is None or (not rest and found is None):
         return None
+    engine = image if image is not None and TABLE_OF.get(image) == engine else engine
     said = tuple(_mapped(settings(rest, engine, name)))
     launcher = tuple(_launcher(words[: len(words) - len(rest)], name))
     if engine == "megatron-lm" and any(plain(one.name) in ASCEND for one in said):
         engine = "mindspeed-llm"
     if engine == "slime" and not any("model-parallel-size" in plain(one.name) for one in said):
         return None
-    return EngineStart(engine, (*launcher, *said), f"{name}:{words[0].line}")
+    return EngineStart(engine, (*launcher, *said), f"{name}:{words[0].line}", version=version)
 
 
 def _program(words: Sequence[Word]) -> tuple[str, list[Word]] | None:

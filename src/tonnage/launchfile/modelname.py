@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,17 +45,48 @@ class Named:
 
 def named(said: str, catalog: Catalog) -> Named | None:
     """A name as releases write it: the id, its last part, or either without what says how the weights are stored."""
-    for candidate in (said, said.rstrip("/").rsplit("/", 1)[-1]):
+    said = _released(said)
+    last = said.rstrip("/").rsplit("/", 1)[-1]
+    for candidate in (said, last):
         if _known(candidate, catalog):
             return Named(candidate)
-    return _shortened(said.rstrip("/").rsplit("/", 1)[-1], catalog)
+    return _shortened(last, catalog) or _family_and_size(last, catalog)
+
+
+def _released(said: str) -> str:
+    """The release that a path into the cache of Hugging Face, or an address, means; a name without a remark."""
+    cached = re.search(r"models--([\w.-]+?)--([\w.-]+)", said)
+    if cached:
+        return f"{cached[1]}/{cached[2]}"
+    return re.sub(r"\s*\(.*\)\s*$", "", said.partition("://")[2] if said.startswith("hf://") else said)
+
+
+def _family_and_size(name: str, catalog: Catalog) -> Named | None:
+    """The one bundled model whose name has all the words of a shorter one, a size among them: `Llama 405B`."""
+    words = _split(name)
+    if len(words) < 2 or not any(re.fullmatch(r"\d+(\.\d+)?[bt]", word) for word in words):
+        return None
+    found = [one for one in catalog.models() if _in_order(words, _split(one.rsplit("/", 1)[-1]))]
+    plain_ = min(found, key=len, default="")
+    if not plain_ or not all(one.startswith(plain_) for one in found):
+        return None
+    return Named(plain_, None, (f"{name} as {plain_}, by its name",))
+
+
+def _split(name: str) -> list[str]:
+    return [word for word in re.split(r"[\s_-]+", name.lower()) if word]
+
+
+def _in_order(words: list[str], whole: list[str]) -> bool:
+    rest = iter(whole)
+    return all(word in rest for word in words)
 
 
 def _shortened(name: str, catalog: Catalog) -> Named | None:
     """The longest beginning of a name that is known, where all that follows are marks of a release."""
     formats, unsaid = texts("checkpoints"), data("serving")["unsaid"]["words"]
     assert isinstance(unsaid, list)
-    parts = name.replace("_", "-").split("-")
+    parts = name.replace("_", "-").replace(".w", "-w").split("-")
     weights = None
     for _ in range(min(MARKS, len(parts) - 1)):
         last = parts.pop().lower()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tonnage.export.accepted import TABLES, table
+from tonnage.export.accepted import COMMANDS, TABLES, table
 from tonnage.export.train_tables import settings_of
 
 DATA = Path(__file__).parent / "data"
@@ -113,7 +113,7 @@ def names(engine: str) -> Names:
 
 def arity(engine: str, name: str) -> str:
     """What a flag takes, by the engine's own table: `flag` takes nothing; `?` where it is not known."""
-    if engine not in TABLES:
+    if engine not in COMMANDS:
         return "?"
     found = _takes(engine).get(plain(name))
     return found or "?"
@@ -130,3 +130,16 @@ def engine_named(text: str) -> str | None:
     found = plain(text)
     found = ALIASES.get(found, found)
     return found if found in SERVING or found in TRAINING else None
+
+
+def image_engine(image: object) -> tuple[str | None, str | None]:
+    """(engine, version) of a container's image."""
+    if not isinstance(image, str):
+        return None, None
+    name, _, tag = image.partition("@")[0].rpartition(":") if ":" in image.rsplit("/", 1)[-1] else (image, "", "")
+    short = "/".join(name.rsplit("/", 2)[-2:])
+    known = texts("images")
+    engine = known.get(short) or next((known[key] for key in known if name.endswith("/" + key)), None)
+    version = re.match(r"v?(\d+\.\d+(?:\.\d+)?)", tag)
+    runtime = "/" in name and short.startswith("ai-dynamo/")
+    return engine, version[1] if version and engine and not runtime else None

@@ -28,11 +28,7 @@ NODES = 200_000
 
 def starts(text: str, name: str) -> tuple[list[EngineStart], dict[str, list[Said]], list[Mapping[str, object]]]:
     """(engines that are started, settings by the function that makes them, configurations of Ray Serve)."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = getattr(error, "lineno", None) or 1
-        raise InputError(Problem("is not Python that can be read", where=f"{name}:{line}")) from None
+    tree = parsed(text, name)
     known: dict[str, object] = {}
     for node in tree.body:
         _remembered(node, known)
@@ -50,6 +46,15 @@ def starts(text: str, name: str) -> tuple[list[EngineStart], dict[str, list[Said
         _keywords(node, known) for node in _walked(tree) if isinstance(node, ast.Call) and _called(node) == "LLMConfig"
     ]
     return found, by, ray
+
+
+def parsed(text: str, name: str) -> ast.Module:
+    """The syntax tree of a program."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        raise InputError(Problem("is not Python that can be read", where=f"{name}:{line}")) from None
 
 
 def _walked(tree: ast.AST) -> Iterator[ast.AST]:
@@ -91,6 +96,8 @@ def _value(node: ast.expr, known: Mapping[str, object], depth: int = 0) -> objec
         return -inner if isinstance(inner, (int, float)) else ...
     if isinstance(node, ast.Call) and _called(node) in ("bf16_mixed", "bf16_with_fp8_hybrid", "bf16_with_mxfp8"):
         return _called(node)
+    if isinstance(node, ast.Call) and _called(node).endswith("Config") and not node.args:
+        return _keywords(node, known, depth + 1)
     return ...
 
 
@@ -103,6 +110,70 @@ def _keywords(node: ast.Call, known: Mapping[str, object], depth: int = 0) -> di
         elif one.arg is not None:
             found[one.arg] = value
     return found
+
+
+def commands(tree: ast.AST) -> Iterator[tuple[str | list[str], int]]:
+    """Commands that a program starts: texts, and lists of words with what is added to them."""
+    known: dict[str, object] = {}
+    lists: dict[str, tuple[list[str], int]] = {}
+    loose: list[tuple[str | list[str], int]] = []
+    for node in sorted((n for n in _walked(tree) if isinstance(n, (ast.stmt, ast.Call))), key=lambda n: n.lineno):
+        _remembered(node, known)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _words(node.value, known):
+            lists[node.targets[0].id] = (_words(node.value, known), node.lineno)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and node.target.id in lists:
+            lists[node.target.id][0].extend(_words(node.value, known))
+        elif isinstance(node, ast.Call):
+            loose += _given(node, known, lists)
+    yield from loose
+    yield from lists.values()
+
+
+def _given(
+    node: ast.Call, known: Mapping[str, object], lists: Mapping[str, tuple[list[str], int]]
+) -> Iterator[tuple[str | list[str], int]]:
+    """What a call is given as words or as a text; words that it adds to a list go there."""
+    owner = node.func.value if isinstance(node.func, ast.Attribute) else None
+    if isinstance(owner, ast.Name) and owner.id in lists and _called(node) in ("append", "extend"):
+        for one in node.args:
+            lists[owner.id][0].extend(_words(one, known) or [_word(one, known)])
+        return
+    for one in node.args:
+        if isinstance(one, ast.List):
+            yield _words(one, known), node.lineno
+        elif isinstance(one, (ast.Constant, ast.JoinedStr)):
+            yield _word(one, known), node.lineno
+
+
+def _words(node: ast.expr, known: Mapping[str, object]) -> list[str]:
+    """A list as words; of a choice the first way."""
+    if isinstance(node, ast.IfExp):
+        return _words(node.body, known)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return [*_words(node.left, known), *_words(node.right, known)]
+    if not isinstance(node, (ast.List, ast.Tuple)):
+        return []
+    return [_word(item, known) for item in node.elts]
+
+
+def _word(node: ast.expr, known: Mapping[str, object], depth: int = 0) -> str:
+    """A word as far as it is written; `$UNKNOWN` where it is not."""
+    if depth > 20:
+        return UNKNOWN
+    if isinstance(node, ast.IfExp):
+        return _word(node.body, known, depth + 1)
+    if isinstance(node, ast.Call) and _called(node) == "str" and node.args:
+        return _word(node.args[0], known, depth + 1)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_word(part, known, depth + 1) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _word(node.value, known, depth + 1)
+    value = _value(node, known)
+    return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else UNKNOWN
+
+
+UNKNOWN = "$UNKNOWN"
+"""Stands for what is not known."""
 
 
 def _started(node: ast.Call, known: Mapping[str, object], name: str, text: str) -> Iterator[EngineStart]:

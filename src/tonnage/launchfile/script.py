@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tonnage.launchfile.containers import contained
 from tonnage.launchfile.shell import ShellPiece, Token, tokens
 from tonnage.launchfile.value import Command, Word
 
@@ -21,12 +22,20 @@ LONGEST = 200_000
 DEEPEST = 6
 """How many scripts may stand in one another (`bash -c "..."`)."""
 
-OPENING = {"then", "do", "{", "(", "!", "time", "nohup", "exec", "eval", "env", "sudo", "command", "else"}
+OPENING = {"then", "do", "{", "(", "!", "time", "nohup", "exec", "env", "sudo", "command", "else"}
 """Words before a command that do not change what it starts."""
 
 CLOSING = {"fi", "done", "esac", "}", "in"}
 
 SHELLS = {"bash", "sh", "/bin/bash", "/bin/sh", "/usr/bin/bash", "zsh"}
+
+SAYING = {"echo", "printf", "cat", "log", "logger", "grep", "sed", "awk", "pkill", "info"}
+"""Programs that start nothing of what they are given."""
+
+STARTING = re.compile(
+    r"\b(vllm serve|trtllm-serve|sglang serve|(sglang\.launch_server|vllm\.entrypoints\.\S+|dynamo\.\w+)\s)"
+)
+"""What a word has that is a whole command (`tmux new-session "vllm serve ..."`)."""
 
 Value = list[Word] | str
 """An array, or one text."""
@@ -74,7 +83,7 @@ class Variables:
             return None
         name, index, rest = match[1], match[2], match[3]
         found = self.values.get(name)
-        every = index in ("[@]", "[*]")
+        every = index in ("[@]", "[*]") or (name in ("@", "*") and index is None)
         if isinstance(found, list) and not rest and (every or index is None):
             self.grown += sum(len(word.text) for word in found)
             return found if self.grown <= LONGEST and every else found[:1] if not every else []
@@ -127,6 +136,11 @@ class Variables:
             at = int(index[1:-1])
             return found[at].text if at < len(found) else ""
         return self.text(name)
+
+    def filled(self, text: str) -> str:
+        """A text of a manifest with what its environment says: `$(NAME)`, `${NAME:-other}`."""
+        named = re.sub(r"\$\((\w+)\)", lambda one: self.text(one[1]) or one[0], text)
+        return self.expanded(named) if re.fullmatch(r"[^\s'\"`;&|()<>]*\$\{[^\s'\"`;&|()<>]*", named) else named
 
     def expanded(self, text: str) -> str:
         """A text inside a variable, with its own variables put in."""
@@ -207,6 +221,9 @@ class Script:
     files: dict[str, tuple[str, int]] = field(default_factory=dict)
     depth: int = 0
     chosen: bool = False
+    functions: dict[str, list[list[Token]]] = field(default_factory=dict)
+    called: set[str] = field(default_factory=set)
+    image: str | None = None
 
     def read(self, text: str, line: int = 1) -> None:
         """Reads a script, or a part of one."""
@@ -214,17 +231,48 @@ class Script:
             return
         self.depth += 1
         text = _ECHOED.sub(r"\1", text)
-        held: list[Token] = []
-        skipped = 0
-        for token in [*tokens(text, line), Token(line, operator=";")]:
-            ends = token.operator in (";", "&&", "||", "&", "|", "|&", ";;")
-            if ends and not _open(held):
-                skipped = self._statement(held, skipped)
-                held = []
-                self.chosen = self.chosen or token.operator == ";;"
-            elif not (ends and _open(held)):
-                held.append(token)
+        self._statements(_statements(tokens(text, line), line))
+        if self.depth == 1:
+            for name in [name for name in self.functions if name not in self.called]:
+                self._called(name, [])
         self.depth -= 1
+
+    def _statements(self, every: list[list[Token]]) -> None:
+        skipped, at = 0, 0
+        while at < len(every):
+            name, end = _function(every, at)
+            if name:
+                body = every[at:end]
+                self.functions[name] = [body[0][_opened(body[0]) :], *body[1:]]
+                at = end
+                continue
+            held = every[at]
+            case = bool(held) and held[-1].operator == ";;"
+            skipped = self._statement(held[:-1] if case else held, skipped)
+            self.chosen = self.chosen or case
+            at += 1
+
+    def _called(self, name: str, given: list[Word]) -> None:
+        """A function of the script, with what it is given as `$1`, `$2`, `$@`."""
+        self.called.add(name)
+        if self.depth >= DEEPEST:
+            return
+        self.depth += 1
+        before = {key: value for key, value in self.known.values.items() if key.isdigit() or key in ("@", "*", "#")}
+        self._given(given)
+        self._statements(self.functions[name])
+        self._given([])
+        self.known.values |= before
+        self.depth -= 1
+
+    def _given(self, words: list[Word]) -> None:
+        """Sets `$1`, `$2` and so on."""
+        for key in [key for key in self.known.values if key.isdigit() or key in ("@", "*", "#")]:
+            del self.known.values[key]
+        for index, word in enumerate(words, 1):
+            self.known.values[str(index)] = word.text
+        if words:
+            self.known.values |= {"@": list(words), "*": list(words), "#": str(len(words))}
 
     def _statement(self, held: list[Token], skipped: int) -> int:
         """One command; skipped: whether in a way that is not taken, as the number of `if`s in it."""
@@ -333,11 +381,88 @@ class Script:
 
     def carried_out(self, words: list[Word]) -> None:
         """A command that is given in words."""
-        inner = _inner(words)
-        if inner is not None:
+        first = words[0].text
+        if first == "eval":
+            self.read(" ".join(word.text for word in words[1:]), words[0].line)
+        elif first == "set" and len(words) > 1 and words[1].text == "--":
+            self._given(words[2:])
+        elif first == "shift":
+            held = self.known.values.get("@", [])
+            count = int(words[1].text) if len(words) > 1 and words[1].text.isdigit() else 1
+            self._given(held[count:] if isinstance(held, list) else [])
+        elif first in self.functions:
+            self._called(first, words[1:])
+        elif first not in SAYING:
+            self._carried_inside(words)
+
+    def _carried_inside(self, words: list[Word]) -> None:
+        """A command, or the one that it gives to a shell, a container or another server."""
+        inner, box = _inner(words), contained(words)
+        whole = next((word for word in words[1:] if " " in word.text and STARTING.search(word.text)), None)
+        if box is not None:
+            self._boxed(box.words, box.image, box.env)
+        elif inner is not None:
+            image, self.image = self.image, None
             self.read(inner.text, inner.line)
+            self.image = image
+        elif whole is not None:
+            self.read(whole.text, whole.line)
         else:
-            self.commands.append(Command(tuple(words)))
+            self.commands.append(Command(tuple(words), self.image))
+
+    def _boxed(self, words: tuple[Word, ...], image: str | None, env: Mapping[str, str]) -> None:
+        """What is given to a container."""
+        outer, self.image = self.image, image
+        self.known.values |= {name: value for name, value in env.items() if "$" not in value}
+        if words and self.depth < DEEPEST:
+            self.depth += 1
+            self.carried_out(list(words))
+            self.depth -= 1
+        self.image = outer
+
+
+def _statements(every: list[Token], line: int) -> list[list[Token]]:
+    """Tokens as commands; one that ends a way of `case` keeps its `;;`."""
+    found: list[list[Token]] = []
+    held: list[Token] = []
+    for token in [*every, Token(line, operator=";")]:
+        ends = token.operator in (";", "&&", "||", "&", "|", "|&", ";;")
+        if ends and not _open(held):
+            found.append([*held, token] if token.operator == ";;" else held)
+            held = []
+        elif not (ends and _open(held)):
+            held.append(token)
+    return found
+
+
+def _opened(held: list[Token]) -> int:
+    """Words of `name() {` or `function name {` at the beginning of a command; 0 where there are none."""
+    marks = [token.operator or token.raw for token in held[:5]]
+    if marks[:1] == ["function"] and len(marks) > 1:
+        at = 4 if marks[2:4] == ["(", ")"] else 2
+    elif marks[1:3] == ["(", ")"]:
+        at = 3
+    else:
+        return 0
+    return at + (marks[at : at + 1] == ["{"])
+
+
+def _function(every: list[list[Token]], at: int) -> tuple[str, int]:
+    """(name of the function that begins here, where its commands end); no name where none begins."""
+    held = every[at]
+    opened = _opened(held)
+    if not opened:
+        return "", at
+    name = held[1].raw if held[0].raw == "function" else held[0].raw
+    depth = 0
+    for end in range(at, len(every)):
+        words = [token.raw for token in every[end] if not token.operator]
+        depth += (words[:1] == ["{"] or (end == at and "{" in words[:4])) - (words[:1] == ["}"])
+        if depth <= 0 and end > at:
+            return name, end + 1
+        if end == at and words[-1:] == ["}"]:
+            return name, end + 1
+    return "", at
 
 
 def _inner(words: list[Word]) -> Word | None:

@@ -63,7 +63,8 @@ def instance(start: EngineStart) -> WrittenInstance:
 
 def _part(found: Sorted) -> str:
     """The pool that an engine is told to be of."""
-    role = (found.text("role") or "").lower()
+    role = plain(found.text("role") or found.text("kv_role") or "")
+    role = {"kv-producer": "prefill", "kv-consumer": "decode"}.get(role, role)
     if role in ("prefill", "decode"):
         return role
     return next((one for one in ("prefill", "decode") if found.on(one)), "")

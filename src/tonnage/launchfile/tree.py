@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tonnage.errors import InputError
+from tonnage.files import parse_yaml
 from tonnage.launchfile.command import inside, start_of
-from tonnage.launchfile.names import engine_named, names, plain, sections, texts
-from tonnage.launchfile.script import Script, Variables
+from tonnage.launchfile.names import TABLE_OF, engine_named, image_engine, names, plain, sections
+from tonnage.launchfile.script import Script, Variables, split_text
 from tonnage.launchfile.value import Command, EngineStart, Said, Word
 
 DEEPEST = 24
@@ -56,6 +58,12 @@ SIGNATURES = {
 }
 """Settings by which a configuration is known as an engine's; the first engine that has one."""
 
+
+SIZED = {"tensor": "tensor-parallel-size", "data": "data-parallel-size", "pipeline": "pipeline-parallel-size"}
+"""Degrees in the words of llm-d, by vLLM's flags."""
+
+KSERVE = {"model-id": "model", "model-name": "served-model-name"}
+"""Names of KServe's Hugging Face server beside vLLM's."""
 
 Path = tuple[str | int, ...]
 """Keys and indices down to a node."""
@@ -120,6 +128,15 @@ class Tree:
             yield self._modelservice(value, around, path)
         elif isinstance(value.get("resources"), Mapping) and "prefill_nodes" in _mapping(value["resources"]):
             yield from self._pools(value, around, path)
+        elif isinstance(value.get("modelFormat"), Mapping):
+            yield from self._predictor(value, around, path)
+        elif value.get("kind") in ("LLMInferenceService", "Model") and isinstance(value.get("spec"), Mapping):
+            yield from self._model_resource(_mapping(value["spec"]), around, (*path, "spec"))
+        elif isinstance(value.get("serveConfigV2"), str):
+            yield from self._text(str(value["serveConfigV2"]), around, (*path, "serveConfigV2"))
+        elif value.get("kind") == "ConfigMap":
+            for key, item in _mapping(value.get("data")).items():
+                yield from self._text(str(item), around, (*path, "data", key))
 
     def _made(self, engine: str, said: Sequence[Said], around: Around, path: Path) -> EngineStart:
         if around.model and not any(names(engine).meaning(one.name) == "model" for one in said):
@@ -207,40 +224,104 @@ class Tree:
                          each=_count(value.get("requestGPU")), replicas=_count(value.get("replicaCount")))  # fmt: skip
         return self._made("vllm", [*said, *(started.said if started else ())], around, path)
 
+    def _predictor(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
+        """KServe's predictor of a Hugging Face model, whose server is vLLM's with two names of its own."""
+        around = _around(value, around, path)
+        words = [Word("vllm", 0), Word("serve", 0), *self._words(value, path, Variables({**(around.known or {})}))]
+        found = start_of(Command(tuple(words)), self.name)
+        if found is None:
+            return
+        said = [replace(one, name=KSERVE.get(plain(one.name), one.name)) for one in found.said]
+        around = replace(around, model=_release(value.get("storageUri")) or around.model)
+        yield self._made("vllm", said, around, path)
+
+    def _model_resource(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
+        """A model as a resource of its own: llm-d's LLMInferenceService, KubeAI's Model."""
+        around = _around(value, around, path)
+        model = _release(_mapping(value.get("model")).get("uri")) or _release(value.get("url"))
+        engine = engine_named(str(value.get("engine", "vllm"))) or "vllm"
+        profile, _, each = str(value.get("resourceProfile", "")).partition(":")
+        chip = profile.rpartition("-")[2] if profile else None
+        around = replace(
+            around, model=model or around.model, engine=engine, chip=chip or around.chip,
+            each=_count(each) or around.each,
+        )  # fmt: skip
+        sizes = _mapping(value.get("parallelism"))
+        said = [
+            Said(SIZED[key], item, self.where((*path, "parallelism"))) for key, item in sizes.items() if key in SIZED
+        ]
+        held = list(self._commands(value, around, path))
+        for key in ("template", "prefill", "worker"):
+            below = replace(around, part="prefill") if key == "prefill" else around
+            held += list(self.starts(value.get(key), below, (*path, key)))
+        if not held:
+            yield self._made(engine, said, around, path)
+        for one in held:
+            yield replace(one, said=(*said, *one.said))
+
+    def _text(self, text: str, around: Around, path: Path) -> Iterator[EngineStart]:
+        """A script or a configuration of Ray Serve that stands in a manifest as text."""
+        line = _line(self.where(path))
+        if re.search(r"(?m)^\s*applications:", text):
+            try:
+                value = parse_yaml(text, self.name).value
+            except InputError:
+                return
+            yield from Tree(self.name, {(): self.where(path)}).starts(value, around)
+            return
+        script = Script(Variables({**(around.known or {})}))
+        script.read(text, line + 1)
+        for command in script.commands:
+            found = start_of(command, self.name)
+            if found is not None:
+                made = self._made(found.engine, found.said, around, path)
+                yield replace(made, where=found.where, version=found.version or made.version)
+
     def _modelservice(self, value: Mapping[str, object], around: Around, path: Path) -> EngineStart:
         sizes = _mapping(value["parallelism"])
         where = self.where((*path, "parallelism"))
-        named = {"tensor": "tensor-parallel-size", "data": "data-parallel-size", "pipeline": "pipeline-parallel-size"}
-        said = [Said(named[key], item, where) for key, item in sizes.items() if key in named]
+        said = [Said(SIZED[key], item, where) for key, item in sizes.items() if key in SIZED]
+        inside = replace(around, engine=around.engine or "vllm")
         below = [
-            one for child in _listed(value["containers"]) for one in self.starts(child, around, (*path, "containers"))
+            one for child in _listed(value["containers"]) for one in self.starts(child, inside, (*path, "containers"))
         ]
         return self._made("vllm", [*said, *(below[0].said if below else ())], around, path)
 
     def _commands(self, value: Mapping[str, object], around: Around, path: Path) -> Iterator[EngineStart]:
         line = next((_line(self.where((*path, key))) for key in (*LISTED, *SCRIPTED) if key in value), 0)
-        words: list[Word] = []
-        for key in ("entrypoint", "command", "args"):
-            item = value.get(key)
-            here = _line(self.where((*path, key)))
-            if isinstance(item, str):
-                words += [Word(word, here) for word in ([item] if words else ["bash", "-c", item])]
-            elif isinstance(item, list):
-                words += [
-                    Word(str(word), _line(self.where((*path, key, index))))
-                    for index, word in enumerate(item) if isinstance(word, (str, int, float))
-                ]  # fmt: skip
         script = Script(Variables({**(around.known or {})}))
+        words = self._words(value, path, script.known)
         for key in SCRIPTED:
             if isinstance(value.get(key), str):
                 script.read(str(value[key]), line + 1)
+        before = len(script.commands)
         if words:
             script.carried_out(words)
+        straight = len(script.commands) == before + 1 and script.commands[-1].words == tuple(words)
         for command in script.commands:
-            found = start_of(command, self.name, around.engine if words else None)
+            found = start_of(command, self.name, around.engine if straight else None)
             if found is not None:
+                found = replace(found, engine=_built(found.engine, around.engine))
                 made = self._made(found.engine, found.said, around, path)
-                yield replace(made, where=found.where)
+                yield replace(made, where=found.where, version=found.version or made.version)
+
+    def _words(self, value: Mapping[str, object], path: Path, known: Variables) -> list[Word]:
+        """What a container is given: entrypoint, command and arguments; several commands in one text go to a shell."""
+        given = [(key, value[key]) for key in ("entrypoint", "command", "args") if value.get(key)]
+        words: list[Word] = []
+        for key, item in given:
+            here = _line(self.where((*path, key)))
+            if isinstance(item, str) and not words and re.search(r"[;&|\n]", item.strip()):
+                words += [Word(word, here) for word in ("bash", "-c", item)]
+            elif isinstance(item, str):
+                shell = words and words[-1].text.startswith("-") and words[-1].text.endswith("c")
+                words += [Word(item, here)] if shell else [*split_text(known.filled(item), here)]
+            elif isinstance(item, list):
+                words += [
+                    Word(known.filled(str(word)), _line(self.where((*path, key, index))))
+                    for index, word in enumerate(item) if isinstance(word, (str, int, float))
+                ]  # fmt: skip
+        return words
 
 
 def _around(value: Mapping[str, object], around: Around, path: Path) -> Around:
@@ -252,16 +333,25 @@ def _around(value: Mapping[str, object], around: Around, path: Path) -> Around:
     ):
         said = set(plain(text).split("-"))
         part = "prefill" if "prefill" in said else "decode" if "decode" in said else part
-    engine, version = _image(value.get("image"))
+    known = {**(around.known or {}), **_environment(value)}
+    engine, version = image_engine(_filled(value.get("image"), known))
     size = _mapping(value.get("leaderWorkerTemplate")).get("size")
     nodes = _count(size) or _count(_mapping(value.get("multinode")).get("nodeCount")) or _count(value.get("num_nodes"))
     found = replace(
         around, part=part, engine=engine or around.engine, version=version or around.version,
         nodes=nodes or around.nodes, replicas=_count(value.get("replicas")) or around.replicas,
-        known={**(around.known or {}), **_environment(value)},
+        known=known,
     )  # fmt: skip
     chip, each = _devices(value)
-    return replace(found, chip=chip or found.chip, each=each or found.each)
+    served = _count(_mapping(value.get("service")).get("replicas")) if "run" in value else None
+    if each is not None and "run" in value:  # SkyPilot's own variables
+        more = {"SKYPILOT_NUM_GPUS_PER_NODE": str(each), "SKYPILOT_NUM_NODES": str(nodes or 1)}
+        found = replace(found, known={**known, **more})
+    return replace(found, chip=chip or found.chip, each=each or found.each, replicas=served or found.replicas)
+
+
+def _filled(text: object, known: Mapping[str, str]) -> object:
+    return Variables({**known}).filled(text) if isinstance(text, str) else text
 
 
 def _environment(value: Mapping[str, object]) -> dict[str, str]:
@@ -269,7 +359,8 @@ def _environment(value: Mapping[str, object]) -> dict[str, str]:
     if isinstance(found, Mapping):
         return {str(key): str(item) for key, item in found.items() if not isinstance(item, (Mapping, list))}
     pairs = [one for one in _listed(found) if isinstance(one, Mapping) and "name" in one and "value" in one]
-    return {str(one["name"]): str(one["value"]) for one in pairs}
+    written = dict(one.split("=", 1) for one in _listed(found) if isinstance(one, str) and "=" in one)
+    return written | {str(one["name"]): str(one["value"]) for one in pairs}
 
 
 def _devices(value: Mapping[str, object]) -> tuple[str | None, int | None]:
@@ -291,19 +382,6 @@ def _devices(value: Mapping[str, object]) -> tuple[str | None, int | None]:
     return chip, each
 
 
-def _image(image: object) -> tuple[str | None, str | None]:
-    """(engine, version) of a container's image."""
-    if not isinstance(image, str):
-        return None, None
-    name, _, tag = image.partition("@")[0].partition(":")
-    short = "/".join(name.rsplit("/", 2)[-2:])
-    known = texts("images")
-    engine = known.get(short) or next((known[key] for key in known if name.endswith("/" + key)), None)
-    version = re.match(r"v?(\d+\.\d+(?:\.\d+)?)", tag)
-    runtime = "/" in name and short.startswith("ai-dynamo/")
-    return engine, version[1] if version and engine and not runtime else None
-
-
 def _backend(value: Mapping[str, object]) -> tuple[str | None, Mapping[str, object], tuple[str, ...]]:
     """(engine, its pools, where) of a recipe."""
     if "prefill" in value or "decode" in value:
@@ -316,6 +394,11 @@ def _backend(value: Mapping[str, object]) -> tuple[str | None, Mapping[str, obje
     return None, {}, ()
 
 
+def _built(engine: str, image: str | None) -> str:
+    """The engine that an image has, where the program that it starts is the same (vLLM's and vLLM Ascend's)."""
+    return image if image is not None and TABLE_OF.get(image) == TABLE_OF.get(engine) else engine
+
+
 def config_engine(said: Sequence[Said]) -> str | None:
     """The engine whose configuration these settings are."""
     every = {plain(part) for one in said for part in (*sections(one.name), one.name)}
@@ -324,6 +407,11 @@ def config_engine(said: Sequence[Said]) -> str | None:
             trainer = engine == "megatron-bridge" and any(sections(one.name)[0] == "trainer" for one in said)
             return "nemo" if trainer else engine
     return None
+
+
+def _release(uri: object) -> str | None:
+    """The release that `hf://ORG/NAME` means."""
+    return uri.partition("://")[2] or None if isinstance(uri, str) and uri.startswith("hf://") else None
 
 
 def _mapping(value: object) -> Mapping[str, object]:

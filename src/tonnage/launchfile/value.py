@@ -18,9 +18,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its words."""
+    """A command: its words; image: of the container that it is given to, whose own program may start it."""
 
     words: tuple[Word, ...]
+    image: str | None = None
 
 
 @dataclass(frozen=True)

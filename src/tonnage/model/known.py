@@ -194,7 +194,9 @@ def _filled(inner: ConfigReader, outer: ConfigReader, kind: str) -> ConfigReader
     given = defaults().get(kind)
     if given is None or (inner is outer and not outer.has("transformers_version")) or not given.keys() & inner.config:
         return inner
-    missing = {key: value for key, value in given.items() if key not in inner.config}
+    # whether the embedding is the head's is said by the whole release, where its language part leaves it out
+    said = {"tie_word_embeddings"} if outer.has("tie_word_embeddings") else set()
+    missing = {key: value for key, value in given.items() if key not in inner.config and key not in said}
     return ConfigReader({**missing, **inner.config}, inner.problems, inner.place, inner.path)
 
 
