@@ -86,10 +86,10 @@ def installed(wheel: Path, folder: Path) -> Path:
     venv.create(place, symlinks=True)
     python = place / "bin" / "python"
     (packages,) = place.glob("lib/*/site-packages")
-    others = [path for path in sys.path if path.endswith("site-packages")] or [sysconfig.get_path("purelib")]
-    (packages / "others.pth").write_text("\n".join(others) + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", "-q"]
     subprocess.run([*command, "--disable-pip-version-check", str(wheel)], check=True, capture_output=True)
+    others = [path for path in sys.path if path.endswith("site-packages")] or [sysconfig.get_path("purelib")]
+    (packages / "others.pth").write_text("\n".join(others) + "\n", encoding="utf-8")
     return python
 
 
