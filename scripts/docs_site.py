@@ -105,6 +105,8 @@ def examples() -> str:
         name = path.stem
         parts.append(f"## {name}\n\nThe programme: [{path.name}]({path.name})\n\n![Who does what when]({name}.svg)\n")
         parts.append(f"```console\n{(folder / f'{name}.out').read_text(encoding='utf-8').rstrip()}\n```\n")
+    books = [f"- [{path.stem.replace('-', ' ')}]({path.stem}.md)" for path in sorted(folder.glob("*.ipynb"))]
+    parts += ["## Notebooks\n\n" + "\n".join(books) + "\n"] if books else []
     texts = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in sorted(folder.glob("*.console"))}
     parts += [f"## {name}\n\n```console\n{text}\n```\n" for name, text in texts.items()]
     return "\n".join(parts)

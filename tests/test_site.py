@@ -38,9 +38,10 @@ def named(nav: Any) -> list[str]:
 
 def test_the_navigation_names_every_page(pages: Path) -> None:
     there = sorted(path.relative_to(pages).as_posix() for path in pages.rglob("*.md"))
-    books = [f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")]
-    assert sorted(named(SETTINGS["nav"])) == there, "mkdocs.yml"
-    assert set(books) <= set(there)
+    books = {f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")}
+    assert sorted(named(SETTINGS["nav"])) == sorted({*there} - books), "mkdocs.yml"
+    examples = (pages / "examples" / "index.md").read_text(encoding="utf-8")
+    assert books <= {*there} and all(f"({book.removeprefix('examples/')})" in examples for book in books)
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} < set(there)
 
 
