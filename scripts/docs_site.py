@@ -7,18 +7,21 @@ anything from outside.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tonnage
 
 ROOT = Path(__file__).parents[1]
 WHOLE = ("README.md", "CHANGELOG.md", "SKILL.md", "NOTICE", "LICENSE")
-SHOWN = (".md", ".svg", ".yaml", ".json", ".out", ".console")
+SHOWN = (".md", ".svg", ".yaml", ".json", ".out", ".console", ".ipynb")
 """Files of examples that are part of the site."""
 
 CAPTIONS = {
@@ -65,6 +68,8 @@ def pages(into: Path) -> None:
             target = into / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
+    for book in sorted((into / "examples").glob("*.ipynb")):
+        book.with_suffix(".md").write_text(notebook(book), encoding="utf-8")
     for page in sorted(into.rglob("*.md")):
         follow(into, page)
     (into / "examples" / "index.md").write_text(examples(), encoding="utf-8")
@@ -100,9 +105,33 @@ def examples() -> str:
         name = path.stem
         parts.append(f"## {name}\n\nThe programme: [{path.name}]({path.name})\n\n![Who does what when]({name}.svg)\n")
         parts.append(f"```console\n{(folder / f'{name}.out').read_text(encoding='utf-8').rstrip()}\n```\n")
+    books = [f"- [{path.stem.replace('-', ' ')}]({path.stem}.md)" for path in sorted(folder.glob("*.ipynb"))]
+    parts += ["## Notebooks\n\n" + "\n".join(books) + "\n"] if books else []
     texts = {path.stem: path.read_text(encoding="utf-8").rstrip() for path in sorted(folder.glob("*.console"))}
     parts += [f"## {name}\n\n```console\n{text}\n```\n" for name, text in texts.items()]
     return "\n".join(parts)
+
+
+def notebook(path: Path) -> str:
+    """A notebook as a page: its words, its code, and what is kept of its outputs."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(text)
+        else:
+            parts.append(f"```python\n{text}\n```")
+            parts += [output(one) for one in cell["outputs"]]
+    return "\n\n".join([*filter(None, parts), f"The notebook: [{path.name}]({path.name})"]) + "\n"
+
+
+def output(one: Mapping[str, Any]) -> str:
+    """One output: HTML without scripts as it is, text else."""
+    data = one.get("data", {})
+    html, plain = "".join(data.get("text/html", "")), "".join(one.get("text", data.get("text/plain", "")))
+    if html and "<script" not in html:
+        return "<div>" + re.sub(r"\n\s*\n", "\n", html).strip() + "</div>"
+    return f"```text\n{plain.rstrip()}\n```" if plain.strip() else ""
 
 
 def homes() -> dict[str, list[tuple[str, str]]]:
@@ -121,7 +150,7 @@ def reference() -> str:
         "# Reference\n\nThe public names of `import tonnage`, from their docstrings; [how to use them](python.md).\n"
     ]
     for room, names in homes().items():
-        parts.append(f"## {CAPTIONS[room]}\n")
+        parts.append(f"## {CAPTIONS.get(room, room.rpartition('.')[2].capitalize())}\n")
         for name, own in names:
             alias = "" if own == name else f"`{room}.{own}` by its public name.\n\n"
             parts.append(f"### {name}\n\n{alias}::: {defined(room, own)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
+ALONE = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+"""Environment in which nothing points to the repository."""
+
 NOT_IN_THE_ARCHIVE = (".ci/", ".github/", ".gitignore")
 """What a repository has and a source archive has no use for."""
 
@@ -58,7 +62,7 @@ class Built:
         script = self.python.parent / "tonnage"
         empty = self.python.parent.parent / "empty"
         empty.mkdir(exist_ok=True)
-        return subprocess.run([script, *words], cwd=empty, capture_output=True, text=True, check=False)
+        return subprocess.run([script, *words], cwd=empty, env=ALONE, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +90,10 @@ def installed(wheel: Path, folder: Path) -> Path:
     venv.create(place, symlinks=True)
     python = place / "bin" / "python"
     (packages,) = place.glob("lib/*/site-packages")
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", "-q"]
+    subprocess.run([*command, "--disable-pip-version-check", str(wheel)], check=True, capture_output=True, env=ALONE)
     others = [path for path in sys.path if path.endswith("site-packages")] or [sysconfig.get_path("purelib")]
     (packages / "others.pth").write_text("\n".join(others) + "\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", "-q"]
-    subprocess.run([*command, "--disable-pip-version-check", str(wheel)], check=True, capture_output=True)
     return python
 
 
@@ -117,10 +121,10 @@ def test_the_installed_command_answers_from_anywhere(built: Built) -> None:
     start = built.ask("new", "--from", "r2")
     assert start.returncode == 0 and "fleet:" in start.stdout
     module = [str(built.python), "-m", "tonnage", "show", "h20"]
-    shown = subprocess.run(module, cwd=built.python.parent, capture_output=True, text=True, check=False)
+    shown = subprocess.run(module, cwd=built.python.parent, env=ALONE, capture_output=True, text=True, check=False)
     assert shown.returncode == 0 and "h20" in shown.stdout.lower()
     where = [str(built.python), "-c", "import tonnage; print(tonnage.__file__)"]
-    found = subprocess.run(where, cwd=built.python.parent, capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(where, cwd=built.python.parent, env=ALONE, capture_output=True, text=True, check=True).stdout
     assert Path(found.strip()).is_relative_to(built.python.parent.parent), "the installed one, not the repository's"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ def named(nav: Any) -> list[str]:
 
 def test_the_navigation_names_every_page(pages: Path) -> None:
     there = sorted(path.relative_to(pages).as_posix() for path in pages.rglob("*.md"))
-    assert sorted(named(SETTINGS["nav"])) == there
+    books = {f"examples/{path.stem}.md" for path in (ROOT / "examples").glob("*.ipynb")}
+    assert sorted(named(SETTINGS["nav"])) == sorted({*there} - books), "mkdocs.yml"
+    examples = (pages / "examples" / "index.md").read_text(encoding="utf-8")
+    assert books <= {*there} and all(f"({book.removeprefix('examples/')})" in examples for book in books)
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} < set(there)
 
 
@@ -70,6 +74,26 @@ def test_examples_stand_with_what_they_print(pages: Path) -> None:
         assert f"({path.stem}.svg)" in text and (pages / "examples" / f"{path.stem}.svg").is_file()
     for path in (ROOT / "examples").glob("*.console"):
         assert path.read_text(encoding="utf-8").rstrip() in text
+
+
+def test_a_notebook_becomes_a_page(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", "words"]},
+        {"cell_type": "code", "source": ["1 + 1"], "outputs": [{"data": {"text/plain": ["2"]}}, {"text": ["said\n"]}]},
+        {
+            "cell_type": "code",
+            "source": ["f"],
+            "outputs": [{"data": {"text/html": ["<p>a\n\n</p>"], "text/plain": "p"}}],
+        },
+        {"cell_type": "code", "source": ["g"], "outputs": [{"data": {"text/html": "<script>", "text/plain": "q"}}]},
+    ]
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    assert site.notebook(path) == (
+        "# Title\nwords\n\n```python\n1 + 1\n```\n\n```text\n2\n```\n\n```text\nsaid\n```\n\n"
+        "```python\nf\n```\n\n<div><p>a\n</p></div>\n\n```python\ng\n```\n\n```text\nq\n```\n\n"
+        "The notebook: [a.ipynb](a.ipynb)\n"
+    )
 
 
 def test_the_reference_has_every_public_name(pages: Path) -> None:
