@@ -1,0 +1,1 @@
+"""Exported files before the engines' own parsers: `make export-check`."""

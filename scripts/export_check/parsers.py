@@ -191,7 +191,7 @@ def main() -> None:
         except SystemExit:
             why = said.getvalue().strip().splitlines()[-1] if said.getvalue().strip() else "refused"
         except Exception as error:
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}" or "refused"
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         print(json.dumps({"id": case["id"], "why": why[:300]}), file=answers, flush=True)
 
 

@@ -27,6 +27,9 @@ PLANS = {
 }
 """Words of the question, the fleet, and that of Ascend for vLLM Ascend."""
 
+ON_ASCEND = "dense, Ascend"
+"""The kind that a scheduler's file is written of as vLLM Ascend's."""
+
 
 @dataclass(frozen=True)
 class Priced:
@@ -41,13 +44,24 @@ def priced(kind: str, engine: str, folder: Path) -> Priced:
     words, fleet, ascend = PLANS[kind]
     fleet = ascend if engine == "vllm-ascend" else fleet
     if not fleet:
-        return Priced(None, "no such chip")
+        return Priced(None, f"{engine} does not run on it")
     path = folder / f"{len(list(folder.iterdir()))}.json"
-    asked = ["serve", *shlex.split(words), "--on", fleet, "--engine", engine, "-o", str(path), "--quiet", "--ledger=off"]
+    asked = [
+        "serve",
+        *shlex.split(words),
+        "--on",
+        fleet,
+        "--engine",
+        engine,
+        "-o",
+        str(path),
+        "--quiet",
+        "--ledger=off",
+    ]
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         code = run(asked)
     if code != 0:
-        return Priced(None, "infeasible" if code == 1 else "not asked so")
+        return Priced(None, "infeasible" if code == 1 else f"{engine} does not run on it")
     return Priced(ServePlan.from_json(json.loads(path.read_text("utf-8"))))
 
 

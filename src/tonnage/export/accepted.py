@@ -122,7 +122,13 @@ def table_takes(engine: str, text: str) -> str:
     return ""
 
 
-KINDS: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "on/off": (bool,), "json": (dict,)}
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "on/off": (bool,),
+    "json": (dict,),
+}
 """Values of YAML by what a setting takes."""
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
-
-from tonnage.export.words import DISPATCHED, DRAFT_MODEL, HEAD, NODE, copies, dispatched, exchange
+from tonnage.export.words import DISPATCHED, DRAFT_MODEL, HEAD, NODE, copies, dispatched, exchange, held
 from tonnage.serve.instances import Instance
 
 PORT = 30000
@@ -37,8 +35,8 @@ def flags(one: Instance, node: str = "0") -> str:
         words.append(f"--nnodes {one.nodes} --node-rank {node} --dist-init-addr {HEAD}:5000")
     if one.chunk is not None:
         words.append(f"--chunked-prefill-size {one.chunk * int(own.dp)}")
-    if one.running is not None:
-        words.append(f"--max-running-requests {ceil(one.running - 1e-9) * int(own.dp)}")
+    if one.sequences is not None:
+        words.append(f"--max-running-requests {held(one) * int(own.dp)}")
     words += [f"--context-length {one.context}"] if one.context else []
     words += [f"--mem-fraction-static {one.memory_share:g}"] if one.memory_share else []
     words += ["--disable-cuda-graph"] if one.eager else []

@@ -22,8 +22,8 @@ def flags(one: Instance) -> str:
         fields["moe_config"] = {"load_balancer": slots}
     if one.chunk is not None:
         fields["max_num_tokens"] = one.chunk
-    if one.running is not None:
-        fields["max_batch_size"] = ceil(one.running - 1e-9)
+    if one.sequences is not None:
+        fields["max_batch_size"] = ceil(one.sequences - 1e-9)
     share = one.memory_share or ENGINES[one.engine].memory_share
     fields["kv_cache_config"] = {"free_gpu_memory_fraction": share, "dtype": "fp8" if one.kv == "fp8" else "auto"}
     if one.eager:

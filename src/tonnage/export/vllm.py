@@ -30,8 +30,8 @@ def flags(one: Instance, node: str = "0", extra: dict[str, object] | None = None
     words += _joined(one, node)
     if one.chunk is not None:
         words.append(f"--max-num-batched-tokens {one.chunk}")
-    if one.running is not None:
-        words.append(f"--max-num-seqs {ceil(one.running - 1e-9)}")
+    if one.sequences is not None:
+        words.append(f"--max-num-seqs {ceil(one.sequences - 1e-9)}")
     words += [f"--max-model-len {one.context}"] if one.context else []
     words += [f"--gpu-memory-utilization {one.memory_share:g}"] if one.memory_share else []
     words += ["--enforce-eager"] if one.eager else []

@@ -51,6 +51,15 @@ def exchange(one: Instance) -> str | None:
     return EXCHANGE.get((one.stack or "", one.generation or ""))
 
 
+def held(one: Instance) -> int:
+    """Sequences that a replica is told it may run at once: not so many that DeepEP's low-latency kernels cannot send
+    their tokens, where they can send those of the mean.
+    """
+    most = DISPATCHED[1] * int(one.layout.tp) // (1 + one.drafts)
+    running, asked = ceil((one.running or 0.0) - 1e-9), ceil((one.sequences or 0.0) - 1e-9)
+    return min(asked, most) if exchange(one) == "deepep" and running <= most else asked
+
+
 def dispatched(one: Instance) -> int:
     """New tokens of a decode step on one rank."""
-    return ceil(((one.running or 0.0) * (1 + one.drafts)) / int(one.layout.tp) - 1e-9)
+    return ceil((held(one) * (1 + one.drafts)) / int(one.layout.tp) - 1e-9)

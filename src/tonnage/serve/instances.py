@@ -25,9 +25,10 @@ class Instance:
 
     role: what it does; chip, stack: what it runs on, and whose software moves its data; engine: its name; layout: of
     one instance; count: how many there are; weights, kv: number formats; running: sequences of an attention replica,
-    None where it never decodes; chunk: new tokens per step and attention replica, None where it never prefills; drafts:
-    tokens drafted per step; own_layers: whether the model's own extra layers draft; memory_share: share of the
-    accelerator's memory, the engine's default where None; eager: without captured graphs; afd: of sides that are apart.
+    None where it never decodes; slots: those that it may run at once, where more than run in the mean; chunk: new
+    tokens per step and attention replica, None where it never prefills; drafts: tokens drafted per step; own_layers:
+    whether the model's own extra layers draft; memory_share: share of the accelerator's memory, the engine's default
+    where None; eager: without captured graphs; afd: of sides that are apart.
 
     model: id or path of the weights, `$MODEL` where only whoever starts it knows; online: format that the engine brings
     the weights into while it loads them; converted: format that the weights have to be in that are not the release's;
@@ -61,6 +62,12 @@ class Instance:
     generation: str | None = None
     whole: int | None = None
     paired: bool = False
+    slots: int | None = None
+
+    @property
+    def sequences(self) -> float | None:
+        """Sequences that an attention replica is told it may run at once."""
+        return self.running if self.slots is None else max(float(self.slots), self.running or 0.0)
 
     @property
     def ranks(self) -> int:

@@ -22,6 +22,7 @@ from tonnage.serve.search import afd
 from tonnage.serve.search.candidates import starting
 from tonnage.serve.search.grid import PointGrid, ServeSetting, decoding_room, held
 from tonnage.serve.search.modes import evaluate
+from tonnage.serve.search.slots import slots
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,13 @@ def _used(given: ServeSetting, point: PointGrid) -> float:
 
 
 def instances_of(given: ServeSetting, point: PointGrid) -> tuple[Instance, ...]:
+    """Every kind of instance of a chosen point, with as many sequences as each may run at once."""
+    more = slots(given, point)
+    every = _instances(given, point)
+    return tuple(one if one.running is None or more is None else replace(one, slots=more) for one in every)
+
+
+def _instances(given: ServeSetting, point: PointGrid) -> tuple[Instance, ...]:
     """Every kind of instance of a chosen point."""
     chunk = int(given.chunk if point.chunk is None else float(point.chunk))
     running, count = float(point.running), int(point.instances)

@@ -1,0 +1,32 @@
+"""How many sequences an engine is told that it may run at once, where requests come at a rate.
+
+The mean number that run carries the rate; an engine that is told no more than that makes every burst wait. It is told
+as many as the limits let it run, and memory has room for.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tonnage.serve.replica.points import decode_only
+from tonnage.serve.search.grid import PointGrid, ServeSetting
+from tonnage.serve.search.modes import evaluate
+
+STEPS = 64
+"""Batches that are looked at between the mean and the room in memory."""
+
+
+def slots(given: ServeSetting, point: PointGrid) -> int | None:
+    """The largest batch of a replica whose time per token keeps the limit; None where no rate is asked for."""
+    running, most = float(point.running), float(point.most)
+    if given.job.rate is None or point.mode in ("prefill", "afd") or point.ffn is not None or not most > running:
+        return None
+    batches = np.unique(np.floor(np.geomspace(max(running, 1.0), most, STEPS)))
+    limit = np.inf if given.job.tpot is None else float(given.job.tpot)
+    if point.mode == "aggregated":
+        chunk = given.chunk if point.chunk is None else float(point.chunk)
+        found = evaluate(given, point.layout, batches, chunk)
+    else:
+        found = decode_only(given.service, point.layout, given.traffic, batches)
+    good = batches[np.broadcast_to(np.asarray(found.tpot), batches.shape) <= limit]
+    return int(good.max()) if good.size and good.max() > running else None
