@@ -46,7 +46,7 @@ def copied() -> dict[str, object]:
 def main(asked: Sequence[Sequence[str]]) -> None:
     """One line of JSON: the copy, then what was asked."""
     torch.set_num_threads(1)
-    print(json.dumps({"copied": copied(), "states": [states(*each) for each in asked]}))
+    sys.stdout.write(json.dumps({"copied": copied(), "states": [states(*each) for each in asked]}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tonnage.qualify.joined import environment  # noqa: E402
+from tonnage.qualify.joined import environment
 
 SOUND = [("", probe, word) for probe in ("gemm", "activation", "experts", "lookup") for word in ("fp32", "bf16")]
 FAULTS = {
