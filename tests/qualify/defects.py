@@ -158,8 +158,8 @@ def main() -> None:
         sound = [judged(SOUND, model, seed) for seed in range(RUNS)]
     alarms = sum(found.verdict != SOUND.word for found in sound)
     text = HEAD.format(
-        day=time.strftime("%Y-%m-%d"), torch=torch.__version__, runs=RUNS, last=RUNS - 1, good=RUNS - alarms, alarms=alarms,
-        bound=100 * share_most(alarms, RUNS), gates=len(sound[0].gates),
+        day=time.strftime("%Y-%m-%d"), torch=torch.__version__, runs=RUNS, last=RUNS - 1, good=RUNS - alarms,
+        alarms=alarms, bound=100 * share_most(alarms, RUNS), gates=len(sound[0].gates),
         bars=healthy.measured_on(),
     )  # fmt: skip
     names = ("defect", "verdict", "right", "gates that failed", "the first", "seconds to it")

@@ -1,69 +1,54 @@
 """A device kind of its own (torch's place for private ones): operators, both passes, and copies reach it by its name.
 
-The dispatch mode sees the processor's operators; a plug-in such as torch_npu is called as this one is. Its kernels size
-their outputs as the meta ones say; attention and softmax, which do not, stay with the mode (docs/method/qualify.md).
+The dispatch mode sees the processor's operators; a plug-in such as torch_npu is called as this one is. Attention and
+softmax, whose kernels size their own outputs, stay with the mode (docs/method/qualify.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from simulated import NAME, Fault, backend  # noqa: E402
+from tonnage.qualify.joined import environment
 
-from tonnage.qualify import links, numerics  # noqa: E402
-from tonnage.qualify.gate import Verified  # noqa: E402
-from tonnage.qualify.probes import Probe, activation, grouped, linear, lookup  # noqa: E402
-
-PROBES = (linear(16, 24, 48), activation(64), grouped(16, 24, 48, 4, 2), lookup(64, 32))
-
-
-@pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+SOUND = [("", probe, word) for probe in ("gemm", "activation", "experts", "lookup") for word in ("fp32", "bf16")]
+FAULTS = {
+    ("truncated", "gemm", "fp32"): {"forward", "backward", "bias"},
+    ("no backward", "gemm", "fp32"): {"backward"},
+    ("wobbles", "gemm", "fp32"): {"repeated"},
+    ("towards zero", "gemm", "bf16"): {"bias"},
+}
 
 
-def asked(fault: Fault, probe: Probe, word: str) -> dict[str, Verified]:
-    """Gates of an operator on the private device, by the last word of their names."""
-    with backend(fault) as device:
-        assert device.type == NAME
-        return {gate.name.rpartition(", ")[2]: gate for gate in numerics._operator(device, probe, word, 0)}
+@pytest.fixture(scope="module")
+def found() -> dict[Any, Any]:
+    """What the private device found, by what was asked."""
+    asked = [*SOUND, *FAULTS]
+    command = [sys.executable, str(Path(__file__).with_name("private_device.py")), json.dumps(asked)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    return {"copied": told["copied"]} | dict(zip(asked, told["states"], strict=True))
 
 
-@pytest.mark.parametrize("word", ["fp32", "bf16"])
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.kind)
-def test_a_sound_one_passes(probe: Probe, word: str) -> None:
-    found = asked(Fault(), probe, word)
-    assert {"forward", "backward", "repeated"} <= found.keys()
-    assert all(gate.state == "pass" for gate in found.values()), [gate.why for gate in found.values()]
+@pytest.mark.parametrize("asked", SOUND, ids=lambda asked: " ".join(asked[1:]))
+def test_a_sound_one_passes(asked: tuple[str, str, str], found: dict[Any, Any]) -> None:
+    assert {"forward", "backward", "repeated"} <= found[asked].keys()
+    assert set(found[asked].values()) == {"pass"}, found[asked]
 
 
-@pytest.mark.parametrize(
-    ("kind", "failed"),
-    [
-        ("truncated", {"forward", "backward", "bias"}),
-        ("no backward", {"backward"}),
-        ("wobbles", {"repeated"}),
-        ("towards zero", {"bias"}),
-    ],
-)
-def test_its_faults_are_found(kind: str, failed: set[str]) -> None:
-    word = "bf16" if kind == "towards zero" else "fp32"
-    found = asked(Fault(kind), PROBES[0], word)
-    assert failed <= {name for name, gate in found.items() if gate.state == "fail"}
-    assert all(gate.why for gate in found.values() if gate.state == "fail")
+@pytest.mark.parametrize("asked", FAULTS, ids=lambda asked: asked[0])
+def test_its_faults_are_found(asked: tuple[str, str, str], found: dict[Any, Any]) -> None:
+    assert FAULTS[asked] <= {name for name, state in found[asked].items() if state == "fail"}
 
 
-def test_tensors_come_and_go_by_copies_between_kinds() -> None:
-    with backend(Fault()) as device:
-        given = torch.arange(12.0).reshape(3, 4)
-        there = given.to(device)
-        assert there.device.type == NAME and torch.equal((there.t() @ there).cpu(), given.t() @ given)
-        gates = list(links.gates([device, device]))
-    assert [gate.state for gate in gates] == ["pass"], "one card named twice has no slower link"
+def test_tensors_come_and_go_by_copies_between_kinds(found: dict[Any, Any]) -> None:
+    told = found["copied"]
+    assert told["kind"] == told["name"] and told["same"] and told["links"] == ["pass"]
