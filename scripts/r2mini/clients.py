@@ -136,15 +136,15 @@ def lengths(replies: Sequence[Reply]) -> float:
 
 
 def per_token(replies: Sequence[Reply]) -> float:
-    """Time of all answers over all their tokens [s]: where a busy machine hands chunks on in bursts, or all at once, the
-    gaps between them say nothing, and this still holds.
+    """Time of all answers over all their tokens [s]. Where a busy machine hands chunks on in bursts, or all at once,
+    the gaps between them say nothing; this still holds.
     """
     good = [reply for reply in replies if not reply.wrong]
     return sum(reply.latency for reply in good) / sum(reply.tokens for reply in good)
 
 
 def per_token_at(replies: Sequence[Reply], length: float) -> float:
-    """The same for answers of another mean length [s]: the least-squares line of time over tokens, which never falls."""
+    """The same for answers of another mean length [s]: the least-squares line of time over tokens; it never falls."""
     good = [(float(reply.tokens), reply.latency) for reply in replies if not reply.wrong]
     tokens, times = (statistics.fmean(column) for column in zip(*good, strict=True))
     spread = sum((n - tokens) ** 2 for n, _ in good)

@@ -187,10 +187,10 @@ def _turns(seeds: Mapping[str, Any]) -> list[str]:
     if not any(one.get("per_token") for one in seeds.values()):
         return []
     return [
-        "TTFT and TPOT are medians of what clients saw, TPOT by the gaps between chunks. A busy machine hands chunks on "
-        "in bursts, at times a whole answer in one: then TTFT holds most of the answer and the gaps say nothing. Judged "
-        "is the time of all answers over all their tokens, R2's against R1's under the same load in the same minutes, "
-        "by turns, at the length of R2's answers in its examination."
+        "TTFT and TPOT are medians of what clients saw, TPOT by the gaps between chunks. A busy machine hands chunks "
+        "on in bursts, at times a whole answer in one: then TTFT holds most of the answer and the gaps say nothing. "
+        "Judged is the time of all answers over all their tokens, R2's against R1's under the same load in the same "
+        "minutes, by turns, at the length of R2's answers in its examination."
     ]
 
 

@@ -135,7 +135,7 @@ def times(legs: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Plain
     for name, part in legs:
         for event in part:
             key = (str(event.get("stage")), name)
-            row = {"stage": key[0], "leg": name, "predicted": None, "again": None, "warm": 0}
+            row: Plain = {"stage": key[0], "leg": name, "predicted": None, "again": None, "warm": 0}
             row = rows.setdefault(key, {**row, "cpu": [], "wall": []})
             if event["event"] == "predicted" and row["predicted"] is None:
                 row["predicted"], row["predicted_wall"] = event["step_cpu_time"], event["step_time"]
@@ -215,7 +215,7 @@ def predictions(one: Mapping[str, Any], r1: Mapping[str, Any]) -> list[Plain]:
 
 
 def _of_grpo(row: Mapping[str, Any]) -> list[Plain]:
-    """Before the first step, when nobody knows how many groups will disagree; and from the warm-up, for what is left."""
+    """Before the first step, when nobody knows how many groups will disagree; and from the warm-up, for the rest."""
     if row.get("again") is None:
         return [_row("step of GRPO [s]", row["predicted"], row["cpu"], True)]
     return [

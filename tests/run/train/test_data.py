@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,3 +76,41 @@ def test_text_is_tokens_and_back() -> None:
 def test_a_task_that_is_not_known_gets_the_nearest() -> None:
     with pytest.raises(InputError, match='did you mean "chain_sum"'):
         TaskSource(TaskSpec("chain_sums"))
+
+
+class Gym:
+    """Entries as reasoning-gym 0.1.25 gives them (with_gym.py asks the package itself), judged by their answer."""
+
+    SAID = (("0 - 4 - 8 - 7", "-19"), ("4 - 1 - 7", "-4"), ("5 + 8 + 0 + 7 - 3", "17"), ("1 - 5 - 2", "-6"))
+
+    def __init__(self, name: str, **asked: Any) -> None:
+        self.name, self.asked = name, asked
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        said, answer = self.SAID[index % len(self.SAID)]
+        question = f"State the final answer to the following arithmetic problem: {said} ="
+        return {"question": question, "answer": answer, "metadata": {"source_dataset": self.name, "expression": said}}
+
+    def score_answer(self, answer: str, entry: dict[str, Any]) -> float:
+        return 1.0 if answer == entry["answer"] else 0.01
+
+
+def test_reasoning_gym_draws_and_judges(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ModuleType("reasoning_gym")
+    made.create_dataset = Gym  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "reasoning_gym", made)
+    tasks = TaskSource(TaskSpec("reasoning-gym/chain_sum", (3, 5), 12, 0))
+    assert tasks._gym.asked == {
+        "seed": 0, "size": 10**9, "min_terms": 3, "max_terms": 5, "min_digits": 1, "max_digits": 2,
+    }  # fmt: skip
+    random = np.random.default_rng(1)
+    seen = {task.question: task for task in (tasks.draw(random) for _ in range(40))}
+    assert set(seen) == {said.replace(" ", "") for said, _ in Gym.SAID}
+    for task in seen.values():
+        assert task.answer == eval(task.question)
+        assert tasks.score(task, careful(task)) == 1
+        assert tasks.score(task, f"<think></think>{task.answer + 1}") == 0, "what earns a little of the package"
+        assert tasks.score(task, str(task.answer)) == 0, "no reasoning has ended"
+    monkeypatch.setitem(sys.modules, "reasoning_gym", None)
+    with pytest.raises(InputError, match="reasoning-gym is not installed"):
+        TaskSource(TaskSpec("reasoning-gym/chain_sum", (3, 5), 12, 0))

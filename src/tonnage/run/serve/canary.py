@@ -2,8 +2,8 @@
 
 The rule: among the release's last answers, and those that are late already though unfinished, the share of failed or of
 late ones is *surely* above the SLO's (lower end of Wilson's interval, one-sided 95 %), and there are at least three.
-A failure ends sooner than an answer: what is under way counts among the answers, as one that has not failed, or the first
-to end would all be failures.
+A failure ends sooner than an answer: what is under way counts among the answers, as one that has not failed, or the
+first to end would all be failures.
 Wilson (1927), JASA 22, 209: (p + z^2/2n - z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
 """
 

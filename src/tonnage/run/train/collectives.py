@@ -2,8 +2,8 @@
 
 FSDP2 gathers the weights of each cut module before its forward pass and again before its backward pass, and scatters
 the sums of its gradients after it (Zhao et al., arXiv 2304.11277, section 3.3; torch's `fully_shard`); each of these
-has its hooks and copies. None of it depends on the batch: a pass over the smallest batch on the model as it is cut, less
-the same pass on a whole copy that one process runs alone, is what the exchange costs:
+has its hooks and copies. None of it depends on the batch: a pass over the smallest batch on the model as it is cut,
+less the same pass on a whole copy that one process runs alone, is what the exchange costs:
 
     t_exchange = t(cut, smallest batch) - t(whole, smallest batch)
 """

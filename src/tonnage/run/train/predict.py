@@ -75,7 +75,7 @@ class Rehearsal:
 
     @property
     def alone(self) -> Ranks:
-        """This process as the only one."""
+        """The same process as the only one."""
         return Ranks(0, 1, self.ranks.place)
 
     def share(self, rows: int) -> int:
