@@ -172,8 +172,8 @@ def _answered(arguments: list[str]) -> int:
     from tonnage.errors import TonnageError
 
     try:
-        _check_verb(arguments)
-        words = _with_negatives(_as_flags(arguments)) or ["--help"]
+        check_verb(arguments)
+        words = words_of(arguments) or ["--help"]
         code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
@@ -226,7 +226,13 @@ def _tell(*lines: str) -> None:
         print(encodable(printable("\n".join(shown)), sys.stderr.encoding), file=sys.stderr)
 
 
-def _check_verb(arguments: list[str]) -> None:
+def words_of(arguments: list[str]) -> list[str]:
+    """The words of a command line as the parser takes them."""
+    return _with_negatives(_as_flags(arguments))
+
+
+def check_verb(arguments: list[str]) -> None:
+    """Raises InputError for a verb that is none, with the nearest."""
     from tonnage.errors import InputError, Problem, nearest
 
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
@@ -275,13 +281,16 @@ def _with_negatives(words: list[str]) -> list[str]:
     return joined
 
 
+TRACEBACK = "the same command with -v prints the traceback; please report it"
+
+
 def _defect(error: Exception, arguments: list[str]) -> int:
     """An exception that nobody meant: one line, and the traceback only with -v."""
     if {"-v", "--verbose"} & set(arguments):
         raise error
     _tell(
         f"error: a defect in tonnage: {type(error).__name__}: {error}",
-        "hint: the same command with -v prints the traceback; please report it",
+        f"hint: {TRACEBACK}",
     )
     return 70
 
@@ -303,6 +312,13 @@ def _report(error: TonnageError) -> int:
 
 
 def _usage(error: CycloptsError, arguments: list[str]) -> int:
+    text, hint = usage(error, arguments)
+    _tell(f"error: {text}", f"hint: {hint}")
+    return 2
+
+
+def usage(error: CycloptsError, arguments: list[str]) -> tuple[str, str]:
+    """What is wrong with the words of a command line, and where its help is."""
     from cyclopts import UnusedCliTokensError
 
     verb = next((word for word in arguments if word in VERBS), None)
@@ -315,5 +331,4 @@ def _usage(error: CycloptsError, arguments: list[str]) -> int:
     flag = text.removeprefix("Unknown option: ").partition("=")[0].partition(". ")[0].rstrip(".").strip('"')
     if verb and flag in ELSEWHERE:
         text = f"{flag} means nothing to {verb}"
-    _tell(f"error: {text}", f"hint: tonnage {verb + ' ' if verb else ''}--help")
-    return 2
+    return text, f"tonnage {verb + ' ' if verb else ''}--help"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
 from tonnage.report.answer import WIDTH, render, to_csv
@@ -97,8 +98,21 @@ class Common:
             from tonnage.cli.ledger_file import given_problems
 
             problems += given_problems(self)
+        problems += self._unheard()
         if problems:
             raise InputError(problems)
+
+    def _unheard(self) -> list[Problem]:
+        """What would write a file while somebody listens to the answer instead (`tonnage.cli.heard`)."""
+        heard = listener()
+        if heard is None:
+            return []
+        found = [
+            Problem("the answer is a value here, and no file is written", f"--output {path}") for path in self.output
+        ]
+        if self.ledger is not None and heard.verb != "ledger" and str(self.ledger) != "off":
+            found.append(Problem("plans are not recorded from here; use it on the command line", "--ledger"))
+        return found
 
     def date(self) -> datetime.date | None:
         """The date of `--as-of`, or None."""
@@ -186,7 +200,11 @@ class PlainOptions(SavedOptions):
 
 
 def tell(text: str) -> None:
-    """A line on stderr; lost without a word when nobody can hear it."""
+    """A line on stderr, or to who listens instead; lost without a word when nobody can hear it."""
+    heard = listener()
+    if heard is not None:
+        heard.notes.append(text)
+        return
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             print(encodable(printable(text), sys.stderr.encoding), file=sys.stderr)
@@ -209,6 +227,10 @@ def finish(reply: Reply, common: Common) -> int:
     check_inputs_kept(common, reply)
     rows = (*reply.answer.rows, *recalled_row(reply.sources, reply.catalog, reply.formats))
     reply = with_names(replace(reply, seed=common.seed, answer=replace(reply.answer, rows=rows)))
+    heard = listener()
+    if heard is not None:
+        heard.reply = reply
+        return 0 if reply.outcome.feasible else 1
     problem = _recorded(reply, common)
     files.write_all([(path, _contents(path, reply)) for path in common.output])
     if common.json:
@@ -276,7 +298,11 @@ def _is(path: Path, other: Path) -> bool:
 
 
 def put(text: str) -> None:
-    """Print a reply. Raises InputError when standard output is closed or full."""
+    """Print a reply, or give it to who listens. Raises InputError when standard output is closed or full."""
+    heard = listener()
+    if heard is not None:
+        heard.texts.append(text)
+        return
     if sys.stdout is None:
         raise InputError(Problem("is closed", "standard output"))
     text = encodable(text, sys.stdout.encoding)

@@ -6,6 +6,8 @@ import contextlib
 import sys
 import time
 
+from tonnage.cli.heard import listener
+
 WIDTH = 24
 """Characters of the bar."""
 
@@ -20,6 +22,10 @@ class Bar:
 
     def at(self, done: int, of: int, what: str) -> None:
         """So many are done, and this one comes."""
+        heard = listener()
+        if heard is not None:
+            heard.at(done, of, what)
+            return
         share = done / max(1, of)
         passed = time.monotonic() - self.began
         left = f", {passed * (1 - share) / share:.0f} s left" if share > 0.05 else ""

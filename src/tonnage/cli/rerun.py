@@ -16,6 +16,7 @@ from tonnage import __version__
 from tonnage.ask.saved import read_answer
 from tonnage.cli.common import SAVED, Common, SavedOptions, finish
 from tonnage.cli.flags import flag
+from tonnage.cli.heard import listening
 from tonnage.errors import InputError, Outcome, Problem
 from tonnage.printable import one_line
 from tonnage.report.envelope import Reply, plain
@@ -147,7 +148,7 @@ def _anew(words: list[str]) -> tuple[dict[str, Any] | None, str | None]:
     from tonnage.cli import run
 
     out, told = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
+    with listening(None), contextlib.redirect_stdout(out), contextlib.redirect_stderr(told):
         code = run([*words, "--json", "--quiet", "--ledger=off"])
     if code not in (0, 1):
         return None, " ".join(told.getvalue().split()) or f"exit {code}"

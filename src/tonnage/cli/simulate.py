@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from tonnage.ask.simulate import SimulateWords
 from tonnage.cli.common import COMMON, Common, check_outputs, finish
 from tonnage.cli.flags import as_flags
+from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.report.envelope import Reply
 
@@ -221,16 +222,23 @@ def _bar(common: Common) -> Iterator[ProgressBar]:
         shown.clear()
 
 
+SECONDS_BETWEEN = 0.2
+"""Between two lines of progress at least."""
+
+
 class ProgressBar:
-    """The line; written at most five times a second."""
+    """The line; written now and then."""
 
     def __init__(self, visible: bool) -> None:
         self.visible, self.last, self.began = visible, 0.0, time.monotonic()
 
     def __call__(self, done: int, total: int) -> bool:
         """So many of so many; the simulation goes on."""
-        now = time.monotonic()
-        if self.visible and now - self.last > 0.2:
+        now, heard = time.monotonic(), listener()
+        if heard is not None and now - self.last > SECONDS_BETWEEN:
+            self.last = now
+            heard.at(done, total, "requests")
+        elif self.visible and now - self.last > SECONDS_BETWEEN:
             self.last = now
             share = done / max(total, 1)
             filled = round(30 * share)

@@ -193,6 +193,20 @@ def _numeric(cells: list[str]) -> bool:
     return bool(filled) and sum(cell[0] in "+-−$0123456789<>~" for cell in filled) >= 0.7 * len(filled)
 
 
+def to_json(answer: Answer) -> dict[str, object]:
+    """The answer's words as a JSON object; the numbers stand in the envelope."""
+    safe = _safe(answer)
+    tables = [{"title": t.title, "header": t.header, "rows": t.rows, "note": t.note} for t in safe.tables]
+    return {
+        "sentence": safe.sentence,
+        "feasible": safe.feasible,
+        "rows": [{"label": label, "text": text} for label, text in safe.rows],
+        "tables": tables,
+        "hints": safe.hints,
+        "csv": to_csv(safe),
+    }
+
+
 def to_csv(answer: Answer) -> str:
     """The answer's records as CSV; with none, its rows as label and text. No cell runs in a spreadsheet."""
     out = io.StringIO()

@@ -84,4 +84,4 @@ def names() -> dict[str, list[str]]:
     from tonnage.model.load import bundled_names
 
     held = catalog.load(None)
-    return {"models": sorted(set(bundled_names())), "chips": sorted({*held.chips(), *held.aliases()})}
+    return {"models": sorted(set(bundled_names())), "chips": sorted({*held.chips(), *held.aliases})}

@@ -49,8 +49,7 @@ async function draw(chart) {
   for (const button of figure.querySelectorAll("[data-save]")) {
     button.setAttribute("aria-label", say("save", chart.title, say(button.dataset.save)));
   }
-  const rows = JSON.stringify(chart.spec.width === "container" ? 0 : chart.spec.width);
-  figure.classList.toggle("wide", WIDE.has(chart.name) || (typeof chart.spec.width === "number" && Number(rows) > 700));
+  figure.classList.toggle("wide", wide(chart));
   const plot = figure.querySelector(".plot");
   const spec = structuredClone(chart.spec);
   delete spec.description;
@@ -74,7 +73,13 @@ async function draw(chart) {
   }
 }
 
-const WIDE = new Set(["timeline", "status", "chips", "prices", "what-ifs"]);
+const WIDE = new Set(["timeline", "status", "chips", "prices"]);
+
+/** Whether a chart takes the whole width: by its kind, and the first of an odd number of others. */
+function wide(chart) {
+  const others = shown.filter((each) => !WIDE.has(each.name));
+  return WIDE.has(chart.name) || (others.length % 2 === 1 && others[0] === chart);
+}
 
 /** What is said of a mark: a table of what it is. */
 function hover(_, event, __, value) {

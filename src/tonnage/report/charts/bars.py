@@ -1,0 +1,105 @@
+"""Bars with their words above them: legible on a telephone, and told apart by words, not by colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tonnage.report.charts.chart import Chart, Spec, chart, tips, words
+
+PITCH = 38
+"""Pixels from one row to the next: a line of words, and a bar."""
+
+STRIP = 20
+"""Pixels above the rows for the words of limits."""
+
+LIMIT: Spec = {"expr": "max(90, width - 190)"}
+"""Pixels that the words of a row may take, beside those at its right end."""
+
+WORDS, BAR, BOTTOM = 0.26, 0.5, 0.88
+"""Where in a row the words stand, and where the bar begins and ends (shares of the pitch)."""
+
+
+@dataclass(frozen=True)
+class BarRow:
+    """One row: what it is, from where to where it reaches, how it is written; tip: what else is said of it.
+
+    style: `mark` of the theme, or `alert`, `good`, `track`; point: of a range, the value within it.
+    """
+
+    label: str
+    start: float
+    end: float
+    shown: str
+    tip: str = ""
+    style: str = "mark"
+    point: float | None = None
+
+
+@dataclass(frozen=True)
+class LimitLine:
+    """A line that may not be passed, or is compared with."""
+
+    value: float
+    label: str
+
+
+def bars(
+    name: str,
+    title: str,
+    said: str,
+    rows: Sequence[BarRow],
+    *,
+    axis: str = "",
+    limits: Sequence[LimitLine] = (),
+    scale: float = 1.0,
+) -> Chart:
+    """A chart of horizontal bars; scale: what one unit of the axis is of the values; axis: its title."""
+    values = [_row(index, row, scale) for index, row in enumerate(rows)]
+    ends = [*(end for row in rows for end in (row.start, row.end)), *(limit.value for limit in limits), 0.0]
+    x: Spec = {"field": "from", "type": "quantitative", "title": axis or None}
+    x |= {"scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True}, "axis": {"tickCount": 6}}
+    above = STRIP / PITCH if limits else 0.0
+    y: Spec = {"field": "top", "type": "quantitative", "axis": None}
+    y |= {"scale": {"domain": [len(rows), -above], "nice": False}}
+    hover = tips(label="what", shown="value", tip="and")
+    place: Spec = {"y": {**y, "field": "words"}}
+    left: Spec = {"x": {"value": 0}, **place, "text": {"field": "label", "type": "nominal"}}
+    right: Spec = {"x": {"value": "width"}, **place, "text": {"field": "shown", "type": "nominal"}}
+    layers = [
+        *_limits(limits, scale),
+        *words({"align": "left", "baseline": "middle", "limit": LIMIT}, left),
+        *words({"align": "right", "baseline": "middle", "style": "quiet"}, right),
+        *(_bar_layer(style, x, y, hover) for style in dict.fromkeys(row.style for row in rows)),
+    ]
+    return chart(name, title, said, PITCH * (len(rows) + above), data={"values": values}, layer=layers)
+
+
+def _row(index: int, row: BarRow, scale: float) -> Spec:
+    place = {"words": index + WORDS, "top": index + BAR, "bottom": index + BOTTOM}
+    ends = {"from": min(row.start, row.end) / scale, "to": max(row.start, row.end) / scale}
+    return {"label": row.label, "shown": row.shown, "tip": row.tip or "-", "style": row.style, **ends, **place}
+
+
+def _bar_layer(style: str, x: Spec, y: Spec, hover: list[Spec]) -> Spec:
+    """Bars of one style."""
+    return {
+        "transform": [{"filter": {"field": "style", "equal": style}}],
+        "mark": {"type": "rect", "style": style, "cornerRadius": 2},
+        "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}, "tooltip": hover},
+    }
+
+
+def _limits(limits: Iterable[LimitLine], scale: float) -> list[Spec]:
+    """Dashed lines from top to bottom, with their words at the top."""
+    made: list[Spec] = []
+    for limit in limits:
+        data = {"values": [{"at": limit.value / scale, "label": limit.label}]}
+        x: Spec = {"field": "at", "type": "quantitative"}
+        made.append(
+            {"data": data, "mark": {"type": "rule", "style": "limit"}, "encoding": {"x": x, "tooltip": tips(label="")}}
+        )
+        mark = {"type": "text", "align": "right", "baseline": "top", "dx": -5, "style": "limit-text"}
+        place = {"x": x, "y": {"value": 2}, "text": {"field": "label", "type": "nominal"}}
+        made.append({"data": data, "mark": mark, "encoding": place})
+    return made

@@ -1,0 +1,104 @@
+"""A chart: one JSON value in Vega-Lite, the same in page, report, notebook and picture."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from tonnage.printable import printable
+from tonnage.report.charts import themes
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+"""Names the version of the language; nothing is fetched from there."""
+
+MIME = "application/vnd.vegalite.v6+json"
+"""Under which a notebook takes the value."""
+
+WIDTH = 640
+"""Pixels of a picture's plot, where nothing says how wide it may be."""
+
+Spec = dict[str, object]
+"""A JSON object of the language."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    name: short, of letters and dashes (`frontier`); title: what stands above it; text: a sentence that says what it
+    shows, for who does not see it; spec: the complete Vega-Lite value with its data, as wide as what holds it, in no
+    theme (`themes.theme` gives the colours).
+    """
+
+    name: str
+    title: str
+    text: str
+    spec: Spec
+
+    def to_json(self) -> Spec:
+        """The chart as a JSON object."""
+        return {"name": self.name, "title": self.title, "text": self.text, "spec": self.spec}
+
+    def data(self) -> tuple[dict[str, object], ...]:
+        """The rows that it draws: of its own data, then of layers that have theirs, each as far as people read it."""
+        layers = cast("Sequence[Spec]", self.spec.get("layer", ()))
+        sets = [_values(part) for part in (self.spec, *layers)]
+        return tuple(row for rows in sets for row in rows)
+
+
+def _values(part: Spec) -> Sequence[dict[str, object]]:
+    held = part.get("data")
+    return cast("Sequence[dict[str, object]]", held.get("values", ())) if isinstance(held, dict) else ()
+
+
+def chart(name: str, title: str, text: str, height: float, **body: object) -> Chart:
+    """A chart of a height [pixels]; body: its data, layers or mark and encoding."""
+    spec: Spec = {
+        "$schema": SCHEMA,
+        "title": title,
+        "description": text,
+        "width": "container",
+        "height": round(height),
+        "autosize": {"type": "fit-x", "contains": "padding"},
+    }
+    made = cast("Spec", _safe({**spec, **body}))
+    return Chart(name, printable(title), printable(text), made)
+
+
+def themed(made: Chart, name: themes.Theme, width: float | None = None) -> Spec:
+    """The value with the colours of a theme in it, complete for what draws it; width: of the plot [pixels]."""
+    spec = copy.deepcopy(made.spec)
+    spec["config"] = themes.theme(name)
+    if width is not None:
+        spec |= {"width": round(width), "autosize": {"type": "pad", "contains": "content"}}
+    return spec
+
+
+def _safe(value: object) -> object:
+    """Only what JSON has, with nothing in its text that turns the direction of reading or has no width."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {str(key): _safe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_safe(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def words(mark: Spec, encoding: Spec, **layer: object) -> list[Spec]:
+    """A text on what lies below it: the same twice, first in the colour of the ground and wider."""
+    behind = {"type": "text", **mark, "style": "halo", "aria": False}
+    plain = {key: value for key, value in encoding.items() if key != "tooltip"}
+    return [
+        {**layer, "mark": behind, "encoding": plain},
+        {**layer, "mark": {"type": "text", **mark}, "encoding": encoding},
+    ]
+
+
+def tips(**fields: str) -> list[Spec]:
+    """What is said of a mark when it is pointed at: field and the words before it."""
+    return [{"field": field, "title": title, "type": "nominal"} for field, title in fields.items()]

@@ -1,0 +1,82 @@
+"""The fan of dates: by which day the launch has come in which share of the draws."""
+
+from __future__ import annotations
+
+import bisect
+import datetime
+
+from tonnage.report.charts.chart import Chart, Spec, chart, tips
+from tonnage.report.charts.reading import Body, at, day, number, rows, text
+from tonnage.units import show_share
+
+HEIGHT = 240
+WEEK = datetime.timedelta(weeks=1)
+
+MOST = 100_000
+"""Draws at most that are counted: a saved answer comes from anybody."""
+
+
+def dates(body: Body) -> tuple[Chart, ...]:
+    """The chance of a launch by date, with P10, P50 and P90; none where no draw launches in time."""
+    start, end, chance = day(body, "start"), day(body, "horizon"), number(body, "launch", "probability_by_horizon")
+    if start is None or end is None:
+        return ()
+    curve = _played(body, start, end) or _quantiles(body)
+    if not curve:
+        return ()
+    last = max(chance or 0.0, curve[-1][1])
+    values = [{"date": str(when), "p": p, "by": f"{show_share(p)} by {when}"} for when, p in [*curve, (end, last)]]
+    x: Spec = {"field": "date", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
+    x |= {"axis": {"format": "%b %Y", "tickCount": 6}}
+    y: Spec = {"field": "p", "type": "quantitative", "title": "share of the draws that have launched"}
+    y |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
+    layers: list[Spec] = [
+        {"mark": {"type": "area", "opacity": 0.25}, "encoding": {"x": x, "y": y}},
+        {"mark": {"type": "line"}, "encoding": {"x": x, "y": y}},
+        {"mark": {"type": "point", "opacity": 0, "size": 200}, "encoding": {"x": x, "y": y, "tooltip": tips(by="")}},
+        *_marks(body, x, y),
+    ]
+    title = f"when {text(body, 'model') or 'it'} launches"
+    return (chart("dates", title, _said(body, last, str(end)), HEIGHT, data={"values": values}, layer=layers),)
+
+
+def _played(body: Body, start: datetime.date, end: datetime.date) -> list[tuple[datetime.date, float]]:
+    """Share of the draws that have launched, week by week, where the answer has every draw."""
+    found = at(body, "plan", "days")
+    days = found if isinstance(found, list) and len(found) <= MOST else []
+    known = sorted(float(day) for day in days if isinstance(day, (int, float)))
+    weeks = (start + week * WEEK for week in range(1 + (end - start).days // 7))
+    return [(when, bisect.bisect_right(known, (when - start).days) / len(days)) for when in weeks] if known else []
+
+
+def _quantiles(body: Body) -> list[tuple[datetime.date, float]]:
+    """The same by the quantiles that every answer has."""
+    return [
+        (when, p)
+        for row in rows(body, "distribution")
+        if (when := day(row, "date")) is not None and (p := number(row, "p")) is not None
+    ]
+
+
+def _marks(body: Body, x: Spec, y: Spec) -> list[Spec]:
+    """P10, P50 and P90 as points with their words."""
+    points = [
+        {"date": str(when), "p": share, "words": f"{name.upper()}  {when}"}
+        for name, share in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))
+        if (when := day(body, "launch", name)) is not None
+    ]
+    data = {"values": points}
+    mark = {"type": "point", "shape": "diamond", "size": 110, "style": ["good", "edge"]}
+    words = {"type": "text", "align": "right", "dx": -10, "dy": -4, "style": "good-text"}
+    place = {"x": x, "y": y}
+    return [
+        {"data": data, "mark": mark, "encoding": {**place, "tooltip": tips(words="")}},
+        {"data": data, "mark": words, "encoding": {**place, "text": {"field": "words", "type": "nominal"}}},
+    ]
+
+
+def _said(body: Body, last: float, end: str) -> str:
+    known = [
+        f"{name.upper()} {text(body, 'launch', name)}" for name in ("p10", "p50", "p90") if text(body, "launch", name)
+    ]
+    return f"{', '.join(known) or 'No date'}; {show_share(last)} of the draws have launched by {end}."

@@ -1,0 +1,205 @@
+"""The timeline of a launch: what each lot does when, in the draw at P50, with rules and dates."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tonnage.report.charts.chart import WIDTH, Chart, Spec, chart, tips, words
+from tonnage.report.charts.reading import Body, day, number, rows, text
+from tonnage.units import show_number, show_share
+
+LANE = 84
+"""Pixels of a lot: a line of words, and what it does below."""
+
+ABOVE = 0.34
+"""Share of a lane that its words take."""
+
+TOP = 0.5
+"""Room above the first lane for the words of dates and rules [lanes]."""
+
+LETTER, LINE = 6.6, 13.0
+"""Pixels of a letter and of a line of words that stand on an activity, which tell it apart without its colour."""
+
+ROOMY: Spec = {"expr": "width < 480 ? 0 : 1"}
+"""Words on activities are left away where they have no room."""
+
+
+SEAM = datetime.timedelta(days=1)
+"""By how much a box runs under the next of its kind, so that none shows between them."""
+
+
+@dataclass(frozen=True)
+class Stay:
+    """What some accelerators of a lot do from a day to another."""
+
+    lot: str
+    start: datetime.date
+    end: datetime.date
+    does: str
+    count: float
+
+
+def timeline(body: Body) -> tuple[Chart, ...]:
+    """Lots as lanes, what is there in grey, what it does stacked on it; dashed lines for rules and launch dates."""
+    start, end = day(body, "start"), day(body, "horizon")
+    there, uses = _stays(body, "calendar"), _stays(body, "timeline")
+    if start is None or end is None or not there:
+        return ()
+    lots = list(dict.fromkeys(bar.lot for bar in there))
+    most = {lot: max(bar.count for bar in there if bar.lot == lot) or 1.0 for lot in lots}
+    kinds = sorted(dict.fromkeys(bar.does for bar in uses), key=lambda does: not does.startswith("serves"))
+    stacked = _stacked(uses, kinds, lots, most)
+    track = [_box(bar, lots.index(bar.lot), 0.0, bar.count / most[bar.lot], "there") for bar in there]
+    x: Spec = {"field": "from", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
+    x |= {"axis": {"format": "%b %Y", "tickCount": 6, "grid": True}}
+    bottom = len(lots)
+    y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [bottom, -TOP], "nice": False}}
+    does: Spec = {"field": "does", "type": "nominal", "title": None, "scale": {"domain": kinds}}
+    box: Spec = {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}}
+    hover = tips(lot="lot", does="does", count="accelerators", when="when")
+    layers: list[Spec] = [
+        {"data": {"values": track}, "mark": {"type": "rect", "style": "track"}, "encoding": {**box, "tooltip": hover}},
+        {
+            "data": {"values": stacked},
+            "mark": {"type": "rect"},
+            "encoding": {**box, "fill": does, "tooltip": hover},
+        },
+        _inside(stacked, (end - start).days, y),
+        *_lines(body, start, end),
+        *_names(lots, most, y),
+    ]
+    title = f"what each lot does, in the draw at P50 ({text(body, 'timeline_draw', 'launch') or 'no launch'})"
+    return (chart("timeline", title, _said(body, lots, kinds), LANE * (bottom + TOP), layer=layers),)
+
+
+def _stays(body: Body, key: str) -> list[Stay]:
+    found = []
+    for row in rows(body, key):
+        start, end, count = day(row, "from"), day(row, "until"), number(row, "accelerators")
+        if start is not None and end is not None and count is not None and count > 0:
+            found.append(Stay(text(row, "lot"), start, end, text(row, "does"), count))
+    return found
+
+
+def _stacked(uses: Sequence[Stay], kinds: Sequence[str], lots: Sequence[str], most: Mapping[str, float]) -> list[Spec]:
+    """Boxes of what lots do, each on those of the same time that come before it."""
+    begins = {(bar.lot, bar.does, bar.start) for bar in uses}
+    below: dict[tuple[str, datetime.date], float] = {}
+    made: list[Spec] = []
+    for does in kinds:
+        for bar in (bar for bar in uses if bar.does == does and bar.lot in most):
+            under = below.get((bar.lot, bar.start), 0.0)
+            box = _box(bar, lots.index(bar.lot), under, bar.count / most[bar.lot], does)
+            seam = SEAM if (bar.lot, does, bar.end) in begins else datetime.timedelta()
+            made.append({**box, "to": str(bar.end + seam)})
+            below[bar.lot, bar.start] = under + bar.count / most[bar.lot]
+    return made
+
+
+def _box(bar: Stay, lane: int, under: float, share: float, does: str) -> Spec:
+    base = lane + 1 - 0.06
+    height = 1 - ABOVE - 0.06
+    return {
+        "lot": bar.lot,
+        "does": does,
+        "from": str(bar.start),
+        "to": str(bar.end),
+        "end": str(bar.end),
+        "top": round(base - height * min(1.0, under + share), 4),
+        "bottom": round(base - height * under, 4),
+        "count": show_number(bar.count),
+        "when": f"{bar.start} to {bar.end}",
+    }
+
+
+def _inside(boxes: Sequence[Spec], days: int, y: Spec) -> Spec:
+    """Words in the middle of what a lot does for long, where they have room."""
+    values = [made for run in _runs(boxes) if (made := _named(run, max(1, days))) is not None]
+    mark = {"type": "text", "align": "center", "baseline": "middle", "style": "on-mark", "opacity": ROOMY}
+    text: Spec = {"field": "words", "type": "nominal"}
+    place: Spec = {"x": {"field": "at", "type": "temporal"}, "y": y}
+    return {"data": {"values": values}, "mark": mark, "encoding": {**place, "text": text}}
+
+
+def _named(run: Sequence[Spec], days: int) -> Spec | None:
+    """The words of a run: what it does, or the stage alone, as far as there is room."""
+    first, last = (datetime.date.fromisoformat(str(run[index][key])) for index, key in ((0, "from"), (-1, "end")))
+    room = (last - first).days / days * WIDTH
+    does = str(run[0]["does"])
+    fitting = [text for text in (does, does.partition(": ")[2]) if text and LETTER * len(text) <= room]
+    if not fitting:
+        return None
+    middle = run[len(run) // 2]
+    top, bottom = (float(str(middle[key])) for key in ("top", "bottom"))
+    return {"words": fitting[0], "at": str(first + (last - first) / 2), "top": (top + bottom) / 2}
+
+
+def _runs(boxes: Sequence[Spec]) -> list[list[Spec]]:
+    """Boxes of one lot and activity that follow each other and are high enough for words."""
+    made: list[list[Spec]] = []
+    for box in boxes:
+        if (float(str(box["bottom"])) - float(str(box["top"]))) * LANE < LINE:
+            continue
+        last = made[-1][-1] if made else None
+        if last and (last["lot"], last["does"], last["end"]) == (box["lot"], box["does"], box["from"]):
+            made[-1].append(box)
+        else:
+            made.append([box])
+    return made
+
+
+def _names(lots: Sequence[str], most: Mapping[str, float], y: Spec) -> list[Spec]:
+    """What each lane is, above it."""
+    values = [
+        {"words": f"{lot}: {show_number(most[lot], 4)} accelerators", "top": index + ABOVE / 2 + 0.03}
+        for index, lot in enumerate(lots)
+    ]
+    encoding: Spec = {"x": {"value": 0}, "y": y, "text": {"field": "words", "type": "nominal"}}
+    return words({"align": "left", "baseline": "middle"}, encoding, data={"values": values})
+
+
+def _lines(body: Body, start: datetime.date, end: datetime.date) -> list[Spec]:
+    """Launch dates and rules, from top to bottom; words of both above the lanes."""
+    dates: list[Spec] = [
+        {"at": str(at), "words": f"{name.upper()} {at}"}
+        for name in ("p10", "p50", "p90")
+        if (at := day(body, "launch", name)) is not None and start <= at <= end
+    ]
+    return [
+        *_upright(dates, "good-line", "good-text", 4),
+        *_upright(_refusals(body, start, end), "limit", "limit-text", 22),
+    ]
+
+
+def _upright(values: list[Spec], line: str, words: str, down: float) -> list[Spec]:
+    if not values:
+        return []
+    data, x = {"values": values}, {"field": "at", "type": "temporal"}
+    hover = tips(words="", why="why") if "why" in values[0] else tips(words="")
+    mark = {"type": "text", "align": "left", "baseline": "top", "dx": 4, "style": words, "limit": 260}
+    text: Spec = {"field": "words", "type": "nominal"}
+    return [
+        {"data": data, "mark": {"type": "rule", "style": line}, "encoding": {"x": x, "tooltip": hover}},
+        {"data": data, "mark": mark, "encoding": {"x": x, "y": {"value": down}, "text": text, "tooltip": hover}},
+    ]
+
+
+def _refusals(body: Body, start: datetime.date, end: datetime.date) -> list[Spec]:
+    """From when on which chips may not come, and why."""
+    made: list[Spec] = []
+    for row in rows(body, "not_lawful"):
+        since, chip = day(row, "start"), text(row, "chip")
+        if since is not None and since <= end:
+            at = str(max(since, start))
+            share = number(row, "share")
+            part = "" if share is None else f" ({show_share(share)} of {text(row, 'lot')})"
+            made.append({"at": at, "words": f"{at} no more {chip}", "why": text(row, "reason") + part})
+    return made
+
+
+def _said(body: Body, lots: Sequence[str], kinds: Sequence[str]) -> str:
+    refused = [str(row["words"]) for row in _refusals(body, datetime.date.min, datetime.date.max)]
+    told = f"Lots {', '.join(lots)}: {', '.join(kinds) or 'nothing is done'}"
+    return told + (f"; {'; '.join(refused)}" if refused else "") + "."

@@ -1,0 +1,101 @@
+"""What would change a launch: each change from its P10 to its P90, on the same draws."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+from tonnage.report.charts.bars import BAR, BOTTOM, LIMIT, PITCH, WORDS
+from tonnage.report.charts.chart import Chart, Spec, chart, tips, words
+from tonnage.report.charts.reading import Body, at, day, number, rows, text
+from tonnage.units import show_share
+
+SHOWN = 24
+"""Changes at most, those that move it most first."""
+
+
+def what_ifs(body: Body) -> tuple[Chart, ...]:
+    """A range for each change, with a point at P50, under its words; the plan as it is stands first."""
+    start, end = day(body, "start"), day(body, "horizon")
+    named = [row for row in rows(body, "alternatives") if text(row, "name")]
+    if start is None or end is None or not named:
+        return ()
+    base = at(body, "launch")
+    given = {**(base if isinstance(base, Mapping) else {}), "name": "as planned", "lawful": True}
+    listed = sorted(named, key=lambda row: -abs(number(row, "shift_days") or 0.0))[:SHOWN]
+    made = [_row(index, row, end) for index, row in enumerate([given, *listed])]
+    x: Spec = {"field": "from", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
+    x |= {"axis": {"format": "%b %Y", "tickCount": 6}}
+    y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [len(made), 0], "nice": False}}
+    hover = tips(name="what if", range="launch", shift="P50", chance="by the horizon", lawful="lawful")
+    layers: list[Spec] = [
+        *_now(base),
+        _rect(x, y, hover, {"field": "index", "gt": 0}, "mark", 0.55),
+        _rect(x, y, hover, {"field": "index", "equal": 0}, "good", 0.7),
+        _point(y, hover),
+        *_words(y, "name", {"value": 0}, "left"),
+        *_words(y, "shown", {"value": "width"}, "right"),
+    ]
+    said = _said([text(row, "name") for row in listed], listed)
+    return (chart("what-ifs", "what if", said, PITCH * len(made), data={"values": made}, layer=layers),)
+
+
+def _row(index: int, row: Mapping[str, object], end: datetime.date) -> Spec:
+    """One change as the chart has it: a range that goes on beyond the horizon ends there."""
+    p10, p50, p90 = (day(row, key) for key in ("p10", "p50", "p90"))
+    shift, chance = number(row, "shift_days"), number(row, "probability_by_horizon")
+    moved = "" if shift is None else "the same day" if abs(shift) < 0.5 else f"{shift:+.0f} d"
+    when = " | ".join("later" if date is None else str(date) for date in (p10, p50, p90))
+    share = "" if chance is None else f"{show_share(chance)} in time"
+    return {
+        "index": index,
+        "name": text(row, "name"),
+        "from": None if p10 is None else str(p10),
+        "to": str(p90 or end),
+        "p50": None if p50 is None else str(p50),
+        "range": f"P10 | P50 | P90: {when}",
+        "shift": moved or "-",
+        "chance": share,
+        "lawful": "yes" if at(row, "lawful") is True else "no",
+        "shown": ", ".join(part for part in (moved, share) if part),
+        "words": index + WORDS,
+        "top": index + BAR + 0.1,
+        "bottom": index + BOTTOM - 0.1,
+        "middle": index + (BAR + BOTTOM) / 2,
+    }
+
+
+def _rect(x: Spec, y: Spec, hover: list[Spec], which: Spec, style: str, opacity: float) -> Spec:
+    return {
+        "transform": [{"filter": which}, {"filter": {"field": "from", "valid": True}}],
+        "mark": {"type": "rect", "style": style, "opacity": opacity, "cornerRadius": 2},
+        "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}, "tooltip": hover},
+    }
+
+
+def _point(y: Spec, hover: list[Spec]) -> Spec:
+    return {
+        "transform": [{"filter": {"field": "p50", "valid": True}}],
+        "mark": {"type": "point", "shape": "diamond", "size": 110, "style": ["good", "edge"]},
+        "encoding": {"x": {"field": "p50", "type": "temporal"}, "y": {**y, "field": "middle"}, "tooltip": hover},
+    }
+
+
+def _words(y: Spec, field: str, x: Spec, align: str) -> list[Spec]:
+    mark: Spec = {"align": align, "baseline": "middle"} | ({"limit": LIMIT} if align == "left" else {"style": "quiet"})
+    return words(mark, {"x": x, "y": {**y, "field": "words"}, "text": {"field": field, "type": "nominal"}})
+
+
+def _now(base: object) -> list[Spec]:
+    """A dashed line at the P50 of the plan as it is."""
+    p50 = day(base, "p50")
+    if p50 is None:
+        return []
+    data, x = {"values": [{"at": str(p50)}]}, {"field": "at", "type": "temporal"}
+    return [{"data": data, "mark": {"type": "rule", "style": "good-line"}, "encoding": {"x": x}}]
+
+
+def _said(names: list[str], listed: list[Mapping[str, object]]) -> str:
+    moved = [(name, number(row, "shift_days")) for name, row in zip(names, listed, strict=True)]
+    told = [f"{name}: {abs(shift):.0f} days {'later' if shift > 0 else 'earlier'}" for name, shift in moved if shift]
+    return f"{'; '.join(told[:3])}." if told else "None of the changes moves the launch."

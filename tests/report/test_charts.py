@@ -1,0 +1,170 @@
+"""Charts: one Vega-Lite value each, complete, that Vega-Lite takes; legible in both themes; of what is there."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import vl_convert
+
+from tonnage.cli.answering import answer
+from tonnage.report.charts import Chart, charts_of, theme, themed
+from tonnage.report.charts.themes import COLOURS, Theme
+
+HERE = Path(__file__).parent
+THEMES: tuple[Theme, ...] = ("light", "dark")
+VERSION = "6.4"
+"""Of Vega-Lite, as it is vendored."""
+
+ASKED = {
+    "fit": ["fit", "qwen3-8b", "--on", "1xh100"],
+    "fit, too much": ["fit", "deepseek-r1", "--on", "1xh200"],
+    "serve": ["serve", "qwen3-8b", "--on", "2xh100", "--isl", "1k", "--osl", "256"],
+    "train": ["train", "qwen3-8b", "--on", "16xh100", "--tokens", "1B"],
+    "launch": ["launch", str(HERE / "small.yaml"), "--draws", "40"],
+}
+NAMES = {
+    "fit": ["memory", "cache"],
+    "fit, too much": ["memory"],
+    "serve": ["frontier", "memory", "breakdown"],
+    "train": ["breakdown", "memory", "alternatives"],
+    "launch": ["timeline", "dates", "tornado", "what-ifs", "in-the-way", "cost"],
+}
+
+
+@pytest.fixture(scope="module")
+def replies() -> dict[str, dict[str, object]]:
+    """An answer of each verb, asked once."""
+    found: dict[str, dict[str, object]] = {}
+    for name, argv in ASKED.items():
+        made = answer(argv)
+        assert made["code"] in (0, 1), made["errors"]
+        assert isinstance(made["reply"], dict)
+        found[name] = made["reply"]
+    return found
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_the_charts_of_a_verb(case: str, replies: dict[str, dict[str, object]]) -> None:
+    made = charts_of(replies[case])
+    assert [chart.name for chart in made] == NAMES[case]
+    for chart in made:
+        assert chart.title and chart.text.endswith(".") and "None" not in chart.text
+        assert chart.spec["description"] == chart.text
+        assert json.loads(json.dumps(chart.spec, allow_nan=False)) == chart.spec
+        assert chart.data()
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_vega_lite_takes_every_chart_in_both_themes(case: str, replies: dict[str, dict[str, object]]) -> None:
+    for chart, name in itertools.product(charts_of(replies[case]), THEMES):
+        drawn = vl_convert.vegalite_to_svg(themed(chart, name, 400), vl_version=VERSION)
+        assert COLOURS[name].ground in drawn
+        assert drawn.count("<path") + drawn.count("<text") > 10
+        assert "NaN" not in drawn and "undefined" not in drawn
+
+
+def _chart(case: str, name: str, replies: dict[str, dict[str, object]]) -> Chart:
+    return next(chart for chart in charts_of(replies[case]) if chart.name == name)
+
+
+def test_the_memory_bar_stacks_to_the_whole_and_says_what_is_free(replies: dict[str, dict[str, object]]) -> None:
+    held = replies["fit"]["memory"]
+    assert isinstance(held, Mapping)
+    rows = {str(row["label"]): row for row in _chart("fit", "memory", replies).data() if "from" in row}
+    assert rows["together"]["to"] == pytest.approx(held["total"] / 1e9)
+    assert rows["buffers"]["to"] == pytest.approx(rows["together"]["to"])
+    assert rows["free"]["to"] == pytest.approx(held["capacity"] / 1e9)
+
+
+def test_too_much_is_said_in_words(replies: dict[str, dict[str, object]]) -> None:
+    (row,) = [row for row in _chart("fit, too much", "memory", replies).data() if row.get("style") == "alert"]
+    assert str(row["shown"]).endswith("too much")
+
+
+def test_the_frontier_has_the_chosen_layout_once_and_tells_layouts(replies: dict[str, dict[str, object]]) -> None:
+    rows = [row for row in _chart("serve", "frontier", replies).data() if "words" not in row]
+    assert len(rows) == len(replies["serve"]["frontier"])  # type: ignore[arg-type]
+    (chosen,) = [row for row in rows if row["chosen"]]
+    assert chosen["layout"] == replies["serve"]["layout_text"]
+
+
+def test_the_timeline_shows_lots_rules_and_dates(replies: dict[str, dict[str, object]]) -> None:
+    rows = _chart("launch", "timeline", replies).data()
+    words = {str(row["words"]) for row in rows if "words" in row}
+    assert "own: 64 accelerators" in words
+    assert "2025-04-09 no more h20-96gb" in words
+    assert any(word.startswith("P10 ") for word in words)
+    for row in rows:
+        if "bottom" in row:
+            assert float(str(row["top"])) <= float(str(row["bottom"])) and str(row["from"]) <= str(row["to"])
+
+
+def test_the_chance_by_date_never_falls_and_ends_at_that_by_the_horizon(replies: dict[str, dict[str, object]]) -> None:
+    rows = [row for row in _chart("launch", "dates", replies).data() if "by" in row]
+    shares = [float(str(row["p"])) for row in rows]
+    assert shares == sorted(shares) and len(shares) > 10
+    launch = replies["launch"]["launch"]
+    assert isinstance(launch, Mapping) and shares[-1] == pytest.approx(launch["probability_by_horizon"])
+    without = {key: value for key, value in replies["launch"].items() if key != "plan"}
+    fewer = next(chart for chart in charts_of(without) if chart.name == "dates")
+    assert 1 < len(fewer.data()) < len(rows)
+
+
+def test_names_are_made_safe_and_kept_out_of_expressions(replies: dict[str, dict[str, object]]) -> None:
+    nasty = "<script>alert(1)</script>'\"\\ \x1b[2J\u202e"
+    text = json.dumps(replies["launch"]).replace('"own"', json.dumps(nasty))
+    made = charts_of(json.loads(text))
+    assert [chart.name for chart in made] == NAMES["launch"]
+    for chart in made:
+        shown = json.dumps(chart.spec, ensure_ascii=False)
+        assert "\x1b" not in shown and "\u202e" not in shown
+        assert all("script" not in expression for expression in _expressions(chart.spec))
+        assert "<script>" not in vl_convert.vegalite_to_svg(themed(chart, "light", 400), vl_version=VERSION)
+
+
+def _expressions(value: object) -> list[str]:
+    """Everything in a specification that Vega would compute."""
+    if isinstance(value, Mapping):
+        own = [str(item) for key, item in value.items() if key in ("expr", "labelExpr", "calculate", "test")]
+        own += [str(value["filter"])] if isinstance(value.get("filter"), str) else []
+        return own + [found for key, item in value.items() if key != "values" for found in _expressions(item)]
+    return [found for item in value for found in _expressions(item)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize("command", ["fit", "serve", "train", "launch", "no such", "sources"])
+def test_what_is_not_there_or_of_another_kind_is_not_drawn(command: str) -> None:
+    assert charts_of({"command": command}) == ()
+    keys = ("memory", "frontier", "breakdown", "curve", "alternatives", "calendar", "launch", "cost", "binds", "plan")
+    for odd in (None, 3, "x", [], [3], {"a": "b"}, [{"by": "x"}], [None]):
+        body = {"command": command, "start": "2025-01-01", "horizon": "2025-09-01", **dict.fromkeys(keys, odd)}
+        assert charts_of(body) == ()
+
+
+def test_no_file_of_the_charts_names_a_colour() -> None:
+    folder = Path(__file__).parents[2] / "src" / "tonnage" / "report" / "charts"
+    named = {path.name for path in folder.glob("*.py") if '"#' in path.read_text(encoding="utf-8")}
+    assert named == {"themes.py"}
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(first: str, second: str) -> float:
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", THEMES)
+def test_words_and_marks_stand_out_from_their_ground(name: Theme) -> None:
+    colours = COLOURS[name]
+    for words in (colours.text, colours.quiet, colours.limit, colours.good):
+        assert _contrast(words, colours.ground) >= 4.5
+    for mark in (colours.mark, *colours.many):
+        assert _contrast(mark, colours.ground) >= 4.5, "words in the colour of the ground stand on it"
+    assert theme(name)["background"] == colours.ground
+    assert len(set(colours.many)) == len(colours.many) >= 8
