@@ -25,7 +25,7 @@ PORT = 8321
 """Where the page listens unless told otherwise; another free port if that is taken."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ANY = ("0.0.0.0", "::")  # noqa: S104 (to be told apart)
+ANY = ("0.0.0.0", "::")
 
 SCRATCH = ".tonnage-page"
 """Folder in the work folder where the page writes its questions and keeps answers."""

@@ -22,7 +22,7 @@ from tonnage.web.guard import Access, Guard
 from tonnage.web.keep import KEY, Kept
 from tonnage.web.picked import report_of, whole
 from tonnage.web.pool import Pool, Question, Refused
-from tonnage.web.questions import Asker
+from tonnage.web.questions import Asked, Asker
 from tonnage.web.static_files import static
 from tonnage.web.stream import answered
 
@@ -111,11 +111,11 @@ class Page:
         self._remember(view, asked.stages[-1])
         return StreamingResponse(self._counted(view, asked, request), media_type="application/x-ndjson")
 
-    async def _counted(self, view: str, asked: object, request: Request) -> AsyncIterator[str]:
+    async def _counted(self, view: str, asked: Asked, request: Request) -> AsyncIterator[str]:
         self.streams += 1
         try:
-            lines = answered(self.pool, view, asked, request.is_disconnected)  # type: ignore[arg-type]
-            async with contextlib.aclosing(lines):  # type: ignore[type-var]
+            lines = answered(self.pool, view, asked, request.is_disconnected)
+            async with contextlib.aclosing(lines):
                 async for line in lines:
                     yield line
         finally:
@@ -191,9 +191,7 @@ def _object(body: bytes) -> Mapping[str, object]:
 async def _told(_: Request, error: Exception) -> Response:
     """What is wrong with what was asked, in the words of the command line."""
     problems = error.problems if isinstance(error, InputError) else (Problem(str(error)),)
-    said = [
-        {"place": one.where, "path": one.path, "text": one.message, "nearest": one.suggestion} for one in problems
-    ]
+    said = [{"place": one.where, "path": one.path, "text": one.message, "nearest": one.suggestion} for one in problems]
     return JSONResponse({"errors": said}, 422)
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 MEMORY = 6_000_000_000
 """Address space of a worker [byte]: a launch of thousands of draws takes under one; numpy and the solver map more."""
 
-SYSTEM = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system", "/sys/fs/cgroup", "/dev/null", "/dev/urandom")
+SYSTEM = (
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/sys/devices/system",
+    "/sys/fs/cgroup",
+    "/dev/null",
+    "/dev/urandom",
+)
 """What libraries read of the machine to count its processors and memory."""
 
 STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
@@ -29,7 +37,8 @@ def confine(folder: Path, more: Sequence[Path] = (), memory: int = MEMORY) -> No
     _limit(memory)
     write = (_real(folder),)
     here = Path(__file__).parents[2]
-    made_of = {_real(Path(each)) for each in (sys.prefix, sys.base_prefix, sys.exec_prefix, here, *sys.path) if each}
+    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, str(here))
+    made_of = {_real(Path(each)) for each in (*prefixes, *sys.path) if each}
     read = (*write, *(_real(each) for each in more), *sorted(made_of - {"/"}), *SYSTEM)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:

@@ -15,7 +15,6 @@ from tonnage.printable import one_line
 LONGEST = 200
 """Characters of a field at most."""
 
-QUANTITY = r"[\w .,%$€¥:+@=*|-]{1,200}"
 PATTERNS = {
     "model": r"[A-Za-z0-9][\w.+:@-]*(?:/[A-Za-z0-9][\w.+:@-]*)?",
     "chips": r"[\w.-]+(?: ?x ?[\w.-]+)?(?: ?[,+] ?[\w.-]+(?: ?x ?[\w.-]+)?){0,7}",
@@ -28,7 +27,7 @@ PATTERNS = {
     "flag": r"1",
     "rules": r"[a-z0-9_]+(?:,[a-z0-9_]+){0,63}",
 }
-"""What the value of a field of each kind looks like, whole. `/` stands within a model's published name and in a unit."""
+"""What the value of a field of each kind looks like, whole. `/` stands in a model's published name and in a unit."""
 
 FILES = re.compile(r"(?:^|/)\.\.?(?:/|$)|\.(?:json|ya?ml|gguf|csv|jsonl|parquet|sqlite)$", re.I)
 """What would be read as a file by name."""
@@ -110,7 +109,7 @@ SIMULATE = (
     Field("tpot", "quantity", ""),
     Field("engine", "word", "", choices=ENGINES, more=True),
     Field("rate", "quantity", "--rate"),
-    Field("requests", "number", "--requests", "2k"),
+    Field("requests", "number", "--requests"),
     Field("arrivals", "choice", "--arrivals", "poisson", ("poisson", "gamma", "day", "even", "at-once")),
     Field("slo", "quantity", "--slo"),
     Field("routing", "choice", "--routing", "round-robin", ("round-robin", "least-loaded", "prefix-aware"), more=True),
@@ -122,7 +121,7 @@ SIMULATE = (
     Field("seed", "number", "--seed", "0", more=True),
 )
 LAUNCH = (
-    Field("start", "choice", choices=("r2", "eu-lab", "cloud", "mini")),
+    Field("start", "choice", "", "own", ("own", "r2", "eu-lab", "cloud", "mini")),
     Field("draws", "number", "--draws", "500"),
     Field("by", "date", "--by"),
     Field("as_of", "date", "--as-of"),
@@ -132,7 +131,7 @@ LAUNCH = (
 KNOWN = ("chips", "prices", "models", "rules", "events", "supply", "demand", "servers", "runs", "launches", "sources")
 CATALOGUE = (
     Field("what", "model", "", "chips", KNOWN),
-    Field("place", "word", "--in", "CN"),
+    Field("place", "word", "--in"),
     Field("as_of", "date", "--as-of"),
 )
 ACCURACY = (Field("what", "choice", "", "serve", ("serve", "train", "durations", "capacity", "checkpoints")),)
@@ -157,9 +156,22 @@ VIEWS = {
 
 SHOWN = {
     "fit": {"model": "deepseek-r1", "on": "8xh200"},
-    "train": {"model": "deepseek-v3", "on": "2048xh800", "tokens": "14.8T", "global_batch": "15360", "precision": "fp8"},
+    "train": {
+        "model": "deepseek-v3",
+        "on": "2048xh800",
+        "tokens": "14.8T",
+        "global_batch": "15360",
+        "precision": "fp8",
+    },
     "serve": {"model": "deepseek-r1", "on": "16xh20", "tpot": "50ms"},
-    "simulate": {"model": "llama-3.3-70b", "on": "8xh100", "rate": "4/s", "slo": "ttft p95 2s, tpot p95 50ms"},
+    "catalogue": {"place": "CN"},
+    "simulate": {
+        "model": "llama-3.3-70b",
+        "on": "8xh100",
+        "rate": "4/s",
+        "requests": "2k",
+        "slo": "ttft p95 2s, tpot p95 50ms",
+    },
 }
 """What a view shows before anybody asks: an example of each question."""
 

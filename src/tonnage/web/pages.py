@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from tonnage.printable import printable
 from tonnage.report.charts import theme
 from tonnage.web import labels
 from tonnage.web.fields import SHOWN, VIEWS, Field, usual
@@ -33,7 +34,8 @@ def view(request: Request, name: str, settings: PageSettings) -> Response:
     """One view."""
     words = labels.labels(labels.chosen(request.headers.get("accept-language", "")))
     fields = [_shown(name, field, words) for field in VIEWS[name] if field.name not in ("off",)]
-    given = {field["name"]: request.query_params.get(str(field["name"]), field["usual"]) for field in fields}
+    asked = request.query_params
+    given = {field["name"]: printable(asked.get(str(field["name"]), str(field["usual"]))) for field in fields}
     state = {
         "view": name,
         "usual": {field.name: usual(name, field) for field in VIEWS[name]},

@@ -65,7 +65,7 @@ def _leaves(text: str) -> bool:
     if "\x00" in text:
         return True
     parts = Path(text.replace("\\", "/")).parts
-    return bool(parts) and (parts[0] in ("/", "~") or parts[0].startswith("~") or ".." in parts or parts[0][1:2] == ":")
+    return bool(parts) and (parts[0].startswith(("/", "~")) or ".." in parts or parts[0][1:2] == ":")
 
 
 def _dotted(path: Sequence[str | int]) -> str:

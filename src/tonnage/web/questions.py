@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from tonnage.errors import InputError, Problem
 from tonnage.files import write
@@ -25,6 +26,9 @@ MOST_DRAWS = 5000
 
 MOST_REQUESTS = 100_000
 """Requests of a simulation on the page at most."""
+
+KEEPS: dict[str, Literal["fresh", "disk"]] = {"accuracy": "disk", "runs": "fresh"}
+"""How long answers of some views are kept: those of long ones on disk, those of a ledger that grows not at all."""
 
 HEAVY = ("launch", "simulate", "accuracy")
 """Views whose questions take seconds."""
@@ -72,8 +76,7 @@ class Asker:
         if view == "simulate":
             return self._simulate(values)
         argv, command = self._plain(view, values)
-        keeps = "disk" if view == "accuracy" else "fresh" if view == "runs" else "while"
-        question = Question(self._key(argv), argv, "heavy" if view in HEAVY else "quick", keeps)  # type: ignore[arg-type]
+        question = Question(self._key(argv), argv, "heavy" if view in HEAVY else "quick", KEEPS.get(view, "while"))
         return Asked(command, (question,))
 
     def _plain(self, view: str, values: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
@@ -104,7 +107,7 @@ class Asker:
             raise InputError(Problem(f"expected at most {MOST_REQUESTS:,} on the page", "requests"))
         service = {name: values[name] for name in PLAN if name in values}
         path = self._written(json.dumps(service, indent=1), "service.yaml")
-        flags = words(VIEWS["simulate"], values)
+        flags = words([each for each in VIEWS["simulate"] if each.name not in PLAN], values)
         argv = ("simulate", str(path), *flags)
         key = self._key(("simulate", json.dumps(service), *flags))
         command = shlex.join(["tonnage", "simulate", "service.yaml", *_spaced(flags)])
@@ -130,7 +133,7 @@ class Asker:
 
         def question(many: int, changed: Sequence[str]) -> Question:
             argv = ("launch", str(path), f"--draws={many}", "--workers=1", *flags, *changed)
-            key = self._key(("launch", text, str(many), *flags, *changed))
+            key = self._key(("launch", name, text, str(many), *flags, *changed))
             return Question(key, argv, "heavy", "disk")
 
         stages = [question(draws, change)]

@@ -15,6 +15,9 @@ from tonnage.web.app import Page, PageSettings
 CONNECTIONS = 400
 """Connections at once at most: beyond, a request is told to come back."""
 
+BACKLOG = 512
+"""Connections that wait to be taken."""
+
 HEAD = 16_384
 """Longest head of a request [byte]."""
 
@@ -34,7 +37,7 @@ def run_page(settings: PageSettings, at: Listening, say: Say) -> None:
     """Serve the page until interrupted. Raises InputError if the port cannot be had."""
     listening = _bound(at)
     port = listening.getsockname()[1]
-    shown = "127.0.0.1" if at.host in ("0.0.0.0", "::", "") else at.host  # noqa: S104 (what was asked for)
+    shown = "127.0.0.1" if at.host in ("0.0.0.0", "::", "") else at.host
     name = f"[{shown}]" if ":" in shown else shown
     token = f"?token={settings.access.token}" if settings.access.token else ""
     address = f"http://{name}:{port}/{token}"
@@ -63,6 +66,7 @@ def _bound(at: Listening) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((at.host, at.port))
+        listening.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listening.close()
         reason = (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,4 +1,4 @@
-"""Files of the page itself: read once, packed once, found by name in a table, so that no path of a request is opened."""
+"""Files of the page itself: read and packed once, found by name in a table, so that no path of a request is opened."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import cast
 
 from tonnage.web.picked import picked
 from tonnage.web.pool import Pool, Question, Refused
@@ -17,7 +18,7 @@ BEAT = 0.5
 Line = dict[str, object]
 
 
-async def answered(pool: Pool, view: str, asked: Asked, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+async def answered(pool: Pool, view: str, asked: Asked, gone: Callable[[], Awaitable[bool]]) -> AsyncGenerator[str]:
     """Lines: `told` (the command, how many stages), `progress`, `answer` by stage, `base`, and `end` or `refused`.
 
     A stage whose answer is kept is passed over for the whole one that is kept too. When nobody listens any more what
@@ -33,7 +34,7 @@ async def answered(pool: Pool, view: str, asked: Asked, gone: Callable[[], Await
         async with contextlib.aclosing(lines):
             async for line in lines:
                 if "reply" in line:
-                    found = picked(view, line["reply"], asked.names)  # type: ignore[arg-type]
+                    found = picked(view, cast("Line", line["reply"]), asked.names)
                     if kind == "base":
                         found = {"facts": found["facts"]}
                     told = {"kind": kind, "stage": number, "of": len(stages), "key": question.key, **found}
@@ -48,7 +49,7 @@ async def answered(pool: Pool, view: str, asked: Asked, gone: Callable[[], Await
     yield _line({"kind": "end"})
 
 
-async def _one(pool: Pool, question: Question, gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[Line]:
+async def _one(pool: Pool, question: Question, gone: Callable[[], Awaitable[bool]]) -> AsyncGenerator[Line]:
     """Progress of a question, then its reply; or why there is none."""
     news: list[object] = []
     asking = asyncio.create_task(pool.ask(question, news.append))

@@ -79,7 +79,12 @@ function folded(table, open) {
 /** A table: columns of numbers aligned right. */
 export function grid(table) {
   const kinds = table.header.map((_, i) => kind(table.rows.map((row) => row[i])));
-  const cells = (row, tag) => row.map((cell, i) => make(tag, { class: kinds[i], scope: tag === "th" && "col" }, cell ?? ""));
+  const cells = (row, tag) =>
+    row.map((cell, i) => {
+      const short = (cell ?? "").length <= SHORT ? "short" : "";
+      const look = [kinds[i] ?? "", short].join(" ").trim();
+      return make(tag, { class: look || null, scope: tag === "th" && "col" }, tag === "td" && i === 0 ? named(cell ?? "", table) : (cell ?? ""));
+    });
   return make(
     "table",
     {},
@@ -87,6 +92,17 @@ export function grid(table) {
     make("tbody", {}, ...table.rows.map((row) => make("tr", {}, ...cells(row, "td")))),
   );
 }
+
+/** In the catalogue a name of a list leads to all that is known of it. */
+function named(cell, table) {
+  if (state.view !== "catalogue" || !LISTS.has(table.header[0]) || !/^[\w.-]+$/.test(cell)) return cell;
+  const query = new URLSearchParams(location.search);
+  query.set("what", cell);
+  return make("a", { href: `?${query}` }, cell);
+}
+
+const LISTS = new Set(["chip", "model", "price of"]);
+const SHORT = 26;
 
 function kind(cells) {
   const filled = cells.filter((cell) => cell && cell !== "-");

@@ -36,7 +36,7 @@ function frame(name) {
   for (const kind of ["csv", "svg", "png"]) {
     saves.append(make("button", { type: "button", class: "quiet", "data-save": kind, onclick: () => save(name, kind) }, say(kind)));
   }
-  const title = make("span", { id: `t-${name}`, class: "hidden" });
+  const title = make("h2", { id: `t-${name}` });
   return make("figure", { "data-chart": name }, title, plot, make("figcaption", {}, make("span", { id: `d-${name}` }), saves));
 }
 
@@ -53,6 +53,7 @@ async function draw(chart) {
   const plot = figure.querySelector(".plot");
   const spec = structuredClone(chart.spec);
   delete spec.description;
+  delete spec.title;
   spec.config = state.themes[theme()];
   held.view?.finalize();
   held.chart = chart;
@@ -60,6 +61,7 @@ async function draw(chart) {
     ast: true,
     actions: false,
     defaultStyle: false,
+    logLevel: 1,
     renderer: "svg",
     tooltip: hover,
   });

@@ -145,6 +145,8 @@ function listen() {
     byId("copy").textContent = say("copied");
     setTimeout(() => (byId("copy").textContent = copyText), 1500);
   });
+  const own = byId("f-start")?.querySelector('option[value="own"]');
+  if (own) own.textContent += `: ${state.programme}`;
   const copyText = byId("copy").textContent;
   byId("launchit")?.addEventListener("click", () => {
     forget();
