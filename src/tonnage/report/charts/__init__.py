@@ -16,13 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MIME", "Chart", "Theme", "charts_of", "theme", "themed"]
 
-DRAWN = {
-    "fit": "fit",
-    "launch": "launch",
-    "serve": "serve",
-    "train": "train",
-}
-"""Verbs with charts, and the module that draws them."""
+DRAWN = ("accuracy", "compare", "fit", "launch", "lawful", "ledger", "qualify", "serve", "show", "simulate", "train")
+"""Verbs with charts; the module of that name draws them."""
 
 
 def charts_of(answer: Reply | Mapping[str, object]) -> tuple[Chart, ...]:
@@ -30,8 +25,8 @@ def charts_of(answer: Reply | Mapping[str, object]) -> tuple[Chart, ...]:
     from tonnage.report.envelope import Reply, envelope, plain
 
     body: Mapping[str, object] = plain(envelope(answer)) if isinstance(answer, Reply) else answer
-    name = DRAWN.get(str(body.get("command")))
-    if name is None:
+    name = body.get("command")
+    if name not in DRAWN:
         return ()
     draw = importlib.import_module(f"tonnage.report.charts.{name}").charts
     return cast("Callable[[Mapping[str, object]], tuple[Chart, ...]]", draw)(body)

@@ -13,8 +13,8 @@ PITCH = 38
 STRIP = 20
 """Pixels above the rows for the words of limits."""
 
-LIMIT: Spec = {"expr": "max(90, width - 190)"}
-"""Pixels that the words of a row may take, beside those at its right end."""
+LETTER = 6.8
+"""Pixels of a letter, about."""
 
 WORDS, BAR, BOTTOM = 0.26, 0.5, 0.88
 """Where in a row the words stand, and where the bar begins and ends (shares of the pitch)."""
@@ -68,16 +68,25 @@ def bars(
     right: Spec = {"x": {"value": "width"}, **place, "text": {"field": "shown", "type": "nominal"}}
     layers = [
         *_limits(limits, scale),
-        *words({"align": "left", "baseline": "middle", "limit": LIMIT}, left),
+        *words({"align": "left", "baseline": "middle", "limit": room(row.shown for row in rows)}, left),
         *words({"align": "right", "baseline": "middle", "style": "quiet"}, right),
         *(_bar_layer(style, x, y, hover) for style in dict.fromkeys(row.style for row in rows)),
+        *([_point_layer(y, hover)] if any(row.point is not None for row in rows) else []),
     ]
     return chart(name, title, said, PITCH * (len(rows) + above), data={"values": values}, layer=layers)
+
+
+def room(right: Iterable[str]) -> Spec:
+    """Pixels that the words at the left of a row may take, beside the longest at the right."""
+    longest = max(map(len, right), default=0)
+    return {"expr": f"max(90, width - {round(LETTER * longest + 12)})"}
 
 
 def _row(index: int, row: BarRow, scale: float) -> Spec:
     place = {"words": index + WORDS, "top": index + BAR, "bottom": index + BOTTOM}
     ends = {"from": min(row.start, row.end) / scale, "to": max(row.start, row.end) / scale}
+    if row.point is not None:
+        place |= {"point": row.point / scale, "middle": index + (BAR + BOTTOM) / 2}
     return {"label": row.label, "shown": row.shown, "tip": row.tip or "-", "style": row.style, **ends, **place}
 
 
@@ -87,6 +96,18 @@ def _bar_layer(style: str, x: Spec, y: Spec, hover: list[Spec]) -> Spec:
         "transform": [{"filter": {"field": "style", "equal": style}}],
         "mark": {"type": "rect", "style": style, "cornerRadius": 2},
         "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}, "tooltip": hover},
+    }
+
+
+def _point_layer(y: Spec, hover: list[Spec]) -> Spec:
+    """The value within each range."""
+    return {
+        "mark": {"type": "point", "shape": "diamond", "size": 90, "style": ["good", "edge"]},
+        "encoding": {
+            "x": {"field": "point", "type": "quantitative"},
+            "y": {**y, "field": "middle"},
+            "tooltip": hover,
+        },
     }
 
 

@@ -99,6 +99,12 @@ def words(mark: Spec, encoding: Spec, **layer: object) -> list[Spec]:
     ]
 
 
+def kinds(field: str, named: Sequence[str]) -> Spec:
+    """A channel that tells kinds apart, with a legend that folds where there is no room."""
+    legend = {"columns": {"expr": "max(2, floor(width / 105))"}}
+    return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(named)}, "legend": legend}
+
+
 def tips(**fields: str) -> list[Spec]:
     """What is said of a mark when it is pointed at: field and the words before it."""
     return [{"field": field, "title": title, "type": "nominal"} for field, title in fields.items()]

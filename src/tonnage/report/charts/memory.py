@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tonnage.report.charts.bars import LimitLine, BarRow, bars
+from tonnage.report.charts.bars import BarRow, LimitLine, bars
 from tonnage.report.charts.chart import Chart
 from tonnage.report.charts.reading import Body, number, numbers
 from tonnage.units import show_memory, show_share

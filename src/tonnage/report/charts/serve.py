@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tonnage.report.charts.breakdown import breakdown
-from tonnage.report.charts.chart import Chart, Spec, chart, tips
+from tonnage.report.charts.chart import Chart, Spec, chart, kinds, tips
 from tonnage.report.charts.memory import memory
 from tonnage.report.charts.reading import Body, at, number, rows, text
 from tonnage.units import show_number, show_time
@@ -41,8 +41,8 @@ def frontier(body: Body) -> tuple[Chart, ...]:
         return ()
     x: Spec = {"field": "x", "type": "quantitative", "title": "tokens/s of one user", "scale": {"zero": True}}
     y: Spec = {"field": "y", "type": "quantitative", "title": "output tokens/s per accelerator"}
-    kind: Spec = {"field": "mode", "type": "nominal", "title": None}
-    several = len({str(point["mode"]) for point in points}) > 1
+    modes = list(dict.fromkeys(str(point["mode"]) for point in points))
+    kind, several = kinds("mode", modes), len(modes) > 1
     shape = {"shape": kind, "color": kind} if several else {}
     layers: list[Spec] = [
         {"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.7}, "encoding": {"x": x, "y": y}},

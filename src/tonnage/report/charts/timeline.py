@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tonnage.report.charts.chart import WIDTH, Chart, Spec, chart, tips, words
+from tonnage.report.charts.chart import WIDTH, Chart, Spec, chart, kinds, tips, words
 from tonnage.report.charts.reading import Body, day, number, rows, text
 from tonnage.units import show_number, show_share
 
@@ -49,14 +49,14 @@ def timeline(body: Body) -> tuple[Chart, ...]:
         return ()
     lots = list(dict.fromkeys(bar.lot for bar in there))
     most = {lot: max(bar.count for bar in there if bar.lot == lot) or 1.0 for lot in lots}
-    kinds = sorted(dict.fromkeys(bar.does for bar in uses), key=lambda does: not does.startswith("serves"))
-    stacked = _stacked(uses, kinds, lots, most)
+    doings = sorted(dict.fromkeys(bar.does for bar in uses), key=lambda does: not does.startswith("serves"))
+    stacked = _stacked(uses, doings, lots, most)
     track = [_box(bar, lots.index(bar.lot), 0.0, bar.count / most[bar.lot], "there") for bar in there]
     x: Spec = {"field": "from", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
     x |= {"axis": {"format": "%b %Y", "tickCount": 6, "grid": True}}
     bottom = len(lots)
     y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [bottom, -TOP], "nice": False}}
-    does: Spec = {"field": "does", "type": "nominal", "title": None, "scale": {"domain": kinds}}
+    does = kinds("does", doings)
     box: Spec = {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}}
     hover = tips(lot="lot", does="does", count="accelerators", when="when")
     layers: list[Spec] = [
@@ -71,7 +71,7 @@ def timeline(body: Body) -> tuple[Chart, ...]:
         *_names(lots, most, y),
     ]
     title = f"what each lot does, in the draw at P50 ({text(body, 'timeline_draw', 'launch') or 'no launch'})"
-    return (chart("timeline", title, _said(body, lots, kinds), LANE * (bottom + TOP), layer=layers),)
+    return (chart("timeline", title, _said(body, lots, doings), LANE * (bottom + TOP), layer=layers),)
 
 
 def _stays(body: Body, key: str) -> list[Stay]:
@@ -83,12 +83,12 @@ def _stays(body: Body, key: str) -> list[Stay]:
     return found
 
 
-def _stacked(uses: Sequence[Stay], kinds: Sequence[str], lots: Sequence[str], most: Mapping[str, float]) -> list[Spec]:
+def _stacked(uses: Sequence[Stay], doings: Sequence[str], lots: Sequence[str], most: Mapping[str, float]) -> list[Spec]:
     """Boxes of what lots do, each on those of the same time that come before it."""
     begins = {(bar.lot, bar.does, bar.start) for bar in uses}
     below: dict[tuple[str, datetime.date], float] = {}
     made: list[Spec] = []
-    for does in kinds:
+    for does in doings:
         for bar in (bar for bar in uses if bar.does == does and bar.lot in most):
             under = below.get((bar.lot, bar.start), 0.0)
             box = _box(bar, lots.index(bar.lot), under, bar.count / most[bar.lot], does)
@@ -116,7 +116,8 @@ def _box(bar: Stay, lane: int, under: float, share: float, does: str) -> Spec:
 
 def _inside(boxes: Sequence[Spec], days: int, y: Spec) -> Spec:
     """Words in the middle of what a lot does for long, where they have room."""
-    values = [made for run in _runs(boxes) if (made := _named(run, max(1, days))) is not None]
+    ordered = sorted(boxes, key=lambda box: (str(box["lot"]), str(box["does"]), str(box["from"])))
+    values = [made for run in _runs(ordered) if (made := _named(run, max(1, days))) is not None]
     mark = {"type": "text", "align": "center", "baseline": "middle", "style": "on-mark", "opacity": ROOMY}
     text: Spec = {"field": "words", "type": "nominal"}
     place: Spec = {"x": {"field": "at", "type": "temporal"}, "y": y}
@@ -199,7 +200,7 @@ def _refusals(body: Body, start: datetime.date, end: datetime.date) -> list[Spec
     return made
 
 
-def _said(body: Body, lots: Sequence[str], kinds: Sequence[str]) -> str:
+def _said(body: Body, lots: Sequence[str], doings: Sequence[str]) -> str:
     refused = [str(row["words"]) for row in _refusals(body, datetime.date.min, datetime.date.max)]
-    told = f"Lots {', '.join(lots)}: {', '.join(kinds) or 'nothing is done'}"
+    told = f"Lots {', '.join(lots)}: {', '.join(doings) or 'nothing is done'}"
     return told + (f"; {'; '.join(refused)}" if refused else "") + "."

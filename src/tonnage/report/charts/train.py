@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tonnage.report.charts.bars import LimitLine, BarRow, bars
+from tonnage.report.charts.bars import BarRow, LimitLine, bars
 from tonnage.report.charts.breakdown import breakdown
 from tonnage.report.charts.chart import Chart
 from tonnage.report.charts.memory import memory

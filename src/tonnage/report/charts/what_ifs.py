@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from tonnage.report.charts.bars import BAR, BOTTOM, LIMIT, PITCH, WORDS
+from tonnage.report.charts.bars import BAR, BOTTOM, PITCH, WORDS, room
 from tonnage.report.charts.chart import Chart, Spec, chart, tips, words
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
 from tonnage.units import show_share
@@ -33,8 +33,8 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
         _rect(x, y, hover, {"field": "index", "gt": 0}, "mark", 0.55),
         _rect(x, y, hover, {"field": "index", "equal": 0}, "good", 0.7),
         _point(y, hover),
-        *_words(y, "name", {"value": 0}, "left"),
-        *_words(y, "shown", {"value": "width"}, "right"),
+        *_words(y, "name", {"value": 0}, {"align": "left", "limit": room(str(row["shown"]) for row in made)}),
+        *_words(y, "shown", {"value": "width"}, {"align": "right", "style": "quiet"}),
     ]
     said = _said([text(row, "name") for row in listed], listed)
     return (chart("what-ifs", "what if", said, PITCH * len(made), data={"values": made}, layer=layers),)
@@ -81,9 +81,9 @@ def _point(y: Spec, hover: list[Spec]) -> Spec:
     }
 
 
-def _words(y: Spec, field: str, x: Spec, align: str) -> list[Spec]:
-    mark: Spec = {"align": align, "baseline": "middle"} | ({"limit": LIMIT} if align == "left" else {"style": "quiet"})
-    return words(mark, {"x": x, "y": {**y, "field": "words"}, "text": {"field": field, "type": "nominal"}})
+def _words(y: Spec, field: str, x: Spec, mark: Spec) -> list[Spec]:
+    place: Spec = {"x": x, "y": {**y, "field": "words"}, "text": {"field": field, "type": "nominal"}}
+    return words({**mark, "baseline": "middle"}, place)
 
 
 def _now(base: object) -> list[Spec]:

@@ -1,0 +1,107 @@
+"""Charts of the catalogue: chips by speed and memory, prices by date, rules in time, models by size."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+from tonnage.report.charts.chart import Chart
+from tonnage.report.charts.points import Axis, Point, scatter
+from tonnage.report.charts.reading import Body, number, rows, text
+from tonnage.report.charts.spans import Span, spans
+from tonnage.units import HOUR, show_bandwidth, show_flop_rate, show_memory, show_number, show_price
+
+RENTS = ("rent", "owning")
+"""What is paid by the hour."""
+
+
+def charts(body: Body) -> tuple[Chart, ...]:
+    """Of whatever is shown."""
+    return (*_chips(body), *_prices(body), *_rules(body), *_models(body))
+
+
+def _chips(body: Body) -> tuple[Chart, ...]:
+    """Memory bandwidth against 16-bit speed; on the way up chips read faster than they compute."""
+    points = []
+    for row in rows(body, "chips"):
+        rate, bandwidth, memory = (number(row, key) for key in ("rates.bf16", "bandwidth", "memory"))
+        if rate and bandwidth and memory:
+            tip = f"{show_flop_rate(rate)} bf16, {show_bandwidth(bandwidth)}, {show_memory(memory)}"
+            what = text(row, "title") or text(row, "chip")
+            points.append(Point(rate / 1e12, bandwidth / 1e12, text(row, "vendor"), what, tip))
+    if not points:
+        return ()
+    said = f"{len(points)} chips by 16-bit speed and memory bandwidth, by vendor."
+    x, y = Axis("bf16 TFLOP/s", "log", "~g"), Axis("memory bandwidth, TB/s", "log", "~g")
+    return (scatter("chips", "speed and memory bandwidth of chips", said, points, x, y),)
+
+
+def _prices(body: Body) -> tuple[Chart, ...]:
+    """Prices by the hour by their date; a line from the lowest to the highest where a source gives both."""
+    points = [made for row in rows(body, "prices") if (made := _price(row)) is not None]
+    if not points:
+        return ()
+    chips = {text(row, "chip") for row in rows(body, "prices")} - {""}
+    about = f" of {chips.pop()}" if len(chips) == 1 else ""
+    least, most = min(point.y for point in points), max(point.y for point in points)
+    said = f"{len(points)} prices{about} by the hour, from ${least:.2f} to ${most:.2f}."
+    x, y = Axis("", "time"), Axis("$ per accelerator-hour", "log", "~g")
+    return (scatter("prices", f"prices{about}", said, points, x, y),)
+
+
+def _price(row: Mapping[str, object]) -> Point | None:
+    value, low, high = (number(row, key) for key in ("value", "low", "high"))
+    if text(row, "what") not in RENTS or not value or value <= 0 or not text(row, "date"):
+        return None
+    kind = text(row, "tenure") or "unknown"
+    what = f"{text(row, 'chip')}, {text(row, 'place') or 'no place'}, {text(row, 'date')}"
+    tip = f"{text(row, 'text') or show_price(value)}; {text(row, 'kind')}: {text(row, 'source_title')}"
+    ends = (low * HOUR, high * HOUR) if low and high and high > low > 0 else (None, None)
+    return Point(text(row, "date"), value * HOUR, kind, what, tip, *ends)
+
+
+def _rules(body: Body) -> tuple[Chart, ...]:
+    """Rules from the day on which they begin to the one on which they end."""
+    found = []
+    last = datetime.date.min
+    for row in rows(body, "rules"):
+        start, end = text(row, "from"), text(row, "until")
+        if start and text(row, "title"):
+            place, kind = text(row, "jurisdiction"), text(row, "kind")
+            shown = f"{place} {kind}, {start} to {end or 'now'}"
+            tip = f"{text(row, 'state')}; {text(row, 'effect')}"
+            found.append(
+                Span(
+                    text(row, "title"), start, end, shown, tip, "mark" if text(row, "state") == "in force" else "quiet"
+                )
+            )
+            last = max(last, *(day for day in map(_day, (start, end)) if day is not None))
+    made = spans("rules", "rules in time", f"{len(found)} rules; {_open(found)} have no end.", found, str(last))
+    return () if made is None else (made,)
+
+
+def _open(found: list[Span]) -> int:
+    return sum(not span.end for span in found)
+
+
+def _day(words: str) -> datetime.date | None:
+    try:
+        return datetime.date.fromisoformat(words)
+    except ValueError:
+        return None
+
+
+def _models(body: Body) -> tuple[Chart, ...]:
+    """Parameters that work on a token against all of them."""
+    points = []
+    for row in rows(body, "models"):
+        whole, active = number(row, "params"), number(row, "active")
+        if whole and active:
+            tip = f"{show_number(whole / 1e9)}B parameters, {show_number(active / 1e9)}B active"
+            kind = "dense" if active > 0.9 * whole else "mixture of experts"
+            points.append(Point(whole / 1e9, active / 1e9, kind, text(row, "model"), tip))
+    if not points:
+        return ()
+    said = f"{len(points)} models by parameters and by those that work on each token."
+    x, y = Axis("parameters, billions", "log", "~g"), Axis("active parameters, billions", "log", "~g")
+    return (scatter("models", "sizes of models", said, points, x, y),)
