@@ -9,7 +9,7 @@ import pytest
 
 from tonnage.web import pool as rules
 from tonnage.web.keep import IN_MEMORY, Kept, made_of
-from tonnage.web.pool import Pool, Question, Refused
+from tonnage.web.pool import NotAnswered, Question, WorkerPool
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
@@ -25,7 +25,7 @@ def run(tmp_path, monkeypatch):
 
     def go(work):
         async def whole():
-            pool = Pool(FAKE, Kept(tmp_path / "kept"))
+            pool = WorkerPool(FAKE, Kept(tmp_path / "kept"))
             await pool.open()
             try:
                 return await asyncio.wait_for(work(pool), 30)
@@ -134,7 +134,7 @@ def test_a_question_that_takes_too_long_is_ended_and_the_next_answered(run, monk
     monkeypatch.setitem(rules.SECONDS, "heavy", 0.5)
 
     async def work(pool):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(NotAnswered) as refused:
             await pool.ask(question("sleep", "60", lane="heavy"))
         return refused.value.why, await pool.ask(question("after", lane="heavy"))
 
@@ -144,7 +144,7 @@ def test_a_question_that_takes_too_long_is_ended_and_the_next_answered(run, monk
 
 def test_a_worker_that_dies_is_told_and_replaced(run):
     async def work(pool):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(NotAnswered) as refused:
             await pool.ask(question("die", lane="heavy"))
         return refused.value.why, await pool.ask(question("after", lane="heavy"))
 

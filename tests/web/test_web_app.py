@@ -313,6 +313,13 @@ def test_no_file_of_the_page_asks_anything_of_another_host():
 # ---------------------------------------------------------------- runs and verdicts of the work folder
 
 
+VERDICT = {
+    "device": "<b>x</b>",
+    "verdict": "unfit",
+    "gates": [{"name": "g", "state": "fail", "measured": 2, "limit": 1}],
+}
+
+
 @pytest.fixture
 def work(tmp_path):
     run = tmp_path / "a" / "run1"
@@ -323,9 +330,7 @@ def work(tmp_path):
         {"event": "step", "step": 2, "loss": float("nan")},
     ]
     (run / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in events) + '{"half')
-    (tmp_path / "a" / "v.json").write_text(
-        json.dumps({"command": "qualify", "verdict": "fit for training", "gates": []})
-    )
+    (tmp_path / "a" / "v.json").write_text(json.dumps({"command": "qualify", "verdict": VERDICT}))
     (tmp_path / "a" / "other.json").write_text(json.dumps({"command": "fit"}))
     outside = tmp_path.parent / "outside"
     outside.mkdir(exist_ok=True)
@@ -364,8 +369,11 @@ def test_a_run_is_watched_as_it_goes_half_a_line_waits(work):
 
 def test_verdicts_are_listed_and_read_by_name(client, work):
     assert client.get("/api/verdicts").json()["verdicts"] == [
-        {"name": "a--v", "outcome": None, "verdict": "fit for training"}
+        {"name": "a--v", "device": "<b>x</b>", "verdict": "unfit"}
     ]
-    assert client.get("/api/verdicts/a--v").json()["gates"] == []
+    found = client.get("/api/verdicts/a--v").json()
+    assert found["answer"]["sentence"] == "<b>x</b>: unfit." and not found["answer"]["feasible"]
+    assert found["answer"]["tables"][0]["rows"] == [["g", "fail", "2", "1", "", ""]]
+    assert [chart["name"] for chart in found["charts"]] == ["gates", "limits"]
     for name in ("a--other", "..%2fx", "v"):
         assert client.get(f"/api/verdicts/{name}").status_code == 404

@@ -21,8 +21,8 @@ from tonnage.web.fields import VIEWS
 from tonnage.web.guard import Access, Guard
 from tonnage.web.keep import KEY, Kept
 from tonnage.web.picked import report_of, whole
-from tonnage.web.pool import Pool, Question, Refused
-from tonnage.web.questions import Asked, Asker
+from tonnage.web.pool import NotAnswered, Question, WorkerPool
+from tonnage.web.questions import Asker, ViewAsked
 from tonnage.web.static_files import static
 from tonnage.web.stream import answered
 
@@ -49,7 +49,7 @@ class Page:
 
     def __init__(self, settings: PageSettings) -> None:
         self.settings = settings
-        self.pool = Pool(settings.command, Kept(settings.asker.folder / "answers"))
+        self.pool = WorkerPool(settings.command, Kept(settings.asker.folder / "answers"))
         self.asked: dict[str, tuple[str, Question]] = {}
         self.streams = 0
 
@@ -86,7 +86,7 @@ class Page:
         """Asks what is asked first, so that it is there: the launch that the page opens with, and the examples."""
         for view in ("fit", "serve", "train", "launch"):
             for stage in self.settings.asker.asked(view, {}).stages:
-                with contextlib.suppress(Refused):
+                with contextlib.suppress(NotAnswered):
                     await self.pool.ask(stage)
 
     async def view(self, request: Request) -> Response:
@@ -111,7 +111,7 @@ class Page:
         self._remember(view, asked.stages[-1])
         return StreamingResponse(self._counted(view, asked, request), media_type="application/x-ndjson")
 
-    async def _counted(self, view: str, asked: Asked, request: Request) -> AsyncIterator[str]:
+    async def _counted(self, view: str, asked: ViewAsked, request: Request) -> AsyncIterator[str]:
         self.streams += 1
         try:
             lines = answered(self.pool, view, asked, request.is_disconnected)
@@ -169,7 +169,7 @@ class Page:
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         try:
             said = await self.pool.ask(question)
-        except Refused as refused:
+        except NotAnswered as refused:
             return PlainTextResponse(refused.why, 503)
         if ending == "json":
             return Response(whole(said), headers=headers, media_type="application/json")

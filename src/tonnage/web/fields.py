@@ -34,7 +34,7 @@ FILES = re.compile(r"(?:^|/)\.\.?(?:/|$)|\.(?:json|ya?ml|gguf|csv|jsonl|parquet|
 
 
 @dataclass(frozen=True)
-class Field:
+class ViewField:
     """One thing to be asked. flag: as on the command line, empty where it stands first; usual: its value where none is
     given; more: shown when more is asked for; again: a list that repeats the flag.
     """
@@ -48,54 +48,54 @@ class Field:
     again: bool = False
 
 
-MODEL, CHIPS = Field("model", "model"), Field("on", "chips", "--on")
+MODEL, CHIPS = ViewField("model", "model"), ViewField("on", "chips", "--on")
 WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a8", "w4a16", "w8a16")
 ENGINES = ("vllm", "sglang", "trtllm", "vllm-ascend", "atom")
 TERMS = ("on-demand", "monthly", "1-year", "3-year", "reserved", "spot")
 PRICED = (
-    Field("place", "word", "--in"),
-    Field("price", "quantity", "--price", more=True),
-    Field("term", "choice", "--term", choices=TERMS, more=True),
-    Field("as_of", "date", "--as-of", more=True),
+    ViewField("place", "word", "--in"),
+    ViewField("price", "quantity", "--price", more=True),
+    ViewField("term", "choice", "--term", choices=TERMS, more=True),
+    ViewField("as_of", "date", "--as-of", more=True),
 )
 SERVED = (
-    Field("weights", "choice", "--weights", choices=WEIGHTS, more=True),
-    Field("kv", "choice", "--kv", choices=("bf16", "fp8", "int8"), more=True),
-    Field("engine", "word", "--engine", choices=ENGINES),
-    Field("layout", "layout", "--layout", more=True),
+    ViewField("weights", "choice", "--weights", choices=WEIGHTS, more=True),
+    ViewField("kv", "choice", "--kv", choices=("bf16", "fp8", "int8"), more=True),
+    ViewField("engine", "word", "--engine", choices=ENGINES),
+    ViewField("layout", "layout", "--layout", more=True),
 )
 FIT = (
     MODEL,
     CHIPS,
-    Field("context", "quantity", "--context"),
+    ViewField("context", "quantity", "--context"),
     *SERVED,
-    Field("running", "number", "--running", more=True),
-    Field("memory_share", "quantity", "--memory-share", more=True),
-    Field("eager", "flag", "--eager", more=True),
+    ViewField("running", "number", "--running", more=True),
+    ViewField("memory_share", "quantity", "--memory-share", more=True),
+    ViewField("eager", "flag", "--eager", more=True),
 )
 TRAIN = (
     MODEL,
-    Field("on", "chips", "--on", again=True),
-    Field("tokens", "quantity", "--tokens"),
-    Field("seq", "number", "--seq", "4096"),
-    Field("global_batch", "number", "--global-batch", "1024"),
-    Field("precision", "choice", "--precision", "bf16", ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")),
-    Field("task", "choice", "--task", "pretrain", ("pretrain", "sft", "lora", "qlora"), more=True),
-    Field("layout", "layout", "--layout", more=True),
+    ViewField("on", "chips", "--on", again=True),
+    ViewField("tokens", "quantity", "--tokens"),
+    ViewField("seq", "number", "--seq", "4096"),
+    ViewField("global_batch", "number", "--global-batch", "1024"),
+    ViewField("precision", "choice", "--precision", "bf16", ("bf16", "fp16", "fp8", "mxfp8", "nvfp4")),
+    ViewField("task", "choice", "--task", "pretrain", ("pretrain", "sft", "lora", "qlora"), more=True),
+    ViewField("layout", "layout", "--layout", more=True),
     *PRICED,
 )
 SERVE = (
     MODEL,
-    Field("on", "chips", "--on", again=True),
-    Field("isl", "number", "--isl", "4k"),
-    Field("osl", "number", "--osl", "1k"),
-    Field("ttft", "quantity", "--ttft"),
-    Field("tpot", "quantity", "--tpot"),
-    Field("rate", "quantity", "--rate"),
-    Field("cache_hit", "quantity", "--cache-hit", "0", more=True),
-    Field("mode", "choice", "--mode", "auto", ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")),
+    ViewField("on", "chips", "--on", again=True),
+    ViewField("isl", "number", "--isl", "4k"),
+    ViewField("osl", "number", "--osl", "1k"),
+    ViewField("ttft", "quantity", "--ttft"),
+    ViewField("tpot", "quantity", "--tpot"),
+    ViewField("rate", "quantity", "--rate"),
+    ViewField("cache_hit", "quantity", "--cache-hit", "0", more=True),
+    ViewField("mode", "choice", "--mode", "auto", ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")),
     *SERVED,
-    Field("prefill_layout", "layout", "--prefill-layout", more=True),
+    ViewField("prefill_layout", "layout", "--prefill-layout", more=True),
     *PRICED,
 )
 PLAN = ("model", "on", "isl", "osl", "tpot", "engine")
@@ -104,43 +104,45 @@ PLAN = ("model", "on", "isl", "osl", "tpot", "engine")
 SIMULATE = (
     MODEL,
     CHIPS,
-    Field("isl", "number", "", "4k"),
-    Field("osl", "number", "", "1k"),
-    Field("tpot", "quantity", ""),
-    Field("engine", "word", "", choices=ENGINES, more=True),
-    Field("rate", "quantity", "--rate"),
-    Field("requests", "number", "--requests"),
-    Field("arrivals", "choice", "--arrivals", "poisson", ("poisson", "gamma", "day", "even", "at-once")),
-    Field("slo", "quantity", "--slo"),
-    Field("routing", "choice", "--routing", "round-robin", ("round-robin", "least-loaded", "prefix-aware"), more=True),
-    Field("order", "choice", "--order", "fcfs", ("fcfs", "shortest"), more=True),
-    Field("isl_spread", "word", "--isl-spread", "fixed", more=True),
-    Field("osl_spread", "word", "--osl-spread", "fixed", more=True),
-    Field("replicas", "word", "--replicas", more=True),
-    Field("find_rate", "flag", "--find-rate", more=True),
-    Field("seed", "number", "--seed", "0", more=True),
+    ViewField("isl", "number", "", "4k"),
+    ViewField("osl", "number", "", "1k"),
+    ViewField("tpot", "quantity", ""),
+    ViewField("engine", "word", "", choices=ENGINES, more=True),
+    ViewField("rate", "quantity", "--rate"),
+    ViewField("requests", "number", "--requests"),
+    ViewField("arrivals", "choice", "--arrivals", "poisson", ("poisson", "gamma", "day", "even", "at-once")),
+    ViewField("slo", "quantity", "--slo"),
+    ViewField(
+        "routing", "choice", "--routing", "round-robin", ("round-robin", "least-loaded", "prefix-aware"), more=True
+    ),
+    ViewField("order", "choice", "--order", "fcfs", ("fcfs", "shortest"), more=True),
+    ViewField("isl_spread", "word", "--isl-spread", "fixed", more=True),
+    ViewField("osl_spread", "word", "--osl-spread", "fixed", more=True),
+    ViewField("replicas", "word", "--replicas", more=True),
+    ViewField("find_rate", "flag", "--find-rate", more=True),
+    ViewField("seed", "number", "--seed", "0", more=True),
 )
 LAUNCH = (
-    Field("start", "choice", "", "own", ("own", "r2", "eu-lab", "cloud", "mini")),
-    Field("draws", "number", "--draws", "500"),
-    Field("by", "date", "--by"),
-    Field("as_of", "date", "--as-of"),
-    Field("seed", "number", "--seed", "0", more=True),
-    Field("off", "rules"),
+    ViewField("start", "choice", "", "own", ("own", "r2", "eu-lab", "cloud", "mini")),
+    ViewField("draws", "number", "--draws", "500"),
+    ViewField("by", "date", "--by"),
+    ViewField("as_of", "date", "--as-of"),
+    ViewField("seed", "number", "--seed", "0", more=True),
+    ViewField("off", "rules"),
 )
 KNOWN = ("chips", "prices", "models", "rules", "events", "supply", "demand", "servers", "runs", "launches", "sources")
 CATALOGUE = (
-    Field("what", "model", "", "chips", KNOWN),
-    Field("place", "word", "--in"),
-    Field("as_of", "date", "--as-of"),
+    ViewField("what", "model", "", "chips", KNOWN),
+    ViewField("place", "word", "--in"),
+    ViewField("as_of", "date", "--as-of"),
 )
-ACCURACY = (Field("what", "choice", "", "serve", ("serve", "train", "durations", "capacity", "checkpoints")),)
+ACCURACY = (ViewField("what", "choice", "", "serve", ("serve", "train", "durations", "capacity", "checkpoints")),)
 RUNS = (
-    Field("what", "choice", "", "list", ("list", "show", "errors")),
-    Field("plan", "choice", ""),
-    Field("by", "choice", "--by", choices=("chip", "engine", "model", "month")),
+    ViewField("what", "choice", "", "list", ("list", "show", "errors")),
+    ViewField("plan", "choice", ""),
+    ViewField("by", "choice", "--by", choices=("chip", "engine", "model", "month")),
 )
-QUALIFY = (Field("file", "choice", ""),)
+QUALIFY = (ViewField("file", "choice", ""),)
 VIEWS = {
     "launch": LAUNCH,
     "fit": FIT,
@@ -176,7 +178,7 @@ SHOWN = {
 """What a view shows before anybody asks: an example of each question."""
 
 
-def usual(view: str, field: Field) -> str:
+def usual(view: str, field: ViewField) -> str:
     """The value of a field where none is given."""
     return SHOWN.get(view, {}).get(field.name, field.usual)
 
@@ -198,11 +200,11 @@ def checked(view: str, given: Mapping[str, object]) -> dict[str, str]:
     return values
 
 
-def _unknown(name: str, names: Mapping[str, Field]) -> Problem:
+def _unknown(name: str, names: Mapping[str, ViewField]) -> Problem:
     return Problem("is no field of this view", one_line(name, 40), suggestion=nearest(name[:40], names))
 
 
-def _wrong(field: Field, value: object) -> Problem | None:
+def _wrong(field: ViewField, value: object) -> Problem | None:
     """What is wrong with the value of a field, if anything."""
     if not isinstance(value, str):
         return Problem("expected text", field.name)
@@ -219,7 +221,7 @@ def _wrong(field: Field, value: object) -> Problem | None:
     return None
 
 
-def words(fields: Sequence[Field], values: Mapping[str, str], view: str = "") -> list[str]:
+def words(fields: Sequence[ViewField], values: Mapping[str, str], view: str = "") -> list[str]:
     """The flags of the values that are not the command line's own default."""
     found: list[str] = []
     for field in fields:

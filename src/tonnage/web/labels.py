@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import tomllib
 from importlib import resources
+from pathlib import PurePath
 
 FALLBACK = "en"
 
@@ -20,7 +21,7 @@ def labels(language: str = FALLBACK) -> dict[str, object]:
 def languages() -> tuple[str, ...]:
     """Languages that there is a file of."""
     folder = resources.files("tonnage.web").joinpath("labels")
-    return tuple(sorted(each.name.removesuffix(".toml") for each in folder.iterdir() if each.name.endswith(".toml")))
+    return tuple(sorted(PurePath(each.name).stem for each in folder.iterdir() if PurePath(each.name).suffix == ".toml"))
 
 
 def chosen(accepted: str) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from tonnage.printable import printable
 from tonnage.report.charts import theme
 from tonnage.web import labels
-from tonnage.web.fields import SHOWN, VIEWS, Field, usual
+from tonnage.web.fields import SHOWN, VIEWS, ViewField, usual
 
 if TYPE_CHECKING:
     from tonnage.web.app import PageSettings
@@ -61,7 +61,7 @@ def _page(template: str, words: dict[str, object], known: Mapping[str, object], 
     return HTMLResponse(html, status)
 
 
-def _shown(view: str, field: Field, words: dict[str, object]) -> dict[str, object]:
+def _shown(view: str, field: ViewField, words: dict[str, object]) -> dict[str, object]:
     """A field as the form shows it."""
     key = f"fields.{view}.{field.name}"
     own = labels.word(words, f"{key}.label")

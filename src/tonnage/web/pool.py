@@ -35,7 +35,7 @@ class Question:
     keeps: Literal["fresh", "while", "disk"] = "while"
 
 
-class Refused(Exception):
+class NotAnswered(Exception):
     """A question that is not answered, and why."""
 
     def __init__(self, why: Why) -> None:
@@ -54,7 +54,7 @@ class _Job:
     run: asyncio.Task[dict[str, object]] | None = None
 
 
-class Pool:
+class WorkerPool:
     """Workers of a command, and the questions that wait for them."""
 
     def __init__(self, command: Sequence[str], kept: Kept) -> None:
@@ -92,7 +92,7 @@ class Pool:
         return next((n for n, job in enumerate(waits) if job.question.key == question.key), 0)
 
     async def ask(self, question: Question, told: Told = lambda _: None) -> dict[str, object]:
-        """The answer: kept, shared with who asked the same, or computed. Raises Refused. Cancelled by the last who
+        """The answer: kept, shared with who asked the same, or computed. Raises NotAnswered. Cancelled by the last who
         wants it, it is stopped.
         """
         if (found := self.known(question)) is not None:
@@ -111,7 +111,7 @@ class Pool:
     async def _begin(self, question: Question) -> _Job:
         waits = self.waits[question.lane]
         if len(waits) >= WAITING[question.lane]:
-            raise Refused("busy")
+            raise NotAnswered("busy")
         job = _Job(question, asyncio.get_running_loop().create_future())
         job.done.add_done_callback(_seen)
         self.jobs[question.key] = job
@@ -181,7 +181,7 @@ class Pool:
 
 def _fail(job: _Job, why: Why) -> None:
     if not job.done.done():
-        job.done.set_exception(Refused(why))
+        job.done.set_exception(NotAnswered(why))
 
 
 def _seen(done: asyncio.Future[dict[str, object]]) -> None:

@@ -35,7 +35,7 @@ HEAVY = ("launch", "simulate", "accuracy")
 
 
 @dataclass(frozen=True)
-class Asked:
+class ViewAsked:
     """What a view asks. command: to copy; stages: first a quick answer where there is one, the last the whole one;
     base: the same with no rule switched off, to compare with; names: paths of the answer, and what they are called.
     """
@@ -66,7 +66,7 @@ class Asker:
             return self.programme or ("r2.yaml", programmes.bundled("r2"))
         return programmes.BUNDLED[name], programmes.bundled(name)
 
-    def asked(self, view: str, given: Mapping[str, object], programme: object = None) -> Asked:
+    def asked(self, view: str, given: Mapping[str, object], programme: object = None) -> ViewAsked:
         """What a view asks with these fields. Raises InputError for what is wrong with them."""
         values = checked(view, given)
         if view == "launch":
@@ -77,7 +77,7 @@ class Asker:
             return self._simulate(values)
         argv, command = self._plain(view, values)
         question = Question(self._key(argv), argv, "heavy" if view in HEAVY else "quick", KEEPS.get(view, "while"))
-        return Asked(command, (question,))
+        return ViewAsked(command, (question,))
 
     def _plain(self, view: str, values: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
         """The words of a view that is one command, and the same to copy."""
@@ -101,7 +101,7 @@ class Asker:
         argv, command = _both(["ledger", what, *plan, *(flags if what == "errors" else [])])
         return (*argv, f"--ledger={self.ledger}"), f"{command} --ledger {shlex.quote(self.ledger.name)}"
 
-    def _simulate(self, values: Mapping[str, str]) -> Asked:
+    def _simulate(self, values: Mapping[str, str]) -> ViewAsked:
         """A simulation: the service as a file, the rest as flags."""
         if _number(values.get("requests", "0")) > MOST_REQUESTS:
             raise InputError(Problem(f"expected at most {MOST_REQUESTS:,} on the page", "requests"))
@@ -113,9 +113,9 @@ class Asker:
         command = shlex.join(["tonnage", "simulate", "service.yaml", *_spaced(flags)])
         text = "\n".join(f"{name}: {value}" for name, value in service.items())
         command = f"cat > service.yaml <<'END'\n{text}\nEND\n{command}"
-        return Asked(command, (Question(key, argv, "heavy"),), names={str(path): "service.yaml"})
+        return ViewAsked(command, (Question(key, argv, "heavy"),), names={str(path): "service.yaml"})
 
-    def _launch(self, values: Mapping[str, str], programme: object) -> Asked:
+    def _launch(self, values: Mapping[str, str], programme: object) -> ViewAsked:
         """A launch: a few draws first, then all; with rules switched off, also with them on."""
         name, text = self.start(values.get("start"))
         if programme is not None:
@@ -141,7 +141,7 @@ class Asker:
             stages.insert(0, question(FIRST_DRAWS, change))
         drawn = [] if draws == 500 else [f"--draws={draws}"]
         command = shlex.join(["tonnage", "launch", name, *_spaced([*drawn, *flags, *change])])
-        return Asked(command, tuple(stages), question(draws, ()) if off else None, {str(path): name})
+        return ViewAsked(command, tuple(stages), question(draws, ()) if off else None, {str(path): name})
 
     def _written(self, text: str, name: str) -> Path:
         """A file of the page's own folder with this text: the same text is the same file."""

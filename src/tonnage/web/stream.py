@@ -9,16 +9,19 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import cast
 
 from tonnage.web.picked import picked
-from tonnage.web.pool import Pool, Question, Refused
-from tonnage.web.questions import Asked
+from tonnage.web.pool import NotAnswered, Question, WorkerPool
+from tonnage.web.questions import ViewAsked
 
 BEAT = 0.5
 """Time between two lines while nothing happens [s]: so soon it is noticed that nobody listens."""
 
 Line = dict[str, object]
 
+Gone = Callable[[], Awaitable[bool]]
+"""Whether nobody listens any more."""
 
-async def answered(pool: Pool, view: str, asked: Asked, gone: Callable[[], Awaitable[bool]]) -> AsyncGenerator[str]:
+
+async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) -> AsyncGenerator[str]:
     """Lines: `told` (the command, how many stages), `progress`, `answer` by stage, `base`, and `end` or `refused`.
 
     A stage whose answer is kept is passed over for the whole one that is kept too. When nobody listens any more what
@@ -49,7 +52,7 @@ async def answered(pool: Pool, view: str, asked: Asked, gone: Callable[[], Await
     yield _line({"kind": "end"})
 
 
-async def _one(pool: Pool, question: Question, gone: Callable[[], Awaitable[bool]]) -> AsyncGenerator[Line]:
+async def _one(pool: WorkerPool, question: Question, gone: Gone) -> AsyncGenerator[Line]:
     """Progress of a question, then its reply; or why there is none."""
     news: list[object] = []
     asking = asyncio.create_task(pool.ask(question, news.append))
@@ -62,11 +65,11 @@ async def _one(pool: Pool, question: Question, gone: Callable[[], Awaitable[bool
             if not asking.done():
                 yield {"kind": "progress", "ahead": pool.ahead(question), "what": news[-1] if news else None}
         yield {"kind": "reply", "reply": asking.result()}
-    except Refused as refused:
+    except NotAnswered as refused:
         yield {"kind": "refused", "why": refused.why}
     finally:
         asking.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Refused):
+        with contextlib.suppress(asyncio.CancelledError, NotAnswered):
             await asking
 
 

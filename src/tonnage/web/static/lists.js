@@ -1,7 +1,7 @@
 // Runs watched as they go, and verdicts gate by gate.
 import { state, byId, make, say } from "./words.js";
 import { show } from "./charts.js";
-import { clear, grid } from "./answer.js";
+import { clear, grid, tellAnswer } from "./answer.js";
 
 let stream = null;
 
@@ -99,7 +99,8 @@ async function verdicts() {
       "div",
       { class: "pick" },
       make("strong", {}, each.name),
-      make("span", { class: pill(each.verdict ?? each.outcome) }, each.verdict ?? each.outcome ?? ""),
+      make("span", { class: "dim" }, each.device ?? ""),
+      make("span", { class: pill(each.verdict) }, each.verdict ?? ""),
       make("button", { type: "button", onclick: () => verdict(each.name) }, say("show")),
     ),
   );
@@ -114,12 +115,6 @@ async function verdict(name) {
   const found = await (await fetch(`/api/verdicts/${encodeURIComponent(name)}`)).json();
   history.replaceState(null, "", `?file=${encodeURIComponent(name)}`);
   byId("f-file").value = name;
-  const sentence = byId("sentence");
-  sentence.textContent = `${found.device ?? name}: ${found.verdict ?? found.outcome}`;
-  sentence.className = `sentence ${found.verdict === "unfit" ? "no" : ""}`;
-  const figure = (value) => (typeof value === "number" ? value.toPrecision(4) : "");
-  const rows = (found.gates ?? []).map((gate) => [gate.name, gate.state, figure(gate.measured), figure(gate.limit), gate.unit ?? "", gate.why ?? ""]);
-  const table = { header: ["gate", "state", "measured", "limit", "unit", "why"].map((key) => say(key)), rows };
-  byId("tables").replaceChildren(make("div", { class: "table" }, make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say("gate") }, grid(table))));
-  byId("answer").dataset.whole = "true";
+  tellAnswer(found, true);
+  await show(found.charts);
 }
