@@ -51,7 +51,7 @@ function hints(found) {
 function files(line, whole) {
   const found = [];
   if (whole && line.key) {
-    for (const kind of ["json", "html"]) {
+    for (const kind of ["json"]) {
       const name = say(kind === "json" ? "json" : "report");
       found.push(make("a", { href: `/download/${line.key}.${kind}`, download: `tonnage-${state.view}.${kind}` }, name));
     }
