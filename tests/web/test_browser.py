@@ -151,7 +151,7 @@ def sentence(page):
 def marks(page, chart):
     """How many marks a chart has, and the words in it."""
     svg = page.locator(f'figure[data-chart="{chart}"] svg')
-    return svg.locator('[class*="mark-"] path').count(), svg.locator("text").all_inner_texts()
+    return svg.locator('[class*="mark-"] path').count(), svg.locator("text").all_text_contents()
 
 
 ASKED = [view for view in VIEWS if view not in ("accuracy", "qualify", "launch")]
@@ -291,7 +291,7 @@ def test_the_address_says_what_was_asked_and_nothing_else(opened):
     page = opened("/serve")
     assert "?" not in page.url
     page.get_by_label("Input tokens").fill("2k")
-    page.get_by_label("Mode").select_option("disaggregated")
+    page.get_by_label("Mode", exact=True).select_option("disaggregated")
     page.get_by_role("button", name="Ask", exact=True).click()
     until(page, "document.getElementById('sentence').textContent.length > 0 && location.search.includes('mode')")
     done(page, 2)
@@ -299,8 +299,9 @@ def test_the_address_says_what_was_asked_and_nothing_else(opened):
     other = opened("/serve?" + page.url.split("?")[1])
     assert sentence(other) == sentence(page)
     assert other.get_by_label("Input tokens").input_value() == "2k"
-    page.go_back()
-    page.go_back()
+    while "?" in page.url:
+        page.go_back()
+        page.wait_for_timeout(100)
     until(page, "document.getElementById('f-isl').value === '4k'")
 
 
@@ -392,4 +393,7 @@ def test_every_view_fits_a_phone(opened, view):
     SCREENS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENS / f"{view}-phone.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    if view == "qualify":
+        return
+    page.get_by_text("Change the question").click()
     assert page.locator("#form button.primary").bounding_box()["height"] >= 32

@@ -170,7 +170,7 @@ SHOWN = {
     "simulate": {
         "model": "llama-3.3-70b",
         "on": "8xh100",
-        "rate": "4/s",
+        "rate": "2/s",
         "requests": "2k",
         "slo": "ttft p95 2s, tpot p95 50ms",
     },

@@ -77,7 +77,8 @@ class Asker:
             return self._simulate(values)
         argv, command = self._plain(view, values)
         question = Question(self._key(argv), argv, "heavy" if view in HEAVY else "quick", KEEPS.get(view, "while"))
-        return ViewAsked(command, (question,))
+        names = {str(self.ledger): self.ledger.name} if self.ledger is not None else {}
+        return ViewAsked(command, (question,), names=names)
 
     def _plain(self, view: str, values: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
         """The words of a view that is one command, and the same to copy."""

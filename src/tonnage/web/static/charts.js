@@ -66,6 +66,8 @@ async function draw(chart) {
     tooltip: hover,
   });
   held.view = made.view;
+  plot.setAttribute("role", "img");
+  for (const name of ["aria-label", "aria-roledescription"]) plot.removeAttribute(name);
   const svg = plot.querySelector("svg");
   if (svg) {
     svg.setAttribute("aria-hidden", "true");

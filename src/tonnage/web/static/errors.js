@@ -16,6 +16,7 @@ export function tellErrors(errors) {
     return;
   }
   for (const error of errors) beside(error);
+  if (errors.some((error) => fieldOf(error)?.name)) byId("asking").open = true;
   const title = errors.length === 1 ? say("problem") : say("problems", errors.length);
   byId("errors").replaceChildren(make("h2", {}, title), make("ul", {}, ...errors.map(item)));
 }

@@ -168,7 +168,14 @@ function listen() {
     again();
   });
   addEventListener("popstate", begin);
-  addEventListener("resize", () => dispatchEvent(new Event("vega-resize")));
+}
+
+/** On a narrow screen the answer comes first: the form is folded. */
+function fold() {
+  const narrow = matchMedia("(max-width: 60rem)");
+  const follow = () => (byId("asking").open = !narrow.matches);
+  narrow.addEventListener("change", follow);
+  follow();
 }
 
 async function begin() {
@@ -182,6 +189,7 @@ async function begin() {
   await go(false);
 }
 
+fold();
 listen();
 slider();
 lists();
