@@ -16,8 +16,10 @@ LEAVES = 300_000
 
 
 def read_answer(path: Path) -> dict[str, Any]:
-    """A result written with `-o FILE.json` or `--json`. Raises InputError when the file is no such result."""
-    value = files.read_json(path).value
+    """A result written with `-o FILE.json` or `--json`, or that a report holds (`-o FILE.html`). Raises InputError when
+    the file is no such result.
+    """
+    value = _value(path)
     if not isinstance(value, dict) or not {"schema", "command", "inputs"} <= value.keys():
         raise InputError(Problem("not an answer of tonnage: it has no schema, command and inputs", str(path)))
     if value["schema"] != SCHEMA:
@@ -34,6 +36,21 @@ def read_answer(path: Path) -> dict[str, Any]:
     if problems:
         raise InputError(problems)
     return value
+
+
+OPENING, CLOSING = '<script type="application/json" id="answer">', "</script>"
+"""Between which an answer stands in a report."""
+
+
+def _value(path: Path) -> Any:
+    """What the file says: JSON, or the JSON within a page."""
+    if path.suffix.lower() != ".html":
+        return files.read_json(path).value
+    _, opening, rest = files.read_text(path, 50_000_000).partition(OPENING)
+    held, closing, _ = rest.partition(CLOSING)
+    if not (opening and closing):
+        raise InputError(Problem("holds no answer of tonnage; a report written with -o FILE.html does", str(path)))
+    return files.parse_json(held, str(path))
 
 
 def _is_word(value: Any) -> bool:

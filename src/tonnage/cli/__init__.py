@@ -169,12 +169,14 @@ def run(arguments: list[str]) -> int:
 def _answered(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
+    from tonnage.cli.heard import asking
     from tonnage.errors import TonnageError
 
     try:
         check_verb(arguments)
         words = words_of(arguments) or ["--help"]
-        code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
+        with asking(arguments):
+            code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _usage(error, arguments)

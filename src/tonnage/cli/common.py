@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tonnage import units
+from tonnage.cli.contents import contents
 from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
 from tonnage.report.answer import WIDTH, render, to_csv
+from tonnage.report.charts import charts_of
 from tonnage.report.envelope import Reply, to_json
 from tonnage.report.names import with_names
+from tonnage.report.pictures import missing
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -28,8 +31,11 @@ if TYPE_CHECKING:
 NARROW, WIDE = 60, 240
 """Least and most characters of a line, whatever the terminal says."""
 
-ENDINGS = (".json", ".csv", ".txt", ".out", ".md")
+ENDINGS = (".json", ".csv", ".txt", ".out", ".md", ".html", ".parquet")
 """Endings of the files that any result can be written to."""
+
+DRAWN = (".svg", ".png")
+"""Endings of the files that a result with charts can be written to besides."""
 
 
 UNASKED = Parameter(show=False, parse=False)
@@ -48,7 +54,10 @@ class Common:
     csv
         print the result's table as CSV.
     output
-        also write to this file; its ending decides: .json, .csv, .txt, .svg.
+        also write to this file; its ending decides: .html is a report in one file with charts, .svg and .png a chart,
+        .json, .csv, .md, .parquet, .txt.
+    chart
+        which chart a .svg or .png shows, by its name; the first unless given.
     seed
         seed of everything drawn at random.
     set
@@ -73,6 +82,7 @@ class Common:
     json: bool = False
     csv: bool = False
     output: Annotated[tuple[Path, ...], Parameter(name=["--output", "-o"], negative="")] = ()
+    chart: Annotated[str | None, Parameter(negative="")] = None
     seed: int = 0
     set: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     catalog: Path | None = None
@@ -98,7 +108,7 @@ class Common:
             from tonnage.cli.ledger_file import given_problems
 
             problems += given_problems(self)
-        problems += self._unheard()
+        problems += self._unheard() + self._extras()
         if problems:
             raise InputError(problems)
 
@@ -112,6 +122,18 @@ class Common:
         ]
         if self.ledger is not None and heard.verb != "ledger" and str(self.ledger) != "off":
             found.append(Problem("plans are not recorded from here; use it on the command line", "--ledger"))
+        return found
+
+    def _extras(self) -> list[Problem]:
+        """What has to be installed for the files asked for, and a chart picked for none."""
+        pictures = [path for path in self.output if path.suffix.lower() in DRAWN]
+        found = [
+            Problem(text, f"--output {path}")
+            for path in self.output
+            if path.suffix.lower() != ".svg" and (text := missing(path.suffix.lower())) is not None
+        ]
+        if self.chart is not None and not pictures:
+            found.append(Problem("picks the chart of a .svg or .png; write one with -o", "--chart"))
         return found
 
     def date(self) -> datetime.date | None:
@@ -161,7 +183,10 @@ class SavedOptions(Common):
     csv
         print the result's table as CSV.
     output
-        also write to this file; its ending decides: .json, .csv, .txt.
+        also write to this file; its ending decides: .html, .json, .csv, .md, .parquet, .txt; .svg and .png where the
+        answer has charts.
+    chart
+        which chart a .svg or .png shows, by its name; the first unless given.
     catalog
         folder of facts of your own, looked at before ours.
     quiet
@@ -196,6 +221,7 @@ class PlainOptions(SavedOptions):
 
     json: Annotated[bool, UNASKED] = False
     csv: Annotated[bool, UNASKED] = False
+    chart: Annotated[str | None, UNASKED] = None
     catalog: Annotated[Path | None, UNASKED] = None
 
 
@@ -223,7 +249,7 @@ def finish(reply: Reply, common: Common) -> int:
     from tonnage import files
     from tonnage.report.recalled import recalled_row
 
-    check_outputs(common, tuple(reply.pictures))
+    check_outputs(common, tuple(reply.pictures), drawn=_charted(reply, common))
     check_inputs_kept(common, reply)
     rows = (*reply.answer.rows, *recalled_row(reply.sources, reply.catalog, reply.formats))
     reply = with_names(replace(reply, seed=common.seed, answer=replace(reply.answer, rows=rows)))
@@ -232,7 +258,7 @@ def finish(reply: Reply, common: Common) -> int:
         heard.reply = reply
         return 0 if reply.outcome.feasible else 1
     problem = _recorded(reply, common)
-    files.write_all([(path, _contents(path, reply)) for path in common.output])
+    files.write_all([(path, contents(path, reply, common.chart)) for path in common.output])
     if common.json:
         text = to_json(reply)
     elif common.csv:
@@ -260,18 +286,26 @@ def _recorded(reply: Reply, common: Common) -> InputError | None:
     return None
 
 
-def check_outputs(common: Common, pictures: Iterable[str] = ()) -> None:
+def _charted(reply: Reply, common: Common) -> bool:
+    """Whether a picture is asked for, and there is a chart to draw."""
+    return any(path.suffix.lower() in DRAWN for path in common.output) and bool(charts_of(reply))
+
+
+def check_outputs(common: Common, pictures: Iterable[str] = (), *, drawn: bool = False) -> None:
     """Raises InputError for every `-o` whose ending cannot be written; a verb calls it before it computes.
 
-    pictures: endings that the verb can draw besides (`.svg`). Folders and rights are checked when `Common` is made.
+    pictures: endings that the verb can draw besides (`.svg`); drawn: whether it has charts. Folders and rights are
+    checked when `Common` is made.
     """
-    endings = (*ENDINGS, *pictures)
-    listed = ", ".join(ending for ending in endings if ending not in (".out", ".md"))
+    endings = tuple(dict.fromkeys((*ENDINGS, *pictures, *(DRAWN if drawn else ()))))
+    listed = ", ".join(ending for ending in endings if ending != ".out")
     problems = [
         Problem(f'cannot write "{path.suffix or path.name}" files here; endings: {listed}', f"--output {path}")
         for path in common.output
         if path.suffix.lower() not in endings
     ]
+    if drawn and ".svg" not in pictures and (text := missing(".svg")) is not None:
+        problems += [Problem(text, f"--output {path}") for path in common.output if path.suffix.lower() == ".svg"]
     if problems:
         raise InputError(problems)
 
@@ -314,17 +348,6 @@ def put(text: str) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(Problem(f"cannot be written: {reason}", "standard output")) from None
-
-
-def _contents(path: Path, reply: Reply) -> str:
-    ending = path.suffix.lower()
-    if ending == ".json":
-        return to_json(reply)
-    if ending == ".csv":
-        return to_csv(reply.answer)
-    if ending in reply.pictures:
-        return reply.pictures[ending]()
-    return render(reply.answer, color=False)
 
 
 def _width() -> int:

@@ -21,7 +21,7 @@ def compare(first: Path, second: Path, /, *, common: SavedOptions = SAVED) -> in
     """
     from tonnage.report.compare import answer, differences
 
-    check_outputs(common)
+    check_outputs(common, drawn=True)
     answers = read_answer(first), read_answer(second)
     changes = differences(*answers)
     given = {"first": str(first), "second": str(second)}

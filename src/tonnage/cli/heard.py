@@ -6,7 +6,8 @@ While somebody listens nothing is printed and nothing is written: the reply, its
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -50,3 +51,32 @@ def listening(heard: Heard | None) -> Iterator[None]:
         yield
     finally:
         _LISTENING.reset(token)
+
+
+_ASKED: ContextVar[tuple[str, ...]] = ContextVar("asked", default=())
+
+TAKING = ("-o", "--output", "--picture", "--chart")
+SILENT = ("--json", "--csv", "-q", "--quiet", "-v", "--verbose")
+"""Flags that say where an answer goes, with and without a value; they are no part of what is asked."""
+
+
+@contextlib.contextmanager
+def asking(words: Sequence[str]) -> Iterator[None]:
+    """These are the words of the command line meanwhile."""
+    token = _ASKED.set(tuple(words))
+    try:
+        yield
+    finally:
+        _ASKED.reset(token)
+
+
+def command() -> str | None:
+    """The command line that asks the same, quoted for a shell; None where no command line asks."""
+    kept: list[str] = []
+    words = iter(_ASKED.get())
+    for word in words:
+        if word in TAKING:
+            next(words, None)
+        elif word not in SILENT and word.partition("=")[0] not in TAKING:
+            kept.append(word)
+    return shlex.join(["tonnage", *kept]) if kept else None

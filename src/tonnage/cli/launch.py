@@ -95,7 +95,7 @@ def launch(
     if picture is not None:
         _check_picture(picture)
         common = dataclasses.replace(common, output=(*common.output, picture))
-    check_outputs(common, (".svg",))
+    check_outputs(common, (".svg",), drawn=True)
     catalog = catalog_with(calibration, common)()
     changes = with_runs(programme, run, common)
     with as_flags(NAMES):

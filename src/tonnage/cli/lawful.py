@@ -70,7 +70,7 @@ def lawful(model: str = "deepseek-v3", /, *, options: LawfulOptions, common: Com
     from tonnage.ask.together import names, with_the_rest
     from tonnage.report.lawful import answer, body
 
-    check_outputs(common)
+    check_outputs(common, drawn=True)
     chips = (f"1x{options.origin}",) if options.origin else ()
     rest = names(model, chips, common.load_catalog, common.date, "from")
     with as_flags(NAMES), with_the_rest(lambda: ask.read(options), *rest):

@@ -81,7 +81,7 @@ def ledger(
     """
     from tonnage.ledger import reading
 
-    check_outputs(common)
+    check_outputs(common, drawn=True)
     _check(what, plan, options, common)
     given: dict[str, Any] = {"what": what, "plan": plan, **vars(options), "set": list(common.set)}
     given["measured"] = None if options.measured is None else str(options.measured)

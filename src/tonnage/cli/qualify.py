@@ -87,7 +87,7 @@ def qualify(*, options: QualifyOptions = QualifyOptions(), common: Common = COMM
     """Measure this device: fit for training, inference only, or unfit; and the calibration that plans use."""
     from tonnage import files
 
-    check_outputs(common)
+    check_outputs(common, drawn=True)
     catalog = common.load_catalog()
     asked = _asked(options, catalog, common.seed)
     for path in (asked.into, *filter(None, [options.report])):

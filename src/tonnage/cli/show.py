@@ -67,7 +67,7 @@ def show(
     from tonnage.ask.together import with_the_rest
     from tonnage.report.show import ShowQuestion, shown
 
-    check_outputs(common)
+    check_outputs(common, drawn=True)
 
     def question(*, plain: bool = False) -> ShowQuestion:
         if plain:

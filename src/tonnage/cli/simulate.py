@@ -122,7 +122,7 @@ def simulate(plan: Path, /, *, options: SimulateOptions = USUAL, common: Common 
     from tonnage.report.simulate import answer_of, body_of, outcome, svg
 
     options = _split(options)
-    check_outputs(common, (".svg",))
+    check_outputs(common, (".svg",), drawn=True)
     if options.requests_out is not None:
         _check_table(options.requests_out)
     with as_flags(NAMES):

@@ -64,7 +64,7 @@ class Answer:
 
 def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, width: int = WIDTH) -> str:
     """The answer as text, at most `width` wide: cells of tables fold, a picture is drawn for that width."""
-    answer = _safe(answer)
+    answer = safe(answer)
     lines = [_paint(line, answer.feasible, color) for line in _wrap(answer.sentence, width)]
     if answer.rows:
         lines += ["", *_rows(answer.rows, width)]
@@ -79,7 +79,7 @@ def render(answer: Answer, saved: tuple[str, ...] = (), *, color: bool = False, 
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _safe(answer: Answer) -> Answer:
+def safe(answer: Answer) -> Answer:
     """The same answer with nothing in its words that a terminal obeys: names come from files."""
     rows = tuple((printable(label), printable(text)) for label, text in answer.rows)
     return replace(
@@ -195,15 +195,15 @@ def _numeric(cells: list[str]) -> bool:
 
 def to_json(answer: Answer) -> dict[str, object]:
     """The answer's words as a JSON object; the numbers stand in the envelope."""
-    safe = _safe(answer)
-    tables = [{"title": t.title, "header": t.header, "rows": t.rows, "note": t.note} for t in safe.tables]
+    said = safe(answer)
+    tables = [{"title": t.title, "header": t.header, "rows": t.rows, "note": t.note} for t in said.tables]
     return {
-        "sentence": safe.sentence,
-        "feasible": safe.feasible,
-        "rows": [{"label": label, "text": text} for label, text in safe.rows],
+        "sentence": said.sentence,
+        "feasible": said.feasible,
+        "rows": [{"label": label, "text": text} for label, text in said.rows],
         "tables": tables,
-        "hints": safe.hints,
-        "csv": to_csv(safe),
+        "hints": said.hints,
+        "csv": to_csv(said),
     }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from tonnage.printable import printable
 from tonnage.report.charts import themes
+from tonnage.report.charts.reading import at
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """Names the version of the language; nothing is fetched from there."""
@@ -44,7 +46,7 @@ class Chart:
     def data(self) -> tuple[dict[str, object], ...]:
         """The rows that it draws: of its own data, then of layers that have theirs, each as far as people read it."""
         layers = cast("Sequence[Spec]", self.spec.get("layer", ()))
-        sets = [_values(part) for part in (self.spec, *layers)]
+        sets = [_values(part) for part in (self.spec, *layers) if at(part, "mark", "aria") is not False]
         return tuple(row for rows in sets for row in rows)
 
 
@@ -103,6 +105,19 @@ def kinds(field: str, named: Sequence[str]) -> Spec:
     """A channel that tells kinds apart, with a legend that folds where there is no room."""
     legend = {"columns": {"expr": "max(2, floor(width / 105))"}}
     return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(named)}, "legend": legend}
+
+
+def over(field: str) -> Spec:
+    """A channel of days."""
+    return {"field": field, "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": 6}}
+
+
+def window(start: datetime.date, end: datetime.date) -> Spec:
+    """A layer that shows nothing and sets the first and the last of the days; boxes would set them twice."""
+    ends = [{"year": day.year, "month": day.month, "date": day.day} for day in (start, end)]
+    x = {**over("day"), "scale": {"domain": ends}}
+    data = {"values": [{"day": str(start)}, {"day": str(end)}]}
+    return {"data": data, "mark": {"type": "point", "opacity": 0, "aria": False}, "encoding": {"x": x}}
 
 
 def tips(**fields: str) -> list[Spec]:

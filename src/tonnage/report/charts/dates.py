@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import datetime
 
-from tonnage.report.charts.chart import Chart, Spec, chart, tips
+from tonnage.report.charts.chart import Chart, Spec, chart, over, tips, window
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
 from tonnage.units import show_share
 
@@ -26,11 +26,11 @@ def dates(body: Body) -> tuple[Chart, ...]:
         return ()
     last = max(chance or 0.0, curve[-1][1])
     values = [{"date": str(when), "p": p, "by": f"{show_share(p)} by {when}"} for when, p in [*curve, (end, last)]]
-    x: Spec = {"field": "date", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
-    x |= {"axis": {"format": "%b %Y", "tickCount": 6}}
+    x = over("date")
     y: Spec = {"field": "p", "type": "quantitative", "title": "share of the draws that have launched"}
     y |= {"scale": {"domain": [0, 1]}, "axis": {"format": "%", "tickCount": 5}}
     layers: list[Spec] = [
+        window(start, end),
         {"mark": {"type": "area", "opacity": 0.25}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "line"}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "point", "opacity": 0, "size": 200}, "encoding": {"x": x, "y": y, "tooltip": tips(by="")}},

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tonnage.report.charts.chart import WIDTH, Chart, Spec, chart, kinds, tips, words
+from tonnage.report.charts.chart import WIDTH, Chart, Spec, chart, kinds, over, tips, window, words
 from tonnage.report.charts.reading import Body, day, number, rows, text
 from tonnage.units import show_number, show_share
 
@@ -52,14 +52,14 @@ def timeline(body: Body) -> tuple[Chart, ...]:
     doings = sorted(dict.fromkeys(bar.does for bar in uses), key=lambda does: not does.startswith("serves"))
     stacked = _stacked(uses, doings, lots, most)
     track = [_box(bar, lots.index(bar.lot), 0.0, bar.count / most[bar.lot], "there") for bar in there]
-    x: Spec = {"field": "from", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
-    x |= {"axis": {"format": "%b %Y", "tickCount": 6, "grid": True}}
+    x = over("from")
     bottom = len(lots)
     y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [bottom, -TOP], "nice": False}}
     does = kinds("does", doings)
     box: Spec = {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}}
     hover = tips(lot="lot", does="does", count="accelerators", when="when")
     layers: list[Spec] = [
+        window(start, end),
         {"data": {"values": track}, "mark": {"type": "rect", "style": "track"}, "encoding": {**box, "tooltip": hover}},
         {
             "data": {"values": stacked},

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 
 from tonnage.report.charts.bars import BAR, BOTTOM, PITCH, WORDS, room
-from tonnage.report.charts.chart import Chart, Spec, chart, tips, words
+from tonnage.report.charts.chart import Chart, Spec, chart, over, tips, window, words
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
 from tonnage.units import show_share
 
@@ -24,11 +24,11 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
     given = {**(base if isinstance(base, Mapping) else {}), "name": "as planned", "lawful": True}
     listed = sorted(named, key=lambda row: -abs(number(row, "shift_days") or 0.0))[:SHOWN]
     made = [_row(index, row, end) for index, row in enumerate([given, *listed])]
-    x: Spec = {"field": "from", "type": "temporal", "title": None, "scale": {"domain": [str(start), str(end)]}}
-    x |= {"axis": {"format": "%b %Y", "tickCount": 6}}
+    x = over("from")
     y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [len(made), 0], "nice": False}}
     hover = tips(name="what if", range="launch", shift="P50", chance="by the horizon", lawful="lawful")
     layers: list[Spec] = [
+        window(start, end),
         *_now(base),
         _rect(x, y, hover, {"field": "index", "gt": 0}, "mark", 0.55),
         _rect(x, y, hover, {"field": "index", "equal": 0}, "good", 0.7),
