@@ -6,11 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+REPLY = {"schema": "tonnage/1", "inputs": {}, "sources": [], "version": "0", "catalog": None, "seed": 0}
+
 
 def body(argv: list[str]) -> dict[str, object]:
     said = {"sentence": f"answer to {' '.join(argv)} by {os.getpid()}", "feasible": True, "rows": [], "tables": []}
     said |= {"hints": [], "csv": ""}
-    return {"code": 0, "reply": {"command": argv[0]}, "answer": said, "charts": [], "errors": []}
+    return {"code": 0, "reply": REPLY | {"command": argv[0]}, "answer": said, "charts": [], "errors": []}
 
 
 def put(said: dict[str, object]) -> None:

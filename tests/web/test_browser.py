@@ -326,6 +326,21 @@ def test_the_answer_can_be_saved(opened, tmp_path):
         page.get_by_role("link", name="Answer as JSON").click()
     waiting.value.save_as(tmp_path / "x.json")
     assert json.loads((tmp_path / "x.json").read_text())["command"] == "fit"
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Report").click()
+    waiting.value.save_as(tmp_path / "report.html")
+    offline = page.context.browser.new_context(offline=True).new_page()
+    offline.goto((tmp_path / "report.html").as_uri())
+    offline.wait_for_selector("figure svg")
+    assert sentence(page) in offline.locator("h1").inner_text()
+    offline.context.close()
+
+
+def test_every_fact_of_an_answer_has_its_source(opened):
+    page = opened("/fit")
+    page.get_by_text("What this rests on").click()
+    page.wait_for_selector("#sourcelist tbody tr")
+    assert "h200-sxm/memory" in page.locator("#sourcelist").inner_text()
 
 
 # ---------------------------------------------------------------- for everybody

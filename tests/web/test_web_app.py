@@ -1,5 +1,6 @@
 """The page's routes: who may ask, what is answered, what is not; nothing of the machine is told or touched."""
 
+import contextlib
 import json
 import re
 import sys
@@ -99,8 +100,12 @@ def test_what_is_wrong_is_told_in_place(client):
 def test_an_answer_can_be_had_as_a_file_and_no_other(client):
     key = lines(ask(client))[1]["key"]
     response = client.get(f"/download/{key}.json")
-    assert response.json() == {"command": "fit"}
+    assert response.json()["command"] == "fit"
     assert response.headers["content-disposition"] == 'attachment; filename="tonnage-fit.json"'
+    report = client.get(f"/download/{key}.html").text
+    assert "answer to fit deepseek-r1" in report and "tonnage fit deepseek-r1 --on 8xh200" in report
+    assert client.get(f"/api/sources/{key}").json()["rows"] == []
+    assert client.get("/api/sources/x").status_code == 404
     for path in (f"/download/{'0' * 64}.json", f"/download/{key}.yaml", "/download/..%2f..%2fx.json"):
         assert client.get(path).status_code == 404
 
@@ -263,20 +268,19 @@ def test_a_defect_tells_nothing_of_the_program(client, monkeypatch):
     assert not re.search(r"secret|Traceback|\.py|RuntimeError", response.text)
 
 
-def test_with_a_hundred_heavy_questions_the_page_still_answers_within_a_second(tmp_path):
+def test_with_a_hundred_heavy_questions_the_page_still_answers(tmp_path):
     """In a server of its own: a hundred launches at once, each another; then a view, a file and a quick question."""
     from paging import Paged
 
-    with Paged(tmp_path, heavy="30") as paged:
-        heavy = [paged.connect("launch", {"seed": str(n)}) for n in range(100)]
+    with Paged(tmp_path, heavy="60") as paged, contextlib.ExitStack() as under_way:
+        for number in range(100):
+            under_way.enter_context(paged.connect("launch", {"seed": str(number)}))
         began = time.monotonic()
         assert paged.get("/healthz")[1] == b"ok"
         assert b"<h1>" in paged.get("/fit")[1]
         assert paged.get("/static/page.css")[0] == 200
         assert b"answer to show chips" in paged.ask("catalogue")
-        assert time.monotonic() - began < 4, "four requests"
-        for each in heavy:
-            each.close()
+        assert time.monotonic() - began < 20, "a starved one would take a minute; alone the four take half a second"
 
 
 # ---------------------------------------------------------------- files of the page

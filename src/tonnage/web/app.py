@@ -20,8 +20,8 @@ from tonnage.web import pages, runs, verdicts
 from tonnage.web.fields import VIEWS
 from tonnage.web.guard import Access, Guard
 from tonnage.web.keep import KEY, Kept
-from tonnage.web.picked import report_of, whole
-from tonnage.web.pool import NotAnswered, Question, WorkerPool
+from tonnage.web.picked import renamed, report_of, sources_of, whole
+from tonnage.web.pool import NotAnswered, WorkerPool
 from tonnage.web.questions import Asker, ViewAsked
 from tonnage.web.static_files import static
 from tonnage.web.stream import answered
@@ -50,7 +50,7 @@ class Page:
     def __init__(self, settings: PageSettings) -> None:
         self.settings = settings
         self.pool = WorkerPool(settings.command, Kept(settings.asker.folder / "answers"))
-        self.asked: dict[str, tuple[str, Question]] = {}
+        self.asked: dict[str, tuple[str, ViewAsked]] = {}
         self.streams = 0
 
     def app(self) -> Starlette:
@@ -67,6 +67,7 @@ class Page:
             Route("/api/verdicts", self.verdicts),
             Route("/api/verdicts/{name}", self.verdict),
             Route("/download/{key}.{ending}", self.download),
+            Route("/api/sources/{key}", self.sources),
             Route("/{view}", self.view),
         ]
         guard = Middleware(Guard, access=self.settings.access)
@@ -108,7 +109,7 @@ class Page:
         asked = self.settings.asker.asked(view, fields, given.get("programme"))
         if self.streams >= STREAMS:
             return JSONResponse({"kind": "refused", "why": "busy"}, 503, {"retry-after": "2"})
-        self._remember(view, asked.stages[-1])
+        self._remember(view, asked)
         return StreamingResponse(self._counted(view, asked, request), media_type="application/x-ndjson")
 
     async def _counted(self, view: str, asked: ViewAsked, request: Request) -> AsyncIterator[str]:
@@ -121,9 +122,10 @@ class Page:
         finally:
             self.streams -= 1
 
-    def _remember(self, view: str, question: Question) -> None:
-        self.asked.pop(question.key, None)
-        self.asked[question.key] = (view, question)
+    def _remember(self, view: str, asked: ViewAsked) -> None:
+        key = asked.stages[-1].key
+        self.asked.pop(key, None)
+        self.asked[key] = (view, asked)
         while len(self.asked) > REMEMBERED:
             del self.asked[next(iter(self.asked))]
 
@@ -159,21 +161,29 @@ class Page:
         found = await asyncio.to_thread(verdicts.read, self.settings.work, request.path_params["name"])
         return PlainTextResponse("no such verdict", 404) if found is None else JSONResponse(found)
 
+    async def sources(self, request: Request) -> Response:
+        """The facts that an answer rests on, each with its source."""
+        _, asked = self.asked.get(request.path_params["key"], ("", None))
+        said = None if asked is None else self.pool.known(asked.stages[-1])
+        if said is None:
+            return PlainTextResponse("no such answer; ask again", 404)
+        return JSONResponse(await asyncio.to_thread(sources_of, said))
+
     async def download(self, request: Request) -> Response:
         """An answer that was asked for, as a file: JSON as the command line saves it, or the report of one page."""
         key, ending = request.path_params["key"], request.path_params["ending"]
-        view, question = self.asked.get(key, ("", None))
-        if not KEY.fullmatch(key) or question is None or ending not in ("json", "html"):
+        view, asked = self.asked.get(key, ("", None))
+        if not KEY.fullmatch(key) or asked is None or ending not in ("json", "html"):
             return PlainTextResponse("no such answer; ask again", 404)
         name = f"tonnage-{view}.{ending}"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         try:
-            said = await self.pool.ask(question)
+            said = renamed(await self.pool.ask(asked.stages[-1]), asked.names)
         except NotAnswered as refused:
             return PlainTextResponse(refused.why, 503)
         if ending == "json":
             return Response(whole(said), headers=headers, media_type="application/json")
-        text = await asyncio.to_thread(report_of, said)
+        text = await asyncio.to_thread(report_of, said, asked.command)
         return Response(text, headers=headers, media_type="text/html; charset=utf-8")
 
 

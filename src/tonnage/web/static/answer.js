@@ -4,6 +4,13 @@ import { deliver } from "./charts.js";
 
 const LONG = 30;
 
+byId("sources").addEventListener("toggle", async () => {
+  const { open, dataset } = byId("sources");
+  if (!open || !dataset.key) return;
+  const response = await fetch(`/api/sources/${dataset.key}`);
+  if (response.ok) byId("sourcelist").replaceChildren(grid(await response.json()));
+});
+
 /** Shows an answer; `whole` is false while a better one is on its way. */
 export function tellAnswer(line, whole) {
   const sentence = byId("sentence");
@@ -15,9 +22,9 @@ export function tellAnswer(line, whole) {
   tables(line.answer?.tables ?? []);
   hints(line.answer?.hints ?? []);
   files(line, whole);
-  const sources = line.sources ?? [];
-  byId("sources").hidden = !sources.length;
-  byId("sourcelist").textContent = sources.join(", ");
+  byId("sources").hidden = !line.sources || !whole;
+  byId("sources").open = false;
+  byId("sources").dataset.key = line.key ?? "";
 }
 
 /** Shows that what is seen is of an earlier question. */
@@ -51,7 +58,7 @@ function hints(found) {
 function files(line, whole) {
   const found = [];
   if (whole && line.key) {
-    for (const kind of ["json"]) {
+    for (const kind of ["html", "json"]) {
       const name = say(kind === "json" ? "json" : "report");
       found.push(make("a", { href: `/download/${line.key}.${kind}`, download: `tonnage-${state.view}.${kind}` }, name));
     }
