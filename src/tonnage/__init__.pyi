@@ -20,6 +20,7 @@ from tonnage.model import Load as Load
 from tonnage.model import Step as Step
 from tonnage.model import operators as operators
 from tonnage.provenance import Provenance as Provenance
+from tonnage.report.charts import charts_of as charts_of
 from tonnage.serve import FitPlan as FitPlan
 from tonnage.serve import ServeJob as ServeJob
 from tonnage.serve import ServePlan as ServePlan

@@ -70,9 +70,11 @@ def test_without_the_extra_it_is_named(
 
 
 def test_markdown_is_inert() -> None:
-    said = Answer("a | <b>", (("x", "1\n# two"), ("", "more")), (Table("t*", ("a|b",), (("`c` [d](e)",),), "note"),))
+    table = Table("t*", ("a|b",), (("`c` [d](e)",),), "note")
+    said = Answer("a | <b>", (("x", "1\n# two"), ("", "more")), (table,))
     assert to_markdown(said, "tonnage `fit`") == (
-        "**a \\| \\<b\\>**\n\n- x: 1 \\# two\n  more\n\n### t\\*\n\n| a\\|b |\n| --- |\n| \\`c\\` \\[d\\](e) |\n\nnote\n\n"
+        "**a \\| \\<b\\>**\n\n- x: 1 \\# two\n  more\n\n### t\\*\n\n| a\\|b |\n| --- |\n| \\`c\\` \\[d\\](e) |\n\n"
+        "note\n\n"
         "```sh\ntonnage fit\n```\n"
     )
 

@@ -10,7 +10,7 @@ import vl_convert
 
 from tonnage.cli.answering import answer
 from tonnage.report.charts import DRAWN, Chart, charts_of, theme, themed
-from tonnage.report.charts.points import KINDS, MOST, Point, few
+from tonnage.report.charts.points import KINDS, MOST, Dot, few
 from tonnage.report.charts.themes import COLOURS, Theme
 
 HERE = Path(__file__).parent
@@ -253,7 +253,7 @@ def test_a_gate_says_what_it_came_to_in_words_and_one_far_off_leaves_the_others_
 
 
 def test_many_points_are_thinned_and_rare_kinds_are_one() -> None:
-    points = [Point(1.0 + i, 1.0, f"kind {i % 9}" if i > 50 else "rare", f"{i}") for i in range(5000)]
+    points = [Dot(1.0 + i, 1.0, f"kind {i % 9}" if i > 50 else "rare", f"{i}") for i in range(5000)]
     kept = few(points)
     assert 500 < len(kept) <= MOST
     assert len({point.kind for point in kept}) == KINDS + 1 and {"other"} < {point.kind for point in kept}

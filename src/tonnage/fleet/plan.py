@@ -17,6 +17,7 @@ from tonnage.fleet.causes import Activity, Cause, Lever
 from tonnage.fleet.programme import Quote
 from tonnage.fleet.readiness import Readiness
 from tonnage.fleet.speeds import PlannedSpeed
+from tonnage.shown import ShownResult
 from tonnage.values import Plain, decode, encode
 
 Date = datetime.date
@@ -230,7 +231,7 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class LaunchPlan:
+class LaunchPlan(ShownResult):
     """Whether, when, at what cost; what binds and what moves it; who does what when; what-ifs.
 
     launch: of the last model to come, when all of its demand can be served; errors: standard errors of its three days

@@ -21,6 +21,7 @@ from typing import Literal
 
 from tonnage.errors import InputError, Problem
 from tonnage.qualify.gate import Needed, Part, Subject, Verified
+from tonnage.shown import ShownResult
 from tonnage.values import Plain, decode, encode
 
 SCHEMA = "tonnage.verdict/1"
@@ -63,7 +64,7 @@ SAID: Mapping[Subject, str] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(ShownResult):
     """What was judged (device with its software; model, cards and days that are planned; date), whether it serves and
     whether it trains, the gates, those that bind, and what evidence is missing, in sentences.
     """

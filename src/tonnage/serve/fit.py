@@ -27,6 +27,7 @@ from tonnage.serve.replica.pages import layer_state, sequence_bytes
 from tonnage.serve.replica.spread import room_doubt
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
+from tonnage.shown import ShownResult
 from tonnage.system import Accelerator, System, format_of, per_die
 from tonnage.units import show_memory
 from tonnage.values import Plain
@@ -69,7 +70,7 @@ class FitCache:
 
 
 @dataclass(frozen=True)
-class FitPlan:
+class FitPlan(ShownResult):
     """Whether and how a model fits: the answer to `question`.
 
     pool: its layout; engine_rules: version whose rules these are; memory: of an accelerator; max_context: longest

@@ -18,6 +18,7 @@ from tonnage.serve.job import ChipPower, ChipPrice, ServeJob, asking
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica.formats import ServeFormats
 from tonnage.serve.replica.software import Constants
+from tonnage.shown import ShownResult
 from tonnage.system import System
 from tonnage.values import Plain
 
@@ -262,7 +263,7 @@ class SearchCounts:
 
 
 @dataclass(frozen=True)
-class ServePlan:
+class ServePlan(ShownResult):
     """The answer to `question`; frozen, and the same again from its JSON (`from_json`).
 
     outcome: feasible, or what binds; accelerators: of the deployment, used: those at work; instances: every kind of

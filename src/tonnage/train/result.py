@@ -17,6 +17,7 @@ from tonnage.interval import Interval, flat
 from tonnage.layout import Layout, show_layout
 from tonnage.model.kept import FORMS
 from tonnage.provenance import Evidence, Provenance
+from tonnage.shown import ShownResult
 from tonnage.system import System
 from tonnage.train.duration import Duration, duration
 from tonnage.train.figures import Body, Figured, TrainFigures, degrees, figures_json
@@ -297,7 +298,7 @@ class RlPlan:
 
 
 @dataclass(frozen=True)
-class TrainPlan(Figured):
+class TrainPlan(Figured, ShownResult):
     """The answer of `plan`, with its question: plan it again from `job`, `system`, `fixed`, `price` and `anchor`.
 
     fixed: what the question fixes of the layout; price: of an accelerator [USD/s], None where unpriced; anchor: the
@@ -402,7 +403,7 @@ Way = Literal["groups", "stages"]
 
 
 @dataclass(frozen=True)
-class MixedPlan(Figured):
+class MixedPlan(Figured, ShownResult):
     """A run on unlike systems, with its question: `job`, `systems`, and for each what is fixed and its price.
 
     way: `groups` (each holds the model and takes sequences of each batch) or `stages` (each holds layers and takes

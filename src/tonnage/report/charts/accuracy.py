@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tonnage.report.charts.bars import BarRow, LimitLine, bars
 from tonnage.report.charts.chart import Chart
-from tonnage.report.charts.points import Axis, Point, scatter
+from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, at, number, rows, text
 from tonnage.units import show_number, show_share
 
@@ -51,21 +51,19 @@ def _cloud(body: Body, metric: str) -> tuple[Chart, ...]:
     near = sum(isinstance(p.x, float) and abs(p.y / p.x - 1) <= 0.25 for p in points) / len(points)
     said = f"{len(points):,} cases of {unit}; {show_share(near)} are within 25 % of what was published."
     form = "~g" if metric in SCALES else "~s"
-    x, y = Axis(f"published: {unit}", "log", form), Axis(f"predicted: {unit}", "log", form)
+    x, y = ChartAxis(f"published: {unit}", "log", form), ChartAxis(f"predicted: {unit}", "log", form)
     name = f"predicted-{metric.replace('_', '-')}"
     return (scatter(name, f"predicted against published: {unit}", said, points, x, y, diagonal=True),)
 
 
-def _point(row: Mapping[str, object]) -> Point | None:
+def _point(row: Mapping[str, object]) -> Dot | None:
     published, predicted = number(row, "published"), number(row, "predicted")
     if published is None or predicted is None or published <= 0 or predicted <= 0:
         return None
     scale = SCALES.get(text(row, "metric"), 1.0)
     published, predicted = scale * published, scale * predicted
     tip = f"published {show_number(published)}, predicted {show_number(predicted)} ({predicted / published - 1:+.0%})"
-    return Point(
-        published, predicted, text(row, "chip") or "not given", text(row, "id"), f"{text(row, 'group')}; {tip}"
-    )
+    return Dot(published, predicted, text(row, "chip") or "not given", text(row, "id"), f"{text(row, 'group')}; {tip}")
 
 
 def _breakdowns(body: Body, metrics: list[str]) -> tuple[Chart, ...]:
@@ -124,7 +122,7 @@ def _holds(body: Body, metrics: list[str]) -> tuple[Chart, ...]:
 def _capacity(body: Body) -> tuple[Chart, ...]:
     """Room that engines logged against what was predicted, where that was asked."""
     points = [
-        Point(printed, predicted, text(row, "engine") or "not given", text(row, "name"), _off(predicted, printed))
+        Dot(printed, predicted, text(row, "engine") or "not given", text(row, "name"), _off(predicted, printed))
         for row in rows(body, "rows")
         if text(row, "unit") == "GiB"
         and (printed := number(row, "printed"))
@@ -135,7 +133,7 @@ def _capacity(body: Body) -> tuple[Chart, ...]:
     if not points:
         return ()
     said = f"{len(points)} logged starts of engines: room for the cache as predicted and as printed."
-    x, y = Axis("printed by the engine [GiB]", "log"), Axis("predicted [GiB]", "log")
+    x, y = ChartAxis("printed by the engine [GiB]", "log"), ChartAxis("predicted [GiB]", "log")
     return (scatter("capacity", "room for the cache", said, points, x, y, diagonal=True),)
 
 

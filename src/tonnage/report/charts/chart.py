@@ -43,6 +43,10 @@ class Chart:
         """The chart as a JSON object."""
         return {"name": self.name, "title": self.title, "text": self.text, "spec": self.spec}
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Spec:
+        """As a notebook shows it: the value, and the sentence for who does not draw it."""
+        return {MIME: themed(self, "light", WIDTH), "text/plain": f"{self.title}: {self.text}"}
+
     def data(self) -> tuple[dict[str, object], ...]:
         """The rows that it draws: of its own data, then of layers that have theirs, each as far as people read it."""
         layers = cast("Sequence[Spec]", self.spec.get("layer", ()))

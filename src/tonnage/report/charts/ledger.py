@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from tonnage.report.charts.bars import BarRow, bars
 from tonnage.report.charts.chart import Chart
-from tonnage.report.charts.points import Axis, Point, scatter
+from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, at, number, rows, text
 from tonnage.units import show_number
 
@@ -27,12 +27,12 @@ def _readings(body: Body) -> tuple[Chart, ...]:
             continue
         what = " ".join(word for word in (text(row, "model"), "on", text(row, "chip")) if word)
         tip = f"predicted {show_number(predicted)}, measured {show_number(measured)}"
-        points.append(Point(text(row, "at"), predicted / measured, text(row, "metric"), what, tip))
+        points.append(Dot(text(row, "at"), predicted / measured, text(row, "metric"), what, tip))
     if not points:
         return ()
     near = sum(0.9 <= point.y <= 1.1 for point in points)
     said = f"{len(points)} readings, {near} of them within 10 % of what was predicted."
-    x, y = Axis("", "time"), Axis("predicted over measured", "log", "~g")
+    x, y = ChartAxis("", "time"), ChartAxis("predicted over measured", "log", "~g")
     return (scatter("readings", "predicted over measured", said, points, x, y),)
 
 
@@ -62,11 +62,11 @@ def _measured(body: Body) -> tuple[Chart, ...]:
             measured, predicted = number(values, name), number(body, "predicted", name, "value")
             if measured is not None and predicted and text(row, "at") and measured / predicted > 0:
                 tip = f"measured {show_number(measured)}, predicted {show_number(predicted)}"
-                points.append(Point(text(row, "at"), measured / predicted, str(name), text(row, "run") or "-", tip))
+                points.append(Dot(text(row, "at"), measured / predicted, str(name), text(row, "run") or "-", tip))
     if not points:
         return ()
     said = f"{len(points)} values measured, over what the plan predicted."
-    x, y = Axis("", "time"), Axis("measured over predicted", "log", "~g")
+    x, y = ChartAxis("", "time"), ChartAxis("measured over predicted", "log", "~g")
     return (scatter("measured", "measured over predicted", said, points, x, y),)
 
 

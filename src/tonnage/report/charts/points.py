@@ -17,7 +17,7 @@ MOST = 700
 
 
 @dataclass(frozen=True)
-class Point:
+class Dot:
     """One point; x: a number, or a date as text; what: what it is, said when it is pointed at; low, high: of y."""
 
     x: float | str
@@ -30,7 +30,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """An axis: its title, and how it is divided (`linear`, `log` or `time`)."""
 
     title: str
@@ -48,7 +48,7 @@ class Axis:
 
 
 def scatter(
-    name: str, title: str, said: str, points: Sequence[Point], x: Axis, y: Axis, *, diagonal: bool = False
+    name: str, title: str, said: str, points: Sequence[Dot], x: ChartAxis, y: ChartAxis, *, diagonal: bool = False
 ) -> Chart:
     """The chart; diagonal: a dashed line where both are equal."""
     drawn = few(points)
@@ -69,7 +69,7 @@ def scatter(
     return chart(name, title, said, HEIGHT, data={"values": values}, layer=layers)
 
 
-def few(points: Sequence[Point]) -> list[Point]:
+def few(points: Sequence[Dot]) -> list[Dot]:
     """Every nth point, so that at most `MOST` are left, with the rarer kinds as one."""
     step = max(1, -(-len(points) // MOST))
     kept = list(points)[::step]
@@ -78,17 +78,17 @@ def few(points: Sequence[Point]) -> list[Point]:
     return [p if p.kind in common or not several else replace(p, kind="other", tip=f"{p.kind}; {p.tip}") for p in kept]
 
 
-def _rank(kind: str, points: Sequence[Point]) -> tuple[bool, int]:
+def _rank(kind: str, points: Sequence[Dot]) -> tuple[bool, int]:
     """The commonest kind first, what is left over last."""
     return kind == "other", -sum(point.kind == kind for point in points)
 
 
-def _value(point: Point) -> Spec:
+def _value(point: Dot) -> Spec:
     made: Spec = {"x": point.x, "y": point.y, "kind": point.kind, "what": point.what, "tip": point.tip or "-"}
     return made if point.low is None or point.high is None else {**made, "low": point.low, "high": point.high}
 
 
-def _diagonal(points: Sequence[Point], x: Spec, y: Spec) -> list[Spec]:
+def _diagonal(points: Sequence[Dot], x: Spec, y: Spec) -> list[Spec]:
     """Where both are equal, from the least to the most of either."""
     ends = [value for point in points for value in (point.x, point.y) if isinstance(value, (int, float)) and value > 0]
     if not ends:

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping
 
 from tonnage.report.charts.chart import Chart
-from tonnage.report.charts.points import Axis, Point, scatter
+from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, number, rows, text
 from tonnage.report.charts.spans import Span, spans
 from tonnage.units import HOUR, show_bandwidth, show_flop_rate, show_memory, show_number, show_price
@@ -28,11 +28,11 @@ def _chips(body: Body) -> tuple[Chart, ...]:
         if rate and bandwidth and memory:
             tip = f"{show_flop_rate(rate)} bf16, {show_bandwidth(bandwidth)}, {show_memory(memory)}"
             what = text(row, "title") or text(row, "chip")
-            points.append(Point(rate / 1e12, bandwidth / 1e12, text(row, "vendor"), what, tip))
+            points.append(Dot(rate / 1e12, bandwidth / 1e12, text(row, "vendor"), what, tip))
     if not points:
         return ()
     said = f"{len(points)} chips by 16-bit speed and memory bandwidth, by vendor."
-    x, y = Axis("bf16 TFLOP/s", "log", "~g"), Axis("memory bandwidth, TB/s", "log", "~g")
+    x, y = ChartAxis("bf16 TFLOP/s", "log", "~g"), ChartAxis("memory bandwidth, TB/s", "log", "~g")
     return (scatter("chips", "speed and memory bandwidth of chips", said, points, x, y),)
 
 
@@ -45,11 +45,11 @@ def _prices(body: Body) -> tuple[Chart, ...]:
     about = f" of {chips.pop()}" if len(chips) == 1 else ""
     least, most = min(point.y for point in points), max(point.y for point in points)
     said = f"{len(points)} prices{about} by the hour, from ${least:.2f} to ${most:.2f}."
-    x, y = Axis("", "time"), Axis("$ per accelerator-hour", "log", "~g")
+    x, y = ChartAxis("", "time"), ChartAxis("$ per accelerator-hour", "log", "~g")
     return (scatter("prices", f"prices{about}", said, points, x, y),)
 
 
-def _price(row: Mapping[str, object]) -> Point | None:
+def _price(row: Mapping[str, object]) -> Dot | None:
     value, low, high = (number(row, key) for key in ("value", "low", "high"))
     if text(row, "what") not in RENTS or not value or value <= 0 or not text(row, "date"):
         return None
@@ -57,7 +57,7 @@ def _price(row: Mapping[str, object]) -> Point | None:
     what = f"{text(row, 'chip')}, {text(row, 'place') or 'no place'}, {text(row, 'date')}"
     tip = f"{text(row, 'text') or show_price(value)}; {text(row, 'kind')}: {text(row, 'source_title')}"
     ends = (low * HOUR, high * HOUR) if low and high and high > low > 0 else (None, None)
-    return Point(text(row, "date"), value * HOUR, kind, what, tip, *ends)
+    return Dot(text(row, "date"), value * HOUR, kind, what, tip, *ends)
 
 
 def _rules(body: Body) -> tuple[Chart, ...]:
@@ -99,9 +99,9 @@ def _models(body: Body) -> tuple[Chart, ...]:
         if whole and active:
             tip = f"{show_number(whole / 1e9)}B parameters, {show_number(active / 1e9)}B active"
             kind = "dense" if active > 0.9 * whole else "mixture of experts"
-            points.append(Point(whole / 1e9, active / 1e9, kind, text(row, "model"), tip))
+            points.append(Dot(whole / 1e9, active / 1e9, kind, text(row, "model"), tip))
     if not points:
         return ()
     said = f"{len(points)} models by parameters and by those that work on each token."
-    x, y = Axis("parameters, billions", "log", "~g"), Axis("active parameters, billions", "log", "~g")
+    x, y = ChartAxis("parameters, billions", "log", "~g"), ChartAxis("active parameters, billions", "log", "~g")
     return (scatter("models", "sizes of models", said, points, x, y),)
