@@ -178,3 +178,20 @@ def test_a_question_that_another_still_wants_goes_on(run):
         return await other
 
     assert sentence(run(work)).startswith("answer to sleep 0.6")
+
+
+def test_a_patient_question_gives_way_and_is_kept_to_when_somebody_wants_it(run):
+    async def work(pool):
+        first = asyncio.create_task(pool.ask(question("sleep", "60", lane="heavy"), patient=True))
+        await asyncio.sleep(0.4)
+        said = await pool.ask(question("now", lane="heavy"))
+        second = asyncio.create_task(pool.ask(question("sleep", "0.6", lane="heavy"), patient=True))
+        await asyncio.sleep(0.3)
+        wanted = asyncio.create_task(pool.ask(question("sleep", "0.6", lane="heavy")))
+        await asyncio.sleep(0.1)
+        await pool.ask(question("other", lane="heavy"))
+        return said, (await asyncio.gather(first, return_exceptions=True))[0], await second, await wanted
+
+    said, stopped, second, wanted = run(work)
+    assert sentence(said).startswith("answer to now") and stopped.why == "stopped"
+    assert second == wanted and run.asked().count("sleep 0.6") == 1

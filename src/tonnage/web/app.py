@@ -29,6 +29,9 @@ from tonnage.web.stream import answered
 STREAMS = 200
 """Questions that are listened to at once, at most."""
 
+WARM = ("fit", "serve", "train", "catalogue", "simulate", "launch", "accuracy")
+"""Views whose first answer is there before anybody asks."""
+
 REMEMBERED = 200
 """Questions whose answers can be downloaded: the latest."""
 
@@ -84,11 +87,13 @@ class Page:
         await self.pool.close()
 
     async def _warm(self) -> None:
-        """Asks what is asked first, so that it is there: the launch that the page opens with, and the examples."""
-        for view in ("fit", "serve", "train", "launch"):
+        """Asks what is asked first, so that it is there: examples, the launch that the page opens with, accuracy. Each
+        gives way to what is asked by somebody.
+        """
+        for view in WARM:
             for stage in self.settings.asker.asked(view, {}).stages:
                 with contextlib.suppress(NotAnswered):
-                    await self.pool.ask(stage)
+                    await self.pool.ask(stage, patient=True)
 
     async def view(self, request: Request) -> Response:
         """One view, as HTML: its form, and where the answer goes."""

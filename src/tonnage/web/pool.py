@@ -45,12 +45,13 @@ class NotAnswered(Exception):
 
 @dataclass(eq=False)
 class _Job:
-    """A question under way; `askers` is how many still want it."""
+    """A question under way; `askers` is how many still want it; patient: each of them gives way to others."""
 
     question: Question
     done: asyncio.Future[dict[str, object]]
     told: list[Told] = field(default_factory=list)
     askers: int = 0
+    patient: bool = True
     run: asyncio.Task[dict[str, object]] | None = None
 
 
@@ -91,14 +92,17 @@ class WorkerPool:
         waits = self.waits[question.lane]
         return next((n for n, job in enumerate(waits) if job.question.key == question.key), 0)
 
-    async def ask(self, question: Question, told: Told = lambda _: None) -> dict[str, object]:
+    async def ask(self, question: Question, told: Told = lambda _: None, *, patient: bool = False) -> dict[str, object]:
         """The answer: kept, shared with who asked the same, or computed. Raises NotAnswered. Cancelled by the last who
-        wants it, it is stopped.
+        wants it, it is stopped; a patient question is stopped as soon as another waits in its lane.
         """
         if (found := self.known(question)) is not None:
             return found
         job = self.jobs.get(question.key) or await self._begin(question)
         job.askers += 1
+        job.patient = job.patient and patient
+        if not patient:
+            self._make_way(job)
         job.told.append(told)
         try:
             return await asyncio.shield(job.done)
@@ -119,6 +123,12 @@ class WorkerPool:
         async with self.wake:
             self.wake.notify_all()
         return job
+
+    def _make_way(self, wanted: _Job) -> None:
+        """Stops patient questions of the lane of one that is wanted now."""
+        for job in list(self.jobs.values()):
+            if job.patient and job.question.lane == wanted.question.lane:
+                self._stop(job)
 
     def _stop(self, job: _Job) -> None:
         """Nobody wants it: out of the queue, or its worker is ended."""

@@ -30,8 +30,11 @@ MOST_REQUESTS = 100_000
 KEEPS: dict[str, Literal["fresh", "disk"]] = {"accuracy": "disk", "runs": "fresh"}
 """How long answers of some views are kept: those of long ones on disk, those of a ledger that grows not at all."""
 
-HEAVY = ("launch", "simulate", "accuracy")
+HEAVY = ("launch", "accuracy")
 """Views whose questions take seconds."""
+
+QUICK_REQUESTS = 20_000
+"""Requests up to which a simulation takes a second at most."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class Asker:
 
     def _simulate(self, values: Mapping[str, str]) -> ViewAsked:
         """A simulation: the service as a file, the rest as flags."""
-        if _number(values.get("requests", "0")) > MOST_REQUESTS:
+        many = _number(values.get("requests", "5k"))
+        if many > MOST_REQUESTS:
             raise InputError(Problem(f"expected at most {MOST_REQUESTS:,} on the page", "requests"))
         service = {name: values[name] for name in PLAN if name in values}
         path = self._written(json.dumps(service, indent=1), "service.yaml")
@@ -113,8 +117,11 @@ class Asker:
         key = self._key(("simulate", json.dumps(service), *flags))
         command = shlex.join(["tonnage", "simulate", "service.yaml", *_spaced(flags)])
         text = "\n".join(f"{name}: {value}" for name, value in service.items())
+        long = many > QUICK_REQUESTS or "find_rate" in values or values.get("replicas") == "auto"
         command = f"cat > service.yaml <<'END'\n{text}\nEND\n{command}"
-        return ViewAsked(command, (Question(key, argv, "heavy"),), names={str(path): "service.yaml"})
+        return ViewAsked(
+            command, (Question(key, argv, "heavy" if long else "quick"),), names={str(path): "service.yaml"}
+        )
 
     def _launch(self, values: Mapping[str, str], programme: object) -> ViewAsked:
         """A launch: a few draws first, then all; with rules switched off, also with them on."""
