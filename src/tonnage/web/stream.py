@@ -1,0 +1,77 @@
+"""One question of the page as it is answered: lines of JSON, the quick answer first, what happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import cast
+
+from tonnage.web.picked import picked
+from tonnage.web.pool import NotAnswered, Question, WorkerPool
+from tonnage.web.questions import ViewAsked
+
+BEAT = 0.5
+"""Time between two lines while nothing happens [s]: so soon it is noticed that nobody listens."""
+
+Line = dict[str, object]
+
+Gone = Callable[[], Awaitable[bool]]
+"""Whether nobody listens any more."""
+
+
+async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) -> AsyncGenerator[str]:
+    """Lines: `told` (the command, how many stages), `progress`, `answer` by stage, `base`, and `end` or `refused`.
+
+    A stage whose answer is kept is passed over for the whole one that is kept too. When nobody listens any more what
+    was asked is given up.
+    """
+    stages = asked.stages[-1:] if pool.known(asked.stages[-1]) is not None else asked.stages
+    yield _line({"kind": "told", "command": asked.command, "stages": len(stages)})
+    parts = [("answer", stage, number + 1) for number, stage in enumerate(stages)]
+    if asked.base is not None:
+        parts.insert(0 if pool.known(asked.base) is not None else len(parts), ("base", asked.base, 0))
+    for kind, question, number in parts:
+        lines = _one(pool, question, gone)
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                if "reply" in line:
+                    found = picked(view, cast("Line", line["reply"]), asked.names)
+                    if kind == "base":
+                        found = {"facts": found["facts"]}
+                    told = {"kind": kind, "stage": number, "of": len(stages), "key": question.key, **found}
+                    yield _line(told)
+                    if found.get("errors"):
+                        yield _line({"kind": "end"})
+                        return
+                else:
+                    yield _line({**line, "stage": number, "of": len(stages)})
+                    if line["kind"] in ("refused", "gone"):
+                        return
+    yield _line({"kind": "end"})
+
+
+async def _one(pool: WorkerPool, question: Question, gone: Gone) -> AsyncGenerator[Line]:
+    """Progress of a question, then its reply; or why there is none."""
+    news: list[object] = []
+    asking = asyncio.create_task(pool.ask(question, news.append))
+    try:
+        while not asking.done():
+            await asyncio.wait((asking,), timeout=BEAT)
+            if await gone():
+                yield {"kind": "gone"}
+                return
+            if not asking.done():
+                yield {"kind": "progress", "ahead": pool.ahead(question), "what": news[-1] if news else None}
+        yield {"kind": "reply", "reply": asking.result()}
+    except NotAnswered as refused:
+        yield {"kind": "refused", "why": refused.why}
+    finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, NotAnswered):
+            await asking
+
+
+def _line(line: Mapping[str, object]) -> str:
+    return json.dumps(line) + "\n"
