@@ -72,6 +72,8 @@ def test_an_answer_is_passed_on_whole(agent: Agent) -> None:
     told = agent.call("sources", result=first)
     assert not told.is_error and "h20" in words(told).lower()
     plan = agent.call("serve", model="llama-3.1-8b", on="1xh100", engine="vllm").structured_content
+    played = agent.call("simulate", plan=plan, rate="1/s", requests=200)
+    assert not played.is_error and played.structured_content["requests"] == 200, words(played)
     made = agent.call("export", result=plan, engine="vllm")
     assert any("vllm serve" in one["text"] for one in made.structured_content["files"])
     assert sorted(path.name for path in agent.start.iterdir()) == [".secret.yaml", "link.yaml", "small.yaml"]

@@ -104,14 +104,14 @@ def test_files_are_offered_where_a_file_is_taken(tmp_path: Path) -> None:
     for name in ("plan.json", "r2.yaml", "picture.svg"):
         (tmp_path / name).touch()
     (tmp_path / "my plans").mkdir()
-    saved, programme, output, folder, own = ask(
+    saved, programme, output, folder, own, served = ask(
         tmp_path, "tonnage rerun p", "tonnage launch r", "tonnage fit m -o p", "tonnage fit m --catalog my",
-        "tonnage fit r2",
+        "tonnage fit r2", "tonnage mcp --in my",
     )  # fmt: skip
     assert saved == ["plan.json"]
     assert programme == ["r2.yaml"]
     assert set(output) == {"plan.json", "picture.svg"}
-    assert folder == ["my", "plans"]
+    assert folder == served == ["my", "plans"]
     assert own == ["r2.yaml"], "a model's own file, where no name fits"
 
 

@@ -35,6 +35,7 @@ FILES: Mapping[tuple[str, str], str] = {
     ("simulate", "trace"): "*",
     ("sources", "result"): "json",
     ("train", "from"): "*",
+    ("mcp", "in"): "/",
     ("new", "file"): "yaml",
 }
 """Files that a verb's option takes, by their ending; `*` any, `/` a folder; verb `` where all mean the same."""
