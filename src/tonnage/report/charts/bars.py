@@ -13,6 +13,9 @@ PITCH = 38
 STRIP = 20
 """Pixels above the rows for the words of limits."""
 
+SAID: Spec = {"field": "label", "type": "nominal"}
+"""What a screen reader says of a bar: which it is; its value stands beside it."""
+
 LETTER = 6.8
 """Pixels of a letter, about."""
 
@@ -95,7 +98,14 @@ def _bar_layer(style: str, x: Spec, y: Spec, hover: list[Spec]) -> Spec:
     return {
         "transform": [{"filter": {"field": "style", "equal": style}}],
         "mark": {"type": "rect", "style": style, "cornerRadius": 2},
-        "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}, "tooltip": hover},
+        "encoding": {
+            "x": x,
+            "x2": {"field": "to"},
+            "y": y,
+            "y2": {"field": "bottom"},
+            "tooltip": hover,
+            "description": SAID,
+        },
     }
 
 

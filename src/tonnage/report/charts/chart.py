@@ -99,6 +99,7 @@ def words(mark: Spec, encoding: Spec, **layer: object) -> list[Spec]:
     """A text on what lies below it: the same twice, first in the colour of the ground and wider."""
     behind = {"type": "text", **mark, "style": "halo", "aria": False}
     plain = {key: value for key, value in encoding.items() if key != "tooltip"}
+    encoding = {**encoding, "description": encoding["text"]}
     return [
         {**layer, "mark": behind, "encoding": plain},
         {**layer, "mark": {"type": "text", **mark}, "encoding": encoding},

@@ -88,6 +88,6 @@ def theme(name: Theme) -> dict[str, object]:
             "good-text": {"color": c.good, "fontWeight": 600},
             "quiet": {"color": c.quiet},
             "on-mark": {"color": c.ground},
-            "halo": {"color": c.ground, "stroke": c.ground, "strokeWidth": 5, "strokeJoin": "round"},
+            "halo": {"color": c.ground, "stroke": c.ground, "strokeWidth": 8, "strokeJoin": "round"},
         },
     }

@@ -64,7 +64,7 @@ def timeline(body: Body) -> tuple[Chart, ...]:
         {
             "data": {"values": stacked},
             "mark": {"type": "rect"},
-            "encoding": {**box, "fill": does, "tooltip": hover},
+            "encoding": {**box, "fill": does, "tooltip": hover, "description": {"field": "does", "type": "nominal"}},
         },
         _inside(stacked, (end - start).days, y),
         *_lines(body, start, end),

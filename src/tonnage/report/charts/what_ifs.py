@@ -10,6 +10,9 @@ from tonnage.report.charts.chart import Chart, Spec, chart, over, tips, window, 
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
 from tonnage.units import show_share
 
+SAID: Spec = {"field": "range", "type": "nominal"}
+"""What a screen reader says of a bar; its name stands beside it."""
+
 SHOWN = 24
 """Changes at most, those that move it most first."""
 
@@ -69,7 +72,14 @@ def _rect(x: Spec, y: Spec, hover: list[Spec], which: Spec, style: str, opacity:
     return {
         "transform": [{"filter": which}, {"filter": {"field": "from", "valid": True}}],
         "mark": {"type": "rect", "style": style, "opacity": opacity, "cornerRadius": 2},
-        "encoding": {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}, "tooltip": hover},
+        "encoding": {
+            "x": x,
+            "x2": {"field": "to"},
+            "y": y,
+            "y2": {"field": "bottom"},
+            "tooltip": hover,
+            "description": SAID,
+        },
     }
 
 
@@ -77,7 +87,12 @@ def _point(y: Spec, hover: list[Spec]) -> Spec:
     return {
         "transform": [{"filter": {"field": "p50", "valid": True}}],
         "mark": {"type": "point", "shape": "diamond", "size": 110, "style": ["good", "edge"]},
-        "encoding": {"x": {"field": "p50", "type": "temporal"}, "y": {**y, "field": "middle"}, "tooltip": hover},
+        "encoding": {
+            "x": {"field": "p50", "type": "temporal"},
+            "y": {**y, "field": "middle"},
+            "tooltip": hover,
+            "description": SAID,
+        },
     }
 
 
