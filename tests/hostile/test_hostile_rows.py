@@ -153,3 +153,19 @@ def test_a_lot_that_comes_too_late_is_said(tmp_path: Path, capsys: Captured) -> 
 def test_what_has_no_number_is_an_empty_cell(capsys: Captured) -> None:
     assert run(["serve", "qwen3-0.6b", "--on", "13xh20-96gb", "--afd", "--ffn-layout", "tp8", "--csv"]) == 0
     assert "nan" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([*SERVE, "--running", "1.5"], "--running"),
+        ([*SERVE, "--chunk", "100.5"], "--chunk"),
+        ([*SERVE, "--afd", "--micro-batches", "2.5"], "--micro-batches"),
+        ([*FIT, "--chunk", "100.5"], "--chunk"),
+        ([*FIT, "--running", "1.5"], "--running"),
+    ],
+)
+def test_what_is_counted_in_whole_ones_is_never_cut(words: list[str], said: str, capsys: Captured) -> None:
+    assert run(words) == 2
+    told = capsys.readouterr().err
+    assert said in told and "is not a whole number" in told

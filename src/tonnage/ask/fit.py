@@ -51,17 +51,12 @@ def read(words: FitWords) -> FitAsked:
     reader = WordReader()
     fleet = reader.fleet(words.on)
     context = None if words.context is None else reader.whole(words.context, "context")
-    chunk = reader.optional(words.chunk, "tokens", "chunk")
-    if chunk is not None and not 16 <= chunk <= 1e7:
-        reader.wrong(f"expected 16 to 1e7 tokens, got {chunk:g}", "chunk")
-    running = None if words.running is None else reader.whole(words.running, "running")
-    if running is not None and running > 1e6:
-        reader.wrong(f"expected 1 to 1e6 sequences, got {running:g}", "running")
+    chunk = reader.within(words.chunk, "chunk", 16, 1e7, "tokens")
+    running = reader.within(words.running, "running", 1, 1e6, "sequences")
     layout = reader.layout(words.layout, "layout", DEGREES)
     share = None if words.memory_share is None else reader.share(words.memory_share, "memory_share")
     reader.done()
-    whole = [None if value is None else int(value) for value in (chunk, running)]
-    return FitAsked(words, fleet, context, whole[0], whole[1], layout, share)
+    return FitAsked(words, fleet, context, chunk, running, layout, share)
 
 
 def plan_asked(

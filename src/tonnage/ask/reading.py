@@ -139,6 +139,16 @@ class WordReader:
             return 1
         return int(value)
 
+    def within(self, text: str | None, name: str, low: int, high: float, of: str) -> int | None:
+        """A whole number within bounds, of what it counts; None where nothing was written."""
+        if text is None:
+            return None
+        before = len(self.problems)
+        value = self.whole(text, name)
+        if len(self.problems) == before and not low <= value <= high:
+            self.wrong(f"expected {low} to {high:g} {of}, got {value:g}".replace("e+0", "e"), name)
+        return value
+
     def date(self, text: str | None, name: str) -> datetime.date | None:
         """A date, or None."""
         if text is None:

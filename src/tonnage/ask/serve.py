@@ -164,7 +164,7 @@ def read(words: ServeWords) -> ServeAsked:
 def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
     """Words as numbers; what cannot be read is noted, and has a stand-in."""
     mode, afd = _mode(words)
-    turns = reader.optional(words.micro_batches, "count", "micro_batches")
+    turns = None if words.micro_batches is None else reader.whole(words.micro_batches, "micro_batches")
     asked = ServeAsked(
         words=words,
         fleets=_fleets(reader, words.on, together=mode != "afd"),
@@ -181,7 +181,7 @@ def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
         speculative=_speculation(reader, words.speculate),
         mode=mode,
         afd=afd,
-        micro_batches=None if turns is None else int(turns),
+        micro_batches=turns,
         chunk=_chunk(reader, words.chunk),
         price=reader.price(words.price),
         term=reader.term(words.term, words.price),
@@ -321,21 +321,12 @@ def _exchange_rate(reader: WordReader, text: str | None) -> float | None:
 
 def _chunk(reader: WordReader, text: str | None) -> int | None:
     """Tokens of a step, from 16."""
-    tokens = reader.optional(text, "tokens", "chunk")
-    if tokens is None:
-        return None
-    if not 16 <= tokens <= 1e7:
-        reader.wrong(f"expected 16 to 1e7 tokens, got {tokens:g}", "chunk")
-    return int(tokens)
+    return reader.within(text, "chunk", 16, 1e7, "tokens")
 
 
 def _running(reader: WordReader, text: str | None) -> int | None:
     """Sequences that run at once at most on a replica."""
-    running = reader.optional(text, "count", "running")
-    if running is not None and not 1 <= running <= 1e6:
-        reader.wrong(f"expected 1 to 1e6 sequences, got {running:g}", "running")
-        return None
-    return None if running is None else int(running)
+    return reader.within(text, "running", 1, 1e6, "sequences")
 
 
 def _speculation(reader: WordReader, text: str | None) -> Speculation | None:

@@ -169,8 +169,10 @@ def _together(words: SimulateWords, reader: WordReader, auto: bool) -> None:
 def _many(reader: WordReader, text: str | None) -> int | None:
     if text is None:
         return None
-    many = int(reader.number(text, "count", "requests", (1, MOST, f"1 to {MOST:,} requests")))
-    return max(many, 1)
+    many = reader.number(text, "count", "requests", (1, MOST, f"1 to {MOST:,} requests"))
+    if many != int(many):
+        reader.wrong(f"expected a whole number of requests, got {many:g}", "requests")
+    return max(int(many), 1)
 
 
 def _arrivals(words: SimulateWords, reader: WordReader) -> ArrivalProcess:
