@@ -273,7 +273,9 @@ def main(arguments: list[str]) -> int:
     wrong = [one for one in found if bool(one["parser"]) != bool(one["mistake"]) and one["mistake"] not in
              TOGETHER.get(engine, ())]  # fmt: skip
     for one in wrong:
-        print(f"{engine}: {one['plan']}, {one['mistake'] or 'as exported'}: {one['parser'] or 'taken'}", file=sys.stderr)
+        print(
+            f"{engine}: {one['plan']}, {one['mistake'] or 'as exported'}: {one['parser'] or 'taken'}", file=sys.stderr
+        )
     return 1 if wrong else 0
 
 

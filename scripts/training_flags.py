@@ -64,7 +64,10 @@ def mindspeed(own: str, below: str, commit: str, date: str) -> dict[str, object]
             if "tests" in path.parts:
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8", errors="replace"))):
-                if isinstance(node, ast.Call) and name_of(node.func) in ("add_argument", "add_parser_argument_choices_value"):
+                if isinstance(node, ast.Call) and name_of(node.func) in (
+                    "add_argument",
+                    "add_parser_argument_choices_value",
+                ):
                     _added(node, found)
     source = f"https://github.com/Ascend/MindSpeed-LLM, commit {commit}, and MindSpeed: their calls of add_argument"
     return {"engine": "mindspeed", "version": commit[:10], "released": date, "source": source,
@@ -172,7 +175,9 @@ def bridge(wheel: str, core: str) -> dict[str, object]:
     return {**head, "flags": found}
 
 
-def _inherited(owner: ast.ClassDef, known: Mapping[str, ast.ClassDef], below: Mapping[str, ast.ClassDef]) -> dict[str, ast.expr]:
+def _inherited(
+    owner: ast.ClassDef, known: Mapping[str, ast.ClassDef], below: Mapping[str, ast.ClassDef]
+) -> dict[str, ast.expr]:
     """Fields of a class and of all it derives from; `MCoreX` and a base of the same name are Megatron-Core's X."""
     found: dict[str, ast.expr] = {}
     for base in owner.bases:

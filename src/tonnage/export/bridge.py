@@ -70,7 +70,9 @@ def files(plan: TrainPlan) -> tuple[ExportedFile, ...]:
 
 def settings(run: TrainLaunch) -> Iterator[Setting]:
     """`section.field` of every decision."""
-    places = {f"--{flag}": f"{section}.{flag.replace('-', '_')}" for section, flags in SECTIONS.items() for flag in flags}
+    places = {
+        f"--{flag}": f"{section}.{flag.replace('-', '_')}" for section, flags in SECTIONS.items() for flag in flags
+    }
     places |= RENAMED
     told = (*megatron.layout(run, NAME), *megatron.work(run, NAME), *megatron.states(run, NAME), *megatron.yours(run))
     yield Setting("hf_model_id", run.model, "model")

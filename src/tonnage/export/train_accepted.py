@@ -136,7 +136,10 @@ def _takes(engine: str, name: str) -> Mapping[str, object] | None:
             return {"takes": "flag"}
         if engine == "verl" and name.startswith("+"):
             parents = [name[1:].rsplit(".", n)[0] for n in (1, 2, 3)]
-            if any(flags.get(each, {}).get("takes") == "open" or any(f.startswith(f"{each}.") for f in flags) for each in parents):
+            if any(
+                flags.get(each, {}).get("takes") == "open" or any(f.startswith(f"{each}.") for f in flags)
+                for each in parents
+            ):
                 return {"takes": "str"}
     return None
 

@@ -168,7 +168,9 @@ def _rollouts(run: TrainLaunch, stage: RlPlan) -> Iterator[Setting]:
     if pool is None:
         yield Setting("trainer.v1.trainer_mode", "sync", "pools")
         return
-    refuse(NAME, pool.accelerator.stack != run.chip.stack, "one Ray cluster of two kinds of accelerators is not told it")
+    refuse(
+        NAME, pool.accelerator.stack != run.chip.stack, "one Ray cluster of two kinds of accelerators is not told it"
+    )
     refuse(NAME, not stage.rollouts.stale, "a pool apart generates while the other trains: it takes no turns",
            "tonnage train ... --rollout-stale")  # fmt: skip
     from tonnage.catalog.capabilities import in_server

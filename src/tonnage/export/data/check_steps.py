@@ -30,7 +30,12 @@ PATTERNS: dict[str, tuple[str, str, str, float]] = {
     "megatron": MEGATRON,
     "mindspeed": MEGATRON,
     "bridge": MEGATRON,
-    "verl": (r"step:(\d+)", rf"perf/time_per_step:(?:np\.float64\()?{NUMBER}", rf"critic/score/mean:(?:np\.float64\()?{NUMBER}", 1.0),
+    "verl": (
+        r"step:(\d+)",
+        rf"perf/time_per_step:(?:np\.float64\()?{NUMBER}",
+        rf"critic/score/mean:(?:np\.float64\()?{NUMBER}",
+        1.0,
+    ),
     "torchtitan": (r"step:\s*(\d+)", rf"tps: {NUMBER}", rf"loss:\s*{NUMBER}", 0.0),
 }
 """Engine -> (number of the step, its time, its loss or of verl its score, seconds of a unit of the time); torchtitan
