@@ -214,7 +214,7 @@ def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
 
 
 def torchtitan(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """torchtitan's own ConfigManager."""
+    """The ConfigManager of torchtitan."""
     sys.path.insert(0, str(source))
     import torchtitan.tools.utils as utils  # type: ignore[import-not-found]
 
@@ -225,7 +225,7 @@ def torchtitan(source: Path) -> Callable[[Mapping[str, Any]], None]:
 
 
 def verl(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """hydra over verl's own YAML."""
+    """The YAML of verl, by hydra."""
     from hydra import compose, initialize_config_dir  # type: ignore[import-not-found]
 
     def taken(case: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import typing
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from engine_flags import annotated, assigned, classes, keywords, name_of, taken, trees, words
@@ -92,7 +92,7 @@ def _added(call: ast.Call, found: Flags) -> None:
 
 
 def torchtitan(wheel: str) -> dict[str, object]:
-    """Sections and fields of torchtitan's `Trainer.Config`, and its configurations by the model that they train."""
+    """Sections and fields of torchtitan's configuration, and its configurations by the model that they train."""
     modules = trees(Path(wheel), ("torchtitan/config/configs.py", "torchtitan/components/optimizer/optimizer.py"))
     known, names = classes(modules), assigned(modules)
     found: Flags = {"--module": {"takes": "str"}, "--config": {"takes": "str"}, "--hf_assets_path": {"takes": "str"},
@@ -192,8 +192,8 @@ def _inherited(
 
 def verl(wheel: str) -> dict[str, object]:
     """Keys of verl's configuration of PPO and its kin, with either engine that trains."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
+    from hydra import compose, initialize_config_dir  # type: ignore[import-not-found]
+    from omegaconf import OmegaConf  # type: ignore[import-not-found]
 
     found: Flags = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -226,7 +226,13 @@ def _of_wheel(wheel: str, engine: str) -> dict[str, object]:
     return {"engine": engine, "version": version, "released": max(days), "source": source}
 
 
-DRAW = {"megatron": megatron, "mindspeed": mindspeed, "torchtitan": torchtitan, "bridge": bridge, "verl": verl}
+DRAW: Mapping[str, Callable[..., dict[str, object]]] = {
+    "megatron": megatron,
+    "mindspeed": mindspeed,
+    "torchtitan": torchtitan,
+    "bridge": bridge,
+    "verl": verl,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -391,5 +391,5 @@ def test_the_plan_of_a_run_is_one_that_run_train_reads(answers, tmp_path):
 @pytest.mark.parametrize("engine", FIRST)
 def test_tables_say_of_which_release_they_are(engine):
     table = settings_of(engine)
-    assert table.version and table.released.startswith("2026") or table.version == "0.3.1"
+    assert (table.version and table.released.startswith("2026")) or table.version == "0.3.1"
     assert table.source and len(table.flags) > 60

@@ -51,7 +51,8 @@ def _round(stage: RlPlan) -> Iterator[str]:
     assert stage.rounds is not None
     each = stage.rounds.each
     yield f"predicted: {each.total:.4g} s a round ({stage.rounds.shortest:.4g} to {stage.rounds.longest:.4g})"
-    yield f"predicted: {each.generate:.4g} s to generate, {each.update:.4g} s to update, {each.transfer:.3g} s for weights"
+    parts = f"{each.generate:.4g} s to generate, {each.update:.4g} s to update, {each.transfer:.3g} s for weights"
+    yield f"predicted: {parts}"
 
 
 def _algorithm(run: TrainLaunch, stage: RlPlan) -> Iterator[Setting]:

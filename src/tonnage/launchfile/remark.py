@@ -29,8 +29,8 @@ NAMED_BY_ENGINE = ("framework",)
 
 
 FOLLOWS = ("running", "context")
-"""Words that a file says because an engine wants whole numbers and a longest sequence: they follow from the point, which
-need not be a whole number of sequences.
+"""Words that a file says because an engine wants whole numbers and a longest sequence: they follow from the point,
+which need not be a whole number of sequences.
 """
 
 

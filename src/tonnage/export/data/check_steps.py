@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Hold the steps of a run against its plan: python3 check.py train.log
+"""Hold the steps of a run against its plan.
+
+    python3 check.py train.log
 
 Reads the log that the engine wrote, leaves the first steps out (they compile and fill caches), and compares the median
 of the rest with the plan's step time and its 90 % interval. Writes measured.jsonl; with PLAN and RUN in the environment
