@@ -153,7 +153,7 @@ def _configurations(wheel: str) -> Iterator[dict[str, str]]:
 
 
 def bridge(wheel: str, core: str) -> dict[str, object]:
-    """Fields of Megatron Bridge's ConfigContainer, section by section, those that it inherits from Megatron-Core too."""
+    """Fields of Megatron Bridge's ConfigContainer, section by section, those inherited from Megatron-Core too."""
     own = trees(Path(wheel), ("megatron/bridge/training/", "megatron/bridge/models/"))
     below = trees(Path(core), ("megatron/core/",))
     known = {**classes(below), **classes(own)}

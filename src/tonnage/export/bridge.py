@@ -19,7 +19,8 @@ PLANNED_FOR = (None, "megatron-bridge", "nemo", "megatron-core", "pytorch-nvidia
 
 SECTIONS = {
     "model": ("tensor-model-parallel-size", "sequence-parallel", "pipeline-model-parallel-size",
-              "context-parallel-size", "expert-model-parallel-size", "expert-tensor-parallel-size", "pipeline-model-parallel-layout",
+              "context-parallel-size", "expert-model-parallel-size", "expert-tensor-parallel-size",
+              "pipeline-model-parallel-layout",
               "recompute-granularity", "recompute-method", "recompute-num-layers", "moe-router-force-load-balancing",
               "moe-grouped-gemm", "moe-token-dispatcher-type", "seq-length", "cpu-offloading-num-layers"),
     "train": ("micro-batch-size", "global-batch-size", "train-iters"),
