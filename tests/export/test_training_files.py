@@ -320,7 +320,8 @@ def test_a_saved_plan_puts_no_command_into_a_script(answers):
 
 LOGS = {
     "megatron": " [2026-08-22 10:00:{0:02d}.0] iteration {0:8d}/  19074 | consumed samples: 64 | elapsed time per "
-    "iteration (ms): {1:.1f} | learning rate: 1.0E-04 | global batch size: 64 | lm loss: 2.5{0:02d}E+00 | loss scale: 1.0 |",
+    "iteration (ms): {1:.1f} | learning rate: 1.0E-04 | global batch size: 64 | lm loss: 2.5{0:02d}E+00 | "
+    "loss scale: 1.0 |",
     "torchtitan": "\x1b[31mstep: {0:2d}  \x1b[32mloss:  2.5{0:02d}  \x1b[38mgrad_norm:  1.0  memory: 60.00GiB(75.00%)  "
     "tps: {2:,}  tflops: 400.00  mfu: 40.00%",
     "verl": "step:{0} - critic/score/mean:0.5{0:02d} - perf/time_per_step:{3} - perf/throughput:100.0",
