@@ -138,6 +138,7 @@ MISTAKES: Mapping[str, Mapping[str, Edit]] = {
 MISTAKES = {**MISTAKES, "mindspeed": MISTAKES["megatron"]}
 
 TOGETHER = {
+    "megatron": ("layers", "batch"),
     "torchtitan": ("ranks", "stages", "batch", "experts' ranks", "context ranks", "micro-batches"),
     "verl": ("unknown engine", "word for a number", "ranks", "stages", "micro-batch", "batch", "rollouts",
              "chunks without a pipeline"),
@@ -195,10 +196,11 @@ def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
     typing.override = getattr(typing, "override", lambda function: function)  # type: ignore[attr-defined]
     sys.path.insert(0, str(source))
     os.environ["RANK"] = "0"
+    import megatron.core.transformer.transformer_config as sizes  # type: ignore[import-not-found]
     import megatron.training.arguments as arguments  # type: ignore[import-not-found]
     import torch
 
-    arguments.is_te_min_version = lambda *_, **__: True
+    arguments.is_te_min_version = sizes.is_te_min_version = lambda *_, **__: True
 
     def taken(case: Mapping[str, Any]) -> None:
         own = types.SimpleNamespace(major=case["major"], minor=0, name="")
