@@ -25,15 +25,17 @@ from typing import Any
 
 ENVIRONMENTS = {
     "megatron": ("3.11", ("torch", "numpy", "packaging", "einops", "triton")),
-    "torchtitan": ("3.11", ("torch", "tyro", "spmd_types==0.2.3", "einops", "datasets==3.6.0", "torchdata", "tensorboard",
-                            "torch_checkpointing", "torchao", "tokenizers", "safetensors", "pillow", "triton")),
+    "torchtitan": ("3.11", ("torch", "tyro", "spmd_types==0.2.3", "einops", "datasets==3.6.0", "torchdata",
+                            "tensorboard", "torch_checkpointing",
+                            "torchao", "tokenizers", "safetensors", "pillow", "triton")),
     "verl": ("3.11", ("hydra-core", "omegaconf")),
 }  # fmt: skip
 """Engine -> (Python, packages) of the environment in which its parser runs, beside its source."""
 
 PLANS = {
     "dense on one server": "llama-3.1-8b --on 8xh200 --seq 8192 --global-batch 64 --tokens 10B",
-    "dense on many, as of a day": "llama-3.1-8b --on 64xh100 --tokens 1T --seq 8k --global-batch 512 --as-of 2025-06-01",
+    "dense on many, as of a day": "llama-3.1-8b --on 64xh100 --tokens 1T --seq 8k --global-batch 512 "
+    "--as-of 2025-06-01",
     "mixture with latent attention": "deepseek-v3 --on 2048xh800 --tokens 14.8T --global-batch 15360 --precision fp8",
     "mixture": "qwen3-30b-a3b --on 32xh100 --global-batch 512 --tokens 100B",
     "hybrid": "qwen3-next-80b-a3b --on 64xb200 --seq 8192 --global-batch 512 --precision mxfp8",
@@ -54,7 +56,8 @@ PLANS = {
     "--tokens 10B",
     "torchtitan with a pipeline": "llama-3.1-70b --on 128xh100 --seq 8192 --global-batch 512 --framework torchtitan "
     "--layout zero3,vpp1",
-    "torchtitan, mixture": "qwen3-30b-a3b --on 32xh100 --global-batch 512 --framework torchtitan --layout zero3,tp1,pp1",
+    "torchtitan, mixture": "qwen3-30b-a3b --on 32xh100 --global-batch 512 --framework torchtitan "
+    "--layout zero3,tp1,pp1",
     "torchtitan in FP8": "llama-3.1-405b --on 512xh100 --seq 8192 --global-batch 512 --framework torchtitan "
     "--layout zero3,tp8,pp16 --precision fp8",
     "rounds": "qwen3-32b --on 64xh200 --tokens 10B --rollout-tokens 0.5T --rollout-length 8k --global-batch 512",
@@ -135,6 +138,7 @@ MISTAKES: Mapping[str, Mapping[str, Edit]] = {
 MISTAKES = {**MISTAKES, "mindspeed": MISTAKES["megatron"]}
 
 TOGETHER = {
+    "megatron": ("layers", "batch"),
     "torchtitan": ("ranks", "stages", "batch", "experts' ranks", "context ranks", "micro-batches"),
     "verl": ("unknown engine", "word for a number", "ranks", "stages", "micro-batch", "batch", "rollouts",
              "chunks without a pipeline"),
@@ -192,15 +196,16 @@ def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
     typing.override = getattr(typing, "override", lambda function: function)  # type: ignore[attr-defined]
     sys.path.insert(0, str(source))
     os.environ["RANK"] = "0"
+    import megatron.core.transformer.transformer_config as sizes  # type: ignore[import-not-found]
     import megatron.training.arguments as arguments  # type: ignore[import-not-found]
     import torch
 
-    arguments.is_te_min_version = lambda *_, **__: True
+    arguments.is_te_min_version = sizes.is_te_min_version = lambda *_, **__: True
 
     def taken(case: Mapping[str, Any]) -> None:
         own = types.SimpleNamespace(major=case["major"], minor=0, name="")
         torch.cuda.get_device_properties = lambda *_: own  # type: ignore[assignment]
-        torch.cuda.get_device_capability = lambda *_: (case["major"], 0)  # type: ignore[assignment]
+        torch.cuda.get_device_capability = lambda *_: (case["major"], 0)
         os.environ["WORLD_SIZE"] = str(case["world"])
         sharded = "--use-megatron-fsdp" in case["argv"]
         os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "8" if sharded else "1"
@@ -214,7 +219,7 @@ def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
 
 
 def torchtitan(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """torchtitan's own ConfigManager."""
+    """The ConfigManager of torchtitan."""
     sys.path.insert(0, str(source))
     import torchtitan.tools.utils as utils  # type: ignore[import-not-found]
 
@@ -225,7 +230,7 @@ def torchtitan(source: Path) -> Callable[[Mapping[str, Any]], None]:
 
 
 def verl(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """hydra over verl's own YAML."""
+    """The YAML of verl, by hydra."""
     from hydra import compose, initialize_config_dir  # type: ignore[import-not-found]
 
     def taken(case: Mapping[str, Any]) -> None:
@@ -273,7 +278,9 @@ def main(arguments: list[str]) -> int:
     wrong = [one for one in found if bool(one["parser"]) != bool(one["mistake"]) and one["mistake"] not in
              TOGETHER.get(engine, ())]  # fmt: skip
     for one in wrong:
-        print(f"{engine}: {one['plan']}, {one['mistake'] or 'as exported'}: {one['parser'] or 'taken'}", file=sys.stderr)
+        print(
+            f"{engine}: {one['plan']}, {one['mistake'] or 'as exported'}: {one['parser'] or 'taken'}", file=sys.stderr
+        )
     return 1 if wrong else 0
 
 

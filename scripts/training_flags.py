@@ -19,7 +19,7 @@ import sys
 import tempfile
 import typing
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from engine_flags import annotated, assigned, classes, keywords, name_of, taken, trees, words
@@ -64,7 +64,10 @@ def mindspeed(own: str, below: str, commit: str, date: str) -> dict[str, object]
             if "tests" in path.parts:
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8", errors="replace"))):
-                if isinstance(node, ast.Call) and name_of(node.func) in ("add_argument", "add_parser_argument_choices_value"):
+                if isinstance(node, ast.Call) and name_of(node.func) in (
+                    "add_argument",
+                    "add_parser_argument_choices_value",
+                ):
                     _added(node, found)
     source = f"https://github.com/Ascend/MindSpeed-LLM, commit {commit}, and MindSpeed: their calls of add_argument"
     return {"engine": "mindspeed", "version": commit[:10], "released": date, "source": source,
@@ -89,7 +92,7 @@ def _added(call: ast.Call, found: Flags) -> None:
 
 
 def torchtitan(wheel: str) -> dict[str, object]:
-    """Sections and fields of torchtitan's `Trainer.Config`, and its configurations by the model that they train."""
+    """Sections and fields of torchtitan's configuration, and its configurations by the model that they train."""
     modules = trees(Path(wheel), ("torchtitan/config/configs.py", "torchtitan/components/optimizer/optimizer.py"))
     known, names = classes(modules), assigned(modules)
     found: Flags = {"--module": {"takes": "str"}, "--config": {"takes": "str"}, "--hf_assets_path": {"takes": "str"},
@@ -150,7 +153,7 @@ def _configurations(wheel: str) -> Iterator[dict[str, str]]:
 
 
 def bridge(wheel: str, core: str) -> dict[str, object]:
-    """Fields of Megatron Bridge's ConfigContainer, section by section, those that it inherits from Megatron-Core too."""
+    """Fields of Megatron Bridge's ConfigContainer, section by section, those inherited from Megatron-Core too."""
     own = trees(Path(wheel), ("megatron/bridge/training/", "megatron/bridge/models/"))
     below = trees(Path(core), ("megatron/core/",))
     known = {**classes(below), **classes(own)}
@@ -172,7 +175,9 @@ def bridge(wheel: str, core: str) -> dict[str, object]:
     return {**head, "flags": found}
 
 
-def _inherited(owner: ast.ClassDef, known: Mapping[str, ast.ClassDef], below: Mapping[str, ast.ClassDef]) -> dict[str, ast.expr]:
+def _inherited(
+    owner: ast.ClassDef, known: Mapping[str, ast.ClassDef], below: Mapping[str, ast.ClassDef]
+) -> dict[str, ast.expr]:
     """Fields of a class and of all it derives from; `MCoreX` and a base of the same name are Megatron-Core's X."""
     found: dict[str, ast.expr] = {}
     for base in owner.bases:
@@ -187,8 +192,8 @@ def _inherited(owner: ast.ClassDef, known: Mapping[str, ast.ClassDef], below: Ma
 
 def verl(wheel: str) -> dict[str, object]:
     """Keys of verl's configuration of PPO and its kin, with either engine that trains."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
+    from hydra import compose, initialize_config_dir  # type: ignore[import-not-found]
+    from omegaconf import OmegaConf  # type: ignore[import-not-found]
 
     found: Flags = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -221,7 +226,13 @@ def _of_wheel(wheel: str, engine: str) -> dict[str, object]:
     return {"engine": engine, "version": version, "released": max(days), "source": source}
 
 
-DRAW = {"megatron": megatron, "mindspeed": mindspeed, "torchtitan": torchtitan, "bridge": bridge, "verl": verl}
+DRAW: Mapping[str, Callable[..., dict[str, object]]] = {
+    "megatron": megatron,
+    "mindspeed": mindspeed,
+    "torchtitan": torchtitan,
+    "bridge": bridge,
+    "verl": verl,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -13,12 +13,19 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from tonnage.ask import serve as ask
+from tonnage.ask.exported import exported
+from tonnage.ask.serve import ServeWords, plan_asked
+from tonnage.catalog import load
 from tonnage.cli import run
 from tonnage.errors import InputError
 from tonnage.export import SERVING, CannotExport, serving_files
 from tonnage.export.accepted import parsed, table
 from tonnage.export.reasons import grouped, reasons
+from tonnage.launchfile import read
 from tonnage.serve import ServePlan
+
+CATALOG = load()
 
 SCHEMAS = json.loads((Path(__file__).parent / "data" / "crds.json").read_text(encoding="utf-8"))
 
@@ -237,6 +244,55 @@ def test_two_pools_are_checked_through_their_router(plans):
     told = {name: serving_files(plan, plan.instances[0].engine)[-1].text for name, plan in plans.items()}
     assert "${URL:?address of the router}" in told["two pools"] and "127.0.0.1" not in told["two pools"]
     assert "${URL:-http://127.0.0.1:8000}" in told["dense"]
+
+
+ASKED = {}
+"""Plans by their question, which the files of several engines share."""
+
+
+def planned_again(path):
+    """What a file asks, planned, and what was read of it."""
+    found = read(path, CATALOG)
+    words = ServeWords(**{**found.words, "on": tuple(found.on.split(" + "))})
+    key = repr((found.model, words))
+    if key not in ASKED:
+        ASKED[key] = plan_asked(found.model, ask.read(words), CATALOG, None, 0).plan
+    return ASKED[key], found
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_files_are_read_back_to_the_same_point(saved, plans, tmp_path, name):
+    """Every file that a plan is written to asks the same question, and its answer is the plan's point."""
+    answer, plan = json.loads(saved[name].read_text()), plans[name]
+    for target in SERVING:
+        try:
+            made = exported(answer, target, CATALOG)
+        except CannotExport:
+            continue
+        (tmp_path / target).mkdir()
+        for one in made:
+            (tmp_path / target / one.name).write_text(one.text)
+        told = [one.name for one in made if "# tonnage asked: " in one.text]
+        assert told
+        for file in told:
+            again, found = planned_again(tmp_path / target / file)
+            assert not found.strange, (target, file)
+            assert again.tpot == plan.tpot and again.ttft == plan.ttft and again.instances == plan.instances, (
+                target,
+                file,
+            )
+            assert again.requests_per_second == plan.requests_per_second and again.used == plan.used, (target, file)
+
+
+def test_flags_of_a_service_are_right_where_they_contradict_the_comment(saved, tmp_path, capsys):
+    made = {one.name: one.text for one in exported(json.loads(saved["dense"].read_text()), "vllm", CATALOG)}
+    path = tmp_path / "serve.sh"
+    path.write_text(re.sub(r"--max-num-seqs \d+", "--max-num-seqs 7", made["serve.sh"]))
+    assert run(["serve", "--from", str(path), "--json", "--quiet"]) in (0, 1)
+    inputs = json.loads(capsys.readouterr().out)["inputs"]
+    assert inputs["running"] == "7" and inputs["tpot"] == "20ms" and inputs["isl"] == "1k" and inputs["osl"] == "1k"
+    assert run(["fit", "--from", str(path), "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"]["on"] == "1xh200"
 
 
 def test_arithmetic_of_a_shell_stays_one_word():

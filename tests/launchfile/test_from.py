@@ -240,8 +240,8 @@ DEEPSPEED = json.dumps({
 TRAINED = {
     "megatron.sh": (
         MEGATRON, None, "32xh100-sxm",
-        {"layout": "tp1,pp4,ep8,mbs1,cp1,vpp1,schedule=1f1b,zero1,recompute=full,dp8", "seq": "4096", "global_batch": "256",
-         "precision": "bf16"},
+        {"layout": "tp1,pp4,ep8,mbs1,cp1,vpp1,schedule=1f1b,zero1,recompute=full,dp8", "seq": "4096",
+         "global_batch": "256", "precision": "bf16"},
     ),
     "bridge.yaml": (
         BRIDGE, "llama-3.1-405b", "64xb200-sxm",

@@ -87,7 +87,7 @@ def with_question(
     with tempfile.TemporaryDirectory(prefix="tonnage-") as folder:
         for one in made:
             (Path(folder) / one.name).write_text(one.text, encoding="utf-8")
-        told = [one.name for one in made if one.name.endswith(READ) and one.name not in ("check.sh", "sbatch.sh")]
+        told = [one.name for one in made if Path(one.name).suffix in READ and one.name not in ("check.sh", "sbatch.sh")]
         begun = {name: [s for s in starts(str(Path(folder) / name)) if s.engine in kinds] for name in told}
         says = tuple(name for name in told if begun[name])
         remark = replace(remark, files=says if len(says) > 1 or says != tuple(told) else ())

@@ -18,13 +18,14 @@ NAME = "bridge"
 PLANNED_FOR = (None, "megatron-bridge", "nemo", "megatron-core", "pytorch-nvidia")
 
 SECTIONS = {
-    "model": ("tensor-model-parallel-size", "sequence-parallel", "pipeline-model-parallel-size", "context-parallel-size",
-              "expert-model-parallel-size", "expert-tensor-parallel-size", "pipeline-model-parallel-layout",
+    "model": ("tensor-model-parallel-size", "sequence-parallel", "pipeline-model-parallel-size",
+              "context-parallel-size", "expert-model-parallel-size", "expert-tensor-parallel-size",
+              "pipeline-model-parallel-layout",
               "recompute-granularity", "recompute-method", "recompute-num-layers", "moe-router-force-load-balancing",
               "moe-grouped-gemm", "moe-token-dispatcher-type", "seq-length", "cpu-offloading-num-layers"),
     "train": ("micro-batch-size", "global-batch-size", "train-iters"),
-    "ddp": ("use-distributed-optimizer", "overlap-grad-reduce", "overlap-param-gather", "data-parallel-sharding-strategy",
-            "num-distributed-optimizer-instances", "use-megatron-fsdp"),
+    "ddp": ("use-distributed-optimizer", "overlap-grad-reduce", "overlap-param-gather",
+            "data-parallel-sharding-strategy", "num-distributed-optimizer-instances", "use-megatron-fsdp"),
     "optimizer": ("optimizer", "use-precision-aware-optimizer", "optimizer-cpu-offload", "lr"),
     "checkpoint": ("ckpt-format",),
     "logger": ("log-interval",),
@@ -48,7 +49,7 @@ MIXED = {
     "mxfp8": "bf16_with_mxfp8_mixed",
     "nvfp4": "bf16_with_nvfp4_mixed",
 }
-"""Format of products -> its recipe (`training/mixed_precision.py`); FP8 by its delayed scaling, Megatron's own recipe."""
+"""Format of products -> its recipe (`training/mixed_precision.py`); FP8 by delayed scaling, Megatron's own recipe."""
 
 LEFT = {"--bf16", "--fp16", "--fp8-format", "--fp8-recipe", "--fp4-format", "--fp4-recipe", "--max-position-embeddings",
         "--data-path"}  # fmt: skip
@@ -70,7 +71,9 @@ def files(plan: TrainPlan) -> tuple[ExportedFile, ...]:
 
 def settings(run: TrainLaunch) -> Iterator[Setting]:
     """`section.field` of every decision."""
-    places = {f"--{flag}": f"{section}.{flag.replace('-', '_')}" for section, flags in SECTIONS.items() for flag in flags}
+    places = {
+        f"--{flag}": f"{section}.{flag.replace('-', '_')}" for section, flags in SECTIONS.items() for flag in flags
+    }
     places |= RENAMED
     told = (*megatron.layout(run, NAME), *megatron.work(run, NAME), *megatron.states(run, NAME), *megatron.yours(run))
     yield Setting("hf_model_id", run.model, "model")
@@ -108,14 +111,21 @@ def _dtype(one: Setting) -> Setting | None:
 
 def _yaml(made: tuple[Setting, ...]) -> Iterator[str]:
     """Settings by section, one a line with its line of the plan; `${NAME}` is read from the environment."""
-    plain = [one for one in made if "." not in one.name]
-    for one in plain:
-        yield f"{one.name}: {_scalar(one)}  # {one.why}"
-    for section in dict.fromkeys(one.name.partition(".")[0] for one in made if "." in one.name):
-        yield f"{section}:"
-        for one in made:
-            if one.name.startswith(f"{section}."):
-                yield f"  {one.name.partition('.')[2]}: {_scalar(one)}  # {one.why}"
+    by: dict[str, list[tuple[str, Setting]]] = {}
+    for one in made:
+        section, field = _place(one.name)
+        by.setdefault(section, []).append((field, one))
+    for section, rows in by.items():
+        if section:
+            yield f"{section}:"
+        for field, one in rows:
+            yield f"{'  ' if section else ''}{field}: {_scalar(one)}  # {one.why}"
+
+
+def _place(path: str) -> tuple[str, str]:
+    """(section, field); no section for what stands at the top."""
+    section, _, field = path.rpartition(".")
+    return section, field
 
 
 def _scalar(one: Setting) -> str:

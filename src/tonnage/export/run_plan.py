@@ -13,8 +13,8 @@ from tonnage.train.result import TrainPlan
 NAME = "run"
 
 STEPS = 500
-"""Steps of pretraining: those of the recipe whose gain repeats over seeds (docs/run.md); a plan's own would take as long
-as the run that it plans."""
+"""Steps of pretraining: those of the recipe whose gain repeats over seeds (docs/run.md); a plan's own would take as
+long as the run that it plans."""
 
 ROUNDS = 60
 """Rounds of GRPO, the same."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from tonnage.export.setting import Setting
 from tonnage.export.train_launch import refuse
@@ -98,7 +98,7 @@ def _attention(mixers: list[Gqa | Mla], engine: str) -> Iterator[Setting]:
         yield _said("--add-qkv-bias", True)
 
 
-def _linear(mixers: list[object], engine: str) -> Iterator[Setting]:
+def _linear(mixers: Sequence[object], engine: str) -> Iterator[Setting]:
     """Gated DeltaNet between layers of attention (Megatron-LM, `--experimental-attention-variant`)."""
     kinds = {one for one in mixers if isinstance(one, Recurrent)}
     others = [one for one in mixers if not isinstance(one, (Gqa, Mla, Recurrent))]
@@ -132,7 +132,7 @@ def _feed_forward(arch: Architecture, engine: str) -> Iterator[Setting]:
     dense = {one for one in every if isinstance(one, Dense)}
     mixtures = {one for one in every if isinstance(one, Moe)}
     refuse(engine, len(dense) > 1 or len(mixtures) > 1, "feed-forward layers of several sizes in one model")
-    for one in (*dense, *mixtures):
+    for one in every:
         refuse(engine, any(one.bias), "biases in feed-forward layers")
     for plain in dense:
         yield _said("--ffn-hidden-size", plain.size)

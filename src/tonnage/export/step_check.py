@@ -1,4 +1,4 @@
-"""A script that reads an engine's log of a run, holds its steps against the plan's, and writes what the ledger takes."""
+"""A script that reads an engine's log, holds its steps against the plan's, and writes what the ledger takes."""
 
 from __future__ import annotations
 

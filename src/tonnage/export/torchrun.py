@@ -26,7 +26,8 @@ def header(run: TrainLaunch, engine: str, version: str) -> Iterator[str]:
     if figures is not None:
         step, memory = figures.step_time, figures.memory
         yield f"predicted: {step.value:.4g} s a step ({step.low:.4g} to {step.high:.4g})"
-        yield f"predicted: {memory.total / 1e9:.4g} GB on the fullest rank ({memory.low / 1e9:.4g} to {memory.high / 1e9:.4g})"
+        held, low, high = (size / 1e9 for size in (memory.total, memory.low, memory.high))
+        yield f"predicted: {held:.4g} GB on the fullest rank ({low:.4g} to {high:.4g})"
     yield f"{run.microbatches} micro-batches of a step on each of {int(own.dp)} replicas"
 
 

@@ -1,4 +1,4 @@
-"""torchtitan: settings of its `Trainer.Config` over one of its configurations (`data/torchtitan.json`)."""
+"""torchtitan: settings over one of its configurations (`data/torchtitan.json`)."""
 
 from __future__ import annotations
 

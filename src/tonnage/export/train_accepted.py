@@ -1,8 +1,8 @@
-"""Whether a training engine would take its settings: names and types by its table, and what it asserts of them together.
+"""Whether a training engine would take its settings: names and types by its table, and what it asserts of them.
 
-Assertions are those of Megatron-LM's `validate_args` and of its configuration classes (`megatron/training/arguments.py`,
-`core/transformer/transformer_config.py`), of torchtitan's `ParallelDims` (`distributed/parallel_dims.py`), and of verl's
-checks (`trainer/ppo/utils.py`, `utils/config.py`): what divides what.
+Assertions are those of Megatron-LM's `validate_args` and of its configuration classes
+(`megatron/training/arguments.py`, `core/transformer/transformer_config.py`), of torchtitan's dimensions
+(`distributed/parallel_dims.py`), and of verl's checks (`utils/config.py`): what divides what.
 """
 
 from __future__ import annotations
@@ -119,7 +119,9 @@ def _typed(one: SettingsFile) -> Iterator[str]:
         if takes is None:
             yield f"{name} is not a setting of {one.engine}"
         elif not _fits(takes, value):
-            yield f"{name} {value}: expected {', '.join(map(str, takes.get('choices', ()))) or takes['takes']}"
+            choices = takes.get("choices")
+            wanted = ", ".join(map(str, choices)) if isinstance(choices, list) else takes["takes"]
+            yield f"{name} {value}: expected {wanted}"
 
 
 def _takes(engine: str, name: str) -> Mapping[str, object] | None:
@@ -136,7 +138,10 @@ def _takes(engine: str, name: str) -> Mapping[str, object] | None:
             return {"takes": "flag"}
         if engine == "verl" and name.startswith("+"):
             parents = [name[1:].rsplit(".", n)[0] for n in (1, 2, 3)]
-            if any(flags.get(each, {}).get("takes") == "open" or any(f.startswith(f"{each}.") for f in flags) for each in parents):
+            if any(
+                flags.get(each, {}).get("takes") == "open" or any(f.startswith(f"{each}.") for f in flags)
+                for each in parents
+            ):
                 return {"takes": "str"}
     return None
 
@@ -179,7 +184,8 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "torchtitan": {
         "tp": "--parallelism.tensor_parallel_degree", "pp": "--parallelism.pipeline_parallel_degree",
         "cp": "--parallelism.context_parallel_degree", "ep": "--parallelism.expert_parallel_degree",
-        "replicas": "--parallelism.data_parallel_replicate_degree", "shards": "--parallelism.data_parallel_shard_degree",
+        "replicas": "--parallelism.data_parallel_replicate_degree",
+        "shards": "--parallelism.data_parallel_shard_degree",
         "mbs": "--parallelism.pipeline_parallel_microbatch_size", "local": "--training.local_batch_size",
         "gbs": "--training.global_batch_size", "seq": "--training.seq_len",
         "held": "--parallelism.pipeline_parallel_layers_per_stage",

@@ -64,10 +64,15 @@ def launched(plan: TrainPlan, engine: str) -> TrainLaunch:
     if job.global_batch % batch:
         raise CannotExport(engine, f"{job.global_batch} sequences do not divide over dp x mbs = {batch}")
     steps = None if job.tokens is None else max(1, ceil(job.tokens / job.tokens_per_step - 1e-9))
-    model = job.arch.name if MODEL.fullmatch(job.arch.name) else "$MODEL"
+    model = _word(job.arch.name) or "$MODEL"
     return TrainLaunch(
         job, layout, chip, -(-ranks // each), min(ranks, each), job.global_batch // batch, steps, model, plan
     )
+
+
+def _word(text: str) -> str | None:
+    """An id that a script takes as one word; None for another text, which a saved plan may have from anybody."""
+    return text if MODEL.fullmatch(text) else None
 
 
 def priced_for(run: TrainLaunch, engine: str, names: Collection[str | None], usual: str) -> None:

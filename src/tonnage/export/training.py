@@ -29,9 +29,13 @@ def training_files(plan: TrainPlan, engine: str, version: str | None = None) -> 
     CannotExport where the engine cannot be told what the plan decided.
     """
     if engine not in TRAINING:
-        raise InputError(Problem(f'"{engine[:40]}" is not one of {", ".join(TRAINING)}', suggestion=nearest(engine, TRAINING)))
+        raise InputError(
+            Problem(f'"{engine[:40]}" is not one of {", ".join(TRAINING)}', suggestion=nearest(engine, TRAINING))
+        )
     if version is not None and version != _version(engine):
-        raise CannotExport(engine, f"settings of {engine} {version} are not known here; those of {_version(engine)} are")
+        raise CannotExport(
+            engine, f"settings of {engine} {version} are not known here; those of {_version(engine)} are"
+        )
     return (*TRAINING[engine](plan), *step_check.files(plan, engine))
 
 

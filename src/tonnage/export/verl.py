@@ -51,7 +51,8 @@ def _round(stage: RlPlan) -> Iterator[str]:
     assert stage.rounds is not None
     each = stage.rounds.each
     yield f"predicted: {each.total:.4g} s a round ({stage.rounds.shortest:.4g} to {stage.rounds.longest:.4g})"
-    yield f"predicted: {each.generate:.4g} s to generate, {each.update:.4g} s to update, {each.transfer:.3g} s for weights"
+    parts = f"{each.generate:.4g} s to generate, {each.update:.4g} s to update, {each.transfer:.3g} s for weights"
+    yield f"predicted: {parts}"
 
 
 def _algorithm(run: TrainLaunch, stage: RlPlan) -> Iterator[Setting]:
@@ -168,7 +169,9 @@ def _rollouts(run: TrainLaunch, stage: RlPlan) -> Iterator[Setting]:
     if pool is None:
         yield Setting("trainer.v1.trainer_mode", "sync", "pools")
         return
-    refuse(NAME, pool.accelerator.stack != run.chip.stack, "one Ray cluster of two kinds of accelerators is not told it")
+    refuse(
+        NAME, pool.accelerator.stack != run.chip.stack, "one Ray cluster of two kinds of accelerators is not told it"
+    )
     refuse(NAME, not stage.rollouts.stale, "a pool apart generates while the other trains: it takes no turns",
            "tonnage train ... --rollout-stale")  # fmt: skip
     from tonnage.catalog.capabilities import in_server

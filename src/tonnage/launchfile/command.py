@@ -186,7 +186,9 @@ def _mapped(said: Iterator[Said]) -> Iterator[Said]:
     for one in said:
         if isinstance(one.value, Mapping) and plain(one.name) in CONFIGS:
             for name, value in one.value.items():
-                yield from inside(name, value, one.where) if isinstance(value, Mapping) else [Said(name, value, one.where)]
+                yield from (
+                    inside(name, value, one.where) if isinstance(value, Mapping) else [Said(name, value, one.where)]
+                )
         elif isinstance(one.value, Mapping):
             yield from inside(one.name, one.value, one.where)
         else:

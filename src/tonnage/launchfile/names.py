@@ -107,7 +107,9 @@ def names(engine: str) -> Names:
         rollouts = names("sglang")
         every |= {f"sglang-{one}" for one in (*rollouts.means, *rollouts.still, *rollouts.every)}
     inside = engine in TRAINING
-    every |= frozenset(plain(name.rpartition(".")[2]) for one in DRAWN.get(section, ()) for name in settings_of(one).flags)
+    every |= frozenset(
+        plain(name.rpartition(".")[2]) for one in DRAWN.get(section, ()) for name in settings_of(one).flags
+    )
     return Names({str(k): str(v) for k, v in means.items()}, frozenset(map(str, still)), every, inside)
 
 

@@ -29,8 +29,8 @@ NAMED_BY_ENGINE = ("framework",)
 
 
 FOLLOWS = ("running", "context")
-"""Words that a file says because an engine wants whole numbers and a longest sequence: they follow from the point, which
-need not be a whole number of sequences.
+"""Words that a file says because an engine wants whole numbers and a longest sequence: they follow from the point,
+which need not be a whole number of sequences.
 """
 
 
@@ -100,7 +100,9 @@ def with_remark(found: Written, remark: Remark) -> Written:
             told.append(f"{name} {_short(now)} is the file's, not {_short(value)} as was asked")
     as_of = remark.words.get("as_of")
     told.append("what its flags cannot say is as it was asked when it was exported")
-    return replace(found, words=words, read=tuple(told), as_of=as_of if isinstance(as_of, str) else None, said=found.words)
+    return replace(
+        found, words=words, read=tuple(told), as_of=as_of if isinstance(as_of, str) else None, said=found.words
+    )
 
 
 def _short(value: object) -> str:

@@ -261,7 +261,9 @@ def _sizes(
         layout.setdefault("mbs", max(int(each), 1))
     inside = int(layout.get("tp", 1)) * int(layout.get("pp", 1)) * int(layout.get("cp", 1))
     if batch is None and world is not None and "mbs" in layout and kind in ("torchtitan", "deepspeed"):
-        batch = max(world // inside, 1) * (found.whole("local") or int(layout["mbs"])) * (found.whole("accumulation") or 1)
+        batch = (
+            max(world // inside, 1) * (found.whole("local") or int(layout["mbs"])) * (found.whole("accumulation") or 1)
+        )
     return seq, batch
 
 

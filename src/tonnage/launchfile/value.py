@@ -61,9 +61,9 @@ class Written:
 
     engine: that it starts; model: its name for `load`, None where the file has none; on: chips as they are written in
     a question, None where the file does not say; words: fields of the question; read: how things were understood;
-    unpriced: settings of the engine that are not priced; strange: those that it does not have; count: accelerators; as_of: date of
-    the facts that it was planned with, where it says one; said: words that
-    its flags say alone, where a comment says more.
+    unpriced: settings of the engine that are not priced; strange: those that it does not have; count: accelerators;
+    as_of: date of the facts that it was planned with, where it says one; said: words that its flags say alone, where a
+    comment says more.
     """
 
     path: str

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Hold the steps of a run against its plan: python3 check.py train.log
+"""Hold the steps of a run against its plan.
+
+    python3 check.py train.log
 
 Reads the log that the engine wrote, leaves the first steps out (they compile and fill caches), and compares the median
 of the rest with the plan's step time and its 90 % interval. Writes measured.jsonl; with PLAN and RUN in the environment
@@ -30,7 +32,12 @@ PATTERNS: dict[str, tuple[str, str, str, float]] = {
     "megatron": MEGATRON,
     "mindspeed": MEGATRON,
     "bridge": MEGATRON,
-    "verl": (r"step:(\d+)", rf"perf/time_per_step:(?:np\.float64\()?{NUMBER}", rf"critic/score/mean:(?:np\.float64\()?{NUMBER}", 1.0),
+    "verl": (
+        r"step:(\d+)",
+        rf"perf/time_per_step:(?:np\.float64\()?{NUMBER}",
+        rf"critic/score/mean:(?:np\.float64\()?{NUMBER}",
+        1.0,
+    ),
     "torchtitan": (r"step:\s*(\d+)", rf"tps: {NUMBER}", rf"loss:\s*{NUMBER}", 0.0),
 }
 """Engine -> (number of the step, its time, its loss or of verl its score, seconds of a unit of the time); torchtitan
