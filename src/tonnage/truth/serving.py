@@ -6,11 +6,11 @@ import re
 from functools import cache
 
 from tonnage.errors import InputError
-from tonnage.serve.as_run.deployment import Deployment, Pool
+from tonnage.serve.as_run.deployment import Deployment, LengthSpread, Pool
 from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
-from tonnage.truth.scored import group, metrics
+from tonnage.truth.scored import flags, group, metrics
 from tonnage.truth.shapes import Library, family
 from tonnage.truth.table import Row, read_table
 
@@ -48,13 +48,19 @@ def serving_case(case: Row, library: Library) -> Deployment:
         cache_hit=_share(number(case, "workload", "cache_hit", positive=False) or 0.0, "workload.cache_hit"),
         weights=text(case, "weights"),
         kv=text(case, "kv") or ("bf16" if text(case, "engine") in priced_as() else None),
-        engine=_engine(text(case, "engine")),
+        engine=_engine(text(case, "engine"), _version(case)),
         drafts=speculation[0],
         acceptance=speculation[1],
         accepted=speculation[2],
         random=_random(case),
         requests=number(case, "workload", "num_requests"),
         equal=text(case, "workload", "length_distribution") == "fixed",
+        spread=_spread(text(case, "workload", "length_distribution")),
+        at_once=text(case, "workload", "arrival") == "all-at-once",
+        running=whole(case, "workload", "max_num_seqs"),
+        chunk=whole(case, "workload", "max_num_batched_tokens") if mode == "aggregated" else None,
+        stack="default" if "default_untuned" in flags(case) else None,
+        eager="eager" in flags(case),
         static=text(case, "workload", "arrival") == "static-batch",
         group=group(case),
         date=_date(case),
@@ -167,16 +173,34 @@ def priced_as() -> dict[str, str]:
     return {row["name"]: row["priced_as"] for row in read_table(DATA / "engines.csv")}
 
 
-def _engine(name: str | None) -> str | None:
-    """The engine where its defaults, or those it is priced by, are known; None (the usual one of the chip's software
-    stack) where they are not.
+def _engine(name: str | None, version: str | None = None) -> str | None:
+    """The engine, of its version where that is known, where its defaults, or those it is priced by, are known; None
+    (the usual one of the chip's software stack) where they are not.
     """
-    name = priced_as().get(name or "", name)
-    try:
-        engine(name)
-    except InputError:
-        return None
-    return name
+    own = priced_as().get(name or "", name)
+    for given in ([f"{name}@{version}"] if version and own == name else []) + [own]:
+        try:
+            engine(given)
+        except InputError:
+            continue
+        return given
+    return None
+
+
+def _version(case: Row) -> str | None:
+    """The engine's version, where the row states a release: that of an orchestrator's run can be the orchestrator's,
+    and a build between releases counts from where its tree was cut.
+    """
+    found = text(case, "engine_version")
+    return None if found is None or text(case, "orchestrator") is not None or "dev" in found else found
+
+
+def _spread(distribution: str | None) -> LengthSpread:
+    """How lengths vary: `random-ratio` is evenly spread over 80 to 100 % of what was asked for; data sets of
+    conversations are about exponential around their mean.
+    """
+    spreads: dict[str, LengthSpread] = {"dataset": "exponential", "uniform": "uniform", "random-ratio": "uniform"}
+    return spreads.get(distribution or "", "fixed")
 
 
 def _random(case: Row) -> bool:

@@ -18,13 +18,14 @@ from tonnage.serve.job import ACCEPTANCE
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
+from tonnage.serve.replica.memory import running_most, usual_step
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import Constants, Software, independent, tuning
 from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.replica.step import Service
-from tonnage.system import needed, per_die
+from tonnage.system import Accelerator, needed, per_die
 
 Array = NDArray[np.float64]
 
@@ -105,7 +106,7 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
     first = cases[0]
     chip = per_die(first.accelerator)
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
-    engines = tuple(engine(case.engine, chip.stack) for case in cases)
+    engines = tuple(running_engine(case, chip) for case in cases)
     tuned = tuning(engines, chip, how.precision, fitted)
     layout, replicas = _layouts([case.pool for case in cases], first)
     prefill = [case.prefill for case in cases]
@@ -122,6 +123,15 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
     )
 
 
+def running_engine(case: Deployment, die: Accelerator) -> Engine:
+    """The engine of a case with its limits: those it was told; left as it comes, those of its release on this chip."""
+    one = engine(case.engine, die.stack)
+    if case.stack == "default":
+        most = int(np.max(np.asarray(running_most(case.arch, one, die, 1.0 if case.drafts != 0 else 0.0))))
+        one = replace(one, chunk=int(usual_step(one, die)), running=most)
+    return one.told(case.chunk, case.running, eager=case.eager)
+
+
 def default_cache(case: Deployment) -> str:
     """Format of the cache where it is not stated: FP8 beside 8- and 4-bit floating-point weights where the recipes that
     are published for an engine on a chip say so, BF16 otherwise.
@@ -132,8 +142,9 @@ def default_cache(case: Deployment) -> str:
     chip = case.accelerator
     four = "fp4" in chip.rates
     narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8") or (case.weights == "mxfp4" and four)
-    usual = case.engine in ("trtllm", "atom") or four or chip.stack == "rocm"
-    return "fp8" if narrow and usual and case.engine in _TUNED else "bf16"
+    name = (case.engine or "").partition("@")[0]
+    usual = name in ("trtllm", "atom") or four or chip.stack == "rocm"
+    return "fp8" if narrow and usual and name in _TUNED else "bf16"
 
 
 _TUNED = ("trtllm", "atom", "vllm", "sglang")
@@ -208,8 +219,9 @@ def _most(group: DeploymentGroup) -> Array:
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
-    for kind in {one.name: one for one in group.engines}.values():
-        here = np.array([one.name == kind.name for one in group.engines])
+    keys = [(one.name, one.version, one.chunk, one.running, one.graphs) for one in group.engines]
+    for key, kind in dict(zip(keys, group.engines, strict=True)).items():
+        here = np.array([each == key for each in keys])
         if alone:
             held = decode_rank_memory(service, kind, group.layout, traffic)
         else:
