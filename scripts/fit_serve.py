@@ -32,6 +32,7 @@ from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, p
 from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, each, kernels
 from tonnage.serve.replica.spread import regime
 from tonnage.serve.replica.step import PassTimes
+from tonnage.simulate.as_run import finite, is_finite
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -89,6 +90,7 @@ def knobs() -> tuple[Knob, ...]:
         *(Knob(("crowding", kind), start, sigma, False, 0.0, 5.0) for kind, (start, sigma) in CROWDING.items()),
         Knob(("shared", "overlap"), 0.4, 0.2, False, 0.0, 0.95),
         Knob(("shared", "kernel"), 1e-7, 2e-7, False, 0.0, 5e-6),
+        Knob(("shared", "widened"), 0.5, 0.3, False, 0.0, 3.0),
         Knob(("shared", "acceptance"), 0.6, 0.1, False, 0.3, 0.95),
     ]
     engines = [
@@ -100,6 +102,9 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "interference"), 1.0, 0.1),
             Knob(("engine", name, "polls"), POLLS.get(name, 2.0), 1.0),
             Knob(("engine", name, "admission"), 0.02, 0.5),
+            Knob(("engine", name, "front"), 5e-3, 0.7),
+            Knob(("engine", name, "stream"), 3e-5, 0.7),
+            Knob(("engine", name, "untuned"), 1.1, 0.1),
         )
     ]
     vendors = [
@@ -169,6 +174,10 @@ class Flat:
     wave: np.ndarray
     rounds: np.ndarray
     equal: np.ndarray
+    untouched: np.ndarray
+    requests: np.ndarray
+    finite: np.ndarray
+    finite_tpot: np.ndarray
 
 
 def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
@@ -198,6 +207,7 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
             immature[i] = kernels(group.service.die, group.service.precision)
             formats[i] = arithmetic(group.service.die, group.service.precision)
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
+    whole = runs(cases, fitted)
     requests: dict[str, Any] = {key: store[key] for key in REQUEST}
     loads: dict[str, Any] = {key: store[key] for key in LOADS}
     return Flat(
@@ -211,8 +221,29 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
         decode=PassTimes(**decode),
         both=PassTimes(**both),
         first=PassTimes(**wave),
+        untouched=np.array([case.stack == "default" for case in cases]),
+        requests=whole[0],
+        finite=whole[1],
+        finite_tpot=whole[2],
         **loads,
     )
+
+
+def runs(cases: Sequence[Deployment], fitted: Constants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(requests of a finite run, 0 where there is a steady state; its rate and its TPOT over those of the steady state).
+
+    The two ratios are what ramp and tail make of a run; like the steps they stay while the constants move a little. The
+    time of the process before the engine is not in them.
+    """
+    size, rate, tpot = np.zeros(len(cases)), np.ones(len(cases)), np.ones(len(cases))
+    for i, case in enumerate(cases):
+        if is_finite(case):
+            steady = figures(prepare([case], fitted))
+            run = finite(case, fitted)
+            size[i] = case.requests or 0.0
+            rate[i] = size[i] / (run.duration - run.front) / float(np.ravel(steady.rate)[0])
+            tpot[i] = run.tpot / float(np.ravel(steady.tpot)[0])
+    return size, rate, np.where(np.isfinite(tpot), tpot, 1.0)
 
 
 def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) -> None:
@@ -250,7 +281,7 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
 
 def spread_out(values: Constants, flat: Flat) -> Software:
     """The tuning of each case; one whose requests arrive by themselves is asked as `serve.tuning.independent` says."""
-    tuned = each(values, *(held.tolist() for held in (flat.engine, flat.vendor, flat.immature, flat.arithmetic)))
+    tuned = each(values, *(held.tolist() for held in (flat.engine, flat.vendor, flat.immature, flat.arithmetic)), flat.untouched.tolist())
     alone = np.isfinite(flat.arrival)
     polls, admission = np.where(alone, 0.0, tuned.polls), np.where(alone, ADMISSION, tuned.admission)
     return replace(tuned, polls=polls, admission=admission)
@@ -283,11 +314,13 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     )
     over = (flat.population > flat.most) & np.isfinite(flat.population)
     queued = np.maximum(point.ttft, flat.population / np.maximum(together, 1e-9) - steps * point.step)
+    sent = 1.0 / np.maximum(rate * flat.replicas * flat.finite, 1e-12) + np.asarray(tuning.front)
+    rate = np.where(flat.requests > 0, 1.0 / sent / flat.replicas, rate)
     per = rate * flat.replicas / flat.accelerators
     return {
         RATE: per * traffic.osl,
         INPUT_RATE: per * traffic.isl,
-        TPOT: step / accepted,
+        TPOT: step / accepted * flat.finite_tpot,
         TTFT: np.where(over, queued, point.ttft),
     }
 

@@ -31,13 +31,14 @@ WIDE = 1.0 / 9.0
 @dataclass(frozen=True)
 class FiniteRun:
     """What a finite run comes to: requests/s of the whole deployment over its whole length, mean times [s], and its
-    length [s].
+    length [s], of which `front` passes before the first request reaches the engine.
     """
 
     rate: float
     tpot: float
     ttft: float
     duration: float
+    front: float = 0.0
 
 
 def is_finite(case: Deployment) -> bool:
@@ -48,7 +49,9 @@ def is_finite(case: Deployment) -> bool:
 def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
     """A finite run, simulated: one attention replica with its share of the requests, for replicas are alike.
 
-    Raises InputError where no sequence of the case has room.
+    The process before the engine takes turns between all requests that are sent at once (one event loop reads, parses
+    and tokenises them), so that they reach the engine together when it is through with all. Raises InputError where no
+    sequence of the case has room.
     """
     group = prepare([case], fitted)
     service, traffic = _alone(group)
@@ -58,7 +61,9 @@ def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
     replicas = float(group.replicas[0])
     size = max(round((case.requests or 1.0) / replicas), 1)
     load = workload(np.zeros(size), _lengths(case.isl, case, size, 1), _lengths(max(case.osl, 1.0), case, size, 2))
-    given = ReplicaSet(admission=float(np.ravel(service.tuning.admission)[0]))
+    tuned = service.tuning
+    front = float(np.ravel(tuned.front)[0]) * (case.requests or 1.0)
+    given = ReplicaSet(admission=front + float(np.ravel(tuned.admission)[0]))
     run = simulate(load, Simulated(limits, (times,), given))
     seen = each(run)
     known = np.isfinite(run.finish)
@@ -70,6 +75,7 @@ def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
         tpot=float(tpot.mean()) if tpot.size else float("nan"),
         ttft=float(seen["ttft"][known].mean()),
         duration=run.duration,
+        front=front,
     )
 
 

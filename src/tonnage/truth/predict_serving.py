@@ -14,6 +14,7 @@ from tonnage.errors import TonnageError
 from tonnage.interval import Interval
 from tonnage.serve import Deployment
 from tonnage.serve.replica.software import Constants, constants
+from tonnage.simulate.as_run import finite, is_finite
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import DEFECT, Skip, attempt
 from tonnage.truth.ceilings import ceilings
@@ -96,6 +97,38 @@ def folds(kind: str) -> dict[str, Constants]:
 
 def answers(cases: Sequence[Deployment], fitted: Constants | None = None) -> list[serve.ServePrediction | str]:
     """Predictions of many cases at once; where that fails, one by one, the reason in place of those that fail."""
+    steady = _steady(cases, fitted)
+    return [_as_sent(case, one, fitted) for case, one in zip(cases, steady, strict=True)]
+
+
+def _as_sent(
+    case: Deployment, steady: serve.ServePrediction | str, fitted: Constants | None
+) -> serve.ServePrediction | str:
+    """A finite run, whose requests are all sent at once, as it comes out of a simulation; others as they are."""
+    if isinstance(steady, str) or not is_finite(case):
+        return steady
+    try:
+        run = attempt(lambda: finite(case, fitted))
+    except Skip as reason:
+        return str(reason)
+    dies = case.pool.count
+    return replace(
+        steady,
+        output_rate=_moved(steady.output_rate, run.rate * case.osl / dies),
+        input_rate=_moved(steady.input_rate, run.rate * case.isl / dies),
+        tpot=_moved(steady.tpot, run.tpot),
+        ttft=_moved(steady.ttft, run.ttft),
+    )
+
+
+def _moved(known: Interval | None, value: float) -> Interval | None:
+    """Another value with the same doubt."""
+    if known is None or not math.isfinite(value):
+        return None
+    return Interval(value, known.low * value / known.value, known.high * value / known.value)
+
+
+def _steady(cases: Sequence[Deployment], fitted: Constants | None) -> list[serve.ServePrediction | str]:
     try:
         return list(serve.predict(cases, fitted))
     except TonnageError:

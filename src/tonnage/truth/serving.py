@@ -55,7 +55,7 @@ def serving_case(case: Row, library: Library) -> Deployment:
         random=_random(case),
         requests=number(case, "workload", "num_requests"),
         equal=text(case, "workload", "length_distribution") == "fixed",
-        spread=_spread(text(case, "workload", "length_distribution")),
+        spread=_spread(case),
         at_once=text(case, "workload", "arrival") == "all-at-once",
         running=whole(case, "workload", "max_num_seqs"),
         chunk=whole(case, "workload", "max_num_batched_tokens") if mode == "aggregated" else None,
@@ -195,12 +195,14 @@ def _version(case: Row) -> str | None:
     return None if found is None or text(case, "orchestrator") is not None or "dev" in found else found
 
 
-def _spread(distribution: str | None) -> LengthSpread:
-    """How lengths vary: `random-ratio` is evenly spread over 80 to 100 % of what was asked for; data sets of
-    conversations are about exponential around their mean.
+def _spread(case: Row) -> LengthSpread:
+    """How lengths vary: those of a named data set of conversations about exponentially around their mean; those that a
+    load generator draws evenly over 80 to 100 % of what was asked for. Of a set that is not named nothing is known.
     """
-    spreads: dict[str, LengthSpread] = {"dataset": "exponential", "uniform": "uniform", "random-ratio": "uniform"}
-    return spreads.get(distribution or "", "fixed")
+    how = text(case, "workload", "length_distribution")
+    if how == "dataset":
+        return "exponential" if text(case, "workload", "dataset") is not None else "fixed"
+    return "uniform" if how in ("uniform", "random-ratio") else "fixed"
 
 
 def _random(case: Row) -> bool:

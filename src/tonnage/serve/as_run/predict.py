@@ -22,7 +22,7 @@ from tonnage.serve.replica.memory import running_most, usual_step
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
-from tonnage.serve.replica.software import Constants, Software, independent, tuning
+from tonnage.serve.replica.software import EAGER, Constants, Software, independent, tuning
 from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.replica.step import Service
 from tonnage.system import Accelerator, needed, per_die
@@ -107,7 +107,9 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
     chip = per_die(first.accelerator)
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
     engines = tuple(running_engine(case, chip) for case in cases)
-    tuned = tuning(engines, chip, how.precision, fitted)
+    tuned = tuning(engines, chip, how.precision, fitted, [case.stack == "default" for case in cases])
+    if any(case.eager for case in cases):
+        tuned = replace(tuned, eager=np.where([case.eager for case in cases], EAGER, tuned.eager))
     layout, replicas = _layouts([case.pool for case in cases], first)
     prefill = [case.prefill for case in cases]
     second: tuple[Layout | None, Array | None] = (None, None)
