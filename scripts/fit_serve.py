@@ -28,11 +28,12 @@ from tonnage.layout import Layout
 from tonnage.model import state_elements
 from tonnage.serve.as_run.deployment import Deployment
 from tonnage.serve.as_run.predict import figures, grouped, prepare
+from tonnage.serve.job import REUSED
 from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
 from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, each, kernels
 from tonnage.serve.replica.spread import regime
 from tonnage.serve.replica.step import PassTimes
-from tonnage.simulate.as_run import finite, is_finite
+from tonnage.simulate.as_run import finite, is_finite, sent
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -175,7 +176,7 @@ class Flat:
     rounds: np.ndarray
     equal: np.ndarray
     untouched: np.ndarray
-    requests: np.ndarray
+    online: np.ndarray
     finite: np.ndarray
     finite_tpot: np.ndarray
 
@@ -207,6 +208,7 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
             immature[i] = kernels(group.service.die, group.service.precision)
             formats[i] = arithmetic(group.service.die, group.service.precision)
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
+            unknown[i] = unknown[i] and case.arch.mtp is not None
     whole = runs(cases, fitted)
     requests: dict[str, Any] = {key: store[key] for key in REQUEST}
     loads: dict[str, Any] = {key: store[key] for key in LOADS}
@@ -222,7 +224,7 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
         both=PassTimes(**both),
         first=PassTimes(**wave),
         untouched=np.array([case.stack == "default" for case in cases]),
-        requests=whole[0],
+        online=whole[0],
         finite=whole[1],
         finite_tpot=whole[2],
         **loads,
@@ -230,20 +232,19 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
 
 
 def runs(cases: Sequence[Deployment], fitted: Constants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(requests of a finite run, 0 where there is a steady state; its rate and its TPOT over those of the steady state).
+    """(1 for runs whose requests are sent to a server at once; rate and TPOT of finite runs over the steady state's).
 
     The two ratios are what ramp and tail make of a run; like the steps they stay while the constants move a little. The
     time of the process before the engine is not in them.
     """
-    size, rate, tpot = np.zeros(len(cases)), np.ones(len(cases)), np.ones(len(cases))
+    size, online, rate, tpot = (np.full(len(cases), start) for start in (0.0, 0.0, 1.0, 1.0))
     for i, case in enumerate(cases):
         if is_finite(case):
-            steady = figures(prepare([case], fitted))
-            run = finite(case, fitted)
-            size[i] = case.requests or 0.0
+            steady, run = figures(prepare([case], fitted)), finite(case, fitted)
+            size[i], online[i] = sent(case), float(run.front > 0)
             rate[i] = size[i] / (run.duration - run.front) / float(np.ravel(steady.rate)[0])
             tpot[i] = run.tpot / float(np.ravel(steady.tpot)[0])
-    return size, rate, np.where(np.isfinite(tpot), tpot, 1.0)
+    return online, rate, np.where(np.isfinite(tpot), tpot, 1.0)
 
 
 def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) -> None:
@@ -291,7 +292,8 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     """Rate, TPOT and TTFT of all cases with their steps held fixed."""
     tuning = spread_out(values, flat)
     a, k = values.shared["acceptance"], flat.traffic.drafts
-    guess = (1 - a ** (k + 1)) / (1 - a)
+    most = int(np.max(k, initial=0.0))
+    guess = sum((np.where(k >= i, a**i * REUSED ** (i * (i - 1) / 2), 0.0) for i in range(1, most + 1)), np.ones(k.size))
     accepted = np.where(flat.unknown_acceptance, guess, flat.traffic.accepted)
     traffic = replace(flat.traffic, accepted=accepted, rounds=flat.rounds, equal=flat.equal)
     chunk = np.maximum(flat.chunk, 1.0)
@@ -314,8 +316,8 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     )
     over = (flat.population > flat.most) & np.isfinite(flat.population)
     queued = np.maximum(point.ttft, flat.population / np.maximum(together, 1e-9) - steps * point.step)
-    sent = 1.0 / np.maximum(rate * flat.replicas * flat.finite, 1e-12) + np.asarray(tuning.front)
-    rate = np.where(flat.requests > 0, 1.0 / sent / flat.replicas, rate)
+    each_ = 1.0 / np.maximum(rate * flat.replicas * flat.finite, 1e-12) + flat.online * np.asarray(tuning.front)
+    rate = 1.0 / each_ / flat.replicas
     per = rate * flat.replicas / flat.accelerators
     return {
         RATE: per * traffic.osl,

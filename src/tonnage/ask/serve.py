@@ -289,7 +289,7 @@ def _running(reader: WordReader, text: str | None) -> int | None:
 
 
 def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
-    from tonnage.serve import ACCEPTANCE, Speculation
+    from tonnage.serve import ACCEPTANCE, REUSED, Speculation
 
     if text is None:
         return None
@@ -299,7 +299,9 @@ def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
     if not (1 <= drafted <= 16 and drafted == int(drafted)) or not 0 <= share <= 1:
         reader.wrong(f'expected something like 1@0.85, got "{text}"', "speculate")
         return None
-    return Speculation(drafted, share, source="" if acceptance else "arXiv 2412.19437, section 5.4.3")
+    if acceptance:
+        return Speculation(drafted, share)
+    return Speculation(drafted, share, source="arXiv 2412.19437, section 5.4.3", kept=REUSED)
 
 
 def plan_asked(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.serve.as_run.deployment import Deployment
-from tonnage.serve.as_run.predict import DeploymentGroup, prepare
+from tonnage.serve.as_run.predict import OFFLINE, DeploymentGroup, prepare
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.room import rank_memory
 from tonnage.serve.replica.software import Constants, Software
@@ -42,15 +42,21 @@ class FiniteRun:
 
 
 def is_finite(case: Deployment) -> bool:
-    """Whether a case says that so many requests are sent at once, to replicas that serve them whole."""
-    return case.at_once and case.requests is not None and case.mode == "aggregated" and case.rate is None
+    """Whether all requests of a case are sent at once, to replicas that serve them whole."""
+    return case.at_once and case.mode == "aggregated" and case.rate is None
+
+
+def sent(case: Deployment) -> float:
+    """Requests of a finite run: as many as are kept in flight where nothing else is said, or as offline tables send."""
+    return case.requests or case.concurrency or OFFLINE
 
 
 def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
     """A finite run, simulated: one attention replica with its share of the requests, for replicas are alike.
 
     The process before the engine takes turns between all requests that are sent at once (one event loop reads, parses
-    and tokenises them), so that they reach the engine together when it is through with all. Raises InputError where no
+    and tokenises them), so that they reach the engine together when it is through with all; an offline run has no such
+    process. Raises InputError where no
     sequence of the case has room.
     """
     group = prepare([case], fitted)
@@ -59,10 +65,10 @@ def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
     limits = _limits(group, service, traffic, layout)
     times = step_times(service, traffic, layout, limits)
     replicas = float(group.replicas[0])
-    size = max(round((case.requests or 1.0) / replicas), 1)
+    size = max(round(sent(case) / replicas), 1)
     load = workload(np.zeros(size), _lengths(case.isl, case, size, 1), _lengths(max(case.osl, 1.0), case, size, 2))
     tuned = service.tuning
-    front = float(np.ravel(tuned.front)[0]) * (case.requests or 1.0)
+    front = float(np.ravel(tuned.front)[0]) * sent(case) if case.requests or case.concurrency else 0.0
     given = ReplicaSet(admission=front + float(np.ravel(tuned.admission)[0]))
     run = simulate(load, Simulated(limits, (times,), given))
     seen = each(run)

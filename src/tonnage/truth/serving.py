@@ -56,7 +56,7 @@ def serving_case(case: Row, library: Library) -> Deployment:
         requests=number(case, "workload", "num_requests"),
         equal=text(case, "workload", "length_distribution") == "fixed",
         spread=_spread(case),
-        at_once=text(case, "workload", "arrival") == "all-at-once",
+        at_once=_at_once(case),
         running=whole(case, "workload", "max_num_seqs"),
         chunk=whole(case, "workload", "max_num_batched_tokens") if mode == "aggregated" else None,
         stack="default" if "default_untuned" in flags(case) else None,
@@ -104,7 +104,11 @@ def _side(case: Row, side: str) -> Pool:
 
 
 def _pool(case: Row, path: tuple[str, ...], count: float) -> Pool:
-    """The pool at a place of the layout; data parallel is what the accelerators leave when it is not written."""
+    """The pool at a place of the layout; data parallel is what the accelerators leave when it is not written.
+
+    Attention in data parallel (`dp` written) of a mixture shares one set of experts, over all its ranks where the row
+    says no more: full copies of a model on each rank are replicas, not data parallel.
+    """
     name = ".".join(path)
     sizes = {key: whole(case, *path, key) for key in ("tp", "pp", "dp", "ep", "moe_tp", "workers", "replicas", "cp")}
     if sizes["tp"] is None and sizes["ep"] is None:
@@ -116,7 +120,9 @@ def _pool(case: Row, path: tuple[str, ...], count: float) -> Pool:
     dp = (sizes["dp"] or 0) * (sizes["replicas"] or 1) or max(int(left), 1)
     if sizes["dp"] is None and left < 1:
         raise Skip(f"{name} needs more accelerators than there are")
-    return Pool(count, tp, pp, dp, sizes["ep"], sizes["moe_tp"], workers)
+    together = sizes["dp"] is not None and sizes["dp"] > 1 and sizes["ep"] is None and sizes["moe_tp"] is None
+    ep = tp * (sizes["dp"] or 1) if together else sizes["ep"]
+    return Pool(count, tp, pp, dp, ep, sizes["moe_tp"], workers)
 
 
 def _lengths(case: Row, mode: str | None) -> tuple[float, float, float | None]:
@@ -193,6 +199,15 @@ def _version(case: Row) -> str | None:
     """
     found = text(case, "engine_version")
     return None if found is None or text(case, "orchestrator") is not None or "dev" in found else found
+
+
+def _at_once(case: Row) -> bool:
+    """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length. Runs
+    over data sets (MLPerf's) last for many thousands of samples, so that their ends do not count.
+    """
+    arrival = text(case, "workload", "arrival")
+    made_up = text(case, "workload", "length_distribution") == "fixed"
+    return arrival == "all-at-once" or (arrival == "offline" and made_up and _concurrency(case) is None)
 
 
 def _spread(case: Row) -> LengthSpread:

@@ -14,7 +14,7 @@ from tonnage.arrays import Numbers
 from tonnage.interval import around
 from tonnage.layout import Layout
 from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
-from tonnage.serve.job import ACCEPTANCE
+from tonnage.serve.job import ACCEPTANCE, REUSED, TRAINED_ON, Speculation
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
@@ -182,8 +182,10 @@ def _accepted(case: Deployment, drafts: float, usual: float) -> float:
         return 1.0
     if case.accepted is not None:
         return case.accepted
-    a = case.acceptance if case.acceptance is not None else usual if case.random else ACCEPTANCE
-    return float(sum(a**i for i in range(int(drafts) + 1)))
+    if case.acceptance is not None:
+        return Speculation(drafts, case.acceptance).accepted
+    real = ACCEPTANCE if case.arch.mtp is not None else TRAINED_ON
+    return Speculation(drafts, min(usual, real) if case.random else real, kept=REUSED).accepted
 
 
 def _layouts(pools: Sequence[Pool], first: Deployment) -> tuple[Layout, Array]:
