@@ -443,7 +443,7 @@ def left_out(
     """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
     out = np.full(aim.case.size, np.nan)
     folds = {}
-    for name in sorted(set(by)):
+    for name in sorted(set(by) - {""}):
         held = by == name
         share = filled(cases, flat, aim, ~held, base)
         moved = abs(share / base.engine["sglang"]["filled"] - 1) > 0.05
@@ -462,6 +462,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--no-folds", action="store_true")
     options.add_argument("--no-chips", action="store_true")
+    options.add_argument("--quick", type=int, default=20, help="iterations of a fit without a chip or a kind")
     options.add_argument("--strength", type=float, default=STRENGTH)
     given = options.parse_args()
     globals()["STRENGTH"] = given.strength
@@ -484,8 +485,16 @@ def main() -> None:
     if not given.no_folds:
         error, kept = left_out(cases, flat, aim, base, folds_of(aim))
         report("source left out", error, aim, rows)
-        widths = spreads(error, aim, cases, rows)
-        print(json.dumps(widths, indent=1))
+        kept_kinds: dict[str, dict[str, Constants]] = {}
+        worst = np.abs(error)
+        apart_kind: dict[str, np.ndarray] = {}
+        for kind, by in kinds_of(aim, cases).items():
+            apart_kind[kind], kept_kinds[kind] = left_out(cases, flat, aim, base, by, given.quick)
+            report(f"{kind} left out", apart_kind[kind], aim, rows)
+            worst = np.fmax(worst, np.abs(apart_kind[kind]))
+            print(f"  {time.time() - began:.0f} s", flush=True)
+        widths = spreads(worst, aim, cases, rows)
+        tiers(widths, "untouched", apart_kind["stack"], aim, rows)
         rest, levels = level_known(error, aim, cases)
         report("anchored, rest of sweep", rest, aim, rows)
         base = replace(base, spread=widths, anchored=spreads(rest, aim, cases, rows))
@@ -493,10 +502,12 @@ def main() -> None:
         sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
         chips: dict[str, Constants] = {}
         if not given.no_chips:
-            apart, chips = left_out(cases, flat, aim, base, aim.chip, 20)
+            apart, chips = left_out(cases, flat, aim, base, aim.chip, given.quick)
             report("chip left out", apart, aim, rows)
+            tiers(widths, "unseen", apart, aim, rows)
+        print(json.dumps(widths, indent=1))
         if not given.dry:
-            write_folds({"source": sources, "chip": chips}, base)
+            write_folds({"source": sources, "chip": chips, **kept_kinds}, base)
         for name in sorted(set(aim.group)):
             report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
     if not given.dry:
@@ -521,6 +532,16 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Deployment], rows: S
     return out
 
 
+def tiers(
+    widths: dict[str, dict[str, float]], tier: str, error: np.ndarray, aim: Target, rows: Sequence[Prediction]
+) -> None:
+    """Adds the log-spread of a tier: that whose 1.645-fold holds 90 % of the errors with the whole kind left out."""
+    for name, metrics in (("rate", (RATE, INPUT_RATE)), ("tpot", (TPOT,)), ("ttft", (TTFT,))):
+        at = np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)).tolist()
+        if len(at) >= 15:
+            widths[name][tier] = round_to(quantile(np.abs(error[at]), vote([rows[i] for i in at]), 0.9) / 1.645)
+
+
 def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> tuple[np.ndarray, int]:
     """Errors of the rest of each sweep once three of its points are known (the least, the middle and the most loaded).
 
@@ -543,6 +564,15 @@ def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> 
         left = [i for i in order if i not in known]
         out[left] = error[left] - np.median(error[known])
     return out, used
+
+
+def kinds_of(aim: Target, cases: Sequence[Deployment]) -> dict[str, np.ndarray]:
+    """Whole kinds of runs, each to be left out at once: default stacks, all of an engine, all of a year."""
+    of = [cases[i] for i in aim.case]
+    stacks = np.array(["default" if case.stack == "default" else "" for case in of], dtype=object)
+    engines = np.array([(case.engine or "").partition("@")[0] for case in of], dtype=object)
+    years = np.array([(case.date or "")[:4] for case in of], dtype=object)
+    return {"stack": stacks, "engine": engines, "year": years}
 
 
 def write_folds(kept: dict[str, dict[str, Constants]], shipped: Constants) -> None:

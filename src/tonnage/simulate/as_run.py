@@ -17,6 +17,7 @@ from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.room import rank_memory
 from tonnage.serve.replica.software import Constants, Software
 from tonnage.serve.replica.step import Service
+from tonnage.simulate import compiled
 from tonnage.simulate.measure import each
 from tonnage.simulate.plans import step_times
 from tonnage.simulate.run import simulate
@@ -70,7 +71,7 @@ def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
     tuned = service.tuning
     front = float(np.ravel(tuned.front)[0]) * sent(case) if case.requests or case.concurrency else 0.0
     given = ReplicaSet(admission=front + float(np.ravel(tuned.admission)[0]))
-    run = simulate(load, Simulated(limits, (times,), given))
+    run = simulate(load, Simulated(limits, (times,), given), fast=compiled.installed())
     seen = each(run)
     known = np.isfinite(run.finish)
     if not known.any():

@@ -82,6 +82,8 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
         "mode": str(case.get("mode")),
         "kind": "MoE" if arch_moe else "dense",
         "precision": CLASSES.get(weights, "4"),
+        "stack": "default" if "default_untuned" in flags(case) else "tuned, or not stated",
+        "year": (_date(case) or "not given")[:4],
         "speculation": "off" if _speculation(case)[0] == 0 else "on",
     }
     return tuple(

@@ -347,4 +347,4 @@ def _predictions(group: DeploymentGroup, found: Figures, fitted: Constants | Non
 def _spread(case: Deployment, fitted: Constants | None = None) -> SpeedSpread:
     """The doubt of a prediction of `case`."""
     unknown = case.drafts is None or (case.drafts > 0 and case.accepted is None)
-    return doubt(case.accelerator, case.mode, unknown, fitted)
+    return doubt(case.accelerator, case.mode, unknown, fitted, untouched=case.stack == "default")
