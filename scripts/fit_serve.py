@@ -282,7 +282,8 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
 
 def spread_out(values: Constants, flat: Flat) -> Software:
     """The tuning of each case; one whose requests arrive by themselves is asked as `serve.tuning.independent` says."""
-    tuned = each(values, *(held.tolist() for held in (flat.engine, flat.vendor, flat.immature, flat.arithmetic)), flat.untouched.tolist())
+    named = (flat.engine.tolist(), flat.vendor.tolist(), flat.immature.tolist(), flat.arithmetic.tolist())
+    tuned = each(values, *named, flat.untouched.tolist())
     alone = np.isfinite(flat.arrival)
     polls, admission = np.where(alone, 0.0, tuned.polls), np.where(alone, ADMISSION, tuned.admission)
     return replace(tuned, polls=polls, admission=admission)
@@ -291,9 +292,11 @@ def spread_out(values: Constants, flat: Flat) -> Software:
 def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     """Rate, TPOT and TTFT of all cases with their steps held fixed."""
     tuning = spread_out(values, flat)
-    a, k = values.shared["acceptance"], flat.traffic.drafts
+    a, k = values.shared["acceptance"], np.asarray(flat.traffic.drafts, dtype=float)
     most = int(np.max(k, initial=0.0))
-    guess = sum((np.where(k >= i, a**i * REUSED ** (i * (i - 1) / 2), 0.0) for i in range(1, most + 1)), np.ones(k.size))
+    guess = np.ones(k.shape)
+    for i in range(1, most + 1):
+        guess = guess + np.where(k >= i, a**i * REUSED ** (i * (i - 1) / 2), 0.0)
     accepted = np.where(flat.unknown_acceptance, guess, flat.traffic.accepted)
     traffic = replace(flat.traffic, accepted=accepted, rounds=flat.rounds, equal=flat.equal)
     chunk = np.maximum(flat.chunk, 1.0)

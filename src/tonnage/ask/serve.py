@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.model import Architecture
     from tonnage.serve import ChipPrice, LateLimit, PriceList, ServeJob, ServePlan, Speculation
+    from tonnage.serve.job import Stack
     from tonnage.system import System
 
 DEGREES = ("tp", "pp", "dp", "ep", "etp", "cp")
@@ -88,6 +89,7 @@ class ServeWords:
     running: str | None = None
     memory_share: str | None = None
     eager: bool = False
+    stack: str | None = None
     calibration: tuple[str, ...] = ()
 
 
@@ -125,6 +127,7 @@ class ServeAsked:
     place: str | None
     running: int | None = None
     memory_share: float | None = None
+    stack: Stack | None = None
     late: tuple[LateLimit, ...] = ()
 
 
@@ -188,6 +191,7 @@ def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
         place=reader.place(words.place),
         running=_running(reader, words.running),
         memory_share=None if words.memory_share is None else reader.share(words.memory_share, "memory_share"),
+        stack=_stack(reader, words.stack),
         late=_late(reader, words),
     )
     if asked.late and len(asked.fleets) > 1:
@@ -288,6 +292,15 @@ def _running(reader: WordReader, text: str | None) -> int | None:
     return None if running is None else int(running)
 
 
+def _stack(reader: WordReader, text: str | None) -> Stack | None:
+    from tonnage.serve.job import STACKS
+
+    found = next((one for one in STACKS if one == text), None)
+    if text is not None and found is None:
+        reader.wrong(f'"{text[:20]}" is not one of {", ".join(STACKS)}', "stack")
+    return found
+
+
 def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
     from tonnage.serve import ACCEPTANCE, REUSED, Speculation
 
@@ -381,6 +394,7 @@ def _job(arch: Architecture, asked: ServeAsked, as_of: datetime.date | None) -> 
         running=asked.running,
         memory_share=asked.memory_share,
         eager=asked.words.eager,
+        stack=asked.stack,
         thorough=True,
         date=as_of,
         late=asked.late,

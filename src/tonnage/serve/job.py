@@ -9,6 +9,11 @@ from typing import Literal
 from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
 
+Stack = Literal["default", "tuned"]
+"""How an engine is run: as it comes, or with its settings chosen for what it serves."""
+
+STACKS: tuple[Stack, ...] = ("default", "tuned")
+
 MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")
 
 
@@ -118,7 +123,9 @@ class ServeJob:
     calibration where None; batch: sequences per accelerator in flight, where it is given; chunk: new tokens per step
     and attention replica at most, the engine's default where None; thorough: whether other chunks are tried too, more
     batches, and every pair of pools, which takes some tenths of a second more; memory_share: as in `Engine`; running:
-    sequences of an attention replica at once at most; eager: without captured graphs; price:
+    sequences of an attention replica at once at most; eager: without captured graphs; stack:
+    whether the engine is run as it comes or with settings chosen for this service, as the published recipes that most
+    constants were fitted on, which is meant where None; price:
     what an accelerator costs; power: what it draws; price_list: what the tokens are sold at; date: of the software, the
     newest where None; late: limits on percentiles; usual_ttft:
     whether `ttft` is a usual bound that nobody asked for, so that of nearly equal points the soonest is taken.
@@ -146,6 +153,7 @@ class ServeJob:
     memory_share: float | None = None
     running: int | None = None
     eager: bool = False
+    stack: Stack | None = None
     price: ChipPrice | None = None
     power: ChipPower | None = None
     price_list: PriceList | None = None
@@ -169,6 +177,8 @@ def check(job: ServeJob) -> None:
     problems = []
     if job.mode not in MODES:
         problems.append(Problem(f'"{job.mode}" is not one of {", ".join(MODES)}', path="mode"))
+    if job.stack is not None and job.stack not in STACKS:
+        problems.append(Problem(f'"{job.stack}" is not one of {", ".join(STACKS)}', path="stack"))
     for name, value, least in (("isl", job.isl, 1), ("osl", job.osl, 1)):
         if not least <= float(value) <= 1e8:
             problems.append(Problem(f"expected {least} to 1e8 tokens, got {float(value):g}", path=name))

@@ -101,7 +101,7 @@ def _limits(group: DeploymentGroup, service: Service, traffic: Traffic, layout: 
     fits = float(np.ravel(room.decoding(service.tuning.filled))[0])
     if fits < 1.0:
         raise InputError(Problem("the weights leave no room for a sequence"))
-    most = engine.running * layout.pp
+    most = engine.running * int(np.asarray(layout.pp))
     set_aside = engine.reserved >= 1.0 or room.state_share is not None or room.token is None
     tokens = float(np.ravel(room.tokens)[0])
     return EngineLimits(
@@ -124,4 +124,5 @@ def _lengths(mean: float, case: Deployment, size: int, seed: int) -> Whole:
     elif case.spread == "uniform":
         made = 1.0 - WIDE + 2.0 * WIDE * shares
     made = made * (mean / made.mean())
-    return np.maximum(np.rint(np.random.default_rng(seed).permutation(made)), 1).astype(np.int64)
+    found: Whole = np.maximum(np.rint(np.random.default_rng(seed).permutation(made)), 1).astype(np.int64)
+    return found

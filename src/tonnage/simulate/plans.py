@@ -167,9 +167,7 @@ def _ps(values: NDArray[np.float64]) -> Whole:
 
 
 def _seconds(service: Service, spent: PassTimes, size: int) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.broadcast_to(
-        np.asarray(seconds(spent, service.tuning), dtype=float), (size,)
-    )
+    found: NDArray[np.float64] = np.broadcast_to(np.asarray(seconds(spent, service.tuning), dtype=float), (size,))
     return found
 
 

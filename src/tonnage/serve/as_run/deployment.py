@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Literal
 from tonnage.errors import FEASIBLE, Outcome
 from tonnage.interval import Interval
 from tonnage.provenance import Evidence
+from tonnage.serve.job import Stack
 from tonnage.system.accelerator import Accelerator
 
 if TYPE_CHECKING:
     from tonnage.model import Architecture
 
-
-Stack = Literal["default", "tuned"]
-"""How an engine is run: as it comes, or with its settings chosen for what it serves."""
 
 LengthSpread = Literal["fixed", "uniform", "exponential"]
 """How lengths vary: not; evenly from a tenth below the mean to a tenth above, as load generators draw them; or as those

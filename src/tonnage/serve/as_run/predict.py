@@ -18,7 +18,7 @@ from tonnage.serve.job import ACCEPTANCE, REUSED, TRAINED_ON, Speculation
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
-from tonnage.serve.replica.memory import running_most, usual_step
+from tonnage.serve.replica.memory import as_it_comes
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
@@ -129,8 +129,7 @@ def running_engine(case: Deployment, die: Accelerator) -> Engine:
     """The engine of a case with its limits: those it was told; left as it comes, those of its release on this chip."""
     one = engine(case.engine, die.stack)
     if case.stack == "default":
-        most = int(np.max(np.asarray(running_most(case.arch, one, die, 1.0 if case.drafts != 0 else 0.0))))
-        one = replace(one, chunk=int(usual_step(one, die)), running=most)
+        one = as_it_comes(one, case.arch, die, drafts=case.drafts != 0)
     return one.told(case.chunk, case.running, eager=case.eager)
 
 

@@ -29,8 +29,8 @@ class Software:
     waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
     the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
     recurrent states has room; widened: further time of dense matrices per second of their arithmetic at the datasheet
-    rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows widens
-    them anew; front: seconds that the process before the engine takes for each of the requests that are sent at once;
+    rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows
+    widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at once;
     eager: seconds per kernel that the host takes to launch it where no graph was captured
     (0: captured); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
     text is `job.ACCEPTANCE`.
@@ -223,5 +223,5 @@ def each(
     if untouched is None or not any(untouched):
         return tuned
     own = [found.engine.get(engine, found.engine["sglang"]) for engine in engines]
-    on, stream, factor = (np.array(found_) for found_ in (untouched, [o["stream"] for o in own], [o["untuned"] for o in own]))
-    return as_it_comes(tuned, on, stream, factor)
+    stream, factor = (np.array([one[name] for one in own]) for name in ("stream", "untuned"))
+    return as_it_comes(tuned, np.array(untouched), stream, factor)

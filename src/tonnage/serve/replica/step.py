@@ -34,8 +34,8 @@ class PassTimes:
     gemm: dense matrices; experts: routed experts; attention: cores and scans; pointwise: norms, activations, look-ups;
     reduce: collectives of tensor parallelism; exchange: dispatch and combine of expert parallelism; pipeline: sends
     between stages; kernels: how many are launched; sequences: how many the engine's scheduler handles; arithmetic: of
-    the routed experts at the datasheet rate; widened: that of dense matrices whose weights are stored narrower than they
-    are multiplied; measured: of the first four, what rests on shapes measured on the chip.
+    the routed experts at the datasheet rate; widened: that of dense matrices whose weights are stored narrower than
+    they are multiplied; measured: of the first four, what rests on shapes measured on the chip.
     """
 
     gemm: Numbers = 0.0
