@@ -46,6 +46,8 @@ FIELD = {RATE: "output_rate", TPOT: "tpot", INPUT_RATE: "input_rate", TTFT: "ttf
 SMOOTH = 0.05
 STRENGTH = 0.003
 SMALL = "small sources"
+SEEN = 10
+"""Scored figures from which a chip counts as one whose services are known; below, its doubt is that of unseen chips."""
 
 CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
 
@@ -103,15 +105,15 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "interference"), 1.0, 0.1),
             Knob(("engine", name, "polls"), POLLS.get(name, 2.0), 1.0),
             Knob(("engine", name, "admission"), 0.02, 0.5),
-            Knob(("engine", name, "front"), 5e-3, 0.7),
-            Knob(("engine", name, "stream"), 3e-5, 0.7),
+            Knob(("engine", name, "front"), 5e-3, 0.5),
+            Knob(("engine", name, "stream"), 3e-5, 0.5),
             Knob(("engine", name, "untuned"), 1.1, 0.1),
         )
     ]
     vendors = [
         Knob(("vendor", "NVIDIA"), 1.0, 0.3),
         Knob(("vendor", "AMD"), 1.15, 0.1),
-        Knob(("vendor", "Huawei"), 2.0, 0.5),
+        Knob(("vendor", "Huawei"), 2.0, 0.2),
         Knob(("vendor", "Huawei.cloudmatrix-infer"), 1.15, 0.2),
         Knob(("vendor", "Google"), 1.0, 0.1),
         Knob(("kernels", "amd.cdna3.w4a16"), 5.0, 0.3),
@@ -473,6 +475,7 @@ def main() -> None:
     cases = [one.case for one in ready]
     aim, rows = targets(ready)
     base, start = constants(), np.zeros(len(knobs()))
+    base = replace(base, chips=tuple(sorted(name for name, many in Counter(aim.chip).items() if many >= SEEN)))
     began = time.time()
     for round_ in range(given.rounds):
         flat = flatten(cases, base)

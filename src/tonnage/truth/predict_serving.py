@@ -59,7 +59,26 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     made = _all(ready, answers([one.case for one in ready]), skipped)
     by_source = left_out(ready, folds("source"), lambda one: one.case.group, skipped)
     by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name, skipped) if chips else []
-    return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
+    kinds = {name: _kind_out(ready, folds(name), side, skipped) for name, side in KINDS.items()} if chips else {}
+    return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored], kinds)
+
+
+KINDS: Mapping[str, Callable[[PreparedService], str]] = {
+    "stack": lambda one: one.case.stack or "",
+    "engine": lambda one: (one.case.engine or "").partition("@")[0],
+    "year": lambda one: (one.case.date or "")[:4],
+}
+"""Whole kinds of runs that are left out of the fit at once, and what a case is of each."""
+
+
+def _kind_out(
+    ready: Sequence[PreparedService],
+    kept: Mapping[str, Constants],
+    side: Callable[[PreparedService], str],
+    skipped: Counter[str],
+) -> list[Prediction]:
+    """Predictions of the cases of which a kind was left out of a fit, with the constants of that fit."""
+    return left_out([one for one in ready if side(one) in kept], kept, side, skipped)
 
 
 def left_out(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.arrays import Numbers
+from tonnage.errors import Bind, infeasible
 from tonnage.interval import around
 from tonnage.layout import Layout
 from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
@@ -80,6 +81,10 @@ class Figures:
     decode: Point | None
     prefill: PrefillPoint | None
     most: Array
+
+
+NO_ROOM = infeasible(Bind("memory", "weights leave no room for a sequence on a rank"))
+"""What is said of a deployment whose weights alone, as it is described, do not fit: it has no speed."""
 
 
 def predict(cases: Sequence[Deployment], fitted: Constants | None = None) -> tuple[ServePrediction, ...]:
@@ -218,7 +223,12 @@ def _limit(group: DeploymentGroup) -> Array:
 
 
 def _most(group: DeploymentGroup) -> Array:
-    """Sequences that an attention replica holds at once: by memory, and by the engine's own limit."""
+    """Sequences that an attention replica holds at once, at least one: by memory, and by the engine's own limit."""
+    return np.maximum(_held(group), 1.0)
+
+
+def _held(group: DeploymentGroup) -> Array:
+    """The same by memory alone where that is less than one: 0 or below where the weights leave no room."""
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
@@ -231,7 +241,7 @@ def _most(group: DeploymentGroup) -> Array:
             held = rank_memory(service, kind, group.layout, traffic, float(kind.chunk))
         most = np.minimum(held.decoding(service.tuning.filled), kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
-    return np.maximum(found, 1.0)
+    return found
 
 
 def figures(group: DeploymentGroup) -> Figures:
@@ -326,11 +336,15 @@ def _column(value: Columns) -> Columns:
 def _predictions(group: DeploymentGroup, found: Figures, fitted: Constants | None) -> list[ServePrediction]:
     """The figures of each deployment of a group with the interval of its evidence."""
     traffic = group.traffic
+    without = np.zeros(len(group.cases)) if found.decode is None else _held(group)
     output = found.rate * traffic.osl / group.accelerators
     given = found.rate * traffic.isl / group.accelerators
     rows = []
     for i, case in enumerate(group.cases):
         wide = _spread(case, fitted)
+        if found.decode is not None and without[i] <= 0.0:
+            rows.append(ServePrediction(evidence=wide.evidence, outcome=NO_ROOM))
+            continue
         rows.append(
             ServePrediction(
                 output_rate=None if case.mode == "prefill" else around(float(output[i]), wide.rate),

@@ -30,7 +30,8 @@ class Software:
     the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
     recurrent states has room; widened: further time of dense matrices per second of their arithmetic at the datasheet
     rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows
-    widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at once;
+    widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at
+    once;
     eager: seconds per kernel that the host takes to launch it where no graph was captured
     (0: captured); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
     text is `job.ACCEPTANCE`.
