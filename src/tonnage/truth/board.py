@@ -30,7 +30,8 @@ class Board:
     command: `train` or `serve`; rows: ours; left_out, chip_out: ours with nothing of a case's source, or chip, in any
     fit, empty where no such fits are kept; null, null_left_out, null_chip_out: the null model, with constants of all
     visible cases, without the case's source, without its chip; kinds: ours with a whole kind of runs in no fit (all
-    default stacks, all of an engine, all of a year), by what kind; anchored: what the null model scales; skipped: cases (or
+    default stacks, all of an engine, all of a year), by what kind; anchored: what the null model scales; skipped:
+    cases (or
     figures) without a prediction, by reason.
     """
 
@@ -105,8 +106,8 @@ class Board:
 
 @dataclass(frozen=True)
 class Made:
-    """What a planner makes of cases: predictions, the same with the case's source or chip in no fit, null anchors; kinds:
-    with a whole kind of runs in none.
+    """What a planner makes of cases: predictions, the same with the case's source or chip in no fit, null anchors;
+    kinds: with a whole kind of runs in none.
     """
 
     rows: Sequence[Prediction]
