@@ -31,8 +31,7 @@ class Board:
     fit, empty where no such fits are kept; null, null_left_out, null_chip_out: the null model, with constants of all
     visible cases, without the case's source, without its chip; kinds: ours with a whole kind of runs in no fit (all
     default stacks, all of an engine, all of a year), by what kind; anchored: what the null model scales; skipped:
-    cases (or
-    figures) without a prediction, by reason.
+    cases (or figures) without a prediction, by reason.
     """
 
     command: str
