@@ -70,13 +70,13 @@ def _levels(board: Board) -> list[Line]:
 
 def _kinds(board: Board) -> list[Line]:
     """Whole kinds of runs left out of the fit, for left-out sources of one kind flatter."""
-    bars = {"stack": (25.0, 70.0)}
     names = {"stack": "default stacks, that kind left out", "engine": "engine left out", "year": "year left out"}
     lines = []
     for kind, said in names.items():
         rows = [row for row in board.kinds.get(kind, ()) if row.metric == RATE]
         if rows:
-            lines.append(page.pair(f"output rate, {said}", bars.get(kind), rows))
+            plain = Line(f"output rate, {said} ({len(rows)})", "-", shown(summarise(rows)))
+            lines.append(page.pair(f"output rate, {said}", (25, 70), rows) if kind == "stack" else plain)
             lines.append(page.within(f"90 % intervals cover, {said}", summarise(rows).coverage_90, 85, 95))
     return lines
 
