@@ -28,10 +28,12 @@ from tonnage.layout import Layout
 from tonnage.model import state_elements
 from tonnage.serve.as_run.deployment import Deployment
 from tonnage.serve.as_run.predict import figures, grouped, prepare
+from tonnage.serve.job import REUSED
 from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
 from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, each, kernels
 from tonnage.serve.replica.spread import regime
 from tonnage.serve.replica.step import PassTimes
+from tonnage.simulate.as_run import finite, is_finite, sent
 from tonnage.truth import predict_serving
 from tonnage.truth.evaluate import bundled
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -44,6 +46,8 @@ FIELD = {RATE: "output_rate", TPOT: "tpot", INPUT_RATE: "input_rate", TTFT: "ttf
 SMOOTH = 0.05
 STRENGTH = 0.003
 SMALL = "small sources"
+SEEN = 10
+"""Scored figures from which a chip counts as one whose services are known; below, its doubt is that of unseen chips."""
 
 CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
 
@@ -89,6 +93,7 @@ def knobs() -> tuple[Knob, ...]:
         *(Knob(("crowding", kind), start, sigma, False, 0.0, 5.0) for kind, (start, sigma) in CROWDING.items()),
         Knob(("shared", "overlap"), 0.4, 0.2, False, 0.0, 0.95),
         Knob(("shared", "kernel"), 1e-7, 2e-7, False, 0.0, 5e-6),
+        Knob(("shared", "widened"), 0.5, 0.3, False, 0.0, 3.0),
         Knob(("shared", "acceptance"), 0.6, 0.1, False, 0.3, 0.95),
     ]
     engines = [
@@ -100,12 +105,15 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "interference"), 1.0, 0.1),
             Knob(("engine", name, "polls"), POLLS.get(name, 2.0), 1.0),
             Knob(("engine", name, "admission"), 0.02, 0.5),
+            Knob(("engine", name, "front"), 5e-3, 0.5),
+            Knob(("engine", name, "stream"), 3e-5, 0.5),
+            Knob(("engine", name, "untuned"), 1.1, 0.1),
         )
     ]
     vendors = [
         Knob(("vendor", "NVIDIA"), 1.0, 0.3),
         Knob(("vendor", "AMD"), 1.15, 0.1),
-        Knob(("vendor", "Huawei"), 2.0, 0.5),
+        Knob(("vendor", "Huawei"), 2.0, 0.2),
         Knob(("vendor", "Huawei.cloudmatrix-infer"), 1.15, 0.2),
         Knob(("vendor", "Google"), 1.0, 0.1),
         Knob(("kernels", "amd.cdna3.w4a16"), 5.0, 0.3),
@@ -169,6 +177,10 @@ class Flat:
     wave: np.ndarray
     rounds: np.ndarray
     equal: np.ndarray
+    untouched: np.ndarray
+    online: np.ndarray
+    finite: np.ndarray
+    finite_tpot: np.ndarray
 
 
 def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
@@ -198,6 +210,8 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
             immature[i] = kernels(group.service.die, group.service.precision)
             formats[i] = arithmetic(group.service.die, group.service.precision)
             unknown[i] = case.random and case.drafts != 0 and case.accepted is None and case.acceptance is None
+            unknown[i] = unknown[i] and case.arch.mtp is not None
+    whole = runs(cases, fitted)
     requests: dict[str, Any] = {key: store[key] for key in REQUEST}
     loads: dict[str, Any] = {key: store[key] for key in LOADS}
     return Flat(
@@ -211,8 +225,28 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
         decode=PassTimes(**decode),
         both=PassTimes(**both),
         first=PassTimes(**wave),
+        untouched=np.array([case.stack == "default" for case in cases]),
+        online=whole[0],
+        finite=whole[1],
+        finite_tpot=whole[2],
         **loads,
     )
+
+
+def runs(cases: Sequence[Deployment], fitted: Constants) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(1 for runs whose requests are sent to a server at once; rate and TPOT of finite runs over the steady state's).
+
+    The two ratios are what ramp and tail make of a run; like the steps they stay while the constants move a little. The
+    time of the process before the engine is not in them.
+    """
+    size, online, rate, tpot = (np.full(len(cases), start) for start in (0.0, 0.0, 1.0, 1.0))
+    for i, case in enumerate(cases):
+        if is_finite(case):
+            steady, run = figures(prepare([case], fitted)), finite(case, fitted)
+            size[i], online[i] = sent(case), float(run.front > 0)
+            rate[i] = size[i] / (run.duration - run.front) / float(np.ravel(steady.rate)[0])
+            tpot[i] = run.tpot / float(np.ravel(steady.tpot)[0])
+    return online, rate, np.where(np.isfinite(tpot), tpot, 1.0)
 
 
 def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) -> None:
@@ -250,7 +284,8 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
 
 def spread_out(values: Constants, flat: Flat) -> Software:
     """The tuning of each case; one whose requests arrive by themselves is asked as `serve.tuning.independent` says."""
-    tuned = each(values, *(held.tolist() for held in (flat.engine, flat.vendor, flat.immature, flat.arithmetic)))
+    named = (flat.engine.tolist(), flat.vendor.tolist(), flat.immature.tolist(), flat.arithmetic.tolist())
+    tuned = each(values, *named, flat.untouched.tolist())
     alone = np.isfinite(flat.arrival)
     polls, admission = np.where(alone, 0.0, tuned.polls), np.where(alone, ADMISSION, tuned.admission)
     return replace(tuned, polls=polls, admission=admission)
@@ -259,8 +294,11 @@ def spread_out(values: Constants, flat: Flat) -> Software:
 def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     """Rate, TPOT and TTFT of all cases with their steps held fixed."""
     tuning = spread_out(values, flat)
-    a, k = values.shared["acceptance"], flat.traffic.drafts
-    guess = (1 - a ** (k + 1)) / (1 - a)
+    a, k = values.shared["acceptance"], np.asarray(flat.traffic.drafts, dtype=float)
+    most = int(np.max(k, initial=0.0))
+    guess = np.ones(k.shape)
+    for i in range(1, most + 1):
+        guess = guess + np.where(k >= i, a**i * REUSED ** (i * (i - 1) / 2), 0.0)
     accepted = np.where(flat.unknown_acceptance, guess, flat.traffic.accepted)
     traffic = replace(flat.traffic, accepted=accepted, rounds=flat.rounds, equal=flat.equal)
     chunk = np.maximum(flat.chunk, 1.0)
@@ -283,11 +321,13 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
     )
     over = (flat.population > flat.most) & np.isfinite(flat.population)
     queued = np.maximum(point.ttft, flat.population / np.maximum(together, 1e-9) - steps * point.step)
+    each_ = 1.0 / np.maximum(rate * flat.replicas * flat.finite, 1e-12) + flat.online * np.asarray(tuning.front)
+    rate = 1.0 / each_ / flat.replicas
     per = rate * flat.replicas / flat.accelerators
     return {
         RATE: per * traffic.osl,
         INPUT_RATE: per * traffic.isl,
-        TPOT: step / accepted,
+        TPOT: step / accepted * flat.finite_tpot,
         TTFT: np.where(over, queued, point.ttft),
     }
 
@@ -408,7 +448,7 @@ def left_out(
     """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
     out = np.full(aim.case.size, np.nan)
     folds = {}
-    for name in sorted(set(by)):
+    for name in sorted(set(by) - {""}):
         held = by == name
         share = filled(cases, flat, aim, ~held, base)
         moved = abs(share / base.engine["sglang"]["filled"] - 1) > 0.05
@@ -427,6 +467,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--no-folds", action="store_true")
     options.add_argument("--no-chips", action="store_true")
+    options.add_argument("--quick", type=int, default=20, help="iterations of a fit without a chip or a kind")
     options.add_argument("--strength", type=float, default=STRENGTH)
     given = options.parse_args()
     globals()["STRENGTH"] = given.strength
@@ -434,6 +475,7 @@ def main() -> None:
     cases = [one.case for one in ready]
     aim, rows = targets(ready)
     base, start = constants(), np.zeros(len(knobs()))
+    base = replace(base, chips=tuple(sorted(name for name, many in Counter(aim.chip).items() if many >= SEEN)))
     began = time.time()
     for round_ in range(given.rounds):
         flat = flatten(cases, base)
@@ -449,8 +491,16 @@ def main() -> None:
     if not given.no_folds:
         error, kept = left_out(cases, flat, aim, base, folds_of(aim))
         report("source left out", error, aim, rows)
-        widths = spreads(error, aim, cases, rows)
-        print(json.dumps(widths, indent=1))
+        kept_kinds: dict[str, dict[str, Constants]] = {}
+        worst = np.abs(error)
+        apart_kind: dict[str, np.ndarray] = {}
+        for kind, by in kinds_of(aim, cases).items():
+            apart_kind[kind], kept_kinds[kind] = left_out(cases, flat, aim, base, by, given.quick)
+            report(f"{kind} left out", apart_kind[kind], aim, rows)
+            worst = np.fmax(worst, np.abs(apart_kind[kind]))
+            print(f"  {time.time() - began:.0f} s", flush=True)
+        widths = spreads(worst, aim, cases, rows)
+        tiers(widths, "untouched", apart_kind["stack"], aim, rows)
         rest, levels = level_known(error, aim, cases)
         report("anchored, rest of sweep", rest, aim, rows)
         base = replace(base, spread=widths, anchored=spreads(rest, aim, cases, rows))
@@ -458,10 +508,12 @@ def main() -> None:
         sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
         chips: dict[str, Constants] = {}
         if not given.no_chips:
-            apart, chips = left_out(cases, flat, aim, base, aim.chip, 20)
+            apart, chips = left_out(cases, flat, aim, base, aim.chip, given.quick)
             report("chip left out", apart, aim, rows)
+            tiers(widths, "unseen", apart, aim, rows)
+        print(json.dumps(widths, indent=1))
         if not given.dry:
-            write_folds({"source": sources, "chip": chips}, base)
+            write_folds({"source": sources, "chip": chips, **kept_kinds}, base)
         for name in sorted(set(aim.group)):
             report(f"  {name}", np.where(aim.group == name, error, np.nan), aim, rows)
     if not given.dry:
@@ -486,6 +538,16 @@ def spreads(error: np.ndarray, aim: Target, cases: Sequence[Deployment], rows: S
     return out
 
 
+def tiers(
+    widths: dict[str, dict[str, float]], tier: str, error: np.ndarray, aim: Target, rows: Sequence[Prediction]
+) -> None:
+    """Adds the log-spread of a tier: that whose 1.645-fold holds 90 % of the errors with the whole kind left out."""
+    for name, metrics in (("rate", (RATE, INPUT_RATE)), ("tpot", (TPOT,)), ("ttft", (TTFT,))):
+        at = np.flatnonzero(np.isin(aim.metric, metrics) & np.isfinite(error)).tolist()
+        if len(at) >= 15:
+            widths[name][tier] = round_to(quantile(np.abs(error[at]), vote([rows[i] for i in at]), 0.9) / 1.645)
+
+
 def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> tuple[np.ndarray, int]:
     """Errors of the rest of each sweep once three of its points are known (the least, the middle and the most loaded).
 
@@ -508,6 +570,15 @@ def level_known(error: np.ndarray, aim: Target, cases: Sequence[Deployment]) -> 
         left = [i for i in order if i not in known]
         out[left] = error[left] - np.median(error[known])
     return out, used
+
+
+def kinds_of(aim: Target, cases: Sequence[Deployment]) -> dict[str, np.ndarray]:
+    """Whole kinds of runs, each to be left out at once: default stacks, all of an engine, all of a year."""
+    of = [cases[i] for i in aim.case]
+    stacks = np.array(["default" if case.stack == "default" else "" for case in of], dtype=object)
+    engines = np.array([(case.engine or "").partition("@")[0] for case in of], dtype=object)
+    years = np.array([(case.date or "")[:4] for case in of], dtype=object)
+    return {"stack": stacks, "engine": engines, "year": years}
 
 
 def write_folds(kept: dict[str, dict[str, Constants]], shipped: Constants) -> None:

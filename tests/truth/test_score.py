@@ -45,7 +45,8 @@ def test_each_source_has_one_vote_and_small_ones_share_one() -> None:
 
 
 def test_a_single_stray_case_is_not_a_whole_vote() -> None:
-    weights = vote([row("large", 110.0)] * 35 + [row("stray", 200.0)])
+    large = [row("large", 110.0, cluster=(str(i % 3),)) for i in range(35)]
+    weights = vote([*large, row("stray", 200.0)])
     assert weights[-1] == pytest.approx(0.1 / 1.1)
     assert vote([row("stray", 200.0)]) == pytest.approx([1.0])
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.model import Architecture
     from tonnage.serve import ChipPrice, LateLimit, PriceList, ServeJob, ServePlan, Speculation
+    from tonnage.serve.job import Stack
     from tonnage.simulate.measure import PercentileLimit
     from tonnage.system import System
 
@@ -89,6 +90,7 @@ class ServeWords:
     running: str | None = None
     memory_share: str | None = None
     eager: bool = False
+    stack: str | None = None
     calibration: tuple[str, ...] = ()
     slo: str | None = None
 
@@ -128,6 +130,7 @@ class ServeAsked:
     place: str | None
     running: int | None = None
     memory_share: float | None = None
+    stack: Stack | None = None
     late: tuple[LateLimit, ...] = ()
     slo: tuple[PercentileLimit, ...] = ()
 
@@ -192,6 +195,7 @@ def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
         place=reader.place(words.place),
         running=_running(reader, words.running),
         memory_share=None if words.memory_share is None else reader.share(words.memory_share, "memory_share"),
+        stack=_stack(reader, words.stack),
         late=_late(reader, words),
         slo=_slo(reader, words),
     )
@@ -329,8 +333,17 @@ def _running(reader: WordReader, text: str | None) -> int | None:
     return reader.within(text, "running", 1, 1e6, "sequences")
 
 
+def _stack(reader: WordReader, text: str | None) -> Stack | None:
+    from tonnage.serve.job import STACKS
+
+    found = next((one for one in STACKS if one == text), None)
+    if text is not None and found is None:
+        reader.wrong(f'"{text[:20]}" is not one of {", ".join(STACKS)}', "stack")
+    return found
+
+
 def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
-    from tonnage.serve import ACCEPTANCE, Speculation
+    from tonnage.serve import ACCEPTANCE, REUSED, Speculation
 
     if text is None:
         return None
@@ -340,7 +353,9 @@ def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
     if not (1 <= drafted <= 16 and drafted == int(drafted)) or not 0 <= share <= 1:
         reader.wrong(f'expected something like 1@0.85, got "{text}"', "speculate")
         return None
-    return Speculation(drafted, share, source="" if acceptance else "arXiv 2412.19437, section 5.4.3")
+    if acceptance:
+        return Speculation(drafted, share)
+    return Speculation(drafted, share, source="arXiv 2412.19437, section 5.4.3", kept=REUSED)
 
 
 def plan_asked(
@@ -420,6 +435,7 @@ def _job(arch: Architecture, asked: ServeAsked, as_of: datetime.date | None) -> 
         running=asked.running,
         memory_share=asked.memory_share,
         eager=asked.words.eager,
+        stack=asked.stack,
         thorough=True,
         date=as_of,
         late=asked.late,

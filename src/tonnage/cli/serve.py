@@ -118,6 +118,9 @@ class ServeOptions(ServeWords):
         share of the memory that the engine takes, such as 0.95; the engine's default if not given.
     eager
         without captured graphs: the host launches every kernel of a step.
+    stack
+        `default`: the engine is run as it comes, with its own limits on this chip, and as much slower as published
+        runs that nobody tuned; `tuned`: with settings chosen for this service, which is meant if not given.
     calibration
         a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
     slo
@@ -135,6 +138,7 @@ class ServeOptions(ServeWords):
     chunk: Annotated[str | None, Parameter(name=["--chunk", "--max-batched-tokens"])] = None
     running: Annotated[str | None, Parameter(name=["--running", "--max-running"])] = None
     eager: Annotated[bool, Parameter(negative="")] = False
+    stack: str | None = None
     calibration: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     launch_file: Annotated[Path | None, Parameter(name="--from", negative="")] = None
 

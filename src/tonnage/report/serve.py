@@ -154,7 +154,9 @@ def _lead(plan: ServePlan) -> str:
 
 def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     formats, drafts = plan.formats, plan.job.speculative
-    text = f"{plan.engine_rules or plan.engine}; weights {formats.weights} ({formats.why}), cache {formats.kv}"
+    how = {"default": ", run as it comes", "tuned": ", tuned for this service"}.get(plan.job.stack or "", "")
+    how += ", without graphs" if plan.job.eager else ""
+    text = f"{plan.engine_rules or plan.engine}{how}; weights {formats.weights} ({formats.why}), cache {formats.kv}"
     if drafts is not None:
         whose = "the model's own layers" if drafts.method == "mtp" else "a model beside it, priced as free"
         text += f"; {drafts.tokens:g} drafted a step by {whose}, each accepted at {drafts.acceptance:.0%}"

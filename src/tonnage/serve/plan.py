@@ -255,7 +255,8 @@ def _doubt(given: ServeSetting, point: PointGrid) -> SpeedSpread:
     """The doubt of the point. No published run with attention and FFN apart entered a fit: analytic, half as wide again
     as the same chips serving otherwise, as for chips of a vendor without any.
     """
-    sigma = doubt(given.system.accelerator, point.mode, _guessed(given.job), given.fitted)
+    untouched = given.job.stack == "default"
+    sigma = doubt(given.system.accelerator, point.mode, _guessed(given.job), given.fitted, untouched=untouched)
     if point.ffn is None:
         return sigma
     return SpeedSpread(1.5 * sigma.rate, 1.5 * sigma.tpot, 1.5 * sigma.ttft, "analytic")

@@ -370,6 +370,7 @@ class ServePlan(ShownResult):
             **{name: getattr(self.formats, name) for name in ("weights", "kv", "why")},
             "engine": self.engine,
             "engine_rules": self.engine_rules,
+            "stack": self.job.stack,
             "accelerators": self.accelerators,
             "used": self.used,
             **_speed(self.speed),

@@ -15,7 +15,7 @@ from tonnage.serve.instances import Instance
 from tonnage.serve.replica.memory import running_most
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Traffic, decode_parts
-from tonnage.serve.replica.step import PassTimes, parts, seconds
+from tonnage.serve.replica.step import PassTimes, Service, parts, seconds
 from tonnage.serve.result import ServePlan
 from tonnage.serve.search.grid import ServeSetting, decoding_room, held, serve_setting
 from tonnage.simulate.service import PICO, CacheTier, EngineLimits, ReplicaSet, Simulated, StepTables, Whole
@@ -52,7 +52,7 @@ def service_of(plan: ServePlan, lengths: Lengths | None = None, given: ReplicaSe
     base = ReplicaSet() if given is None else given
     moved = _moved(setting, before)
     limits = limits_of(plan, setting, one, before)
-    times = step_times(setting, one.layout, limits)
+    times = step_times(setting.service, setting.traffic, one.layout, limits)
     tuned = setting.service.tuning
     deployment = replace(
         base,
@@ -180,18 +180,18 @@ def sharing(first: Simulated, others: tuple[tuple[str, Simulated], ...], switch:
     )
 
 
-def step_times(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> StepTables:
+def step_times(service: Service, traffic: Traffic, layout: Layout, limits: EngineLimits) -> StepTables:
     """The library's own step model as tables of integers.
 
     A decode step of D sequences is taken at two contexts and affine between: base[D] + slope[D] x (sum of contexts).
     A step of n new tokens of prompts is taken without what they look at: mix[n]; what they look at costs `pairs` each.
     With pipeline stages each works on a part of the sequences at a time, so that D are priced as D / pp.
     """
-    tuned = setting.service.tuning
+    tuned = service.tuning
     host, sequence = (float(np.ravel(value)[0]) for value in (tuned.host, tuned.sequence))
     stages = int(np.asarray(layout.pp))
-    base, slope = _decode(setting, layout, limits)
-    mix, pairs = _prefill(setting, layout, limits)
+    base, slope = _decode(service, traffic, layout, limits)
+    mix, pairs = _prefill(service, traffic, layout, limits)
     return StepTables(
         base=_ps(np.concatenate([[0.0], base])),
         slope=_ps(np.concatenate([[0.0], slope])),
@@ -208,48 +208,49 @@ def _ps(values: NDArray[np.float64]) -> Whole:
     return np.rint(np.maximum(values, 0.0) * PICO).astype(np.int64)
 
 
-def _seconds(setting: ServeSetting, spent: PassTimes, size: int) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.broadcast_to(
-        np.asarray(seconds(spent, setting.service.tuning), dtype=float), (size,)
-    )
+def _seconds(service: Service, spent: PassTimes, size: int) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.broadcast_to(np.asarray(seconds(spent, service.tuning), dtype=float), (size,))
     return found
 
 
-def _decode(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> tuple[NDArray[np.float64], ...]:
+def _decode(
+    service: Service, traffic: Traffic, layout: Layout, limits: EngineLimits
+) -> tuple[NDArray[np.float64], ...]:
     """(time without context, for each token of context) of 1, 2, ... sequences [s]."""
     counts = np.arange(1, limits.sequences + 1, dtype=float)
-    seen = float(np.ravel(setting.traffic.seen)[0])
+    seen = float(np.ravel(traffic.seen)[0])
     near, far = max(seen * NEAR, 1.0), seen * FAR + 1.0
 
     def at(context: float) -> NDArray[np.float64]:
-        traffic = replace(setting.traffic, context=context)
+        here = replace(traffic, context=context)
         running = np.maximum(counts, float(np.asarray(layout.pp)))
-        return _seconds(setting, decode_parts(setting.service, layout, traffic, running), counts.size)
+        return _seconds(service, decode_parts(service, layout, here, running), counts.size)
 
     first, last = at(near), at(far)
     slope = np.maximum(last - first, 0.0) / ((far - near) * np.maximum(counts, float(np.asarray(layout.pp))))
     return first - slope * counts * near, slope
 
 
-def _prefill(setting: ServeSetting, layout: Layout, limits: EngineLimits) -> tuple[NDArray[np.float64], float]:
+def _prefill(
+    service: Service, traffic: Traffic, layout: Layout, limits: EngineLimits
+) -> tuple[NDArray[np.float64], float]:
     """(time of a step of so many new tokens that look at nothing, of a token that looks at another) [s]."""
     most = limits.tokens + limits.sequences * (1 + limits.drafts) + 2
     tokens = np.unique(np.round(np.geomspace(1, most, GRID)))
-    traffic: Traffic = setting.traffic
     passes = 1.0 if traffic.own_layers else None
 
     def at(new: Numbers, prompts: Numbers, before: float) -> PassTimes:
         load = Load(prompts, new, before)
-        return parts(setting.service, layout, (load,), prompts, passes=passes)
+        return parts(service, layout, (load,), prompts, passes=passes)
 
     mean = float(np.ravel(traffic.isl)[0])
     new = np.minimum(tokens, max(min(mean, limits.tokens), 1.0))
     prompts = tokens / new
-    whole = _seconds(setting, at(new, prompts, 0.0), tokens.size)
+    whole = _seconds(service, at(new, prompts, 0.0), tokens.size)
     chunk = np.array([max(min(mean, limits.tokens), 1.0)])
-    far, near = (_seconds(setting, at(chunk, np.array([1.0]), b), 1)[0] for b in (LOOK, 0.0))
+    far, near = (_seconds(service, at(chunk, np.array([1.0]), b), 1)[0] for b in (LOOK, 0.0))
     pairs = max(float(far - near), 0.0) / (float(chunk[0]) * LOOK)
-    sequence = float(np.ravel(setting.service.tuning.sequence)[0])
+    sequence = float(np.ravel(service.tuning.sequence)[0])
     alone = whole - pairs * prompts * new * new / 2 - sequence * prompts
     alone = np.maximum.accumulate(np.maximum(alone, 0.0))
     return np.interp(np.arange(most), tokens, alone), pairs

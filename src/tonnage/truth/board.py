@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -29,8 +29,9 @@ class Board:
 
     command: `train` or `serve`; rows: ours; left_out, chip_out: ours with nothing of a case's source, or chip, in any
     fit, empty where no such fits are kept; null, null_left_out, null_chip_out: the null model, with constants of all
-    visible cases, without the case's source, without its chip; anchored: what the null model scales; skipped: cases (or
-    figures) without a prediction, by reason.
+    visible cases, without the case's source, without its chip; kinds: ours with a whole kind of runs in no fit (all
+    default stacks, all of an engine, all of a year), by what kind; anchored: what the null model scales; skipped:
+    cases (or figures) without a prediction, by reason.
     """
 
     command: str
@@ -42,6 +43,7 @@ class Board:
     null_chip_out: tuple[Prediction, ...] = ()
     anchored: tuple[Anchored, ...] = ()
     skipped: Counter[str] = field(default_factory=Counter)
+    kinds: Mapping[str, tuple[Prediction, ...]] = field(default_factory=dict)
 
     @property
     def defects(self) -> int:
@@ -66,7 +68,8 @@ class Board:
     def only(self, keep: Callable[[Prediction], bool]) -> Board:
         """The board of the figures for which `keep` holds."""
         kept: dict[str, Any] = {name: tuple(row for row in getattr(self, name) if keep(row)) for name in PARTS}
-        return replace(self, **kept, anchored=tuple(one for one in self.anchored if keep(one.figure)))
+        kinds = {name: tuple(row for row in rows if keep(row)) for name, rows in self.kinds.items()}
+        return replace(self, **kept, kinds=kinds, anchored=tuple(one for one in self.anchored if keep(one.figure)))
 
     def of(self, metric: str) -> Board:
         """The board of one metric."""
@@ -102,12 +105,15 @@ class Board:
 
 @dataclass(frozen=True)
 class Made:
-    """What a planner makes of cases: predictions, the same with the case's source or chip in no fit, null anchors."""
+    """What a planner makes of cases: predictions, the same with the case's source or chip in no fit, null anchors;
+    kinds: with a whole kind of runs in none.
+    """
 
     rows: Sequence[Prediction]
     left_out: Sequence[Prediction]
     chip_out: Sequence[Prediction]
     anchored: Sequence[Anchored]
+    kinds: Mapping[str, Sequence[Prediction]] = field(default_factory=dict)
 
 
 def choose(
@@ -150,6 +156,7 @@ def assemble(made: Made, command: str, known: Sequence[Anchored], skipped: Count
         null_chip_out=tuple(null.left_out(same, known, by="chip")) if made.chip_out else (),
         anchored=tuple(same),
         skipped=skipped,
+        kinds={name: tuple(rows) for name, rows in made.kinds.items()},
     )
 
 

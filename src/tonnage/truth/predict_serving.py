@@ -14,6 +14,7 @@ from tonnage.errors import TonnageError
 from tonnage.interval import Interval
 from tonnage.serve import Deployment
 from tonnage.serve.replica.software import Constants, constants
+from tonnage.simulate.as_run import finite, is_finite
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import DEFECT, Skip, attempt
 from tonnage.truth.ceilings import ceilings
@@ -58,7 +59,26 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     made = _all(ready, answers([one.case for one in ready]), skipped)
     by_source = left_out(ready, folds("source"), lambda one: one.case.group, skipped)
     by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name, skipped) if chips else []
-    return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored])
+    kinds = {name: _kind_out(ready, folds(name), side, skipped) for name, side in KINDS.items()} if chips else {}
+    return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored], kinds)
+
+
+KINDS: Mapping[str, Callable[[PreparedService], str]] = {
+    "stack": lambda one: one.case.stack or "",
+    "engine": lambda one: (one.case.engine or "").partition("@")[0],
+    "year": lambda one: (one.case.date or "")[:4],
+}
+"""Whole kinds of runs that are left out of the fit at once, and what a case is of each."""
+
+
+def _kind_out(
+    ready: Sequence[PreparedService],
+    kept: Mapping[str, Constants],
+    side: Callable[[PreparedService], str],
+    skipped: Counter[str],
+) -> list[Prediction]:
+    """Predictions of the cases of which a kind was left out of a fit, with the constants of that fit."""
+    return left_out([one for one in ready if side(one) in kept], kept, side, skipped)
 
 
 def left_out(
@@ -96,6 +116,38 @@ def folds(kind: str) -> dict[str, Constants]:
 
 def answers(cases: Sequence[Deployment], fitted: Constants | None = None) -> list[serve.ServePrediction | str]:
     """Predictions of many cases at once; where that fails, one by one, the reason in place of those that fail."""
+    steady = _steady(cases, fitted)
+    return [_as_sent(case, one, fitted) for case, one in zip(cases, steady, strict=True)]
+
+
+def _as_sent(
+    case: Deployment, steady: serve.ServePrediction | str, fitted: Constants | None
+) -> serve.ServePrediction | str:
+    """A finite run, whose requests are all sent at once, as it comes out of a simulation; others as they are."""
+    if isinstance(steady, str) or not is_finite(case):
+        return steady
+    try:
+        run = attempt(lambda: finite(case, fitted))
+    except Skip as reason:
+        return str(reason)
+    dies = case.pool.count
+    return replace(
+        steady,
+        output_rate=_moved(steady.output_rate, run.rate * case.osl / dies),
+        input_rate=_moved(steady.input_rate, run.rate * case.isl / dies),
+        tpot=_moved(steady.tpot, run.tpot),
+        ttft=_moved(steady.ttft, run.ttft),
+    )
+
+
+def _moved(known: Interval | None, value: float) -> Interval | None:
+    """Another value with the same doubt."""
+    if known is None or not math.isfinite(value):
+        return None
+    return Interval(value, known.low * value / known.value, known.high * value / known.value)
+
+
+def _steady(cases: Sequence[Deployment], fitted: Constants | None) -> list[serve.ServePrediction | str]:
     try:
         return list(serve.predict(cases, fitted))
     except TonnageError:

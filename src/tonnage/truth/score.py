@@ -130,10 +130,15 @@ def pooled(rows: Sequence[Prediction]) -> list[str]:
     return [row.group if sizes[row.group] >= SMALL else POOL for row in rows]
 
 
+BROAD = 3
+"""Clusters from which a source has a whole vote."""
+
+
 def vote(rows: Sequence[Prediction]) -> Floats:
     """Weight of each row, summing to 1: votes alike; inside a vote clusters alike; inside a cluster 1 / `share`.
 
-    The pool of small sources has a whole vote from ten rows on, and a tenth of one for each row below that.
+    The pool of small sources has a whole vote from ten rows on, and a tenth of one for each row below that; a source of
+    one or two clusters a third of a vote for each: however many its rows, they tell of one or two levels.
     """
     votes = pooled(rows)
     members = [(name, *row.cluster) for name, row in zip(votes, rows, strict=True)]
@@ -141,7 +146,7 @@ def vote(rows: Sequence[Prediction]) -> Floats:
     for member, row in zip(members, rows, strict=True):
         inside[member] += 1 / row.share
     clusters = Counter(member[0] for member in inside)
-    whole = {name: min(1.0, size / SMALL) for name, size in Counter(votes).items()}
+    whole = {name: min(1.0, size / SMALL, clusters[name] / BROAD) for name, size in Counter(votes).items()}
     total = sum(whole.values())
     return np.array(
         [

@@ -6,11 +6,11 @@ import re
 from functools import cache
 
 from tonnage.errors import InputError
-from tonnage.serve.as_run.deployment import Deployment, Pool
+from tonnage.serve.as_run.deployment import Deployment, LengthSpread, Pool
 from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
 from tonnage.truth.score import Prediction
-from tonnage.truth.scored import group, metrics
+from tonnage.truth.scored import flags, group, metrics
 from tonnage.truth.shapes import Library, family
 from tonnage.truth.table import Row, read_table
 
@@ -48,13 +48,19 @@ def serving_case(case: Row, library: Library) -> Deployment:
         cache_hit=_share(number(case, "workload", "cache_hit", positive=False) or 0.0, "workload.cache_hit"),
         weights=text(case, "weights"),
         kv=text(case, "kv") or ("bf16" if text(case, "engine") in priced_as() else None),
-        engine=_engine(text(case, "engine")),
+        engine=_engine(text(case, "engine"), _version(case)),
         drafts=speculation[0],
         acceptance=speculation[1],
         accepted=speculation[2],
         random=_random(case),
         requests=number(case, "workload", "num_requests"),
         equal=text(case, "workload", "length_distribution") == "fixed",
+        spread=_spread(case),
+        at_once=_at_once(case),
+        running=whole(case, "workload", "max_num_seqs"),
+        chunk=whole(case, "workload", "max_num_batched_tokens") if mode == "aggregated" else None,
+        stack="default" if "default_untuned" in flags(case) else None,
+        eager="eager" in flags(case),
         static=text(case, "workload", "arrival") == "static-batch",
         group=group(case),
         date=_date(case),
@@ -76,6 +82,8 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
         "mode": str(case.get("mode")),
         "kind": "MoE" if arch_moe else "dense",
         "precision": CLASSES.get(weights, "4"),
+        "stack": "default" if "default_untuned" in flags(case) else "tuned, or not stated",
+        "year": (_date(case) or "not given")[:4],
         "speculation": "off" if _speculation(case)[0] == 0 else "on",
     }
     return tuple(
@@ -98,7 +106,11 @@ def _side(case: Row, side: str) -> Pool:
 
 
 def _pool(case: Row, path: tuple[str, ...], count: float) -> Pool:
-    """The pool at a place of the layout; data parallel is what the accelerators leave when it is not written."""
+    """The pool at a place of the layout; data parallel is what the accelerators leave when it is not written.
+
+    Attention in data parallel (`dp` written) of a mixture shares one set of experts, over all its ranks where the row
+    says no more: full copies of a model on each rank are replicas, not data parallel.
+    """
     name = ".".join(path)
     sizes = {key: whole(case, *path, key) for key in ("tp", "pp", "dp", "ep", "moe_tp", "workers", "replicas", "cp")}
     if sizes["tp"] is None and sizes["ep"] is None:
@@ -110,7 +122,9 @@ def _pool(case: Row, path: tuple[str, ...], count: float) -> Pool:
     dp = (sizes["dp"] or 0) * (sizes["replicas"] or 1) or max(int(left), 1)
     if sizes["dp"] is None and left < 1:
         raise Skip(f"{name} needs more accelerators than there are")
-    return Pool(count, tp, pp, dp, sizes["ep"], sizes["moe_tp"], workers)
+    together = sizes["dp"] is not None and sizes["dp"] > 1 and sizes["ep"] is None and sizes["moe_tp"] is None
+    ep = tp * (sizes["dp"] or 1) if together else sizes["ep"]
+    return Pool(count, tp, pp, dp, ep, sizes["moe_tp"], workers)
 
 
 def _lengths(case: Row, mode: str | None) -> tuple[float, float, float | None]:
@@ -167,16 +181,45 @@ def priced_as() -> dict[str, str]:
     return {row["name"]: row["priced_as"] for row in read_table(DATA / "engines.csv")}
 
 
-def _engine(name: str | None) -> str | None:
-    """The engine where its defaults, or those it is priced by, are known; None (the usual one of the chip's software
-    stack) where they are not.
+def _engine(name: str | None, version: str | None = None) -> str | None:
+    """The engine, of its version where that is known, where its defaults, or those it is priced by, are known; None
+    (the usual one of the chip's software stack) where they are not.
     """
-    name = priced_as().get(name or "", name)
-    try:
-        engine(name)
-    except InputError:
-        return None
-    return name
+    own = priced_as().get(name or "", name)
+    for given in ([f"{name}@{version}"] if version and own == name else []) + [own]:
+        try:
+            engine(given)
+        except InputError:
+            continue
+        return given
+    return None
+
+
+def _version(case: Row) -> str | None:
+    """The engine's version, where the row states a release: that of an orchestrator's run can be the orchestrator's,
+    and a build between releases counts from where its tree was cut.
+    """
+    found = text(case, "engine_version")
+    return None if found is None or text(case, "orchestrator") is not None or "dev" in found else found
+
+
+def _at_once(case: Row) -> bool:
+    """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length. Runs
+    over data sets (MLPerf's) last for many thousands of samples, so that their ends do not count.
+    """
+    arrival = text(case, "workload", "arrival")
+    made_up = text(case, "workload", "length_distribution") == "fixed"
+    return arrival == "all-at-once" or (arrival == "offline" and made_up and _concurrency(case) is None)
+
+
+def _spread(case: Row) -> LengthSpread:
+    """How lengths vary: those of a named data set of conversations about exponentially around their mean; those that a
+    load generator draws evenly over 80 to 100 % of what was asked for. Of a set that is not named nothing is known.
+    """
+    how = text(case, "workload", "length_distribution")
+    if how == "dataset":
+        return "exponential" if text(case, "workload", "dataset") is not None else "fixed"
+    return "uniform" if how in ("uniform", "random-ratio") else "fixed"
 
 
 def _random(case: Row) -> bool:

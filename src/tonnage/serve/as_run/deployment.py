@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tonnage.errors import FEASIBLE, Outcome
 from tonnage.interval import Interval
 from tonnage.provenance import Evidence
+from tonnage.serve.job import Stack
 from tonnage.system.accelerator import Accelerator
 
 if TYPE_CHECKING:
     from tonnage.model import Architecture
+
+
+LengthSpread = Literal["fixed", "uniform", "exponential"]
+"""How lengths vary: not; evenly from a tenth below the mean to a tenth above, as load generators draw them; or as those
+of conversations, about exponentially."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,11 @@ class Deployment:
     step (0: no speculation, None: on, number unknown); acceptance: of a drafted token; accepted: mean tokens per step;
     random: whether prompts are random tokens (drafts of which are accepted less often than those of real text);
     static: whether one batch runs from beginning to end; requests: how many are sent in all, None where not stated;
-    equal: whether all answers are of one length; group: where it comes from, not used to predict; date: of the
+    equal: whether all answers are of one length; spread: how lengths vary around their means (`fixed`, `uniform`, or
+    `exponential`, as those of conversations do); at_once: whether all requests are sent at the start of a finite run;
+    running, chunk: sequences of an attention replica at once, and new tokens of its step, as the engine was told;
+    stack: whether the engine ran as it comes (`default`) or was `tuned`, None where not stated; eager: without captured
+    graphs; group: where it comes from, not used to predict; date: of the
     software, `YYYY-MM`.
     """
 
@@ -71,6 +81,12 @@ class Deployment:
     static: bool = False
     requests: float | None = None
     equal: bool = False
+    spread: LengthSpread = "fixed"
+    at_once: bool = False
+    running: int | None = None
+    chunk: int | None = None
+    stack: Stack | None = None
+    eager: bool = False
     group: str = ""
     date: str | None = None
 

@@ -11,20 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.arrays import Numbers
+from tonnage.errors import Bind, infeasible
 from tonnage.interval import around
 from tonnage.layout import Layout
 from tonnage.serve.as_run.deployment import Deployment, Pool, ServePrediction
-from tonnage.serve.job import ACCEPTANCE
+from tonnage.serve.job import ACCEPTANCE, REUSED, TRAINED_ON, Speculation
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
+from tonnage.serve.replica.memory import as_it_comes
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
-from tonnage.serve.replica.software import Constants, Software, independent, tuning
+from tonnage.serve.replica.software import EAGER, Constants, Software, independent, tuning
 from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.replica.step import Service
-from tonnage.system import needed, per_die
+from tonnage.system import Accelerator, needed, per_die
 
 Array = NDArray[np.float64]
 
@@ -81,6 +83,10 @@ class Figures:
     most: Array
 
 
+NO_ROOM = infeasible(Bind("memory", "weights leave no room for a sequence on a rank"))
+"""What is said of a deployment whose weights alone, as it is described, do not fit: it has no speed."""
+
+
 def predict(cases: Sequence[Deployment], fitted: Constants | None = None) -> tuple[ServePrediction, ...]:
     """Predictions of `cases`, in their order. `fitted` replaces the constants that come with tonnage."""
     found: dict[int, ServePrediction] = {}
@@ -105,8 +111,10 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
     first = cases[0]
     chip = per_die(first.accelerator)
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
-    engines = tuple(engine(case.engine, chip.stack) for case in cases)
-    tuned = tuning(engines, chip, how.precision, fitted)
+    engines = tuple(running_engine(case, chip) for case in cases)
+    tuned = tuning(engines, chip, how.precision, fitted, [case.stack == "default" for case in cases])
+    if any(case.eager for case in cases):
+        tuned = replace(tuned, eager=np.where([case.eager for case in cases], EAGER, tuned.eager))
     layout, replicas = _layouts([case.pool for case in cases], first)
     prefill = [case.prefill for case in cases]
     second: tuple[Layout | None, Array | None] = (None, None)
@@ -122,6 +130,14 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
     )
 
 
+def running_engine(case: Deployment, die: Accelerator) -> Engine:
+    """The engine of a case with its limits: those it was told; left as it comes, those of its release on this chip."""
+    one = engine(case.engine, die.stack)
+    if case.stack == "default":
+        one = as_it_comes(one, case.arch, die, drafts=case.drafts != 0)
+    return one.told(case.chunk, case.running, eager=case.eager)
+
+
 def default_cache(case: Deployment) -> str:
     """Format of the cache where it is not stated: FP8 beside 8- and 4-bit floating-point weights where the recipes that
     are published for an engine on a chip say so, BF16 otherwise.
@@ -132,8 +148,9 @@ def default_cache(case: Deployment) -> str:
     chip = case.accelerator
     four = "fp4" in chip.rates
     narrow = case.weights in ("fp8", "fp4", "nvfp4", "mxfp8") or (case.weights == "mxfp4" and four)
-    usual = case.engine in ("trtllm", "atom") or four or chip.stack == "rocm"
-    return "fp8" if narrow and usual and case.engine in _TUNED else "bf16"
+    name = (case.engine or "").partition("@")[0]
+    usual = name in ("trtllm", "atom") or four or chip.stack == "rocm"
+    return "fp8" if narrow and usual and name in _TUNED else "bf16"
 
 
 _TUNED = ("trtllm", "atom", "vllm", "sglang")
@@ -169,8 +186,10 @@ def _accepted(case: Deployment, drafts: float, usual: float) -> float:
         return 1.0
     if case.accepted is not None:
         return case.accepted
-    a = case.acceptance if case.acceptance is not None else usual if case.random else ACCEPTANCE
-    return float(sum(a**i for i in range(int(drafts) + 1)))
+    if case.acceptance is not None:
+        return Speculation(drafts, case.acceptance).accepted
+    real = ACCEPTANCE if case.arch.mtp is not None else TRAINED_ON
+    return Speculation(drafts, min(usual, real) if case.random else real, kept=REUSED).accepted
 
 
 def _layouts(pools: Sequence[Pool], first: Deployment) -> tuple[Layout, Array]:
@@ -204,19 +223,25 @@ def _limit(group: DeploymentGroup) -> Array:
 
 
 def _most(group: DeploymentGroup) -> Array:
-    """Sequences that an attention replica holds at once: by memory, and by the engine's own limit."""
+    """Sequences that an attention replica holds at once, at least one: by memory, and by the engine's own limit."""
+    return np.maximum(_held(group), 1.0)
+
+
+def _held(group: DeploymentGroup) -> Array:
+    """The same by memory alone where that is less than one: 0 or below where the weights leave no room."""
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
-    for kind in {one.name: one for one in group.engines}.values():
-        here = np.array([one.name == kind.name for one in group.engines])
+    keys = [(one.name, one.version, one.chunk, one.running, one.graphs) for one in group.engines]
+    for key, kind in dict(zip(keys, group.engines, strict=True)).items():
+        here = np.array([each == key for each in keys])
         if alone:
             held = decode_rank_memory(service, kind, group.layout, traffic)
         else:
             held = rank_memory(service, kind, group.layout, traffic, float(kind.chunk))
         most = np.minimum(held.decoding(service.tuning.filled), kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
-    return np.maximum(found, 1.0)
+    return found
 
 
 def figures(group: DeploymentGroup) -> Figures:
@@ -311,11 +336,15 @@ def _column(value: Columns) -> Columns:
 def _predictions(group: DeploymentGroup, found: Figures, fitted: Constants | None) -> list[ServePrediction]:
     """The figures of each deployment of a group with the interval of its evidence."""
     traffic = group.traffic
+    without = np.zeros(len(group.cases)) if found.decode is None else _held(group)
     output = found.rate * traffic.osl / group.accelerators
     given = found.rate * traffic.isl / group.accelerators
     rows = []
     for i, case in enumerate(group.cases):
         wide = _spread(case, fitted)
+        if found.decode is not None and without[i] <= 0.0:
+            rows.append(ServePrediction(evidence=wide.evidence, outcome=NO_ROOM))
+            continue
         rows.append(
             ServePrediction(
                 output_rate=None if case.mode == "prefill" else around(float(output[i]), wide.rate),
@@ -331,4 +360,4 @@ def _predictions(group: DeploymentGroup, found: Figures, fitted: Constants | Non
 def _spread(case: Deployment, fitted: Constants | None = None) -> SpeedSpread:
     """The doubt of a prediction of `case`."""
     unknown = case.drafts is None or (case.drafts > 0 and case.accepted is None)
-    return doubt(case.accelerator, case.mode, unknown, fitted)
+    return doubt(case.accelerator, case.mode, unknown, fitted, untouched=case.stack == "default")

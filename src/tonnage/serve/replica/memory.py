@@ -226,6 +226,12 @@ def running_most(arch: Architecture, engine: Engine, die: Accelerator, drafts: N
     return np.where(np.asarray(drafts) > 0, min(most, engine.drafting), most)
 
 
+def as_it_comes(engine: Engine, arch: Architecture, die: Accelerator, *, drafts: bool) -> Engine:
+    """The engine with the limits that it has on this chip for this model where nobody sets any."""
+    most = int(np.max(np.asarray(running_most(arch, engine, die, 1.0 if drafts else 0.0))))
+    return engine.told(int(usual_step(engine, die)), most)
+
+
 def graphs(running: Numbers) -> Numbers:
     """Graphs that vLLM captures for so many sequences at most."""
     return _captured(np.minimum(2 * np.asarray(running), CAPTURED)) + _captured(np.minimum(running, CAPTURED))

@@ -28,7 +28,11 @@ class Software:
     over the mean; together: how far replicas that share experts prefill at the same time; polls: steps that a request
     waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
     the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
-    recurrent states has room; eager: seconds per kernel that the host takes to launch it where no graph was captured
+    recurrent states has room; widened: further time of dense matrices per second of their arithmetic at the datasheet
+    rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows
+    widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at
+    once;
+    eager: seconds per kernel that the host takes to launch it where no graph was captured
     (0: captured); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
     text is `job.ACCEPTANCE`.
     """
@@ -51,6 +55,8 @@ class Software:
     polls: Numbers = 1.0
     admission: Numbers = 0.02
     filled: Numbers = 1.0
+    widened: Numbers = 0.0
+    front: Numbers = 0.0
     eager: Numbers = 0.0
     acceptance: Numbers = 0.6
 
@@ -66,9 +72,10 @@ _SHARED = (
     "kernel",
     "imbalance",
     "together",
+    "widened",
     "acceptance",
 )
-_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "filled")
+_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "filled", "front")
 
 
 EAGER = 10e-6
@@ -86,6 +93,27 @@ def independent(tuned: Software) -> Software:
     MLPerf's LoadGen) feed the engine inside its process, without the server, and it looks at every step.
     """
     return replace(tuned, polls=0.0, admission=ADMISSION)
+
+
+LOOKS = 1.0
+"""Steps that a request waits for a look of the scheduler of an engine that is run as it comes: one step is scheduled
+while another runs, and each step looks (vLLM; SGLang's `--scheduler-recv-interval` is 1 unless a recipe raises it)."""
+
+
+def as_it_comes(tuned: Software, untouched: Numbers, stream: Numbers, factor: Numbers) -> Software:
+    """The tuning where the engine was left as it comes, for the cases where `untouched` is 1, not 0.
+
+    stream: seconds per sequence and step beside the tuned `sequence`: each token is sampled as the release says (top-k
+    and top-p over all logits) and streamed to its client by one process, which recipes switch off or spread; factor:
+    device time over that of a tuned stack (kernels whose tiles nobody has searched for this model and chip).
+    """
+    on = np.asarray(untouched, dtype=float)
+    return replace(
+        tuned,
+        sequence=tuned.sequence + on * stream,
+        device=tuned.device * np.asarray(factor, dtype=float) ** on,
+        polls=np.where(on > 0, np.minimum(tuned.polls, LOOKS), tuned.polls),
+    )
 
 
 Widths = Mapping[str, Mapping[str, float]]
@@ -148,24 +176,30 @@ _CDNA = {"cdna2": "cdna3", "cdna3": "cdna3"}
 
 def arithmetic(die: Accelerator, precision: Precision) -> str:
     """Class of the routed experts' arithmetic, by its name in `Constants.crowding`: the format it runs in, and whether
-    four-bit weights are widened on the way (`upcast`).
+    weights are widened on the way (`upcast`): four-bit ones, or FP8 on a chip without it.
     """
     stored = precision.weights("experts").name
     runs = rate(die, format_of(stored).compute).runs_in
-    if format_of(stored).element < 0.75 and runs in ("bf16", "fp16"):
+    if format_of(stored).element < 1.5 and runs in ("bf16", "fp16"):
         return "upcast"
     return {"fp16": "bf16", "int8": "fp8"}.get(runs, runs)
 
 
 def tuning(
-    engines: Sequence[Engine], die: Accelerator, precision: Precision, fitted: Constants | None = None
+    engines: Sequence[Engine],
+    die: Accelerator,
+    precision: Precision,
+    fitted: Constants | None = None,
+    untouched: Sequence[bool] | None = None,
 ) -> Software:
-    """The tuning of these engines on a chip, as arrays over `engines`. An engine without constants of its own takes
-    those of SGLang; on the chips of a vendor without any, operators take as long as they take alone.
+    """The tuning of these engines on a chip, as arrays over `engines`; untouched: which are run as they come. An engine
+    without constants of its own takes those of SGLang; on the chips of a vendor without any, operators take as long as
+    they take alone.
     """
     names, many = [one.name for one in engines], len(engines)
     immature, format_ = kernels(die, precision), arithmetic(die, precision)
-    return each(fitted or constants(), names, [die.vendor or ""] * many, [immature] * many, [format_] * many)
+    chips = ([die.vendor or ""] * many, [immature] * many, [format_] * many)
+    return each(fitted or constants(), names, *chips, untouched)
 
 
 def each(
@@ -174,8 +208,11 @@ def each(
     vendors: Sequence[str],
     immature: Sequence[str | None],
     formats: Sequence[str],
+    untouched: Sequence[bool] | None = None,
 ) -> Software:
-    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`."""
+    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`, and
+    whether they are run as they come.
+    """
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
     for name in _OF_ENGINE:
         values[name] = np.array([found.engine.get(engine, found.engine["sglang"])[name] for engine in engines])
@@ -183,4 +220,9 @@ def each(
     values["device"] = np.array([found.vendor.get(own, found.vendor.get(all_, 1.0)) for own, all_ in usual])
     values["experts"] *= np.array([found.kernels[name] if name else 1.0 for name in immature])
     values["crowding"] = np.array([found.crowding[name] for name in formats])
-    return Software(**values)
+    tuned = Software(**values)
+    if untouched is None or not any(untouched):
+        return tuned
+    own = [found.engine.get(engine, found.engine["sglang"]) for engine in engines]
+    stream, factor = (np.array([one[name] for one in own]) for name in ("stream", "untuned"))
+    return as_it_comes(tuned, np.array(untouched), stream, factor)

@@ -69,8 +69,12 @@ def in_a_crowd(found: SpeedSpread) -> SpeedSpread:
     return replace(found, rate=max(found.rate, CROWD), tpot=max(found.tpot, CROWD), evidence=tier)
 
 
-def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Constants | None = None) -> SpeedSpread:
-    """The doubt of a figure in a regime.
+def doubt(
+    accelerator: Accelerator, mode: str, speculation: bool, fitted: Constants | None = None, *, untouched: bool = False
+) -> SpeedSpread:
+    """The doubt of a figure in a regime; untouched: of an engine that is run as it comes, which is never less than
+    what such runs are off when none of them is in the fit; nor is that of a chip of which no published service was in
+    the fit less than what chips left out are off.
 
     evidence: interpolated on chips of which published services entered the fit and whose maker's operators are
     measured; extrapolated on others of that maker, and where published services of the vendor entered the fit; analytic
@@ -81,6 +85,12 @@ def doubt(accelerator: Accelerator, mode: str, speculation: bool, fitted: Consta
     known = measured_maker(accelerator) or accelerator.vendor in found.vendor
     wider = 1.0 if known else 1.5
     values = [wider * next(found.spread[metric][n] for n in names if n in found.spread[metric]) for metric in METRICS]
-    near = measured_maker(accelerator) and accelerator.name in found.chips
+    seen = accelerator.name in found.chips
+    tiers = [name for name, holds in (("untouched", untouched), ("unseen", not seen)) if holds]
+    values = [
+        max([value, *(found.spread[metric].get(tier, 0.0) for tier in tiers)])
+        for value, metric in zip(values, METRICS, strict=True)
+    ]
+    near = measured_maker(accelerator) and seen
     tier: Evidence = "interpolated" if near else "extrapolated" if known else "analytic"
     return SpeedSpread(values[0], values[1], values[2], tier)

@@ -34,7 +34,8 @@ class PassTimes:
     gemm: dense matrices; experts: routed experts; attention: cores and scans; pointwise: norms, activations, look-ups;
     reduce: collectives of tensor parallelism; exchange: dispatch and combine of expert parallelism; pipeline: sends
     between stages; kernels: how many are launched; sequences: how many the engine's scheduler handles; arithmetic: of
-    the routed experts at the datasheet rate; measured: of the first four, what rests on shapes measured on the chip.
+    the routed experts at the datasheet rate; widened: that of dense matrices whose weights are stored narrower than
+    they are multiplied; measured: of the first four, what rests on shapes measured on the chip.
     """
 
     gemm: Numbers = 0.0
@@ -47,6 +48,7 @@ class PassTimes:
     kernels: Numbers = 0.0
     sequences: Numbers = 0.0
     arithmetic: Numbers = 0.0
+    widened: Numbers = 0.0
     measured: Numbers = 0.0
 
 
@@ -70,6 +72,7 @@ def parts(
     spent = dict.fromkeys(("gemm", "experts", "attention", "pointwise"), np.asarray(0.0))
     launched: Numbers = 0.0
     arithmetic: Numbers = np.asarray(0.0)
+    widened: Numbers = np.asarray(0.0)
     measured: Numbers = np.asarray(0.0)
     for operator in shard(whole, layout, sequence_parallel=False, imbalance=service.tuning.imbalance):
         work: Any = operator
@@ -83,6 +86,8 @@ def parts(
         if name == "experts":
             peak = rate(service.die, service.precision.weights(operator.part).compute).value
             arithmetic = arithmetic + operator.flop / peak * count
+        elif name == "gemm":
+            widened = widened + _widened(operator, service) * count
     reduce, exchange = _communication(service, layout, whole)
     tokens = sum(load.sequences * load.new for load in loads)
     return PassTimes(
@@ -93,8 +98,17 @@ def parts(
         kernels=launched,
         sequences=sum(load.sequences for load in loads),
         arithmetic=arithmetic,
+        widened=widened,
         measured=measured,
     )
+
+
+def _widened(operator: Operator, service: Service) -> Numbers:
+    """Seconds of a dense product's arithmetic at the datasheet rate, where 8- or 4-bit weights are multiplied in 16."""
+    form = service.precision.weights(operator.part)
+    found = rate(service.die, form.compute)
+    wide = form.element < 1.5 and found.runs_in in ("bf16", "fp16")
+    return operator.flop / found.value if wide else 0.0
 
 
 def _communication(service: Service, layout: Layout, whole: Sequence[Operator]) -> tuple[Numbers, Numbers]:
@@ -161,6 +175,7 @@ def seconds(spent: PassTimes, tuning: Software) -> Numbers:
     """
     compute = (
         tuning.gemm * spent.gemm
+        + tuning.widened * spent.widened
         + tuning.experts * spent.experts
         + tuning.crowding * spent.arithmetic
         + tuning.attention * spent.attention

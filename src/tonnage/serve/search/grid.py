@@ -15,7 +15,7 @@ from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
 from tonnage.serve.replica.engines import Engine, Startup, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
-from tonnage.serve.replica.memory import RankMemory, usual_step
+from tonnage.serve.replica.memory import RankMemory, as_it_comes, usual_step
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import EAGER, Constants, constants, independent, tuning
@@ -113,8 +113,11 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
     die = per_die(system.accelerator)
     how = formats(job.arch, die, job.weights, job.kv)
     chosen = starting_on(job.engine, system.accelerator, afd=job.splits_ffn, date=job.date)
+    untouched = job.stack == "default"
+    if untouched:
+        chosen = as_it_comes(chosen, job.arch, die, drafts=job.speculative is not None)
     chosen = chosen.told(job.chunk, job.running, eager=job.eager)
-    tuned = tuning((chosen,), die, how.precision, fitted)
+    tuned = tuning((chosen,), die, how.precision, fitted, [untouched])
     plain = {name: float(np.ravel(value)[0]) for name, value in tuned.__dict__.items()}
     if job.imbalance is not None:
         plain["imbalance"] = job.imbalance
@@ -157,7 +160,8 @@ def decoding_room(given: ServeSetting, layout: Layout) -> RankMemory:
 
 def chunks(given: ServeSetting) -> Array:
     """New tokens per step and replica to try: the one given, or the engine's default; `CHUNKS` if thorough."""
-    if given.job.chunk is not None or given.job.concurrency is not None or not given.job.thorough:
+    told = given.job.chunk is not None or given.job.stack == "default"
+    if told or given.job.concurrency is not None or not given.job.thorough:
         return np.array([given.chunk])
     return np.unique([given.chunk, *CHUNKS])
 

@@ -1,0 +1,105 @@
+"""What a published row says of its run: how requests came, their lengths, the engine, whose experts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tonnage import catalog
+from tonnage.serve import Deployment
+from tonnage.truth.score import Prediction, vote
+from tonnage.truth.serving import serving_case
+from tonnage.truth.shapes import Library
+
+LIBRARY = Library(catalog.load())
+
+
+def case(**changed: Any) -> Deployment:
+    """A row with some of its keys changed; `workload__x` reaches into the workload, `layout__x` into the layout."""
+    row: dict[str, Any] = {
+        "id": "one",
+        "group": "somebody",
+        "model": "deepseek-ai/DeepSeek-V3",
+        "chip": "h200-sxm",
+        "count": 8,
+        "mode": "aggregated",
+        "engine": "vllm",
+        "layout": {"tp": 8},
+        "workload": {"input_len": 200, "output_len": 100, "concurrency": 10, "arrival": "closed-loop"},
+        "metrics": {"output_tokens_per_second_per_accelerator": 100.0},
+    }
+    for name, value in changed.items():
+        part, _, key = name.partition("__")
+        if key:
+            row[part] = {**row[part], key: value}
+        else:
+            row[part] = value
+    return serving_case(row, LIBRARY)
+
+
+@pytest.mark.parametrize(
+    ("workload", "finite"),
+    [
+        ({"arrival": "all-at-once", "num_requests": 500}, True),
+        ({"arrival": "offline", "length_distribution": "fixed", "concurrency": "saturated"}, True),
+        ({"arrival": "offline", "length_distribution": "dataset", "concurrency": "saturated"}, False),
+        ({"arrival": "closed-loop"}, False),
+        ({"arrival": "poisson", "request_rate": 2.0}, False),
+    ],
+)
+def test_how_requests_came(workload: dict[str, Any], finite: bool) -> None:
+    assert case(workload={"input_len": 200, "output_len": 100, "concurrency": 10} | workload).at_once is finite
+
+
+@pytest.mark.parametrize(
+    ("distribution", "dataset", "spread"),
+    [
+        ("dataset", "ShareGPT", "exponential"),
+        ("dataset", None, "fixed"),
+        ("random-ratio", None, "uniform"),
+        ("fixed", None, "fixed"),
+        (None, None, "fixed"),
+    ],
+)
+def test_how_lengths_vary(distribution: str | None, dataset: str | None, spread: str) -> None:
+    assert case(workload__length_distribution=distribution, workload__dataset=dataset).spread == spread
+
+
+def test_limits_and_stack_of_the_row_are_used() -> None:
+    told = case(workload__max_num_seqs=32, workload__max_num_batched_tokens=4096, flags=["default_untuned", "eager"])
+    assert (told.running, told.chunk, told.stack, told.eager) == (32, 4096, "default", True)
+    plain = case()
+    assert (plain.running, plain.chunk, plain.stack, plain.eager) == (None, None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("more", "engine"),
+    [
+        ({"engine_version": "0.11.0"}, "vllm@0.11.0"),
+        ({"engine_version": "0.8.5.post1"}, "vllm@0.8.5.post1"),
+        ({"engine_version": "0.1.dev12777"}, "vllm"),
+        ({"engine_version": "main 2025-07"}, "vllm"),
+        ({"engine_version": "0.8.1.post3", "orchestrator": "dynamo"}, "vllm"),
+        ({}, "vllm"),
+        ({"engine": "nobody knows it", "engine_version": "1.0"}, None),
+    ],
+)
+def test_the_engine_is_of_the_version_that_is_stated(more: dict[str, Any], engine: str | None) -> None:
+    assert case(**more).engine == engine
+
+
+def test_attention_in_data_parallel_shares_one_set_of_experts() -> None:
+    """Where nothing is said of them they lie over all ranks, else as is said; replicas have their own."""
+    assert case(layout={"tp": 1, "dp": 8}).pool.ep == 8
+    assert case(layout={"tp": 2, "dp": 4}).pool.ep == 8
+    assert case(layout={"tp": 1, "dp": 8, "ep": 4}).pool.ep == 4
+    assert case(layout={"tp": 4, "replicas": 2}).pool.ep is None and case().pool.ep is None
+
+
+def test_a_source_of_one_cluster_has_a_third_of_a_vote() -> None:
+    def rows(group: str, clusters: int) -> list[Prediction]:
+        return [Prediction(f"{group}{i}", group, "m", 100.0, 110.0, cluster=(str(i % clusters),)) for i in range(12)]
+
+    weights = vote(rows("narrow", 1) + rows("broad", 4))
+    assert weights[12:].sum() == pytest.approx(3 * weights[:12].sum()) and weights.sum() == pytest.approx(1)
