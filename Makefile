@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-page page browser page-speed launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check docs extras lock format clean
+.PHONY: help setup setup-test setup-page page browser page-speed launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check export-run docs extras lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -99,6 +99,9 @@ examples: setup  ## print every example again: examples/, README, guide
 
 export-check: setup-test  ## exported files before the engines' own parsers: the table of docs/export.md (5 GB in build/)
 	@PYTHONPATH=scripts $(BIN)/python -m export_check
+
+export-run: setup-test  ## the exported vLLM script started with vLLM's build for CPUs and a tiny model: one request
+	@PYTHONPATH=scripts $(BIN)/python -m export_check.start
 
 launch-lines: setup  ## launch lines of 200 searched plans, held to the engines' own flags and rules
 	@$(BIN)/python scripts/launch_lines.py

@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from export_check import mistakes
-from export_check.environments import ENGINES, ROOT, VERSIONS, python
+from export_check.environments import DOCS, ENGINES, ROOT, VERSIONS, python
 from export_check.plans import ON_ASCEND, PLANS, Priced, priced, written
 from tonnage.export import ExportedFile
 from tonnage.export.accepted import table_takes
 
-DOCS = ROOT / "docs" / "export.md"
 START, END = "<!-- export-check: start -->", "<!-- export-check: end -->"
 SCHEMAS = ROOT / "tests" / "export" / "data" / "crds.json"
 PARSERS = Path(__file__).parent / "parsers.py"

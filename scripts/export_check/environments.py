@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
 CHECK = BUILD / "check"
+DOCS = ROOT / "docs" / "export.md"
 
 VERSIONS = {"sglang": "0.5.23", "ray": "2.60.0", "skypilot": "0.14.1", "ai-dynamo": "1.6.1", "kubernetes": "1.37"}
 """Releases that are installed; vLLM's is that of `scripts/vllm_cpu.py`."""

@@ -55,3 +55,8 @@ def test_kernels_of_few_tokens_are_not_sent_more_than_they_take() -> None:
     found = plan(job, System(accelerator("b200-sxm", KNOWN), 32), {"tp": 1, "dp": 32, "ep": 32})
     (one,) = found.instances
     assert one.running < 100 < dispatched(one) == DISPATCHED[1] < one.slots
+
+
+def test_all_that_is_kept_in_flight_may_run() -> None:
+    sequences, running = told("vllm", concurrency=100.0)
+    assert running < 100 == sequences

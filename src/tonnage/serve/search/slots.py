@@ -1,10 +1,12 @@
-"""How many sequences an engine is told that it may run at once, where requests come at a rate.
+"""How many sequences an engine is told that it may run at once, where the load and not the limits say how many run.
 
-The mean number that run carries the rate; an engine that is told no more than that makes every burst wait. It is told
-as many as the limits let it run, and memory has room for.
+The mean number that run carries a rate; an engine that is told no more than that makes every burst wait. It is told as
+many as the limits let it run, and memory has room for. Where a number of requests is kept in flight, it is told that.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -17,8 +19,13 @@ STEPS = 64
 
 
 def slots(given: ServeSetting, point: PointGrid) -> int | None:
-    """The largest batch of a replica whose time per token keeps the limit; None where no rate is asked for."""
+    """The largest batch of a replica whose time per token keeps the limit, at a rate; in a closed
+    loop all that are in flight; None where neither is asked for.
+    """
     running, most = float(point.running), float(point.most)
+    if given.job.concurrency is not None and point.mode in ("aggregated", "disaggregated"):
+        flight = math.ceil(given.job.concurrency / (float(point.instances) * float(point.layout.dp)))
+        return int(min(flight, most)) if min(flight, most) > running else None
     if given.job.rate is None or point.mode in ("prefill", "afd") or point.ffn is not None or not most > running:
         return None
     batches = np.unique(np.floor(np.geomspace(max(running, 1.0), most, STEPS)))
