@@ -1,8 +1,8 @@
 """Executes examples/*.ipynb and keeps what comes out: `python scripts/notebooks.py [NAME ...]`.
 
 Cells run in this process, in the folder of the notebook, as a kernel would run them: the value of a last line is shown
-by its own `_repr_mimebundle_`. The charts are kept as pictures within the HTML; the Vega-Lite values are left out, which
-a reader's own notebook makes again.
+by its own `_repr_mimebundle_`. The charts are kept as pictures within the HTML; the Vega-Lite values, which a reader's
+own notebook makes again, are left out.
 """
 
 from __future__ import annotations

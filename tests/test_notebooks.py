@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-import notebooks
 import pytest
+
+import notebooks
 
 FILES = sorted(notebooks.EXAMPLES.glob("*.ipynb"))
 
