@@ -273,6 +273,6 @@ def test_every_required_dependency_is_imported() -> None:
 def test_what_is_imported_is_required_or_comes_with_an_extra() -> None:
     required = {re.split(r"[.\[<>=~!; ]", text)[0] for text in PYPROJECT["project"]["dependencies"]}
     others = outside(FILES) - set(sys.stdlib_module_names) - {"tonnage"} - required
-    brought = "aiconfigurator-core, the extra `silicon`, and the extras `fast`, `ray`, `gguf`, `run` and `page` bring them"
+    brought = "aiconfigurator-core, the extras `silicon`, `fast`, `ray`, `gguf`, `run` and `page` bring them"
     run = {"httpx", "reasoning_gym", "starlette", "tokenizers", "torch", "transformers", "uvicorn"}
     assert others == {"gguf", "jinja2", "numba", "pyarrow", "ray", *run}, brought
