@@ -30,7 +30,7 @@ def test_every_verb_explains_itself(verb, capsys):
         assert run([*words, "--help"]) == 0
         text = capsys.readouterr().out
         assert f"Usage: tonnage {' '.join(words)}" in text
-        assert "--json" in text or verb in ("new", "schema", "completion", "mcp")
+        assert "--json" in text or verb in ("new", "page", "schema", "completion", "mcp")
 
 
 def test_no_verb_takes_the_place_of_a_function_of_the_frame() -> None:

@@ -66,6 +66,7 @@ async function draw(chart) {
     tooltip: hover,
   });
   held.view = made.view;
+  await made.view.resize().runAsync(); // a legend of several lines takes its place in the second round
   plot.setAttribute("role", "img");
   for (const name of ["aria-label", "aria-roledescription"]) plot.removeAttribute(name);
   const svg = plot.querySelector("svg");

@@ -1,5 +1,5 @@
 // Rules as switches, and what one of them is worth: the same launch with it and without.
-import { byId, make, say, shares } from "./words.js";
+import { byId, make, say, share } from "./words.js";
 
 const known = new Map();
 let base = null;
@@ -8,9 +8,8 @@ let now = null;
 /** Rules that are switched off. */
 export const off = () => [...document.querySelectorAll("#switches input:not(:checked)")].map((each) => each.value);
 
-/** Shows the rules of an answer and those that are off; `changed` is told of a click. */
-export function switches(facts, left, changed) {
-  for (const rule of facts?.rules_applied ?? []) known.set(rule.rule, rule);
+/** Shows the rules that count with none left out, and those that are; `changed` is told of a click. */
+export function switches(left, changed) {
   const names = [...new Set([...known.keys(), ...left])];
   byId("rules").hidden = !names.length;
   const focus = document.activeElement?.value;
@@ -48,7 +47,7 @@ export function compare(facts, isBase, left) {
   const effects = left.map((name) => known.get(name)?.effect).filter(Boolean);
   if (effects.length) parts.push(say("because", effects.join("; ")));
   const [was, is] = [base, now].map((each) => each.launch?.probability_by_horizon);
-  if (was != null && is != null && was !== is) parts.push(say("by_horizon", shares.format(is), shares.format(was)));
+  if (was != null && is != null && was !== is) parts.push(say("by_horizon", share(is), share(was)));
   line.textContent = parts.join(" ");
   line.hidden = false;
 }

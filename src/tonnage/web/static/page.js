@@ -28,7 +28,10 @@ async function go(push = true) {
   const finished = await ask(question, (line) => {
     if (line.kind === "told") command(line.command);
     else if (line.kind === "progress") progress(line);
-    else if (line.kind === "base") compare(line.facts, true, left);
+    else if (line.kind === "base") {
+      compare(line.facts, true, left);
+      switches(left, toggled);
+    }
     else if (line.kind === "refused") refused(line.why);
     else if (line.kind === "answer" || line.kind === "wrong") problems = !answered(line) || problems;
   });
@@ -51,9 +54,9 @@ function answered(line) {
   tellAnswer(line, whole);
   show(line.charts);
   if (launch) {
-    switches(line.facts, left, toggled);
     if (!left.length) compare(line.facts, true, left);
     compare(line.facts, false, left);
+    switches(left, toggled);
   }
   if (whole) tell(line.answer.sentence);
   else working(say("refining"));

@@ -24,4 +24,5 @@ export const tell = (text) => {
   byId("said").textContent = text;
 };
 
-export const shares = new Intl.NumberFormat(state.labels.language ?? "en", { style: "percent" });
+/** A share as people read it. */
+export const share = (value) => `${Math.round(100 * value)} %`;
