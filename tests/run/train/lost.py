@@ -25,7 +25,7 @@ LOST = 20
 
 SHORT = replace(PLAN, every=2, stages=(replace(PLAN.stages[0], steps=6),))
 SOON = 3
-"""The same in `make test`, where both are forked from a process that has torch imported, as torchrun would start them."""
+"""The same in `make test`: both forked from a process that has torch imported, started as torchrun would start them."""
 
 
 def second_of(folder: Path) -> int:
