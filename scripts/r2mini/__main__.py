@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -48,10 +48,9 @@ def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str], train_on
     first = partial(
         kept, folder / "r1.json", lambda: _timed(lambda: trained(EXAMPLE / "r1.yaml", folder / "r1", None, extra))
     )
-    runs = [partial(_seed, folder, seed, extra) for seed in seeds]
-    jobs: list[Callable[[], object]] = [first, *runs]
+    runs: list[Callable[[], object]] = [first, *(partial(_seed, folder, seed, extra) for seed in seeds)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done in [pool.submit(one) for one in jobs]:
+        for done in [pool.submit(one) for one in runs]:
             done.result()
     left = [] if train_only else [one for one in seeds if not (folder / f"seed-{one}" / "launched.json").exists()]
     if left:

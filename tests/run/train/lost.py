@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,16 @@ from typing import Any
 from kills import TINY, figures
 
 from tonnage.run.train import journal
-from tonnage.run.train.start import carried_out
+from tonnage.run.train.plan import RunPlan
+from tonnage.run.train.start import carried_out, one_process
 
 PLAN = replace(TINY, nproc=2, stages=TINY.stages[:1])
 LOST = 20
 """Step at which the second process is killed."""
+
+SHORT = replace(PLAN, every=2, stages=(replace(PLAN.stages[0], steps=6),))
+SOON = 3
+"""The same in `make test`: both forked from a process that has torch imported, started as torchrun would start them."""
 
 
 def second_of(folder: Path) -> int:
@@ -45,10 +51,36 @@ def lost(root: Path) -> None:
             killed.append(second_of(folder))
             os.kill(killed[0], signal.SIGKILL)
 
-    ended = carried_out(PLAN, folder, tell)
-    assert (ended.reason, ended.step) == ("feasible", PLAN.steps), ended
-    assert killed and journal.counts(folder)["resume"] == 1
+    how = carried_out(PLAN, folder, tell)
+    assert (how.reason, how.step) == ("feasible", PLAN.steps), how
+    assert killed and journal.counts(folder)["resume"] >= 1
     assert figures(folder) == figures(whole)
+
+
+def forked(plan: RunPlan, folder: Path) -> list[int]:
+    """Both processes, by their ranks; they find each other at a free port of this machine."""
+    folder.mkdir(exist_ok=True)
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(plan.nproc)}
+    children = []
+    for rank in range(plan.nproc):
+        child = os.fork()
+        if not child:
+            os.environ.update(place, RANK=str(rank), LOCAL_RANK=str(rank))
+            code = 1
+            try:
+                code = 0 if one_process(plan, folder, lambda event: None).reason == "feasible" else 1
+            finally:
+                os._exit(code)
+        children.append(child)
+    return children
+
+
+def ended(children: list[int]) -> list[int]:
+    """How each ended."""
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,13 @@ import numpy as np
 import pytest
 import torch
 from kills import TINY, figures, killed
+from lost import SHORT, SOON, ended, forked
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tonnage.cli import run
 from tonnage.device.checkpoint import Store
 from tonnage.errors import InputError
-from tonnage.run.train import data, gates, grpo, journal, network, predict, start
+from tonnage.run.train import curve, data, gates, grpo, journal, network, predict, start
 from tonnage.run.train.plan import Phase, RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.start import Ended, one_process
@@ -259,6 +261,37 @@ def test_one_process_two_processes_one_process(tmp_path: Path, capsys: pytest.Ca
     assert [event["data"] for event in journal.steps(moved).values()] == [
         event["data"] for event in journal.steps(whole).values()
     ]
+
+
+def test_a_lost_process_of_two_costs_the_run_nothing(tmp_path: Path) -> None:
+    """The other ends too; both started again they resume; against one process undisturbed, to rounding."""
+    folder = tmp_path / "lost"
+    children = forked(SHORT, folder)
+    while not any(step >= SOON for step in journal.losses(folder)) and not os.waitid(
+        os.P_PID, children[1], os.WEXITED | os.WNOHANG | os.WNOWAIT
+    ):
+        time.sleep(0.02)
+    os.kill(children[1], signal.SIGKILL)
+    first, second = ended(children)
+    assert first != 0 and second == -signal.SIGKILL
+    assert ended(forked(SHORT, folder)) == [0, 0]
+    assert len(seen(folder, "resume")) == 1
+    assert ran(tmp_path / "alone", replace(SHORT, nproc=1)).reason == "feasible"
+    mine, theirs = figures(folder), figures(tmp_path / "alone")
+    assert [pair[1] for pair in mine.values()] == [pair[1] for pair in theirs.values()] and len(mine) == 6
+    assert [pair[0] for pair in mine.values()] == pytest.approx([pair[0] for pair in theirs.values()], rel=1e-5)
+
+
+def test_a_change_of_precision_and_back_does_not_move_the_curve(tmp_path: Path) -> None:
+    """Before the steep part of training, where a run is as sensitive to anything (docs/run.md)."""
+    plan = replace(PLAN, precision="bf16", every=10, stages=(replace(PLAN.stages[0], steps=30, rate=3e-4, batch=8),))
+    assert ran(tmp_path / "whole", plan).reason == "feasible"
+    for one, until in ((plan, 10), (replace(plan, precision="fp32"), 20), (plan, 30)):
+        assert ran(tmp_path / "moved", one, until).reason == "feasible"
+    curves = (curve.smoothed(list(journal.losses(tmp_path / name).values())) for name in ("whole", "moved"))
+    apart = [abs(one / other - 1) for one, other in zip(*curves, strict=True)]
+    assert len(seen(tmp_path / "moved", "switch")) == 2 and len(apart) == 30
+    assert apart[9] == 0 < max(apart) < 0.0025
 
 
 # ---------------------------------------------------------------- reinforcement learning
