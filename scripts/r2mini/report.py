@@ -66,9 +66,15 @@ def report(found: Mapping[str, Any], shown: str | None) -> str:
         "## What it took",
         _table(("what", "CPU min", "wall min", "load when begun"), _costs(found)),
         f"All of it: **{found['cpu'] / 60:.1f} CPU minutes** (bar {WHOLE / 60:.0f}), installation apart. Engine: "
-        f"{', '.join(dict.fromkeys(str(one.get('engine')) for one in seeds.values()))}.",
+        f"{', '.join(dict.fromkeys(str(one.get('engine')) for one in seeds.values()))}.{_waiting(seeds)}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _waiting(seeds: Mapping[str, Any]) -> str:
+    """Which launches are not in the cost, for they wait."""
+    waits = [seed for seed, one in seeds.items() if one.get("verdict") and not one["verdict"]["passes"]]
+    return f" Not in it: the launch of seed {', '.join(waits)}, which waits." if waits else ""
 
 
 Rows = Iterable[Sequence[str]]
