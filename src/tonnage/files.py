@@ -23,6 +23,9 @@ from typing import Any
 
 from tonnage.errors import InputError, Problem
 
+SCRATCH = "tonnage-scratch-"
+"""How folders for a moment are called, below the one for temporary files."""
+
 LIMIT = 1_000_000
 """Largest file that is read unless the caller says otherwise [byte]."""
 

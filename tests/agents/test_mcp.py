@@ -75,6 +75,7 @@ def test_an_answer_is_passed_on_whole(agent: Agent) -> None:
     played = agent.call("simulate", plan=plan, rate="1/s", requests=200)
     assert not played.is_error and played.structured_content["requests"] == 200, words(played)
     made = agent.call("export", result=plan, engine="vllm")
+    assert not made.is_error, words(made)
     assert any("vllm serve" in one["text"] for one in made.structured_content["files"])
     assert sorted(path.name for path in agent.start.iterdir()) == [".secret.yaml", "link.yaml", "small.yaml"]
 

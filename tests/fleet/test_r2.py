@@ -46,9 +46,10 @@ def test_it_is_feasible_and_planned_in_time(told):
 
 
 def test_the_dates_are_in_order_and_plausible(told):
-    """May 2025 was the plan and was missed; V3.2 came in December 2025, V4 in April 2026."""
+    """May 2025 was the plan and was missed; V3.2 came in December 2025, V4 in April 2026: before P90 (never)."""
     launch = told[2]["launch"]
-    assert DATE("2025-06-01") < DATE(launch["p10"]) < DATE(launch["p50"]) < DATE("2026-06-30")
+    assert DATE("2025-06-01") < DATE(launch["p10"]) < DATE("2025-12-01")
+    assert DATE("2026-04-24") < DATE(launch["p50"]) < DATE("2026-08-30") and launch["p90"] is None
     assert 0.5 <= launch["probability_by_horizon"] <= 1
 
 

@@ -13,6 +13,7 @@ from tonnage.ask.train_words import TrainWords
 from tonnage.catalog import Catalog
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.export import SERVING, TRAINING, ExportedFile, serving_files, training_files
+from tonnage.files import SCRATCH
 from tonnage.launchfile import SERVING as SERVES
 from tonnage.launchfile import TRAINING as TRAINS
 from tonnage.launchfile import Remark, pooled, read, said_count, starts
@@ -84,7 +85,7 @@ def with_question(
     """
     train = remark.command == "train"
     kinds = TRAINS if train else SERVES
-    with tempfile.TemporaryDirectory(prefix="tonnage-") as folder:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
         for one in made:
             (Path(folder) / one.name).write_text(one.text, encoding="utf-8")
         told = [one.name for one in made if Path(one.name).suffix in READ and one.name not in ("check.sh", "sbatch.sh")]

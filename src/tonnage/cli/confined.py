@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
+from tonnage.files import SCRATCH
+
 READS = {"open", "os.listdir", "os.scandir", "sqlite3.connect"}
 WRITES = {
     "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
@@ -39,20 +41,20 @@ class _Bounds:
         own |= {path for path in sys.path if path}
         self.start = str(start.resolve())
         self.readable = [str(Path(path).resolve()) for path in sorted(own)] + list(SYSTEM)
-        self.given = f"{os.path.realpath(tempfile.gettempdir())}/{GIVEN}"
+        self.given, self.scratch = (f"{os.path.realpath(tempfile.gettempdir())}/{name}" for name in (GIVEN, SCRATCH))
         self.caches = [os.path.realpath(path) for path in _caches()]
         self.ledgers = [os.path.realpath(path) for path in _ledgers()]
 
     def may_read(self, path: str) -> bool:
         """Whether a path with every link followed may be read; nothing hidden in the folder of the start is."""
-        if path.startswith(self.given) or _within(path, (*self.readable, *self.caches, *self.ledgers)):
+        if path.startswith((self.given, self.scratch)) or _within(path, (*self.readable, *self.caches, *self.ledgers)):
             return True
         return _within(path, [self.start]) and not any(p.startswith(".") for p in path[len(self.start) :].split("/"))
 
     def may_write(self, path: str) -> bool:
-        """Whether it may be written: what Python and numba keep of code, and what tonnage keeps of speeds."""
+        """Whether it may be written: what Python and numba keep of code, what tonnage keeps of speeds, its scratch."""
         compiled = "/__pycache__/" in path and _within(path, self.readable)
-        return path == os.devnull or compiled or _within(path, self.caches)
+        return path == os.devnull or compiled or path.startswith(self.scratch) or _within(path, self.caches)
 
 
 def _within(path: str, folders: Iterable[str]) -> bool:

@@ -22,7 +22,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Served:
+class StaticFile:
     """One file: as it is, packed, its kind and its tag."""
 
     plain: bytes
@@ -32,7 +32,7 @@ class Served:
 
 
 @functools.cache
-def served() -> dict[str, Served]:
+def served() -> dict[str, StaticFile]:
     """Every file by its name: the page's own, and the libraries that draw the charts."""
     folders = (resources.files("tonnage.web") / "static", resources.files("tonnage.report") / "data" / "vega")
     return {file.name: _read(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if _kind(file)}
@@ -42,10 +42,10 @@ def _kind(file: Traversable) -> str:
     return KINDS.get("." + file.name.rpartition(".")[2], "")
 
 
-def _read(file: Traversable) -> Served:
+def _read(file: Traversable) -> StaticFile:
     plain = file.read_bytes()
     tag = hashlib.sha256(plain).hexdigest()[:20]
-    return Served(plain, gzip.compress(plain, 9, mtime=0), _kind(file), f'"{tag}"')
+    return StaticFile(plain, gzip.compress(plain, 9, mtime=0), _kind(file), f'"{tag}"')
 
 
 async def static(request: Request) -> Response:
