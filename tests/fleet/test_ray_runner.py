@@ -82,6 +82,17 @@ def test_a_worker_that_is_killed_changes_no_byte(monkeypatch, capsys):
     ), ran
 
 
+def test_what_is_kept_of_compiled_code_is_no_other_code(monkeypatch, tmp_path):
+    monkeypatch.setattr(pieces.tonnage, "__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "core.py").write_text("x = 1\n")
+    before = pieces.code.__wrapped__()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "core.loop.py311.1.nbc").write_bytes(b"kept")
+    assert pieces.code.__wrapped__() == before
+    (tmp_path / "core.py").write_text("x = 2\n")
+    assert pieces.code.__wrapped__() != before
+
+
 def test_a_worker_with_other_code_is_refused(programme, catalog, planner):
     work = next(cut(settle(programme(), catalog, planner), {}, 0, 20, whole=False))
     with pytest.raises(InputError, match="other code"):

@@ -140,8 +140,10 @@ def played(work: PieceWork) -> Piece:
 
 @functools.cache
 def code() -> str:
-    """SHA-256 of what plays: tonnage's own code and data, and the versions of Python and numpy."""
+    """SHA-256 of what plays: tonnage's own code and data, and the versions of Python and numpy; not what Python and
+    numba keep of it, which comes and goes.
+    """
     room = Path(tonnage.__file__).parent
-    own = sorted(path for path in room.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    own = sorted(path for path in room.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     texts = [part for path in own for part in (path.relative_to(room).as_posix().encode(), path.read_bytes())]
     return files.digest([sys.version.encode(), np.__version__.encode(), *texts])
