@@ -65,7 +65,7 @@ def made_of() -> str:
     root = Path(__file__).parents[1]
     total = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
+        if path.is_file() and "__pycache__" not in path.parts:
             seen = path.stat()
             total.update(f"{path.relative_to(root)} {seen.st_size} {seen.st_mtime_ns}\n".encode())
     return total.hexdigest()
