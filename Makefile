@@ -38,7 +38,7 @@ $(VENV)/.page: $(VENV)/.core requirements-test.lock
 	@touch $@
 
 browser: setup-test  ## the page in a real browser (Debian: chromium): console, keyboard, axe, pictures in build/screens
-	@TONNAGE_BROWSER=1 $(BIN)/python -m pytest -q tests/web/test_browser.py
+	@$(BIN)/python -m pytest -q tests/web/in_browser.py
 
 page-speed: setup-test  ## weight of the page, time to its first chart (Debian: chromium)
 	@$(BIN)/python benchmarks/page.py
