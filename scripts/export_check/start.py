@@ -37,6 +37,7 @@ def exported(folder: Path) -> Path:
     checkpoint(folder / "mini")
     plan, out = folder / "plan.json", folder / "launch"
     asked = f"serve {folder / 'mini'} --on 1xh100 --isl 64 --osl 32 --concurrency 4 --engine vllm --quiet --ledger=off"
+    asked += " --eager --memory-share 0.3"  # vLLM's CPU worker wants this share of the machine's memory free
     for words in ([*asked.split(), "-o", str(plan)], ["export", str(plan), "vllm", "-o", str(out), "--quiet"]):
         if run(words) != 0:
             raise SystemExit(f"tonnage {' '.join(words)} failed")

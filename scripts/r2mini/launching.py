@@ -50,12 +50,18 @@ class Watched:
 
 
 def law(points: dict[int, float]) -> Callable[[float], float]:
-    """A time over clients at once: the line of least relative squares through what was measured."""
+    """A time over clients at once: the line of least relative squares through what was measured; neither its start nor
+    its slope is less than nothing, for more clients are never sooner.
+    """
     rows = [(1 / value, clients / value) for clients, value in points.items()]
     aa, ab, bb = (sum(row[i] * row[j] for row in rows) for i, j in ((0, 0), (0, 1), (1, 1)))
     a1, b1 = (sum(row[i] for row in rows) for i in (0, 1))
     whole = aa * bb - ab * ab
     start, slope = (a1 * bb - b1 * ab) / whole, (b1 * aa - a1 * ab) / whole
+    if slope < 0:
+        start, slope = a1 / aa, 0.0
+    elif start < 0:
+        start, slope = 0.0, b1 / bb
     return lambda clients: start + slope * clients
 
 

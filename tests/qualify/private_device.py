@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from simulated import NAME, Fault, backend
 
+from tonnage.device.ending import end
 from tonnage.qualify import links, numerics
 from tonnage.qualify.probes import activation, grouped, linear, lookup
 
@@ -51,3 +52,4 @@ def main(asked: Sequence[Sequence[str]]) -> None:
 
 if __name__ == "__main__":
     main(json.loads(sys.argv[1]))
+    end()

@@ -190,3 +190,9 @@ def test_a_launch_that_waits_ends_the_command_with_the_reason(tmp_path: Path, mo
         program.main([str(tmp_path), "--report", str(tmp_path)])
     assert "the launch waits" in (tmp_path / "report.md").read_text("utf-8")
     assert not (tmp_path / "canary.svg").exists()
+
+
+def test_a_time_over_clients_is_never_less_than_nothing_nor_shorter_with_more() -> None:
+    assert launching.law({1: 1.0, 4: 4.0, 12: 12.0})(8) == pytest.approx(8.0)
+    assert launching.law({1: 3.0, 4: 2.0, 12: 1.0})(8) > 0
+    assert launching.law({1: 0.1, 4: 4.0, 12: 30.0})(8) > 0
