@@ -53,7 +53,7 @@ def test_a_verdict_and_a_calibration(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(["qualify", "--name", "my-cpu", "--into", "c.jsonl", "--report", "v.html", "--model", "qwen3-8b"]) == 0
     told = capsys.readouterr()
     assert "my-cpu" in told.out and "3 benches" not in told.err and "missing" in told.out
-    assert "card-days without one" in told.err, "how long a soak must be is said first"
+    assert "of one card without one" in told.err, "how long a soak must be is said first"
     assert "qualify 0% launch" in told.err
     device = read_device(tmp_path / "c.jsonl")
     assert device is not None and device.chip == "my-cpu" and set(device.rates) == {"bf16", "fp32"}

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tonnage.errors import InputError
-from tonnage.qualify.gate import Verified
+from tonnage.qualify.gate import Verified, rate_words, watched_words
 from tonnage.qualify.rates import exposure, least, most, share_least, share_most
 from tonnage.qualify.verdict import SERVING, SEVERAL, TRAINING, from_json, verdict
 from tonnage.report.qualify import page, words
@@ -66,6 +66,24 @@ def test_several_cards_ask_for_more() -> None:
     alone = [gate for gate in SOUND if gate.subject != "across"]
     assert (said(*alone, cards=1), said(*alone)) == ("fit for training", "unknown")
     assert said() == "unknown"
+
+
+def test_what_is_unknown_says_what_is_known() -> None:
+    few = verdict(changed("interruptions", state="not enough evidence", why="few"), "device", "model", 1)
+    assert few.sentence == (
+        "unknown: it serves; whether it trains is open (nothing failed, 1 piece of evidence missing)"
+    )
+    none = verdict((), "device", "model", 1)
+    assert none.sentence.startswith("unknown: whether it serves is open too (nothing failed, ")
+    loss = verdict(changed("loss", state="fail", why="wrong"), "device", "model", 1)
+    assert loss.sentence == "unknown: it serves; whether it trains is open (1 of its gates failed)"
+    assert verdict(SOUND, "device", "model", 8).sentence == said(*SOUND)
+
+
+def test_what_was_watched_is_said_in_times_that_people_have() -> None:
+    assert (watched_words(64), watched_words(0.29)) == ("64 card-days", "6.96 h of one card")
+    assert rate_words(0.0468, "interruption") == "46.8 interruptions in 1,000 card-days"
+    assert rate_words(10.4, "interruption") == "one interruption in 2.31 h of a card"
 
 
 def test_one_recipe_of_fp8_is_enough() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import statistics
 from collections import Counter
 from dataclasses import dataclass, fields, replace
@@ -184,9 +185,8 @@ def _reply(asked: Qualification, options: QualifyOptions, done: Qualified, catal
         outcome = infeasible(*(Bind("unfit", text) for text in found.binds))
     body: dict[str, Any] = {"verdict": found.to_json(), "calibration": str(asked.into), "device": done.device.to_json()}
     body |= {"speed": _speeds(done), "check": [one.to_json() for one in done.loop]}
-    return Reply(
-        "qualify", inputs, body, _answer(asked, done, options.replay is None), outcome, catalog=catalog, formats=""
-    )
+    said = _answer(asked, options, done)
+    return Reply("qualify", inputs, body, said, outcome, catalog=catalog, formats="")
 
 
 def _speeds(done: Qualified) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def _speeds(done: Qualified) -> dict[str, Any]:
     }
 
 
-def _answer(asked: Qualification, done: Qualified, assumed: bool) -> Answer:
+def _answer(asked: Qualification, options: QualifyOptions, done: Qualified) -> Answer:
     """In words: the verdict, what it rests on, what is missing, the next command."""
     from tonnage import units
     from tonnage.report.answer import Answer, Table
@@ -217,7 +217,7 @@ def _answer(asked: Qualification, done: Qualified, assumed: bool) -> Answer:
         ("speed", f"{rates}; memory {device.bandwidth / 1e9:,.1f} GB/s ({units.show_memory(device.memory)})"),
         ("noise", _noise(held)),
     ]
-    if assumed:
+    if options.replay is None:
         rows.append(("assumed", f"{asked.run.detector}; --replay says how often, or none"))
     rows += [("binds", text) for text in found.binds] + [("missing", text) for text in found.missing]
     many = Counter(gate.state for gate in found.gates)
@@ -228,10 +228,31 @@ def _answer(asked: Qualification, done: Qualified, assumed: bool) -> Answer:
     if done.loop:
         rows.append(("check", _loop_said(done.loop)))
         tables.append(_loop_table(done.loop))
-    hints = (f"tonnage serve qwen3-0.6b --on 1x{device.chip} --calibration {asked.into}  plans with what was measured",)
-    sentence = f"{device.title}: {found.verdict}"
+    hints = [f"tonnage serve qwen3-0.6b --on 1x{device.chip} --calibration {asked.into}  plans with what was measured"]
+    if found.trains == "unknown" and not found.binds:
+        hints.append(f"tonnage qualify {_soak_words(asked, options)}  soaks as long as the planned run asks for")
+    sentence = f"{device.title}: {found.sentence}"
     good = found.verdict in ("fit for training", "inference only")
-    return Answer(sentence, tuple(rows), tuple(tables), hints=hints, feasible=good)
+    return Answer(sentence, tuple(rows), tuple(tables), hints=tuple(hints), feasible=good)
+
+
+def _soak_words(asked: Qualification, options: QualifyOptions) -> str:
+    """The flags of a soak that shows what the planned run bears: a tenth longer than it must be, in whole hours."""
+    from tonnage import units
+
+    hours = math.ceil(1.1 * asked.run.soak * units.DAY / units.HOUR / asked.processes)
+    said: dict[str, tuple[object, object]] = {
+        "--nproc": (options.nproc, 1),
+        "--cards": (options.cards, 1),
+        "--days": (options.days, 1.0),
+    }
+    said["--model"] = (options.model, QualifyOptions.model)
+    more = [
+        f"{flag} {value:g}" if isinstance(value, float) else f"{flag} {value}"
+        for flag, (value, usual) in said.items()
+        if value != usual
+    ]
+    return " ".join((f"--device {asked.device} --soak {hours}h", *more, f"--into {asked.into}"))
 
 
 def _noise(held: Clockings) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from tonnage.units import DAY, show_time
 from tonnage.values import Plain
 
 State = Literal["pass", "fail", "not tested", "not enough evidence"]
@@ -23,6 +24,20 @@ Subject = Literal[
 def run_words(cards: int, days: float) -> str:
     """The size of a run in words: `8 cards for 30 days`."""
     return f"{cards:,} {'card' if cards == 1 else 'cards'} for {days:g} {'day' if days == 1 else 'days'}"
+
+
+def watched_words(card_days: float) -> str:
+    """How long cards were, or must be, watched: `64 card-days`; less than one in `7 h of one card`."""
+    return f"{card_days:,.3g} card-days" if card_days >= 1 else f"{show_time(card_days * DAY)} of one card"
+
+
+def rate_words(rate: float, what: str) -> str:
+    """How often something happens, each card-day: `47 errors in 1,000 card-days`; above one, `one error in 2.3 h of a
+    card`.
+    """
+    if rate > 1:
+        return f"one {what} in {show_time(DAY / rate)} of a card"
+    return f"{1000 * rate:,.3g} {what}s in 1,000 card-days"
 
 
 @dataclass(frozen=True)

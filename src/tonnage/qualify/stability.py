@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tonnage.device.rounding import EPSILON
 from tonnage.errors import InputError
-from tonnage.qualify.gate import Needed, State, Subject, Verified, run_words
+from tonnage.qualify.gate import Needed, State, Subject, Verified, rate_words, run_words, watched_words
 from tonnage.qualify.rates import exposure, least, most, share_most
 from tonnage.qualify.small import SmallRun, Stepped
 from tonnage.train.goodput import Failures, useful
@@ -87,8 +87,8 @@ class PlannedRun:
     def text(self) -> str:
         """What a soak must show, in a sentence: printed first."""
         return (
-            f"a run of {run_words(self.cards, self.days)} bears {1000 * self.bearable:.3g} interruptions in "
-            f"1,000 card-days; a soak shows that, at 95 %, by {self.soak:.3g} card-days without one"
+            f"a run of {run_words(self.cards, self.days)} bears {rate_words(self.bearable, 'interruption')}; "
+            f"a soak shows that, at 95 %, by {watched_words(self.soak)} without one"
         )
 
     @property
@@ -349,8 +349,9 @@ def _interruptions(seen: Soaked, run: PlannedRun) -> Verified:
     limit = 1000 * run.bearable
     state: State = "pass" if high <= limit else "fail" if low > limit else "not enough evidence"
     why = (
-        f"{count} in {seen.card_days:.3g} card-days show {high:.3g} in 1,000 card-days at most, at 95 %; "
-        f"{run.text}, or {exposure(run.bearable, count):.3g} with as many as were seen"
+        f"{count} in {watched_words(seen.card_days)} show {rate_words(high / 1000, 'interruption')} at most, at 95 %; "
+        f"{run.text}"
+        + (f", or by {watched_words(exposure(run.bearable, count))} with the {count} seen" if count else "")
     )
     return _gate("interruptions", name, "training", state, high, limit, "per 1,000 card-days", why)
 
@@ -366,9 +367,9 @@ def _undetected(seen: Soaked, run: PlannedRun) -> Verified:
         why = f"steps that the run replays every {show_time(run.replay * DAY)} find them"
         return replace(_gate("undetected", name, "training", "pass", expected, EXPECTED, "errors", ""), why=why)
     state: State = "pass" if expected < EXPECTED else "not enough evidence"
-    enough = f"{exposure(EXPECTED / planned, seen.wrong):,.3g} card-days"
+    enough = watched_words(exposure(EXPECTED / planned, seen.wrong))
     why = (
-        f"{seen.wrong} in {seen.card_days:.3g} card-days may be {expected:.3g} over {planned:,.0f} card-days; the run "
+        f"{seen.wrong} in {watched_words(seen.card_days)} may be {expected:.3g} over {watched_words(planned)}; the run "
         f"needs a detector (a step replayed at times), or {enough}"
     )
     return _gate("undetected", name, "training", state, expected, EXPECTED, "errors", why)

@@ -91,6 +91,19 @@ class Verdict(ShownResult):
             return "fit for training" if self.trains == "yes" else "inference only"
         return "unknown"
 
+    @property
+    def sentence(self) -> str:
+        """The word, and where it is unknown what is known: `unknown: it serves; whether it trains is open (nothing
+        failed, 2 pieces of evidence missing)`.
+        """
+        if self.verdict != "unknown":
+            return self.verdict
+        known = "it serves; whether it trains is open" if self.serves == "yes" else "whether it serves is open too"
+        failed = "nothing failed" if not self.binds else f"{len(self.binds)} of its gates failed"
+        count = len(self.missing)
+        lacking = f", {count} {'piece' if count == 1 else 'pieces'} of evidence missing" if count else ""
+        return f"unknown: {known} ({failed}{lacking})"
+
     def to_json(self) -> dict[str, Plain]:
         """As the verdict file has it."""
         fields = encode(self)
@@ -127,7 +140,10 @@ def verdict(
     serves = _answer([gate for gate in held if gate.needed == "inference"], SERVING, held)
     trains = "no" if serves == "no" else _answer(held, asked, held)
     binds = tuple(_bound(gate) for gate in _failed(held))
-    missing = tuple(dict.fromkeys((*(_lacks(gate) for gate in held if _open(gate)), *_unasked(asked, held))))
+    lacking = [gate for gate in held if _open(gate)]
+    named = {SAID[gate.subject] for gate in lacking if gate.subject in SAID}
+    unasked = (text for text in _unasked(asked, held) if text not in named)
+    missing = tuple(dict.fromkeys((*(_lacks(gate) for gate in lacking), *unasked)))
     return Verdict(serves, trains, device, software, date, model, cards, days, held, binds, missing)
 
 

@@ -18,7 +18,7 @@ MARKS: dict[State, str] = {"pass": "pass", "fail": "FAIL", "not tested": "----",
 
 def words(found: Verdict, width: int = 80) -> str:
     """The verdict for people: the word, what binds, what is missing, the gates."""
-    lines = _wrapped(f"{found.device}: {found.verdict}", width)
+    lines = _wrapped(f"{found.device}: {found.sentence}", width)
     lines += _wrapped(asked_for(found), width, "  ")
     lines += _wrapped(f"serves: {found.serves}; trains: {found.trains}", width, "  ")
     lines += _listed("what binds", found.binds, width) + _listed("missing evidence", found.missing, width)
@@ -73,7 +73,7 @@ def page(found: Verdict) -> str:
     """The verdict as one HTML file."""
     title = escape(f"{found.device}: {found.verdict}")
     body = [
-        f"<h1>{escape(found.device)}: <span class={WORDS[found.verdict]}>{found.verdict}</span></h1>",
+        f"<h1>{escape(found.device)}: <span class={WORDS[found.verdict]}>{found.sentence}</span></h1>",
         f"<p>{escape(asked_for(found))}. Serves: {found.serves}; trains: {found.trains}.<br>{escape(found.software)}; "
         f"{escape(found.date)}</p>",
         _items("What binds", found.binds),

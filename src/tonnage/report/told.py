@@ -69,6 +69,6 @@ def _launch(result: LaunchPlan) -> Reply:
 @told.register
 def _verdict(result: Verdict) -> Reply:
     rows = (*(("binds", text) for text in result.binds), *(("missing", text) for text in result.missing))
-    sentence = f"{result.device}: {result.verdict} for {result.model}."
+    sentence = f"{result.device}, for {result.model}: {result.sentence}."
     said = Answer(sentence, rows, feasible=result.verdict != "unfit")
     return Reply("qualify", {}, {"schema": SCHEMA, "verdict": result.to_json()}, said)
