@@ -1,4 +1,4 @@
-"""How fast requests are simulated, in CPU time side by side: as Python, compiled, and Vidur where it was run.
+"""How fast requests are simulated, in CPU time side by side: as Python and compiled (Vidur: `benchmarks/vidur.py`).
 
     python benchmarks/simulate.py [--requests N] [--mooncake FILE] [--day]
 
@@ -23,10 +23,6 @@ from tonnage.simulate.run import simulate
 from tonnage.simulate.service import EngineLimits, ReplicaSet, Routing, Simulated, StepTables
 from tonnage.simulate.traces import read_trace
 from tonnage.simulate.workload import Workload
-
-VIDUR = 271.0
-"""Requests per CPU second of Vidur on its own Llama-3-8B / A100 workload, newest commit, as reported beforehand; it was
-not run beside this."""
 
 DAY = 1_000_000
 
@@ -55,7 +51,7 @@ def timed(run: Callable[[], Happened]) -> tuple[Happened, float]:
 
 def row(name: str, size: int, seconds: float) -> str:
     """One line of the table."""
-    return f"| {name} | {size:,} | {seconds:.2f} | {size / seconds:,.0f} | {size / seconds / VIDUR:,.0f} |"
+    return f"| {name} | {size:,} | {seconds:.2f} | {size / seconds:,.0f} |"
 
 
 def main() -> None:
@@ -65,7 +61,7 @@ def main() -> None:
     parser.add_argument("--mooncake", type=Path)
     parser.add_argument("--day", action="store_true")
     asked = parser.parse_args()
-    print("| what | requests | CPU s | requests / CPU s | times Vidur (271/s) |\n| --- | --- | --- | --- | --- |")
+    print("| what | requests | CPU s | requests / CPU s |\n| --- | --- | --- | --- |")
     load = drawn(asked.requests)
     for routing in ("round-robin", "least-loaded"):
         where = service(16, routing)

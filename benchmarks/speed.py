@@ -220,9 +220,14 @@ def serving(peer: Path | None) -> list[tuple[str, ...]]:
     return [(what, "50 times AIConfigurator", f"{ours.wall:.2f} s", said, f"{ratio:.0f} times")]
 
 
-def simulated() -> str:
-    """The table of `benchmarks/simulate.py`, of its own process."""
-    return run([sys.executable, str(ROOT / "benchmarks/simulate.py"), "--day"]).out
+def simulated(vidur: tuple[Path, Path] | None) -> str:
+    """The tables of `benchmarks/simulate.py` and of `benchmarks/vidur.py`, where Vidur is given; own processes."""
+    made = run([sys.executable, str(ROOT / "benchmarks/simulate.py"), "--day"]).out
+    if vidur is None:
+        return made
+    beside = run([sys.executable, str(ROOT / "benchmarks/vidur.py"), *map(str, vidur)]).out
+    asked = "Vidur's example, same arrivals and lengths, loops alone (bars: 100 times as Python, 1,000 compiled):"
+    return f"{made}\n{asked}\n\n{beside}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -236,6 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aiconfigurator", type=Path, metavar="PYTHON")
     parser.add_argument("--calculon", type=Path, nargs=2, metavar=("CHECKOUT", "PYTHON"))
+    parser.add_argument("--vidur", type=Path, nargs=2, metavar=("CHECKOUT", "PYTHON"))
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs/speed.md")
     options = parser.parse_args()
     peers = [*training(tuple(options.calculon) if options.calculon else None), *serving(options.aiconfigurator)]
@@ -254,7 +260,7 @@ wall-clock times longer, never shorter.
 {table(("what", "bar", "tonnage", "peer", "ratio"), peers)}
 ## Requests simulated
 
-{simulated()}"""
+{simulated(tuple(options.vidur) if options.vidur else None)}"""
     options.output.write_text(page, encoding="utf-8")
     print(page)
     print(options.output, file=sys.stderr)

@@ -2,6 +2,7 @@
 
     python -m export_check            # with PYTHONPATH=scripts; some 5 GB in build/vllm and build/check
     python -m export_check vllm ray   # these rows alone, and no table in the docs
+    python -m export_check training   # the training engines alone
 
 Ten kinds of plans for each engine; a row of the table for each file of an engine or scheduler. `engine`: its own parser
 or schema took the file; `table`: the flags as drawn from its source; a dash: no file is written, with the reason below.
@@ -21,13 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export_check import mistakes
+from export_check import mistakes, training
 from export_check.environments import DOCS, ENGINES, ROOT, VERSIONS, python
 from export_check.plans import ON_ASCEND, PLANS, Priced, priced, written
 from tonnage.export import ExportedFile
 from tonnage.export.accepted import table_takes
 
-START, END = "<!-- export-check: start -->", "<!-- export-check: end -->"
+MARKS = ("<!-- export-check: start -->", "<!-- export-check: end -->")
+TRAINED = ("<!-- export-check, training: start -->", "<!-- export-check, training: end -->")
 SCHEMAS = ROOT / "tests" / "export" / "data" / "crds.json"
 PARSERS = Path(__file__).parent / "parsers.py"
 
@@ -235,7 +237,16 @@ def _missed(text: str) -> str:
 
 
 def main(names: Sequence[str]) -> int:
-    """Check, print, and write the table into the docs where all rows were asked for."""
+    """Check, print, and write the tables into the docs: of serving where all its rows were asked for."""
+    bad = [] if set(names) == {"training"} else _serving([name for name in names if name != "training"])
+    if not names or "training" in names:
+        bad += _training()
+    print("all taken, every mistake refused" if not bad else f"not so: {', '.join(bad)}")
+    return int(bool(bad))
+
+
+def _serving(names: Sequence[str]) -> list[str]:
+    """The rows of serving that were asked for, all where none was named; those that are not as they should be."""
     chosen = [row for row in ROWS if not names or {row.target, row.parser, row.name} & set(names)]
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -251,11 +262,24 @@ def main(names: Sequence[str]) -> int:
     text = shown(results)
     print(text)
     if not names:
-        before, _, rest = DOCS.read_text("utf-8").partition(START)
-        DOCS.write_text(f"{before}{START}\n\n{text}\n\n{END}{rest.partition(END)[2]}", "utf-8")
-    bad = [row.name for row, found in results if found.wrong or found.refused < found.planted or found.planted < 10]
-    print("all taken, every mistake refused" if not bad else f"not so: {', '.join(bad)}")
-    return int(bool(bad))
+        _write(MARKS, text)
+    return [row.name for row, found in results if found.wrong or found.refused < found.planted or found.planted < 10]
+
+
+def _training() -> list[str]:
+    """The table of training; what is not as it should be."""
+    with tempfile.TemporaryDirectory() as folder:
+        text, wrong = training.judged(Path(folder))
+    print(text)
+    _write(TRAINED, text)
+    return wrong
+
+
+def _write(marks: tuple[str, str], text: str) -> None:
+    """A table into the docs, between its marks."""
+    start, end = marks
+    before, _, rest = DOCS.read_text("utf-8").partition(start)
+    DOCS.write_text(f"{before}{start}\n\n{text}\n\n{end}{rest.partition(end)[2]}", "utf-8")
 
 
 if __name__ == "__main__":

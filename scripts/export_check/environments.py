@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,8 @@ class Engine:
     needs: tuple[str, ...] = ()
 
 
+TORCH = "torch==2.13.0"
+
 ENGINES = {
     "vllm": Engine(),
     "bench": Engine(("orjson",), beside=True),
@@ -40,7 +43,20 @@ ENGINES = {
     ),
     "light": Engine((f"ray[serve]=={VERSIONS['ray']}", "kubernetes-validate==1.37.0", "jsonschema", "ruamel.yaml")),
     "skypilot": Engine((f"skypilot=={VERSIONS['skypilot']}", "ruamel.yaml")),
+    "megatron": Engine((TORCH, "numpy", "packaging", "einops", "triton")),
+    "torchtitan": Engine(
+        (TORCH, "tyro", "spmd_types==0.2.3", "einops", "datasets==3.6.0", "torchdata", "tensorboard",
+         "torch_checkpointing", "torchao", "tokenizers", "safetensors", "pillow", "triton")
+    ),
+    "verl": Engine(("hydra-core", "omegaconf")),
+}  # fmt: skip
+
+SOURCES = {
+    "megatron": "https://github.com/NVIDIA/Megatron-LM.git@d98e8a64dd",
+    "torchtitan": "torchtitan==0.3.0",
+    "verl": "verl==0.9.1",
 }
+"""Engine -> the source that its parser is of: a repository with a commit, or a wheel that is unpacked."""
 
 QUIET = ("--quiet", "--disable-pip-version-check")
 
@@ -68,6 +84,40 @@ def python(name: str) -> tuple[Path, dict[str, str]]:
         (folder / ".done").touch()
     env["HOME"] = str(folder)
     return found, env
+
+
+def source(name: str) -> Path:
+    """The folder with a training engine's source, fetched where it is not yet; a checkout that `MEGATRON_LM` (`VERL`,
+    `TORCHTITAN`) names is taken as it is.
+    """
+    own = os.environ.get("MEGATRON_LM" if name == "megatron" else name.upper())
+    if own:
+        return Path(own)
+    folder = CHECK / f"{name}-source"
+    if (folder / ".done").exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    where, _, commit = SOURCES[name].partition(".git@")
+    if commit:
+        _git(folder, f"{where}.git", commit)
+    else:
+        words = [sys.executable, "-m", "pip", "download", *QUIET, "--no-deps", "--dest", str(folder), where]
+        subprocess.run(words, check=True)
+        for wheel in folder.glob("*.whl"):
+            with zipfile.ZipFile(wheel) as packed:
+                packed.extractall(folder)
+    (folder / ".done").touch()
+    return folder
+
+
+def _git(folder: Path, where: str, commit: str) -> None:
+    """A commit of a repository, without its history."""
+    for words in (
+        ["init", "--quiet"],
+        ["fetch", "--quiet", "--filter=blob:none", where],
+        ["checkout", "--quiet", commit],
+    ):
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
 
 
 def _vllm() -> Path:

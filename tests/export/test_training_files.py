@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib.util
+import importlib
 import json
 import shlex
 import subprocess
@@ -29,11 +29,8 @@ from tonnage.export.train_tables import settings_of
 from tonnage.launchfile import read
 from tonnage.train import TrainPlan
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "export_check_training.py"
-spec = importlib.util.spec_from_file_location("export_check_training", SCRIPT)
-assert spec is not None and spec.loader is not None
-checks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(checks)
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+checks = importlib.import_module("export_check.training")
 
 CATALOG = load()
 

@@ -1,36 +1,20 @@
 """Exported training files before the engines' own parsers, and before the tables: who takes them, who refuses mistakes.
 
-    python scripts/export_check_training.py cases FOLDER            # plans, files and planted mistakes -> cases.json
-    ENV/bin/python scripts/export_check_training.py ENGINE SOURCE cases.json > found.json
-
-The first needs tonnage, the second an environment of the engine (`ENVIRONMENTS`) and its source: a checkout of
-Megatron-LM, or the folder that a wheel of torchtitan or verl is unpacked into. Megatron-LM's arguments are parsed and
-validated by its own code for the ranks of the plan, with a device that answers only for its generation; torchtitan's by
-its ConfigManager; verl's by hydra over its YAML. Bridge and MindSpeed-LLM do not install without their devices: the
-table is all that has taken them.
+Every plan is written for every engine that has what it decided, and a dozen mistakes are planted in each. Bridge and
+MindSpeed-LLM do not install without their devices: the table drawn from their sources is all that has taken them.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import sys
-import tempfile
-import types
-import typing
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENTS = {
-    "megatron": ("3.11", ("torch", "numpy", "packaging", "einops", "triton")),
-    "torchtitan": ("3.11", ("torch", "tyro", "spmd_types==0.2.3", "einops", "datasets==3.6.0", "torchdata",
-                            "tensorboard", "torch_checkpointing",
-                            "torchao", "tokenizers", "safetensors", "pillow", "triton")),
-    "verl": ("3.11", ("hydra-core", "omegaconf")),
-}  # fmt: skip
-"""Engine -> (Python, packages) of the environment in which its parser runs, beside its source."""
+from export_check.environments import SOURCES, python, source
 
 PLANS = {
     "dense on one server": "llama-3.1-8b --on 8xh200 --seq 8192 --global-batch 64 --tokens 10B",
@@ -64,7 +48,7 @@ PLANS = {
     "rounds with two pools": "qwen3-32b --on 64xh200 --tokens 10B --rollout-tokens 0.5T --rollout-length 8k "
     "--global-batch 512 --rollout-on 64xh200 --rollout-stale",
 }
-"""Plans that are exported to every engine that has what they decided."""
+"""Plans that are exported to every engine that has what they decided: name -> words of `tonnage train`."""
 
 Edit = Mapping[str, "str | None"]
 
@@ -173,7 +157,9 @@ def cases(folder: Path) -> Iterator[dict[str, Any]]:
 
     for name, words in PLANS.items():
         path = folder / f"{name.replace(' ', '-').replace(',', '')}.json"
-        if run(["train", *words.split(), "-o", str(path), "--quiet", "--ledger=off"]) != 0:
+        with redirect_stdout(io.StringIO()):
+            code = run(["train", *words.split(), "-o", str(path), "--quiet", "--ledger=off"])
+        if code != 0:
             raise SystemExit(f"{name}: no plan")
         plan = TrainPlan.from_json(json.loads(path.read_text(encoding="utf-8")))
         for engine in (one for one in TRAINING if one != "run"):
@@ -191,98 +177,48 @@ def cases(folder: Path) -> Iterator[dict[str, Any]]:
                        "world": one.world, "major": major, "table": list(refused(wrong))}  # fmt: skip
 
 
-def megatron(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """Megatron-LM's own parser, `validate_args`, and the configuration that Megatron-Core makes of them."""
-    typing.override = getattr(typing, "override", lambda function: function)  # type: ignore[attr-defined]
-    sys.path.insert(0, str(source))
-    os.environ["RANK"] = "0"
-    import megatron.core.transformer.transformer_config as sizes  # type: ignore[import-not-found]
-    import megatron.training.arguments as arguments  # type: ignore[import-not-found]
-    import torch
-
-    arguments.is_te_min_version = sizes.is_te_min_version = lambda *_, **__: True
-
-    def taken(case: Mapping[str, Any]) -> None:
-        own = types.SimpleNamespace(major=case["major"], minor=0, name="")
-        torch.cuda.get_device_properties = lambda *_: own  # type: ignore[assignment]
-        torch.cuda.get_device_capability = lambda *_: (case["major"], 0)
-        os.environ["WORLD_SIZE"] = str(case["world"])
-        sharded = "--use-megatron-fsdp" in case["argv"]
-        os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = "8" if sharded else "1"
-        sys.argv = ["pretrain_gpt.py", *case["argv"]]
-        found = arguments.parse_args()
-        arguments.validate_args(found)
-        found.apply_rope_fusion = False  # a kernel of Transformer Engine, which is not there
-        arguments.core_transformer_config_from_args(found)
-
-    return taken
-
-
-def torchtitan(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """The ConfigManager of torchtitan."""
-    sys.path.insert(0, str(source))
-    import torchtitan.tools.utils as utils  # type: ignore[import-not-found]
-
-    utils.has_cuda_capability = lambda *_: True
-    from torchtitan.config import ConfigManager  # type: ignore[import-not-found]
-
-    return lambda case: ConfigManager().parse_args(list(case["argv"]))
-
-
-def verl(source: Path) -> Callable[[Mapping[str, Any]], None]:
-    """The YAML of verl, by hydra."""
-    from hydra import compose, initialize_config_dir  # type: ignore[import-not-found]
-
-    def taken(case: Mapping[str, Any]) -> None:
-        with initialize_config_dir(config_dir=str(source / "verl/trainer/config"), version_base=None):
-            compose(config_name="ppo_trainer", overrides=list(case["argv"]))
-
-    return taken
-
-
-PARSERS: Mapping[str, Callable[[Path], Callable[[Mapping[str, Any]], None]]] = {
-    "megatron": megatron, "torchtitan": torchtitan, "verl": verl,
+ENGINES = {
+    "megatron": "Megatron-LM", "bridge": "Megatron Bridge", "torchtitan": "torchtitan", "mindspeed": "MindSpeed-LLM",
+    "verl": "verl",
 }  # fmt: skip
+"""Word of `tonnage export` -> how its makers call it: the columns."""
 
 
-def before(engine: str, source: Path, held: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each case of an engine with why its parser refused it, empty where it took it."""
-    taken = PARSERS[engine](source)
-    found = []
-    for case in (one for one in held if one["engine"] == engine):
-        with tempfile.TemporaryFile("w") as unheard:
-            kept, sys.stdout, sys.stderr = (sys.stdout, sys.stderr), unheard, unheard
-            try:
-                taken(case)
-                why = ""
-            except (Exception, SystemExit) as error:
-                why = (f"{type(error).__name__}: {error}".splitlines() or ["refused"])[0]
-            finally:
-                sys.stdout, sys.stderr = kept
-        found.append({**case, "parser": why})
-    return found
+def answered(engine: str, held: Sequence[dict[str, Any]]) -> list[str]:
+    """What an engine's own parser says of each case, nothing where it takes it; the table's word where it has none."""
+    if engine not in SOURCES:
+        return ["; ".join(case["table"]) for case in held]
+    program, env = python(engine)
+    words = [str(program), str(Path(__file__).with_name("training_parsers.py")), engine, str(source(engine))]
+    done = subprocess.run(words, input=json.dumps(held), text=True, capture_output=True, env=env, check=False)
+    if done.returncode:
+        raise SystemExit(f"{ENGINES[engine]}: its parser did not run: {done.stderr[-1500:]}")
+    return [str(one["parser"]) for one in json.loads(done.stdout)]
 
 
-def main(arguments: list[str]) -> int:
-    """Cases, or what a parser makes of them."""
-    warnings.filterwarnings("ignore")
-    if arguments[0] == "cases":
-        folder = Path(arguments[1])
-        made = list(cases(folder))
-        (folder / "cases.json").write_text(json.dumps(made), encoding="utf-8")
-        print(f"{len(made)} cases", file=sys.stderr)
-        return 0
-    engine, source, path = arguments
-    found = before(engine, Path(source), json.loads(Path(path).read_text(encoding="utf-8")))
-    print(json.dumps(found))
-    wrong = [one for one in found if bool(one["parser"]) != bool(one["mistake"]) and one["mistake"] not in
-             TOGETHER.get(engine, ())]  # fmt: skip
-    for one in wrong:
-        print(
-            f"{engine}: {one['plan']}, {one['mistake'] or 'as exported'}: {one['parser'] or 'taken'}", file=sys.stderr
-        )
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def judged(folder: Path) -> tuple[str, list[str]]:
+    """(the table in Markdown, what is not as it should be)."""
+    made = list(cases(folder))
+    columns: dict[str, dict[str, str]] = {}
+    refused: dict[str, str] = {}
+    wrong: list[str] = []
+    for engine, title in ENGINES.items():
+        held = [case for case in made if case["engine"] == engine]
+        said = list(zip(held, answered(engine, held), strict=True))
+        word = "engine" if engine in SOURCES else "table"
+        columns[engine] = {case["plan"]: "**no**" if why else word for case, why in said if not case["mistake"]}
+        wrong += [f"{title}, {case['plan']}: {why}" for case, why in said if why and not case["mistake"]]
+        planted = [(case, why) for case, why in said if case["mistake"]]
+        late = TOGETHER.get(engine, ())
+        wrong += [
+            f"{title}, {case['plan']}: the mistake {case['mistake']!r} was taken"
+            for case, why in planted
+            if not case["table"] or (not why and case["mistake"] not in late)
+        ]
+        own = sum(bool(why) for _, why in planted)
+        rest = f", {len(planted) - own} by the table" if own < len(planted) else ""
+        refused[engine] = f"{own} of {len(planted)} by the {word}{rest}"
+    lines = ["| plan | " + " | ".join(ENGINES.values()) + " |", "| --- |" + " --- |" * len(ENGINES)]
+    lines += [f"| {name} | " + " | ".join(columns[one].get(name, "–") for one in ENGINES) + " |" for name in PLANS]
+    lines += ["| mistakes refused | " + " | ".join(refused[one] for one in ENGINES) + " |"]
+    return "\n".join(lines), wrong
