@@ -50,6 +50,38 @@ PLANS = {
 }
 """Plans that are exported to every engine that has what they decided: name -> words of `tonnage train`."""
 
+TITAN = "--framework torchtitan --layout zero3"
+MIND = "--framework mindspeed"
+ROUNDS = "--tokens 10B --rollout-tokens 0.5T --rollout-length 8k --global-batch 512"
+
+MORE = {
+    "torchtitan on one card": f"qwen3-0.6b --on 1xh100 --seq 4096 --global-batch 16 {TITAN}",
+    "torchtitan on two servers": f"qwen3-14b --on 16xh200 --seq 8192 --global-batch 128 {TITAN}",
+    "torchtitan with tp": f"qwen3-32b --on 64xh100 --seq 8192 --global-batch 256 {TITAN},tp8",
+    "torchtitan in MXFP8": f"llama-3.1-8b --on 8xb200 --seq 8192 --global-batch 64 --precision mxfp8 {TITAN}",
+    "torchtitan, latent": f"deepseek-v3 --on 1024xh200 --global-batch 2048 {TITAN},tp1,pp1,ep64",
+    "torchtitan, latent, in FP8": f"deepseek-v3 --on 1024xh200 --global-batch 2048 --precision fp8 {TITAN},tp1",
+    "torchtitan on AMD": f"llama-3.1-70b --on 64xmi300x --seq 8192 --global-batch 256 {TITAN}",
+    "torchtitan, long sequences": f"llama-3.1-8b --on 32xh100 --seq 128k --global-batch 32 {TITAN},cp8",
+    "ascend, one server": f"qwen3-8b --on 8xascend-910b --seq 4096 --global-batch 64 {MIND}",
+    "ascend, two servers": f"llama-3.1-8b --on 16xascend-910b --seq 8192 --global-batch 128 {MIND}",
+    "ascend, large and dense": f"llama-3.1-70b --on 256xascend-910c --seq 8192 --global-batch 512 {MIND}",
+    "ascend, mixture": f"qwen3-30b-a3b --on 32xascend-910b --global-batch 512 {MIND}",
+    "ascend, large mixture": f"qwen3-235b-a22b --on 512xascend-910c --global-batch 2048 {MIND}",
+    "ascend, pipeline": f"qwen3-32b --on 64xascend-910b --global-batch 512 --layout tp8,pp4 {MIND}",
+    "ascend, long sequences": f"qwen3-8b --on 64xascend-910c --seq 32k --global-batch 64 --layout cp4 {MIND}",
+    "ascend, two dies, dense": f"qwen3-32b --on 32xascend-910c --global-batch 256 {MIND}",
+    "rounds on one server": f"qwen3-8b --on 8xh200 {ROUNDS}",
+    "rounds of a small model": f"qwen3-0.6b --on 8xh100 {ROUNDS}",
+    "rounds of Llama": f"llama-3.1-70b --on 64xh200 {ROUNDS}",
+    "rounds of a mixture": f"qwen3-30b-a3b --on 32xh200 {ROUNDS}",
+    "rounds of a large mixture": f"qwen3-235b-a22b --on 256xh200 {ROUNDS}",
+    "rounds of latent attention": f"deepseek-v3 --on 1024xh200 {ROUNDS}",
+    "rounds on Blackwell": f"qwen3-32b --on 64xb200 {ROUNDS}",
+    "rounds on AMD": f"qwen3-32b --on 64xmi300x {ROUNDS}",
+}  # fmt: skip
+"""More plans for the engines that write few of those above: looked at by `make export-check` alone."""
+
 Edit = Mapping[str, "str | None"]
 
 _M = "actor_rollout_ref.actor.megatron"
@@ -148,14 +180,14 @@ def _spread(name: str, value: str | None) -> list[str]:
     return [name] if value is None else [name, value]
 
 
-def cases(folder: Path) -> Iterator[dict[str, Any]]:
+def cases(folder: Path, plans: Mapping[str, str] = PLANS) -> Iterator[dict[str, Any]]:
     """Settings of every plan for every engine that has what it decided, and one plan's with each mistake."""
     from tonnage.cli import run
     from tonnage.export import TRAINING, CannotExport, training_files
     from tonnage.export.train_accepted import refused, settings_file
     from tonnage.train import TrainPlan
 
-    for name, words in PLANS.items():
+    for name, words in plans.items():
         path = folder / f"{name.replace(' ', '-').replace(',', '')}.json"
         with redirect_stdout(io.StringIO()):
             code = run(["train", *words.split(), "-o", str(path), "--quiet", "--ledger=off"])
@@ -198,7 +230,7 @@ def answered(engine: str, held: Sequence[dict[str, Any]]) -> list[str]:
 
 def judged(folder: Path) -> tuple[str, list[str]]:
     """(the table in Markdown, what is not as it should be)."""
-    made = list(cases(folder))
+    made = list(cases(folder, PLANS | MORE))
     columns: dict[str, dict[str, str]] = {}
     refused: dict[str, str] = {}
     wrong: list[str] = []
@@ -219,6 +251,8 @@ def judged(folder: Path) -> tuple[str, list[str]]:
         rest = f", {len(planted) - own} by the table" if own < len(planted) else ""
         refused[engine] = f"{own} of {len(planted)} by the {word}{rest}"
     lines = ["| plan | " + " | ".join(ENGINES.values()) + " |", "| --- |" + " --- |" * len(ENGINES)]
-    lines += [f"| {name} | " + " | ".join(columns[one].get(name, "–") for one in ENGINES) + " |" for name in PLANS]
+    lines += [
+        f"| {name} | " + " | ".join(columns[one].get(name, "–") for one in ENGINES) + " |" for name in PLANS | MORE
+    ]
     lines += ["| mistakes refused | " + " | ".join(refused[one] for one in ENGINES) + " |"]
     return "\n".join(lines), wrong

@@ -19,6 +19,7 @@ from tonnage.ask.exported import exported
 from tonnage.ask.train_plan import planned
 from tonnage.ask.train_words import TrainWords
 from tonnage.catalog import load
+from tonnage.catalog.software import software
 from tonnage.cli import run
 from tonnage.errors import InputError
 from tonnage.export import TRAINING, CannotExport, training_files
@@ -392,3 +393,20 @@ def test_tables_say_of_which_release_they_are(engine):
     table = settings_of(engine)
     assert (table.version and table.released.startswith("2026")) or table.version == "0.3.1"
     assert table.source and len(table.flags) > 60
+
+
+@pytest.mark.parametrize(
+    ("words", "engine"),
+    [
+        ("llama-3.1-70b --on 256xascend-910c --seq 8192 --global-batch 512 --framework mindspeed", "mindspeed"),
+        ("qwen3-30b-a3b --on 32xh100 --global-batch 512 --framework torchtitan", "torchtitan"),
+        ("llama-3.1-70b --on 128xmi300x --seq 8192 --global-batch 512 --framework torchtitan", "torchtitan"),
+    ],
+)
+def test_what_a_search_takes_the_framework_can_shard(words: str, engine: str, tmp_path: Path) -> None:
+    """MindSpeed shards the optimizer, torchtitan gradients or weights: no layout that its export refuses wins."""
+    path = tmp_path / "plan.json"
+    assert run(["train", *words.split(), "-o", str(path), "--quiet", "--ledger=off"]) == 0
+    plan = TrainPlan.from_json(json.loads(path.read_text(encoding="utf-8")))
+    assert plan.layout is not None and int(plan.layout.zero) in software().frameworks[engine].zero
+    assert training_files(plan, engine)

@@ -58,7 +58,7 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bo
         "ep": [n for n in divisors(experts) if n <= total] if experts and deals(job, total, fixed) else [1],
         "etp": [1] if not experts else [1, *([fixed["tp"]] if fixed.get("tp", 1) > 1 else [2, 4, 8])],
         "vpp": [n for n in range(1, 25) if n <= layers],
-        "zero": [1, 3],
+        "zero": list(job.traits.zero),
         "mbs": list(MICRO),
         "recompute": [0, 1, 2],
         "schedule": [0, 1, 3] if experts else [0, 1],
