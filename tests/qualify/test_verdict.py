@@ -71,12 +71,12 @@ def test_several_cards_ask_for_more() -> None:
 def test_what_is_unknown_says_what_is_known() -> None:
     few = verdict(changed("interruptions", state="not enough evidence", why="few"), "device", "model", 1)
     assert few.sentence == (
-        "unknown: it serves; whether it trains is open (nothing failed, 1 piece of evidence missing)"
+        "unknown (it serves; whether it trains is open: nothing failed, 1 piece of evidence missing)"
     )
     none = verdict((), "device", "model", 1)
-    assert none.sentence.startswith("unknown: whether it serves is open too (nothing failed, ")
+    assert none.sentence.startswith("unknown (whether it serves is open too: nothing failed, ")
     loss = verdict(changed("loss", state="fail", why="wrong"), "device", "model", 1)
-    assert loss.sentence == "unknown: it serves; whether it trains is open (1 of its gates failed)"
+    assert loss.sentence == "unknown (it serves; whether it trains is open: 1 of its gates failed)"
     assert verdict(SOUND, "device", "model", 8).sentence == said(*SOUND)
 
 

@@ -93,7 +93,7 @@ class Verdict(ShownResult):
 
     @property
     def sentence(self) -> str:
-        """The word, and where it is unknown what is known: `unknown: it serves; whether it trains is open (nothing
+        """The word, and where it is unknown what is known: `unknown (it serves; whether it trains is open: nothing
         failed, 2 pieces of evidence missing)`.
         """
         if self.verdict != "unknown":
@@ -102,7 +102,7 @@ class Verdict(ShownResult):
         failed = "nothing failed" if not self.binds else f"{len(self.binds)} of its gates failed"
         count = len(self.missing)
         lacking = f", {count} {'piece' if count == 1 else 'pieces'} of evidence missing" if count else ""
-        return f"unknown: {known} ({failed}{lacking})"
+        return f"unknown ({known}: {failed}{lacking})"
 
     def to_json(self) -> dict[str, Plain]:
         """As the verdict file has it."""
