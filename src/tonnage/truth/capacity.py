@@ -140,6 +140,11 @@ class Started:
         """Bytes of a sequence on a rank."""
         return float(held(self.arch, self.kv, self.layout, self.engine, replace(self.asked, context=context)))
 
+    def bytes_wanted(self, context: float) -> float:
+        """Bytes that a rank must have free for one sequence of that length when the engine starts."""
+        asked = replace(self.asked, context=context, start=True)
+        return float(held(self.arch, self.kv, self.layout, self.engine, asked))
+
 
 def predict(log: CapacityLog, library: Library) -> float:
     """What would be printed, in the unit of the log."""
@@ -187,7 +192,7 @@ def _longest(found: Started) -> float:
     low, high = 0, 1 << 24
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if found.bytes_held(float(middle)) <= found.pool else (low, middle)
+        low, high = (middle, high) if found.bytes_wanted(float(middle)) <= found.pool else (low, middle)
     return float(low)
 
 
@@ -211,7 +216,7 @@ _UNITS: dict[str, Callable[[Started], float]] = {
     "tokens": lambda found: float(np.max(np.asarray(found.rank.tokens))),
     "spread tokens": _spread,
     "sequences": _sequences,
-    "GiB a sequence": lambda found: found.bytes_held(float(found.asked.context)) / GIB,
+    "GiB a sequence": lambda found: found.bytes_wanted(float(found.asked.context)) / GIB,
     "longest": _longest,
     "bytes a token": _token,
 }

@@ -47,13 +47,15 @@ class LayerKind:
 @dataclass(frozen=True)
 class Asked:
     """What a sequence is held for: its tokens; new tokens of a step at most on its replica; drafts: tokens drafted for
-    it in a step; mtp: the model's own extra layers keep theirs too.
+    it in a step; mtp: the model's own extra layers keep theirs too; start: what the engine wants free for it when it
+    starts, where that is more than it counts of the sequences that run at once.
     """
 
     context: Numbers
     step: Numbers = 0.0
     drafts: Numbers = 0.0
     mtp: bool = False
+    start: bool = False
 
 
 def sequence_bytes(
@@ -79,8 +81,10 @@ def held(arch: Architecture, kv: str, layout: Layout, engine: Engine, asked: Ask
     """Bytes that a sequence holds on one rank of `layout` in an engine's cache."""
     element = format_of(kv).element
     if engine.cache != "alive" and compressed.kept(arch):
-        made = compressed.pages if engine.cache == "pages" else compressed.pools
-        return made(arch, element, engine, asked.context, _in_flight(engine, asked), asked.mtp) * _stage(arch, layout)
+        if engine.cache == "pools":
+            return compressed.pools(arch, element, engine, asked.context, asked.mtp) * _stage(arch, layout)
+        made = compressed.pages if asked.start else compressed.shared_pages
+        return made(arch, element, asked.context, _in_flight(engine, asked), asked.mtp) * _stage(arch, layout)
     kinds = layer_kinds(arch, element, layout, mtp=asked.mtp)
     if engine.cache == "pages" and engine.chunks == "kept" and any(kind.chunked for kind in kinds):
         return paged([_whole(kind) for kind in kinds], engine, asked) * _stage(arch, layout)
