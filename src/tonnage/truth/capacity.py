@@ -3,7 +3,8 @@
 `data/capacity.csv` holds one logged figure a row: model, chip, layout, the engine with its version, the settings that
 the log states (defaults of that version and chip where it does not), what was printed, and why a row is off. pool_gib:
 the cache that the log gives, where only what it holds is compared; states: recurrent states kept for a sequence where
-prefix caching is on; window_share: tokens of the windows' pool over those of the full one, where it was set; outlier:
+prefix caching is on; window_share: tokens of the windows' pool over those of the full one, where it was set; wide: a
+further part of the model that is cut over all ranks; outlier:
 the log lacks a setting that matters, or the figure rests on a defect.
 """
 
@@ -160,7 +161,8 @@ def _started(row: Row, library: Library) -> Started:
     layout = Layout(**_degrees(row["layout"]))
     own = engine(row["engine"]).told(int(row["step"]), int(row["running"]), eager="eager" in row)
     ratio = float(row.get("window_share", own.compressed_share))
-    own = replace(own, states=int(row.get("states", own.states)), compressed_share=ratio)
+    wide = (*own.wide, row["wide"]) if "wide" in row else own.wide
+    own = replace(own, states=int(row.get("states", own.states)), compressed_share=ratio, wide=wide)
     drafts = float(row.get("drafts", 0))
     step = float(row["step"])
     rank = memory(
