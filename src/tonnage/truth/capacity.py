@@ -176,6 +176,7 @@ def _started(row: Row, library: Library) -> Started:
         drafts=drafts,
         mtp=drafts > 0,
         share=row.get("share"),
+        longest=float(row["context"]),
     )
     if "pool_gib" in row:
         rank = replace(rank, pool=float(row["pool_gib"]) * GIB)

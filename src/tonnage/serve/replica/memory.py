@@ -304,10 +304,16 @@ def gathered_bytes(
 
 
 def peak_bytes(
-    arch: Architecture, die: Accelerator, precision: Precision, layout: Layout, engine: Engine, tokens: Numbers
+    arch: Architecture,
+    die: Accelerator,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    tokens: Numbers,
+    longest: float | None = None,
 ) -> Numbers:
     """Peak of an engine's trial step on a rank [byte]: forward pass, sampling or experts, the largest, and what stays
-    set aside.
+    set aside; longest: sequence that the engine is told to expect, the model's own limit where None.
     """
     forward = activation_bytes(arch, layout, tokens)
     if engine.workspaces:
@@ -315,7 +321,7 @@ def peak_bytes(
     peak = np.maximum(forward, sampling_bytes(arch, die, engine, np.asarray(tokens)))
     if engine.gathers:
         peak = np.maximum(peak, gathered_bytes(arch, die, precision, layout, tokens))
-    return peak + workspace_bytes(arch, tokens) if engine.workspaces else peak
+    return peak + workspace_bytes(arch, tokens, longest) if engine.workspaces else peak
 
 
 def memory(
@@ -330,9 +336,10 @@ def memory(
     drafts: Numbers = 0.0,
     mtp: bool = False,
     share: Numbers | None = None,
+    longest: float | None = None,
 ) -> RankMemory:
     """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step;
-    drafts: tokens drafted for a sequence in a step.
+    drafts: tokens drafted for a sequence in a step; longest: sequence that the engine is told to expect.
 
     What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step
     - graphs. Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial
@@ -340,7 +347,7 @@ def memory(
     """
     capacity = visible(die)
     weights = weight_bytes(arch, precision, layout, mtp=mtp, wide=engine.wide)
-    peak = peak_bytes(arch, die, precision, layout, engine, tokens)
+    peak = peak_bytes(arch, die, precision, layout, engine, tokens, longest)
     several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
     most = running_most(arch, engine, die, drafts)
     before, inside = CONTEXT + JOINED * several, FORWARD + engine.joined * several

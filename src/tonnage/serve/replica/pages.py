@@ -13,6 +13,7 @@ from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 from tonnage.model import Architecture, Block, cache_bytes
 from tonnage.model.attention import Gqa
+from tonnage.model.latent import Mla
 from tonnage.model.linear import Recurrent
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine
@@ -31,10 +32,17 @@ TOLERATED = 1.5
 to the smallest (vLLM `_get_kv_cache_groups_uniform_page_size`; 1.25 until 0.15)."""
 
 
+LATENT = 64
+"""Tokens that a page of latents holds a multiple of, as its kernels take them (vLLM `v1/attention/backends/mla`: FlashMLA
+64): beside states of 1.09 MB a page of Kimi-Linear has 960 tokens, where 16 would do with 944
+(github.com/vllm-project/vllm/issues/28228)."""
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """Layers that keep the same: how many, bytes of a token in one on a rank (0: none), the keys they may see (inf:
-    all), whether in fixed chunks, and bytes of a sequence's state.
+    all), whether in fixed chunks, bytes of a sequence's state, and tokens that a page holds a multiple of (1: the
+    engine's own).
     """
 
     layers: int
@@ -42,6 +50,7 @@ class LayerKind:
     window: float
     chunked: bool
     state: Numbers
+    aligned: int = 1
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ def layer_kinds(arch: Architecture, element: float, layout: Layout, *, mtp: bool
         key = (type(block.mixer).__name__, float(whole.token), one.window, one.chunked, float(whole.state))
         if key[1] or key[4]:
             before = found[key].layers if key in found else 0
-            found[key] = LayerKind(before + count, one.token, one.window, one.chunked, one.state)
+            found[key] = replace(one, layers=before + count)
     return list(found.values())
 
 
@@ -145,7 +154,8 @@ def _kind(block: Block, element: float, layout: Layout) -> LayerKind:
     if isinstance(mixer, Gqa) and (mixer.window or mixer.chunk):
         window, chunked = float(mixer.window or mixer.chunk), bool(mixer.chunk)
     token = mixer.cache_bytes(np.asarray(1.0), element, layout.tp)
-    return LayerKind(1, token, window, chunked, layer_state(block, layout))
+    aligned = LATENT if isinstance(mixer, Mla) else 1
+    return LayerKind(1, token, window, chunked, layer_state(block, layout), aligned)
 
 
 def layer_state(block: Block, layout: Layout) -> Numbers:
@@ -213,11 +223,12 @@ def _block(kinds: list[LayerKind], engine: Engine) -> Numbers:
     state: Numbers = np.asarray(0.0)
     for kind in kinds:
         state = np.maximum(state, np.where(np.any(kind.token), 0.0, kind.state))
-    tokens = [kind.token for kind in kinds if np.any(kind.token) and kind.window == np.inf]
-    if not np.any(state) or not tokens:
+    whole = [kind for kind in kinds if np.any(kind.token) and kind.window == np.inf]
+    if not np.any(state) or not whole:
         return engine.block
-    widest = np.maximum.reduce([np.asarray(token) for token in tokens])
-    found: Numbers = np.maximum(np.ceil(state / widest / engine.block) * engine.block, engine.block)
+    widest = np.maximum.reduce([np.asarray(kind.token) for kind in whole])
+    step = max([engine.block, *(kind.aligned for kind in whole)])
+    found: Numbers = np.maximum(np.ceil(state / widest / step) * step, step)
     return found
 
 

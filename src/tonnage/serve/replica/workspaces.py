@@ -36,9 +36,11 @@ TABLES, TABLE = 2.0, 4.0
 for each place that the model reads."""
 
 
-def workspace_bytes(arch: Architecture, tokens: Numbers) -> Numbers:
-    """Bytes that stay set aside on a rank from the trial step on, whatever its other peak [byte]."""
-    longest, step = float(arch.context), np.asarray(tokens, dtype=float)
+def workspace_bytes(arch: Architecture, tokens: Numbers, expected: float | None = None) -> Numbers:
+    """Bytes that stay set aside on a rank from the trial step on, whatever its other peak [byte]; expected: longest
+    sequence that the engine is told of, the model's own limit where None.
+    """
+    longest, step = float(arch.context if expected is None else expected), np.asarray(tokens, dtype=float)
     found: Numbers = np.asarray(0.0)
     for mixer in _mixers(arch):
         index = mixer.indexer
