@@ -71,9 +71,7 @@ class PageGroup:
         return float(sum(size * count for size, count in self.layers.items()))
 
 
-def _groups(
-    layers: Layers, element: float, context: Numbers, flight: Numbers
-) -> tuple[list[PageGroup], int]:
+def _groups(layers: Layers, element: float, context: Numbers, flight: Numbers) -> tuple[list[PageGroup], int]:
     """Groups of layers as vLLM makes them (`_get_kv_cache_groups_uniform_groups`), and the tuples of each.
 
     The first has all entries and their index, a page for every 256 tokens. Windows take one for every 64, tails of
@@ -90,9 +88,13 @@ def _groups(
     for pages, tokens, reach in ((near, NEAR, window), *((tails[ratio], *TAILS[ratio]) for ratio in TAILS)):
         alive = np.ceil(np.minimum(reach - 1 + flight, context) / tokens) + 1
         ways = max(-(-count // size) for count in pages.values()) if pages else 0
-        for part in range(ways):
-            made.append(PageGroup(alive, {page: (count - part + ways - 1) // ways for page, count in pages.items()}))
+        made.extend(PageGroup(alive, _part(pages, part, ways)) for part in range(ways))
     return made, size
+
+
+def _part(pages: Mapping[float, int], part: int, ways: int) -> dict[float, int]:
+    """Every `ways`-th of the layers, from the one numbered `part` on."""
+    return {page: (count - part + ways - 1) // ways for page, count in pages.items()}
 
 
 def _entry_pages(layers: Layers, element: float) -> dict[float, int]:

@@ -64,7 +64,8 @@ class RankMemory:
     activations: peak of a step; pool: what the engine leaves for the cache; sequence: cache of one sequence at the
     context it is planned for, state included; context: that many tokens; token: bytes of a token of the cache where
     that is one figure for every context; state: recurrent state of one sequence, all copies that the engine keeps;
-    state_share: share of the pool set aside for states; usable: what the engine takes of `capacity` at most; capacity:
+    state_share: share of the pool set aside for states; started: what must be free for one sequence when the engine
+    starts, where that is more than `sequence`; usable: what the engine takes of `capacity` at most; capacity:
     what a program finds on the chip; labelled: what its data sheet says.
     """
 
@@ -80,6 +81,7 @@ class RankMemory:
     usable: Numbers
     capacity: float
     labelled: float
+    started: Numbers = 0.0
 
     @property
     def sequences(self) -> Numbers:
@@ -90,6 +92,12 @@ class RankMemory:
         state = np.maximum(self.state, 1e-9)
         apart = np.minimum(self.pool * self.state_share / state, self.pool * (1 - self.state_share) / keys)
         return np.where(np.asarray(self.state) > 0, apart, self.pool / self.sequence)
+
+    @property
+    def starts(self) -> Numbers:
+        """Whether an engine starts with one sequence of the context."""
+        free: Numbers = np.logical_and(self.sequences >= 1, np.asarray(self.pool) >= np.asarray(self.started))
+        return free
 
     @property
     def tokens(self) -> Numbers:
@@ -371,6 +379,7 @@ def memory(
         pool, buffers = pool - fixed, buffers + fixed
     flying = tokens - np.where(np.asarray(drafts) > 0, most * drafts, 0.0) if engine.cache == "pages" else tokens
     asked = Asked(context, np.maximum(flying, 0.0), drafts, mtp)
+    first = replace(asked, start=True)
     return RankMemory(
         weights,
         peak,
@@ -384,6 +393,7 @@ def memory(
         usable,
         capacity,
         die.memory,
+        held(arch, precision.cache, layout, engine, first) if compressed.kept(arch) else 0.0,
     )
 
 
