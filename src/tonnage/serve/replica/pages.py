@@ -33,7 +33,8 @@ to the smallest (vLLM `_get_kv_cache_groups_uniform_page_size`; 1.25 until 0.15)
 
 
 LATENT = 64
-"""Tokens that a page of latents holds a multiple of, as its kernels take them (vLLM `v1/attention/backends/mla`): beside states of 1.09 MB a page of Kimi-Linear has 960 tokens, where 16 would do with 944
+"""Tokens that a page of latents holds a multiple of, as its kernels take them (vLLM `v1/attention/backends/mla`):
+beside states of 1.09 MB a page of Kimi-Linear has 960 tokens, where 16 would do with 944
 (github.com/vllm-project/vllm/issues/28228)."""
 
 
