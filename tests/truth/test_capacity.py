@@ -9,8 +9,11 @@ import pytest
 
 from tonnage import catalog
 from tonnage.report.capacity import answer
-from tonnage.truth.capacity import CapacityRow, capacities, median_and_90th, read_logs
+from tonnage.serve.replica.engines import engine
+from tonnage.serve.replica.memory import FORWARD
+from tonnage.truth.capacity import DATA, GIB, CapacityRow, capacities, median_and_90th, read_logs
 from tonnage.truth.shapes import Library
+from tonnage.truth.table import read_table
 
 CATALOG = catalog.load()
 
@@ -76,6 +79,16 @@ def test_no_log_that_states_its_settings_is_far_off(index: int) -> None:
         assert row.log.note
         return
     assert 1 / 1.17 < row.predicted / row.log.printed < 1.17, row.log.name
+
+
+def test_what_several_ranks_take_outside_of_pytorch_is_the_median_of_its_logs() -> None:
+    """And no version's logs carry it: without any one of them it moves by less than half a gigabyte."""
+    logs = [(str(row["engine"]), float(row["outside_gib"])) for row in read_table(DATA.with_name("rooms.csv"))]
+    whole = float(np.median([value for _, value in logs]))
+    assert engine("vllm").joined + FORWARD == pytest.approx(whole * GIB, rel=0.01)
+    for version in {name for name, _ in logs}:
+        assert abs(np.median([value for name, value in logs if name != version]) - whole) < 0.47
+    assert engine("vllm@0.9").joined < engine("vllm@0.10").joined == engine("vllm").joined
 
 
 def test_what_is_left_out_is_few_and_explained() -> None:
