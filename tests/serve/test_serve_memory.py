@@ -11,7 +11,7 @@ from tonnage.layout import Layout
 from tonnage.model import load, params
 from tonnage.model.compressed import Compressed
 from tonnage.serve import fit
-from tonnage.serve.replica.engines import ENGINES
+from tonnage.serve.replica.engines import ENGINES, engine
 from tonnage.serve.replica.formats import formats
 from tonnage.serve.replica.memory import (
     CONTEXT,
@@ -77,9 +77,9 @@ def test_each_engine_leaves_room_by_its_own_rule() -> None:
     vllm, sglang, trtllm = room("vllm"), room("sglang"), room("trtllm")
     whole = vllm.capacity
     captured = (51 + 51) * ENGINES["vllm"].graphs  # graphs of prefill and of decode
-    assert vllm.pool == pytest.approx(0.9 * whole - vllm.weights - vllm.activations - FORWARD[0] - captured)
+    assert vllm.pool == pytest.approx(0.9 * whole - vllm.weights - vllm.activations - FORWARD - captured)
     assert sglang.pool == pytest.approx(0.9 * (whole - CONTEXT) - sglang.weights)
-    kept = trtllm.weights + trtllm.activations + CONTEXT + FORWARD[0]
+    kept = trtllm.weights + trtllm.activations + CONTEXT + FORWARD
     assert trtllm.pool == pytest.approx(0.9 * (whole - kept))
 
 
@@ -91,7 +91,7 @@ def test_the_trial_step_of_vllm_is_a_forward_pass_or_sampling_whichever_is_more(
         per_die(accelerator("h100-sxm", CATALOG)),
         Precision(),
         Layout(),
-        ENGINES["vllm"],
+        engine("vllm@0.26"),
         context=4096,
         tokens=8192,
     )
@@ -100,7 +100,7 @@ def test_the_trial_step_of_vllm_is_a_forward_pass_or_sampling_whichever_is_more(
         per_die(accelerator("rtx-4090", CATALOG)),
         Precision(),
         Layout(),
-        ENGINES["vllm"],
+        engine("vllm@0.26"),
         context=4096,
         tokens=8192,
     )
@@ -204,4 +204,4 @@ def test_fit_has_the_keys_of_the_interface() -> None:
     assert body["kv_bytes_per_token"] == 61 * 576 * 2
     for name in ("max_context", "max_batch", "mtp_params", "active_params"):
         assert body[name] > 0
-    assert body["memory"]["total"] <= body["memory"]["capacity"]
+    assert body["memory"]["total"] <= body["memory"]["reported"]

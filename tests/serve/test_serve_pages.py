@@ -22,17 +22,36 @@ def test_a_sequence_of_deepseek_v4_flash_takes_what_vllm_asks_for() -> None:
     """30,000 tokens at steps of 16,384: 118 pages of entries, 2 x 259 of windows, 4,099 and 2,065 of tails, each of 22
     tuples of 37,440 + 8,640 + 1,728 bytes: "6.66 GiB KV cache is needed" (vLLM issue 44376)."""
     arch = load("deepseek-v4-flash", CATALOG)
-    found = held(arch, "fp8", Layout(tp=2), engine("vllm@0.22"), Asked(30_000.0, 16_384.0))
+    found = held(arch, "fp8", Layout(tp=2), engine("vllm@0.22"), Asked(30_000.0, 16_384.0, start=True))
     assert found == (118 + 2 * 259 + 4099 + 2065) * 22 * (37_440 + 8_640 + 1_728)
     assert found / GIB == pytest.approx(6.66, abs=0.005)
 
 
+def test_what_runs_at_once_is_counted_in_pages_of_the_first_group() -> None:
+    """131,072 tokens at steps of 8,192: 512 pages of 21 x 46,080 + 20 x 1,728 bytes, 131 of 22 and of 21 windows, 2,051
+    and 1,041 of tails, in blocks of 22 x 37,440 + 21 x 8,640 + 20 x 1,728 (vLLM 0.23: 32.08 GiB hold 1,247,687)."""
+    arch = load("deepseek-v4-flash", CATALOG)
+    entries = 21 * (37_440 + 8_640) + 20 * 1_728
+    others = 131 * 43 * 37_440 + 2_051 * 21 * (37_440 + 8_640) + 1_041 * 20 * 37_440
+    pages = 512 + -(-others // entries)
+    found = held(arch, "fp8", Layout(tp=2), engine("vllm@0.23"), Asked(131_072.0, 8192.0))
+    assert found == pages * (22 * 37_440 + 21 * 8_640 + 20 * 1_728)
+    assert 32.08 * GIB / float(found) * 131_072 == pytest.approx(1_247_687, rel=0.0003)
+
+
 def test_drafts_take_tokens_from_a_step_in_flight() -> None:
-    """7.71 GiB hold 150,992 tokens in sequences of 121,344: steps of 8,192 less a draft for 1,024 sequences, held for
-    two steps (vLLM issue 51041, 0.26)."""
+    """7.71 GiB hold 150,992 tokens in sequences of 121,344: steps of 8,192 less a draft for 32 sequences, held for two
+    steps (vLLM issue 51041, 0.26)."""
     arch = load("deepseek-v4-flash-0731", CATALOG)
-    one = held(arch, "fp8", Layout(tp=2), engine("vllm@0.26"), Asked(121_344.0, 8192.0 - 1024.0, 1.0, True))
-    assert 7.71 * GIB / float(one) * 121_344 == pytest.approx(150_992, rel=0.001)
+    one = held(arch, "fp8", Layout(tp=2), engine("vllm@0.26"), Asked(121_344.0, 8192.0 - 32.0, 1.0, True))
+    assert 7.71 * GIB / float(one) * 121_344 == pytest.approx(150_992, rel=0.004)
+
+
+def test_a_page_of_latents_beside_states_holds_a_multiple_of_64_tokens() -> None:
+    """2.30 GiB of Kimi-Linear over two cards hold 75,840 tokens: pages of 960, not of 944 (vLLM issue 28228)."""
+    arch = load("kimi-linear", CATALOG)
+    found = held(arch, "bf16", Layout(tp=2), engine("vllm@0.11.1"), Asked(120_000.0, 2048.0))
+    assert found == 7 * 960 * 1152 * (125 + 3)
 
 
 @pytest.mark.parametrize(("version", "gib"), [("0.25.1", 45.79), ("0.26", 70.79)])

@@ -112,7 +112,10 @@ class EngineFacts:
     entries are compressed; tails: whether what waits to be compressed by 128 is set aside for as many sequences as may
     run, or for the windows' tokens; drafting, compressing: sequences running at once at most where tokens are drafted,
     and of a model whose cache is compressed, None: as others; gathers: every replica's tokens meet on each rank that
-    has experts; graphs: bytes that each captured graph takes inside the share.
+    has experts; workspaces: what sparse attention works in is set aside in the trial step; wide: parts of a model
+    that are cut over the ranks of all attention replicas; joined: bytes that a trial step takes outside of PyTorch's
+    allocator on one of several ranks beyond those of a rank alone; graphs: bytes that each captured graph takes inside
+    the share.
 
     newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
     what older ones did.
@@ -146,6 +149,9 @@ class EngineFacts:
     drafting: int | None = None
     compressing: int | None = None
     gathers: bool = False
+    workspaces: bool = False
+    wide: tuple[str, ...] = ()
+    joined: float = 0.45e9
     graphs: float = 0.0
     newest: str = ""
     version: str = ""

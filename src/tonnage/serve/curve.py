@@ -32,7 +32,9 @@ class FitPoint:
 
 @dataclass(frozen=True)
 class CacheRoom:
-    """Replicas of one layout, and what their cache has room for; share: of the memory that the engine takes."""
+    """Replicas of one layout, and what their cache has room for; share: of the memory that the engine takes; told:
+    longest sequence that it is told to expect, the model's own limit where None.
+    """
 
     arch: Architecture
     die: Accelerator
@@ -41,6 +43,7 @@ class CacheRoom:
     engine: Engine
     share: float | None
     replicas: float = 1.0
+    told: float | None = None
 
     def rank(self, context: float) -> RankMemory:
         """Memory of a rank for sequences of `context` tokens."""
@@ -54,6 +57,7 @@ class CacheRoom:
             context=context,
             tokens=tokens,
             share=self.share,
+            longest=self.told,
         )
 
     def longest(self) -> int:
@@ -63,7 +67,7 @@ class CacheRoom:
             middle = (low + high) // 2 // block * block
             if middle in (low, high):
                 break
-            fits = float(self.rank(float(middle)).sequences) >= 1
+            fits = bool(self.rank(float(middle)).starts)
             low, high = (middle, high) if fits else (low, middle)
         return low
 

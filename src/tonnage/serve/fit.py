@@ -198,7 +198,8 @@ def fit(
     engine_name: its name, with a version or not (`vllm@0.11`), or the engine itself with other settings; date: of the
     software where it has none. chunk: new tokens in a step at most; running: sequences in a step at most, which the
     trial step of some engines samples all at once; defaults where None; eager: no captured graphs.
-    max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators.
+    max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators. Where
+    a context is asked for, the engine is told to expect no longer one.
     """
     die = per_die(system.accelerator)
     how = formats(arch, die, weights, kv)
@@ -213,7 +214,7 @@ def fit(
         arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date
     )
     chosen = chosen.told(chunk, running, eager=eager)
-    held = _held(arch, die, how, found, chosen, asked, memory_share)
+    held = _held(arch, die, how, found, chosen, asked, memory_share, context)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
     if context is None and plan.outcome.feasible and not plan.max_batch:
@@ -256,9 +257,12 @@ def _held(
     chosen: Engine,
     context: float,
     share: float | None,
+    longest: float | None = None,
 ) -> RankMemory:
     tokens = usual_step(chosen, die)
-    return memory(arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share)
+    return memory(
+        arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share, longest=longest
+    )
 
 
 def _token_bytes(arch: Architecture, how: ServeFormats, layout: Layout, at: float = 65536.0) -> Numbers:
@@ -296,7 +300,7 @@ def _plan(
         for each in (held.pool, held.weights, held.activations, held.buffers)
     )
     die, replicas = per_die(system.accelerator), float(layout.dp) * instances
-    room = CacheRoom(arch, die, how.precision, layout, chosen, question.memory_share, replicas)
+    room = CacheRoom(arch, die, how.precision, layout, chosen, question.memory_share, replicas, question.context)
     longest = min(room.longest(), arch.context or 1 << 34)
     dies = system.accelerator.dies
     figures = MemoryUse(

@@ -3,7 +3,8 @@
 `data/capacity.csv` holds one logged figure a row: model, chip, layout, the engine with its version, the settings that
 the log states (defaults of that version and chip where it does not), what was printed, and why a row is off. pool_gib:
 the cache that the log gives, where only what it holds is compared; states: recurrent states kept for a sequence where
-prefix caching is on; window_share: tokens of the windows' pool over those of the full one, where it was set; outlier:
+prefix caching is on; window_share: tokens of the windows' pool over those of the full one, where it was set; wide: a
+further part of the model that is cut over all ranks; outlier:
 the log lacks a setting that matters, or the figure rests on a defect.
 """
 
@@ -140,6 +141,11 @@ class Started:
         """Bytes of a sequence on a rank."""
         return float(held(self.arch, self.kv, self.layout, self.engine, replace(self.asked, context=context)))
 
+    def bytes_wanted(self, context: float) -> float:
+        """Bytes that a rank must have free for one sequence of that length when the engine starts."""
+        asked = replace(self.asked, context=context, start=True)
+        return float(held(self.arch, self.kv, self.layout, self.engine, asked))
+
 
 def predict(log: CapacityLog, library: Library) -> float:
     """What would be printed, in the unit of the log."""
@@ -155,7 +161,8 @@ def _started(row: Row, library: Library) -> Started:
     layout = Layout(**_degrees(row["layout"]))
     own = engine(row["engine"]).told(int(row["step"]), int(row["running"]), eager="eager" in row)
     ratio = float(row.get("window_share", own.compressed_share))
-    own = replace(own, states=int(row.get("states", own.states)), compressed_share=ratio)
+    wide = (*own.wide, row["wide"]) if "wide" in row else own.wide
+    own = replace(own, states=int(row.get("states", own.states)), compressed_share=ratio, wide=wide)
     drafts = float(row.get("drafts", 0))
     step = float(row["step"])
     rank = memory(
@@ -169,6 +176,7 @@ def _started(row: Row, library: Library) -> Started:
         drafts=drafts,
         mtp=drafts > 0,
         share=row.get("share"),
+        longest=float(row["context"]),
     )
     if "pool_gib" in row:
         rank = replace(rank, pool=float(row["pool_gib"]) * GIB)
@@ -187,7 +195,7 @@ def _longest(found: Started) -> float:
     low, high = 0, 1 << 24
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if found.bytes_held(float(middle)) <= found.pool else (low, middle)
+        low, high = (middle, high) if found.bytes_wanted(float(middle)) <= found.pool else (low, middle)
     return float(low)
 
 
@@ -211,7 +219,7 @@ _UNITS: dict[str, Callable[[Started], float]] = {
     "tokens": lambda found: float(np.max(np.asarray(found.rank.tokens))),
     "spread tokens": _spread,
     "sequences": _sequences,
-    "GiB a sequence": lambda found: found.bytes_held(float(found.asked.context)) / GIB,
+    "GiB a sequence": lambda found: found.bytes_wanted(float(found.asked.context)) / GIB,
     "longest": _longest,
     "bytes a token": _token,
 }

@@ -6,6 +6,9 @@ A tail holds keys and scores in FP32 until its entry closes: two series of the e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from tonnage.arrays import Numbers
@@ -55,36 +58,96 @@ def _padded(size: float, element: float) -> float:
     return float(np.ceil(size / ALIGNED) * ALIGNED) if element < BF16 else size
 
 
-def pages(arch: Architecture, element: float, engine: Engine, context: Numbers, flight: Numbers, mtp: bool) -> Numbers:
-    """Bytes that a sequence holds in vLLM (`_get_kv_cache_groups_uniform_groups`).
+@dataclass(frozen=True)
+class PageGroup:
+    """Layers that share a table of pages: how many pages a sequence needs of it, and its layers by bytes of a page."""
 
-    A page is a tuple of one layer each of every compressed kind and its index, times as many tuples as a group has.
-    Entries take one for every 256 tokens; windows one for every 64, tails of ratio 4 and 128 one for every 4 and 8 of
-    the tokens that are in reach or in flight, and one more each.
+    needed: Numbers
+    layers: Mapping[float, int]
+
+    @property
+    def page(self) -> float:
+        """Bytes of a page of all its layers."""
+        return float(sum(size * count for size, count in self.layers.items()))
+
+
+def _groups(layers: Layers, element: float, context: Numbers, flight: Numbers) -> tuple[list[PageGroup], int]:
+    """Groups of layers as vLLM makes them (`_get_kv_cache_groups_uniform_groups`), and the tuples of each.
+
+    The first has all entries and their index, a page for every 256 tokens. Windows take one for every 64, tails of
+    ratio 4 and 128 one for every 4 and 8 of the tokens that are in reach or in flight, and one more each; their pages
+    are as large as the next larger one of the first.
     """
-    layers = _layers(arch, mtp)
-    context = np.asarray(context, dtype=float)
     counts = {ratio: sum(count for mixer, count in layers if mixer.ratio == ratio) for ratio in TAILS}
     whole, window = sum(count for _, count in layers), float(layers[0][0].window)
     first = max(counts.values())
-    groups = [first, whole, *[count for count in counts.values() if count]]
-    size = _tuples(groups, first)
-    needed = np.ceil(context / BLOCK)
-    for count, tokens, reach in ((whole, NEAR, window), *((counts[ratio], *TAILS[ratio]) for ratio in TAILS)):
+    size = _tuples([first, whole, *[count for count in counts.values() if count]], first)
+    entries, tails = _entry_pages(layers, element), _tail_pages(layers, element)
+    near = {_fitting(_padded(NEAR * entry_bytes(layers[0][0], element), element), entries): whole}
+    made = [PageGroup(np.ceil(context / BLOCK), entries)]
+    for pages, tokens, reach in ((near, NEAR, window), *((tails[ratio], *TAILS[ratio]) for ratio in TAILS)):
         alive = np.ceil(np.minimum(reach - 1 + flight, context) / tokens) + 1
-        needed = needed + np.ceil(count / size) * alive
-    return needed * size * _tuple_bytes(layers, element)
+        ways = max(-(-count // size) for count in pages.values()) if pages else 0
+        made.extend(PageGroup(alive, _part(pages, part, ways)) for part in range(ways))
+    return made, size
 
 
-def _tuple_bytes(layers: Layers, element: float) -> float:
-    """Bytes of one page of every compressed kind and of its index."""
-    sizes = set()
-    for mixer, _ in layers:
+def _part(pages: Mapping[float, int], part: int, ways: int) -> dict[float, int]:
+    """Every `ways`-th of the layers, from the one numbered `part` on."""
+    return {page: (count - part + ways - 1) // ways for page, count in pages.items()}
+
+
+def _entry_pages(layers: Layers, element: float) -> dict[float, int]:
+    """Bytes of a page of entries of each ratio and of their index -> layers that have such."""
+    found: dict[float, int] = {}
+    for mixer, count in layers:
         if mixer.ratio:
-            sizes.add(_padded(BLOCK // mixer.ratio * entry_bytes(mixer, element), element))
-        if mixer.ratio and mixer.indexer:
-            sizes.add(_padded(BLOCK // mixer.ratio * scaled(mixer.indexer.dim), element))
-    return float(sum(sizes))
+            sizes = [entry_bytes(mixer, element), *([scaled(mixer.indexer.dim)] if mixer.indexer else [])]
+            for size in (_padded(BLOCK // mixer.ratio * one, element) for one in sizes):
+                found[size] = found.get(size, 0) + count
+    return found
+
+
+def _tail_pages(layers: Layers, element: float) -> dict[int, dict[float, int]]:
+    """The same of tails, by ratio: keys and scores of each series in FP32, of the index beside."""
+    found: dict[int, dict[float, int]] = {ratio: {} for ratio in TAILS}
+    entries = _entry_pages(layers, element)
+    for mixer, count in layers:
+        if mixer.ratio in TAILS:
+            widths = [mixer.dim, *([mixer.indexer.dim] if mixer.indexer else [])]
+            for width in widths:
+                tail = TAILS[mixer.ratio][0] * 2 * mixer.series * width * TAIL
+                page = _fitting(_padded(tail, element), entries)
+                found[mixer.ratio][page] = found[mixer.ratio].get(page, 0) + count
+    return found
+
+
+def _fitting(size: float, pages: Mapping[float, int]) -> float:
+    """The smallest page that holds so much; itself where none does."""
+    return min((page for page in pages if page >= size), default=size)
+
+
+def pages(arch: Architecture, element: float, context: Numbers, flight: Numbers, mtp: bool) -> Numbers:
+    """Bytes that vLLM wants free for a sequence when it starts (`_max_memory_usage_bytes_from_groups`): every page of
+    every group as large as a tuple of one layer each of the compressed kinds and the index, times the tuples.
+    """
+    layers = _layers(arch, mtp)
+    groups, size = _groups(layers, element, np.asarray(context, dtype=float), flight)
+    needed = sum((group.needed for group in groups), start=np.asarray(0.0))
+    return needed * size * float(sum(groups[0].layers))
+
+
+def shared_pages(arch: Architecture, element: float, context: Numbers, flight: Numbers, mtp: bool) -> Numbers:
+    """Bytes of the cache that a sequence takes of it as vLLM counts them that run at once
+    (`get_max_concurrency_for_kv_cache_config`, 0.23): its groups' pages, in pages of the first group, each of which has
+    as many slots of a size as the group that has most of them (`_bucket_layers_by_page_size`).
+    """
+    groups, _ = _groups(_layers(arch, mtp), element, np.asarray(context, dtype=float), flight)
+    first, sizes = groups[0].page, {size for group in groups for size in group.layers}
+    needed = np.ceil(sum((group.needed * group.page for group in groups), start=np.asarray(0.0)) / first)
+    block = sum(size * max(group.layers.get(size, 0) for group in groups) for size in sizes)
+    found: Numbers = needed * float(block)
+    return found
 
 
 def _tuples(groups: list[int], least: int) -> int:
@@ -113,7 +176,7 @@ def pool_token(arch: Architecture, element: float, engine: Engine, mtp: bool) ->
     return total
 
 
-def pools(arch: Architecture, element: float, engine: Engine, context: Numbers, flight: Numbers, mtp: bool) -> Numbers:
+def pools(arch: Architecture, element: float, engine: Engine, context: Numbers, mtp: bool) -> Numbers:
     """Bytes that a sequence holds in SGLang: the larger of its shares of the entries' pool and of the windows'."""
     context = np.asarray(context, dtype=float)
     window = float(_layers(arch, mtp)[0][0].window)

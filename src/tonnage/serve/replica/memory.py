@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from tonnage.model import EMBEDDING, HEAD, MTP, Architecture, Load, Operator, St
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine
 from tonnage.serve.replica.pages import Asked, held, state_bytes, token_bytes
-from tonnage.system import Accelerator, Precision
+from tonnage.serve.replica.workspaces import attention_bytes, workspace_bytes
+from tonnage.system import Accelerator, Precision, rate
 
 VISIBLE = 1.0635
 """Memory that a program finds on a chip (`cudaMemGetInfo`) over the figure on the label, where the catalogue has no
@@ -27,9 +29,9 @@ JOINED = 1.0e9
 """The same for what ranks that work together set up before weights are loaded: 77.64 instead of 78.57 GiB free (same
 source, two H100). Interval 0.6 to 1.5 GB."""
 
-FORWARD = (0.14e9, 0.45e9)
-"""Bytes that a trial step takes outside of PyTorch's allocator on a rank alone, and beyond that on one of several: 0.13
-and 0.55 GiB (same source; 0.05 to 0.25 in vLLM 0.7 logs)."""
+FORWARD = 0.14e9
+"""Bytes that a trial step takes outside of PyTorch's allocator on a rank alone: 0.13 GiB (same source; 0.05 to 0.25 in
+vLLM 0.7 logs). On one of several ranks `Engine.joined` beyond that."""
 
 LARGE = 70 * 2.0**30
 """Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
@@ -51,6 +53,9 @@ the formula does not start, is served at shares of 0.9 to 0.95."""
 
 MIB, BF16 = 2.0**20, 2.0
 
+NARROW = {"fp8": 1.0, "int8": 1.0, "fp4": 0.5}
+"""Bytes of an element that is multiplied in fewer than 16 bits."""
+
 
 @dataclass(frozen=True)
 class RankMemory:
@@ -59,7 +64,8 @@ class RankMemory:
     activations: peak of a step; pool: what the engine leaves for the cache; sequence: cache of one sequence at the
     context it is planned for, state included; context: that many tokens; token: bytes of a token of the cache where
     that is one figure for every context; state: recurrent state of one sequence, all copies that the engine keeps;
-    state_share: share of the pool set aside for states; usable: what the engine takes of `capacity` at most; capacity:
+    state_share: share of the pool set aside for states; started: what must be free for one sequence when the engine
+    starts, where that is more than `sequence`; usable: what the engine takes of `capacity` at most; capacity:
     what a program finds on the chip; labelled: what its data sheet says.
     """
 
@@ -75,6 +81,7 @@ class RankMemory:
     usable: Numbers
     capacity: float
     labelled: float
+    started: Numbers = 0.0
 
     @property
     def sequences(self) -> Numbers:
@@ -85,6 +92,12 @@ class RankMemory:
         state = np.maximum(self.state, 1e-9)
         apart = np.minimum(self.pool * self.state_share / state, self.pool * (1 - self.state_share) / keys)
         return np.where(np.asarray(self.state) > 0, apart, self.pool / self.sequence)
+
+    @property
+    def starts(self) -> Numbers:
+        """Whether an engine starts with one sequence of the context."""
+        free: Numbers = np.logical_and(self.sequences >= 1, np.asarray(self.pool) >= np.asarray(self.started))
+        return free
 
     @property
     def tokens(self) -> Numbers:
@@ -105,14 +118,19 @@ class RankMemory:
         return self.weights + self.activations + self.buffers + sequences * self.sequence
 
 
-def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mtp: bool = False) -> Numbers:
+def weight_bytes(
+    arch: Architecture, precision: Precision, layout: Layout, *, mtp: bool = False, wide: Sequence[str] = ()
+) -> Numbers:
     """Bytes of weights on the fullest rank [byte].
 
     Layers are dealt to pipeline stages whole: ceil(depth / pp) of them; the first stage holds the embedding, the last
-    the head, the larger of which counts when there is more than one stage.
+    the head, the larger of which counts when there is more than one stage. wide: parts that are cut over the ranks of
+    all attention replicas (`Engine.wide`).
     """
     one = np.asarray(1.0)
-    local = shard(operators(arch, Step((Load(one, one),), one, mtp)), layout, sequence_parallel=False)
+    whole = operators(arch, Step((Load(one, one),), one, mtp))
+    local = shard([each for each in whole if each.part not in wide], layout, sequence_parallel=False)
+    local += shard([each for each in whole if each.part in wide], _all_ranks(layout), sequence_parallel=False)
     ends = {EMBEDDING: np.asarray(0.0), HEAD: np.asarray(0.0)}
     layers: Numbers = np.asarray(0.0)
     for operator in local:
@@ -126,6 +144,11 @@ def weight_bytes(arch: Architecture, precision: Precision, layout: Layout, *, mt
     both = ends[EMBEDDING] + ends[HEAD]
     fullest: Numbers = layers * share + np.where(pp > 1, np.maximum(ends[EMBEDDING], ends[HEAD]), both)
     return fullest
+
+
+def _all_ranks(layout: Layout) -> Layout:
+    """A layout whose attention replicas are one."""
+    return replace(layout, tp=layout.tp * layout.dp, dp=1)
 
 
 def _whole_experts(operator: Operator) -> Numbers:
@@ -267,20 +290,46 @@ _SIZES = (
 more."""
 
 
-def gathered_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbers:
+def gathered_bytes(
+    arch: Architecture, die: Accelerator, precision: Precision, layout: Layout, tokens: Numbers
+) -> Numbers:
     """Peak of routed experts where every replica's tokens meet on every rank (vLLM's default, `allgather_reducescatter`
     and `naive` before) [byte]: their streams in and out, and for `CHUNK` of them at once, one row for each expert they
     visit, the wider of what goes in and comes out, and what is between (`fused_moe`, `workspace13` and `workspace2`).
+    Products in fewer bits take copies of what goes in and of what is between (`moe_kernel_quantize_input`).
     """
     replicas = np.maximum(np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp), 1.0)
     everyone = np.asarray(tokens, dtype=float) * replicas
     peak: Numbers = np.asarray(0.0)
     for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
         if operator.kind == "grouped_gemm" and operator.role == "down":
-            inner = float(operator.k) / np.asarray(layout.etp)
-            rows = np.minimum(everyone, CHUNK) * float(operator.top_k)
-            peak = np.maximum(peak, BF16 * rows * (np.maximum(float(operator.n), 2 * inner) + inner))
+            inner, chunk = float(operator.k) / np.asarray(layout.etp), np.minimum(everyone, CHUNK)
+            rows = chunk * float(operator.top_k)
+            runs_in = rate(die, precision.weights(operator.part).compute).runs_in
+            copies = NARROW.get(runs_in, 0.0) * (chunk * float(operator.n) + rows * inner)
+            peak = np.maximum(peak, BF16 * rows * (np.maximum(float(operator.n), 2 * inner) + inner) + copies)
     return np.where(replicas > 1, peak + 2 * BF16 * everyone * arch.hidden, 0.0)
+
+
+def peak_bytes(
+    arch: Architecture,
+    die: Accelerator,
+    precision: Precision,
+    layout: Layout,
+    engine: Engine,
+    tokens: Numbers,
+    longest: float | None = None,
+) -> Numbers:
+    """Peak of an engine's trial step on a rank [byte]: forward pass, sampling or experts, the largest, and what stays
+    set aside; longest: sequence that the engine is told to expect, the model's own limit where None.
+    """
+    forward = activation_bytes(arch, layout, tokens)
+    if engine.workspaces:
+        forward = forward + attention_bytes(arch, layout, tokens)
+    peak = np.maximum(forward, sampling_bytes(arch, die, engine, np.asarray(tokens)))
+    if engine.gathers:
+        peak = np.maximum(peak, gathered_bytes(arch, die, precision, layout, tokens))
+    return peak + workspace_bytes(arch, tokens, longest) if engine.workspaces else peak
 
 
 def memory(
@@ -295,22 +344,21 @@ def memory(
     drafts: Numbers = 0.0,
     mtp: bool = False,
     share: Numbers | None = None,
+    longest: float | None = None,
 ) -> RankMemory:
     """Memory of one rank (`die`) of `layout`; context: what a sequence is planned for; tokens: most in one step;
-    drafts: tokens drafted for a sequence in a step.
+    drafts: tokens drafted for a sequence in a step; longest: sequence that the engine is told to expect.
 
     What is left for the cache follows the engine's own rule. Profiled: share x memory - weights - peak of a trial step
     - graphs. Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial
     step).
     """
     capacity = visible(die)
-    weights = weight_bytes(arch, precision, layout, mtp=mtp)
-    peak = np.maximum(activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, np.asarray(tokens)))
-    if engine.gathers:
-        peak = np.maximum(peak, gathered_bytes(arch, layout, tokens))
+    weights = weight_bytes(arch, precision, layout, mtp=mtp, wide=engine.wide)
+    peak = peak_bytes(arch, die, precision, layout, engine, tokens, longest)
     several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
     most = running_most(arch, engine, die, drafts)
-    before, inside = CONTEXT + JOINED * several, FORWARD[0] + FORWARD[1] * several
+    before, inside = CONTEXT + JOINED * several, FORWARD + engine.joined * several
     inside = inside + (engine.graphs * graphs(most) if engine.graphs else 0.0)
     buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
     taken = engine.memory_share if share is None else share
@@ -331,6 +379,7 @@ def memory(
         pool, buffers = pool - fixed, buffers + fixed
     flying = tokens - np.where(np.asarray(drafts) > 0, most * drafts, 0.0) if engine.cache == "pages" else tokens
     asked = Asked(context, np.maximum(flying, 0.0), drafts, mtp)
+    first = replace(asked, start=True)
     return RankMemory(
         weights,
         peak,
@@ -344,6 +393,7 @@ def memory(
         usable,
         capacity,
         die.memory,
+        held(arch, precision.cache, layout, engine, first) if compressed.kept(arch) else 0.0,
     )
 
 

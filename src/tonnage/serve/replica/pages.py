@@ -13,6 +13,7 @@ from tonnage.arrays import Numbers
 from tonnage.layout import Layout
 from tonnage.model import Architecture, Block, cache_bytes
 from tonnage.model.attention import Gqa
+from tonnage.model.latent import Mla
 from tonnage.model.linear import Recurrent
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine
@@ -31,10 +32,17 @@ TOLERATED = 1.5
 to the smallest (vLLM `_get_kv_cache_groups_uniform_page_size`; 1.25 until 0.15)."""
 
 
+LATENT = 64
+"""Tokens that a page of latents holds a multiple of, as its kernels take them (vLLM `v1/attention/backends/mla`):
+beside states of 1.09 MB a page of Kimi-Linear has 960 tokens, where 16 would do with 944
+(github.com/vllm-project/vllm/issues/28228)."""
+
+
 @dataclass(frozen=True)
 class LayerKind:
     """Layers that keep the same: how many, bytes of a token in one on a rank (0: none), the keys they may see (inf:
-    all), whether in fixed chunks, and bytes of a sequence's state.
+    all), whether in fixed chunks, bytes of a sequence's state, and tokens that a page holds a multiple of (1: the
+    engine's own).
     """
 
     layers: int
@@ -42,18 +50,21 @@ class LayerKind:
     window: float
     chunked: bool
     state: Numbers
+    aligned: int = 1
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a sequence is held for: its tokens; new tokens of a step at most on its replica; drafts: tokens drafted for
-    it in a step; mtp: the model's own extra layers keep theirs too.
+    it in a step; mtp: the model's own extra layers keep theirs too; start: what the engine wants free for it when it
+    starts, where that is more than it counts of the sequences that run at once.
     """
 
     context: Numbers
     step: Numbers = 0.0
     drafts: Numbers = 0.0
     mtp: bool = False
+    start: bool = False
 
 
 def sequence_bytes(
@@ -79,8 +90,10 @@ def held(arch: Architecture, kv: str, layout: Layout, engine: Engine, asked: Ask
     """Bytes that a sequence holds on one rank of `layout` in an engine's cache."""
     element = format_of(kv).element
     if engine.cache != "alive" and compressed.kept(arch):
-        made = compressed.pages if engine.cache == "pages" else compressed.pools
-        return made(arch, element, engine, asked.context, _in_flight(engine, asked), asked.mtp) * _stage(arch, layout)
+        if engine.cache == "pools":
+            return compressed.pools(arch, element, engine, asked.context, asked.mtp) * _stage(arch, layout)
+        made = compressed.pages if asked.start else compressed.shared_pages
+        return made(arch, element, asked.context, _in_flight(engine, asked), asked.mtp) * _stage(arch, layout)
     kinds = layer_kinds(arch, element, layout, mtp=asked.mtp)
     if engine.cache == "pages" and engine.chunks == "kept" and any(kind.chunked for kind in kinds):
         return paged([_whole(kind) for kind in kinds], engine, asked) * _stage(arch, layout)
@@ -130,7 +143,7 @@ def layer_kinds(arch: Architecture, element: float, layout: Layout, *, mtp: bool
         key = (type(block.mixer).__name__, float(whole.token), one.window, one.chunked, float(whole.state))
         if key[1] or key[4]:
             before = found[key].layers if key in found else 0
-            found[key] = LayerKind(before + count, one.token, one.window, one.chunked, one.state)
+            found[key] = replace(one, layers=before + count)
     return list(found.values())
 
 
@@ -141,7 +154,8 @@ def _kind(block: Block, element: float, layout: Layout) -> LayerKind:
     if isinstance(mixer, Gqa) and (mixer.window or mixer.chunk):
         window, chunked = float(mixer.window or mixer.chunk), bool(mixer.chunk)
     token = mixer.cache_bytes(np.asarray(1.0), element, layout.tp)
-    return LayerKind(1, token, window, chunked, layer_state(block, layout))
+    aligned = LATENT if isinstance(mixer, Mla) else 1
+    return LayerKind(1, token, window, chunked, layer_state(block, layout), aligned)
 
 
 def layer_state(block: Block, layout: Layout) -> Numbers:
@@ -209,11 +223,12 @@ def _block(kinds: list[LayerKind], engine: Engine) -> Numbers:
     state: Numbers = np.asarray(0.0)
     for kind in kinds:
         state = np.maximum(state, np.where(np.any(kind.token), 0.0, kind.state))
-    tokens = [kind.token for kind in kinds if np.any(kind.token) and kind.window == np.inf]
-    if not np.any(state) or not tokens:
+    whole = [kind for kind in kinds if np.any(kind.token) and kind.window == np.inf]
+    if not np.any(state) or not whole:
         return engine.block
-    widest = np.maximum.reduce([np.asarray(token) for token in tokens])
-    found: Numbers = np.maximum(np.ceil(state / widest / engine.block) * engine.block, engine.block)
+    widest = np.maximum.reduce([np.asarray(kind.token) for kind in whole])
+    step = max([engine.block, *(kind.aligned for kind in whole)])
+    found: Numbers = np.maximum(np.ceil(state / widest / step) * step, step)
     return found
 
 
