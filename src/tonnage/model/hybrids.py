@@ -26,7 +26,10 @@ from tonnage.model.linear import DELTA, KDA, LIGHTNING, SSD, Recurrent
 
 
 def qwen3_hybrid(read: ConfigReader) -> Body:
-    """Qwen3-Next and Qwen3.5: three layers of gated delta rule, one of gated attention; dense or with experts."""
+    """Qwen3-Next and Qwen3.5: three layers of gated delta rule, one of gated attention; dense or with experts.
+
+    Qwen3-Next has a layer that predicts ahead and does not say so (github.com/NVIDIA/Model-Optimizer pull request 860).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
     ffn: Ffn = qwen_experts(read) if read.has("num_experts") else gated(read, hidden)
     attention = gated_attention(read, hidden)
@@ -35,7 +38,8 @@ def qwen3_hybrid(read: ConfigReader) -> Body:
     kinds = read.kinds("layer_types", depth)
     full = [k == "full_attention" for k in kinds] if kinds else [(i + 1) % every == 0 for i in range(depth)]
     layers = [Block(1, attention if whole else linear, ffn) for whole in full]
-    modules = read.whole("mtp_num_hidden_layers", default=0, low=0, high=LARGEST["layers"])
+    ahead = int(read.text("model_type") == "qwen3_next")
+    modules = read.whole("mtp_num_hidden_layers", default=ahead, low=0, high=LARGEST["layers"])
     mtp = Block(modules, attention, ffn) if modules else None
     return body(read, layers, hidden, mtp=mtp)
 
@@ -240,7 +244,11 @@ def _mamba(read: ConfigReader, hidden: int) -> Recurrent:
 
 
 def minimax_m3(read: ConfigReader) -> Body:
-    """MiniMax-M3: first layers dense, then block-sparse attention (16 blocks of 128 keys a query) and experts."""
+    """MiniMax-M3: first layers dense, then block-sparse attention (16 blocks of 128 keys a query) and experts.
+
+    Modules for multi-token prediction are named, but not in the release: 427,040,140,160 values in 23,416 tensors are
+    the rest of it (github.com/NVIDIA-NeMo/Megatron-Bridge pull request 5816).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
     section = read.section("sparse_attention_config") or read
     index = BlockIndex(
@@ -268,8 +276,7 @@ def minimax_m3(read: ConfigReader) -> Body:
         Block(1, replace(mixer, index=index) if chosen else mixer, moe if expert else dense)
         for chosen, expert in zip(sparse, routed, strict=True)
     ]
-    modules = read.whole("num_mtp_modules", default=0, low=0, high=LARGEST["layers"])
-    return body(read, layers, hidden, mtp=replace(layers[-1], count=modules) if modules else None)
+    return body(read, layers, hidden)
 
 
 def deepseek_v4(read: ConfigReader) -> Body:

@@ -317,9 +317,13 @@ def granite_moe(read: ConfigReader) -> Body:
 
 
 def latent_sparse(read: ConfigReader) -> Body:
-    """Latent attention with the experts of DeepSeek, whether all layers have them or not."""
+    """Latent attention with the experts of DeepSeek, whether all layers have them or not.
+
+    GLM-4.7-Flash keeps embedding and head a second time (github.com/NVIDIA-NeMo/Megatron-Bridge, export of its
+    layer 47).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
-    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
+    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth, tables=True)
 
 
 def latent_dense(read: ConfigReader) -> Body:
