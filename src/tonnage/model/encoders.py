@@ -8,24 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from tonnage.model import towers
 from tonnage.model.config import ConfigReader
-
-Named = tuple[tuple[str, int], ...]
+from tonnage.model.towers import Named
+from tonnage.model.towers import linear as _linear
 
 
 def encoders(read: ConfigReader) -> tuple[Named, tuple[str, ...]]:
     """(parameters of the towers that a configuration describes, names of what is left out: towers not known here)."""
-    out = tuple(name for key, name in OTHER.items() if isinstance(read.config.get(key), Mapping))
-    if not isinstance(read.config.get("vision_config"), Mapping):
-        return (), out
-    vision = read.section("vision_config")
-    maker = TOWERS.get(read.text("model_type"))
-    if vision is None or maker is None:
-        return (), ("the vision tower", *out)
-    return maker(read, vision), out
+    kind = read.text("model_type")
+    made: list[tuple[str, int]] = []
+    out: list[str] = []
+    for key, name in OTHER.items():
+        if not isinstance(read.config.get(key), Mapping):
+            continue
+        section, maker = read.section(key), (TOWERS if key == "vision_config" else HEARING).get(kind)
+        if section is None or maker is None:
+            out.append(name)
+        else:
+            made.extend(maker(read, section))
+    return tuple(made), tuple(out)
 
 
 OTHER = {
+    "vision_config": "the vision tower",
     "audio_config": "the audio tower",
     "vit_config": "the vision tower",
     "sound_config": "the audio tower",
@@ -37,21 +43,22 @@ OTHER = {
 """Sections of other parts of a multimodal release."""
 
 
-def _linear(inputs: int, outputs: int) -> int:
-    """Parameters of a linear layer with biases."""
-    return (inputs + 1) * outputs
+def _kimi(read: ConfigReader, vision: ConfigReader) -> Named:
+    """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector.
 
-
-def _kimi(_: ConfigReader, vision: ConfigReader) -> Named:
-    """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector."""
-    hidden, wide = vision.whole("vt_hidden_size"), vision.whole("vt_intermediate_size")
-    grid = vision.whole("init_pos_emb_height") * vision.whole("init_pos_emb_width")
+    The makers' names of sizes, or those that transformers writes.
+    """
+    hidden = vision.whole("vt_hidden_size", "hidden_size")
+    wide = vision.whole("vt_intermediate_size", "intermediate_size")
+    grid = vision.whole("init_pos_emb_height", "pos_emb_height") * vision.whole("init_pos_emb_width", "pos_emb_width")
     merged = hidden * _area(vision, "merge_kernel_size")
     patches = _linear(3 * vision.whole("patch_size") ** 2, hidden)
     layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
-    tower = patches + grid * hidden + vision.layers("vt_num_hidden_layers") * layer + 2 * hidden
-    projector = 2 * vision.whole("mm_hidden_size") + _linear(merged, merged)
-    projector += _linear(merged, vision.whole("text_hidden_size"))
+    tower = patches + grid * hidden + vision.layers("vt_num_hidden_layers", "num_hidden_layers") * layer + 2 * hidden
+    between = vision.whole("mm_hidden_size", default=read.whole("projection_hidden_size", default=hidden))
+    projector = 2 * between + _linear(merged, merged)
+    text = towers.text_of(read).whole("hidden_size", default=7168)
+    projector += _linear(merged, vision.whole("text_hidden_size", default=text))
     return (("vision_tower", tower), ("vision_projector", projector))
 
 
@@ -156,5 +163,21 @@ TOWERS: dict[str, Tower] = {
     "qwen3_vl_moe": _qwen,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
+    "mistral3": towers.pixtral,
+    "mistral_large4": towers.pixtral,
+    "llama4": towers.llama4,
+    "internvl": towers.internvl,
+    "internvl_chat": towers.internvl,
+    "glm4v": towers.glm4v,
+    "glm4v_moe": towers.glm4v,
+    "glm46v": towers.glm4v,
+    "paligemma": towers.paligemma,
+    "llava": towers.llava,
+    "muse_glimmer": towers.muse,
+    "ernie4_5_vl_moe": towers.ernie,
+    "ernie4_5_moe_vl": towers.ernie,
 }
-"""What counts the tower of each `model_type` of a whole release."""
+"""What counts the vision tower of each `model_type` of a whole release."""
+
+HEARING: dict[str, Tower] = {"gemma4": towers.gemma4_audio}
+"""What counts the audio tower."""

@@ -401,7 +401,7 @@ def gemma4(read: ConfigReader) -> Body:
         borrowed = layer >= borrowing
         dense = Dense(read.whole("intermediate_size") * (2 if borrowed and read.flag("use_double_wide_mlp") else 1))
         ffn: Ffn = Parallel((dense, experts)) if experts else dense
-        mixer = _gemma_attention(read, hidden, kind == "full_attention", borrowed)
+        mixer = _gemma_attention(_own_sizes(read, layer), hidden, kind == "full_attention", borrowed)
         layers.append(Block(1, mixer, ffn, norms=7 if experts else 4, extras=extras))
     table = read.whole("vocab_size_per_layer_input", default=1, high=LARGEST["vocab"]) * depth * per_layer
     more = (("per_layer_embedding", table + per_layer),) if per_layer else ()
@@ -409,9 +409,26 @@ def gemma4(read: ConfigReader) -> Body:
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
+def _own_sizes(read: ConfigReader, layer: int) -> ConfigReader:
+    """The configuration of one layer: newer files of transformers give sizes that differ by its number, in two digits
+    or more (`per_layer_config`), instead of `global_head_dim`.
+    """
+    listed = read.section("per_layer_config")
+    if listed is None:
+        return read
+    key = next((key for key in listed.config if key.isdigit() and int(key) == layer), "")
+    own = listed.section(key) if key else None
+    if own is None:
+        return read
+    sizes = dict(own.config)
+    renamed = {"global_head_dim": "head_dim", "num_global_key_value_heads": "num_key_value_heads"}
+    sizes |= {usual: sizes[name] for usual, name in renamed.items() if name in sizes}
+    return ConfigReader({**read.config, **sizes}, read.problems, read.place, read.path)
+
+
 def _gemma_attention(read: ConfigReader, hidden: int, full: bool, borrowed: bool) -> Gqa:
     same = full and read.flag("attention_k_eq_v")
-    dim = read.whole("global_head_dim", "head_dim") if full else read.whole("head_dim")
+    dim = read.whole("global_head_dim", default=512) if full else read.whole("head_dim")
     kv_heads = read.whole("num_key_value_heads", high=LARGEST["heads"])
     if same:
         kv_heads = read.whole("num_global_key_value_heads", default=kv_heads, high=LARGEST["heads"])
