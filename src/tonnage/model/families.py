@@ -287,9 +287,7 @@ def deepseek_experts(read: ConfigReader) -> Moe:
     )
 
 
-def first_dense(
-    read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mixer], *, tables: bool = False
-) -> Body:
+def first_dense(read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mixer], *, tables: bool = False) -> Body:
     """A body with a mixer for each layer, experts in all but the first layers, and multi-token prediction.
 
     tables: whether the releases keep embedding and head a second time with the layer that predicts ahead, unless

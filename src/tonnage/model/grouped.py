@@ -17,7 +17,10 @@ CLASSES = ("Linear", "FusedMoE", "MoEGMM", "ColumnParallelLinear", "RowParallelL
 
 
 def compressed_tensors(read: ConfigReader) -> Scheme:
-    """compressed-tensors and the groups of others: each group has targets and the format of their weights."""
+    """compressed-tensors and the groups of others: each group has targets and the format of their weights.
+
+    A head is a linear layer like the others: releases that leave it out list it under `ignore`.
+    """
     groups = read.section("config_groups")
     form: Stored | None = None
     rules: list[ModuleRule] = []
@@ -34,7 +37,7 @@ def compressed_tensors(read: ConfigReader) -> Scheme:
         rules.extend(ModuleRule(word, made) for word in targets if word not in CLASSES)
     if form is None and not rules:
         read.wrong("config_groups", "is missing: which modules are stored how")
-    return Scheme("compressed-tensors", form, (*skipped(read), *rules), cache=_cache(read))
+    return Scheme("compressed-tensors", form, (*skipped(read), *rules), head=form, cache=_cache(read))
 
 
 def _cache(read: ConfigReader) -> str:
@@ -190,7 +193,7 @@ def quark(read: ConfigReader) -> Scheme:
             form = made
         else:
             rules.append(ModuleRule(name, made))
-    return Scheme("quark", form, tuple(rules))
+    return Scheme("quark", form, tuple(rules), head=form)
 
 
 def _quark_each(read: ConfigReader, key: str) -> list[tuple[str, Stored | None]]:

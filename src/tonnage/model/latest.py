@@ -36,7 +36,7 @@ def muse_glimmer(read: ConfigReader) -> Body:
     """
     hidden, depth = read.whole("hidden_size"), read.layers()
     mixer = heads(read)
-    mixer = replace(mixer, gate=mixer.heads * mixer.dim)
+    mixer = replace(mixer, gate=mixer.heads * mixer.dim, gate_apart=True)
     usual = [(depth - 1 - layer) % 4 != 0 for layer in range(depth)]
     return body(read, [Block(1, each, gated(read, hidden), norms=4) for each in spanned(read, mixer, usual)], hidden)
 
@@ -208,9 +208,7 @@ def hy_v4(read: ConfigReader) -> Body:
     streams = read.whole("hc_mult", default=4, high=64)
     wide = streams * hidden
     weight = 2 * streams * wide + 2 * streams + 2
-    extras = tuple(
-        Extra(f"{name}_streams", weight, n=2 * streams, k=wide, saved=wide) for name in ("attention", "ffn")
-    )
+    extras = tuple(Extra(f"{name}_streams", weight, n=2 * streams, k=wide, saved=wide) for name in ("attention", "ffn"))
     extras = (*extras, Extra("sinks", mixer.heads))
     kinds = read.kinds("mlp_layer_types", depth)
     routed = [kind == "sparse" for kind in kinds] if kinds else [layer > 0 for layer in range(depth)]

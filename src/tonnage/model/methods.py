@@ -23,7 +23,8 @@ class ModuleRule:
 @dataclass(frozen=True)
 class Scheme:
     """What a section says. stored: of linear layers that no rule names (None: plain); only: the parts that it holds
-    for, all where None; tables: embedding and head, where they are quantised too; rules: the first that matches wins.
+    for, all where None; tables: embedding and head, where they are quantised too; head: a head of its own, where it is
+    a linear layer like the others; rules: the first that matches wins.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Scheme:
     rules: tuple[ModuleRule, ...] = ()
     only: tuple[Part, ...] | None = None
     tables: Stored | None = None
+    head: Stored | None = None
     cache: str = ""
     parts: tuple[PartFormat, ...] = ()
     """Formats by part, where a file gives them so."""

@@ -282,7 +282,7 @@ def afmoe(read: ConfigReader) -> Body:
     """Trinity (afmoe): four norms, gated and normalised attention, three windowed layers to one full, experts."""
     depth = read.layers()
     mixer = normed(heads(read))
-    mixer = replace(mixer, gate=mixer.heads * mixer.dim)
+    mixer = replace(mixer, gate=mixer.heads * mixer.dim, gate_apart=True)
     span, every = read.whole("sliding_window", high=10**9), read.whole("global_attn_every_n_layers", default=4)
     spans = windows(read, depth, span)
     if not read.has("layer_types"):

@@ -91,7 +91,10 @@ def modules_of(name: str, block: Block | None) -> tuple[Alternatives, ...]:
     if name == "in_proj" and isinstance(mixer, Recurrent):
         found = _IN_PROJ.get(mixer.rule.name, (("in_proj", *_FUSED),))
         return tuple(_below(_parents(mixer), names) for names in found)
-    return tuple(_below(_parents(mixer), names) for names in _ATTENTION.get(name, ()))
+    found = _ATTENTION.get(name, ())
+    if name == "q_proj" and isinstance(mixer, Gqa) and mixer.gate_apart:
+        found = (*found, *_ATTENTION["gate_proj"])  # as wide as the queries
+    return tuple(_below(_parents(mixer), names) for names in found)
 
 
 def _routed(where: str, leaf: str, *, beside: bool) -> tuple[Alternatives, ...]:

@@ -266,7 +266,7 @@ def _table(operator: Operator, scheme: Scheme, finder: Finder, used: set[int], t
     names = (*HEAD_NAMES, *TABLE_NAMES) if tied else HEAD_NAMES if operator.role == "head" else TABLE_NAMES
     number = finder.find(names)
     if number is None:
-        return scheme.tables
+        return scheme.tables or (scheme.head if operator.role == "head" and not tied else None)
     used.add(number)
     return scheme.rules[number].stored
 
