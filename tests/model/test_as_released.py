@@ -43,7 +43,7 @@ def test_layers_that_predict_ahead_are_there_where_they_were_released(name: str,
 
 
 def test_some_releases_keep_embedding_and_head_again() -> None:
-    """688,586,727,753 bytes of DeepSeek-V3; 110.5B parameters of GLM-4.5-Air, with 2 x 151,552 x 4,096 a second time."""
+    """688,586,727,753 bytes of DeepSeek-V3; 110.5B parameters of GLM-4.5-Air, 2 x 151,552 x 4,096 of them again."""
     assert checkpoint_bytes(load("deepseek-r1", CATALOG)) == pytest.approx(688_586_727_753, rel=3e-5)
     air = load("glm-4.5-air", CATALOG)
     assert checkpoint_bytes(air) == 2 * (params(air).total + params(air).mtp + 2 * 151_552 * 4096)

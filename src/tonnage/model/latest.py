@@ -123,7 +123,7 @@ def lfm3(read: ConfigReader) -> Body:
         conv_bias=read.flag("conv_bias"),
         bias=(3 * hidden, hidden) if read.flag("conv_bias") else (0, 0),
     )
-    full = {"conv": conv, "full_attention": mixer}
+    full: dict[str, Mixer] = {"conv": conv, "full_attention": mixer}
     norms = 4 if read.flag("use_sandwich_norm", True) else 2
     ffn = Dense(read.whole("intermediate_size"))
     layers = [Block(1, full.get(str(kind), replace(mixer, window=size)), ffn, norms=norms) for kind in kinds]

@@ -67,8 +67,8 @@ _ROUTED: dict[str, tuple[str, str]] = {
 }
 _SINGLE: dict[str, Alternatives] = {
     "router": tuple(f"{parent}.{leaf}" for parent in _PARENTS for leaf in ("gate", "router", "gate.wg")),
-    "latent_down": ("mixer.fc1_latent_proj", "block_sparse_moe.latent_down", "mlp.latent_down"),
-    "latent_up": ("mixer.fc2_latent_proj", "block_sparse_moe.latent_up", "mlp.latent_up"),
+    "latent_down": ("mixer.fc1_latent_proj", "block_sparse_moe.routed_expert_down_proj", "mlp.latent_down"),
+    "latent_up": ("mixer.fc2_latent_proj", "block_sparse_moe.routed_expert_up_proj", "mlp.latent_up"),
     "mtp_proj": ("eh_proj", "fc", "mtp.fc", "e_proj"),
 }
 HEAD_NAMES = ("lm_head", "output", "head", "embed_out")

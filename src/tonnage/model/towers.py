@@ -76,7 +76,7 @@ def internvl(read: ConfigReader, vision: ConfigReader) -> Named:
 
 
 def glm4v(_: ConfigReader, vision: ConfigReader) -> Named:
-    """GLM-4.1V to 4.6V: gated layers with RMS norms, 3D patches, learned positions, a convolution down, a gated merger."""
+    """GLM-4.1V to 4.6V: gated layers, RMS norms, 3D patches, learned positions, a convolution down, a gated merger."""
     hidden, out = vision.whole("hidden_size", default=1536), vision.whole("out_hidden_size", default=4096)
     patch, side = vision.whole("patch_size", default=14), vision.whole("image_size", default=336)
     volume = vision.whole("in_channels", default=3) * vision.whole("temporal_patch_size", default=2) * patch**2
