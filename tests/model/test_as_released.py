@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tonnage import catalog
+from tonnage.errors import InputError
 from tonnage.model import Architecture, build, checkpoint_bytes, load, params
 
 CATALOG = catalog.load()
@@ -132,3 +133,49 @@ def test_a_gate_of_its_own_is_a_module_of_its_own() -> None:
     )
     assert checkpoint_bytes(but) - checkpoint_bytes(whole) == pytest.approx(52 * 4096 * 6656 * (2 - 9 / 16))
     assert checkpoint_bytes(but) == pytest.approx(25.42e9, rel=1e-3)
+
+
+def test_kimi_k3_keeps_the_way_to_its_experts_in_16_bits() -> None:
+    """1.56 TB in 96 files, routed experts alone in MXFP4."""
+    arch = load("kimi-k3", CATALOG)
+    assert checkpoint_bytes(arch) == pytest.approx(1.56e12, rel=2e-3)
+    assert arch.release.said == "experts mxfp4; others bf16"
+
+
+def test_sizes_of_a_tower_that_a_file_leaves_out() -> None:
+    """They are the library's where it has them; a tower with a size that nobody says is left out, not the model."""
+    text = {**load("qwen3-8b", CATALOG).config, "model_type": "qwen3_vl_text"}
+    short = build({"model_type": "qwen3_vl", "text_config": text, "vision_config": {"out_hidden_size": 4096}}, name="x")
+    assert not short.left_out and sum(size for _, size in short.encoders) > 5e8
+    part = {"hidden_size": 1024, "num_hidden_layers": 24}
+    unknown = build({"model_type": "llama4", "text_config": text, "vision_config": part}, name="x")
+    assert unknown.left_out == ("the vision tower",)
+    with pytest.raises(InputError, match="vision_config"):
+        build({"model_type": "qwen3_vl", "text_config": text, "vision_config": {"depth": -1}}, name="x")
+
+
+def test_parts_of_a_thinker_are_left_out_and_said() -> None:
+    text = {**load("qwen3-30b-a3b", CATALOG).config, "model_type": "qwen3_omni_moe_text"}
+    thinker = {"text_config": text, "vision_config": {"depth": 27}, "audio_config": {}}
+    found = build({"model_type": "qwen3_omni_moe", "thinker_config": thinker, "talker_config": {}}, name="x")
+    assert found.left_out == ("the talker", "the vision tower", "the audio tower")
+    assert params(found).total == params(load("qwen3-30b-a3b", CATALOG)).total
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "read"),
+    [
+        ("hunyuan", ["HunYuanDenseV1ForCausalLM"], "hunyuan_v1_dense"),
+        ("hunyuan", [], ""),
+        ("dots_vlm", ["DotsVLMForCausalLM"], "deepseek_v3"),
+        ("aquila3", ["AquilaModel"], "llama"),
+    ],
+)
+def test_the_class_decides_where_a_type_does_not(kind: str, classes: list[str], read: str) -> None:
+    base = "deepseek-v3" if read == "deepseek_v3" else "llama-3.1-8b"
+    config = {**load(base, CATALOG).config, "model_type": kind, "architectures": classes}
+    if read:
+        assert build(config, name="x").model_type == read
+    else:
+        with pytest.raises(InputError, match="num_experts"):
+            build(config, name="x")

@@ -116,7 +116,7 @@ def test_methods_that_were_taken_for_bf16(
 
 
 def test_a_known_layout_under_another_type(ask: Ask, release: Release) -> None:
-    """D5: sgl-project/DeepSeek-V4-Flash-FP8 says deepseek_ref and the class of V4: 284.33B, all linear layers in FP8."""
+    """D5: sgl-project/DeepSeek-V4-Flash-FP8 says deepseek_ref and the class of V4: 284.33B, all layers in FP8."""
     section = {"quant_method": "fp8", "fmt": "e4m3", "scale_fmt": "ue8m0", "weight_block_size": [128, 128]}
     known = {"model_type": "deepseek_ref", "architectures": ["DeepseekV4ForCausalLM"], "expert_dtype": None}
     found = ask(f"fit {release('deepseek-v4-flash', quantization_config=section, **known)} --on 8xh200-sxm")

@@ -1,7 +1,7 @@
 """Public reports of how fast a service runs, each with the command that asks for it.
 
 Tolerance: the report lies inside the 90 % interval that is printed, and the figure itself is no further off than the
-verdict that the report was given. Those that stand elsewhere are not repeated: tests/cli/test_reports.py (aiconfigurator
+verdict that the report was given. Elsewhere stand, and are not repeated: tests/cli/test_reports.py (aiconfigurator
 #1148, DeepSeek-R1 #507, club-3090 #851, llmfit PR 1046), test_reports_speed.py there (Gemma 4 31B on an RTX PRO 6000),
 tests/serve/test_serve_spread.py (Qwen3 1.7B on an A100).
 """
@@ -9,7 +9,6 @@ tests/serve/test_serve_spread.py (Qwen3 1.7B on an A100).
 from __future__ import annotations
 
 import json
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

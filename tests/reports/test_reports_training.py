@@ -25,8 +25,8 @@ NARROW = "--task sft --master none --gradients bf16 --moments bf16"
 
 @pytest.mark.parametrize(("mbs", "held"), [(16, 43.45), (32, 70.79)])
 def test_torchtitan_without_compile(ask: Ask, mbs: int, held: float) -> None:
-    """C2, torchtitan PR 1690: FSDP 4, TP 8; 43.45 and 70.79 GiB are held, 876 and 883 tokens/s. The speed within 25 %: at
-    a third too fast it was called off.
+    """C2, torchtitan PR 1690: FSDP 4, TP 8; 43.45 and 70.79 GiB are held, 876 and 883 tokens/s. The speed
+    within 25 %: a third too fast was called off.
     """
     found = ask(TITAN.format(batch=4 * mbs, mbs=mbs))
     memory = found["memory"]
@@ -55,7 +55,7 @@ def test_s1_with_states_in_16_bits(ask: Ask, n: int, seq: int, code: int) -> Non
 
 @pytest.mark.parametrize("zero", [2, 3])
 def test_deepspeed_as_given_has_no_expert_parallelism(ask: Ask, zero: int) -> None:
-    """C4, Qwen3-VL #2053: ZeRO-2 of 30B-A3B on 32 H100 runs out of memory at the optimizer; nothing is added unasked."""
+    """C4, Qwen3-VL #2053: ZeRO-2 of 30B-A3B on 32 H100 runs out of memory at the optimizer; nothing is added."""
     words = "train qwen3-30b-a3b --on 32xh100-sxm --seq 8192 --global-batch 32 --task sft --framework deepspeed"
     found = ask(f"{words} --layout dp32,zero{zero},mbs1,recompute=full", 1 if zero == 2 else 0)
     assert found["degrees"]["ep"] == 1 and found["degrees"]["tp"] == 1

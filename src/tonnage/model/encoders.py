@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from tonnage.errors import Problem
 from tonnage.model import towers
 from tonnage.model.config import ConfigReader
 from tonnage.model.towers import Named
@@ -15,19 +16,37 @@ from tonnage.model.towers import linear as _linear
 
 
 def encoders(read: ConfigReader) -> tuple[Named, tuple[str, ...]]:
-    """(parameters of the towers that a configuration describes, names of what is left out: towers not known here)."""
-    kind = read.text("model_type")
+    """(parameters of the towers that a configuration describes, names of what is left out: towers not known here, or
+    whose sizes the file does not say).
+    """
     made: list[tuple[str, int]] = []
     out: list[str] = []
-    for key, name in OTHER.items():
-        if not isinstance(read.config.get(key), Mapping):
-            continue
-        section, maker = read.section(key), (TOWERS if key == "vision_config" else HEARING).get(kind)
-        if section is None or maker is None:
-            out.append(name)
-        else:
-            made.extend(maker(read, section))
-    return tuple(made), tuple(out)
+    thinker = read.section("thinker_config")
+    for part in (read, thinker) if thinker is not None else (read,):
+        for key, name in OTHER.items():
+            if isinstance(part.config.get(key), Mapping):
+                found = _tower(part, key)
+                out.extend([name] if found is None else [])
+                made.extend(found or ())
+    return tuple(made), tuple(dict.fromkeys(out))
+
+
+def _tower(read: ConfigReader, key: str) -> Named | None:
+    """What a section describes; None where the tower is not known, or a size that has no default is missing."""
+    kind = read.text("model_type")
+    maker = (TOWERS if key == "vision_config" else HEARING).get(kind)
+    given = read.config[key]
+    if maker is None or not isinstance(given, Mapping):
+        return None
+    problems: list[Problem] = []
+    section = {**USUAL.get(kind, {}), **given} if key == "vision_config" else given
+    path = f"{read.path}.{key}" if read.path else key
+    made = maker(
+        ConfigReader(read.config, problems, read.place, read.path), ConfigReader(section, problems, read.place, path)
+    )
+    wrong = [problem for problem in problems if problem.message != "is missing"]
+    read.problems.extend(wrong)
+    return None if len(wrong) < len(problems) else made
 
 
 OTHER = {
@@ -148,6 +167,37 @@ def _siglip(read: ConfigReader, vision: ConfigReader) -> Named:
     text = read.section("text_config") or read
     return (("vision_tower", tower), ("vision_projector", hidden * text.whole("hidden_size") + hidden))
 
+
+_QWEN = {
+    "depth": 27,
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "in_channels": 3,
+    "patch_size": 16,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+    "out_hidden_size": 3584,
+    "num_position_embeddings": 2304,
+}
+_DEEP = {**_QWEN, "deepstack_visual_indexes": [8, 16, 24]}
+USUAL: Mapping[str, Mapping[str, object]] = {
+    "qwen3_5": _QWEN,
+    "qwen3_5_moe": _QWEN,
+    "qwen3_vl": _DEEP,
+    "qwen3_vl_moe": _DEEP,
+    "gemma4": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 12,
+        "head_dim": 64,
+        "patch_size": 16,
+        "position_embedding_size": 10240,
+    },
+    "minimax_m3_vl": {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "patch_size": 14},
+}
+"""What the classes of transformers 5.23 fill in where a section leaves a size of its tower out."""
 
 Tower = Callable[[ConfigReader, ConfigReader], Named]
 

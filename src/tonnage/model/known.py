@@ -58,6 +58,9 @@ CLASSES: dict[str, str] = {
     "YiForCausalLM": "llama",
     "LLaMAForCausalLM": "llama",
     "AquilaForCausalLM": "llama",
+    "AquilaModel": "llama",
+    "CwmForCausalLM": "llama",
+    "InternLMForCausalLM": "internlm",
     "BaichuanForCausalLM": "llama",
     "BaiChuanForCausalLM": "llama",
     "TeleFLMForCausalLM": "llama",
@@ -82,6 +85,7 @@ CLASSES: dict[str, str] = {
     "DeepseekV32ForCausalLM": "deepseek_v32",
     "DeepseekV4ForCausalLM": "deepseek_v4",
     "MistralLarge3ForCausalLM": "deepseek_v3",
+    "DotsVLMForCausalLM": "deepseek_v3",
     "KimiLinearForCausalLM": "kimi_linear",
     "Glm4ForCausalLM": "glm4",
     "GlmForCausalLM": "glm",
@@ -157,6 +161,10 @@ CLASSES: dict[str, str] = {
 """Families by the class of the model (`architectures`), as engines register them."""
 
 
+SEVERAL = ("hunyuan",)
+"""Types that dense models and mixtures share: there the class decides."""
+
+
 def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
     """(the language part of a configuration, its family). Raises `UnsupportedModel` that says what is missing.
 
@@ -167,6 +175,8 @@ def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
     classes = [
         name for reader in (inner, outer) for name in reader.listing("architectures") or () if isinstance(name, str)
     ]
+    if any(kind in SEVERAL for kind in asked):
+        asked = [*(CLASSES[name] for name in classes if name in CLASSES), *asked]
     for kind in asked:
         found = kind if kind in FAMILIES else WHOLE.get(kind, "")
         if found in FAMILIES:
