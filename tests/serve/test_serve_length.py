@@ -89,6 +89,6 @@ def test_a_chip_without_fp8_holds_such_parts_wider() -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    whole = {"model_type": "llava", "text_config": dict(LLAMA.config), "vision_config": {"hidden_size": 8}}
+    whole = {"model_type": "llava_onevision", "text_config": dict(LLAMA.config), "vision_config": {"hidden_size": 8}}
     found = fit(build(whole, name="x"), H100)
     assert found.formats.why == "as released; without the vision tower, not counted here"

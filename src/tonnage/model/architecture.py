@@ -106,8 +106,9 @@ class Architecture:
 
     name: id (`deepseek-ai/DeepSeek-V3`); title: as people write it; hidden: width of the residual stream; vocab: rows
     of the embedding; blocks: kinds of layers; layers: for each layer in order, its index into `blocks`; tied: the
-    head reads the embedding table; mtp: the multi-token-prediction layers as a `Block` with their count; final_norm:
-    elements of the norm before the head; final_extras: what else is done there; head_bias: elements; precision,
+    head reads the embedding table; mtp: the multi-token-prediction layers as a `Block` with their count;
+    mtp_tables: whether the release keeps embedding and head a second time with them; final_norm: elements of the norm
+    before the head; final_extras: what else is done there; head_bias: elements; precision,
     expert_precision: formats that name the published weights of linear layers and of routed experts; release: how
     every part of them is stored; context: longest sequence [tokens], 0: not known; native_context: the one before
     `rope_scaling` stretched it; left_out: parts of the release that are not counted, by name; encoders: parameters of
@@ -124,6 +125,7 @@ class Architecture:
     layers: tuple[int, ...]
     tied: bool = False
     mtp: Block | None = None
+    mtp_tables: bool = False
     final_norm: int = 0
     final_extras: tuple[Extra, ...] = ()
     head_bias: int = 0

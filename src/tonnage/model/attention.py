@@ -29,7 +29,8 @@ class Gqa:
     """Grouped-query attention (Ainslie et al., arXiv 2305.13245); multi-head when kv_heads equals heads.
 
     dim, value: size of a key and of a value head; bias: elements of the biases of (query, key and value, output);
-    norm: elements of the query and key norms; gate: width of an output gate computed with the query; sinks: learned
+    norm: elements of the query and key norms; gate: width of an output gate computed with the query,
+    or, gate_apart, by a module of its own; sinks: learned
     per-head sinks; window: keys a query may see (0: all); chunk: as window, in fixed chunks; keys_are_values: one
     projection gives both (Gemma 4); borrowed: keys and values come from an earlier layer's cache; index: block-sparse
     selection; conv: (length, channels) of short convolutions over the layer's streams, whose last inputs are a state.
@@ -42,6 +43,7 @@ class Gqa:
     bias: tuple[int, int, int] = (0, 0, 0)
     norm: int = 0
     gate: int = 0
+    gate_apart: bool = False
     sinks: bool = False
     window: int = 0
     chunk: int = 0

@@ -14,6 +14,7 @@ KINDS = (
     "sliding_attention",
     "chunked_attention",
     "linear_attention",
+    "indexed_attention",
     "minimax_m3_sparse",
     "hybrid",
     "hybrid_sliding",

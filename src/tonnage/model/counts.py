@@ -140,4 +140,6 @@ def checkpoint_bytes(arch: Architecture) -> float:
     included [byte].
     """
     made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
-    return sum(_held(one) * arch.release.element(one.part, draft=one.block == MTP) for one in made)
+    held = sum(_held(one) * arch.release.element(one.part, draft=one.block == MTP) for one in made)
+    again = 2.0 * arch.vocab * arch.hidden if arch.mtp is not None and arch.mtp_tables else 0.0
+    return held + again * arch.release.plain.element

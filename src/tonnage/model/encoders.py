@@ -8,24 +8,49 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from tonnage.errors import Problem
+from tonnage.model import towers
 from tonnage.model.config import ConfigReader
-
-Named = tuple[tuple[str, int], ...]
+from tonnage.model.towers import Named
+from tonnage.model.towers import linear as _linear
 
 
 def encoders(read: ConfigReader) -> tuple[Named, tuple[str, ...]]:
-    """(parameters of the towers that a configuration describes, names of what is left out: towers not known here)."""
-    out = tuple(name for key, name in OTHER.items() if isinstance(read.config.get(key), Mapping))
-    if not isinstance(read.config.get("vision_config"), Mapping):
-        return (), out
-    vision = read.section("vision_config")
-    maker = TOWERS.get(read.text("model_type"))
-    if vision is None or maker is None:
-        return (), ("the vision tower", *out)
-    return maker(read, vision), out
+    """(parameters of the towers that a configuration describes, names of what is left out: towers not known here, or
+    whose sizes the file does not say).
+    """
+    made: list[tuple[str, int]] = []
+    out: list[str] = []
+    thinker = read.section("thinker_config")
+    for part in (read, thinker) if thinker is not None else (read,):
+        for key, name in OTHER.items():
+            if isinstance(part.config.get(key), Mapping):
+                found = _tower(part, key)
+                out.extend([name] if found is None else [])
+                made.extend(found or ())
+    return tuple(made), tuple(dict.fromkeys(out))
+
+
+def _tower(read: ConfigReader, key: str) -> Named | None:
+    """What a section describes; None where the tower is not known, or a size that has no default is missing."""
+    kind = read.text("model_type")
+    maker = (TOWERS if key == "vision_config" else HEARING).get(kind)
+    given = read.config[key]
+    if maker is None or not isinstance(given, Mapping):
+        return None
+    problems: list[Problem] = []
+    section = {**USUAL.get(kind, {}), **given} if key == "vision_config" else given
+    path = f"{read.path}.{key}" if read.path else key
+    made = maker(
+        ConfigReader(read.config, problems, read.place, read.path), ConfigReader(section, problems, read.place, path)
+    )
+    wrong = [problem for problem in problems if problem.message != "is missing"]
+    read.problems.extend(wrong)
+    return None if len(wrong) < len(problems) else made
 
 
 OTHER = {
+    "vision_config": "the vision tower",
     "audio_config": "the audio tower",
     "vit_config": "the vision tower",
     "sound_config": "the audio tower",
@@ -37,21 +62,22 @@ OTHER = {
 """Sections of other parts of a multimodal release."""
 
 
-def _linear(inputs: int, outputs: int) -> int:
-    """Parameters of a linear layer with biases."""
-    return (inputs + 1) * outputs
+def _kimi(read: ConfigReader, vision: ConfigReader) -> Named:
+    """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector.
 
-
-def _kimi(_: ConfigReader, vision: ConfigReader) -> Named:
-    """Kimi K2.5's MoonViT: biased layers with LayerNorm, a learned grid of positions, a two-layer projector."""
-    hidden, wide = vision.whole("vt_hidden_size"), vision.whole("vt_intermediate_size")
-    grid = vision.whole("init_pos_emb_height") * vision.whole("init_pos_emb_width")
+    The makers' names of sizes, or those that transformers writes.
+    """
+    hidden = vision.whole("vt_hidden_size", "hidden_size")
+    wide = vision.whole("vt_intermediate_size", "intermediate_size")
+    grid = vision.whole("init_pos_emb_height", "pos_emb_height") * vision.whole("init_pos_emb_width", "pos_emb_width")
     merged = hidden * _area(vision, "merge_kernel_size")
     patches = _linear(3 * vision.whole("patch_size") ** 2, hidden)
     layer = 4 * _linear(hidden, hidden) + _linear(hidden, wide) + _linear(wide, hidden) + 4 * hidden
-    tower = patches + grid * hidden + vision.layers("vt_num_hidden_layers") * layer + 2 * hidden
-    projector = 2 * vision.whole("mm_hidden_size") + _linear(merged, merged)
-    projector += _linear(merged, vision.whole("text_hidden_size"))
+    tower = patches + grid * hidden + vision.layers("vt_num_hidden_layers", "num_hidden_layers") * layer + 2 * hidden
+    between = vision.whole("mm_hidden_size", default=read.whole("projection_hidden_size", default=hidden))
+    projector = 2 * between + _linear(merged, merged)
+    text = towers.text_of(read).whole("hidden_size", default=7168)
+    projector += _linear(merged, vision.whole("text_hidden_size", default=text))
     return (("vision_tower", tower), ("vision_projector", projector))
 
 
@@ -142,6 +168,37 @@ def _siglip(read: ConfigReader, vision: ConfigReader) -> Named:
     return (("vision_tower", tower), ("vision_projector", hidden * text.whole("hidden_size") + hidden))
 
 
+_QWEN = {
+    "depth": 27,
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "in_channels": 3,
+    "patch_size": 16,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+    "out_hidden_size": 3584,
+    "num_position_embeddings": 2304,
+}
+_DEEP = {**_QWEN, "deepstack_visual_indexes": [8, 16, 24]}
+USUAL: Mapping[str, Mapping[str, object]] = {
+    "qwen3_5": _QWEN,
+    "qwen3_5_moe": _QWEN,
+    "qwen3_vl": _DEEP,
+    "qwen3_vl_moe": _DEEP,
+    "gemma4": {
+        "hidden_size": 768,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 12,
+        "head_dim": 64,
+        "patch_size": 16,
+        "position_embedding_size": 10240,
+    },
+    "minimax_m3_vl": {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "patch_size": 14},
+}
+"""What the classes of transformers 5.23 fill in where a section leaves a size of its tower out."""
+
 Tower = Callable[[ConfigReader, ConfigReader], Named]
 
 TOWERS: dict[str, Tower] = {
@@ -156,5 +213,21 @@ TOWERS: dict[str, Tower] = {
     "qwen3_vl_moe": _qwen,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
+    "mistral3": towers.pixtral,
+    "mistral_large4": towers.pixtral,
+    "llama4": towers.llama4,
+    "internvl": towers.internvl,
+    "internvl_chat": towers.internvl,
+    "glm4v": towers.glm4v,
+    "glm4v_moe": towers.glm4v,
+    "glm46v": towers.glm4v,
+    "paligemma": towers.paligemma,
+    "llava": towers.llava,
+    "muse_glimmer": towers.muse,
+    "ernie4_5_vl_moe": towers.ernie,
+    "ernie4_5_moe_vl": towers.ernie,
 }
-"""What counts the tower of each `model_type` of a whole release."""
+"""What counts the vision tower of each `model_type` of a whole release."""
+
+HEARING: dict[str, Tower] = {"gemma4": towers.gemma4_audio}
+"""What counts the audio tower."""

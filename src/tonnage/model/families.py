@@ -21,6 +21,7 @@ class Body:
     vocab: int
     tied: bool = False
     mtp: Block | None = None
+    mtp_tables: bool = False
     final_norm: int = 0
     final_extras: tuple[Extra, ...] = ()
     head_bias: int = 0
@@ -196,7 +197,11 @@ def mixtral(read: ConfigReader) -> Body:
 
 
 def minimax_m2(read: ConfigReader) -> Body:
-    """MiniMax M2 and M2.5: query and key normalised over all heads together, every FFN a mixture of experts."""
+    """MiniMax M2 to M2.7: query and key normalised over all heads together, every FFN a mixture of experts.
+
+    Their configurations name three multi-token-prediction modules that the releases do not hold (none of 1,369 tensors:
+    github.com/MiniMax-AI/MiniMax-M2.7 issue 16; MiniMax-M2 issue 47, MiniMax-M2.5 issue 8): nothing can be run of them.
+    """
     hidden = read.whole("hidden_size")
     mixer = heads(read)
     norm = (mixer.heads + mixer.kv_heads) * mixer.dim if read.flag("use_qk_norm", True) else 0
@@ -205,9 +210,7 @@ def minimax_m2(read: ConfigReader) -> Body:
         top_k=top_k(read),
         size=read.whole("intermediate_size"),
     )
-    made = uniform(read, hidden, replace(mixer, norm=norm), moe)
-    modules = read.whole("num_mtp_modules", default=0, low=0) if read.flag("use_mtp") else 0
-    return replace(made, mtp=replace(made.layers[-1], count=modules) if modules else None)
+    return uniform(read, hidden, replace(mixer, norm=norm), moe)
 
 
 def gpt_oss(read: ConfigReader) -> Body:
@@ -236,7 +239,7 @@ def glm4_moe(read: ConfigReader) -> Body:
 def deepseek(read: ConfigReader) -> Body:
     """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts."""
     hidden, depth = read.whole("hidden_size"), read.layers()
-    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
+    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth, tables=True)
 
 
 def deepseek_sparse(read: ConfigReader) -> Body:
@@ -253,7 +256,7 @@ def deepseek_sparse(read: ConfigReader) -> Body:
     kinds = read.kinds("indexer_types", depth) or ["full"] * depth
     mixer = latent(read, hidden)
     mixers = [replace(mixer, indexer=replace(indexer, shared=kind == "shared")) for kind in kinds]
-    return first_dense(read, hidden, depth, mixers)
+    return first_dense(read, hidden, depth, mixers, tables=read.text("model_type") == "deepseek_v32")
 
 
 def latent(read: ConfigReader, hidden: int) -> Mla:
@@ -284,8 +287,12 @@ def deepseek_experts(read: ConfigReader) -> Moe:
     )
 
 
-def first_dense(read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mixer]) -> Body:
-    """A body with a mixer for each layer, experts in all but the first layers, and multi-token prediction."""
+def first_dense(read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mixer], *, tables: bool = False) -> Body:
+    """A body with a mixer for each layer, experts in all but the first layers, and multi-token prediction.
+
+    tables: whether the releases keep embedding and head a second time with the layer that predicts ahead, unless
+    `mtp_tables` says so: all of DeepSeek-V3 do (688,586,727,753 bytes), of GLM-4 some.
+    """
     moe, first = deepseek_experts(read), read.whole("first_k_dense_replace", default=0, low=0)
     kinds = read.kinds("mlp_layer_types", depth)
     routed = [kind == "sparse" for kind in kinds] if kinds else _sparse(read, depth, first)
@@ -293,7 +300,7 @@ def first_dense(read: ConfigReader, hidden: int, depth: int, mixers: Sequence[Mi
     layers = [Block(1, mixer, moe if chosen else dense) for mixer, chosen in zip(mixers, routed, strict=True)]
     modules = read.whole("num_nextn_predict_layers", default=0, low=0, high=LARGEST["layers"])
     mtp = Block(modules, _own_indexer(mixers[-1]), moe) if modules else None
-    return body(read, layers, hidden, mtp=mtp)
+    return body(read, layers, hidden, mtp=mtp, mtp_tables=read.flag("mtp_tables", tables))
 
 
 def _sparse(read: ConfigReader, depth: int, first: int) -> list[bool]:

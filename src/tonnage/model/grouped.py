@@ -17,7 +17,10 @@ CLASSES = ("Linear", "FusedMoE", "MoEGMM", "ColumnParallelLinear", "RowParallelL
 
 
 def compressed_tensors(read: ConfigReader) -> Scheme:
-    """compressed-tensors and the groups of others: each group has targets and the format of their weights."""
+    """compressed-tensors and the groups of others: each group has targets and the format of their weights.
+
+    A head is a linear layer like the others: releases that leave it out list it under `ignore`.
+    """
     groups = read.section("config_groups")
     form: Stored | None = None
     rules: list[ModuleRule] = []
@@ -34,7 +37,7 @@ def compressed_tensors(read: ConfigReader) -> Scheme:
         rules.extend(ModuleRule(word, made) for word in targets if word not in CLASSES)
     if form is None and not rules:
         read.wrong("config_groups", "is missing: which modules are stored how")
-    return Scheme("compressed-tensors", form, (*skipped(read), *rules), cache=_cache(read))
+    return Scheme("compressed-tensors", form, (*skipped(read), *rules), head=form, cache=_cache(read))
 
 
 def _cache(read: ConfigReader) -> str:
@@ -184,13 +187,19 @@ QUARK: dict[str, Stored] = {
 def quark(read: ConfigReader) -> Scheme:
     """AMD Quark: one setting for all, by kind of layer or by layer."""
     form = _quark(read.section("global_quant_config"))
-    rules = list(skipped(read))
-    for key in ("layer_quant_config", "layer_type_quant_config"):
-        section = read.section(key)
-        for name in section.config if section else ():
-            assert section is not None
-            rules.append(ModuleRule(name, _quark(section.section(name))))
-    return Scheme("quark", form, tuple(rules))
+    rules = [*skipped(read), *((ModuleRule(name, made)) for name, made in _quark_each(read, "layer_quant_config"))]
+    for name, made in _quark_each(read, "layer_type_quant_config"):
+        if name.rpartition(".")[2] in CLASSES:
+            form = made
+        else:
+            rules.append(ModuleRule(name, made))
+    return Scheme("quark", form, tuple(rules), head=form)
+
+
+def _quark_each(read: ConfigReader, key: str) -> list[tuple[str, Stored | None]]:
+    """The settings that a section gives by name."""
+    section = read.section(key)
+    return [] if section is None else [(name, _quark(section.section(name))) for name in section.config]
 
 
 def _quark(read: ConfigReader | None) -> Stored | None:
@@ -278,15 +287,36 @@ def _torchao(read: ConfigReader, name: str, own: ConfigReader) -> Stored | None:
         return replace(form, kind=("fp8" if bits == 8 else "w4a8") if _DYNAMIC in word else "w8a16")
     if bits == 8 and _DYNAMIC in word:
         return stored.INT8
-    size = figure(own, "group_size", default=128 if bits < 8 else -1, low=-1) if own.has("group_size") else 0
-    size = size or (128 if bits < 8 else -1)
+    size = _torchao_group(own) or (128 if bits < 8 else -1)
     form = packed(bits, size, said=f"torchao int{bits}" + (f" in groups of {size}" if size > 0 else ""))
     return replace(form, kind="w4a8") if _DYNAMIC in word and bits <= 4 else form
 
 
+def _torchao_word(own: ConfigReader, key: str) -> str:
+    """A word, plain or as torchao writes a type of torch: `{"_type": "torch.dtype", "_data": "int4"}`."""
+    if isinstance(own.config.get(key), Mapping):
+        section = own.section(key)
+        return section.text("_data") if section else ""
+    return own.text(key)
+
+
+def _torchao_group(own: ConfigReader) -> int:
+    """Elements that share a scale: told, or inside a granularity of groups; 0 where nothing says it."""
+    if own.has("group_size"):
+        return figure(own, "group_size", low=-1)
+    for key in ("weight_granularity", "granularity"):
+        section = own.section(key) if isinstance(own.config.get(key), Mapping) else None
+        inner = section.section("_data") if section else None
+        if inner is not None and inner.has("group_size"):
+            return figure(inner, "group_size", low=-1)
+        if section is not None and section.text("_type") in ("PerAxis", "PerRow", "PerTensor"):
+            return -1
+    return 0
+
+
 def _torchao_bits(weights: str, own: ConfigReader) -> int:
     """Bits of the weights: in the name, or in the type of `weight_dtype`."""
-    found = re.search(r"(?:int|float)(\d+)", weights) or re.search(r"int(\d+)", own.text("weight_dtype"))
+    found = re.search(r"(?:int|float)(\d+)", weights) or re.search(r"int(\d+)", _torchao_word(own, "weight_dtype"))
     return min(int(found.group(1)[:2]), 16) if found else 4
 
 

@@ -26,7 +26,10 @@ from tonnage.model.linear import DELTA, KDA, LIGHTNING, SSD, Recurrent
 
 
 def qwen3_hybrid(read: ConfigReader) -> Body:
-    """Qwen3-Next and Qwen3.5: three layers of gated delta rule, one of gated attention; dense or with experts."""
+    """Qwen3-Next and Qwen3.5: three layers of gated delta rule, one of gated attention; dense or with experts.
+
+    Qwen3-Next has a layer that predicts ahead and does not say so (github.com/NVIDIA/Model-Optimizer pull request 860).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
     ffn: Ffn = qwen_experts(read) if read.has("num_experts") else gated(read, hidden)
     attention = gated_attention(read, hidden)
@@ -35,7 +38,8 @@ def qwen3_hybrid(read: ConfigReader) -> Body:
     kinds = read.kinds("layer_types", depth)
     full = [k == "full_attention" for k in kinds] if kinds else [(i + 1) % every == 0 for i in range(depth)]
     layers = [Block(1, attention if whole else linear, ffn) for whole in full]
-    modules = read.whole("mtp_num_hidden_layers", default=0, low=0, high=LARGEST["layers"])
+    ahead = int(read.text("model_type") == "qwen3_next")
+    modules = read.whole("mtp_num_hidden_layers", default=ahead, low=0, high=LARGEST["layers"])
     mtp = Block(modules, attention, ffn) if modules else None
     return body(read, layers, hidden, mtp=mtp)
 
@@ -240,7 +244,11 @@ def _mamba(read: ConfigReader, hidden: int) -> Recurrent:
 
 
 def minimax_m3(read: ConfigReader) -> Body:
-    """MiniMax-M3: first layers dense, then block-sparse attention (16 blocks of 128 keys a query) and experts."""
+    """MiniMax-M3: first layers dense, then block-sparse attention (16 blocks of 128 keys a query) and experts.
+
+    Modules for multi-token prediction are named, but not in the release: 427,040,140,160 values in 23,416 tensors are
+    the rest of it (github.com/NVIDIA-NeMo/Megatron-Bridge pull request 5816).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
     section = read.section("sparse_attention_config") or read
     index = BlockIndex(
@@ -268,8 +276,7 @@ def minimax_m3(read: ConfigReader) -> Body:
         Block(1, replace(mixer, index=index) if chosen else mixer, moe if expert else dense)
         for chosen, expert in zip(sparse, routed, strict=True)
     ]
-    modules = read.whole("num_mtp_modules", default=0, low=0, high=LARGEST["layers"])
-    return body(read, layers, hidden, mtp=replace(layers[-1], count=modules) if modules else None)
+    return body(read, layers, hidden)
 
 
 def deepseek_v4(read: ConfigReader) -> Body:
@@ -394,7 +401,7 @@ def gemma4(read: ConfigReader) -> Body:
         borrowed = layer >= borrowing
         dense = Dense(read.whole("intermediate_size") * (2 if borrowed and read.flag("use_double_wide_mlp") else 1))
         ffn: Ffn = Parallel((dense, experts)) if experts else dense
-        mixer = _gemma_attention(read, hidden, kind == "full_attention", borrowed)
+        mixer = _gemma_attention(_own_sizes(read, layer), hidden, kind == "full_attention", borrowed)
         layers.append(Block(1, mixer, ffn, norms=7 if experts else 4, extras=extras))
     table = read.whole("vocab_size_per_layer_input", default=1, high=LARGEST["vocab"]) * depth * per_layer
     more = (("per_layer_embedding", table + per_layer),) if per_layer else ()
@@ -402,9 +409,26 @@ def gemma4(read: ConfigReader) -> Body:
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
+def _own_sizes(read: ConfigReader, layer: int) -> ConfigReader:
+    """The configuration of one layer: newer files of transformers give sizes that differ by its number, in two digits
+    or more (`per_layer_config`), instead of `global_head_dim`.
+    """
+    listed = read.section("per_layer_config")
+    if listed is None:
+        return read
+    key = next((key for key in listed.config if key.isdigit() and int(key) == layer), "")
+    own = listed.section(key) if key else None
+    if own is None:
+        return read
+    sizes = dict(own.config)
+    renamed = {"global_head_dim": "head_dim", "num_global_key_value_heads": "num_key_value_heads"}
+    sizes |= {usual: sizes[name] for usual, name in renamed.items() if name in sizes}
+    return ConfigReader({**read.config, **sizes}, read.problems, read.place, read.path)
+
+
 def _gemma_attention(read: ConfigReader, hidden: int, full: bool, borrowed: bool) -> Gqa:
     same = full and read.flag("attention_k_eq_v")
-    dim = read.whole("global_head_dim", "head_dim") if full else read.whole("head_dim")
+    dim = read.whole("global_head_dim", default=512) if full else read.whole("head_dim")
     kv_heads = read.whole("num_key_value_heads", high=LARGEST["heads"])
     if same:
         kv_heads = read.whole("num_global_key_value_heads", default=kv_heads, high=LARGEST["heads"])

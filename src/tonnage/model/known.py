@@ -12,11 +12,12 @@ from tonnage.model.config import ConfigReader
 from tonnage.model.families import FAMILIES as PLAIN
 from tonnage.model.families import Family
 from tonnage.model.hybrids import HYBRIDS
+from tonnage.model.latest import LATEST
 from tonnage.model.mixtures import MIXTURES
 from tonnage.model.others import OTHERS
 from tonnage.model.smaller import SMALLER
 
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER}
+FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST}
 """What reads each `model_type`."""
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config")
@@ -42,7 +43,13 @@ WHOLE = {
     "internvl_chat": "qwen3",
     "phi4mm": "phi3",
     "phi4_multimodal": "phi3",
-    "ernie4_5_moe_vl": "ernie4_5_moe",
+    "ernie4_5_moe_vl": "ernie4_5_vl_moe_text",
+    "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
+    "muse_glimmer": "muse_glimmer_text",
+    "mistral_large4": "mistral_large4_text",
+    "gemma4_unified": "gemma4_unified_text",
+    "hunyuan_vl_text": "hunyuan_v1_dense",
+    "paddleocr_vl_text": "ernie4_5",
 }
 """Other names of a family: of a whole release for its text part, or of a text part without a reader of its own."""
 
@@ -51,6 +58,9 @@ CLASSES: dict[str, str] = {
     "YiForCausalLM": "llama",
     "LLaMAForCausalLM": "llama",
     "AquilaForCausalLM": "llama",
+    "AquilaModel": "llama",
+    "CwmForCausalLM": "llama",
+    "InternLMForCausalLM": "internlm",
     "BaichuanForCausalLM": "llama",
     "BaiChuanForCausalLM": "llama",
     "TeleFLMForCausalLM": "llama",
@@ -75,6 +85,7 @@ CLASSES: dict[str, str] = {
     "DeepseekV32ForCausalLM": "deepseek_v32",
     "DeepseekV4ForCausalLM": "deepseek_v4",
     "MistralLarge3ForCausalLM": "deepseek_v3",
+    "DotsVLMForCausalLM": "deepseek_v3",
     "KimiLinearForCausalLM": "kimi_linear",
     "Glm4ForCausalLM": "glm4",
     "GlmForCausalLM": "glm",
@@ -130,12 +141,28 @@ CLASSES: dict[str, str] = {
     "ApertusForCausalLM": "apertus",
     "ArceeForCausalLM": "arcee",
     "AfmoeForCausalLM": "afmoe",
+    "MuseGlimmerForConditionalGeneration": "muse_glimmer_text",
+    "MellumForCausalLM": "mellum",
+    "Kolibri1ForCausalLM": "kolibri1",
+    "FlintForCausalLM": "flint",
+    "GraniteSWAForCausalLM": "granite_swa",
+    "HyperCLOVAXForCausalLM": "hyperclovax",
+    "Cohere2MoeForCausalLM": "cohere2_moe",
+    "Lfm3ForCausalLM": "lfm3",
+    "Ernie4_5_VLMoeForConditionalGeneration": "ernie4_5_vl_moe_text",
+    "AXK1ForCausalLM": "axk1",
+    "HYV4ForCausalLM": "hy_v4",
+    "IQuestCoderForCausalLM": "iquestcoder",
     "CohereForCausalLM": "cohere",
     "Cohere2ForCausalLM": "cohere2",
     "GPT2LMHeadModel": "gpt2",
     "GPTNeoXForCausalLM": "gpt_neox",
 }
 """Families by the class of the model (`architectures`), as engines register them."""
+
+
+SEVERAL = ("hunyuan",)
+"""Types that dense models and mixtures share: there the class decides."""
 
 
 def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
@@ -148,6 +175,8 @@ def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
     classes = [
         name for reader in (inner, outer) for name in reader.listing("architectures") or () if isinstance(name, str)
     ]
+    if any(kind in SEVERAL for kind in asked):
+        asked = [*(CLASSES[name] for name in classes if name in CLASSES), *asked]
     for kind in asked:
         found = kind if kind in FAMILIES else WHOLE.get(kind, "")
         if found in FAMILIES:

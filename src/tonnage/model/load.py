@@ -255,6 +255,7 @@ def build(config: Mapping[str, object], *, name: str, source: str = "", place: P
         layers=layers,
         tied=body.tied,
         mtp=body.mtp,
+        mtp_tables=body.mtp_tables,
         final_norm=body.final_norm,
         final_extras=body.final_extras,
         head_bias=body.head_bias,

@@ -23,7 +23,8 @@ class ModuleRule:
 @dataclass(frozen=True)
 class Scheme:
     """What a section says. stored: of linear layers that no rule names (None: plain); only: the parts that it holds
-    for, all where None; tables: embedding and head, where they are quantised too; rules: the first that matches wins.
+    for, all where None; tables: embedding and head, where they are quantised too; head: a head of its own, where it is
+    a linear layer like the others; rules: the first that matches wins.
     """
 
     method: str
@@ -31,6 +32,7 @@ class Scheme:
     rules: tuple[ModuleRule, ...] = ()
     only: tuple[Part, ...] | None = None
     tables: Stored | None = None
+    head: Stored | None = None
     cache: str = ""
     parts: tuple[PartFormat, ...] = ()
     """Formats by part, where a file gives them so."""
@@ -103,7 +105,22 @@ def gptq(read: ConfigReader) -> Scheme:
     bits, group = _bits(read, "bits", "wbits", "w_bit"), _group(read, "group_size", "q_group_size")
     form = packed(bits, group, said=f"gptq {bits} bit" + (f" in groups of {group}" if group > 0 else ""))
     head = (ModuleRule("lm_head", form),) if read.flag("lm_head") else ()
-    return Scheme("gptq", form, (*_dynamic(read, bits, group), *skipped(read), *head))
+    rules = (*_dynamic(read, bits, group), *skipped(read), *head)
+    inside = _inside(read)
+    if inside is None:
+        return Scheme("gptq", form, rules)
+    return Scheme("gptq", None, (*rules, *(ModuleRule(name, form) for name in inside)))
+
+
+def _inside(read: ConfigReader) -> list[str] | None:
+    """The modules of a layer that are quantised and no others (`modules_in_block_to_quantize`); None: all are."""
+    found = read.listing("modules_in_block_to_quantize")
+    if not found:
+        return None
+    flat = [name for each in found for name in (each if isinstance(each, (list, tuple)) else [each])]
+    if not all(isinstance(name, str) for name in flat):
+        read.wrong("modules_in_block_to_quantize", "expected lists of module names")
+    return [name for name in flat if isinstance(name, str)]
 
 
 def _dynamic(read: ConfigReader, bits: int, group: int) -> tuple[ModuleRule, ...]:

@@ -282,7 +282,7 @@ def afmoe(read: ConfigReader) -> Body:
     """Trinity (afmoe): four norms, gated and normalised attention, three windowed layers to one full, experts."""
     depth = read.layers()
     mixer = normed(heads(read))
-    mixer = replace(mixer, gate=mixer.heads * mixer.dim)
+    mixer = replace(mixer, gate=mixer.heads * mixer.dim, gate_apart=True)
     span, every = read.whole("sliding_window", high=10**9), read.whole("global_attn_every_n_layers", default=4)
     spans = windows(read, depth, span)
     if not read.has("layer_types"):
@@ -317,9 +317,13 @@ def granite_moe(read: ConfigReader) -> Body:
 
 
 def latent_sparse(read: ConfigReader) -> Body:
-    """Latent attention with the experts of DeepSeek, whether all layers have them or not."""
+    """Latent attention with the experts of DeepSeek, whether all layers have them or not.
+
+    GLM-4.7-Flash keeps embedding and head a second time (github.com/NVIDIA-NeMo/Megatron-Bridge, export of its
+    layer 47).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
-    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth)
+    return first_dense(read, hidden, depth, [latent(read, hidden)] * depth, tables=True)
 
 
 def latent_dense(read: ConfigReader) -> Body:

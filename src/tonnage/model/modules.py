@@ -67,8 +67,8 @@ _ROUTED: dict[str, tuple[str, str]] = {
 }
 _SINGLE: dict[str, Alternatives] = {
     "router": tuple(f"{parent}.{leaf}" for parent in _PARENTS for leaf in ("gate", "router", "gate.wg")),
-    "latent_down": ("mixer.fc1_latent_proj", "block_sparse_moe.latent_down", "mlp.latent_down"),
-    "latent_up": ("mixer.fc2_latent_proj", "block_sparse_moe.latent_up", "mlp.latent_up"),
+    "latent_down": ("mixer.fc1_latent_proj", "block_sparse_moe.routed_expert_down_proj", "mlp.latent_down"),
+    "latent_up": ("mixer.fc2_latent_proj", "block_sparse_moe.routed_expert_up_proj", "mlp.latent_up"),
     "mtp_proj": ("eh_proj", "fc", "mtp.fc", "e_proj"),
 }
 HEAD_NAMES = ("lm_head", "output", "head", "embed_out")
@@ -91,7 +91,10 @@ def modules_of(name: str, block: Block | None) -> tuple[Alternatives, ...]:
     if name == "in_proj" and isinstance(mixer, Recurrent):
         found = _IN_PROJ.get(mixer.rule.name, (("in_proj", *_FUSED),))
         return tuple(_below(_parents(mixer), names) for names in found)
-    return tuple(_below(_parents(mixer), names) for names in _ATTENTION.get(name, ()))
+    found = _ATTENTION.get(name, ())
+    if name == "q_proj" and isinstance(mixer, Gqa) and mixer.gate_apart:
+        found = (*found, *_ATTENTION["gate_proj"])  # as wide as the queries
+    return tuple(_below(_parents(mixer), names) for names in found)
 
 
 def _routed(where: str, leaf: str, *, beside: bool) -> tuple[Alternatives, ...]:

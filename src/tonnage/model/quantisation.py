@@ -140,6 +140,7 @@ def scheme_of(outer: ConfigReader, inner: ConfigReader, depth: int) -> Scheme | 
         return None
     if method in METHODS:
         made = METHODS[method](_with_depth(section, depth))
+        made = _plain_latents(inner, made)
         return _fp4_experts(inner, outer, made) if made.method == "fp8" else made
     key = "quant_method"
     if not method:
@@ -200,6 +201,16 @@ def _fp4_experts(inner: ConfigReader, outer: ConfigReader, made: Scheme) -> Sche
     return replace(
         made, rules=(*made.rules, ModuleRule("mlp.experts", stored.MXFP4), ModuleRule("ffn.experts", stored.MXFP4))
     )
+
+
+def _plain_latents(inner: ConfigReader, made: Scheme) -> Scheme:
+    """Kimi K3's projections to and from the latent of its experts stay in 16 bits, though no list says so: the release
+    is 1.56 TB, and its routed experts alone are in MXFP4 (github.com/JustVugg/colibri pull request 676).
+    """
+    if not inner.has("routed_expert_hidden_size"):
+        return made
+    names = ("routed_expert_down_proj", "routed_expert_up_proj")
+    return replace(made, rules=(*made.rules, *(ModuleRule(name) for name in names)))
 
 
 def release_of(arch: Architecture, scheme: Scheme | None, plain: Stored, source: str = "") -> Release:
@@ -266,7 +277,7 @@ def _table(operator: Operator, scheme: Scheme, finder: Finder, used: set[int], t
     names = (*HEAD_NAMES, *TABLE_NAMES) if tied else HEAD_NAMES if operator.role == "head" else TABLE_NAMES
     number = finder.find(names)
     if number is None:
-        return scheme.tables
+        return scheme.tables or (scheme.head if operator.role == "head" and not tied else None)
     used.add(number)
     return scheme.rules[number].stored
 
