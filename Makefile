@@ -69,9 +69,10 @@ r2-mini: setup  ## R2 in miniature: trained, killed, moved, launched beside R1, 
 	@PYTHONPATH=scripts TONNAGE_VLLM=$${TONNAGE_VLLM-$$(ls $$PWD/build/vllm/bin/vllm-here 2>/dev/null)} \
 	  $(BIN)/python -m r2mini build/r2-mini $(if $(LEDGER),--ledger $(LEDGER))
 
-soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost (a quarter of an hour)
+soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost, a precision moved (a quarter of an hour)
 	@for seed in 0 1 2; do $(BIN)/python tests/run/train/kills.py 50 $$seed $$(mktemp -d) || exit 1; done
 	@$(BIN)/python tests/run/train/lost.py $$(mktemp -d)
+	@$(BIN)/python tests/run/train/spread.py $$(mktemp -d)/spread
 
 run-trl: setup-test  ## after r2-mini: GRPO here against TRL's own trainer, same base and work, CPU time (a few minutes)
 	@$(PIP) install --constraint requirements-test.lock 'trl==1.16.0'
