@@ -57,8 +57,12 @@ class Watched:
 def law(points: Mapping[float, float]) -> Callable[[float], float]:
     """A time over clients at once, or over 1 / clients: the line of least relative squares through what was measured.
 
-    Neither its start nor its slope is less than nothing: more are never sooner.
+    Neither its start nor its slope is less than nothing: more are never sooner. A time of nothing was too short for its
+    clock (the processor's has ticks of 10 ms) and says nothing.
     """
+    points = {clients: value for clients, value in points.items() if value > 0}
+    if len(points) < 2:
+        return lambda clients: sum(points.values())
     rows = [(1 / value, clients / value) for clients, value in points.items()]
     aa, ab, bb = (sum(row[i] * row[j] for row in rows) for i, j in ((0, 0), (0, 1), (1, 1)))
     a1, b1 = (sum(row[i] for row in rows) for i in (0, 1))
@@ -144,7 +148,7 @@ def launched(folder: Path, r1: R1, known: Mapping[str, Any], r2: Path, extra: Se
         if judged.passes:
             with Front("bad", folder, fronts.launch(r1.engine.url, engine.url, bad=True)) as bad:
                 found |= {"bad": canaried(bad, questions, "returned")}
-            told = {key: ahead[key] for key in ("ttft", "tpot")}
+            told = {key: ahead[key] for key in ("ttft", "latency")}
             content = fronts.launch(r1.engine.url, engine.url, predicted=told)
             with Front("launch", folder, content, extra) as good:
                 found |= {"canary": canaried(good, questions, "launched")}
@@ -159,7 +163,9 @@ def predicted(points: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
     On the processor a token costs its own work and its part of what a step costs whatever its batch: a + b / clients.
     """
-    found = {key: law({int(n): point[key] for n, point in points.items()})(CLIENTS) for key in ("ttft", "tpot")}
+    found = {
+        key: law({int(n): point[key] for n, point in points.items()})(CLIENTS) for key in ("ttft", "tpot", "latency")
+    }
     found["cpu"] = law({1 / int(n): point["cpu"] for n, point in points.items()})(1 / CLIENTS)
     said = (
         f"TTFT {1e3 * found['ttft']:.1f} ms, TPOT {1e3 * found['tpot']:.2f} ms, {1e3 * found['cpu']:.2f} CPU ms a token"

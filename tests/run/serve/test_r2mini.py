@@ -192,7 +192,9 @@ def launch_of_doubles(folder: Path) -> dict[str, Any]:
 def test_a_launch_waits_before_anything_of_r2_is_offered(doubles: House, tmp_path: Path) -> None:
     found = launch_of_doubles(tmp_path)
     assert not found["verdict"]["passes"] and "not surely better" in found["verdict"]["text"]
-    assert "canary" not in found and "bad" not in found and set(found["predicted"]) == {"ttft", "tpot", "cpu"}
+    assert (
+        "canary" not in found and "bad" not in found and set(found["predicted"]) == {"ttft", "tpot", "latency", "cpu"}
+    )
 
 
 def test_a_bad_release_goes_back_and_a_good_one_is_launched_without_a_failed_request(
@@ -281,4 +283,6 @@ def test_a_launch_that_waits_is_an_outcome_that_is_said(
 def test_a_time_over_clients_is_never_less_than_nothing_nor_shorter_with_more() -> None:
     assert launching.law({1: 1.0, 4: 4.0, 12: 12.0})(8) == pytest.approx(8.0)
     assert launching.law({1: 3.0, 4: 2.0, 12: 1.0})(8) > 0
+    assert launching.law({1: 0.0, 4: 4.0, 12: 12.0})(8) == pytest.approx(8.0)
+    assert launching.law({1: 0.0, 4: 2.0})(8) == 2.0 and launching.law({1: 0.0})(8) == 0
     assert launching.law({1: 0.1, 4: 4.0, 12: 30.0})(8) > 0
