@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-page page browser page-speed launch test defects soak soak-serve serve-twin serve-engine vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check export-run docs extras lock format clean
+.PHONY: help setup setup-test setup-page page browser page-speed launch test defects soak soak-serve serve-twin serve-engine run-trl vllm-cpu r2-mini properties check accuracy backtest speed fuzz examples launch-lines export-check export-run docs extras lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | column -t -s '	'
@@ -52,6 +52,7 @@ defects: setup-test  ## faults in a simulated device against the verdicts on it:
 soak-serve: setup-test  ## the long forms of the tests of `tonnage run serve`, and its figures as a table
 	@TONNAGE_SOAK=1 $(BIN)/python -m pytest -q tests/run/serve
 	@$(BIN)/python tests/run/serve/figures.py
+	@$(MAKE) --no-print-directory serve-engine
 
 serve-twin: setup-test  ## HAProxy before the same engines, side by side with `tonnage run serve` (Debian: haproxy)
 	@$(BIN)/python tests/run/serve/twin.py
@@ -68,9 +69,14 @@ r2-mini: setup  ## R2 in miniature: trained, killed, moved, launched beside R1, 
 	@PYTHONPATH=scripts TONNAGE_VLLM=$${TONNAGE_VLLM-$$(ls $$PWD/build/vllm/bin/vllm-here 2>/dev/null)} \
 	  $(BIN)/python -m r2mini build/r2-mini $(if $(LEDGER),--ledger $(LEDGER))
 
-soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost (a quarter of an hour)
+soak: setup-test  ## training killed 50 times at random moments, for three seeds; a process of two lost, a precision moved (a quarter of an hour)
 	@for seed in 0 1 2; do $(BIN)/python tests/run/train/kills.py 50 $$seed $$(mktemp -d) || exit 1; done
 	@$(BIN)/python tests/run/train/lost.py $$(mktemp -d)
+	@$(BIN)/python tests/run/train/spread.py $$(mktemp -d)/spread
+
+run-trl: setup-test  ## after r2-mini: GRPO here against TRL's own trainer, same base and work, CPU time (a few minutes)
+	@$(PIP) install --constraint requirements-test.lock 'trl==1.16.0'
+	@$(BIN)/python tests/run/train/against_trl.py build/r2-mini/seed-0/r2 500 10
 
 properties: setup-test  ## 300 random programmes: what should help never makes a launch later
 	@TONNAGE_PROGRAMMES=300 $(BIN)/python -m pytest -q tests/fleet/test_policy.py -k should_help

@@ -28,6 +28,8 @@ FOR_CUDA = ("torchvision", "torchaudio", "torchcodec")
 COMMAND = """#!/bin/sh
 # one thread an engine, bound to no core: two engines share the cores of a small machine
 export VLLM_TARGET_DEVICE=cpu VLLM_CPU_OMP_THREADS_BIND=nobind OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+# no worker apart from the engine's core: the two wait for each other by spinning, which takes the cores from the rest
+export VLLM_ENABLE_V1_MULTIPROCESSING=${VLLM_ENABLE_V1_MULTIPROCESSING:-0}
 export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1} VLLM_NO_USAGE_STATS=1
 exec "$(dirname "$0")/vllm" "$@"
 """
@@ -44,8 +46,8 @@ def main() -> None:
             subprocess.run([*pip, "install", "--extra-index-url", CPU_INDEX, *PACKAGES], check=True)
         subprocess.run([*pip, "uninstall", "--yes", *FOR_CUDA], check=True)
         renamed(next(folder.glob("lib/python3*/site-packages")))
-        command.write_text(COMMAND, "utf-8")
-        command.chmod(0o755)
+    command.write_text(COMMAND, "utf-8")  # also where an older one stands
+    command.chmod(0o755)
     print(f"export TONNAGE_VLLM={command}")
 
 

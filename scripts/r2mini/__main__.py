@@ -23,7 +23,11 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "r2-mini"
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """R1, then each seed of R2 from its training to its launch; the report from what they left."""
+    """R1, then each seed of R2 from its training to its launch, or to where it waits; the report from what they left.
+
+    A launch that waits is an outcome that the gate is for. What ends otherwise (a run that stops, a canary that does
+    not end as it should, questions that nobody answers) raises SystemExit where it happens.
+    """
     asked = argparse.ArgumentParser("r2mini")
     asked.add_argument("folder", type=Path, nargs="?", default=Path("build/r2-mini"))
     asked.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -39,8 +43,6 @@ def main(words: Sequence[str] | None = None) -> None:
     report.write(given.report, found)
     for line in results.told(found):
         say(line)
-    if waits := [seed for seed, one in found["seeds"].items() if one["verdict"] and not one["verdict"]["passes"]]:
-        raise SystemExit(f"the launch waits (seed {', '.join(waits)}): R2 is not surely better than R1")
 
 
 def carry_out(folder: Path, seeds: Sequence[int], extra: Sequence[str], train_only: bool = False) -> None:

@@ -121,11 +121,12 @@ def _content(event: dict[str, Any]) -> str:
 
 
 def pace(replies: Sequence[Reply]) -> dict[str, float]:
-    """Medians of what was answered: time to the first token, per token [s]; and how many."""
+    """Medians of what was answered: time to the first token, per token [s]; mean time to the end [s]; and how many."""
     good = [reply for reply in replies if not reply.wrong]
     return {
         "ttft": statistics.median(reply.ttft for reply in good),
         "tpot": statistics.median(reply.tpot for reply in good),
+        "latency": statistics.fmean(reply.latency for reply in good),
         "n": len(good),
     }
 

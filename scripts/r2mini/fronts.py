@@ -152,6 +152,9 @@ HOLD = 4.0
 STEPS = (0.1, 0.5, 1.0)
 """Shares of R2, one after the other."""
 
+ANSWERS = 20
+"""Answers of R2 that each step needs."""
+
 
 def launch(r1: str, r2: str, bad: bool = False, predicted: Mapping[str, float] | None = None) -> dict[str, Any]:
     """The file of the front that clients know: R1 has everything, R2 is the canary; or a release of it that is bad.
@@ -166,5 +169,5 @@ def launch(r1: str, r2: str, bad: bool = False, predicted: Mapping[str, float] |
     if predicted:
         releases["r2"]["predicted"] = {name: f"{1e3 * value:.6f}ms" for name, value in predicted.items()}
     steps = [f"{100 * step:g} %" for step in STEPS]
-    canary = {"to": "r2", "steps": steps, "hold": f"{HOLD:g}s", "answers": 20, "start": "asked"}
+    canary = {"to": "r2", "steps": steps, "hold": f"{HOLD:g}s", "answers": ANSWERS, "start": "asked"}
     return {"models": {"reasoner": {"releases": releases, "slo": SLO, "canary": canary, "watch": WATCH}}}

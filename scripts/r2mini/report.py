@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from r2mini import pictures
-from r2mini.results import BAR, GAIN, WHOLE
+from r2mini.judge import LOOKS, SURELY
+from r2mini.results import BAR, CLEAR, GAIN, WHOLE, held_to
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> None:
@@ -48,8 +49,9 @@ def report(found: Mapping[str, Any], shown: str | None) -> str:
         "## Step times of every leg",
         _table(("seed", "stage", "leg", "steps", "predicted CPU", "median CPU", "error", "median wall"), _times(seeds)),
         "## Examined, launched",
-        _table(("seed", "R1", "R2", "right by R1 alone", "by R2 alone", "by chance", "verdict"), _verdicts(seeds)),
-        "Both engines answered the same 400 unseen questions, sampled (McNemar's exact test, one-sided, below 0.01).",
+        _table(("seed", "n", "R1", "R2", "right by R1 alone", "by R2 alone", "by chance", "verdict"), _verdicts(seeds)),
+        f"Both engines answered the same unseen questions, sampled: {_looks()} (McNemar's exact test, one-sided, below "
+        f"{', '.join(f'{surely:g}' for surely in LOOKS.values())}: {SURELY:g} in all).",
     ]
     if shown is not None:
         parts += [
@@ -120,8 +122,9 @@ def _kept(good: bool) -> str:
 def _predictions(seeds: Mapping[str, Any]) -> Rows:
     for seed, one in seeds.items():
         for row in one["predictions"]:
-            bar = _kept(abs(row["error"]) <= BAR) if row["barred"] else ""
-            yield seed, row["what"], f"{row['predicted']:.4g}", f"{row['measured']:.4g}", f"{row['error']:+.1%}", bar
+            bar = _kept(abs(row["error"]) <= BAR) if held_to(row) else "not to be told" if row["barred"] else ""
+            error = f"{row['error']:+.1%}" + (f" +- {row['doubt']:.0%}" if row.get("doubt") else "")
+            yield seed, row["what"], f"{row['predicted']:.4g}", f"{row['measured']:.4g}", error, bar
 
 
 def _moves(seeds: Mapping[str, Any]) -> Rows:
@@ -151,13 +154,19 @@ def _verdicts(seeds: Mapping[str, Any]) -> Rows:
     for seed, one in seeds.items():
         found = one["verdict"]
         if found is None:
-            yield seed, "", "", "", "", "", "not examined yet"
+            yield seed, "", "", "", "", "", "", "not examined yet"
             continue
         yield (
-            seed, f"{found['before']:.1%}", f"{found['after']:.1%}",
+            seed, str(found["n"]), f"{found['before']:.1%}", f"{found['after']:.1%}",
             str(found["only_before"]), str(found["only_after"]),
             f"{found['chance']:.1g}", "launch" if found["passes"] else "the launch waits",
         )  # fmt: skip
+
+
+def _looks() -> str:
+    """How many questions are asked."""
+    first, *more = (f"{look:,}" for look in LOOKS)
+    return f"{first}, and {' and '.join(more)} while R2 leads and that may be chance"
 
 
 def _canaries(seeds: Mapping[str, Any]) -> Rows:
@@ -196,7 +205,9 @@ def _turns(seeds: Mapping[str, Any]) -> list[str]:
         "TTFT and TPOT are medians of what clients saw, TPOT by the gaps between chunks. A busy machine hands chunks "
         "on in bursts, at times a whole answer in one: then TTFT holds most of the answer and the gaps say nothing. "
         "Judged is the time of all answers over all their tokens, R2's against R1's under the same load in the same "
-        "minutes, by turns, at the length of R2's answers in its examination."
+        "minutes, by turns, at the length of R2's answers in its examination; and, as steps of training are, "
+        "the same on the processor (engines and their fronts). By the clock no bar is held to a comparison whose own "
+        f"standard error, from turn to turn, is above {CLEAR:.1%}."
     ]
 
 

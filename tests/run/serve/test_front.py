@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import subprocess
 import time
 
 import httpx
@@ -64,6 +65,26 @@ def test_the_openai_client_gets_a_stream_with_the_reasoning_apart(front):
     assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == "w0 w1 "
     assert "".join(delta.content or "" for delta in deltas) == "w2 w3 w4 w5 w6 w7 "
     assert pieces[-1].choices[0].finish_reason == "stop"
+
+
+def curl(front, body, *flags):
+    words = ["curl", "--silent", "--show-error", "--no-buffer", "--max-time", "20", *flags]
+    words += ["-H", f"Authorization: Bearer {ALPHA}", "-H", "Content-Type: application/json", "-d", json.dumps(body)]
+    return subprocess.run(
+        [*words, f"{front.url}/v1/chat/completions"], capture_output=True, check=True, text=True
+    ).stdout
+
+
+def test_curl_gets_the_answer_the_stream_and_the_refusal(front):
+    message = json.loads(curl(front, ASK))["choices"][0]["message"]
+    assert (message["content"], message["reasoning_content"]) == ("answer of r1", "because")
+    head, _, events = curl(front, ASK | {"stream": True}, "--include").replace("\r\n", "\n").partition("\n\n")
+    assert "content-type: text/event-stream" in head and "x-tonnage-release: r1" in head
+    pieces = [json.loads(event.removeprefix("data: ")) for event in events.strip().split("\n\n")[:-1]]
+    assert "".join(one["choices"][0]["delta"].get("reasoning_content", "") for one in pieces) == "w0 w1 "
+    assert events.endswith("data: [DONE]\n\n")
+    refused = curl(front, ASK | {"model": "none"}, "--write-out", "%{http_code}")
+    assert refused.endswith("404") and '"code":"model_not_found"' in refused.replace('": "', '":"')
 
 
 def test_completions_and_models(front):

@@ -317,6 +317,22 @@ def test_a_stream_that_is_none_is_an_error(text):
         passed(text, 10_000)
 
 
+@pytest.mark.parametrize("think", ["no", "open"])
+def test_an_error_that_comes_together_with_pieces_comes_after_them(think):
+    piece, error = (
+        b'data: {"choices": [{"delta": {"content": "</think>a"}}]}\n\n',
+        b'data: {"error": {"code": 500}}\n\n',
+    )
+    events = Events(Translator(think), False)
+    assert b"a" in events.feed(piece + error + piece) and events.pieces
+    with pytest.raises(StreamError, match="the engine said an error"):
+        events.check()
+    alone = Events(Translator(think), False)
+    with pytest.raises(StreamError, match="the engine said an error"):
+        alone.feed(error + piece)
+    alone.check()
+
+
 def test_a_finished_stream_is_closed():
     assert passed(PIECE + LAST, 10_000)[0].endswith(DONE)
 

@@ -21,15 +21,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tonnage.cli import run
 from tonnage.device.checkpoint import Store
+from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError
 from tonnage.run.train import curve, data, gates, grpo, journal, network, predict, start
-from tonnage.run.train.plan import Phase, RunPlan
-from tonnage.run.train.ranks import Ranks
+from tonnage.run.train.plan import Phase, RunPlan, read_plan
+from tonnage.run.train.ranks import Ranks, join
 from tonnage.run.train.start import Ended, one_process
 from tonnage.run.train.tasks import TaskSource
 from tonnage.run.train.trainer import Disturb, Trainer
 from tonnage.run.train.watch import HUNG
 from tonnage.run.train.words import EOS
+
+R2 = Path(__file__).parents[3] / "examples" / "r2-mini" / "r2.yaml"
 
 STEPS = 18
 PLAN = replace(TINY, stages=(replace(TINY.stages[0], steps=STEPS, curriculum=(Phase(1.0, 1.0),)), TINY.stages[1]))
@@ -161,6 +164,21 @@ def test_a_disk_that_is_full_costs_a_checkpoint_and_not_the_run(whole: Path, tmp
     assert Store(tmp_path / "checkpoints", 9).steps() == [9, 3]
     ran(tmp_path)
     assert figures(tmp_path) == figures(whole)
+
+
+def test_a_save_of_some_megabytes_is_quick(tmp_path: Path) -> None:
+    """The model of examples/r2-mini, weights and moments, synced, with its manifest and its probe: 0.18 CPU s."""
+    plan = replace(read_plan(R2), hang=0)
+    trainer = Trainer(plan, tmp_path, join(KINDS["cpu"], 1, 0), lambda event: None)
+    spent = []
+    for step in (1, 2, 3):
+        trainer.progress.step, began = step, time.process_time()
+        trainer.save()
+        spent.append(time.process_time() - began)
+    saved, damaged = Store(tmp_path / "checkpoints", 3).newest()
+    assert saved and saved.step == 3 and not damaged
+    assert sum(file.stat().st_size for file in saved.path.rglob("*") if file.is_file()) > 12e6
+    assert min(spent) < 0.3 and not trainer.progress.troubles
 
 
 def test_a_hang_ends_in_a_diagnosis(tmp_path: Path) -> None:

@@ -217,6 +217,7 @@ class Forwarder:
             assert opened.chunks is not None and opened.events is not None
             async with WaitBound(between) as bound:
                 while True:
+                    opened.events.check()
                     before = bound.begin()
                     raw = await anext(opened.chunks, None)
                     waited += bound.end() - before

@@ -24,6 +24,7 @@ from tonnage.run.serve.metrics import Labels, Metrics
 from tonnage.run.serve.reading import digest_key
 from tonnage.run.serve.replicas import Replica, RunningRelease, ServedModel
 from tonnage.run.serve.shares import ReleaseShares
+from tonnage.run.serve.wire import EngineTransport
 
 ANYONE = Tenant("local")
 """Who asks where there are no tenants: someone on this machine."""
@@ -175,8 +176,8 @@ def connect(replica: Replica, address: str, most: int) -> None:
     replica.client = httpx.AsyncClient(
         base_url=address,
         headers={"authorization": f"Bearer {key}"} if key else {},
-        limits=httpx.Limits(max_connections=most + 16, max_keepalive_connections=most, keepalive_expiry=KEPT),
-        timeout=httpx.Timeout(None, connect=CONNECT),
+        transport=EngineTransport(most, KEPT, CONNECT),
+        timeout=None,
         trust_env=False,
         follow_redirects=False,
     )

@@ -31,7 +31,9 @@ class StreamError(Exception):
 
 @dataclass
 class Events:
-    """One stream. done, finished: whether its end came; pieces: events with text; usage: (prompt, completion)."""
+    """One stream. done, finished: whether its end came; pieces: events with text; usage: (prompt, completion); wrong:
+    an error that came together with what was passed on before it.
+    """
 
     translator: Translator
     wants_usage: bool
@@ -40,6 +42,12 @@ class Events:
     finished: bool = False
     pieces: int = 0
     usage: tuple[int, int] | None = None
+    wrong: StreamError | None = None
+
+    def check(self) -> None:
+        """Raises StreamError where one came right after what was passed on last."""
+        if self.wrong:
+            raise self.wrong
 
     def feed(self, raw: bytes) -> bytes:
         """What can be passed on after these bytes. Raises StreamError."""
@@ -64,11 +72,19 @@ class Events:
     def _passed(self, block: bytes) -> bytes:
         self.pieces += len(_PIECE.findall(block))
         self.finished = self.finished or _FINISH.search(block) is not None
-        if self.translator.think != "no":
-            return b"".join(self._event(event) for event in _END.split(block) if event)
-        if not _LOOK.search(block):
+        plain = self.translator.think == "no"
+        if plain and not _LOOK.search(block):
             return block
-        return b"".join(_named(event) or self._event(event) for event in _END.split(block) if event)
+        parts = []
+        for event in filter(None, _END.split(block)):
+            try:
+                parts.append((_named(event) if plain else None) or self._event(event))
+            except StreamError as error:
+                if not any(parts):
+                    raise
+                self.wrong = error  # after what came before it, as if it had come alone
+                break
+        return b"".join(parts)
 
     def _event(self, event: bytes) -> bytes:
         if self.translator.think == "no" and not _LOOK.search(event):
