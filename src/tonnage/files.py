@@ -12,6 +12,7 @@ import datetime
 import glob
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -34,6 +35,12 @@ LEFT = 3600.0
 
 DEPTH, NODES, ALIASES = 40, 20_000, 200
 """Bounds on a YAML or JSON document: nesting, nodes after expansion of aliases, aliases."""
+
+BRACKETS = 2_000_000
+"""Most lists and objects of a JSON text: an empty one takes 60 bytes of memory, one with a single key 240."""
+
+LARGEST_NUMBER = 1e308
+"""Numbers beyond it are none to anything that computes in float64."""
 
 Key = str | int
 Scalar = str | int | float | bool | datetime.date | None
@@ -309,7 +316,8 @@ def resolve(text: str) -> Scalar:
     if _INT.fullmatch(text):
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        found = float(text)
+        return found if math.isfinite(found) else text
     if _DATE.fullmatch(text):
         with contextlib.suppress(ValueError):
             return datetime.date.fromisoformat(text)
@@ -323,10 +331,16 @@ def read_json(path: str | Path, limit: int = 50_000_000) -> Document:
 
 
 def parse_json(text: str, name: str = "") -> Any:
-    """JSON text -> plain values. NaN, Infinity, duplicate keys and nesting over `2 * DEPTH` levels are refused."""
+    """JSON text -> plain values. NaN, Infinity, numbers that are as good as that (1e999), duplicate keys, nesting over
+    `2 * DEPTH` levels and more than `BRACKETS` lists and objects are refused.
+    """
     short = _short(name)
+    if text.count("[") + text.count("{") > BRACKETS:
+        raise InputError(Problem(f"holds more than {BRACKETS:,} lists and objects", where=short))
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        value = json.loads(
+            text, parse_constant=_no_constant, parse_float=_real, parse_int=_whole, object_pairs_hook=_unique
+        )
     except json.JSONDecodeError as error:
         where = f"{short}:{error.lineno}:{error.colno}"
         raise InputError(Problem(f"is not JSON: {error.msg}", where=where)) from None
@@ -341,6 +355,19 @@ def parse_json(text: str, name: str = "") -> Any:
 
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a number in JSON")
+
+
+def _real(word: str) -> float:
+    found = float(word)
+    if not -LARGEST_NUMBER <= found <= LARGEST_NUMBER:
+        raise ValueError(f"{_short(word)[:40]} is beyond {LARGEST_NUMBER:g}")
+    return found
+
+
+def _whole(word: str) -> int:
+    if len(word) > 300:
+        raise ValueError(f"{word[:20]}... is a number of {len(word):,} digits")
+    return int(word)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _in_one_line(reply: Reply, common: Common) -> int:
 
 def _asked(path: Path | None, options: RunTrainOptions) -> tuple[RunPlan, Path]:
     """The plan with what the flags change, and its folder."""
-    from tonnage.run.train.plan import DEVICES, PRECISIONS, from_json, read_plan
+    from tonnage.run.train.plan import DEVICES, PRECISIONS, beyond, read_kept, read_plan
 
     problems = [
         Problem(f'"{given}" is none of {", ".join(choices)}', flag, suggestion=nearest(given, choices))
@@ -145,11 +145,14 @@ def _asked(path: Path | None, options: RunTrainOptions) -> tuple[RunPlan, Path]:
         kept = folder / "plan.json"
         if not kept.is_file():
             raise InputError(Problem("holds no run", str(folder)), hint="tonnage run train PLAN begins one")
-        plan = from_json(json.loads(kept.read_text()))
+        plan = read_kept(kept)
     names = ("device", "nproc", "precision", "scale")
     given: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     given |= {} if price is None else {"price": price}
-    return replace(plan, **given), folder
+    plan = replace(plan, **given)
+    if wrong := beyond(plan):
+        raise InputError(replace(one, where=f"--{one.path}", path="") if one.path in given else one for one in wrong)
+    return plan, folder
 
 
 def _reply(plan: RunPlan, folder: Path, ended: Any, path: str | None) -> Reply:
