@@ -18,6 +18,7 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,38 @@ def _child(node: Node, step: Key) -> Node | None:
     return None
 
 
+_READ: ContextVar[set[tuple[int, int]] | None] = ContextVar("files that were read", default=None)
+"""Device and inode of every file that the running command has read, where somebody asked for it."""
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[None]:
+    """Within, files that are read are noted, so that none of them is written over."""
+    token = _READ.set(set())
+    try:
+        yield
+    finally:
+        _READ.reset(token)
+
+
+def note_read(path: str | Path) -> None:
+    """Notes a file that is read by other means than this module's."""
+    held = _READ.get()
+    if held is not None:
+        with contextlib.suppress(OSError, ValueError):
+            found = os.stat(str(path))  # noqa: PTH116
+            held.add((found.st_dev, found.st_ino))
+
+
+def was_read(path: str | Path) -> bool:
+    """Whether this file, by whatever name, was read since `noting` began."""
+    try:
+        found = os.stat(str(path))  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return (found.st_dev, found.st_ino) in (_READ.get() or ())
+
+
 def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes:
     """Content of a regular file of at most `limit` bytes. Directories, pipes and devices are refused."""
     name = str(path)
@@ -97,6 +130,7 @@ def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes:
             raise InputError(Problem(f"is {kind}", where=_short(name)))
         with open(name, "rb") as file:  # noqa: PTH123
             data = file.read(limit + 1)
+        note_read(name)
     except FileNotFoundError:
         raise InputError(Problem("no such file", where=_short(name)), hint=_neighbour(name)) from None
     except (OSError, ValueError) as error:

@@ -14,6 +14,7 @@ from tonnage import units
 from tonnage.cli.common import COMMON, Common, check_outputs, finish, put
 from tonnage.cli.ledger_file import carried
 from tonnage.errors import FEASIBLE, Bind, InputError, Problem, infeasible, nearest
+from tonnage.printable import printable
 
 if TYPE_CHECKING:
     from tonnage.report.envelope import Reply
@@ -87,7 +88,7 @@ def train(plan: Path | None = None, /, *, options: RunTrainOptions = RunTrainOpt
         if common.json:
             put(json.dumps(event))
         elif not common.quiet and (said := line(event)):
-            put(said)
+            put(printable(said))
 
     ended = carried_out(asked, folder, tell, options.until)
     reply = _reply(asked, folder, ended, str(plan) if plan else None)

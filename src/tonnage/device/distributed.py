@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
     from torch.distributed.checkpoint import FileSystemReader
     from torch.distributed.checkpoint.metadata import Metadata
 
@@ -117,11 +116,12 @@ def load(held: dict[str, Any], folder: Path, *, alone: bool) -> None:
     dcp.load(held, storage_reader=reader(folder), planner=DataPlanner(), no_dist=alone)
 
 
-def data(value: Any) -> torch.Tensor | object:
+def data(value: Any) -> object:
     """One value that was saved by torch, and nothing that runs. Raises Unsafe."""
     import torch
 
     try:
-        return torch.load(value, weights_only=True, map_location="cpu")
+        found: object = torch.load(value, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise Unsafe(f"it holds what is no data: {' '.join(str(error).split())[:80]}") from None
+    return found
