@@ -424,7 +424,7 @@ def _training(
     order = [str(by[key].value) for key in ("model", "recipe_name", "tokenizer") if key in by]
     text = next((one for one in order if named(one, catalog) is not None), order[0] if order else None)
     meant = _model(text, said.where if said else start.where, model, catalog, problems, sizes)
-    fleet = parse_fleet(on[0]) if len(on) == 1 else None
+    fleet = _fleet(on[0]) if len(on) == 1 else None
     layers = meant.layers(catalog) if meant is not None else None
     made = training.run(start, layers, fleet[0] * _dies(fleet[1], catalog) if fleet else None)
     problems += made.sorted.problems

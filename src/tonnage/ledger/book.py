@@ -267,7 +267,7 @@ class Ledger:
         )
 
     def _sound(self, values: Iterable[float | None]) -> None:
-        """Raises InputError for a number that nothing can be held against: this file may have been written elsewhere."""
+        """Raises InputError for a number that nothing can be held against: the file may be from elsewhere."""
         wrong = next((value for value in values if value is not None and not 0 <= value <= MOST), None)
         if wrong is not None:
             raise file.damaged(self.path, f"it holds {wrong:g}, which is no quantity")
