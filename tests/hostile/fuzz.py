@@ -20,13 +20,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from carried import agent, checkpoint, front, page, run_plan
 from inputs import OLDER, Tried
-from newer import NEWER
+from newer import book, calibration, export, launch_file, simulation, verdict_file
 
 from tonnage.cli import run
 from tonnage.printable import UNSAFE
 
-KINDS = (*OLDER, *NEWER)
+KINDS: tuple[Callable[[random.Random], Tried], ...] = (
+    *OLDER, simulation, launch_file, export, book, calibration, verdict_file, run_plan, checkpoint, front, page, agent,
+)  # fmt: skip
 
 SECONDS = {"launch": 10.0}
 """Most CPU seconds of a verb; 5 for the others."""
