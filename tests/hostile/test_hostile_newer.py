@@ -181,7 +181,7 @@ def test_chips_beside_a_launch_file_are_chips(tmp_path: Path, capsys: Captured, 
     path = tmp_path / "s.sh"
     path.write_text("vllm serve Qwen/Qwen3-8B --tensor-parallel-size 2\n", encoding="utf-8")
     assert run(["serve", "--from", str(path), f"--on={on}"]) == 2
-    assert "--on" in capsys.readouterr().err
+    assert "chips" in capsys.readouterr().err
     asked = {"command": "serve", "model": "qwen3-8b", "words": {"on": on}, "reads": {"count": "1"}, "files": []}
     path.write_text(f"# tonnage asked: {json.dumps(asked)}\nvllm serve $MODEL --tensor-parallel-size 2\n", "utf-8")
     assert run(["serve", "--from", str(path)]) == 2

@@ -94,7 +94,7 @@ def _fleet(text: str) -> tuple[int, str]:
     try:
         return parse_fleet(text)
     except ValueError as error:
-        raise InputError(Problem(str(error), "--on")) from None
+        raise InputError(Problem(str(error), path="on")) from None
 
 
 def said_count(found: Sequence[EngineStart], *, train: bool) -> int | None:
