@@ -12,11 +12,13 @@ import datetime
 import glob
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,12 @@ LEFT = 3600.0
 
 DEPTH, NODES, ALIASES = 40, 20_000, 200
 """Bounds on a YAML or JSON document: nesting, nodes after expansion of aliases, aliases."""
+
+BRACKETS = 2_000_000
+"""Most lists and objects of a JSON text: an empty one takes 60 bytes of memory, one with a single key 240."""
+
+LARGEST_NUMBER = 1e308
+"""Numbers beyond it are none to anything that computes in float64."""
 
 Key = str | int
 Scalar = str | int | float | bool | datetime.date | None
@@ -81,6 +89,38 @@ def _child(node: Node, step: Key) -> Node | None:
     return None
 
 
+_READ: ContextVar[set[tuple[int, int]] | None] = ContextVar("files that were read", default=None)
+"""Device and inode of every file that the running command has read, where somebody asked for it."""
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[None]:
+    """Within, files that are read are noted, so that none of them is written over."""
+    token = _READ.set(set())
+    try:
+        yield
+    finally:
+        _READ.reset(token)
+
+
+def note_read(path: str | Path) -> None:
+    """Notes a file that is read by other means than this module's."""
+    held = _READ.get()
+    if held is not None:
+        with contextlib.suppress(OSError, ValueError):
+            found = os.stat(str(path))  # noqa: PTH116
+            held.add((found.st_dev, found.st_ino))
+
+
+def was_read(path: str | Path) -> bool:
+    """Whether this file, by whatever name, was read since `noting` began."""
+    try:
+        found = os.stat(str(path))  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+    return (found.st_dev, found.st_ino) in (_READ.get() or ())
+
+
 def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes:
     """Content of a regular file of at most `limit` bytes. Directories, pipes and devices are refused."""
     name = str(path)
@@ -90,6 +130,7 @@ def read_bytes(path: str | Path, limit: int = LIMIT) -> bytes:
             raise InputError(Problem(f"is {kind}", where=_short(name)))
         with open(name, "rb") as file:  # noqa: PTH123
             data = file.read(limit + 1)
+        note_read(name)
     except FileNotFoundError:
         raise InputError(Problem("no such file", where=_short(name)), hint=_neighbour(name)) from None
     except (OSError, ValueError) as error:
@@ -309,7 +350,8 @@ def resolve(text: str) -> Scalar:
     if _INT.fullmatch(text):
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        found = float(text)
+        return found if math.isfinite(found) else text
     if _DATE.fullmatch(text):
         with contextlib.suppress(ValueError):
             return datetime.date.fromisoformat(text)
@@ -323,10 +365,16 @@ def read_json(path: str | Path, limit: int = 50_000_000) -> Document:
 
 
 def parse_json(text: str, name: str = "") -> Any:
-    """JSON text -> plain values. NaN, Infinity, duplicate keys and nesting over `2 * DEPTH` levels are refused."""
+    """JSON text -> plain values. NaN, Infinity, numbers that are as good as that (1e999), duplicate keys, nesting over
+    `2 * DEPTH` levels and more than `BRACKETS` lists and objects are refused.
+    """
     short = _short(name)
+    if text.count("[") + text.count("{") > BRACKETS:
+        raise InputError(Problem(f"holds more than {BRACKETS:,} lists and objects", where=short))
     try:
-        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        value = json.loads(
+            text, parse_constant=_no_constant, parse_float=_real, parse_int=_whole, object_pairs_hook=_unique
+        )
     except json.JSONDecodeError as error:
         where = f"{short}:{error.lineno}:{error.colno}"
         raise InputError(Problem(f"is not JSON: {error.msg}", where=where)) from None
@@ -341,6 +389,19 @@ def parse_json(text: str, name: str = "") -> Any:
 
 def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not a number in JSON")
+
+
+def _real(word: str) -> float:
+    found = float(word)
+    if not -LARGEST_NUMBER <= found <= LARGEST_NUMBER:
+        raise ValueError(f"{_short(word)[:40]} is beyond {LARGEST_NUMBER:g}")
+    return found
+
+
+def _whole(word: str) -> int:
+    if len(word) > 300:
+        raise ValueError(f"{word[:20]}... is a number of {len(word):,} digits")
+    return int(word)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -103,6 +103,11 @@ def example(kind: str) -> str:
     return _EXAMPLE[kind]
 
 
+def _kind_of(value: object) -> str:
+    """What a value of a file is, in words."""
+    return "nothing" if value is None else "a list" if isinstance(value, list) else "keys and values"
+
+
 def parse(text: str | float | int, kind: str) -> float:
     """A quantity as people write it -> float in the base unit of `kind`.
 
@@ -113,6 +118,8 @@ def parse(text: str | float | int, kind: str) -> float:
         raise ValueError(f"expected {_article(kind)} such as {_EXAMPLE[kind]}, got {str(text).lower()}")
     if isinstance(text, (int, float)):
         return _bare(float(text), kind)
+    if not isinstance(text, str):
+        raise ValueError(f"expected {_article(kind)} such as {_EXAMPLE[kind]}, got {_kind_of(text)}")
     if len(text) > 200:
         raise ValueError("longer than 200 characters")
     cleaned = text.strip().replace("USD", "$").replace("usd", "$")

@@ -113,7 +113,10 @@ def _one_of(kinds: tuple[Any, ...], plain: Plain, forms: Forms, path: str, depth
                 return _decode(kind, plain, forms, path, depth)
             except InputError as error:
                 problems += error.problems
-    raise InputError(problems)
+            except TypeError:  # a type of which no value is kept: another has to fit
+                if len(kinds) == 1:
+                    raise
+    raise InputError(problems or Problem("expected another value", path=path.lstrip(".")))
 
 
 def _tuple(inner: tuple[Any, ...], plain: Plain, forms: Forms, path: str, depth: int) -> object:

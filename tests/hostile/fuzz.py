@@ -8,9 +8,7 @@ terminal obeys is printed; no cost below nothing, no NaN; a few seconds of CPU a
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
-import json
 import random
 import re
 import resource
@@ -20,285 +18,66 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tonnage.catalog.models import find
+from carried import agent, checkpoint, front, page, run_plan
+from inputs import OLDER, Tried
+from newer import book, calibration, export, launch_file, simulation, verdict_file
+
 from tonnage.cli import run
 from tonnage.printable import UNSAFE
 
-ROOT = Path(__file__).parents[2]
+KINDS: tuple[Callable[[random.Random], Tried], ...] = (
+    *OLDER, simulation, launch_file, export, book, calibration, verdict_file, run_plan, checkpoint, front, page, agent,
+)  # fmt: skip
+
 SECONDS = {"launch": 10.0}
 """Most CPU seconds of a verb; 5 for the others."""
 
 GIGABYTE = 1_000_000
 """Most memory of the process [kB, as the system counts it]."""
 
-ATOMS: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2, 3, 7, 1e30, -1e30, 1e308, 0.5, 1.5, 10**40, "", " ", "x", "zzz", "-1", "0", "1e30",
-    "nan", "inf", "1e999", "\u0661\u0662", "½", "9" * 4301,
-    "a" * 5000, "\x1b[31mred\x1b[0m", "\x9b2J", "\u202eevil", "a\tb",
-    "=HYPERLINK(1)", "-1+1", "@cmd", "<script>", "../../etc/passwd", "%s%n", "{}", "[]", "--help", "-o",
-    "--output=x.json",
-    [], {}, [[]], [None], [1] * 50, {"a": {"b": 1}}, {"": ""}, ["zzz"] * 3, "normal(1, 100)", "uniform(5, 1)",
-    "one of()", "5 to 1", "0 to 0", "2025-13-01", "0001-01-01", "9999-12-31", "1 week to 9999 years", "$-1/h",
-    "$1e30/h",
-    "-5 %", "500 %", "8xh20", "0xh20", "1e12xh20", "8 x", "xh20",
-)  # fmt: skip
-"""Values that nobody means, in place of those that people mean."""
-
-BELOW = re.compile(r"(?:costs?|of|P\d0|at) +(?:-\$|\$-)\d|(?<!\S)nan(?!\S)")
+BELOW = re.compile(r"(?:costs?|of|P\d0|at) +(?:-\$|\$-)\d|(?<!\S)-?(?:nan|inf)(?=[\s,;/%]|$)")
 """A cost below nothing, or a number that is none, in an answer."""
-
-MODELS = ("qwen3-0.6b", "qwen3-30b-a3b", "deepseek-v2-lite", "gpt-oss-20b", "gemma-2b")
-CHIPS = ("8xh20", "1xh20", "16xascend-910c", "3xh800", "8xrtx-4090", "64xh100-sxm", "8xmi300x")
-
-FLAGS = {
-    "fit": ("context", "weights", "kv", "layout", "engine", "chunk", "running", "memory-share", "as-of"),
-    "train": (
-        "tokens", "seq", "global-batch", "precision", "task", "layout", "shard-group", "software", "routing",
-        "framework", "price", "term", "in", "start", "rollout-tokens", "rollout-length", "rollout-prompt",
-        "rollout-on", "rollout-tail", "reward", "move-to", "move-at", "move-on", "move-wire", "as-of",
-    ),
-    "serve": (
-        "isl", "osl", "ttft", "tpot", "rate", "concurrency", "cache-hit", "weights", "kv", "engine", "mode", "layout",
-        "prefill-layout", "chunk", "ffn-layout", "micro-batches", "speculate", "batch", "imbalance", "price", "term",
-        "price-list", "exchange-rate", "power-share", "in", "as-of",
-    ),
-}  # fmt: skip
-SOUND = (
-    "8k", "1B", "50ms", "2s", "fp8", "bf16", "tp2", "tp4,ep4", "pp3", "ep7", "tp3", "dp8", "tp1,pp2,dp4", "1@0.8", "3",
-    "0.9", "64", "1/s", "2025-06", "CN", "EU", "sglang", "vllm", "trtllm", "$2/h", "decode", "prefill", "512xh20",
-    "30%", "100M", "16", "spot",
-)  # fmt: skip
-"""Values that some flag means, for another."""
-
-
-@dataclass(frozen=True)
-class Tried:
-    """One input: its kind, the words of the command line, and files by name beside them."""
-
-    kind: str
-    words: tuple[str, ...]
-    files: tuple[tuple[str, str], ...] = ()
-
-
-def atom(dice: random.Random) -> Any:
-    """Any hostile value."""
-    return copy.deepcopy(dice.choice(ATOMS))
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every path in a nested value."""
-    if isinstance(value, dict):
-        items: Any = value.items()
-    else:
-        items = enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield (*path, key)
-        yield from places(item, (*path, key))
-
-
-def mutated(value: Any, dice: random.Random, times: int) -> Any:
-    """A nested value with some of its parts replaced, taken away, renamed, wrapped or repeated."""
-    value = copy.deepcopy(value)
-    for _ in range(times):
-        every = list(places(value))
-        if not every:
-            return atom(dice)
-        *above, last = dice.choice(every)
-        parent = value
-        for step in above:
-            parent = parent[step]
-        how = dice.randrange(6)
-        if how <= 2:
-            parent[last] = atom(dice)
-        elif how == 3:
-            del parent[last]
-        elif how == 4 and isinstance(parent, dict):
-            name = atom(dice)
-            parent[name if isinstance(name, str) else str(name)] = parent.pop(last)
-        else:
-            parent[last] = [parent[last], atom(dice)] if dice.random() < 0.5 else {"a": parent[last]}
-    return value
-
-
-def programme(dice: random.Random) -> Tried:
-    """A small programme with mistakes."""
-    text = json.dumps(mutated(PROGRAMME, dice, dice.choice((1, 1, 1, 2, 4))), ensure_ascii=dice.random() < 0.5)
-    return Tried("programme", ("launch", "p.yaml", "--draws", "20"), (("p.yaml", text),))
-
-
-def config(dice: random.Random) -> Tried:
-    """A config.json with mistakes."""
-    found = mutated(dict(find(dice.choice(MODELS), _catalog().model_lines)[1]), dice, dice.choice((1, 1, 2, 4)))
-    verb = dice.choice(("fit", "serve", "train"))
-    words = (verb, "config.json", "--on", dice.choice(CHIPS))
-    return Tried("config", words, (("config.json", json.dumps(found)),))
-
-
-def arguments(dice: random.Random) -> Tried:
-    """Flags with values that they do not mean."""
-    verb = dice.choice(tuple(FLAGS))
-    words = [verb, dice.choice(MODELS) if dice.random() < 0.95 else str(atom(dice)), "--on", dice.choice(CHIPS)]
-    for flag in dice.sample(FLAGS[verb], dice.choice((1, 1, 2, 3))):
-        value = dice.choice(SOUND) if dice.random() < 0.5 else str(atom(dice))
-        words += [f"--{flag}={value}"] if dice.random() < 0.8 else [f"--{flag}", value]
-    return Tried("arguments", tuple(words))
-
-
-def overlay(dice: random.Random) -> Tried:
-    """Facts of one's own with mistakes."""
-    if dice.random() < 0.5:
-        chip = mutated(CHIP, dice, dice.choice((1, 1, 2)))
-        return Tried(
-            "overlay", ("fit", "qwen3-0.6b", "--on", "2xmy", "--catalog", "own"), (("own/my.yaml", json.dumps(chip)),)
-        )
-    cells = [*FACT]
-    cells[dice.randrange(len(cells))] = str(atom(dice)).replace('"', "").replace("\n", " ")
-    text = f"{HEADER}\n" + ",".join(f'"{cell}"' for cell in cells) + "\n"
-    return Tried("overlay", ("show", "h20-96gb", "--catalog", "own"), (("own/chips.csv", text),))
-
-
-def saved(dice: random.Random) -> Tried:
-    """A saved answer with mistakes."""
-    text = json.dumps(mutated(dice.choice(_answers()), dice, dice.choice((1, 1, 2, 4))))
-    verb = dice.choice(("rerun", "sources", "compare"))
-    words = (verb, "a.json", "b.json") if verb == "compare" else (verb, "a.json")
-    return Tried("saved", words, (("a.json", text), ("b.json", json.dumps(_answers()[0]))))
-
-
-def rows(dice: random.Random) -> Tried:
-    """Measured runs of one's own with mistakes."""
-    lines = [json.dumps(mutated(RUN, dice, dice.choice((0, 1, 2)))) for _ in range(dice.choice((1, 3)))]
-    text = dice.choice(("\n", "\r\n")).join(lines + dice.choice(([], ["{", "", "\x00", "[]", "1"])))
-    way = dice.choice(
-        (
-            ("train", "qwen3-0.6b", "--on", "8xh20", "--anchor", "r.jsonl"),
-            ("serve", "qwen3-0.6b", "--on", "1xh20", "--anchor", "r.jsonl"),
-            ("accuracy", "serve", "--cases", "r.jsonl"),
-            ("accuracy", "durations", "--cases", "r.jsonl"),
-        )
-    )
-    return Tried("rows", way, (("r.jsonl", text),))
-
-
-KINDS: tuple[Callable[[random.Random], Tried], ...] = (arguments, config, programme, saved, overlay, rows)
-
-PROGRAMME: dict[str, Any] = {
-    "name": "mini",
-    "start": "2025-06-01",
-    "horizon": "12 months",
-    "place": "US",
-    "fleet": [
-        {"lot": "own", "chip": "h100-sxm", "count": 64, "tenure": "owned"},
-        {
-            "lot": "rent",
-            "chip": "h200",
-            "count": "16 to 32",
-            "price": "$2/h to $3/h",
-            "from": "2025-08-01 to 2025-10-01",
-        },
-    ],
-    "models": {
-        "old": {
-            "model": "qwen3-8b",
-            "serve": {"input_tokens": "1B/day", "output_tokens": "0.2B/day", "ttft": "2s", "tpot": "50ms", "peak": 1.2},
-        },
-        "new": {
-            "model": "qwen3-8b",
-            "after": "old",
-            "train": {"stages": [{"pretrain": {"tokens": "0.2T", "seq": "4k", "global_batch": 1024}}], "try": ["own"]},
-            "serve": {"like": "old", "takes_over": "60 % to 90 %", "within": "4 weeks", "surge": "0.1 to 0.3"},
-            "good_enough": {"rounds": "1 to 2", "each": "1 to 3 weeks"},
-        },
-    },
-    "rules": "as-of",
-    "assumptions": {"slip": "1.2 to 3", "give_up": "uniform(10 %, 100 %)"},
-}
-CHIP: dict[str, Any] = {
-    "chip": "my", "source": "a data sheet", "vendor": "NVIDIA", "title": "Mine", "stack": "cuda", "memory": "80 GB",
-    "bandwidth": "2 TB/s", "rates": {"bf16": "300 TFLOP/s"}, "link": "400 GB/s", "domain": 8, "power": "500 W",
-    "released": "2024-01-01", "price": "$1/h",
-}  # fmt: skip
-HEADER = "entity,attribute,value,unit,low,high,source,locator,retrieved,date,kind,note"
-FACT = (
-    "h20-96gb",
-    "memory",
-    "96e9",
-    "byte",
-    "",
-    "",
-    "nvidia-h20",
-    "page 1",
-    "2025-01-01",
-    "2025-01-01",
-    "datasheet",
-    "",
-)
-RUN: dict[str, Any] = {
-    "id": "mine", "model": "qwen3-0.6b", "chip": "h20-96gb", "count": 8, "seq": 4096, "global_batch": 64,
-    "framework": "Megatron-LM", "precision": "bf16", "metric": "step_time", "published": 3.2, "engine": "sglang",
-    "workload": {"isl": 1000, "osl": 100, "concurrency": 8}, "metrics": {"output_tokens_per_second": 500.0},
-}  # fmt: skip
-
-
-def _catalog() -> Any:
-    from tonnage import catalog
-
-    return catalog.load()
-
-
-_MADE: list[dict[str, Any]] = []
-
-
-def _answers() -> list[dict[str, Any]]:
-    """Answers as the verbs save them, made once."""
-    if not _MADE:
-        for words in (
-            ("fit", "qwen3-0.6b", "--on", "1xh20"),
-            ("train", "qwen3-0.6b", "--on", "8xh20", "--tokens", "1B"),
-        ):
-            out = io.StringIO()
-            with contextlib.redirect_stdout(out):
-                assert run([*words, "--json", "-q"]) == 0
-            _MADE.append(json.loads(out.getvalue()))
-    return _MADE
 
 
 def wrong(tried: Tried, folder: Path) -> str | None:
     """What must hold and does not, or None."""
     for name, text in tried.files:
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    words = [
-        str(folder / word) if any(word in (n, n.split("/")[0]) for n, _ in tried.files) else word
-        for word in tried.words
-    ]
-    before = sorted(path.name for path in folder.iterdir())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    before = {path.name for path in folder.iterdir()} | {*tried.outputs}
     out, err, start = io.StringIO(), io.StringIO(), time.process_time()
     with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         warnings.simplefilter("error")
-        try:
-            code = run(words)
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else 1
+        found = _asked(tried, folder)
     spent = time.process_time() - start
-    if code not in (0, 1, 2, 3):
-        return f"exit {code}: {err.getvalue()[:300]}"
+    if found is not None:
+        return f"{found}: {err.getvalue()[:300]}"
     if UNSAFE.search(out.getvalue()) or UNSAFE.search(err.getvalue()):
         return "printed what a terminal obeys"
-    if spent > SECONDS.get(words[0], 5.0):
+    if spent > SECONDS.get(tried.words[0], 5.0):
         return f"{spent:.1f} s of CPU"
     if max(map(len, err.getvalue().split("\n"))) > 1000:
         return "a line of an error is over 1,000 characters"
-    if sorted(path.name for path in folder.iterdir()) != before:
+    if {path.name for path in folder.iterdir()} - before:
         return "wrote a file"
-    if tried.kind != "saved" and BELOW.search(out.getvalue()):
-        return f"an answer below nothing: {out.getvalue()[:200]}"
-    return None
+    if tried.kind not in ("saved", "front") and (bad := BELOW.search(out.getvalue())):
+        return f"an answer below nothing, or none: {out.getvalue()[max(0, bad.start() - 100) : bad.end() + 50]!r}"
+    return tried.after(folder) if tried.after is not None else None
+
+
+def _asked(tried: Tried, folder: Path) -> str | None:
+    """Asks; what is wrong with how it ended."""
+    if tried.instead is not None:
+        return tried.instead(folder)
+    own = {part for name, _ in tried.files for part in (name, name.split("/")[0])} | {*tried.outputs}
+    try:
+        code = run([str(folder / word) if word in own else word for word in tried.words])
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 1
+    return None if code in (0, 1, 2, 3) else f"exit {code}"
 
 
 def tries(count: int, seed: int = 0, kinds: tuple[Callable[[random.Random], Tried], ...] = KINDS) -> Iterator[Tried]:

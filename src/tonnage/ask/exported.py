@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tonnage.files import SCRATCH
 from tonnage.launchfile import SERVING as SERVES
 from tonnage.launchfile import TRAINING as TRAINS
 from tonnage.launchfile import Remark, pooled, read, said_count, starts
+from tonnage.printable import one_line
 from tonnage.serve import ServePlan
 from tonnage.train import TrainPlan
 
@@ -43,13 +45,24 @@ def exported(
         raise InputError(Problem(message, suggestion=nearest(engine, every)))
     if "plan" not in saved or "parts" in saved["plan"]:
         raise InputError(Problem("a plan over several kinds of accelerators is not exported"))
-    if command == "train":
-        plan = TrainPlan.from_json(saved)
-        made, words = training_files(plan, engine, version), _train_words(saved, plan, engine)
-    else:
-        made, words = serving_files(ServePlan.from_json(saved), engine, version), _words(saved, ServeWords)
+    with _of_anybody():
+        if command == "train":
+            plan = TrainPlan.from_json(saved)
+            made, words = training_files(plan, engine, version), _train_words(saved, plan, engine)
+        else:
+            made, words = serving_files(ServePlan.from_json(saved), engine, version), _words(saved, ServeWords)
     usual = {field.name: field.default for field in fields(ServeWords if command == "serve" else TrainWords)}
     return with_question(made, Remark(command, str(saved["inputs"].get("model", "")), words, {}), usual, catalog)
+
+
+@contextlib.contextmanager
+def _of_anybody() -> Iterator[None]:
+    """A saved plan may have been changed by anybody: values that do not go together are wrong input, no defect."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        text = f"the values of this plan do not go together ({type(error).__name__}: {one_line(str(error), 80)})"
+        raise InputError(Problem(text, path="plan"), hint="plan it again, and export that") from None
 
 
 def _words(saved: Mapping[str, Any], kind: type[ServeWords | TrainWords]) -> dict[str, str | bool]:

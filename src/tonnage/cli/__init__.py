@@ -177,6 +177,7 @@ LASTING = {"run", "qualify", "mcp", "new"}
 def _answered(arguments: list[str]) -> int:
     from cyclopts import CycloptsError
 
+    from tonnage import files
     from tonnage.cli.heard import asking
     from tonnage.cli.progress import working
     from tonnage.errors import TonnageError
@@ -185,7 +186,7 @@ def _answered(arguments: list[str]) -> int:
         check_verb(arguments)
         words = words_of(arguments) or ["--help"]
         shown = not ({"-q", "--quiet"} & {*words}) and words[0] not in LASTING
-        with asking(arguments), working(words[0], shown=shown):
+        with files.noting(), asking(arguments), working(words[0], shown=shown):
             code: Any = app()(words, exit_on_error=False, print_error=False, help_on_error=False)
         sys.stdout.flush()
     except CycloptsError as error:

@@ -39,6 +39,10 @@ DRAWN = (".svg", ".png")
 """Endings of the files that a result with charts can be written to besides."""
 
 
+SEEDS = 2**63
+"""How many seeds there are."""
+
+
 UNASKED = Parameter(show=False, parse=False)
 """Of an option that means nothing to a verb: it is not offered, and refused."""
 
@@ -103,6 +107,8 @@ class Common:
         problems = (
             [Problem("--json and --csv cannot both be printed; write one with -o")] if self.json and self.csv else []
         )
+        if not 0 <= self.seed < SEEDS:
+            problems.append(Problem(f"expected a whole number from 0 to {SEEDS - 1:,}", "--seed"))
         for path in self.output:
             if not path.suffix and path.is_dir():
                 continue  # a folder to write into, or an ending that the verb refuses
@@ -337,12 +343,14 @@ def check_outputs(common: Common, pictures: Iterable[str] = (), *, drawn: bool =
 
 def check_inputs_kept(common: Common, reply: Reply) -> None:
     """Raises InputError for every `-o` that would replace a file that was read, or one in a folder that was."""
+    from tonnage import files
+
     given = [item for value in reply.inputs.values() for item in (value if isinstance(value, list) else [value])]
     read = [Path(item) for item in [*given, common.catalog] if isinstance(item, (str, Path)) and str(item)]
     problems = [
         Problem("is a file that was read; write the answer to another", f"--output {path}")
         for path in common.output
-        if any(_is(path, other) for other in read)
+        if files.was_read(path) or any(_is(path, other) for other in read)
     ]
     if problems:
         raise InputError(problems)

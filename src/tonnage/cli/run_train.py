@@ -14,6 +14,7 @@ from tonnage import units
 from tonnage.cli.common import COMMON, Common, check_outputs, finish, put
 from tonnage.cli.ledger_file import carried
 from tonnage.errors import FEASIBLE, Bind, InputError, Problem, infeasible, nearest
+from tonnage.printable import printable
 
 if TYPE_CHECKING:
     from tonnage.report.envelope import Reply
@@ -87,7 +88,7 @@ def train(plan: Path | None = None, /, *, options: RunTrainOptions = RunTrainOpt
         if common.json:
             put(json.dumps(event))
         elif not common.quiet and (said := line(event)):
-            put(said)
+            put(printable(said))
 
     ended = carried_out(asked, folder, tell, options.until)
     reply = _reply(asked, folder, ended, str(plan) if plan else None)
@@ -113,7 +114,7 @@ def _in_one_line(reply: Reply, common: Common) -> int:
 
 def _asked(path: Path | None, options: RunTrainOptions) -> tuple[RunPlan, Path]:
     """The plan with what the flags change, and its folder."""
-    from tonnage.run.train.plan import DEVICES, PRECISIONS, from_json, read_plan
+    from tonnage.run.train.plan import DEVICES, PRECISIONS, beyond, read_kept, read_plan
 
     problems = [
         Problem(f'"{given}" is none of {", ".join(choices)}', flag, suggestion=nearest(given, choices))
@@ -145,11 +146,14 @@ def _asked(path: Path | None, options: RunTrainOptions) -> tuple[RunPlan, Path]:
         kept = folder / "plan.json"
         if not kept.is_file():
             raise InputError(Problem("holds no run", str(folder)), hint="tonnage run train PLAN begins one")
-        plan = from_json(json.loads(kept.read_text()))
+        plan = read_kept(kept)
     names = ("device", "nproc", "precision", "scale")
     given: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     given |= {} if price is None else {"price": price}
-    return replace(plan, **given), folder
+    plan = replace(plan, **given)
+    if wrong := beyond(plan):
+        raise InputError(replace(one, where=f"--{one.path}", path="") if one.path in given else one for one in wrong)
+    return plan, folder
 
 
 def _reply(plan: RunPlan, folder: Path, ended: Any, path: str | None) -> Reply:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tonnage.ask.simulate import SimulateWords
-from tonnage.cli.common import COMMON, Common, check_outputs, finish
+from tonnage.cli.common import COMMON, Common, check_inputs_kept, check_outputs, finish
 from tonnage.cli.flags import as_flags
 from tonnage.cli.heard import listener
 from tonnage.cli.progress import quiet
@@ -160,6 +160,7 @@ def simulate(plan: Path, /, *, options: SimulateOptions = USUAL, common: Common 
         formats=f"{made.formats.weights} {made.formats.kv}",
     )
     if options.requests_out is not None:
+        check_inputs_kept(common, reply)
         _write_table(options.requests_out, found.run)
     code = finish(reply, common)
     return 130 if found.run.partial else code
@@ -187,6 +188,8 @@ def _write_table(path: Path, run: Happened) -> None:
     from tonnage import files
     from tonnage.report.simulate import columns, requests_csv
 
+    if files.was_read(path):
+        raise InputError(Problem("is a file that was read; write the requests to another", f"--requests-out {path}"))
     if path.suffix.lower() == ".csv":
         files.write(path, requests_csv(run))
         return

@@ -14,12 +14,18 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tonnage.printable import one_line
+
 MANIFEST = "manifest.json"
+LARGEST = 16 * 2**20
+"""Largest manifest that is read [byte]: 100 bytes a file."""
+
 NAME = re.compile(r"step-(\d{8})")
 BLOCK = 1 << 20
 """Bytes that are read at once."""
@@ -80,7 +86,8 @@ class Store:
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, newest first."""
-        found = (NAME.fullmatch(path.stem) for path in self.root.glob("step-*") if path.suffix == "")
+        folders = (path for path in self.root.glob("step-*") if path.is_dir() and not path.is_symlink())
+        found = (NAME.fullmatch(path.name) for path in folders)
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def newest(self) -> tuple[Saved | None, list[str]]:
@@ -117,23 +124,46 @@ def _remove(path: Path) -> None:
 def verify(path: Path) -> dict[str, Any]:
     """What was said beside a checkpoint. Raises ValueError when a file is missing, cut or changed."""
     try:
-        outer = json.loads((path / MANIFEST).read_text())
+        outer = json.loads(_read(path / MANIFEST))
         text = outer["text"]
         whole = hashlib.sha256(text.encode()).hexdigest() == outer["sha256"]
         inner = json.loads(text)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        listed, meta = dict(inner["files"]), dict(inner["meta"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("its manifest is missing or damaged") from None
     if not whole:
         raise ValueError("its manifest is damaged")
-    for name, expected in inner["files"].items():
+    strange = sorted(one_line(str(one.relative_to(path)), 60) for one in path.rglob("*") if not _ours(one))
+    if strange:
+        raise ValueError(f"{strange[0]} is a link, or no file")
+    for name, expected in listed.items():
+        if not _inside(name):
+            raise ValueError(f'its manifest names "{one_line(name, 60)}", which is not in it')
         try:
             found = digest(path / name)
-        except OSError:
-            raise ValueError(f"{name} is missing") from None
+        except (OSError, ValueError):
+            raise ValueError(f"{one_line(name, 60)} is missing") from None
         if found != expected:
-            raise ValueError(f"{name} is not what was written")
-    meta: dict[str, Any] = inner["meta"]
+            raise ValueError(f"{one_line(name, 60)} is not what was written")
     return meta
+
+
+def _read(path: Path) -> str:
+    """The text of a manifest. Raises OSError or ValueError where it is none."""
+    if not stat.S_ISREG(path.lstat().st_mode) or path.lstat().st_size > LARGEST:
+        raise ValueError("no manifest")
+    return path.read_text(encoding="utf-8")
+
+
+def _inside(name: str) -> bool:
+    """Whether a name of a manifest is one of a file below its folder."""
+    return bool(name) and all(part not in ("", ".", "..") for part in name.replace("\\", "/").split("/"))
+
+
+def _ours(path: Path) -> bool:
+    """Whether this is what a checkpoint is made of: files and folders, no links, pipes or devices."""
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tonnage.errors import InputError, Problem
+from tonnage.printable import one_line
 
 if TYPE_CHECKING:
     import torch
@@ -29,13 +30,28 @@ def made(
         config = AutoConfig.for_model(kind, **given, bos_token_id=begin, eos_token_id=end, pad_token_id=pad)
     except ValueError:
         raise InputError(Problem(f"transformers has no model type {kind}", path="model")) from None
+    except Exception as error:  # its checks of sizes raise classes of their own
+        raise _refused(error) from None
     more = {"experts_implementation": "eager"} if eager else {}
     torch.manual_seed(seed)
-    model: torch.nn.Module = AutoModelForCausalLM.from_config(config, dtype=torch.float32, **more)
+    model: torch.nn.Module = _of_config(AutoModelForCausalLM, config, dtype=torch.float32, **more)
     model.train()
     model.to(place)
     _in_full(model)
     return model
+
+
+def _of_config(maker: Any, config: Any, **more: Any) -> torch.nn.Module:
+    """The model; what transformers says where sizes do not go together."""
+    try:
+        model: torch.nn.Module = maker.from_config(config, **more)
+    except Exception as error:
+        raise _refused(error) from None
+    return model
+
+
+def _refused(error: Exception) -> InputError:
+    return InputError(Problem(f"transformers cannot build it: {one_line(' '.join(str(error).split()))}", path="sizes"))
 
 
 def _in_full(model: Any) -> None:

@@ -84,9 +84,17 @@ def _asked_on(remark: Remark, found: Sequence[EngineStart], *, train: bool) -> t
     if " + " in said:
         return tuple(said.split(" + "))
     if now is not None and isinstance(then, str) and then.isdigit() and int(then) and now != int(then):
-        count, chip = parse_fleet(said)
+        count, chip = _fleet(said)
         return (f"{count * now // int(then)}x{chip}",)
     return (said,)
+
+
+def _fleet(text: str) -> tuple[int, str]:
+    """Number and chip, as somebody wrote them. Raises InputError."""
+    try:
+        return parse_fleet(text)
+    except ValueError as error:
+        raise InputError(Problem(str(error), path="on")) from None
 
 
 def said_count(found: Sequence[EngineStart], *, train: bool) -> int | None:
@@ -364,7 +372,7 @@ def _served(name: str | None, catalog: Catalog) -> Named | None:
 def _copied(made: Sequence[serving.WrittenInstance], on: Sequence[str]) -> Mapping[str, int]:
     """Degrees of an instance, with whole copies of it as data parallel."""
     one = made[-1]
-    count = parse_fleet(on[0])[0] if len(on) == 1 else one.count
+    count = _fleet(on[0])[0] if len(on) == 1 else one.count
     copies = count // one.ranks if len(made) == 1 and count % one.ranks == 0 else 1
     return {**one.degrees, "dp": one.degrees["dp"] * copies}
 
@@ -416,7 +424,7 @@ def _training(
     order = [str(by[key].value) for key in ("model", "recipe_name", "tokenizer") if key in by]
     text = next((one for one in order if named(one, catalog) is not None), order[0] if order else None)
     meant = _model(text, said.where if said else start.where, model, catalog, problems, sizes)
-    fleet = parse_fleet(on[0]) if len(on) == 1 else None
+    fleet = _fleet(on[0]) if len(on) == 1 else None
     layers = meant.layers(catalog) if meant is not None else None
     made = training.run(start, layers, fleet[0] * _dies(fleet[1], catalog) if fleet else None)
     problems += made.sorted.problems

@@ -7,7 +7,7 @@ import datetime
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,9 @@ MOST_ROWS = 200_000
 
 SHORTEST = 4
 """Characters of an id by which a plan can be named."""
+
+LEAST, MOST = 1e-30, 1e30
+"""Smallest and largest number of a quantity, in base units."""
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
@@ -208,6 +211,7 @@ class Ledger:
             "SELECT quantity, value, low, high, share FROM predicted WHERE plan = ?", (plan,)
         )
         found = {row[0]: Foretold(*row) for row in rows if row[1] > 0}
+        self._sound(end for row in found.values() for end in (row.value, row.low, row.high, row.share))
         return tuple(found[name] for name in QUANTITIES if name in found)
 
     def answer(self, plan: str) -> Plain:
@@ -256,10 +260,17 @@ class Ledger:
             ):
                 if quantity in QUANTITIES:
                     readings.setdefault(key, {})[quantity] = value
+        self._sound(value for held in readings.values() for value in held.values())
         return tuple(
             MeasuredEntry(of, by, at, source, readings.get(key, {}), self._row(text))
             for key, of, by, at, source, text in rows
         )
+
+    def _sound(self, values: Iterable[float | None]) -> None:
+        """Raises InputError for a number that nothing can be held against: the file may be from elsewhere."""
+        wrong = next((value for value in values if value is not None and not 0 <= value <= MOST), None)
+        if wrong is not None:
+            raise file.damaged(self.path, f"it holds {wrong:g}, which is no quantity")
 
     def _row(self, text: str) -> Plain:
         found = files.parse_json(text, str(self.path))
@@ -290,7 +301,7 @@ def unfit(values: Mapping[str, float]) -> Iterator[Problem]:
     for name, value in values.items():
         if name not in QUANTITIES:
             yield Problem("is no quantity that is measured", path=name[:60], suggestion=nearest(name[:60], QUANTITIES))
-        elif not (0 if QUANTITIES[name].progress else 1e-30) <= value <= 1e30:
+        elif not (0 if QUANTITIES[name].progress else LEAST) <= value <= MOST:
             yield Problem(f"expected a number above zero, got {value:g}", path=name)
         elif QUANTITIES[name].kind == "share" and value > 1:
             yield Problem(f"expected a share of at most 100 %, got {value:g}", path=name)

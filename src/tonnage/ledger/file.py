@@ -122,6 +122,8 @@ def told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise
+    except UnicodeDecodeError:
+        raise damaged(path, "it holds text that is not UTF-8") from None
     except (sqlite3.Error, OverflowError, MemoryError) as error:
         text = str(error)
         if "locked" in text or "busy" in text:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tonnage.device import distributed
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError
 from tonnage.qualify.gate import State, Verified
@@ -105,10 +106,9 @@ def save(held: dict[str, Any], folder: Path, alone: bool = True) -> None:
 def read(folder: Path, like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What a checkpoint holds, whole, in one process."""
     import torch
-    import torch.distributed.checkpoint as dcp
 
     found: dict[str, Any] = {name: torch.zeros_like(value) for name, value in like.items()}
-    dcp.load(found, storage_reader=dcp.FileSystemReader(folder), no_dist=True)
+    distributed.load(found, folder, alone=True)
     return found
 
 
@@ -147,18 +147,16 @@ def main(device: str, folder: Path) -> None:
 def _parts(folder: Path, kind: str) -> dict[str, Any]:
     """The rows of each tensor of a checkpoint that fall to this process."""
     import torch.distributed as dist
-    import torch.distributed.checkpoint as dcp
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import Shard, zeros
 
     mesh = init_device_mesh(kind, (dist.get_world_size(),))
-    reader = dcp.FileSystemReader(folder)
-    told: Mapping[str, Any] = reader.read_metadata().state_dict_metadata
+    told: Mapping[str, Any] = distributed.index(folder / ".metadata").state_dict_metadata
     held: dict[str, Any] = {
         name: zeros(*one.size, dtype=one.properties.dtype, device_mesh=mesh, placements=[Shard(0)])
         for name, one in told.items()
     }
-    dcp.load(held, storage_reader=reader)
+    distributed.load(held, folder, alone=False)
     return held
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -87,7 +88,11 @@ def _row(path: str, first: Any, second: Any) -> Row:
 
 def _rank(path: str) -> int:
     """Place of a leaf in the list of differences: inputs, headlines, the rest, entries of lists."""
-    stem = re.split(r"[.\[]", path, maxsplit=1)[0]
+    return _rank_of(path.partition(".")[0].partition("[")[0])
+
+
+@functools.cache
+def _rank_of(stem: str) -> int:
     if stem == "inputs":
         return 0
     if stem in LISTS:

@@ -59,6 +59,7 @@ class _Watch:
 
     def __init__(self, total: int, parts: int, progress: Progress | None) -> None:
         self.total, self.done, self.progress = total, [0] * parts, progress
+        self.sum = 0
 
     def of(self, part: int) -> Progress | None:
         """What one part reports to."""
@@ -67,8 +68,9 @@ class _Watch:
         tell = self.progress
 
         def told(done: int, _: int) -> bool:
+            self.sum += done - self.done[part]
             self.done[part] = done
-            return tell(sum(self.done), self.total)
+            return tell(self.sum, self.total)
 
         return told
 

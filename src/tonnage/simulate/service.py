@@ -162,6 +162,10 @@ ALIKE = ("block", "mixed", "chunked", "drafts", "accepted", "prefix", "host", "d
 """What models that share replicas have in common."""
 
 
+MOST_REPLICAS = 10_000
+"""Replicas that are simulated at most, each a loop of its own: a fleet of 80,000 chips in eights."""
+
+
 def check(service: Simulated) -> None:
     """Raises InputError for what makes no service."""
     limits, given = service.limits, service.deployment
@@ -176,6 +180,9 @@ def check(service: Simulated) -> None:
         )
         if value < 1
     ]
+    if given.every > MOST_REPLICAS:
+        text = f"expected at most {MOST_REPLICAS:,} that are simulated, got {given.every:,}"
+        problems.append(Problem(text, path="replicas"))
     if given.prefill and (given.autoscale is not None or len(service.times) > 1):
         problems.append(
             Problem("pools of their own are neither scaled by load nor shared by models here", path="prefill")

@@ -130,6 +130,7 @@ def _open(path: Path) -> BinaryIO:
     if not path.is_file():
         files.read_bytes(path, 0)  # says what is wrong with it
         raise InputError(Problem("is not a file", str(path)))
+    files.note_read(path)
     try:
         return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:

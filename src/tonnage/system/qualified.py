@@ -183,7 +183,7 @@ def _row(value: Mapping[str, object], place: str) -> Row:
     sizes = tuple(_number(shape[each], f"shape.{each}", 1.0, LARGEST) for each in kind.shape)
     seconds = _number(value.get("seconds"), "seconds", *SECONDS)
     layout = value.get("layout", "")
-    if layout and (layout not in LAYOUTS or operator != "gemm"):
+    if layout and (not isinstance(layout, str) or layout not in LAYOUTS or operator != "gemm"):
         raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, of a gemm")
     more = [None if value.get(key) is None else _number(value[key], key, 0.0, SECONDS[1]) for key in MORE[1:]]
     return Row(

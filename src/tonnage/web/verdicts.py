@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from tonnage import files
+from tonnage.errors import InputError
+from tonnage.printable import one_line
 from tonnage.report.answer import Answer, Table
 from tonnage.report.answer import to_json as words_of
 from tonnage.report.charts import charts_of
+from tonnage.report.charts.reading import number
 from tonnage.units import show_number
 
 Json = Mapping[str, object]
@@ -36,7 +39,8 @@ def listed(work: Path) -> list[dict[str, object]]:
     read = ((name, _verdict(path)) for name, path in _files(work).items())
     kept = [(name, body) for name, body in read if body is not None][:MOST]
     return [
-        {"name": name, "device": _of(body).get("device"), "verdict": _of(body).get("verdict")} for name, body in kept
+        {"name": name, **{key: one_line(str(_of(body).get(key)), 100) for key in ("device", "verdict")}}
+        for name, body in kept
     ]
 
 
@@ -64,8 +68,8 @@ def _answer(found: Json) -> Answer:
 
 
 def _gate(gate: Json) -> tuple[str, ...]:
-    figures = (gate.get("measured"), gate.get("limit"))
-    shown = (show_number(value) if isinstance(value, (int, float)) else "" for value in figures)
+    figures = (number(gate, "measured"), number(gate, "limit"))
+    shown = ("" if value is None else show_number(value) for value in figures)
     return (str(gate.get("name")), str(gate.get("state")), *shown, str(gate.get("unit", "")), str(gate.get("why", "")))
 
 
@@ -82,7 +86,7 @@ def _list(found: Json, key: str) -> list[object]:
 
 def _verdict(path: Path) -> dict[str, object] | None:
     try:
-        body = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        body = files.read_json(path, LIMIT).value
+    except InputError:
         return None
     return body if isinstance(body, dict) and body.get("command") == "qualify" else None

@@ -37,7 +37,7 @@ def test_everything_that_is_wrong_is_said_with_its_place(tmp_path: Path) -> None
     text = str(found.value)
     assert 'bad.yaml:1:1  nam: is not known   did you mean "name"?' in text
     assert 'device: "gpu" is none of cpu, cuda, npu' in text
-    assert "scale: a scale is at least 1" in text
+    assert "scale: expected 1 to 1e+06, got 0" in text
     assert 'stages[0].pretrain: expected a number of steps, got "many"' in text
     assert 'stages[1].rat: is not known   did you mean "rate"?' in text
     assert "stages[2].curriculum: the last phase lasts until 100 %" in text

@@ -25,7 +25,7 @@ def at(value: object, *keys: str) -> object:
 def number(value: object, *keys: str) -> float | None:
     """A finite number below these keys, or None."""
     found = at(value, *keys)
-    if isinstance(found, bool) or not isinstance(found, (int, float)) or found - found != 0:
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not -1e308 <= found <= 1e308:
         return None
     return float(found)
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tonnage.printable import json_safe, one_line, printable
 from tonnage.run.serve.config import Front, ReplicaSource, ServedRelease
 
 
@@ -21,8 +22,8 @@ class Teller:
         """One event."""
         if self.as_json:
             at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-            text = json.dumps({"at": at, "event": text}, ensure_ascii=False)
-        self.say(text)
+            text = json_safe(json.dumps({"at": at, "event": text}, ensure_ascii=False))
+        self.say(printable(text))
 
 
 def told(front: Front, environment: Mapping[str, str]) -> list[str]:
@@ -39,7 +40,11 @@ def told(front: Front, environment: Mapping[str, str]) -> list[str]:
             steps = ", ".join(f"{100 * step:g} %" for step in one.canary.steps)
             when = "at once" if one.canary.at_once else "when asked"
             lines.append(f"{one.name}: canary to {one.canary.to} by {steps}, {when}")
-    return lines
+    return [one_line(line, LONGEST) for line in lines]
+
+
+LONGEST = 2000
+"""Characters of a line of what would be started."""
 
 
 def _who(front: Front) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonnage import files
-from tonnage.device import network
+from tonnage.device import distributed, network
 from tonnage.model import load
 from tonnage.model.scaled import EXPERTS, scaled
 from tonnage.run.train.plan import RunPlan, StageSpec
@@ -108,13 +108,12 @@ def write_state(folder: Path, model: torch.nn.Module, made: torch.optim.Optimize
 
 def read_state(folder: Path, model: torch.nn.Module, made: torch.optim.Optimizer, ranks: Ranks) -> None:
     """The inverse, onto whatever devices and processes there are now."""
-    import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
     weights, moments = get_state_dict(model, made)
     both: dict[str, Any] = {"model": weights, "optim": moments}
     with _alone(ranks):
-        dcp.load(both, storage_reader=dcp.FileSystemReader(folder), no_dist=ranks.size == 1)
+        distributed.load(both, folder, alone=ranks.size == 1)
     set_state_dict(model, made, model_state_dict=both["model"], optim_state_dict=both["optim"])
 
 

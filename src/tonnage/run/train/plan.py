@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tonnage import files, units
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.printable import one_line
+from tonnage.values import Plain, decode
 
 DEVICES = ("cpu", "cuda", "npu")
 PRECISIONS = ("fp32", "bf16")
@@ -114,20 +117,70 @@ class RunPlan:
         return files.digest(parts)[:16]
 
 
-def from_json(plain: Mapping[str, Any]) -> RunPlan:
-    """The inverse of `RunPlan.to_json`."""
-    stages = tuple(
-        StageSpec(
-            **{
-                **stage,
-                "curriculum": tuple(Phase(**phase) for phase in stage["curriculum"]),
-                "betas": tuple(stage["betas"]),
-            }
-        )
-        for stage in plain["stages"]
-    )
-    task = TaskSpec(**{**plain["task"], "terms": tuple(plain["task"]["terms"])})
-    return RunPlan(**{**plain, "task": task, "stages": stages})
+def from_json(plain: Mapping[str, Plain]) -> RunPlan:
+    """The inverse of `RunPlan.to_json`. Raises InputError for what is no plan that can be run."""
+    plan = decode(RunPlan, dict(plain))
+    if problems := beyond(plan):
+        raise InputError(problems)
+    return plan
+
+
+def read_kept(path: Path) -> RunPlan:
+    """The plan that a run keeps in its folder. Raises InputError: a folder may come from anybody."""
+    held = files.read_json(path, files.LIMIT).value
+    if not isinstance(held, dict):
+        raise InputError(Problem("is no plan of a run", where=str(path)))
+    try:
+        return from_json(held)
+    except InputError as error:
+        raise InputError(Problem(one.message, str(path), one.path) for one in error.problems) from None
+
+
+PLAN_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "scale": (1, 1e6), "seed": (0, 2**32 - 1), "nproc": (1, 4096), "threads": (1, 4096), "price": (0, 1e3),
+    "every": (1, 1e9), "keep": (1, 1e6), "replay": (0, 1e9), "hang": (0, 1e7), "evaluate": (0, 1e6),
+}  # fmt: skip
+STAGE_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "steps": (1, 1e9), "rate": (0, 1e3), "warm_up": (0, 1e9), "decay": (0, 1), "batch": (1, 1e6), "prompts": (1, 1e6),
+    "group": (1, 1e6), "tokens": (1, 1e6), "weight_decay": (0, 1e3), "clip": (1e-12, 1e12),
+}  # fmt: skip
+TASK_BOUNDS: Mapping[str, tuple[float, float]] = {"largest": (1, 1e9), "held_out": (0, 1e9)}
+SIZE, TERMS = (1, 1e6), (1, 1000)
+"""Least and most of each number of a plan, of its stages and its task; of a size of the model, and of terms."""
+
+
+def beyond(plan: RunPlan) -> list[Problem]:
+    """Numbers with which nothing can be run."""
+    found = [*_beyond(plan, PLAN_BOUNDS, ""), *_beyond(plan.task, TASK_BOUNDS, "task.")]
+    found += [one for name, value in plan.sizes.items() for one in _outside(value, SIZE, f"sizes.{name}")]
+    found += [one for value in plan.task.terms for one in _outside(value, TERMS, "task.terms")]
+    if plan.task.terms[0] > plan.task.terms[1]:
+        found.append(Problem("the first is more than the last", path="task.terms"))
+    for number, stage in enumerate(plan.stages):
+        path = f"stages[{number}]."
+        found += _beyond(stage, STAGE_BOUNDS, path)
+        found += [] if stage.kind in STAGES else [_no_choice(stage.kind, STAGES, f"{path}kind")]
+        found += [] if stage.curriculum else [Problem("no phase", path=f"{path}curriculum")]
+        found += [one for phase in stage.curriculum for one in _outside(phase.careful, (0, 1), f"{path}curriculum")]
+        found += [one for beta in stage.betas for one in _outside(beta, (0, 0.999999), f"{path}betas")]
+    found += [] if plan.stages else [Problem("no stage", path="stages")]
+    for name, value, choices in (("device", plan.device, DEVICES), ("precision", plan.precision, PRECISIONS)):
+        found += [] if value in choices else [_no_choice(value, choices, name)]
+    return found
+
+
+def _no_choice(value: str, choices: Iterable[str], path: str) -> Problem:
+    return Problem(f'"{one_line(value, 40)}" is none of {", ".join(choices)}', "", path, nearest(value[:40], choices))
+
+
+def _beyond(held: object, bounds: Mapping[str, tuple[float, float]], path: str) -> Iterator[Problem]:
+    for name, bound in bounds.items():
+        yield from _outside(getattr(held, name), bound, path + name)
+
+
+def _outside(value: float, bound: tuple[float, float], path: str) -> Iterator[Problem]:
+    if not bound[0] <= value <= bound[1]:
+        yield Problem(f"expected {bound[0]:,g} to {bound[1]:,g}, got {value:g}", path=path)
 
 
 def read_plan(path: Path) -> RunPlan:
@@ -144,15 +197,22 @@ def _of_answer(document: files.Document, path: Path) -> RunPlan:
         raise InputError(Problem("is no saved answer of `tonnage train`, and no plan in YAML", where=str(path)))
     if saved.get("outcome") != "feasible":
         raise InputError(Problem(f"the plan is not feasible ({saved.get('outcome')})", where=str(path)))
-    switch = saved.get("switch") or {}
+    switch = saved.get("switch")
     figures = {
         "step_time": saved.get("step_time"),
         "wall_time": saved.get("wall_time"),
         "cost": saved.get("cost"),
-        "switch_time": switch.get("total"),
+        "switch_time": switch.get("total") if isinstance(switch, dict) else None,
     }
-    planned = {key: float(value) for key, value in figures.items() if isinstance(value, (int, float))}
-    return RunPlan(name=path.stem, model=str(saved["inputs"].get("model")), planned=planned)
+    planned = {
+        key: float(value)
+        for key, value in figures.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+    model = saved["inputs"].get("model")
+    if not isinstance(model, str) or not model:
+        raise InputError(Problem("names no model", str(path), "inputs.model"))
+    return RunPlan(name=path.stem, model=model, planned=planned)
 
 
 STAGES = {"pretrain": PRETRAIN, "grpo": GRPO}
@@ -199,6 +259,16 @@ PLANNED_KEYS = {
 }
 
 
+_STEPS = re.compile(r"[0-9]{1,12}")
+
+
+def _digits(text: str) -> int:
+    """A whole number of few digits. Raises ValueError."""
+    if not _STEPS.fullmatch(text.strip()):
+        raise ValueError(f'expected a whole number, got "{one_line(text, 40)}"')
+    return int(text)
+
+
 class _PlanReader:
     """Reads one document; collects what is wrong."""
 
@@ -210,26 +280,26 @@ class _PlanReader:
         given = self._keys(self.document.value, KEYS, ())
         given |= self._keys(given.pop("checkpoint", {}), CHECKPOINT_KEYS, ("checkpoint",))
         sizes = given.get("sizes", {})
-        given["sizes"] = {key: self._value(value, "whole", ("sizes", key)) for key, value in sizes.items()}
+        read = {key: self._value(value, "whole", ("sizes", key)) for key, value in sizes.items()}
+        given["sizes"] = {key: value for key, value in read.items() if value is not None}
         given["task"] = TaskSpec(**self._keys(given.get("task", {}), TASK_KEYS, ("task",)))
         given["planned"] = self._keys(given.get("planned", {}), PLANNED_KEYS, ("planned",))
         if "stages" in given:
             stages = [self._stage(value, ("stages", index)) for index, value in enumerate(given["stages"])]
             given["stages"] = tuple(stage for stage in stages if stage is not None)
-        self._choices(given)
+        plan = RunPlan(**given)
+        told = [one.path for one in self.problems]
+        found = [self._placed(one) for one in beyond(plan)]
+        self.problems += [one for one in found if not any(path.startswith(one.path) for path in told)]
         if self.problems:
             raise InputError(self.problems)
-        return RunPlan(**given)
+        return plan
 
-    def _choices(self, given: Mapping[str, Any]) -> None:
-        for key, choices in (("device", DEVICES), ("precision", PRECISIONS)):
-            if key in given and given[key] not in choices:
-                text = f'"{given[key]}" is none of {", ".join(choices)}'
-                self._wrong(text, (key,), nearest(str(given[key]), choices))
-        if "stages" in given and not given["stages"]:
-            self._wrong("no stage", ("stages",))
-        if "scale" in given and given["scale"] is not None and given["scale"] < 1:
-            self._wrong("a scale is at least 1: sizes are divided by it", ("scale",))
+    def _placed(self, problem: Problem) -> Problem:
+        """A problem of a plan, with its place in the file; what stands under `checkpoint` there is told as it is."""
+        path = f"checkpoint.{problem.path}" if problem.path in CHECKPOINT_KEYS else problem.path
+        steps = [int(part) if part.isdecimal() else part for part in re.findall(r"[^.\[\]]+", path)]
+        return replace(problem, where=self.document.place(steps), path=path)
 
     def _keys(self, value: object, kinds: Mapping[str, str], path: tuple[files.Key, ...]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -248,9 +318,9 @@ class _PlanReader:
                 return self._whole(value)
             if kind == "range":
                 low, _, high = str(value).partition(" to ")
-                return self._whole(int(low)), self._whole(int(high or low))
+                return self._whole(_digits(low)), self._whole(_digits(high or low))
             if kind == "text":
-                return str(value)
+                return self._text(value)
             if kind in ("map", "list"):
                 return self._shaped(value, dict if kind == "map" else list)
             found = units.parse(value, kind)
@@ -264,8 +334,14 @@ class _PlanReader:
     @staticmethod
     def _whole(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f'expected a whole number, got "{value}"')
+            raise ValueError(f'expected a whole number, got "{one_line(str(value), 40)}"')
         return value
+
+    @staticmethod
+    def _text(value: object) -> str:
+        if value is None or isinstance(value, (dict, list)) or not 0 < len(str(value)) <= 200:
+            raise ValueError(f"expected a text of 1 to 200 characters, got {one_line(str(value), 40)}")
+        return str(value)
 
     @staticmethod
     def _shaped(value: Any, kind: type) -> Any:
@@ -280,9 +356,9 @@ class _PlanReader:
             return None
         kind = kinds[0]
         said = self._keys({key: item for key, item in value.items() if key != kind}, STAGE_KEYS, path)
-        words = str(value[kind]).split()
-        if not words or not words[0].isdigit() or words[1:] not in ([], ["steps"], ["step"]) or int(words[0]) < 1:
-            self._wrong(f'expected a number of steps, got "{value[kind]}"', (*path, kind))
+        words = str(value[kind])[:200].split()
+        if not words or not _STEPS.fullmatch(words[0]) or words[1:] not in ([], ["steps"], ["step"]):
+            self._wrong(f'expected a number of steps, got "{one_line(str(value[kind]), 40)}"', (*path, kind))
             return None
         if "curriculum" in said:
             said["curriculum"] = self._curriculum(said["curriculum"], (*path, "curriculum"))

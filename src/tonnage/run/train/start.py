@@ -16,11 +16,13 @@ from typing import Any
 from tonnage.device.checkpoint import Saved, Store
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
-from tonnage.run.train import journal
+from tonnage.model import build, params
+from tonnage.run.train import journal, network
 from tonnage.run.train.journal import Event
 from tonnage.run.train.plan import RunPlan
 from tonnage.run.train.ranks import Ranks, join, leave
 from tonnage.run.train.trainer import CHECKPOINTS, Disturb, StoppedError, Trainer, refuse_other
+from tonnage.units import show_memory
 
 PLAN, ENDED, LOCK = "plan.json", "ended.json", "lock"
 
@@ -77,6 +79,8 @@ def carried_out(plan: RunPlan, folder: Path, tell: Tell, until: int | None = Non
     why = KINDS[plan.device].missing(plan.nproc)
     if why is not None:
         return Ended("device", f"{plan.device} cannot be used: {why}", "another --device")
+    if (lacks := beyond_memory(plan)) is not None:
+        return Ended("memory", lacks, "a larger --scale, or smaller sizes")
     with locked(folder):
         saved, _ = Store(folder / CHECKPOINTS, plan.keep).newest()
         if saved is not None:
@@ -88,6 +92,24 @@ def carried_out(plan: RunPlan, folder: Path, tell: Tell, until: int | None = Non
         if ended.reason == "numerics" and before is not None:
             file.write_text(before)
         return ended
+
+
+BYTES = 16.0
+"""Of a parameter that is trained in fp32 by AdamW: weight, gradient, two moments."""
+
+
+def beyond_memory(plan: RunPlan) -> str | None:
+    """Why the model of a plan cannot lie on its devices; None where it can, or where nothing is known of them.
+
+    Raises InputError for sizes that no model of this architecture can have.
+    """
+    sizes = network.configuration(plan)
+    needs = BYTES * float(params(build(sizes, name=plan.model)).total)
+    has = KINDS[plan.device].memory()
+    own = needs if plan.device == "cpu" else needs / plan.nproc
+    if has is None or own <= has:
+        return None
+    return f"weights, gradients and moments take {show_memory(own)}, the device has {show_memory(has)}"
 
 
 def one_process(
@@ -196,13 +218,13 @@ def _several(plan: RunPlan, folder: Path, tell: Tell, until: int | None) -> Ende
 
 def worker(folder: Path, until: int | None = None) -> None:
     """One process that torchrun started."""
-    from tonnage.run.train.plan import from_json
+    from tonnage.run.train.plan import read_kept
 
     def tell(event: Event) -> None:
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()
 
-    plan = from_json(json.loads((folder / PLAN).read_text()))
+    plan = read_kept(folder / PLAN)
     ended = one_process(plan, folder, tell, until)
     if int(os.environ.get("RANK", "0")) == 0:
         (folder / ENDED).write_text(json.dumps(asdict(ended)))

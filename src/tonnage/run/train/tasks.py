@@ -24,6 +24,9 @@ END = "</think>"
 SLIP = 3
 """How far a guess is off at most."""
 
+TRIES = 10_000
+"""Questions that are drawn at most to find one that is trained on, or never is."""
+
 INDICES = 10**9
 """Tasks of reasoning-gym's data set that are drawn from; each is made from its index."""
 
@@ -48,10 +51,12 @@ class TaskSource:
 
     def draw(self, random: np.random.Generator, *, unseen: bool = False) -> SumTask:
         """A task of those that are trained on, or of those that never are."""
-        while True:
+        for _ in range(TRIES):
             task = self._any(random)
             if held_out(task.question, self.spec.held_out) == unseen:
                 return task
+        kind = "is kept for evaluation" if unseen else "is left to train on"
+        raise InputError(Problem(f"of {TRIES:,} questions none {kind}", path="task.held_out"))
 
     def _any(self, random: np.random.Generator) -> SumTask:
         if self._gym is not None:

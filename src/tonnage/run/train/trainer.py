@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from tonnage.device.checkpoint import Saved, Store
 from tonnage.device.kinds import KINDS
 from tonnage.device.network import tensors
 from tonnage.errors import InputError, Problem
+from tonnage.printable import one_line
 from tonnage.run.train import data, gates, grpo, network, predict
 from tonnage.run.train.journal import Event
-from tonnage.run.train.plan import RunPlan
+from tonnage.run.train.plan import PRECISIONS, RunPlan
 from tonnage.run.train.ranks import Ranks
 from tonnage.run.train.stages import StepFigures, gradient
 from tonnage.run.train.tasks import TaskSource
@@ -114,13 +116,16 @@ class Trainer:
             self.progress = replace(before, step=0)
         else:
             self._open_stage(self.plan.stage_at(saved.step)[0])
-            network.read_state(saved.path, self.model, self.made, self.ranks)
-            spent, cost = (max(getattr(before, key), float(saved.meta[key])) for key in ("seconds", "cost"))
-            salts = {**saved.meta["salts"], **before.salts}
+            with _readable(saved):
+                network.read_state(saved.path, self.model, self.made, self.ranks)
+                spent, cost = (max(getattr(before, key), float(saved.meta[key])) for key in ("seconds", "cost"))
+                salts = {str(key): int(value) for key, value in {**saved.meta["salts"], **before.salts}.items()}
             self.progress = Progress(saved.step, spent, cost, salts, before.troubles)
         self.losses = LossWatch()
         if saved is not None and saved.meta["losses"]:
-            self.losses.phase, self.losses.window = tuple(saved.meta["phase"]), list(saved.meta["losses"])
+            with _readable(saved):
+                self.losses.phase = tuple(saved.meta["phase"])
+                self.losses.window = [float(loss) for loss in saved.meta["losses"]]
 
     def save(self) -> None:
         """A checkpoint of this step. When it cannot be written the run goes on, with the one before it."""
@@ -179,7 +184,8 @@ class Trainer:
         width = int(network.configuration(self.plan)["hidden_size"])
         learned = data.probe(self.tasks, self.plan).learned
         both = (str(saved.meta["precision"]), self.plan.precision)
-        return gates.compared(saved.path, found, both, width, learned)
+        with _readable(saved):
+            return gates.compared(saved.path, found, both, width, learned)
 
     # ------------------------------------------------------------ steps
 
@@ -371,8 +377,33 @@ def _said(found: StepTime) -> dict[str, float]:
     return {"step_time": found.wall, "step_cpu_time": found.cpu}
 
 
+@contextlib.contextmanager
+def _readable(saved: Saved) -> Iterator[None]:
+    """What cannot be read of a checkpoint, as an InputError: it may come from anybody. Torch's own word of it
+    (CheckpointException) is no Exception.
+    """
+    try:
+        yield
+    except (InputError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        text = one_line(" ".join(str(error).split())) or type(error).__name__
+        hint = "take the folder of this step away, and the one before it is used"
+        raise InputError(Problem(f"cannot be read into this model: {text}", str(saved.path)), hint=hint) from None
+
+
+SAID: Mapping[str, tuple[type, ...]] = {
+    "identity": (str,), "device": (str,), "nproc": (int,), "precision": (str,), "seconds": (int, float),
+    "cost": (int, float), "salts": (dict,), "losses": (list,), "rate": (int, float),
+}  # fmt: skip
+"""What stands beside the weights of a checkpoint."""
+
+
 def refuse_other(saved: Saved, plan: RunPlan) -> None:
-    """Raises InputError when a checkpoint is of another model, data or recipe."""
+    """Raises InputError when a checkpoint is of another model, data or recipe, or says nonsense of itself."""
+    wrong = [name for name, kinds in SAID.items() if not isinstance(saved.meta.get(name), kinds)]
+    if wrong or saved.meta["precision"] not in PRECISIONS:
+        raise InputError(Problem(f"says nothing sensible of {', '.join(wrong) or 'precision'}", str(saved.path)))
     if saved.meta.get("identity") != plan.identity():
         raise InputError(
             Problem(f"the run in this folder has another model, task, seed or stages (step {saved.step})"),
