@@ -35,10 +35,6 @@ LARGE = 70 * 2.0**30
 """Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
 whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
 
-CHUNK = 32768.0
-"""Tokens that vLLM's routed experts take at once at most (`VLLM_FUSED_MOE_CHUNK_SIZE`, vllm-project/vllm pull request
-7995)."""
-
 CAPTURED, SIZES = 512, 8
 """Sequences of the largest captured graph, and steps between sizes: 1, 2, 4, then every 8 to 256 and every 16 above,
 for prefill mixed in up to twice the sequences that run and for decode alone (vLLM: "PIECEWISE=51 (largest=512),
@@ -267,10 +263,11 @@ _SIZES = (
 more."""
 
 
-def gathered_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbers:
+def gathered_bytes(arch: Architecture, layout: Layout, tokens: Numbers, most: float) -> Numbers:
     """Peak of routed experts where every replica's tokens meet on every rank (vLLM's default, `allgather_reducescatter`
-    and `naive` before) [byte]: their streams in and out, and for `CHUNK` of them at once, one row for each expert they
-    visit, the wider of what goes in and comes out, and what is between (`fused_moe`, `workspace13` and `workspace2`).
+    and `naive` before; TensorRT-LLM) [byte]: their streams in and out, and for `most` of them at once (vLLM's
+    `VLLM_FUSED_MOE_CHUNK_SIZE`, pull request 7995; TensorRT-LLM takes all), one row for each expert they visit, the
+    wider of what goes in and comes out, and what is between (`fused_moe`, `workspace13` and `workspace2`).
     """
     replicas = np.maximum(np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp), 1.0)
     everyone = np.asarray(tokens, dtype=float) * replicas
@@ -278,7 +275,7 @@ def gathered_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Numbe
     for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
         if operator.kind == "grouped_gemm" and operator.role == "down":
             inner = float(operator.k) / np.asarray(layout.etp)
-            rows = np.minimum(everyone, CHUNK) * float(operator.top_k)
+            rows = np.minimum(everyone, most) * float(operator.top_k)
             peak = np.maximum(peak, BF16 * rows * (np.maximum(float(operator.n), 2 * inner) + inner))
     return np.where(replicas > 1, peak + 2 * BF16 * everyone * arch.hidden, 0.0)
 
@@ -307,7 +304,7 @@ def memory(
     weights = weight_bytes(arch, precision, layout, mtp=mtp)
     peak = np.maximum(activation_bytes(arch, layout, tokens), sampling_bytes(arch, die, engine, np.asarray(tokens)))
     if engine.gathers:
-        peak = np.maximum(peak, gathered_bytes(arch, layout, tokens))
+        peak = np.maximum(peak, gathered_bytes(arch, layout, tokens, engine.gathers))
     several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
     most = running_most(arch, engine, die, drafts)
     before, inside = CONTEXT + JOINED * several, FORWARD[0] + FORWARD[1] * several
