@@ -388,7 +388,7 @@ def filled(cases: Sequence[Deployment], flat: Flat, aim: Target, keep: np.ndarra
     shares = []
     room = flat.most / base.engine["sglang"]["filled"]
     for i, found in known.items():
-        hybrid = flat.engine[i] == "sglang" and state_elements(cases[i].arch, 1) > 0
+        hybrid = flat.engine[i] == "sglang" and cases[i].prefixes and state_elements(cases[i].arch, 1) > 0
         if hybrid and len(found) == 2 and flat.mode[i] == "aggregated" and room[i] < flat.population[i] < np.inf:
             running = found[RATE] * flat.accelerators[i] / flat.replicas[i] * found[TPOT]
             shares.append(running / room[i])

@@ -215,12 +215,15 @@ def _version(case: Row) -> str | None:
 
 
 def _at_once(case: Row) -> bool:
-    """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length. Runs
-    over data sets (MLPerf's) last for many thousands of samples, so that their ends do not count.
+    """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length, and
+    a loop of more clients than requests. Runs over data sets (MLPerf's) last for many thousands of samples, so that
+    their ends do not count.
     """
-    arrival = text(case, "workload", "arrival")
+    arrival, clients = text(case, "workload", "arrival"), _concurrency(case)
+    if arrival == "closed-loop":
+        return 1 < (number(case, "workload", "num_requests") or inf) <= (clients or 0.0)
     made_up = text(case, "workload", "length_distribution") == "fixed"
-    return arrival == "all-at-once" or (arrival == "offline" and made_up and _concurrency(case) is None)
+    return arrival == "all-at-once" or (arrival == "offline" and made_up and clients is None)
 
 
 def _spread(case: Row) -> LengthSpread:
