@@ -205,3 +205,30 @@ def test_fit_has_the_keys_of_the_interface() -> None:
     for name in ("max_context", "max_batch", "mtp_params", "active_params"):
         assert body[name] > 0
     assert body["memory"]["total"] <= body["memory"]["capacity"]
+
+
+def test_tensorrt_llm_sets_aside_what_experts_take_of_every_replica() -> None:
+    """DeepSeek-R1 with attention in data parallel on 8 H200: 8 x 8,192 tokens x 8 experts of rows 7,168 + 2,048 wide,
+    and their streams in and out, in 16 bits (`MoeConfig.max_num_tokens` is all of them unless told)."""
+    arch, die = load("deepseek-r1", CATALOG), per_die(accelerator("h200-sxm", CATALOG))
+    layout = Layout(tp=1, dp=8, ep=8)
+    found = memory(arch, die, Precision("fp8"), layout, ENGINES["trtllm"], context=2048, tokens=8192)
+    assert found.activations == 2 * 65_536 * 8 * (7168 + 2048) + 4 * 65_536 * 7168
+    alone = memory(arch, die, Precision("fp8"), Layout(tp=8, etp=8), ENGINES["trtllm"], context=2048, tokens=8192)
+    assert alone.activations < found.activations / 5
+
+
+def test_nvfp4_keeps_dense_parts_in_four_bits_too() -> None:
+    """NVIDIA's quantiser takes every linear layer of a block; DeepSeek's latent attention it leaves."""
+    die = per_die(accelerator("b200-sxm", CATALOG))
+    usual, latent = (formats(load(name, CATALOG), die, "fp4").precision for name in ("qwen3-235b-a22b", "deepseek-r1"))
+    assert [usual.weights(part).name for part in ("attention", "ffn", "experts", "head")] == ["nvfp4"] * 3 + ["bf16"]
+    parts = ("attention", "ffn", "shared_experts", "experts")
+    assert [latent.weights(part).name for part in parts] == ["bf16", "nvfp4", "nvfp4", "nvfp4"]
+
+
+def test_qwen3_235b_in_nvfp4_is_as_large_as_released() -> None:
+    """nvidia/Qwen3-235B-A22B-FP4 holds 134 GB."""
+    arch, die = load("qwen3-235b-a22b", CATALOG), per_die(accelerator("b200-sxm", CATALOG))
+    found = weight_bytes(arch, formats(arch, die, "nvfp4").precision, Layout())
+    assert float(found) == pytest.approx(134e9, rel=0.03)

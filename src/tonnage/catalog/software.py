@@ -110,7 +110,8 @@ class EngineFacts:
     entries are compressed; tails: whether what waits to be compressed by 128 is set aside for as many sequences as may
     run, or for the windows' tokens; drafting, compressing: sequences running at once at most where tokens are drafted,
     and of a model whose cache is compressed, None: as others; gathers: tokens of all replicas that routed experts of a
-    rank take at once at most, where every replica's meet on each rank (0: they do not); graphs: bytes that each captured graph takes inside the share.
+    rank take at once at most, where every replica's meet on each rank (0: they do not); graphs: bytes that each
+    captured graph takes inside the share.
 
     newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
     what older ones did.

@@ -107,7 +107,9 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
 
 def _run(case: Row, drafts: bool) -> Run:
     """Which run of its benchmark a row is."""
-    engine, model, chip, weights, mode = (text(case, key) or "" for key in ("engine", "model", "chip", "weights", "mode"))
+    engine, model, chip, weights, mode = (
+        text(case, key) or "" for key in ("engine", "model", "chip", "weights", "mode")
+    )
     return Run(group(case), engine, model, chip, weights, mode, drafts, _concurrency(case) or inf)
 
 
