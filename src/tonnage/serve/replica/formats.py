@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model import Architecture, PartFormat
-from tonnage.model.latent import Mla
 from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
@@ -144,13 +143,9 @@ def _format(accelerator: Accelerator, part: PartFormat) -> Format:
     return plain if abs(element - plain.element) < 1e-9 else replace(plain, element=element)
 
 
-def _calibrated(arch: Architecture) -> tuple[tuple[str, Format], ...]:
-    """Parts that a release in NVFP4 keeps in four bits beside its experts: NVIDIA's quantiser takes every linear layer
-    of a block (Qwen3-235B-A22B-FP4 has 134 GB), but the attention of latent keys (DeepSeek-R1-FP4 leaves `self_attn`).
-    """
-    latent = any(isinstance(block.mixer, Mla) for block in arch.blocks)
-    named = ("ffn", "shared_experts", *(() if latent else ("attention",)))
-    return tuple((name, FORMATS["nvfp4"]) for name in named)
+CALIBRATED = tuple((name, FORMATS["nvfp4"]) for name in ("ffn", "shared_experts"))
+"""Parts that a release of a mixture in NVFP4 keeps in four bits beside its experts: DeepSeek-R1-FP4 leaves `self_attn`
+alone, MiniMax-M2.5-NVFP4 everything but experts. Some have four-bit attention too (Qwen3-235B-A22B-FP4, 134 GB)."""
 
 
 def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache: str) -> Precision:
@@ -161,6 +156,6 @@ def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache
             return replace(own, experts=_EXPERTS[weights], parts=parts)
         wide = {"w4a8": narrow(accelerator)}.get(weights, "bf16")
         plain = Precision(linear=wide, experts=_EXPERTS[weights], cache=cache)
-        return replace(plain, parts=_calibrated(arch)) if _EXPERTS[weights] == "nvfp4" else plain
+        return replace(plain, parts=CALIBRATED) if _EXPERTS[weights] == "nvfp4" else plain
     block = weights == "fp8" and arch.precision in ("fp8", "fp8_block")
     return Precision(linear="fp8_block" if block else _DENSE.get(weights, weights), cache=cache)

@@ -22,8 +22,8 @@ CROWDED = 256
 CROWD = 0.371
 """Log-spread of rate and TPOT there: all 49 published rates on NVIDIA's chips (TensorRT-LLM's tables but for four) are
 within a factor of 1.84 of the prediction, although they entered the fit, half of them within 1.17; nine in ten within
-1.46, but what is further off is of one kind, attention in data parallel on Hopper. No mechanism that was tried holds for
-all of it (docs/lab.md)."""
+1.46, but what is further off is of one kind, attention in data parallel on Hopper. No mechanism that was tried holds
+for all of it (docs/lab.md)."""
 
 GIB = 2.0**30
 
