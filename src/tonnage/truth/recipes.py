@@ -14,7 +14,7 @@ from tonnage.truth.table import Row, read_table
 
 
 @dataclass(frozen=True)
-class PublishedRun:
+class BenchmarkRun:
     """Which run of a benchmark: by what its launch scripts are chosen. drafts: whether tokens are drafted; load:
     requests in flight.
     """
@@ -29,7 +29,7 @@ class PublishedRun:
     load: float
 
 
-def looks(run: PublishedRun) -> int | None:
+def looks(run: BenchmarkRun) -> int | None:
     """Steps between two looks of the scheduler for new requests (SGLang's `--scheduler-recv-interval`)."""
     found = _first(run, "looks")
     if found is None:
@@ -38,17 +38,17 @@ def looks(run: PublishedRun) -> int | None:
     return [value for start, value in steps if run.load >= start][-1]
 
 
-def keeps_prefixes(run: PublishedRun) -> bool:
+def keeps_prefixes(run: BenchmarkRun) -> bool:
     """Whether prefixes are kept to be taken up again (not with SGLang's `--disable-radix-cache`)."""
     return _first(run, "prefixes") != "off"
 
 
-def _first(run: PublishedRun, setting: str) -> str | None:
+def _first(run: BenchmarkRun, setting: str) -> str | None:
     """What the first script that is a run's and has a setting sets."""
     return next((str(row[setting]) for row in _recipes() if setting in row and _is_of(row, run)), None)
 
 
-def _is_of(row: Row, run: PublishedRun) -> bool:
+def _is_of(row: Row, run: BenchmarkRun) -> bool:
     """Whether a line of the table is a run's: what it leaves open is any."""
     asked = {"chips": run.chip, "weights": run.weights, "drafts": "on" if run.drafts else "off"}
     plain = all(row.get(key, value) == value for key, value in (("model", run.model), ("mode", run.mode)))

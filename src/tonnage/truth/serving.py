@@ -10,7 +10,7 @@ from tonnage.errors import InputError
 from tonnage.serve.as_run.deployment import Deployment, LengthSpread, Pool
 from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
-from tonnage.truth.recipes import PublishedRun, keeps_prefixes, looks
+from tonnage.truth.recipes import BenchmarkRun, keeps_prefixes, looks
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import flags, group, metrics
 from tonnage.truth.shapes import Library, family
@@ -105,12 +105,12 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
     )
 
 
-def _run(case: Row, drafts: bool) -> PublishedRun:
+def _run(case: Row, drafts: bool) -> BenchmarkRun:
     """Which run of its benchmark a row is."""
     engine, model, chip, weights, mode = (
         text(case, key) or "" for key in ("engine", "model", "chip", "weights", "mode")
     )
-    return PublishedRun(group(case), engine, model, chip, weights, mode, drafts, _concurrency(case) or inf)
+    return BenchmarkRun(group(case), engine, model, chip, weights, mode, drafts, _concurrency(case) or inf)
 
 
 def _side(case: Row, side: str) -> Pool:
