@@ -30,7 +30,7 @@ from tonnage.serve.as_run.deployment import Deployment
 from tonnage.serve.as_run.predict import figures, grouped, prepare
 from tonnage.serve.job import REUSED
 from tonnage.serve.replica.points import Traffic, Wave, combine, decode_point, prefill_point
-from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, each, kernels
+from tonnage.serve.replica.software import ADMISSION, Constants, Software, arithmetic, constants, each, kernels, looking
 from tonnage.serve.replica.spread import regime
 from tonnage.serve.replica.step import PassTimes
 from tonnage.simulate.as_run import finite, is_finite, sent
@@ -60,10 +60,9 @@ LOADS = (
 WAITS = ("polls", "admission")
 """Constants of an engine that only a first token feels (polls: also how full a step with prefill is)."""
 
-POLLS = {"sglang": 10.0}
-"""Where the search for the steps that a request waits for a look of the scheduler starts: half of the 10 to 30 between
-two looks that InferenceX's recipes for SGLang set (`--scheduler-recv-interval`); two elsewhere, where one step is
-scheduled while another runs."""
+POLLS = 2.0
+"""Where the search for the steps that a request waits for a look of the scheduler starts: one step is scheduled while
+another runs. What a recipe says of its own comes on top (`looking`)."""
 
 ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
 
@@ -103,7 +102,7 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "host"), 5e-4, 0.5),
             Knob(("engine", name, "sequence"), 6e-6, 0.5),
             Knob(("engine", name, "interference"), 1.0, 0.1),
-            Knob(("engine", name, "polls"), POLLS.get(name, 2.0), 1.0),
+            Knob(("engine", name, "polls"), POLLS, 1.0),
             Knob(("engine", name, "admission"), 0.02, 0.5),
             Knob(("engine", name, "front"), 5e-3, 0.5),
             Knob(("engine", name, "stream"), 3e-5, 0.5),
@@ -115,6 +114,7 @@ def knobs() -> tuple[Knob, ...]:
         Knob(("vendor", "AMD"), 1.15, 0.1),
         Knob(("vendor", "Huawei"), 2.0, 0.2),
         Knob(("vendor", "Huawei.cloudmatrix-infer"), 1.15, 0.2),
+        Knob(("vendor", "Huawei.sglang"), 1.5, 0.2),
         Knob(("vendor", "Google"), 1.0, 0.1),
         Knob(("kernels", "amd.cdna3.w4a16"), 5.0, 0.3),
         Knob(("kernels", "amd.cdna4.w4a16"), 2.5, 0.3),
@@ -178,6 +178,7 @@ class Flat:
     rounds: np.ndarray
     equal: np.ndarray
     untouched: np.ndarray
+    looks: np.ndarray
     online: np.ndarray
     finite: np.ndarray
     finite_tpot: np.ndarray
@@ -226,6 +227,7 @@ def flatten(cases: Sequence[Deployment], fitted: Constants) -> Flat:
         both=PassTimes(**both),
         first=PassTimes(**wave),
         untouched=np.array([case.stack == "default" for case in cases]),
+        looks=np.array([np.nan if case.looks is None else float(case.looks) for case in cases]),
         online=whole[0],
         finite=whole[1],
         finite_tpot=whole[2],
@@ -285,7 +287,7 @@ def put(store: dict[str, np.ndarray], at: np.ndarray, group: Any, found: Any) ->
 def spread_out(values: Constants, flat: Flat) -> Software:
     """The tuning of each case; one whose requests arrive by themselves is asked as `serve.tuning.independent` says."""
     named = (flat.engine.tolist(), flat.vendor.tolist(), flat.immature.tolist(), flat.arithmetic.tolist())
-    tuned = each(values, *named, flat.untouched.tolist())
+    tuned = looking(each(values, *named, flat.untouched.tolist()), flat.looks)
     alone = np.isfinite(flat.arrival)
     polls, admission = np.where(alone, 0.0, tuned.polls), np.where(alone, ADMISSION, tuned.admission)
     return replace(tuned, polls=polls, admission=admission)
@@ -386,7 +388,7 @@ def filled(cases: Sequence[Deployment], flat: Flat, aim: Target, keep: np.ndarra
     shares = []
     room = flat.most / base.engine["sglang"]["filled"]
     for i, found in known.items():
-        hybrid = flat.engine[i] == "sglang" and state_elements(cases[i].arch, 1) > 0
+        hybrid = flat.engine[i] == "sglang" and cases[i].prefixes and state_elements(cases[i].arch, 1) > 0
         if hybrid and len(found) == 2 and flat.mode[i] == "aggregated" and room[i] < flat.population[i] < np.inf:
             running = found[RATE] * flat.accelerators[i] / flat.replicas[i] * found[TPOT]
             shares.append(running / room[i])

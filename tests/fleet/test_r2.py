@@ -46,11 +46,15 @@ def test_it_is_feasible_and_planned_in_time(told):
 
 
 def test_the_dates_are_in_order_and_plausible(told):
-    """May 2025 was the plan and was missed; V3.2 came in December 2025, V4 in April 2026: before P90 (never)."""
+    """May 2025 was the plan and was missed; V3.2 came in December 2025, V4 in April 2026: before P90 (never).
+
+    By the horizon it is a toss-up (55, 51 and 47 % by what Ascend's services were taken to reach, docs/lab.md), so that
+    the median is near the horizon, or behind it.
+    """
     launch = told[2]["launch"]
-    assert DATE("2025-06-01") < DATE(launch["p10"]) < DATE("2025-12-01")
-    assert DATE("2026-04-24") < DATE(launch["p50"]) < DATE("2026-08-30") and launch["p90"] is None
-    assert 0.5 <= launch["probability_by_horizon"] <= 1
+    assert DATE("2025-06-01") < DATE(launch["p10"]) < DATE("2025-12-01") and launch["p90"] is None
+    assert launch["p50"] is None or DATE("2026-04-24") < DATE(launch["p50"]) < DATE("2026-08-30")
+    assert 0.4 <= launch["probability_by_horizon"] <= 0.6
 
 
 def test_may_2025_was_out_of_reach(told):
@@ -68,11 +72,12 @@ def test_the_what_ifs_of_the_story_are_there(told):
     found = {item["key"]: item for item in told[2]["alternatives"]}
     keys = {"without:us_2025_04_09_h20_letter", "twice:ascend", "train:r2:own-h800", "flat:r1"}
     assert keys <= set(found)
-    assert found["train:r2:own-h800"]["shift_days"] < -30
+    launch = told[2]["launch"]
+    assert found["train:r2:own-h800"]["probability_by_horizon"] > launch["probability_by_horizon"] + 0.1
     for key in keys:
         shift = found[key]["shift_days"]
         assert shift is None or shift <= 0
-        assert found[key]["probability_by_horizon"] >= told[2]["launch"]["probability_by_horizon"] - 0.02
+        assert found[key]["probability_by_horizon"] >= launch["probability_by_horizon"] - 0.02
 
 
 def test_no_speed_is_a_constant(told):

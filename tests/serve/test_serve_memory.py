@@ -205,3 +205,22 @@ def test_fit_has_the_keys_of_the_interface() -> None:
     for name in ("max_context", "max_batch", "mtp_params", "active_params"):
         assert body[name] > 0
     assert body["memory"]["total"] <= body["memory"]["reported"]
+
+
+def test_tensorrt_llm_sets_aside_what_experts_take_of_every_replica() -> None:
+    """DeepSeek-R1 with attention in data parallel on 8 H200: 8 x 8,192 tokens x 8 experts of rows 7,168 + 2,048 wide,
+    and their streams in and out, in 16 bits (`MoeConfig.max_num_tokens` is all of them unless told)."""
+    arch, die = load("deepseek-r1", CATALOG), per_die(accelerator("h200-sxm", CATALOG))
+    layout = Layout(tp=1, dp=8, ep=8)
+    found = memory(arch, die, Precision("fp8"), layout, ENGINES["trtllm"], context=2048, tokens=8192)
+    assert found.activations == 2 * 65_536 * 8 * (7168 + 2048) + 4 * 65_536 * 7168
+    alone = memory(arch, die, Precision("fp8"), Layout(tp=8, etp=8), ENGINES["trtllm"], context=2048, tokens=8192)
+    assert alone.activations < found.activations / 5
+
+
+@pytest.mark.parametrize("name", ["qwen3.5-397b-a17b", "deepseek-r1"])
+def test_nvfp4_keeps_dense_layers_and_shared_experts_in_four_bits_too(name: str) -> None:
+    """As DeepSeek-R1-FP4, which leaves attention and head; only a release that is known says more."""
+    found = formats(load(name, CATALOG), per_die(accelerator("b200-sxm", CATALOG)), "fp4").precision
+    assert [found.weights(part).name for part in ("ffn", "shared_experts", "experts")] == ["nvfp4"] * 3
+    assert [found.weights(part).name for part in ("attention", "head", "router")] == ["bf16"] * 3

@@ -11,7 +11,7 @@ from tonnage.serve import fit
 from tonnage.serve.fit import FitPlan
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import engine
-from tonnage.serve.replica.pages import Asked, held, layer_kinds, sequence_bytes, token_bytes
+from tonnage.serve.replica.pages import Asked, held, layer_kinds, sequence_bytes, state_bytes, token_bytes
 from tonnage.system import System, accelerator
 
 CATALOG = catalog.load()
@@ -167,3 +167,22 @@ def test_states_are_the_same_in_the_table_and_in_the_memory() -> None:
     """48 layers of 48 heads x 128 x 128 in FP32, and three inputs of 10,240 channels in 16 bits."""
     found = planned("qwen3.6-27b", "h200-sxm", 1, "trtllm")
     assert sum(row.state_bytes for row in found.cache) == 48 * (48 * 128 * 128 * 4 + 3 * 10_240 * 2)
+
+
+def test_tensorrt_llm_keeps_windows_whole() -> None:
+    """Unless `max_attention_window` is told: gpt-oss keeps 36 layers x 2 x 8 x 64 x 2 bytes of every token, where its
+    windows of 128 keep half of that alive."""
+    arch, asked = load("openai/gpt-oss-120b", CATALOG), Asked(33_792.0, 8192.0)
+    assert held(arch, "bf16", Layout(), engine("trtllm"), asked) == 33_792 * 36 * 2048
+    assert token_bytes(arch, "bf16", Layout(), engine("trtllm")) == 36 * 2048
+    assert sequence_bytes(arch, "bf16", Layout(), 33_792.0) < 0.51 * 33_792 * 36 * 2048
+
+
+def test_without_prefixes_sglang_keeps_one_state_of_a_sequence() -> None:
+    """`--disable-radix-cache`: one state instead of five, taken from the room that keys share."""
+    arch, one = load("qwen3.6-27b", CATALOG), engine("sglang")
+    plain = one.told(prefixes=False)
+    assert (one.states, one.state_share is None) == (5, False) and (plain.states, plain.state_share) == (1, None)
+    state = state_bytes(arch, Layout())
+    kept, alone = (held(arch, "bf16", Layout(), each, Asked(8192.0)) for each in (one, plain))
+    assert kept - alone == pytest.approx(4 * float(state))

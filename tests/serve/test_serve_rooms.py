@@ -16,7 +16,7 @@ from tonnage import catalog
 from tonnage.cli import run
 from tonnage.layout import Layout
 from tonnage.model import load
-from tonnage.serve.replica.engines import engine
+from tonnage.serve.replica.engines import ENGINES, engine
 from tonnage.serve.replica.memory import gathered_bytes, memory, weight_bytes
 from tonnage.serve.replica.spread import room_doubt
 from tonnage.serve.replica.workspaces import attention_bytes, workspace_bytes
@@ -161,12 +161,12 @@ def test_products_in_eight_bits_take_copies_of_what_they_multiply() -> None:
     arch, layout = load("qwen3-coder-480b-a35b-instruct", CATALOG), Layout(dp=8, ep=8)
     die = per_die(accelerator("h20-141gb", CATALOG))
     wide, narrow = (
-        float(gathered_bytes(arch, die, Precision(linear=form, experts=form), layout, 8192.0))
+        float(gathered_bytes(arch, die, Precision(linear=form, experts=form), layout, 8192.0, ENGINES["vllm"]))
         for form in ("bf16", "fp8")
     )
     assert narrow - wide == 32_768 * (6144 + 8 * 2560)
     old = per_die(accelerator("a100-sxm-80gb", CATALOG))
-    assert float(gathered_bytes(arch, old, Precision(linear="fp8"), layout, 8192.0)) == wide
+    assert float(gathered_bytes(arch, old, Precision(linear="fp8"), layout, 8192.0, ENGINES["vllm"])) == wide
 
 
 def test_sglang_cuts_dense_layers_and_the_head_over_all_ranks_of_replicas() -> None:

@@ -114,7 +114,7 @@ def test_at_the_load_of_published_services_it_is_as_before(ask: Ask, words: str,
 
 
 def test_dense_models_are_never_crowded() -> None:
-    assert crowded(True, 513) and not crowded(True, 512) and not crowded(False, 4096) and not crowded(True, None)
+    assert crowded(True, 257) and not crowded(True, 256) and not crowded(False, 4096) and not crowded(True, None)
 
 
 def test_one_request_at_a_time_on_an_a100(ask: Ask) -> None:

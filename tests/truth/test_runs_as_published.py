@@ -8,9 +8,11 @@ import pytest
 
 from tonnage import catalog
 from tonnage.serve import Deployment
+from tonnage.truth.cases import DATA
 from tonnage.truth.score import Prediction, vote
 from tonnage.truth.serving import serving_case
 from tonnage.truth.shapes import Library
+from tonnage.truth.table import read_table
 
 LIBRARY = Library(catalog.load())
 
@@ -45,6 +47,9 @@ def case(**changed: Any) -> Deployment:
         ({"arrival": "offline", "length_distribution": "fixed", "concurrency": "saturated"}, True),
         ({"arrival": "offline", "length_distribution": "dataset", "concurrency": "saturated"}, False),
         ({"arrival": "closed-loop"}, False),
+        ({"arrival": "closed-loop", "num_requests": 400, "concurrency": 1000}, True),
+        ({"arrival": "closed-loop", "num_requests": 2000, "concurrency": 1000}, False),
+        ({"arrival": "closed-loop", "num_requests": 1, "concurrency": 1}, False),
         ({"arrival": "poisson", "request_rate": 2.0}, False),
     ],
 )
@@ -103,3 +108,35 @@ def test_a_source_of_one_cluster_has_a_third_of_a_vote() -> None:
 
     weights = vote(rows("narrow", 1) + rows("broad", 4))
     assert weights[12:].sum() == pytest.approx(3 * weights[:12].sum()) and weights.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("more", "steps"),
+    [
+        ({"workload__concurrency": 8}, 10),
+        ({"workload__concurrency": 16}, 30),
+        ({"weights": "bf16"}, None),
+        ({"chip": "h200-sxm"}, None),
+        ({"engine": "vllm"}, None),
+        ({"group": "somebody"}, None),
+        ({"group": "somebody", "workload__scheduler_recv_interval": 7}, 7),
+    ],
+)
+def test_looks_are_those_of_the_launch_script(more: dict[str, Any], steps: int | None) -> None:
+    """InferenceX's `dsr1_fp4_b200.sh` sets `--scheduler-recv-interval` 10, and 30 from 16 in flight on."""
+    usual: dict[str, Any] = {"group": "inferencex", "engine": "sglang", "chip": "b200-sxm", "weights": "fp4"}
+    assert case(**(usual | {"model": "deepseek-ai/DeepSeek-R1"} | more)).looks == steps
+
+
+def test_prefixes_are_kept_but_where_a_script_says_no() -> None:
+    assert case().prefixes and case(group="inferencex").prefixes
+    assert (
+        not case(group="inferencex", engine="sglang").prefixes
+        and not case(group="aic-inferencex", engine="sglang").prefixes
+    )
+
+
+def test_each_line_of_the_recipes_is_of_somebody_and_has_a_source() -> None:
+    lines = list(read_table(DATA / "recipes.csv"))
+    assert len(lines) > 5 and all(line["source"].startswith("github.com/") for line in lines)
+    assert all("looks" in line or "prefixes" in line for line in lines)

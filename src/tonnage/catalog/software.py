@@ -20,7 +20,7 @@ DATA = Path(__file__).parent / "data" / "software.toml"
 Room = Literal["profiled", "reserved", "free"]
 """How an engine finds the room that it leaves for the cache."""
 
-Sharing = Literal["alive", "pages", "pools"]
+Sharing = Literal["alive", "whole", "pages", "pools"]
 """How layers of several kinds share the cache: what is `alive` is counted; `pages` of one size for groups of as many
 layers each (vLLM); a pool for each kind, those of windows a share of the full one (SGLang)."""
 
@@ -111,11 +111,12 @@ class EngineFacts:
     window_share: tokens of the windows' pool over those of the full one (`pools`), compressed_share: the same where
     entries are compressed; tails: whether what waits to be compressed by 128 is set aside for as many sequences as may
     run, or for the windows' tokens; drafting, compressing: sequences running at once at most where tokens are drafted,
-    and of a model whose cache is compressed, None: as others; gathers: every replica's tokens meet on each rank that
-    has experts; workspaces: what sparse attention works in is set aside in the trial step; wide: parts of a model
-    that are cut over the ranks of all attention replicas; joined: bytes that a trial step takes outside of PyTorch's
-    allocator on one of several ranks beyond those of a rank alone; graphs: bytes that each captured graph takes inside
-    the share.
+    and of a model whose cache is compressed, None: as others; gathers: tokens of all replicas that routed experts of a
+    rank take at once at most, where every replica's meet on each rank (0: they do not); copies: products of experts in
+    fewer than 16 bits take copies of what they multiply; workspaces: what sparse attention works in is set aside in the
+    trial step; wide: parts of a model that are cut over the ranks of all attention replicas; joined: bytes that a trial
+    step takes outside of PyTorch's allocator on one of several ranks beyond those of a rank alone; graphs: bytes that
+    each captured graph takes inside the share.
 
     newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
     what older ones did.
@@ -148,7 +149,8 @@ class EngineFacts:
     tails: Literal["sequences", "tokens"] = "sequences"
     drafting: int | None = None
     compressing: int | None = None
-    gathers: bool = False
+    gathers: float = 0.0
+    copies: bool = False
     workspaces: bool = False
     wide: tuple[str, ...] = ()
     joined: float = 0.45e9

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from math import inf
 
 from tonnage.errors import InputError
 from tonnage.serve.as_run.deployment import Deployment, LengthSpread, Pool
 from tonnage.serve.replica.engines import engine
 from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
+from tonnage.truth.recipes import BenchmarkRun, keeps_prefixes, looks
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import flags, group, metrics
 from tonnage.truth.shapes import Library, family
@@ -31,6 +33,7 @@ def serving_case(case: Row, library: Library) -> Deployment:
     pool = _side(case, "decode") if mode == "disaggregated" else _pool(case, ("layout",), count)
     isl, osl, context = _lengths(case, mode)
     speculation = _speculation(case)
+    run = _run(case, speculation[0] != 0)
     return Deployment(
         id=text(case, "id") or "unnamed",
         arch=library.model(str(required(text(case, "model"), "model"))),
@@ -59,6 +62,8 @@ def serving_case(case: Row, library: Library) -> Deployment:
         at_once=_at_once(case),
         running=whole(case, "workload", "max_num_seqs"),
         chunk=whole(case, "workload", "max_num_batched_tokens") if mode == "aggregated" else None,
+        looks=whole(case, "workload", "scheduler_recv_interval") or looks(run),
+        prefixes=keeps_prefixes(run),
         stack="default" if "default_untuned" in flags(case) else None,
         eager="eager" in flags(case),
         static=text(case, "workload", "arrival") == "static-batch",
@@ -98,6 +103,14 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
         )
         for metric, value in found.items()
     )
+
+
+def _run(case: Row, drafts: bool) -> BenchmarkRun:
+    """Which run of its benchmark a row is."""
+    engine, model, chip, weights, mode = (
+        text(case, key) or "" for key in ("engine", "model", "chip", "weights", "mode")
+    )
+    return BenchmarkRun(group(case), engine, model, chip, weights, mode, drafts, _concurrency(case) or inf)
 
 
 def _side(case: Row, side: str) -> Pool:
@@ -204,12 +217,15 @@ def _version(case: Row) -> str | None:
 
 
 def _at_once(case: Row) -> bool:
-    """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length. Runs
-    over data sets (MLPerf's) last for many thousands of samples, so that their ends do not count.
+    """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length, and
+    a loop of more clients than requests. Runs over data sets (MLPerf's) last for many thousands of samples, so that
+    their ends do not count.
     """
-    arrival = text(case, "workload", "arrival")
+    arrival, clients = text(case, "workload", "arrival"), _concurrency(case)
+    if arrival == "closed-loop":
+        return 1 < (number(case, "workload", "num_requests") or inf) <= (clients or 0.0)
     made_up = text(case, "workload", "length_distribution") == "fixed"
-    return arrival == "all-at-once" or (arrival == "offline" and made_up and _concurrency(case) is None)
+    return arrival == "all-at-once" or (arrival == "offline" and made_up and clients is None)
 
 
 def _spread(case: Row) -> LengthSpread:

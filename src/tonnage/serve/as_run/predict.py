@@ -23,7 +23,7 @@ from tonnage.serve.replica.memory import as_it_comes
 from tonnage.serve.replica.pages import sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
-from tonnage.serve.replica.software import EAGER, Constants, Software, independent, tuning
+from tonnage.serve.replica.software import EAGER, Constants, Software, independent, looking, tuning
 from tonnage.serve.replica.spread import SpeedSpread, doubt
 from tonnage.serve.replica.step import Service
 from tonnage.system import Accelerator, needed, per_die
@@ -113,6 +113,8 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
     how = formats(first.arch, chip, first.weights, first.kv or default_cache(first))
     engines = tuple(running_engine(case, chip) for case in cases)
     tuned = tuning(engines, chip, how.precision, fitted, [case.stack == "default" for case in cases])
+    if any(case.looks for case in cases):
+        tuned = looking(tuned, _array([np.nan if case.looks is None else float(case.looks) for case in cases]))
     if any(case.eager for case in cases):
         tuned = replace(tuned, eager=np.where([case.eager for case in cases], EAGER, tuned.eager))
     layout, replicas = _layouts([case.pool for case in cases], first)
@@ -135,7 +137,7 @@ def running_engine(case: Deployment, die: Accelerator) -> Engine:
     one = engine(case.engine, die.stack)
     if case.stack == "default":
         one = as_it_comes(one, case.arch, die, drafts=case.drafts != 0)
-    return one.told(case.chunk, case.running, eager=case.eager)
+    return one.told(case.chunk, case.running, eager=case.eager, prefixes=case.prefixes)
 
 
 def default_cache(case: Deployment) -> str:
@@ -232,7 +234,7 @@ def _held(group: DeploymentGroup) -> Array:
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
-    keys = [(one.name, one.version, one.chunk, one.running, one.graphs) for one in group.engines]
+    keys = [(one.name, one.version, one.chunk, one.running, one.graphs, one.states) for one in group.engines]
     for key, kind in dict(zip(keys, group.engines, strict=True)).items():
         here = np.array([each == key for each in keys])
         if alone:

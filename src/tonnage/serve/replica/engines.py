@@ -101,11 +101,22 @@ class Engine(software.EngineFacts):
             yield (ep > 1) & (ep != tp * dp * np.asarray(layout.cp)), why
         yield from self._starts(layout, start)
 
-    def told(self, chunk: int | None = None, running: int | None = None, *, eager: bool = False) -> Engine:
-        """The engine told how many new tokens a step has and how many sequences run at most, and not to use graphs."""
+    def told(
+        self,
+        chunk: int | None = None,
+        running: int | None = None,
+        *,
+        eager: bool = False,
+        prefixes: bool = True,
+    ) -> Engine:
+        """The engine told how many new tokens a step has and how many sequences run at most, not to use graphs, and not
+        to keep prefixes: recurrent states are then one for a sequence, and take what they need of the room.
+        """
         made = self if chunk is None else replace(self, chunk=chunk, few_chunk=None)
         if running is not None:
             made = replace(made, running=running, few=None, drafting=None, compressing=None)
+        if not prefixes:
+            made = replace(made, states=1, state_share=None)
         return replace(made, graphs=0.0) if eager else made
 
     @property

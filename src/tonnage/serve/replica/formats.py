@@ -143,6 +143,11 @@ def _format(accelerator: Accelerator, part: PartFormat) -> Format:
     return plain if abs(element - plain.element) < 1e-9 else replace(plain, element=element)
 
 
+CALIBRATED = tuple((name, FORMATS["nvfp4"]) for name in ("ffn", "shared_experts"))
+"""Parts that a release of a mixture in NVFP4 keeps in four bits beside its experts: DeepSeek-R1-FP4 leaves `self_attn`
+alone, MiniMax-M2.5-NVFP4 everything but experts. Some have four-bit attention too (Qwen3-235B-A22B-FP4, 134 GB)."""
+
+
 def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache: str) -> Precision:
     if weights in _EXPERTS and arch.moe:
         if arch.expert_precision in FOUR_BIT_FLOATS:
@@ -150,6 +155,7 @@ def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache
             parts = tuple(pair for pair in own.parts if pair[0] != "experts")
             return replace(own, experts=_EXPERTS[weights], parts=parts)
         wide = {"w4a8": narrow(accelerator)}.get(weights, "bf16")
-        return Precision(linear=wide, experts=_EXPERTS[weights], cache=cache)
+        plain = Precision(linear=wide, experts=_EXPERTS[weights], cache=cache)
+        return replace(plain, parts=CALIBRATED) if _EXPERTS[weights] == "nvfp4" else plain
     block = weights == "fp8" and arch.precision in ("fp8", "fp8_block")
     return Precision(linear="fp8_block" if block else _DENSE.get(weights, weights), cache=cache)

@@ -37,10 +37,6 @@ LARGE = 70 * 2.0**30
 """Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
 whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
 
-CHUNK = 32768.0
-"""Tokens that vLLM's routed experts take at once at most (`VLLM_FUSED_MOE_CHUNK_SIZE`, vllm-project/vllm pull request
-7995)."""
-
 CAPTURED, SIZES = 512, 8
 """Sequences of the largest captured graph, and steps between sizes: 1, 2, 4, then every 8 to 256 and every 16 above,
 for prefill mixed in up to twice the sequences that run and for decode alone (vLLM: "PIECEWISE=51 (largest=512),
@@ -291,22 +287,24 @@ more."""
 
 
 def gathered_bytes(
-    arch: Architecture, die: Accelerator, precision: Precision, layout: Layout, tokens: Numbers
+    arch: Architecture, die: Accelerator, precision: Precision, layout: Layout, tokens: Numbers, engine: Engine
 ) -> Numbers:
     """Peak of routed experts where every replica's tokens meet on every rank (vLLM's default, `allgather_reducescatter`
-    and `naive` before) [byte]: their streams in and out, and for `CHUNK` of them at once, one row for each expert they
-    visit, the wider of what goes in and comes out, and what is between (`fused_moe`, `workspace13` and `workspace2`).
-    Products in fewer bits take copies of what goes in and of what is between (`moe_kernel_quantize_input`).
+    and `naive` before; TensorRT-LLM) [byte]: their streams in and out, and for `gathers` of them at once (vLLM's
+    `VLLM_FUSED_MOE_CHUNK_SIZE`, pull request 7995; TensorRT-LLM takes all), one row for each expert they visit, the
+    wider of what goes in and comes out, and what is between (`fused_moe`, `workspace13` and `workspace2`). Products in
+    fewer bits may take copies of what goes in and of what is between (vLLM's `moe_kernel_quantize_input`).
     """
     replicas = np.maximum(np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp), 1.0)
     everyone = np.asarray(tokens, dtype=float) * replicas
     peak: Numbers = np.asarray(0.0)
     for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
         if operator.kind == "grouped_gemm" and operator.role == "down":
-            inner, chunk = float(operator.k) / np.asarray(layout.etp), np.minimum(everyone, CHUNK)
+            inner, chunk = float(operator.k) / np.asarray(layout.etp), np.minimum(everyone, engine.gathers)
             rows = chunk * float(operator.top_k)
             runs_in = rate(die, precision.weights(operator.part).compute).runs_in
-            copies = NARROW.get(runs_in, 0.0) * (chunk * float(operator.n) + rows * inner)
+            narrow = NARROW.get(runs_in, 0.0) if engine.copies else 0.0
+            copies = narrow * (chunk * float(operator.n) + rows * inner)
             peak = np.maximum(peak, BF16 * rows * (np.maximum(float(operator.n), 2 * inner) + inner) + copies)
     return np.where(replicas > 1, peak + 2 * BF16 * everyone * arch.hidden, 0.0)
 
@@ -328,7 +326,7 @@ def peak_bytes(
         forward = forward + attention_bytes(arch, layout, tokens)
     peak = np.maximum(forward, sampling_bytes(arch, die, engine, np.asarray(tokens)))
     if engine.gathers:
-        peak = np.maximum(peak, gathered_bytes(arch, die, precision, layout, tokens))
+        peak = np.maximum(peak, gathered_bytes(arch, die, precision, layout, tokens, engine))
     return peak + workspace_bytes(arch, tokens, longest) if engine.workspaces else peak
 
 

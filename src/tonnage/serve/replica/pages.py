@@ -89,7 +89,7 @@ def _stage(arch: Architecture, layout: Layout) -> Numbers:
 def held(arch: Architecture, kv: str, layout: Layout, engine: Engine, asked: Asked) -> Numbers:
     """Bytes that a sequence holds on one rank of `layout` in an engine's cache."""
     element = format_of(kv).element
-    if engine.cache != "alive" and compressed.kept(arch):
+    if engine.cache in ("pages", "pools") and compressed.kept(arch):
         if engine.cache == "pools":
             return compressed.pools(arch, element, engine, asked.context, asked.mtp) * _stage(arch, layout)
         made = compressed.pages if asked.start else compressed.shared_pages
@@ -97,12 +97,21 @@ def held(arch: Architecture, kv: str, layout: Layout, engine: Engine, asked: Ask
     kinds = layer_kinds(arch, element, layout, mtp=asked.mtp)
     if engine.cache == "pages" and engine.chunks == "kept" and any(kind.chunked for kind in kinds):
         return paged([_whole(kind) for kind in kinds], engine, asked) * _stage(arch, layout)
-    if engine.cache == "alive" or not mixed(kinds):
+    if engine.cache == "whole" and any(kind.window < np.inf for kind in kinds):
+        return _kept(kinds, engine, asked) * _stage(arch, layout) + engine.states * state_bytes(arch, layout)
+    if engine.cache in ("alive", "whole") or not mixed(kinds):
         alive = sequence_bytes(arch, kv, layout, asked.context, engine.block, mtp=asked.mtp)
         return alive + (engine.states - 1) * state_bytes(arch, layout)
     if engine.cache == "pages":
         return paged(kinds, engine, asked) * _stage(arch, layout)
     return pooled(kinds, engine, asked) * _stage(arch, layout) + engine.states * state_bytes(arch, layout)
+
+
+def _kept(kinds: list[LayerKind], engine: Engine, asked: Asked) -> Numbers:
+    """Keys of every token in every layer, windows too: what TensorRT-LLM keeps unless it is told a window."""
+    rounded = np.ceil(np.asarray(asked.context, dtype=float) / engine.block) * engine.block
+    tokens: Numbers = rounded * sum((kind.layers * kind.token for kind in kinds), start=np.asarray(0.0))
+    return tokens
 
 
 def _whole(kind: LayerKind) -> LayerKind:
@@ -124,7 +133,7 @@ def token_bytes(arch: Architecture, kv: str, layout: Layout, engine: Engine, *, 
             return None
         return compressed.pool_token(arch, element, engine, mtp) * _stage(arch, layout)
     kinds = [kind for kind in layer_kinds(arch, element, layout, mtp=mtp) if np.any(kind.token)]
-    if all(kind.window == np.inf for kind in kinds):
+    if engine.cache == "whole" or all(kind.window == np.inf for kind in kinds):
         stateful = engine.cache == "pages" and np.any(state_bytes(arch, layout))
         return None if stateful else sum(kind.layers * kind.token for kind in kinds) * _stage(arch, layout)
     return _cell(kinds, engine) * _stage(arch, layout) if engine.cache == "pools" else None

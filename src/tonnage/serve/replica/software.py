@@ -95,6 +95,16 @@ def independent(tuned: Software) -> Software:
     return replace(tuned, polls=0.0, admission=ADMISSION)
 
 
+def looking(tuned: Software, steps: Numbers) -> Software:
+    """The tuning of engines that were told to look for new requests every so many steps (SGLang's
+    `--scheduler-recv-interval`); nan: not told. A step that is scheduled while another runs comes on top, as where the
+    scheduler looks at each step.
+    """
+    told = np.asarray(steps, dtype=float)
+    more = np.where(np.isnan(told), 0.0, (told - 1.0) / 2.0)
+    return replace(tuned, polls=tuned.polls + more)
+
+
 LOOKS = 1.0
 """Steps that a request waits for a look of the scheduler of an engine that is run as it comes: one step is scheduled
 while another runs, and each step looks (vLLM; SGLang's `--scheduler-recv-interval` is 1 unless a recipe raises it)."""
