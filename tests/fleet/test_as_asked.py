@@ -185,7 +185,8 @@ def test_a_wait_for_accelerators_says_what_it_waits_for(programme, catalog, writ
     words = WAITS.replace("DEMAND", demand).replace(" LATER", later)
     if cause.kind == "waits_for_chips":
         words = words.replace("output_tokens", "growth: 0 %, output_tokens").replace(
-            "fleet: [", "fleet: [{lot: more, chip: h200-sxm, count: 512, tenure: owned, price: $3/h, from: 2026-04-06}, "
+            "fleet: [",
+            "fleet: [{lot: more, chip: h200-sxm, count: 512, tenure: owned, price: $3/h, from: 2026-04-06}, ",
         )
         words = words.replace("[{pretrain: 1T}]}}", "[{pretrain: 1T}], try: [h100-sxm]}}")
     setting = settle(programme(words), catalog, written(**SPEEDS))

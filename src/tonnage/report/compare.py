@@ -14,6 +14,8 @@ from tonnage.errors import InputError
 from tonnage.report.answer import Answer, Table
 
 SHOWN = 40
+NOTHING = 1e-12
+"""Below which a number is what is left of sums that cancel: far under a cent, a second or a share of any answer."""
 HEADLINES = (
     "command", "outcome", "binds", "layout", "prefill_layout", "step_time", "wall_time", "duration", "mfu",
     "ttft", "tpot", "max_context", "max_batch", "requests_per_second", "tokens_per_second_per_accelerator",
@@ -38,9 +40,9 @@ TOLD_BY = (
     ("lot",),
     ("name",),
     ("p",),
+    ("kind", "about"),
     ("from",),
     ("use", "model", "chip", "accelerators"),
-    ("kind", "about"),
 )
 """What entries of a list are told apart by, where they have it and no two have the same: an entry of one answer is then
 held against the one about the same thing in the other, wherever it stands."""
@@ -179,13 +181,14 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _table(title: str, rows: list[Row], all_of_them: int, command: str) -> Table:
-    cells = tuple(
+    cells = [
         (row["path"], *(_cell(row["path"], row[side], command) for side in ("first", "second")), _change(row))
         for row in rows
-    )
-    left = all_of_them - min(len(rows), SHOWN)
-    note = f"and {left} more (--json or --csv has them all)" if left else ""
-    return Table(title, ("what", "first", "second", "change"), cells[:SHOWN], note)
+    ]
+    seen = tuple(row for row in cells if row[1] != row[2] or "…" in row[1])[:SHOWN]
+    left = all_of_them - len(seen)
+    note = f"and {left} more, or less than is shown (--json or --csv has them all)" if left else ""
+    return Table(title, ("what", "first", "second", "change"), seen, note)
 
 
 def _days_long(value: float) -> str:
@@ -194,7 +197,7 @@ def _days_long(value: float) -> str:
 
 _UNITS: tuple[tuple[str, Callable[[float], str]], ...] = (
     (r"^train breakdown", units.show_time),
-    (r"^launch binds\[.*: .*\]\.by$|_days(\.|_|$)|\.days$", _days_long),
+    (r"^launch binds\[.*: .*\]\.by$|^launch causes\.|_days(\.|_|$)|[._]days(_|$)", _days_long),
     (r"(^|[ ._])(ttft|tpot|step_time|wall_time|duration)|_time$|checkpoint_interval|between_failures", units.show_time),
     (r"(^|[ .])memory|kv_bytes|_bytes$|kv_cache", units.show_memory),
     (r"[ ._]energy", units.show_energy),
@@ -202,7 +205,7 @@ _UNITS: tuple[tuple[str, Callable[[float], str]], ...] = (
     (r"flops_per_second", units.show_flop_rate),
     (r"[ ._]params$", units.show_count),
     (r"(^|[ ._])price(_per_accelerator)?(\.(value|low|high))?$", units.show_price),
-    (r" cost|\.cost|cost_per|total_p\d+$| day\.(revenue|cost|margin)", units.show_money),
+    (r" cost|\.cost|cost_per|total_p\d+$|[._]usd_|signed_for$| day\.(revenue|cost|margin)", units.show_money),
     (r"share$| breakdown| goodput| mfu|probability| trained_on| busy", units.show_share),
 )
 """How people read a number, by what the command and its path say it is."""
@@ -213,6 +216,7 @@ def _cell(path: str, value: Any, command: str) -> str:
         return "-"
     text = str(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = 0.0 if abs(value) < NOTHING else value
         shows = next((show for pattern, show in _UNITS if re.search(pattern, f"{command} {path}")), None)
         text = shows(float(value)) if shows else units.show_number(float(value), 4)
     return text if len(text) <= 36 else text[:35] + "…"
