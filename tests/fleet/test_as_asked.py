@@ -206,7 +206,7 @@ def test_the_timeline_shows_every_use_of_a_lot_and_what_its_letters_mean(planned
         if lines and line.strip() and line.split()[0] in ("h200", "launch"):
             break
         lines.append(line)
-    weeks = [column for column in zip(*(line.ljust(118) for line in lines), strict=True)]
+    weeks = list(zip(*(line.ljust(118) for line in lines), strict=True))
     training = [column for column in weeks if "T" in column]
     assert training and all("1" in column for column in training)  # m1 is served while m2 trains
     told = " ".join(" ".join(drawn).split())

@@ -179,7 +179,8 @@ def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: Poin
     for _, point in sorted(rows, key=lambda row: -row[0]):
         if len(picked) > KEPT:
             break
-        if (point.mode, *_cut(point).ravel()) != mine and not any(_fed_alike(point, other) for other in picked):
+        waits = given.job.rate is None and any(_fed_alike(point, other) for other in picked)
+        if (point.mode, *_cut(point).ravel()) != mine and not waits:
             picked.append(point)
     return tuple(row_of(given, point) for point in picked[1:])
 
@@ -188,8 +189,8 @@ def _fed_alike(one: PointGrid, other: PointGrid) -> bool:
     """Whether two points have the same prefill pool and serve as much: it is what limits both."""
     if one.prefill is None or other.prefill is None:
         return False
-    pools = (_degrees([each]) for each in (one.prefill, other.prefill))
-    same = np.array_equal(*pools) and float(one.prefill_instances) == float(other.prefill_instances)
+    same = np.array_equal(_degrees([one.prefill]), _degrees([other.prefill]))
+    same = same and float(one.prefill_instances) == float(other.prefill_instances)
     low, high = sorted((float(one.rate), float(other.rate)))
     return same and low >= NEARLY * high
 
