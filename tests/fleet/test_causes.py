@@ -94,6 +94,7 @@ def test_causes_in_words():
             Cause("rl", "r2", "own"),
             Cause("failed_attempt", "r2", "own"),
             Cause("waits_for_chips", "r2", "own"),
+            Cause("waits_for_lot", "r2", "own"),
             Cause("waits_for_capacity", "r2"),
             Cause("rounds", "r2"),
         )
@@ -101,7 +102,8 @@ def test_causes_in_words():
     assert said == [
         "r2: rl on own",
         "r2: failed attempt on own",
-        "r2: waits for free chips of own",
+        "r2: waits for free chips of own, which services hold",
+        "r2: waits until enough chips of own can be had",
         "r2: waits for capacity to serve it",
         "r2: rounds until good enough",
     ]

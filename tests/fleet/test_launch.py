@@ -86,7 +86,7 @@ def test_names_with_dots_and_spaces_are_told_apart(plan):
 def test_what_binds_is_ranked_and_names_its_lift(story):
     days = [bind.by for bind in story.binds]
     assert days == sorted(days, reverse=True)
-    waits = next(bind for bind in story.binds if "waits for free chips of ascend" in bind.what)
+    waits = next(bind for bind in story.binds if "waits until enough chips of ascend can be had" in bind.what)
     assert "trains on own (h800-sxm) from the start" in waits.lift
 
 

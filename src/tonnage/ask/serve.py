@@ -376,8 +376,11 @@ def plan_asked(
     found_at = () if path is None else anchors(path, jobs[0], systems, asked.layout, catalog)
     fitted = [each.constants for each in found_at] or [None] * len(systems)
 
-    def planned(tpot: float | None = None, ttft: float | None = None) -> ServePlan:
-        own = [replace(job, tpot=tpot or job.tpot, ttft=ttft or job.ttft, usual_ttft=ttft is not None) for job in jobs]
+    def planned(tpot: float | None = None, ttft: float | None = None, soon: float | None = None) -> ServePlan:
+        own = [
+            replace(job, tpot=tpot or job.tpot, ttft=ttft or job.ttft, usual_ttft=ttft is not None, soon=soon)
+            for job in jobs
+        ]
         if len(systems) > 1:
             return room.plan_mixed(own, systems, fitted)
         return room.plan(own[0], systems[0], asked.layout, asked.prefill_layout, fitted[0], ffn_fixed=asked.ffn_layout)
@@ -476,7 +479,7 @@ def _usable(
     ttft = SOON if words.ttft is None and not given and waits else None
     if tpot is None and ttft is None:
         return planned(), None
-    plan = planned(tpot)
+    plan = planned(tpot, soon=ttft)
     if plan.outcome.reason not in HOPELESS and ttft is not None and not (plan.ttft and plan.ttft.value <= ttft):
         plan = planned(tpot, ttft)
     if plan.outcome.feasible or plan.outcome.reason in HOPELESS:

@@ -32,11 +32,11 @@ class FitOptions(FitWords):
     weights
         bf16, fp16, fp8, mxfp8, int8, fp4, nvfp4, mxfp4, w4a8, w4a16 or w8a16; the release's own if not given.
     kv
-        bf16, fp8 or int8 cache.
+        bf16, fp16, fp8 or int8 cache.
     layout
         what is fixed, such as tp8; the rest is chosen.
     engine
-        vllm, sglang, trtllm, vllm-ascend or atom; of a version as vllm@0.11, else the newest known.
+        vllm, sglang, trtllm, vllm-ascend, cloudmatrix-infer or atom; of a version as vllm@0.11, else the newest known.
     chunk
         new tokens in a step at most, such as 16k; the engine's default if not given.
     running

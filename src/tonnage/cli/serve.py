@@ -62,9 +62,9 @@ class ServeOptions(ServeWords):
     weights
         bf16, fp16, fp8, mxfp8, int8, fp4, nvfp4, mxfp4, w4a8, w4a16, w8a16; the release's own if not given.
     kv
-        bf16, fp8 or int8 cache.
+        bf16, fp16, fp8 or int8 cache.
     engine
-        vllm, sglang, trtllm, vllm-ascend or atom; of a version as vllm@0.11, else the newest known.
+        vllm, sglang, trtllm, vllm-ascend, cloudmatrix-infer or atom; of a version as vllm@0.11, else the newest known.
     mode
         auto, aggregated, disaggregated, prefill, decode, or afd: decode with attention and FFN on ranks of their own.
     disaggregate

@@ -51,7 +51,7 @@ class TrainOptions(TrainWords):
     software
         date of the training software; default --as-of, else the newest known.
     routing
-        learned, or forced (benchmarks that balance experts by force).
+        learned, forced (benchmarks that balance experts by force), or dropped (tokens over an expert's capacity are).
     framework
         such as Megatron-Core, NeMo, torchtitan or DeepSpeed; default the newest Megatron-like stack.
     lora_rank

@@ -9,13 +9,15 @@ from typing import Literal
 from tonnage.fleet.programme import StageKind
 
 CauseKind = (
-    StageKind | Literal["rounds", "waits_for_chips", "waits_for_capacity", "failed_attempt", "moves", "no_place"]
+    StageKind
+    | Literal["rounds", "waits_for_chips", "waits_for_lot", "waits_for_capacity", "failed_attempt", "moves", "no_place"]
 )
+"""waits_for_chips: of a place, which services hold; waits_for_lot: until there are enough there that can be had."""
 
 RUNS: frozenset[CauseKind] = frozenset(("pretrain", "extend", "sft", "rl"))
 """Stages that take less time with more or other chips; a pause does not."""
 
-CHIPS: frozenset[CauseKind] = frozenset(("waits_for_chips", "moves", "no_place"))
+CHIPS: frozenset[CauseKind] = frozenset(("waits_for_chips", "waits_for_lot", "moves", "no_place"))
 CAPACITY: frozenset[CauseKind] = frozenset(("waits_for_capacity",))
 FAILURES: frozenset[CauseKind] = frozenset(("failed_attempt",))
 ROUNDS: frozenset[CauseKind] = frozenset(("rounds",))

@@ -26,8 +26,10 @@ from tonnage.fleet.track import TURNS, NightTotals, Track, Would
 from tonnage.fleet.uncertain import Floats
 from tonnage.fleet.wanted import needs
 
-BESIDE: tuple[CauseKind, ...] = ("waits_for_chips", "failed_attempt", "moves")
+BESIDE: tuple[CauseKind, ...] = ("waits_for_chips", "waits_for_lot", "failed_attempt", "moves")
 """What an attempt takes time with beside its stages."""
+FAILS, MOVES, STAGES = BESIDE.index("failed_attempt"), BESIDE.index("moves"), len(BESIDE)
+"""Rows of an attempt in the book of time, after its first."""
 
 SHRINKS = 8
 """Periods between two looks at whether enough draws have ended to go on without them."""
@@ -337,7 +339,7 @@ class _Run:
             count, pace = track.pace(active, totals, night)
             time = track.ahead_of(pace)
             spent = np.where(active, np.minimum(time, left_over), 0.0)
-            self._count(k, track, spent, active, pace, busy)
+            self._count(k, track, spent, active, pace, busy, period)
             now = self._held(track, spent * np.where(pace > 0, count, 0.0), free, totals)
             held += now
             if self.record and now[0].any():
@@ -360,8 +362,19 @@ class _Run:
         still = track.training & (track.pause <= 0) & self._quiet(k, period)
         if still.any():
             nothing = [total < max(place.least, 1.0) for total, place in zip(totals, track.rows, strict=True)]
-            waits = np.array([self.book.codes[k, a] for a in range(len(track.rows))])
-            self._give_up(k, track, still & np.all(nothing, axis=0), waits[np.maximum(track.row, 0)])
+            every = np.arange(len(self.index))
+            self._give_up(k, track, still & np.all(nothing, axis=0), self._waiting(k, track, every, period))
+
+    def _waiting(self, k: int, track: Track, at: Index, period: int) -> np.ndarray:
+        """Rows of the book under which the time of some draws goes that wait for accelerators: that services hold, or
+        of which too few are there.
+        """
+        attempt = np.maximum(track.row[at], 0)
+        rows = np.array([self.book.codes[k, a] for a in range(len(track.rows))])
+        least = np.array([max(place.least, 1.0) for place in track.rows])
+        there = self.whole[at, min(period, self.whole.shape[1] - 1)]
+        few = np.where(track.lots_of[attempt], there, 0.0).sum(axis=1) < least[attempt]
+        return np.asarray(rows[attempt] + few)
 
     def _held(self, track: Track, seconds: Floats, free: Floats, totals: list[Floats]) -> Floats:
         """Accelerator-seconds spread over the lots of the place, each in proportion to what is free of it [d, l]."""
@@ -374,7 +387,14 @@ class _Run:
         return made
 
     def _count(
-        self, k: int, track: Track, spent: Floats, active: Bools, pace: Floats, busy: list[tuple[Track, Floats]]
+        self,
+        k: int,
+        track: Track,
+        spent: Floats,
+        active: Bools,
+        pace: Floats,
+        busy: list[tuple[Track, Floats]],
+        period: int,
     ) -> None:
         """Book the time of the active draws under what they spent it on; the last project's is the way to the launch.
 
@@ -384,9 +404,10 @@ class _Run:
         at = np.flatnonzero(active & (track.row >= 0))
         attempt = track.row[at]
         fails = np.isfinite(track.until[at]) | track.failing[at]
-        does = np.where(fails, 1, np.where(track.pause[at] > 0, 2, 3 + track.stage[at]))
+        does = np.where(fails, FAILS, np.where(track.pause[at] > 0, MOVES, STAGES + track.stage[at]))
         waits = pace[at] <= 0
-        row[at] = np.array([self.book.codes[k, a] for a in range(len(track.rows))])[attempt] + np.where(waits, 0, does)
+        works = np.array([self.book.codes[k, a] for a in range(len(track.rows))])[attempt] + does
+        row[at] = np.where(waits, self._waiting(k, track, at, period), works)
         stuck, places = at[waits], track.lots_of[attempt[waits]]
         for other, held in busy if stuck.size else ():
             blocks = ((held[stuck] > 0) & places).any(axis=1)

@@ -320,9 +320,12 @@ def _errors(seconds: Floats) -> Percentiles[float]:
 
 
 def _trained_on(played: _Played) -> dict[str, float]:
+    """Share of the draws that launch by the place of the run that completed; of all where none does."""
+    some = np.isfinite(played.result.launch[-1])
+    place = played.result.place[some] if some.any() else played.result.place
     found: dict[str, float] = {}
     for index, name in enumerate(played.places):
-        found[name] = found.get(name, 0.0) + float(np.mean(played.result.place == index))
+        found[name] = found.get(name, 0.0) + float(np.mean(place == index))
     return found
 
 

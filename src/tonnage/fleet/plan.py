@@ -242,9 +242,10 @@ class LaunchPlan(ShownResult):
     wait for a trained model included, a mean over the draws; cost: [USD] of
     the training of the models to come up to the launch, attempts that fail and rounds included; service_cost: [USD] of
     all services up to the launch (both None throughout when a lot that they use has no price: unpriced_training,
-    unpriced_service); causes: mean days on the way to the launch by cause; trained_on: share of draws by
-    place; draw: index of the draw that timeline (by period and lot), spans (the same, joined) and calendar (what is
-    there) show, the one at P50; days: launch of every draw, days from the start, infinite where there is none.
+    unpriced_service); causes: mean days on the way to the launch by cause; trained_on: share of the
+    draws that launch by place; draw: index of the draw that timeline (by period and lot), spans (the same, joined) and
+    calendar (what is there) show, the one at P50; days: launch of every draw, days from the start, infinite where there
+    is none.
 
     sobol: indices of all inputs, the largest first, where they were asked for.
 

@@ -23,7 +23,9 @@ def cause(found: Cause) -> str:
     elif found.kind == "moves":
         does = f"moves to {found.place}"
     elif found.kind == "waits_for_chips":
-        does = f"waits for free chips of {found.place}"
+        does = f"waits for free chips of {found.place}, which services hold"
+    elif found.kind == "waits_for_lot":
+        does = f"waits until enough chips of {found.place} can be had"
     else:
         does = f"{'failed attempt' if found.kind == 'failed_attempt' else found.kind} on {found.place}"
     return f"{found.model}: {does}"

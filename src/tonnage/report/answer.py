@@ -33,6 +33,9 @@ FINER = re.compile(r"\s+|(?<=[,_/:;])(?=\S)|(?<=[a-z]-)(?=\w)")
 ANYWHERE = re.compile(r"\s+|(?<=\S{9})(?=[^\s\d-])")
 """Where it may break when nothing else fits."""
 
+EVERYWHERE = re.compile(r"\s+|(?<=\S{6})(?=\S)")
+"""Between any two characters after the first six, before a line is wider than it may be."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -143,7 +146,9 @@ class _Shape:
 
 def _shape(columns: list[list[str]], right: list[bool], width: int) -> _Shape:
     """The roomiest layout that fits: two spaces and whole words, then one space, then names in parts, then anything."""
-    for indent, gap, breaks in ((2, 2, BREAKS), (2, 1, BREAKS), (2, 1, FINER), (2, 1, ANYWHERE), (0, 1, ANYWHERE)):
+    for indent, gap, breaks in (
+        (2, 2, BREAKS), (2, 1, BREAKS), (2, 1, FINER), (2, 1, ANYWHERE), (0, 1, ANYWHERE), (0, 1, EVERYWHERE)
+    ):  # fmt: skip
         room = width - indent - gap * (len(columns) - 1)
         widths = _widths(columns, right, room, breaks)
         if sum(widths) <= room:

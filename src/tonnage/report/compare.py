@@ -15,6 +15,8 @@ from tonnage.errors import InputError
 from tonnage.report.answer import Answer, Table
 
 SHOWN = 40
+NOTHING = 1e-12
+"""Below which a number is what is left of sums that cancel: far under a cent, a second or a share of any answer."""
 HEADLINES = (
     "command", "outcome", "binds", "layout", "prefill_layout", "step_time", "wall_time", "duration", "mfu",
     "ttft", "tpot", "max_context", "max_batch", "requests_per_second", "tokens_per_second_per_accelerator",
@@ -32,6 +34,19 @@ LISTS = (
 
 UNSEEN = ("plan", "catalog", "version")
 """What is not compared leaf by leaf: the plan says the same as the other keys, and digests have no size."""
+
+TOLD_BY = (
+    ("key",),
+    ("what",),
+    ("lot",),
+    ("name",),
+    ("p",),
+    ("kind", "about"),
+    ("from",),
+    ("use", "model", "chip", "accelerators"),
+)
+"""What entries of a list are told apart by, where they have it and no two have the same: an entry of one answer is then
+held against the one about the same thing in the other, wherever it stands."""
 
 Row = dict[str, Any]
 
@@ -75,9 +90,25 @@ def _named(value: Any) -> Any:
 
 
 def _said(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Results by path."""
+    """Results by path; what a cause is called says the same as its number in words, and is left out."""
     kept = {key: value for key, value in answer.items() if key not in (*UNSEEN, "inputs")}
-    return {path: value for path, value in leaves(kept).items() if not re.search(r"(^|\.)seconds$", path)}
+    found = {path.replace(".[", "["): value for path, value in leaves(_told(kept)).items()}
+    return {path: value for path, value in found.items() if not re.search(r"(^|\.)seconds$|^binds\[.*\]\.text$", path)}
+
+
+def _told(value: Any) -> Any:
+    """Lists as mappings by what tells their entries apart, where something does."""
+    if isinstance(value, Mapping):
+        return {key: _told(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    for fields in TOLD_BY:
+        if not all(isinstance(item, Mapping) and all(field in item for field in fields) for item in value):
+            continue
+        names = [" ".join(str(item[field]) for field in fields) for item in value]
+        if value and len(set(names)) == len(names):
+            return {f"[{name}]": _told(item) for name, item in zip(names, value, strict=True)}
+    return [_told(item) for item in value]
 
 
 def _row(path: str, first: Any, second: Any) -> Row:
@@ -102,11 +133,13 @@ def _rank_of(stem: str) -> int:
 
 
 def _size(row: Row) -> float:
-    """How large a change is: the logarithm of a ratio; a date by its days over a year; text and what came or went
-    stands before all numbers.
+    """How large a change is: the logarithm of a ratio; a date by its days over a year. A word and what came or went
+    stands before all numbers, a sentence after them.
     """
     if row.get("days") is not None:
         return abs(float(row["days"])) / 365.0
+    if any(isinstance(row[side], str) and " " in row[side].strip() for side in ("first", "second")):
+        return -1.0
     ratio = row["ratio"]
     return abs(math.log(ratio)) if ratio and ratio > 0 else math.inf
 
@@ -133,15 +166,18 @@ def answer(commands: tuple[str, str], changes: list[Row]) -> Answer:
         sentence = f"{_counted(len(asked), 'input')} and {_counted(len(said), 'result')} differ."
     if commands[0] != commands[1]:
         sentence = f"These answer two different commands, {commands[0]} and {commands[1]}: {sentence}"
-    return Answer(sentence, tables=tables(changes), records=tuple(changes))
+    return Answer(sentence, tables=tables(changes, commands[0]), records=tuple(changes))
 
 
-def tables(changes: list[Row]) -> tuple[Table, ...]:
-    """Differences as tables: inputs, then results."""
+def tables(changes: list[Row], command: str) -> tuple[Table, ...]:
+    """Differences as tables: inputs, then results; command: whose answers they are."""
     asked = [row for row in changes if row["path"].startswith("inputs.")]
     said = [row for row in changes if not row["path"].startswith("inputs.")]
     shown = [row for row in said if _rank(row["path"]) < 3] or said
-    found = (_table("inputs", asked, len(asked)), _table("results, largest change first", shown, len(said)))
+    found = (
+        _table("inputs", asked, len(asked), command),
+        _table("results, largest change first", shown, len(said), command),
+    )
     return tuple(table for table in found if table.rows)
 
 
@@ -149,31 +185,44 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _table(title: str, rows: list[Row], all_of_them: int) -> Table:
-    cells = tuple(
-        (row["path"], _cell(row["path"], row["first"]), _cell(row["path"], row["second"]), _change(row)) for row in rows
-    )
-    left = all_of_them - min(len(rows), SHOWN)
-    note = f"and {left} more (--json or --csv has them all)" if left else ""
-    return Table(title, ("what", "first", "second", "change"), cells[:SHOWN], note)
+def _table(title: str, rows: list[Row], all_of_them: int, command: str) -> Table:
+    cells = [
+        (row["path"], *(_cell(row["path"], row[side], command) for side in ("first", "second")), _change(row))
+        for row in rows
+    ]
+    seen = tuple(row for row in cells if row[1] != row[2] or "…" in row[1])[:SHOWN]
+    left = all_of_them - len(seen)
+    note = f"and {left} more, or less than is shown (--json or --csv has them all)" if left else ""
+    return Table(title, ("what", "first", "second", "change"), seen, note)
+
+
+def _days_long(value: float) -> str:
+    return f"{units.show_number(value)} days"
 
 
 _UNITS: tuple[tuple[str, Callable[[float], str]], ...] = (
-    (r"(^|\.)(ttft|tpot|step_time|wall_time|duration)|_time$|checkpoint_interval|between_failures", units.show_time),
-    (r"(^|\.)memory|kv_bytes|_bytes$", units.show_memory),
-    (r"(^|\.|_)price(_per_accelerator)?(\.(value|low|high))?$", units.show_price),
-    (r"^cost|\.cost|cost_per|^day\.(revenue|cost|margin)", units.show_money),
-    (r"share$|^breakdown|^goodput|^mfu|probability|^trained_on|^busy", units.show_share),
+    (r"^train breakdown", units.show_time),
+    (r"^launch binds\[.*: .*\]\.by$|^launch causes\.|_days(\.|_|$)|[._]days(_|$)", _days_long),
+    (r"(^|[ ._])(ttft|tpot|step_time|wall_time|duration)|_time$|checkpoint_interval|between_failures", units.show_time),
+    (r"(^|[ .])memory|kv_bytes|_bytes$|kv_cache", units.show_memory),
+    (r"[ ._]energy", units.show_energy),
+    (r"(^|[ ._])power(_per_accelerator)?$", units.show_power),
+    (r"flops_per_second", units.show_flop_rate),
+    (r"[ ._]params$", units.show_count),
+    (r"(^|[ ._])price(_per_accelerator)?(\.(value|low|high))?$", units.show_price),
+    (r" cost|\.cost|cost_per|total_p\d+$|[._]usd_|signed_for$| day\.(revenue|cost|margin)", units.show_money),
+    (r"share$| breakdown| goodput| mfu|probability| trained_on| busy", units.show_share),
 )
-"""How people read a number, by what its path says it is."""
+"""How people read a number, by what the command and its path say it is."""
 
 
-def _cell(path: str, value: Any) -> str:
+def _cell(path: str, value: Any, command: str) -> str:
     if value is None:
         return "-"
     text = str(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        shows = next((show for pattern, show in _UNITS if re.search(pattern, path)), None)
+        value = 0.0 if abs(value) < NOTHING else value
+        shows = next((show for pattern, show in _UNITS if re.search(pattern, f"{command} {path}")), None)
         text = shows(float(value)) if shows else units.show_number(float(value), 4)
     return text if len(text) <= 36 else text[:35] + "…"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -71,7 +72,8 @@ def _sentence(plan: LaunchPlan) -> str:
         word = "Unlikely" if plan.outcome.feasible else "No"
         return f"{word} ({bind.what}): {bind.text}.{lift}"
     place = max(plan.trained_on, key=lambda name: plan.trained_on[name], default=None)
-    where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of the draws" if place else ""
+    some = "the draws" if all(map(math.isfinite, plan.days)) else "those that launch"
+    where = f", trained on {place} in {units.show_share(plan.trained_on[place])} of {some}" if place else ""
     late = {"never": "never", "after the horizon": f"after {plan.end}"}[plan.without_date(0.9)]
     early = f"P10 {plan.launch.p10}, P90 {plan.launch.p90 or late}"
     when = f"{plan.model} launches by {plan.launch.p50} as likely as not ({early}){where}{_other(plan)}"

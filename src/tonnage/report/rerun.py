@@ -79,4 +79,4 @@ def answer(found: Moved, command: str) -> Answer:
     ]
     if found.asked:
         known.append(("not asked", found.asked))
-    return Answer(sentence, tuple(known), tables(list(found.whole)), records=found.whole)
+    return Answer(sentence, tuple(known), tables(list(found.whole), command.split()[0]), records=found.whole)

@@ -412,9 +412,16 @@ def _flag(pool: PoolLayout, *, whole: bool) -> str:
     return ",".join(f"{name}{value}" for name, value in own.items() if value != 1 or name == "tp")
 
 
+ALONE = 0.01
+"""Share of the most tokens below which a point is one user on all chips, which nobody runs: JSON has it, the table not.
+Assumption."""
+
+
 def _frontier(plan: ServePlan) -> Table:
     each, last = max(1, len(plan.frontier) // 8), len(plan.frontier) - 1
+    most = max((row.output for row in plan.frontier), default=0.0)
     rows = [row for i, row in enumerate(plan.frontier) if (i % each == 0 and i < last) or i == last or row.chosen]
+    rows = [row for row in rows if row.output >= ALONE * most or row.chosen]
     cells = tuple(
         (
             units.show_number(row.output),

@@ -245,7 +245,7 @@ def _software(run: TrainFigures, dated: Sequence[Dated]) -> tuple[tuple[str, str
     """How long the same step took with earlier software, as far as the model knows."""
     slower = [(one.date, one.step_time / run.step_time.value - 1) for one in dated]
     told = [f"{share:+.0%} with that of {date:%Y-%m}" for date, share in slower if share > 0.005]
-    return (("software", ", ".join(told)),) if told else ()
+    return (("software", f"a step would take {', '.join(told)}"),) if told else ()
 
 
 def breakdown(run: TrainFigures) -> Table:

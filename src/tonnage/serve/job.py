@@ -128,7 +128,8 @@ class ServeJob:
     constants were fitted on, which is meant where None; price:
     what an accelerator costs; power: what it draws; price_list: what the tokens are sold at; date: of the software, the
     newest where None; late: limits on percentiles; usual_ttft:
-    whether `ttft` is a usual bound that nobody asked for, so that of nearly equal points the soonest is taken.
+    whether `ttft` is a usual bound that nobody asked for, so that of nearly equal points the soonest is taken; soon:
+    such a bound, that the chosen point keeps unasked, for what is shown beside it.
     """
 
     arch: Architecture
@@ -160,6 +161,7 @@ class ServeJob:
     date: datetime.date | None = None
     late: tuple[LateLimit, ...] = ()
     usual_ttft: bool = False
+    soon: float | None = None
 
     @property
     def splits_ffn(self) -> bool:

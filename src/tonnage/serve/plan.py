@@ -30,7 +30,7 @@ from tonnage.serve.result import (
 )
 from tonnage.serve.search import afd, modes
 from tonnage.serve.search.choice import alternatives, choose, frontier_of, known
-from tonnage.serve.search.grid import PointGrid, ServeSetting, serve_setting
+from tonnage.serve.search.grid import PointGrid, ServeSetting, beside, serve_setting
 from tonnage.serve.search.point import Speeds, breakdown, instances_of, measured_share, memory_of, speeds
 from tonnage.serve.search.two_pools import Pool, disaggregated
 from tonnage.serve.search.variants import fewest, held_back, variants
@@ -79,13 +79,14 @@ def plan(
     found = replace(answer(question, given, grids, grid.at(chosen), counted), fewest=few)
     if not (job.thorough and free):
         return found
-    found = replace(found, refused=held_back(given, grid.at(chosen), again))
+    shown = beside(given)
+    found = replace(found, refused=held_back(shown, grid.at(chosen), again))
     own, prefill_given, ffn_given = _pinned(job, grid.at(chosen))
 
     def same(other: ServeSetting) -> tuple[PointGrid, ...]:
         return _grids(other, own, prefill_given, ffn_given)
 
-    return replace(found, variants=variants(given, grid.at(chosen), same, again))
+    return replace(found, variants=variants(shown, grid.at(chosen), same, again))
 
 
 def _joined(given: ServeSetting) -> None:
@@ -200,7 +201,7 @@ def answer(
         measured_share=measured_share(given, exact),
         bill=_bill(given, point, speed, exact.prefill_share),
         frontier=frontier_of(given, grids, point),
-        alternatives=alternatives(given, grids, point),
+        alternatives=alternatives(beside(given), grids, point),
         search=counted,
         left_out=_left_out(given),
         provenance=provenance(question, sigma.evidence),

@@ -15,7 +15,7 @@ from tonnage.serve.question import provenance
 from tonnage.serve.replica.spread import doubt
 from tonnage.serve.result import PointRow, SearchCounts, ServePlan, ServeQuestion
 from tonnage.serve.search.choice import frontier_of, row_of
-from tonnage.serve.search.grid import PointGrid, ServeSetting
+from tonnage.serve.search.grid import PointGrid, ServeSetting, startup
 from tonnage.units import show_time
 
 
@@ -94,6 +94,11 @@ def _no_memory(given: ServeSetting, fixed: Mapping[str, int] | None) -> Outcome:
     if job.mode == "disaggregated" and fitted.max_context >= float(job.isl) + float(job.osl):
         text = f"the model fits once, but not in two pools, on {given.accelerators:,} accelerators"
         return infeasible(Bind("memory", text, None, f"more chips, or without {asking('disaggregate')}"))
+    kv = given.formats.kv if job.engine is not None else None
+    why = fitted.pool and given.engine.refuses(fitted.pool.layout, kv, startup(given))
+    if why and fitted.max_context >= float(job.isl) + float(job.osl):
+        lift = f"another {asking('layout')}, or another {asking('engine')}"
+        return infeasible(Bind("layout", f"the model fits, but not as asked: {why}", None, lift))
     text = f"a sequence of {float(job.isl) + float(job.osl):,.0f} tokens does not fit in the cache: at most "
     return infeasible(
         Bind("memory", text + f"{fitted.max_context:,} do", None, f"more chips, or {asking('kv', 'fp8')}")

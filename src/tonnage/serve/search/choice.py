@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tonnage.arrays import Numbers
+from tonnage.layout import Layout
 from tonnage.serve.pools import show_serving
 from tonnage.serve.result import PointRow
 from tonnage.serve.search.grid import Array, PointGrid, ServeSetting, frontier
 
 KEPT = 5
 """Next best layouts that are shown."""
+
+KINDS = 6
+"""Times as many layouts that are looked at for them: several may be the same service."""
 
 LOOKED = 2000
 """Of the points of a mode, best first, those that they are looked for among."""
@@ -158,7 +162,8 @@ def frontier_of(
 
 def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: PointGrid) -> tuple[PointRow, ...]:
     """The best point of each other kind that keeps the limits, best first: of each mode and layout of what decodes, for
-    another prefill pool beside the same decode is the same service.
+    another prefill pool beside the same decode is the same service; so is another decode that waits for the same
+    prefill pool.
     """
     rows: list[tuple[float, PointGrid]] = []
     for grid in grids:
@@ -168,14 +173,34 @@ def alternatives(given: ServeSetting, grids: tuple[PointGrid, ...], chosen: Poin
         merit = merit_of(given, grid)
         best = fine[np.argsort(-merit[fine], kind="stable")[:LOOKED]]
         _, first = np.unique(_cut(grid)[best], axis=0, return_index=True)
-        rows += [(float(merit[i]), grid.at(int(i))) for i in best[np.sort(first)[: KEPT + 1]]]
+        rows += [(float(merit[i]), grid.at(int(i))) for i in best[np.sort(first)[: KINDS * KEPT]]]
     mine = (chosen.mode, *_cut(chosen).ravel())
-    others = [row for row in rows if (row[1].mode, *_cut(row[1]).ravel()) != mine]
-    return tuple(row_of(given, point) for _, point in sorted(others, key=lambda row: -row[0])[:KEPT])
+    picked = [chosen]
+    for _, point in sorted(rows, key=lambda row: -row[0]):
+        if len(picked) > KEPT:
+            break
+        waits = given.job.rate is None and any(_fed_alike(point, other) for other in picked)
+        if (point.mode, *_cut(point).ravel()) != mine and not waits:
+            picked.append(point)
+    return tuple(row_of(given, point) for point in picked[1:])
+
+
+def _fed_alike(one: PointGrid, other: PointGrid) -> bool:
+    """Whether two points have the same prefill pool and serve as much: it is what limits both."""
+    if one.prefill is None or other.prefill is None:
+        return False
+    same = np.array_equal(_degrees([one.prefill]), _degrees([other.prefill]))
+    same = same and float(one.prefill_instances) == float(other.prefill_instances)
+    low, high = sorted((float(one.rate), float(other.rate)))
+    return same and low >= NEARLY * high
 
 
 def _cut(grid: PointGrid) -> NDArray[np.int64]:
     """(point, degree): what tells one layout from another, whatever its batch."""
-    layouts = [layout for layout in (grid.layout, grid.ffn) if layout is not None]
+    return _degrees([layout for layout in (grid.layout, grid.ffn) if layout is not None])
+
+
+def _degrees(layouts: list[Layout]) -> NDArray[np.int64]:
+    """(point, degree) of layouts side by side."""
     degrees = [getattr(layout, name) for layout in layouts for name in ("tp", "pp", "dp", "ep", "etp", "cp")]
     return np.stack(np.broadcast_arrays(*[np.asarray(each) for each in degrees]), axis=-1)

@@ -184,6 +184,14 @@ def options(given: ServeSetting, fixed: Mapping[str, int] | None, contexts: tupl
     return startable(given.job.arch, given.service.die, found, given.engine, fixed, kv, startup(given))
 
 
+def beside(given: ServeSetting) -> ServeSetting:
+    """The setting of what is shown beside the chosen point: within the bounds that an answer says it assumed."""
+    job = given.job
+    if job.ttft is not None or job.soon is None:
+        return given
+    return replace(given, job=replace(job, ttft=job.soon, usual_ttft=True))
+
+
 def startup(given: ServeSetting) -> Startup:
     """What decides beside the layout whether the engine starts."""
     drafts = bool(np.any(np.asarray(given.traffic.drafts) > 0))
