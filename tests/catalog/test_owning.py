@@ -150,7 +150,8 @@ def test_every_chip_that_has_a_buyer_has_a_price(catalog: Catalog) -> None:
     for chip in catalog.chips():
         ages = [price.age for price in catalog.price(chip, None, TODAY) if price.age is not None]
         fresh = bool(ages) and min(ages) <= 274
-        if catalog.fact(chip, "market").text in ("sold", "rented") and not fresh and not owned(catalog, chip, None, TODAY):
+        has_buyer = catalog.fact(chip, "market").text in ("sold", "rented")
+        if has_buyer and not fresh and not owned(catalog, chip, None, TODAY):
             left.append(chip)
     assert left == []
 
