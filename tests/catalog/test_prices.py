@@ -79,10 +79,34 @@ def test_the_price_that_is_taken_by_default(
     assert (price.tenure, price.match, price.date) == (tenure, match, day)
 
 
+RENTS_IN_CHINA = [
+    ("ascend-910b", 3.0, 3.5, 4.0),
+    ("dcu-bw1000", 3.0, 3.0, 3.0),
+    ("mtt-s5000", 8.0, 8.0, 8.0),
+    ("mtt-s4000", 1.69, 1.69, 1.69),
+    ("bi-v150", 3.0, 3.0, 3.0),
+    ("bi-v100", 1.49, 1.49, 1.49),
+    ("br166", 4.0, 4.0, 4.0),
+]
+
+
+@pytest.mark.parametrize(("chip", "low", "value", "high"), RENTS_IN_CHINA)
+def test_one_domestic_card_by_the_hour_in_china(
+    catalog: Catalog, chip: str, low: float, value: float, high: float
+) -> None:
+    """As read on 2026-07-15, in CNY at 7.12."""
+    price = catalog.price(chip, "CN", TODAY)[0]
+    assert (price.tenure, price.date) == ("on-demand", D(2026, 7, 15))
+    assert [7.12 * HOUR * cost for cost in (price.low, price.value, price.high)] == pytest.approx(
+        [low, value, high], abs=0.01
+    )
+    assert catalog.price(chip, "CN", D(2026, 7, 14)) == ()
+
+
 @pytest.mark.parametrize("chip", ["ascend-910b", "ascend-910c"])
-def test_ascend_is_bought_and_no_rent_is_known(catalog: Catalog, chip: str) -> None:
-    """Of domestic cards in China only an average without names is known."""
-    assert catalog.price(chip, "CN", TODAY) == catalog.owning(chip, "CN", TODAY) == ()
+def test_ascend_is_bought(catalog: Catalog, chip: str) -> None:
+    """Of domestic cards in China an average without names is known too."""
+    assert catalog.owning(chip, "CN", TODAY) == ()
     costs = {fact.date: fact.number for fact in catalog.all_facts(chip) if fact.attribute == "price.purchase.cny"}
     assert costs[D(2025, 5, 1)] == {"ascend-910b": 90_000, "ascend-910c": 142_500}[chip]
     assert catalog.price("unnamed-domestic", "CN", TODAY)[0].tenure == "on-demand"

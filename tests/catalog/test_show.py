@@ -176,5 +176,5 @@ def test_rows_have_a_source_each() -> None:
     catalog = load()
     assert all(row["source_title"] for chip in catalog.chips() for row in price_rows(catalog, chip))
     assert sum(row["facts"] for row in source_rows(catalog)) == len(catalog.facts)
-    row = next(row for row in chip_rows(catalog) if row["chip"] == "dcu-bw1000")
+    row = next(row for row in chip_rows(catalog) if row["chip"] == "thead-m890")
     assert (row["bandwidth"], row["bandwidth.text"]) == (None, "-")

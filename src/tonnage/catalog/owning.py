@@ -55,6 +55,7 @@ PURCHASES = {
     "price.purchase": (1, AROUND, "accelerator"),
     "price.module8": (8, AROUND, "board of eight"),
     "price.server8": (8, 1.0, "server of eight"),
+    "price.system": (1, 1.0, "whole system"),
 }
 """Attributes that say what is bought, in USD or with `.cny` behind, the first one known before the others: accelerators
 in it, what stands around them over its price (a server brings its own; the network is neglected), and its name.

@@ -39,7 +39,7 @@ class RuleBook:
         return tuple(rule for rule in self.rules if rule.in_force(date) and (not kinds or rule.kind in kinds))
 
     def as_known(self, date: datetime.date | None) -> RuleBook:
-        """What could be known on that day: rules announced by then, and ends announced by then."""
+        """What could be known on that day: rules, their words and their ends, as announced by then."""
         return self if date is None else _known(self, date)
 
     def without(self, *identifiers: str) -> RuleBook:
@@ -119,6 +119,7 @@ def _known(book: RuleBook, date: datetime.date) -> RuleBook:
 
 
 def _as_known(rule: Rule, date: datetime.date) -> Rule:
+    rule = rule.as_said(date)
     pauses = tuple(pause for pause in rule.pauses if pause.announced <= date)
     if pauses != rule.pauses:
         rule = dataclasses.replace(rule, pauses=pauses)

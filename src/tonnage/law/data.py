@@ -5,6 +5,7 @@ Read from `data/rules.toml`, `sources.toml` and `places.toml`. A rule without a 
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import tomllib
@@ -139,8 +140,19 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Later:
+    """What was said of a rule after it was announced: more of its text, or of its citation."""
+
+    since: datetime.date
+    text: str = ""
+    citation: str = ""
+
+
+@dataclass(frozen=True)
 class Rule:
     """One dated act: who, what, where, from when until when, with sources. Dates: see docs/method/law.md.
+
+    text, citation: as they stand today; first: text and citation as they were announced; later: what came since.
 
     needs_sold: a review that asks for what is sold in the United States when it takes effect; needs_us_origin: and that
     is exported from there; parties: buyers whom a grant names; unit_tpp: TPP of the unit that `unit_cap` counts in;
@@ -188,6 +200,8 @@ class Rule:
     unit_name: str = ""
     owner_share: float | None = None
     fate: str = ""
+    first: tuple[str, str] = ("", "")
+    later: tuple[Later, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.sources:
@@ -197,6 +211,13 @@ class Rule:
         for status in (self.status, *(policy.status for policy in self.policy)):
             if status and status not in STATUSES:
                 raise ValueError(f'{self.id}: "{status}" is not a status')
+
+    def as_said(self, date: datetime.date) -> Rule:
+        """With the words that could be had on that day."""
+        if all(part.since <= date for part in self.later):
+            return self
+        text, citation = _words(self.first, (part for part in self.later if part.since <= date))
+        return dataclasses.replace(self, text=text, citation=citation)
 
     @property
     def acts_from(self) -> datetime.date:
@@ -284,8 +305,20 @@ def _paragraph(raw: dict[str, Any]) -> Paragraph:
     return Paragraph(chips=chips, criteria=parse_tree(criteria) if criteria else None, **raw)
 
 
+def _words(first: tuple[str, str], later: Iterable[Later]) -> tuple[str, str]:
+    """Text and citation of a rule with what was said later."""
+    parts = tuple(later)
+    text = "; ".join((first[0], *(part.text for part in parts if part.text)))
+    return text, ", ".join((first[1], *(part.citation for part in parts if part.citation)))
+
+
 def _rule(raw: dict[str, Any]) -> Rule:
+    later = tuple(Later(**part) for part in raw.pop("later", ()))
+    first = (raw["text"], raw["citation"])
+    raw["text"], raw["citation"] = _words(first, later)
     built: dict[str, Any] = {
+        "first": first,
+        "later": later,
         "paragraphs": tuple(_paragraph(part) for part in raw.pop("paragraph", ())),
         "policy": tuple(Policy(**part) for part in raw.pop("policy", ())),
         "exceptions": tuple(LicenceException(**part) for part in raw.pop("exceptions", ())),

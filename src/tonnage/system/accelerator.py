@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from tonnage.errors import MissingFact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tonnage.arrays import Numbers
     from tonnage.catalog import Catalog
     from tonnage.system.collectives import Collective
@@ -113,6 +115,10 @@ def accelerator(name: str, catalog: Catalog, as_of: datetime.date | None = None)
     return replace(found, released=released, measured=cast("Measurements | None", catalog.measured.get(key)))
 
 
+def _asked_for(key: str, missing: Sequence[str]) -> str:
+    return f"give it in a catalogue overlay: {key}, {', '.join(missing)}"
+
+
 def _assemble(
     key: str,
     names: dict[str, str],
@@ -122,12 +128,12 @@ def _assemble(
     high: dict[str, float],
 ) -> Accelerator:
     """The chip of its facts; raises `MissingFact` for those that nothing can do without."""
-    for attribute in _NEEDED:
-        if attribute not in values:
-            raise MissingFact(key, attribute, hint=f"give it in a catalogue overlay: {key}, {attribute}")
     rates = {name.removeprefix("rates."): value for name, value in values.items() if name.startswith("rates.")}
-    if not rates.keys() & {"bf16", "fp16"}:
-        raise MissingFact(key, "rates.bf16", hint="neither a BF16 nor an FP16 rate is known for this chip")
+    rated = bool(rates.keys() & {"bf16", "fp16"})
+    if missing := [*(name for name in _NEEDED if name not in values), *(() if rated else ("rates.bf16",))]:
+        unrated = missing == ["rates.bf16"]
+        hint = "neither a BF16 nor an FP16 rate is known for this chip" if unrated else _asked_for(key, missing)
+        raise MissingFact(key, missing[0], hint=hint)
     return Accelerator(
         name=key,
         title=names.get("title", key),

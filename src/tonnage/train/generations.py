@@ -35,7 +35,7 @@ GENERATIONS = {
     **dict.fromkeys(("gaudi2", "gaudi3", "trainium2", "inferentia2", "pinghu", "dtu-4"), _HOPPER),
     **dict.fromkeys(("lp30", "mtia-3"), _HOPPER),
     **dict.fromkeys(("maia-2", "mtia-4", "mtia-5", "mluarch06"), _BLACKWELL),
-    **dict.fromkeys(("ai200", "c600", "gfx936", "kunlun-m100", "ppu-2", "wse-3", "xe3p"), Generation()),
+    **dict.fromkeys(("ai200", "c600", "gfx936", "kunlun-4", "ppu-2", "wse-3", "xe3p"), Generation()),
     **dict.fromkeys(("blackwell", "blackwell-rtx", "rubin", "cdna4", "cdna5", "trainium3"), _BLACKWELL),
     **dict.fromkeys(("tpu-8t", "tpu-8i", "ascend-950", "ascend-960", "ascend-970"), _BLACKWELL),
 }
