@@ -24,6 +24,9 @@ WIDTH = 640
 Spec = dict[str, object]
 """A JSON object of the language."""
 
+FEW: Spec = {"expr": "max(2, min(8, floor(width / 90)))"}
+"""Divisions of an axis that runs across: as many as have room for their words."""
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -114,7 +117,7 @@ def kinds(field: str, named: Sequence[str]) -> Spec:
 
 def over(field: str) -> Spec:
     """A channel of days."""
-    return {"field": field, "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": 6}}
+    return {"field": field, "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": FEW}}
 
 
 def window(start: datetime.date, end: datetime.date) -> Spec:

@@ -40,7 +40,16 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
         *_words(y, "shown", {"value": "width"}, {"align": "right", "style": "quiet"}),
     ]
     said = _said([text(row, "name") for row in listed], listed)
-    return (chart("what-ifs", "what if", said, PITCH * len(made), data={"values": made}, layer=layers),)
+    return (
+        chart(
+            "what-ifs",
+            "what if: by how much P50 moves, and the chance to launch in time",
+            said,
+            PITCH * len(made),
+            data={"values": made},
+            layer=layers,
+        ),
+    )
 
 
 def _row(index: int, row: Mapping[str, object], end: datetime.date) -> Spec:
@@ -49,7 +58,7 @@ def _row(index: int, row: Mapping[str, object], end: datetime.date) -> Spec:
     shift, chance = number(row, "shift_days"), number(row, "probability_by_horizon")
     moved = "" if shift is None else "the same day" if abs(shift) < 0.5 else f"{shift:+.0f} d"
     when = " | ".join("later" if date is None else str(date) for date in (p10, p50, p90))
-    share = "" if chance is None else f"{show_share(chance)} in time"
+    share = "" if chance is None else show_share(chance)
     return {
         "index": index,
         "name": text(row, "name"),

@@ -193,6 +193,7 @@ async function begin() {
 }
 
 fold();
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 listen();
 slider();
 lists();
