@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from tonnage.report.charts.bars import BarRow, LimitLine, bars
 from tonnage.report.charts.chart import Chart
+from tonnage.report.charts.launches import charts as launches
 from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, at, number, rows, text
 from tonnage.units import show_counted, show_number, show_share
@@ -35,7 +36,7 @@ def charts(body: Body) -> tuple[Chart, ...]:
     """For the metric with the most cases first: every case, and the errors by source and by chip."""
     metrics = sorted({text(row, "metric") for row in rows(body, "rows")} - {""}, key=lambda name: -_count(body, name))
     clouds = tuple(made for name in metrics for made in _cloud(body, name))
-    return (*clouds, *_breakdowns(body, metrics), *_holds(body, metrics), *_capacity(body))
+    return (*clouds, *_breakdowns(body, metrics), *_holds(body, metrics), *_capacity(body), *launches(body))
 
 
 def _count(body: Body, metric: str) -> int:

@@ -32,9 +32,9 @@ def _tornado(body: Body) -> tuple[Chart, ...]:
         made.append(BarRow(name, 0.0, swing, later + oftener, text(row, "text"), style))
     if not made:
         return ()
-    said = f"Days later with more of it: {'; '.join(f'{row.label} {row.shown}' for row in made[:3])}."
-    title = "what moves it most: upper third of the draws against the lower"
-    return (bars("tornado", title, said, made, axis="days (left: earlier with more of it)"),)
+    first = "; ".join(f"{row.label} {row.shown}" for row in made[:3])
+    said = f"How much later in the draws with the upper third of an input than in those with the lower: {first}."
+    return (bars("tornado", "what moves it most", said, made, axis="days (left: earlier with more of it)"),)
 
 
 def _in_the_way(body: Body) -> tuple[Chart, ...]:

@@ -83,5 +83,6 @@ def _plans(body: Body) -> tuple[Chart, ...]:
     ]
     if not made:
         return ()
-    said = f"{show_counted(len(made), 'plan')}, newest first: {'; '.join(f'{row.label}, {row.shown}' for row in made[:3])}."
+    first = "; ".join(f"{row.label}, {row.shown}" for row in made[:3])
+    said = f"{show_counted(len(made), 'plan')}, newest first: {first}."
     return (bars("plans", "what was measured of each plan", said, made, axis="rows"),)

@@ -202,9 +202,9 @@ def _upright(one: Upright, y: Spec, above: float, start: datetime.date, end: dat
     hover = tips(words="", why="why") if one.why else tips(words="")
     mark = {"align": "right" if late else "left", "baseline": "top", "dx": -4 if late else 4, "dy": 2}
     place: Spec = {"x": x, "y": y, "text": {"field": "words", "type": "nominal"}, "tooltip": hover}
-    rule: Spec = {"mark": {"type": "rule", "style": one.line}, "encoding": {"x": x, "y": y, "y2": {"value": "height"}}}
-    rule["encoding"]["tooltip"] = hover  # type: ignore[index]
-    return [{"data": data, **rule}, *words({**mark, "style": one.style, "limit": 260}, place, data=data)]
+    down: Spec = {"x": x, "y": y, "y2": {"value": "height"}, "tooltip": hover}
+    rule: Spec = {"data": data, "mark": {"type": "rule", "style": one.line}, "encoding": down}
+    return [rule, *words({**mark, "style": one.style, "limit": 260}, place, data=data)]
 
 
 def _refusals(body: Body, start: datetime.date, end: datetime.date) -> list[tuple[datetime.date, str, str]]:

@@ -43,7 +43,7 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
     return (
         chart(
             "what-ifs",
-            "what if: by how much P50 moves, and the chance to launch in time",
+            "what if: how far P50 moves, chance in time",
             said,
             PITCH * len(made),
             data={"values": made},
