@@ -24,7 +24,7 @@ WIDTH = 640
 Spec = dict[str, object]
 """A JSON object of the language."""
 
-FEW: Spec = {"expr": "max(2, min(8, floor(width / 90)))"}
+FEW: Spec = {"expr": "max(5, min(9, floor(width / 90)))"}
 """Divisions of an axis that runs across: as many as have room for their words."""
 
 
@@ -109,9 +109,13 @@ def words(mark: Spec, encoding: Spec, **layer: object) -> list[Spec]:
     ]
 
 
-def kinds(field: str, named: Sequence[str]) -> Spec:
-    """A channel that tells kinds apart, with a legend that folds where there is no room."""
-    legend = {"columns": {"expr": "max(2, floor(width / 105))"}}
+def kinds(field: str, named: Sequence[str], order: Sequence[str] = ()) -> Spec:
+    """A channel that tells kinds apart, with a legend that folds where there is no room; order: all kinds in the order
+    of the colours and shapes that they keep, where some of them are not there.
+    """
+    legend: Spec = {"columns": {"expr": "max(2, floor(width / 105))"}}
+    if order:
+        legend["values"], named = list(named), [*order, *(name for name in named if name not in order)]
     return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(named)}, "legend": legend}
 
 

@@ -90,15 +90,23 @@ def _day(text: str) -> datetime.date | None:
 
 
 def scatter(
-    name: str, title: str, said: str, points: Sequence[Dot], x: ChartAxis, y: ChartAxis, *, diagonal: bool = False
+    name: str,
+    title: str,
+    said: str,
+    points: Sequence[Dot],
+    x: ChartAxis,
+    y: ChartAxis,
+    *,
+    diagonal: bool = False,
+    order: Sequence[str] = (),
 ) -> Chart:
-    """The chart; diagonal: a dashed line where both are equal."""
-    drawn = few(points)
+    """The chart; diagonal: a dashed line where both are equal; order: of kinds that keep their colours."""
+    drawn = list(points) if order else few(points)
     named = list(dict.fromkeys(point.kind for point in sorted(drawn, key=lambda point: _rank(point.kind, drawn))))
     values = [_value(point) for point in drawn]
     heights = [end for point in drawn for end in (point.y, point.low, point.high) if end is not None]
     across, up = x.channel("x", [point.x for point in drawn]), y.channel("y", heights)
-    kind = kinds("kind", named)
+    kind = kinds("kind", named, order)
     told = {"color": kind, "shape": kind} if len(named) > 1 else {}
     mark: Spec = {"type": "point", "size": 45 if len(drawn) < 300 else 24, "opacity": 0.8}
     spans: Spec = {

@@ -13,6 +13,12 @@ from tonnage.report.charts.spans import Span, spans
 from tonnage.report.legal import LEGAL
 from tonnage.units import HOUR, show_bandwidth, show_counted, show_flop_rate, show_memory, show_number, show_price
 
+ORDER = tuple(
+    LEGAL[status]
+    for status in ("exception", "case-by-case", "free", "licence", "denied", "unverified", "approval", "risk")
+)
+"""What the law says in the order of the colours: green what is free, red what is denied, grey what is not known."""
+
 RENTS = ("rent", "owning")
 """What is paid by the hour."""
 
@@ -45,7 +51,7 @@ def _chips(body: Body) -> tuple[Chart, ...]:
         said = f"{show_counted(len(points), 'chip')}{f' to {where}' if where else ''}: {listed}."
         title = f"what may be brought{f' to {where}' if where else ''}: speed and memory bandwidth of chips"
     x, y = ChartAxis("bf16 TFLOP/s", "log", "~g"), ChartAxis("memory bandwidth, TB/s", "log", "~g")
-    return (scatter("chips", title, said, points, x, y),)
+    return (scatter("chips", title, said, points, x, y, order=ORDER if lawful else ()),)
 
 
 def _prices(body: Body) -> tuple[Chart, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from tonnage.report.charts.bars import BAR, BOTTOM, PITCH, WORDS, room
+from tonnage.report.charts.bars import BAR, BELOW, BOTTOM, NEXT, PITCH, WORDS, room
 from tonnage.report.charts.chart import Chart, Spec, chart, over, tips, window, words
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
 from tonnage.units import show_share
@@ -32,7 +32,7 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
     hover = tips(name="what if", range="launch", shift="P50", chance="by the horizon", lawful="lawful")
     layers: list[Spec] = [
         window(start, end),
-        *_now(base),
+        *_now(base, len(made), y),
         _rect(x, y, hover, {"field": "index", "gt": 0}, "mark", 0.55),
         _rect(x, y, hover, {"field": "index", "equal": 0}, "good", 0.7),
         _point(y, hover),
@@ -110,13 +110,14 @@ def _words(y: Spec, field: str, x: Spec, mark: Spec) -> list[Spec]:
     return words({**mark, "baseline": "middle"}, place)
 
 
-def _now(base: object) -> list[Spec]:
-    """A dashed line at the P50 of the plan as it is."""
+def _now(base: object, count: int, y: Spec) -> list[Spec]:
+    """A dashed line at the P50 of the plan as it is, which leaves the words of rows out."""
     p50 = day(base, "p50")
     if p50 is None:
         return []
-    data, x = {"values": [{"at": str(p50)}]}, {"field": "at", "type": "temporal"}
-    return [{"data": data, "mark": {"type": "rule", "style": "good-line"}, "encoding": {"x": x}}]
+    pieces = [{"at": str(p50), "top": row + BELOW, "bottom": min(row + NEXT, count)} for row in range(count)]
+    place: Spec = {"x": {"field": "at", "type": "temporal"}, "y": y, "y2": {"field": "bottom"}}
+    return [{"data": {"values": pieces}, "mark": {"type": "rule", "style": "good-line"}, "encoding": place}]
 
 
 def _said(names: list[str], listed: list[Mapping[str, object]]) -> str:
