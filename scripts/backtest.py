@@ -341,7 +341,7 @@ def page(stories: Sequence[tuple[Story, list[Row]]], launches: Sequence[Launch],
             f"{draws} draws each, with the speeds of this version (they were fitted on later runs); the same by",
             "`tonnage accuracy launch`.",
             "",
-            "![P10 to P90 of each programme, what came, and what the announced day alone would have said](backtest.svg)",
+    rows = [forecast(story, *pair) for story, found in stories for pair in zip(story.files, found, strict=True)]
         ],
         whole_page(stories),
         r2_page(stories[0][1]),

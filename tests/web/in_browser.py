@@ -162,7 +162,7 @@ def marks(page, chart):
 
 
 def pictured(page, name):
-    """A picture of the whole page in build/screens. A machine that is busy with other things may miss one: once more."""
+    """A picture of the whole page in build/screens. A busy machine may miss one: once more."""
     SCREENS.mkdir(parents=True, exist_ok=True)
     page.wait_for_timeout(200)
     for last in (False, True):
