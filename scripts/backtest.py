@@ -341,7 +341,7 @@ def page(stories: Sequence[tuple[Story, list[Row]]], launches: Sequence[Launch],
             f"{draws} draws each, with the speeds of this version (they were fitted on later runs); the same by",
             "`tonnage accuracy launch`.",
             "",
-    rows = [forecast(story, *pair) for story, found in stories for pair in zip(story.files, found, strict=True)]
+            "![P10 to P90 of each programme, what came, and what the announced day would have said](backtest.svg)",
         ],
         whole_page(stories),
         r2_page(stories[0][1]),
@@ -384,9 +384,7 @@ def forecast(story: Story, file: str, row: Row) -> LaunchForecast:
 
 def board(stories: Sequence[tuple[Story, list[Row]]], draws: int, digest: str) -> LaunchBoard:
     """All of them."""
-    rows = [
-        forecast(story, file, row) for story, found in stories for file, row in zip(story.files, found, strict=True)
-    ]
+    rows = [forecast(story, *pair) for story, found in stories for pair in zip(story.files, found, strict=True)]
     return LaunchBoard(datetime.date.today(), draws, tonnage.__version__, digest, tuple(rows))
 
 
