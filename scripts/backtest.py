@@ -336,7 +336,7 @@ def page(stories: Sequence[tuple[Story, list[Row]]], launches: Sequence[Launch],
         [
             MARK,
             "",
-            "# Results",
+            "## Results",
             "",
             f"{draws} draws each, with the speeds of this version (they were fitted on later runs); the same by",
             "`tonnage accuracy launch`.",
