@@ -25,6 +25,9 @@ WORDS, BAR, BOTTOM = 0.26, 0.5, 0.88
 BELOW, NEXT = 0.46, 1.05
 """Between which heights of a row a limit is drawn, so that it strikes through no words (shares of the pitch)."""
 
+FEW = 6
+"""Divisions of an axis, about."""
+
 LEFT = 0.3
 """Share of the axis within which the words of a limit stand at its right: they have no room at its left."""
 
@@ -88,7 +91,10 @@ def bars(
 def _ticks(rows: Sequence[BarRow], scale: float) -> Spec:
     """Divisions of the axis: whole ones where whole things are counted."""
     counted = scale == 1.0 and all(row.end == round(row.end) for row in rows)
-    return {"tickCount": 6, **({"tickMinStep": 1} if counted else {})}
+    most = round(max((row.end for row in rows), default=0.0))
+    if counted and min(row.start for row in rows) >= 0 and most <= FEW:
+        return {"values": list(range(max(1, most) + 1))}
+    return {"tickCount": FEW, **({"tickMinStep": 1} if counted else {})}
 
 
 def room(right: Iterable[str]) -> Spec:

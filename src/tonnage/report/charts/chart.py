@@ -113,7 +113,8 @@ def kinds(field: str, named: Sequence[str], order: Sequence[str] = ()) -> Spec:
     """A channel that tells kinds apart, with a legend that folds where there is no room; order: all kinds in the order
     of the colours and shapes that they keep, where some of them are not there.
     """
-    legend: Spec = {"columns": {"expr": "max(2, floor(width / 105))"}}
+    pitch = max(60, round(6 * max(map(len, named), default=0) + 20))
+    legend: Spec = {"columns": {"expr": f"max(1, floor((width + 40) / {pitch}))"}}
     if order:
         legend["values"], named = list(named), [*order, *(name for name in named if name not in order)]
     return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(named)}, "legend": legend}
