@@ -91,7 +91,7 @@ check: setup-test  ## lint, format, types, layers, dead links
 accuracy: setup  ## regenerate docs/accuracy.md: predictions against published results
 	@$(BIN)/python scripts/accuracy.py $(if $(LEDGER),--ledger $(LEDGER))
 
-backtest: setup  ## regenerate docs/backtest.md: launches predicted from the facts of a day, against what came
+backtest: setup-test  ## regenerate docs/backtest.md and its data in the package: launches predicted from the facts of a day, against what came
 	@$(BIN)/python scripts/backtest.py
 
 speed: setup  ## regenerate docs/speed.md

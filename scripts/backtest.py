@@ -1,5 +1,7 @@
 """Play the programmes of the back-test and write docs/backtest.md below its first section, which fixes the score.
 
+Also its picture, and src/tonnage/truth/data/launches.json, which the page and `tonnage accuracy launch` show.
+
 python scripts/backtest.py               write it
 python scripts/backtest.py --draws 200   with fewer draws
 """
@@ -8,11 +10,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import tonnage
 from tonnage.catalog import Catalog, load
 from tonnage.catalog.launches import Launch
 from tonnage.errors import InputError
@@ -20,9 +25,14 @@ from tonnage.fleet import backtest, launch, read_programme
 from tonnage.fleet.backtest import Event
 from tonnage.fleet.plan import LaunchPlan
 from tonnage.fleet.uncertain import Floats
+from tonnage.report.charts.launches import charts
+from tonnage.report.pictures import draw
+from tonnage.truth.launches import DatePercentiles, LaunchBoard, LaunchForecast
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "backtest.md"
+PICTURE = DOCUMENT.with_suffix(".svg")
+DATA = ROOT / "src" / "tonnage" / "truth" / "data" / "launches.json"
 MARK = "<!-- results: everything below is written by `make backtest` -->"
 AS_OF = datetime.date(2026, 11, 29)
 DRAWS = 500
@@ -326,9 +336,12 @@ def page(stories: Sequence[tuple[Story, list[Row]]], launches: Sequence[Launch],
         [
             MARK,
             "",
-            "# Results",
+            "## Results",
             "",
-            f"{draws} draws each, with the speeds of this version (they were fitted on later runs).",
+            f"{draws} draws each, with the speeds of this version (they were fitted on later runs); the same by",
+            "`tonnage accuracy launch`.",
+            "",
+            "![P10 to P90 of each programme, what came, and what the announced day would have said](backtest.svg)",
         ],
         whole_page(stories),
         r2_page(stories[0][1]),
@@ -340,8 +353,43 @@ def page(stories: Sequence[tuple[Story, list[Row]]], launches: Sequence[Launch],
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
+# the data that goes with the package
+
+
+def spread(curve: Floats, start: datetime.date) -> DatePercentiles:
+    """P10, P50 and P90 of a curve as dates."""
+    days = [backtest.percentile(curve, p) for p in (0.1, 0.5, 0.9)]
+    return DatePercentiles(*(start + datetime.timedelta(days=int(d)) if math.isfinite(d) else None for d in days))
+
+
+def forecast(story: Story, file: str, row: Row) -> LaunchForecast:
+    """One programme as the package has it."""
+    return LaunchForecast(
+        story.name,
+        file,
+        hashlib.sha256((ROOT / file).read_bytes()).hexdigest(),
+        row.cut_off,
+        row.event.name,
+        row.event.day,
+        row.event.known_to,
+        spread(row.forecast, row.cut_off),
+        spread(row.rival, row.cut_off),
+        round(1 - float(row.forecast[-1]), 4),
+        row.inside,
+        round(row.score, 4),
+        round(row.rival_score, 4),
+        row.reason,
+    )
+
+
+def board(stories: Sequence[tuple[Story, list[Row]]], draws: int, digest: str) -> LaunchBoard:
+    """All of them."""
+    rows = [forecast(story, *pair) for story, found in stories for pair in zip(story.files, found, strict=True)]
+    return LaunchBoard(datetime.date.today(), draws, tonnage.__version__, digest, tuple(rows))
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the page and the data."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--draws", type=int, default=DRAWS)
     draws = parser.parse_args().draws
@@ -349,7 +397,11 @@ def main() -> None:
     stories = [(story, [play(story, file, catalog, draws) for file in story.files]) for story in STORIES]
     head = DOCUMENT.read_text(encoding="utf-8").split(MARK)[0]
     DOCUMENT.write_text(head + page(stories, catalog.launches(AS_OF), draws), encoding="utf-8")
-    print(f"wrote {DOCUMENT.relative_to(ROOT)}")
+    found = board(stories, draws, catalog.digest)
+    DATA.write_text(json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (drawn,) = charts(found.to_json())
+    PICTURE.write_bytes(draw(drawn, ".svg"))
+    print("wrote", *(path.relative_to(ROOT) for path in (DOCUMENT, DATA, PICTURE)))
 
 
 if __name__ == "__main__":

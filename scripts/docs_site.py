@@ -35,6 +35,7 @@ CAPTIONS = {
     "tonnage.layout": "Layouts",
     "tonnage.model": "Models",
     "tonnage.provenance": "Provenance",
+    "tonnage.report.saved": "Saved answers",
     "tonnage.serve": "Serving",
     "tonnage.system": "Accelerators and systems",
     "tonnage.train": "Training",

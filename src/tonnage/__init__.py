@@ -36,6 +36,7 @@ _HOMES = {
     "classify": "tonnage.law",
     "collective_time": "tonnage.system",
     "collectives": "tonnage.layout",
+    "compare": "tonnage.report.saved",
     "engine_flags": "tonnage.export:launches",
     "fit": "tonnage.serve",
     "launch": "tonnage.fleet",
@@ -49,6 +50,7 @@ _HOMES = {
     "plan_service": "tonnage.serve:plan",
     "plan_training": "tonnage.train:plan",
     "read_programme": "tonnage.fleet",
+    "read_result": "tonnage.report.saved",
     "shard": "tonnage.layout",
 }
 """Where each public name is from; after a colon, what it is called there."""
@@ -80,6 +82,7 @@ __all__ = [
     "classify",
     "collective_time",
     "collectives",
+    "compare",
     "engine_flags",
     "fit",
     "launch",
@@ -93,6 +96,7 @@ __all__ = [
     "plan_service",
     "plan_training",
     "read_programme",
+    "read_result",
     "shard",
 ]
 

@@ -21,6 +21,8 @@ from tonnage.model import Step as Step
 from tonnage.model import operators as operators
 from tonnage.provenance import Provenance as Provenance
 from tonnage.report.charts import charts_of as charts_of
+from tonnage.report.saved import compare as compare
+from tonnage.report.saved import read_result as read_result
 from tonnage.serve import FitPlan as FitPlan
 from tonnage.serve import ServeJob as ServeJob
 from tonnage.serve import ServePlan as ServePlan

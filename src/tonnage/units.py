@@ -351,6 +351,11 @@ def show_share(value: float) -> str:
     return f"{_digits(100 * value, 2 if abs(value) < 0.995 else 3)} %"
 
 
+def show_counted(count: float, noun: str) -> str:
+    """A count with its noun: `1 price`, `2,022 cases`."""
+    return f"{count:,.0f} {noun}{'' if count == 1 else 's'}"
+
+
 def show_power(value: float) -> str:
     """Watt -> `560 kW`."""
     return _scaled(value, ((1e9, "GW"), (1e6, "MW"), (1e3, "kW"), (1.0, "W")))

@@ -12,6 +12,7 @@ import numpy as np
 
 from tonnage.ask.simulate import REQUESTS, SimulateAsked
 from tonnage.errors import InputError, Problem, nearest
+from tonnage.shown import ShownResult
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -30,7 +31,7 @@ ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class SimulatedService:
+class SimulatedService(ShownResult):
     """What was simulated: the plan, the service as it ran, the run, and what a search found (`rate`, `replicas`);
     others: plans of the other models on the same replicas.
     """

@@ -1,4 +1,4 @@
-"""`tonnage accuracy train|serve|durations|capacity|checkpoints`: predictions beside published, measured results."""
+"""`tonnage accuracy train|serve|durations|capacity|checkpoints|launch`: predictions beside what came of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCORED = ("train", "serve")
 
 
 def accuracy(
-    what: Literal["train", "serve", "durations", "capacity", "checkpoints"],
+    what: Literal["train", "serve", "durations", "capacity", "checkpoints", "launch"],
     /,
     *,
     cases: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
@@ -31,8 +31,9 @@ def accuracy(
     Parameters
     ----------
     what
-        train, serve, durations (accelerator-hours of whole runs), capacity (room for the cache as engines log it) or
-        checkpoints (bytes of released weights).
+        train, serve, durations (accelerator-hours of whole runs), capacity (room for the cache as engines log it),
+        checkpoints (bytes of released weights) or launch (the back-test: dates foreseen on a day, as they were last
+        played).
     cases
         a JSON Lines file of published results instead of the bundled ones; may be repeated.
     everything
@@ -69,5 +70,11 @@ def accuracy(
 
         weights = held(catalog, cases)
         return finish(Reply("accuracy", given, weights.to_json(), sizes(weights), catalog=catalog), common)
+    if what == "launch":
+        from tonnage.report.launches import answer as foreseen
+        from tonnage.truth.launches import launches
+
+        played = launches()
+        return finish(Reply("accuracy", given, played.to_json(), foreseen(played), catalog=catalog), common)
     board = measure(what, catalog, cases, everything)
     return finish(Reply("accuracy", given, board.to_json(), answer(board), catalog=catalog), common)

@@ -61,7 +61,7 @@ def listed(plans: Sequence[PlanEntry], runs: Sequence[RunEntry], path: str) -> T
     )
     header = ("plan", "recorded, UTC", "verb", "of", "predicted", "measured")
     body: dict[str, Any] = {"plans": [_entry(one) for one in plans], "runs": [_run(one) for one in runs]}
-    sentence = f"{_many(len(plans), 'plan')} in {path}, {sum(one.measured for one in plans):,} measured rows."
+    sentence = f"{_many(len(plans), 'plan')} in {path}, {_many(sum(one.measured for one in plans), 'measured row')}."
     tables = (Table("newest first", header, rows),) if rows else ()
     records = tuple({key: value for key, value in _entry(one).items() if key != "predicted"} for one in plans)
     hints = ("tonnage ledger show PLAN  shows one; tonnage ledger add PLAN --set step_time=3.2s  attaches to it",)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tonnage.catalog.prices import LAW_AS, members
 from tonnage.errors import AmbiguousName, InputError, MissingFact, Problem, nearest
 from tonnage.report.answer import Answer, Table
+from tonnage.report.legal import LEGAL
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -129,7 +130,7 @@ def _chips(asked: ShowQuestion) -> Shown:
         header = (*header, f"to {asked.country}")
         for row, line in zip(rows, cells, strict=True):
             row["status"] = _status(asked, row["chip"]).status
-            line.append(_LEGAL.get(row["status"], row["status"]))
+            line.append(LEGAL.get(row["status"], row["status"]))
         free = sum(row["status"] in ("free", "exception") for row in rows)
         sentence = f"{len(rows)} chips{asked.when}; {free} may be brought to {asked.country} without a licence "
         sentence += f"on {asked.day}{asked.owner}."
@@ -139,19 +140,6 @@ def _chips(asked: ShowQuestion) -> Shown:
     records = tuple({k: v for k, v in row.items() if not k.endswith(".text")} for row in rows)
     answer = Answer(sentence, tables=(table,), hints=(hint,), records=records)
     return Shown(answer, {"chips": list(records)}, judged=True)
-
-
-_LEGAL = {
-    "free": "free",
-    "exception": "free, by exception",
-    "authorised": "licence, announced",
-    "approval": "licence, likely",
-    "case-by-case": "licence, case by case",
-    "licence": "licence needed",
-    "denied": "licence, denied",
-    "risk": "free, but a risk",
-    "unverified": "not verified",
-}
 
 
 def _models(asked: ShowQuestion) -> Shown:

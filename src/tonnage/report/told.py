@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
+from tonnage.ask.simulated import SimulatedService
 from tonnage.fleet import LaunchPlan
 from tonnage.provenance import SCHEMA
 from tonnage.qualify.verdict import Verdict
@@ -64,6 +65,13 @@ def _launch(result: LaunchPlan) -> Reply:
 
     said = answer(result, result.programme_name or "PROGRAMME.yaml")
     return Reply("launch", {}, result.to_json(), said, result.outcome, result.evidence, result.sources)
+
+
+@told.register
+def _simulated(result: SimulatedService) -> Reply:
+    from tonnage.report.simulate import answer_of, body_of, outcome
+
+    return Reply("simulate", {}, body_of(result), answer_of(result), outcome(result))
 
 
 @told.register

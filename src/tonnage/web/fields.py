@@ -136,7 +136,9 @@ CATALOGUE = (
     ViewField("place", "word", "--in"),
     ViewField("as_of", "date", "--as-of"),
 )
-ACCURACY = (ViewField("what", "choice", "", "serve", ("serve", "train", "durations", "capacity", "checkpoints")),)
+ACCURACY = (
+    ViewField("what", "choice", "", "serve", ("serve", "train", "durations", "capacity", "checkpoints", "launch")),
+)
 RUNS = (
     ViewField("what", "choice", "", "list", ("list", "show", "errors")),
     ViewField("plan", "choice", ""),

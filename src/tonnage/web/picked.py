@@ -34,7 +34,7 @@ def picked(view: str, said: Json, names: Mapping[str, str]) -> dict[str, object]
     found: dict[str, object] = {
         "code": said.get("code"),
         "answer": said.get("answer"),
-        "charts": said.get("charts") or [],
+        "charts": [*_list(said.get("charts")), *(_back_test() if view == "launch" and said.get("charts") else ())],
         "errors": said.get("errors") or [],
         "outcome": body.get("outcome"),
         "evidence": body.get("evidence"),
@@ -67,6 +67,15 @@ def sources_of(said: Json) -> dict[str, object]:
     facts, _ = facts_of(_object(said.get("reply")), _known())
     header = ("fact", "text", "kind", "date", "source")
     return {"header": header, "rows": [[str(fact[key] or "") for key in header] for fact in facts]}
+
+
+@functools.cache
+def _back_test() -> tuple[dict[str, object], ...]:
+    """How right such dates were: below every launch."""
+    from tonnage.report.charts.launches import charts
+    from tonnage.truth.launches import launches
+
+    return tuple(chart.to_json() for chart in charts(launches().to_json()))
 
 
 @functools.cache

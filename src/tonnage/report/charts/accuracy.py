@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 from tonnage.report.charts.bars import BarRow, LimitLine, bars
 from tonnage.report.charts.chart import Chart
+from tonnage.report.charts.launches import charts as launches
 from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, at, number, rows, text
-from tonnage.units import show_number, show_share
+from tonnage.units import show_counted, show_number, show_share
 
 SHOWN = 16
 """Groups of a breakdown at most, the largest."""
@@ -35,7 +36,7 @@ def charts(body: Body) -> tuple[Chart, ...]:
     """For the metric with the most cases first: every case, and the errors by source and by chip."""
     metrics = sorted({text(row, "metric") for row in rows(body, "rows")} - {""}, key=lambda name: -_count(body, name))
     clouds = tuple(made for name in metrics for made in _cloud(body, name))
-    return (*clouds, *_breakdowns(body, metrics), *_holds(body, metrics), *_capacity(body))
+    return (*clouds, *_breakdowns(body, metrics), *_holds(body, metrics), *_capacity(body), *launches(body))
 
 
 def _count(body: Body, metric: str) -> int:
@@ -49,7 +50,7 @@ def _cloud(body: Body, metric: str) -> tuple[Chart, ...]:
         return ()
     unit = WORDS.get(metric, metric.replace("_", " "))
     near = sum(isinstance(p.x, float) and abs(p.y / p.x - 1) <= 0.25 for p in points) / len(points)
-    said = f"{len(points):,} cases of {unit}; {show_share(near)} are within 25 % of what was published."
+    said = f"{show_counted(len(points), 'case')} of {unit}; {show_share(near)} within 25 % of what was published."
     form = "~g" if metric in SCALES else "~s"
     x, y = ChartAxis(f"published: {unit}", "log", form), ChartAxis(f"predicted: {unit}", "log", form)
     name = f"predicted-{metric.replace('_', '-')}"
@@ -100,7 +101,7 @@ def _row(name: str, group: object) -> BarRow | None:
     bias, cover = number(group, "bias"), number(group, "coverage_90")
     tip = "" if bias is None else f"bias {bias:+.0%}"
     tip += "" if cover is None else f"; {show_share(cover)} in the 90 % interval"
-    return BarRow(name, 0.0, p90, f"{median:.0%}, 90th {p90:.0%}, {n or 0:,.0f} cases", tip, point=median)
+    return BarRow(name, 0.0, p90, f"{median:.0%}, 90th {p90:.0%}, {show_counted(n or 0, 'case')}", tip, point=median)
 
 
 def _holds(body: Body, metrics: list[str]) -> tuple[Chart, ...]:
@@ -132,7 +133,7 @@ def _capacity(body: Body) -> tuple[Chart, ...]:
     ]
     if not points:
         return ()
-    said = f"{len(points)} logged starts of engines: room for the cache as predicted and as printed."
+    said = f"{show_counted(len(points), 'logged start')} of engines: room for the cache as predicted and as printed."
     x, y = ChartAxis("printed by the engine [GiB]", "log"), ChartAxis("predicted [GiB]", "log")
     return (scatter("capacity", "room for the cache", said, points, x, y, diagonal=True),)
 

@@ -22,6 +22,15 @@ LETTER = 6.8
 WORDS, BAR, BOTTOM = 0.26, 0.5, 0.88
 """Where in a row the words stand, and where the bar begins and ends (shares of the pitch)."""
 
+BELOW, NEXT = 0.46, 1.05
+"""Between which heights of a row a limit is drawn, so that it strikes through no words (shares of the pitch)."""
+
+FEW = 6
+"""Divisions of an axis, about."""
+
+LEFT = 0.3
+"""Share of the axis within which the words of a limit stand at its right: they have no room at its left."""
+
 
 @dataclass(frozen=True)
 class BarRow:
@@ -61,7 +70,7 @@ def bars(
     values = [_row(index, row, scale) for index, row in enumerate(rows)]
     ends = [*(end for row in rows for end in (row.start, row.end)), *(limit.value for limit in limits), 0.0]
     x: Spec = {"field": "from", "type": "quantitative", "title": axis or None}
-    x |= {"scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True}, "axis": {"tickCount": 6}}
+    x |= {"scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True}, "axis": _ticks(rows, scale)}
     above = STRIP / PITCH if limits else 0.0
     y: Spec = {"field": "top", "type": "quantitative", "axis": None}
     y |= {"scale": {"domain": [len(rows), -above], "nice": False}}
@@ -70,13 +79,22 @@ def bars(
     left: Spec = {"x": {"value": 0}, **place, "text": {"field": "label", "type": "nominal"}}
     right: Spec = {"x": {"value": "width"}, **place, "text": {"field": "shown", "type": "nominal"}}
     layers = [
-        *_limits(limits, scale),
+        *_limits(limits, scale, len(rows), above, y, (max(ends) - min(ends)) / scale),
         *words({"align": "left", "baseline": "middle", "limit": room(row.shown for row in rows)}, left),
         *words({"align": "right", "baseline": "middle", "style": "quiet"}, right),
         *(_bar_layer(style, x, y, hover) for style in dict.fromkeys(row.style for row in rows)),
         *([_point_layer(y, hover)] if any(row.point is not None for row in rows) else []),
     ]
     return chart(name, title, said, PITCH * (len(rows) + above), data={"values": values}, layer=layers)
+
+
+def _ticks(rows: Sequence[BarRow], scale: float) -> Spec:
+    """Divisions of the axis: whole ones where whole things are counted."""
+    counted = scale == 1.0 and all(row.end == round(row.end) for row in rows)
+    most = round(max((row.end for row in rows), default=0.0))
+    if counted and min(row.start for row in rows) >= 0 and most <= FEW:
+        return {"values": list(range(max(1, most) + 1))}
+    return {"tickCount": FEW, **({"tickMinStep": 1} if counted else {})}
 
 
 def room(right: Iterable[str]) -> Spec:
@@ -121,16 +139,18 @@ def _point_layer(y: Spec, hover: list[Spec]) -> Spec:
     }
 
 
-def _limits(limits: Iterable[LimitLine], scale: float) -> list[Spec]:
-    """Dashed lines from top to bottom, with their words at the top."""
+def _limits(limits: Iterable[LimitLine], scale: float, count: int, above: float, y: Spec, whole: float) -> list[Spec]:
+    """Dashed lines from top to bottom that leave the words of rows out, with their own words at the top."""
+    pieces = [(-above, 0.0), *((index + BELOW, min(index + NEXT, count)) for index in range(count))]
+    x: Spec = {"field": "at", "type": "quantitative"}
     made: list[Spec] = []
     for limit in limits:
-        data = {"values": [{"at": limit.value / scale, "label": limit.label}]}
-        x: Spec = {"field": "at", "type": "quantitative"}
-        made.append(
-            {"data": data, "mark": {"type": "rule", "style": "limit"}, "encoding": {"x": x, "tooltip": tips(label="")}}
-        )
-        mark = {"type": "text", "align": "right", "baseline": "top", "dx": -5, "style": "limit-text"}
+        at = limit.value / scale
+        lines = [{"at": at, "label": limit.label, "top": top, "bottom": bottom} for top, bottom in pieces]
+        place: Spec = {"x": x, "y": y, "y2": {"field": "bottom"}, "tooltip": tips(label="")}
+        made.append({"data": {"values": lines}, "mark": {"type": "rule", "style": "limit"}, "encoding": place})
+        align, dx = ("left", 5) if at < LEFT * whole else ("right", -5)
+        mark = {"type": "text", "align": align, "baseline": "top", "dx": dx, "style": "limit-text"}
         place = {"x": x, "y": {"value": 2}, "text": {"field": "label", "type": "nominal"}}
-        made.append({"data": data, "mark": mark, "encoding": place})
+        made.append({"data": {"values": [{"at": at, "label": limit.label}]}, "mark": mark, "encoding": place})
     return made

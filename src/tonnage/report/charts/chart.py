@@ -24,6 +24,9 @@ WIDTH = 640
 Spec = dict[str, object]
 """A JSON object of the language."""
 
+FEW: Spec = {"expr": "max(5, min(9, floor(width / 90)))"}
+"""Divisions of an axis that runs across: as many as have room for their words."""
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -106,15 +109,20 @@ def words(mark: Spec, encoding: Spec, **layer: object) -> list[Spec]:
     ]
 
 
-def kinds(field: str, named: Sequence[str]) -> Spec:
-    """A channel that tells kinds apart, with a legend that folds where there is no room."""
-    legend = {"columns": {"expr": "max(2, floor(width / 105))"}}
+def kinds(field: str, named: Sequence[str], order: Sequence[str] = ()) -> Spec:
+    """A channel that tells kinds apart, with a legend that folds where there is no room; order: all kinds in the order
+    of the colours and shapes that they keep, where some of them are not there.
+    """
+    pitch = max(60, round(6 * max(map(len, named), default=0) + 20))
+    legend: Spec = {"columns": {"expr": f"max(1, floor((width + 40) / {pitch}))"}}
+    if order:
+        legend["values"], named = list(named), [*order, *(name for name in named if name not in order)]
     return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(named)}, "legend": legend}
 
 
 def over(field: str) -> Spec:
     """A channel of days."""
-    return {"field": field, "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": 6}}
+    return {"field": field, "type": "temporal", "title": None, "axis": {"format": "%b %Y", "tickCount": FEW}}
 
 
 def window(start: datetime.date, end: datetime.date) -> Spec:

@@ -12,6 +12,9 @@ from tonnage.units import show_share
 HEIGHT = 240
 WEEK = datetime.timedelta(weeks=1)
 
+SHORT: Spec = {"expr": "width < 420 ? datum.name : datum.words"}
+"""Words of a percentile: where there is little room its name alone, for its day stands below the chart."""
+
 MOST = 100_000
 """Draws at most that are counted: a saved answer comes from anybody."""
 
@@ -61,17 +64,17 @@ def _quantiles(body: Body) -> list[tuple[datetime.date, float]]:
 def _marks(body: Body, x: Spec, y: Spec) -> list[Spec]:
     """P10, P50 and P90 as points with their words."""
     points = [
-        {"date": str(when), "p": share, "words": f"{name.upper()}  {when}"}
+        {"date": str(when), "p": share, "name": name.upper(), "words": f"{name.upper()}  {when}"}
         for name, share in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))
         if (when := day(body, "launch", name)) is not None
     ]
     data = {"values": points}
     mark = {"type": "point", "shape": "diamond", "size": 110, "style": ["good", "edge"]}
-    words = {"type": "text", "align": "right", "dx": -10, "dy": -4, "style": "good-text"}
+    words = {"type": "text", "align": "right", "dx": -10, "dy": -4, "style": "good-text", "text": SHORT}
     place = {"x": x, "y": y}
     return [
         {"data": data, "mark": mark, "encoding": {**place, "tooltip": tips(words="")}},
-        {"data": data, "mark": words, "encoding": {**place, "text": {"field": "words", "type": "nominal"}}},
+        {"data": data, "mark": words, "encoding": place},
     ]
 
 

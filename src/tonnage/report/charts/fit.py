@@ -20,9 +20,11 @@ def _held(body: Body) -> tuple[Chart, ...]:
     for row in rows(body, "curve"):
         context, sequences, tokens = (number(row, key) for key in ("context", "sequences", "tokens"))
         if context is not None and sequences is not None and tokens is not None:
-            shown = f"{show_number(sequences)} sequences, {show_tokens(tokens)} tokens"
-            made.append(BarRow(f"sequences of {context:,.0f} tokens", 0.0, sequences, shown))
+            held = f"{show_tokens(tokens)} tokens in all"
+            made.append(
+                BarRow(f"of {context:,.0f} tokens", 0.0, sequences, f"{show_number(sequences)} sequences", held)
+            )
     if len(made) < 2:
         return ()
-    said = f"The whole cache holds {made[0].shown} as {made[0].label}, {made[-1].shown} as {made[-1].label}."
+    said = f"The whole cache holds {made[0].shown} {made[0].label}, or {made[-1].shown} {made[-1].label}."
     return (bars("cache", "what the whole cache holds", said, made, axis="sequences at once"),)

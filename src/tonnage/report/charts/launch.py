@@ -26,15 +26,15 @@ def _tornado(body: Body) -> tuple[Chart, ...]:
         swing, never, name = number(row, "swing"), number(row, "never"), text(row, "name")
         if swing is None or not name:
             continue
-        later = f"{abs(swing):.0f} days {'later' if swing > 0 else 'earlier'}"
+        later = f"{swing:+.0f} days"
         oftener = "" if never is None or abs(never) < 0.005 else f", never {100 * never:+.0f} %"
         style = "alert" if swing > 0 else "good"
         made.append(BarRow(name, 0.0, swing, later + oftener, text(row, "text"), style))
     if not made:
         return ()
-    said = f"With more of it the launch is: {'; '.join(f'{row.label} {row.shown}' for row in made[:3])}."
-    axis = "days between the upper and the lower third of the draws (left: earlier with more of it)"
-    return (bars("tornado", "what moves it most", said, made, axis=axis),)
+    first = "; ".join(f"{row.label} {row.shown}" for row in made[:3])
+    said = f"How much later in the draws with the upper third of an input than in those with the lower: {first}."
+    return (bars("tornado", "what moves it most", said, made, axis="days (left: earlier with more of it)"),)
 
 
 def _in_the_way(body: Body) -> tuple[Chart, ...]:

@@ -8,7 +8,7 @@ from tonnage.report.charts.bars import BarRow, bars
 from tonnage.report.charts.chart import Chart
 from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, at, number, rows, text
-from tonnage.units import show_number
+from tonnage.units import show_counted, show_number
 
 SHOWN = 20
 
@@ -31,8 +31,8 @@ def _readings(body: Body) -> tuple[Chart, ...]:
     if not points:
         return ()
     near = sum(0.9 <= point.y <= 1.1 for point in points)
-    said = f"{len(points)} readings, {near} of them within 10 % of what was predicted."
-    x, y = ChartAxis("", "time"), ChartAxis("predicted over measured", "log", "~g")
+    said = f"{show_counted(len(points), 'reading')}, {near} within 10 % of what was predicted."
+    x, y = ChartAxis("", "time"), ChartAxis("predicted over measured", "log", "~g", 1.0)
     return (scatter("readings", "predicted over measured", said, points, x, y),)
 
 
@@ -65,20 +65,24 @@ def _measured(body: Body) -> tuple[Chart, ...]:
                 points.append(Dot(text(row, "at"), measured / predicted, str(name), text(row, "run") or "-", tip))
     if not points:
         return ()
-    said = f"{len(points)} values measured, over what the plan predicted."
-    x, y = ChartAxis("", "time"), ChartAxis("measured over predicted", "log", "~g")
+    said = f"{show_counted(len(points), 'measured value')}, over what the plan predicted."
+    x, y = ChartAxis("", "time"), ChartAxis("measured over predicted", "log", "~g", 1.0)
     return (scatter("measured", "measured over predicted", said, points, x, y),)
 
 
 def _plans(body: Body) -> tuple[Chart, ...]:
     made = [
         BarRow(
-            f"{text(row, 'id')[:8]} {text(row, 'of')} {text(row, 'model')}", 0.0, count, f"{count:,.0f} rows measured"
+            f"{text(row, 'id')[:8]} {text(row, 'of')} {text(row, 'model')}",
+            0.0,
+            count,
+            f"{show_counted(count, 'row')} measured",
         )
         for row in rows(body, "plans")[:SHOWN]
         if (count := number(row, "measured")) is not None
     ]
     if not made:
         return ()
-    said = f"{len(made)} plans, newest first: {'; '.join(f'{row.label}, {row.shown}' for row in made[:3])}."
+    first = "; ".join(f"{row.label}, {row.shown}" for row in made[:3])
+    said = f"{show_counted(len(made), 'plan')}, newest first: {first}."
     return (bars("plans", "what was measured of each plan", said, made, axis="rows"),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tonnage.report.charts.breakdown import breakdown
-from tonnage.report.charts.chart import Chart, Spec, chart, kinds, tips
+from tonnage.report.charts.chart import FEW, Chart, Spec, chart, kinds, tips
 from tonnage.report.charts.memory import memory
 from tonnage.report.charts.reading import Body, at, number, rows, text
 from tonnage.units import show_number, show_time
@@ -40,6 +40,7 @@ def frontier(body: Body) -> tuple[Chart, ...]:
     if len(points) < 2:
         return ()
     x: Spec = {"field": "x", "type": "quantitative", "title": "tokens/s of one user", "scale": {"zero": True}}
+    x |= {"axis": {"tickCount": FEW}}
     y: Spec = {"field": "y", "type": "quantitative", "title": "output tokens/s per accelerator"}
     modes = list(dict.fromkeys(str(point["mode"]) for point in points))
     kind, several = kinds("mode", modes), len(modes) > 1

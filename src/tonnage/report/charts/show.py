@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping
 
 from tonnage.report.charts.chart import Chart
 from tonnage.report.charts.points import ChartAxis, Dot, scatter
 from tonnage.report.charts.reading import Body, number, rows, text
 from tonnage.report.charts.spans import Span, spans
-from tonnage.units import HOUR, show_bandwidth, show_flop_rate, show_memory, show_number, show_price
+from tonnage.report.legal import LEGAL
+from tonnage.units import HOUR, show_bandwidth, show_counted, show_flop_rate, show_memory, show_number, show_price
+
+ORDER = tuple(
+    LEGAL[status]
+    for status in ("exception", "case-by-case", "free", "licence", "denied", "unverified", "approval", "risk")
+)
+"""What the law says in the order of the colours: green what is free, red what is denied, grey what is not known."""
 
 RENTS = ("rent", "owning")
 """What is paid by the hour."""
@@ -21,19 +29,29 @@ def charts(body: Body) -> tuple[Chart, ...]:
 
 
 def _chips(body: Body) -> tuple[Chart, ...]:
-    """Memory bandwidth against 16-bit speed; on the way up chips read faster than they compute."""
+    """Memory bandwidth against 16-bit speed, by what the law says where a place is asked for, by vendor else."""
+    lawful = any(text(row, "status") for row in rows(body, "chips"))
     points = []
     for row in rows(body, "chips"):
         rate, bandwidth, memory = (number(row, key) for key in ("rates.bf16", "bandwidth", "memory"))
         if rate and bandwidth and memory:
             tip = f"{show_flop_rate(rate)} bf16, {show_bandwidth(bandwidth)}, {show_memory(memory)}"
+            tip += f"; {text(row, 'vendor')}" if lawful else ""
+            kind = LEGAL.get(text(row, "status"), text(row, "status")) if lawful else text(row, "vendor")
             what = text(row, "title") or text(row, "chip")
-            points.append(Dot(rate / 1e12, bandwidth / 1e12, text(row, "vendor"), what, tip))
+            points.append(Dot(rate / 1e12, bandwidth / 1e12, kind or "unknown", what, tip))
     if not points:
         return ()
-    said = f"{len(points)} chips by 16-bit speed and memory bandwidth, by vendor."
+    said = f"{show_counted(len(points), 'chip')} by 16-bit speed and memory bandwidth, by vendor."
+    title = "speed and memory bandwidth of chips"
+    if lawful:
+        counts = Counter(point.kind for point in points)
+        listed = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        where = text(body, "inputs", "place") or text(body, "inputs", "in")
+        said = f"{show_counted(len(points), 'chip')}{f' to {where}' if where else ''}: {listed}."
+        title = f"what may be brought{f' to {where}' if where else ''}: speed and memory bandwidth of chips"
     x, y = ChartAxis("bf16 TFLOP/s", "log", "~g"), ChartAxis("memory bandwidth, TB/s", "log", "~g")
-    return (scatter("chips", "speed and memory bandwidth of chips", said, points, x, y),)
+    return (scatter("chips", title, said, points, x, y, order=ORDER if lawful else ()),)
 
 
 def _prices(body: Body) -> tuple[Chart, ...]:
@@ -44,7 +62,8 @@ def _prices(body: Body) -> tuple[Chart, ...]:
     chips = {text(row, "chip") for row in rows(body, "prices")} - {""}
     about = f" of {chips.pop()}" if len(chips) == 1 else ""
     least, most = min(point.y for point in points), max(point.y for point in points)
-    said = f"{len(points)} prices{about} by the hour, from ${least:.2f} to ${most:.2f}."
+    span = f"from ${least:.2f} to ${most:.2f}" if least < most else f"${least:.2f}"
+    said = f"{show_counted(len(points), 'price')}{about} by the hour, {span}."
     x, y = ChartAxis("", "time"), ChartAxis("$ per accelerator-hour", "log", "~g")
     return (scatter("prices", f"prices{about}", said, points, x, y),)
 
@@ -76,7 +95,13 @@ def _rules(body: Body) -> tuple[Chart, ...]:
                 )
             )
             last = max(last, *(day for day in map(_day, (start, end)) if day is not None))
-    made = spans("rules", "rules in time", f"{len(found)} rules; {_open(found)} have no end.", found, str(last))
+    made = spans(
+        "rules",
+        "rules in time",
+        f"{show_counted(len(found), 'rule')}, {_open(found)} without an end.",
+        found,
+        str(last),
+    )
     return () if made is None else (made,)
 
 
@@ -102,6 +127,6 @@ def _models(body: Body) -> tuple[Chart, ...]:
             points.append(Dot(whole / 1e9, active / 1e9, kind, text(row, "model"), tip))
     if not points:
         return ()
-    said = f"{len(points)} models by parameters and by those that work on each token."
+    said = f"{show_counted(len(points), 'model')} by parameters and by those that work on each token."
     x, y = ChartAxis("parameters, billions", "log", "~g"), ChartAxis("active parameters, billions", "log", "~g")
     return (scatter("models", "sizes of models", said, points, x, y),)

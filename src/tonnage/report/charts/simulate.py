@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tonnage.report.charts.bars import BarRow, bars
-from tonnage.report.charts.chart import Chart, Spec, chart, kinds, tips
+from collections.abc import Mapping, Sequence
+
+from tonnage.report.charts.bars import BAR, BOTTOM, PITCH, WORDS, BarRow, bars
+from tonnage.report.charts.chart import Chart, Spec, chart, kinds, tips, words
+from tonnage.report.charts.points import FAINT
 from tonnage.report.charts.reading import Body, number
 from tonnage.units import show_share, show_time
 
@@ -13,6 +16,10 @@ TIMES = {
     "e2e": "whole request",
     "queueing": "wait before it begins",
 }
+WHAT: Spec = {"field": "what", "type": "nominal"}
+MIDDLE = (BAR + BOTTOM) / 2
+"""Height of the marks of a row below its words."""
+
 PERCENTILES = ("p50", "p90", "p95", "p99")
 FULL = {
     "utilisation": "time in which a step runs",
@@ -28,41 +35,66 @@ def charts(body: Body) -> tuple[Chart, ...]:
 
 
 def _times(body: Body) -> tuple[Chart, ...]:
-    """A row for each wait, a mark for each percentile, in steps of ten."""
-    values = [
-        {"what": what, "seconds": seconds, "percentile": name.upper(), "shown": show_time(seconds)}
-        for key, what in TIMES.items()
-        for name in PERCENTILES
-        if (seconds := number(body, key, name)) is not None and seconds > 0
-    ]
-    if not values:
+    """A row for each wait under its words, a mark for each percentile, in steps of ten."""
+    found = [(what, _percentiles(body, key)) for key, what in TIMES.items()]
+    found = [(what, times) for what, times in found if times]
+    if not found:
         return ()
+    points = [
+        {"what": what, "seconds": seconds, "percentile": name.upper(), "shown": show_time(seconds), "at": row + MIDDLE}
+        for row, (what, times) in enumerate(found)
+        for name, seconds in times.items()
+    ]
+    named = [
+        {"what": what, "shown": " to ".join(dict.fromkeys(_ends(times))), "at": row + WORDS}
+        for row, (what, times) in enumerate(found)
+    ]
     x: Spec = {"field": "seconds", "type": "quantitative", "title": "seconds", "scale": {"type": "log", "nice": True}}
-    x |= {"axis": {"format": "~g", "tickCount": 5}}
-    y: Spec = {"field": "what", "type": "nominal", "title": None, "sort": list(TIMES.values())}
-    y |= {"axis": {"labelLimit": 170, "grid": True, "ticks": False, "domain": False}}
+    x |= {"axis": {"format": "~g", "tickCount": 5, "gridOpacity": FAINT}}
+    y: Spec = {"field": "at", "type": "quantitative", "axis": None, "scale": {"domain": [len(found), 0], "nice": False}}
     kind = kinds("percentile", [name.upper() for name in PERCENTILES])
-    mark: Spec = {"type": "point", "size": 110}
+    hover = tips(what="", percentile="", shown="")
     layers: list[Spec] = [
-        {"mark": {"type": "line", "style": "quiet", "strokeWidth": 1}, "encoding": {"x": x, "y": y, "detail": y}},
+        *_beside(named, y),
+        {"mark": {"type": "line", "style": "quiet", "strokeWidth": 1}, "encoding": {"x": x, "y": y, "detail": WHAT}},
         {
-            "mark": mark,
-            "encoding": {
-                "x": x,
-                "y": y,
-                "shape": kind,
-                "color": kind,
-                "tooltip": tips(what="", percentile="", shown=""),
-            },
+            "mark": {"type": "point", "size": 80, "opacity": 0.85},
+            "encoding": {"x": x, "y": y, "shape": kind, "color": kind, "tooltip": hover},
         },
     ]
-    first = ", ".join(
-        f"{what} {show_time(middle)} at the median, {show_time(late)} at P99"
-        for key, what in TIMES.items()
-        if (middle := number(body, key, "p50")) is not None and (late := number(body, key, "p99")) is not None
+    said = ", ".join(f"{row['what']} {row['shown']}" for row in named)
+    title = "waits of requests, from the median to P99"
+    return (
+        chart(
+            "waits",
+            title,
+            f"From the median to P99: {said}.",
+            PITCH * len(found),
+            data={"values": points},
+            layer=layers,
+        ),
     )
-    rows = len({value["what"] for value in values})
-    return (chart("waits", "waits of requests", f"{first}.", 46 * rows, data={"values": values}, layer=layers),)
+
+
+def _percentiles(body: Body, key: str) -> dict[str, float]:
+    found = ((name, number(body, key, name)) for name in PERCENTILES)
+    return {name: seconds for name, seconds in found if seconds is not None and seconds > 0}
+
+
+def _ends(times: Mapping[str, float]) -> tuple[str, str]:
+    """The first and the last of the percentiles that are known."""
+    held = list(times.values())
+    return show_time(held[0]), show_time(held[-1])
+
+
+def _beside(named: Sequence[Spec], y: Spec) -> list[Spec]:
+    """Words above each row: what it is at the left, its times at the right."""
+    made: list[Spec] = []
+    for field, x, align, style in (("what", 0, "left", "plain"), ("shown", "width", "right", "quiet")):
+        mark: Spec = {"align": align, "baseline": "middle", "style": style}
+        place: Spec = {"x": {"value": x}, "y": y, "text": {"field": field, "type": "nominal"}}
+        made += words(mark, place, data={"values": list(named)})
+    return made
 
 
 def _shares(body: Body) -> tuple[Chart, ...]:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from tonnage.report.charts.bars import BAR, BOTTOM, PITCH, WORDS, room
 from tonnage.report.charts.chart import Chart, Spec, chart, tips, words
 
+NARROW = 480
+"""Width below which the words at the right end are left to the hover: those at the left need the room [pixels]."""
+
+ROOMY: Spec = {"expr": f"width < {NARROW} ? 0 : 1"}
+
 
 @dataclass(frozen=True)
 class Span:
@@ -32,11 +37,16 @@ def spans(name: str, title: str, said: str, rows: Sequence[Span], last: str) -> 
     left: Spec = {"x": {"value": 0}, **place, "text": {"field": "label", "type": "nominal"}}
     right: Spec = {"x": {"value": "width"}, **place, "text": {"field": "shown", "type": "nominal"}}
     layers: list[Spec] = [
-        *words({"align": "left", "baseline": "middle", "limit": room(row.shown for row in rows)}, left),
-        *words({"align": "right", "baseline": "middle", "style": "quiet"}, right),
+        *words({"align": "left", "baseline": "middle", "limit": _room(rows)}, left),
+        *words({"align": "right", "baseline": "middle", "style": "quiet", "opacity": ROOMY}, right),
         *(_layer(style, x, y) for style in dict.fromkeys(row.style for row in rows)),
     ]
     return chart(name, title, said, PITCH * len(rows), data={"values": values}, layer=layers)
+
+
+def _room(rows: Sequence[Span]) -> Spec:
+    """Pixels for the words at the left."""
+    return {"expr": f"width < {NARROW} ? width : {room(row.shown for row in rows)['expr']}"}
 
 
 def _value(index: int, row: Span, last: str) -> Spec:

@@ -16,8 +16,11 @@ LANE = 84
 ABOVE = 0.34
 """Share of a lane that its words take."""
 
-TOP = 0.5
-"""Room above the first lane for the words of dates and rules [lanes]."""
+SIGN = 17 / LANE
+"""Height of a line of words above the lanes, one for each date and each day of rules [lanes]."""
+
+AIR = 0.08
+"""Between those and the first lane [lanes]."""
 
 LETTER, LINE = 6.6, 13.0
 """Pixels of a letter and of a line of words that stand on an activity, which tell it apart without its colour."""
@@ -53,8 +56,10 @@ def timeline(body: Body) -> tuple[Chart, ...]:
     stacked = _stacked(uses, doings, lots, most)
     track = [_box(bar, lots.index(bar.lot), 0.0, bar.count / most[bar.lot], "there") for bar in there]
     x = over("from")
-    bottom = len(lots)
-    y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [bottom, -TOP], "nice": False}}
+    bottom, lines = len(lots), _lines(body, start, end)
+    above = SIGN * len(lines) + AIR
+    y: Spec = {"field": "top", "type": "quantitative", "axis": None}
+    y |= {"scale": {"domain": [bottom, -above], "nice": False}}
     does = kinds("does", doings)
     box: Spec = {"x": x, "x2": {"field": "to"}, "y": y, "y2": {"field": "bottom"}}
     hover = tips(lot="lot", does="does", count="accelerators", when="when")
@@ -67,11 +72,11 @@ def timeline(body: Body) -> tuple[Chart, ...]:
             "encoding": {**box, "fill": does, "tooltip": hover, "description": {"field": "does", "type": "nominal"}},
         },
         _inside(stacked, (end - start).days, y),
-        *_lines(body, start, end),
+        *(layer for line in lines for layer in _upright(line, y, above, start, end)),
         *_names(lots, most, y),
     ]
     title = f"what each lot does, in the draw at P50 ({text(body, 'timeline_draw', 'launch') or 'no launch'})"
-    return (chart("timeline", title, _said(body, lots, doings), LANE * (bottom + TOP), layer=layers),)
+    return (chart("timeline", title, _said(body, lots, doings), LANE * (bottom + above), layer=layers),)
 
 
 def _stays(body: Body, key: str) -> list[Stay]:
@@ -161,46 +166,65 @@ def _names(lots: Sequence[str], most: Mapping[str, float], y: Spec) -> list[Spec
     return words({"align": "left", "baseline": "middle"}, encoding, data={"values": values})
 
 
-def _lines(body: Body, start: datetime.date, end: datetime.date) -> list[Spec]:
-    """Launch dates and rules, from top to bottom; words of both above the lanes."""
-    dates: list[Spec] = [
-        {"at": str(at), "words": f"{name.upper()} {at}"}
+@dataclass(frozen=True)
+class Upright:
+    """A line from top to bottom on a day, with its words in a row of their own above the lanes."""
+
+    at: datetime.date
+    words: str
+    why: str
+    row: int
+    line: str
+    style: str
+
+
+def _lines(body: Body, start: datetime.date, end: datetime.date) -> list[Upright]:
+    """Launch dates, then the days from which on rules keep chips away."""
+    dates = [
+        (at, f"{name.upper()} {at}", "", "good-line", "good-text")
         for name in ("p10", "p50", "p90")
         if (at := day(body, "launch", name)) is not None and start <= at <= end
     ]
+    refused = [(*each, "limit", "limit-text") for each in _refusals(body, start, end)]
     return [
-        *_upright(dates, "good-line", "good-text", 4),
-        *_upright(_refusals(body, start, end), "limit", "limit-text", 22),
+        Upright(at, words, why, row, line, style)
+        for row, (at, words, why, line, style) in enumerate([*dates, *refused])
     ]
 
 
-def _upright(values: list[Spec], line: str, words: str, down: float) -> list[Spec]:
-    if not values:
-        return []
-    data, x = {"values": values}, {"field": "at", "type": "temporal"}
-    hover = tips(words="", why="why") if "why" in values[0] else tips(words="")
-    mark = {"type": "text", "align": "left", "baseline": "top", "dx": 4, "style": words, "limit": 260}
-    text: Spec = {"field": "words", "type": "nominal"}
-    return [
-        {"data": data, "mark": {"type": "rule", "style": line}, "encoding": {"x": x, "tooltip": hover}},
-        {"data": data, "mark": mark, "encoding": {"x": x, "y": {"value": down}, "text": text, "tooltip": hover}},
-    ]
+def _upright(one: Upright, y: Spec, above: float, start: datetime.date, end: datetime.date) -> list[Spec]:
+    """The line, and its words at that side of it where there is more room."""
+    data: Spec = {
+        "values": [{"at": str(one.at), "words": one.words, "why": one.why or "-", "top": one.row * SIGN - above}]
+    }
+    late = (one.at - start) > (end - start) / 2
+    x: Spec = {"field": "at", "type": "temporal"}
+    hover = tips(words="", why="why") if one.why else tips(words="")
+    mark = {"align": "right" if late else "left", "baseline": "top", "dx": -4 if late else 4, "dy": 2}
+    place: Spec = {"x": x, "y": y, "text": {"field": "words", "type": "nominal"}, "tooltip": hover}
+    down: Spec = {"x": x, "y": y, "y2": {"value": "height"}, "tooltip": hover}
+    rule: Spec = {"data": data, "mark": {"type": "rule", "style": one.line}, "encoding": down}
+    return [rule, *words({**mark, "style": one.style, "limit": 260}, place, data=data)]
 
 
-def _refusals(body: Body, start: datetime.date, end: datetime.date) -> list[Spec]:
-    """From when on which chips may not come, and why."""
-    made: list[Spec] = []
+def _refusals(body: Body, start: datetime.date, end: datetime.date) -> list[tuple[datetime.date, str, str]]:
+    """By day: which chips may not come from then on, and why."""
+    chips: dict[datetime.date, list[str]] = {}
+    reasons: dict[datetime.date, list[str]] = {}
     for row in rows(body, "not_lawful"):
-        since, chip = day(row, "start"), text(row, "chip")
+        since, share = day(row, "start"), number(row, "share")
         if since is not None and since <= end:
-            at = str(max(since, start))
-            share = number(row, "share")
+            at = max(since, start)
             part = "" if share is None else f" ({show_share(share)} of {text(row, 'lot')})"
-            made.append({"at": at, "words": f"{at} no more {chip}", "why": text(row, "reason") + part})
-    return made
+            chips.setdefault(at, []).append(text(row, "chip"))
+            reasons.setdefault(at, []).append(text(row, "reason") + part)
+    return [
+        (at, f"{at} no more {', '.join(dict.fromkeys(chips[at]))}", "; ".join(dict.fromkeys(reasons[at])))
+        for at in sorted(chips)
+    ]
 
 
 def _said(body: Body, lots: Sequence[str], doings: Sequence[str]) -> str:
-    refused = [str(row["words"]) for row in _refusals(body, datetime.date.min, datetime.date.max)]
+    refused = [words for _, words, _ in _refusals(body, datetime.date.min, datetime.date.max)]
     told = f"Lots {', '.join(lots)}: {', '.join(doings) or 'nothing is done'}"
     return told + (f"; {'; '.join(refused)}" if refused else "") + "."

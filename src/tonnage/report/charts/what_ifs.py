@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 
-from tonnage.report.charts.bars import BAR, BOTTOM, PITCH, WORDS, room
+from tonnage.report.charts.bars import BAR, BELOW, BOTTOM, NEXT, PITCH, WORDS, room
 from tonnage.report.charts.chart import Chart, Spec, chart, over, tips, window, words
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
 from tonnage.units import show_share
@@ -32,7 +32,7 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
     hover = tips(name="what if", range="launch", shift="P50", chance="by the horizon", lawful="lawful")
     layers: list[Spec] = [
         window(start, end),
-        *_now(base),
+        *_now(base, len(made), y),
         _rect(x, y, hover, {"field": "index", "gt": 0}, "mark", 0.55),
         _rect(x, y, hover, {"field": "index", "equal": 0}, "good", 0.7),
         _point(y, hover),
@@ -40,7 +40,16 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
         *_words(y, "shown", {"value": "width"}, {"align": "right", "style": "quiet"}),
     ]
     said = _said([text(row, "name") for row in listed], listed)
-    return (chart("what-ifs", "what if", said, PITCH * len(made), data={"values": made}, layer=layers),)
+    return (
+        chart(
+            "what-ifs",
+            "what if: how far P50 moves, chance in time",
+            said,
+            PITCH * len(made),
+            data={"values": made},
+            layer=layers,
+        ),
+    )
 
 
 def _row(index: int, row: Mapping[str, object], end: datetime.date) -> Spec:
@@ -49,7 +58,7 @@ def _row(index: int, row: Mapping[str, object], end: datetime.date) -> Spec:
     shift, chance = number(row, "shift_days"), number(row, "probability_by_horizon")
     moved = "" if shift is None else "the same day" if abs(shift) < 0.5 else f"{shift:+.0f} d"
     when = " | ".join("later" if date is None else str(date) for date in (p10, p50, p90))
-    share = "" if chance is None else f"{show_share(chance)} in time"
+    share = "" if chance is None else show_share(chance)
     return {
         "index": index,
         "name": text(row, "name"),
@@ -101,13 +110,14 @@ def _words(y: Spec, field: str, x: Spec, mark: Spec) -> list[Spec]:
     return words({**mark, "baseline": "middle"}, place)
 
 
-def _now(base: object) -> list[Spec]:
-    """A dashed line at the P50 of the plan as it is."""
+def _now(base: object, count: int, y: Spec) -> list[Spec]:
+    """A dashed line at the P50 of the plan as it is, which leaves the words of rows out."""
     p50 = day(base, "p50")
     if p50 is None:
         return []
-    data, x = {"values": [{"at": str(p50)}]}, {"field": "at", "type": "temporal"}
-    return [{"data": data, "mark": {"type": "rule", "style": "good-line"}, "encoding": {"x": x}}]
+    pieces = [{"at": str(p50), "top": row + BELOW, "bottom": min(row + NEXT, count)} for row in range(count)]
+    place: Spec = {"x": {"field": "at", "type": "temporal"}, "y": y, "y2": {"field": "bottom"}}
+    return [{"data": {"values": pieces}, "mark": {"type": "rule", "style": "good-line"}, "encoding": place}]
 
 
 def _said(names: list[str], listed: list[Mapping[str, object]]) -> str:

@@ -1,6 +1,8 @@
 // An answer as it is read: the sentence, the lines below it, tables, the command, sources, files.
 import { byId, make, say, state } from "./words.js";
 import { deliver } from "./charts.js";
+import { linked } from "./links.js";
+import { table } from "./table.js";
 
 const LONG = 30;
 
@@ -8,13 +10,13 @@ byId("sources").addEventListener("toggle", async () => {
   const { open, dataset } = byId("sources");
   if (!open || !dataset.key) return;
   const response = await fetch(`/api/sources/${dataset.key}`);
-  if (response.ok) byId("sourcelist").replaceChildren(grid(await response.json()));
+  if (response.ok) byId("sourcelist").replaceChildren(table(await response.json()).element);
 });
 
 /** Shows an answer; `whole` is false while a better one is on its way. */
 export function tellAnswer(line, whole) {
   const sentence = byId("sentence");
-  sentence.textContent = line.answer?.sentence ?? "";
+  sentence.replaceChildren(...linked(line.answer?.sentence ?? ""));
   sentence.className = line.answer?.feasible === false ? "sentence no" : "sentence";
   for (const id of ["charts", "tables", "rows", "answer"]) byId(id).classList.remove("stale");
   byId("answer").dataset.whole = String(whole);
@@ -48,7 +50,7 @@ export function command(text) {
 
 function details(rows) {
   byId("rows").hidden = !rows.length;
-  byId("dl").replaceChildren(...rows.flatMap(({ label, text }) => [make("dt", {}, label), make("dd", {}, text)]));
+  byId("dl").replaceChildren(...rows.flatMap(({ label, text }) => [make("dt", {}, label), make("dd", {}, ...linked(text))]));
 }
 
 function hints(found) {
@@ -72,56 +74,19 @@ function files(line, whole) {
 
 function tables(found) {
   const open = new Map([...document.querySelectorAll("#tables details")].map((each) => [each.dataset.title, each.open]));
-  byId("tables").replaceChildren(...found.map((table, at) => folded(table, open.get(table.title) ?? (at < 1 || found.length < 3))));
+  byId("tables").replaceChildren(...found.map((each, at) => folded(each, open.get(each.title) ?? (at < 1 || found.length < 3))));
 }
 
-function folded(table, open) {
-  const body = make("details", { class: "table", "data-title": table.title, open }, make("summary", {}, table.title));
-  if (table.rows.length > LONG) body.append(filter(body));
-  body.append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": table.title }, grid(table)));
-  if (table.note) body.append(make("p", {}, table.note));
+function folded(given, open) {
+  const body = make("details", { class: "table", "data-title": given.title, open }, make("summary", {}, given.title));
+  const { element, narrow } = table(given);
+  if (given.rows.length > LONG) body.append(filter(narrow));
+  body.append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": given.title }, element));
+  if (given.note) body.append(make("p", {}, ...linked(given.note)));
   return body;
 }
 
-/** A table: columns of numbers aligned right. */
-export function grid(table) {
-  const kinds = table.header.map((_, i) => kind(table.rows.map((row) => row[i])));
-  const cells = (row, tag) =>
-    row.map((cell, i) => {
-      const short = (cell ?? "").length <= SHORT ? "short" : "";
-      const look = [kinds[i] ?? "", short].join(" ").trim();
-      return make(tag, { class: look || null, scope: tag === "th" && "col" }, tag === "td" && i === 0 ? named(cell ?? "", table) : (cell ?? ""));
-    });
-  return make(
-    "table",
-    {},
-    make("thead", {}, make("tr", {}, ...cells(table.header, "th"))),
-    make("tbody", {}, ...table.rows.map((row) => make("tr", {}, ...cells(row, "td")))),
-  );
-}
-
-/** In the catalogue a name of a list leads to all that is known of it. */
-function named(cell, table) {
-  if (state.view !== "catalogue" || !LISTS.has(table.header[0]) || !/^[\w.-]+$/.test(cell)) return cell;
-  const query = new URLSearchParams(location.search);
-  query.set("what", cell);
-  return make("a", { href: `?${query}` }, cell);
-}
-
-const LISTS = new Set(["chip", "model", "price of"]);
-const SHORT = 26;
-
-function kind(cells) {
-  const filled = cells.filter((cell) => cell && cell !== "-");
-  if (filled.length && filled.every((cell) => /^[ #|]+$/.test(cell))) return "sign";
-  const numbers = filled.filter((cell) => /^[+\-−$~<>±]?[\d][\d.,]*( ?[%\w/$]+){0,2}$/.test(cell) && !/^\d{4}-\d\d/.test(cell));
-  return filled.length && numbers.length >= 0.7 * filled.length ? "number" : null;
-}
-
-function filter(body) {
-  const narrow = (event) => {
-    const wanted = event.target.value.toLowerCase();
-    for (const row of body.querySelectorAll("tbody tr")) row.hidden = !row.textContent.toLowerCase().includes(wanted);
-  };
-  return make("div", { class: "filter" }, make("input", { type: "search", placeholder: say("filter"), "aria-label": say("filter"), oninput: narrow }));
+function filter(narrow) {
+  const input = make("input", { type: "search", placeholder: say("filter"), "aria-label": say("filter"), oninput: (event) => narrow(event.target.value) });
+  return make("div", { class: "filter" }, input);
 }

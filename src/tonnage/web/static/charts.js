@@ -78,7 +78,7 @@ async function draw(chart) {
   }
 }
 
-const WIDE = new Set(["timeline", "status", "chips", "prices"]);
+const WIDE = new Set(["timeline", "what-ifs", "chips", "prices", "rules", "back-test"]);
 
 /** Whether a chart takes the whole width: by its kind, and the first of an odd number of others. */
 function wide(chart) {

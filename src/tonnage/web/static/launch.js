@@ -1,4 +1,5 @@
 // Rules as switches, and what one of them is worth: the same launch with it and without.
+import { linked } from "./links.js";
 import { byId, make, say, share } from "./words.js";
 
 const known = new Map();
@@ -17,7 +18,9 @@ export function switches(left, changed) {
     ...names.map((name) => {
       const rule = known.get(name);
       const box = make("input", { type: "checkbox", role: "switch", value: name, checked: !left.includes(name), onchange: changed });
-      return make("label", { class: "switch" }, box, make("span", {}, rule?.title ?? name, make("span", {}, rule?.effect ?? name)));
+      const words = make("span", {}, rule?.title ?? name, make("span", {}, rule?.effect ?? name));
+      const source = make("a", { class: "reset", href: `/catalogue?what=${encodeURIComponent(name)}`, "aria-label": `${say("rule")}: ${rule?.title ?? name}` }, say("rule"));
+      return make("div", { class: "rule" }, make("label", { class: "switch" }, box, words), source);
     }),
   );
   document.querySelector(`#switches input[value="${CSS.escape(focus ?? "")}"]`)?.focus();
@@ -48,7 +51,7 @@ export function compare(facts, isBase, left) {
   if (effects.length) parts.push(say("because", effects.join("; ")));
   const [was, is] = [base, now].map((each) => each.launch?.probability_by_horizon);
   if (was != null && is != null && was !== is) parts.push(say("by_horizon", share(is), share(was)));
-  line.textContent = parts.join(" ");
+  line.replaceChildren(...linked(parts.join(" ")));
   line.hidden = false;
 }
 

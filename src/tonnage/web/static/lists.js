@@ -1,7 +1,8 @@
 // Runs watched as they go, and verdicts gate by gate.
 import { state, byId, make, say } from "./words.js";
 import { show } from "./charts.js";
-import { clear, grid, tellAnswer } from "./answer.js";
+import { clear, tellAnswer } from "./answer.js";
+import { table } from "./table.js";
 
 let stream = null;
 
@@ -53,9 +54,9 @@ function draw(name, steps, others) {
     const { event: kind, step, ...rest } = event;
     return [String(kind ?? ""), step == null ? "" : String(step), Object.entries(rest).map(([key, value]) => `${key} ${value}`).join(", ")];
   });
-  const table = { header: [say("event"), say("step"), ""], rows };
+  const { element } = table({ header: [say("event"), say("step"), ""], rows });
   byId("live").replaceChildren(
-    make("details", { class: "table", open: true }, make("summary", {}, say("events")), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say("events") }, grid(table))),
+    make("details", { class: "table", open: true }, make("summary", {}, say("events")), make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": say("events") }, element)),
   );
   const charts = [["loss", "loss"], ["seconds", "time"], ["time", "time"]]
     .filter(([key]) => steps.some((step) => Number.isFinite(step[key])))

@@ -181,6 +181,13 @@ function fold() {
   follow();
 }
 
+/** On a narrow screen the name of this view is moved to where it is seen; `scrollIntoView` would move the focus too. */
+function reveal() {
+  const list = document.querySelector("nav ul");
+  const here = list.querySelector("[aria-current]")?.getBoundingClientRect();
+  if (here) list.scrollLeft += here.left - list.getBoundingClientRect().left - (list.clientWidth - here.width) / 2;
+}
+
 async function begin() {
   restore();
   if (byId("more") && [...byId("more").querySelectorAll("input,select")].some((each) => unusual(values())[each.name] !== undefined)) {
@@ -193,6 +200,7 @@ async function begin() {
 }
 
 fold();
+reveal();
 listen();
 slider();
 lists();
