@@ -104,3 +104,9 @@ def test_a_file_that_is_no_programme_ends_in_a_sentence(tmp_path, capsys, conten
     assert run(["launch", str(path), "-o", str(tmp_path / "out.json")]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
+
+
+def test_what_would_lift_it_is_not_a_horizon_that_it_has_already(told):
+    """The base case launches within the horizon: what helps the other draws is a place to train, not a later end."""
+    lift = told[2]["binds"][0]["lift"]
+    assert lift and "horizon to" not in lift and lift in " ".join(told[1].split())

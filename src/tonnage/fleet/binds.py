@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -93,6 +94,8 @@ def outcome_of(setting: SettledProgramme, result: Forecast, chance: float, binds
     if chance >= LIKELY:
         return Outcome("feasible", binds)
     late = _late(setting, result, chance)
+    if late.lift is None:  # the base case launches as it is: what brings the draws forward that do not
+        late = replace(late, lift=next((bind.lift for bind in binds if bind.lift), None))
     return Outcome("feasible", (late, *binds)) if chance >= POSSIBLE else infeasible(late, *binds)
 
 
@@ -112,7 +115,7 @@ def _late(setting: SettledProgramme, result: Forecast, chance: float) -> Bind:
     what = "capacity" if trained - chance > 0.3 else "training"
     where = "is trained but finds no capacity to serve it" if what == "capacity" else "is not trained"
     text = f"{model.name} launches by {programme.end} with a probability of only {show_share(chance)}"
-    text += f": in most draws it {where}"
+    text += f": in most of the other draws it {where}"
     blocked = [s for s in setting.speeds if s.reason and s.use != "serve"]
     text += f" ({blocked[0].reason})" if blocked and what == "training" else ""
     return Bind(what, text, 1 - chance, remedies.launch(setting))

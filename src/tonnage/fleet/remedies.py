@@ -95,13 +95,13 @@ def _grows(setting: SettledProgramme) -> Bools:
 
 def launch(setting: SettledProgramme) -> str | None:
     """The cheapest lawful change with which the base case launches within the horizon: more of some lots, or else a
-    later horizon.
+    later horizon. None where it launches by then as it is: most draws are unluckier than it.
     """
     game = lasting(play(setting, 0, 0))
     extra = cheapest_launch(setting, game, setting.programme.days * DAY / PERIOD)
-    if extra is None or not (extra > 0.5).any():
+    if extra is None:
         return _later(setting)
-    return added(game, extra)
+    return added(game, extra) if (extra > 0.5).any() else None
 
 
 def added(game: Play, extra: Floats) -> str:
