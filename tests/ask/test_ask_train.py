@@ -54,7 +54,7 @@ def test_all_that_is_asked_is_in_one_plan_that_comes_back(tmp_path: Path) -> Non
 
 
 def test_a_mixed_fleet_is_priced_part_by_part() -> None:
-    words = TrainWords(on=("64xh800", "64xa800-sxm-80gb"), tokens="1T", layout="tp2,cp1,pp1,mbs1")
+    words = TrainWords(on=("64xh800", "64xb30a"), tokens="1T", layout="tp2,cp1,pp1,mbs1")
     asked = read("llama-3.1-8b", words)
     found = planned_mixed(asked, asked.job(CATALOG), CATALOG)
     assert found.prices[0] is not None and found.prices[1] is None

@@ -38,7 +38,8 @@ def told(capsys):
         ("h100-sxm", "EU", "on-demand", "on-demand, FI, EU, 2026-10-01"),
         ("h100-sxm", "JP", "on-demand", "none known in JP or asia-pacific: on-demand, world"),
         ("h20-96gb", "CN", "monthly", "monthly, CN, 2025-01-01"),
-        ("ascend-910b", "CN", "owned", "no rent is known: owning cost: accelerator at 90k CNY"),
+        ("ascend-910b", "CN", "on-demand", "on-demand, CN, 2026-07-15, vendor claim"),
+        ("ascend-910c", "CN", "owned", "no rent is known: owning cost: accelerator at 142k CNY"),
         ("rtx-4090", "US", "on-demand", "none known in US or north-america: on-demand, world"),
         ("gaudi3", "US", "owned", "no rent is known: none known in US or north-america: owning cost"),
         ("tpu-v6e", "US", "on-demand", "on-demand, US, 2026-08-19"),
@@ -91,10 +92,10 @@ def test_a_run_that_does_not_fit_has_a_price(ask, told) -> None:
 
 
 def test_a_run_on_ascend_is_priced_as_owned(ask, told) -> None:
-    found = ask(*TRAIN, "--on", "8xascend-910b", "--in", "CN")
+    found = ask(*TRAIN, "--on", "8xascend-910c", "--in", "CN")
     assert found["cost"] > 0
-    assert "ascend-910b/price.purchase.cny@2025-05" in found["sources"]
-    assert "owning cost: accelerator at 90k CNY" in told(*TRAIN, "--on", "8xascend-910b", "--in", "CN")
+    assert "ascend-910c/price.purchase.cny@2025-05" in found["sources"]
+    assert "owning cost: accelerator at 142k CNY" in told(*TRAIN, "--on", "8xascend-910c", "--in", "CN")
 
 
 def test_a_name_that_was_read_as_one_chip_is_said(ask, told) -> None:
@@ -127,4 +128,4 @@ def test_announced_is_not_shipped(told, day, code, words) -> None:
 
 def test_a_chip_without_a_rent_shows_what_owning_costs(told) -> None:
     assert "no sourced rent; owning costs" in told("show", "gaudi3")
-    assert "no sourced price" in told("show", "mi308x")
+    assert "no sourced price" in told("show", "b30a")

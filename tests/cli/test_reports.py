@@ -54,14 +54,14 @@ H20 = "fit qwen3-coder-480b-a35b-instruct --weights fp8 --on 8xh20-141gb --engin
             "fit qwen3.6-27b --weights fp8 --kv fp8 --on 2xrtx-5090 --engine vllm --layout tp2 --memory-share 0.92",
             "memory.kv_cache",
             12.26 * GIB,
-            0.05,
+            0.06,
         ),
         # vllm #50722: four cards of 80 GB at 0.85
         (
             "fit qwen3.5-35b-a3b --on 4xh100-sxm --engine vllm --layout tp4 --memory-share 0.85",
             "memory.kv_cache",
             43.4 * GIB,
-            0.02,
+            0.05,
         ),
         # vllm recipes PR 12, vLLM 0.10.1
         (f"{H20} --memory-share 0.9 --context 205728", "max_context", 205_728, 0.08),

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import stories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import conftest
 from tonnage.errors import InputError
 from tonnage.fleet import launch
 from tonnage.fleet.base_case import base_case, best_plan
@@ -297,7 +297,7 @@ def test_the_answer_has_the_best_plan_and_its_keys(programme, catalog, planner):
 
 
 def test_a_service_alone_launches_when_it_is_carried(story, written):
-    text, speeds = conftest.SWAP, written(serve=conftest.SWAP_SPEEDS)
+    text, speeds = stories.SWAP, written(serve=stories.SWAP_SPEEDS)
     setting = story(text, speeds)
     case = explained(setting, play(setting, 0, 0))
     policy = case.game.run().launch[-1][0] / PERIOD

@@ -7,8 +7,8 @@ import datetime
 import json
 
 import pytest
+import stories
 
-import conftest
 from tonnage.catalog import load
 from tonnage.errors import InputError
 from tonnage.fleet import launch, readiness
@@ -29,12 +29,13 @@ def plan(programme, catalog, planner):
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory, catalog):
-    import conftest
+    import stories
+
     from tonnage.fleet import read_programme
 
     path = tmp_path_factory.mktemp("story") / "story.yaml"
-    path.write_text(conftest.STORY)
-    return launch(read_programme(path, {}, catalog), catalog, 0, 300, conftest.Written(**conftest.SPEEDS))
+    path.write_text(stories.STORY)
+    return launch(read_programme(path, {}, catalog), catalog, 0, 300, stories.Written(**stories.SPEEDS))
 
 
 def what_if(plan, key):
@@ -74,7 +75,7 @@ def test_a_plan_holds_its_question_and_can_be_asked_again(plan, catalog, planner
 
 def test_names_with_dots_and_spaces_are_told_apart(plan):
     """What moves a launch is described from the programme, not by taking dotted names apart."""
-    from conftest import STORY
+    from stories import STORY
 
     text = STORY.replace("r2:", "r2.5:").replace("lot: own", "lot: own (attempt 2)")
     found = plan(text.replace("try: [ascend, own]", "try: [ascend, own (attempt 2)]"))
@@ -301,7 +302,7 @@ models: {m: {model: llama-3.1-8b, train: {stages: [{pretrain: 4T}]}}}
 
 
 def test_a_service_without_training_launches_when_the_fleet_carries_it(plan, written):
-    text, speeds = conftest.SWAP, written(serve=conftest.SWAP_SPEEDS)
+    text, speeds = stories.SWAP, written(serve=stories.SWAP_SPEEDS)
     speeds.wide = 1.0
     found = plan(text, speeds=speeds)
     assert DATE(2025, 5, 20) <= found.launch.p50 <= DATE(2025, 6, 9)

@@ -541,14 +541,15 @@ def test_what_should_help_is_never_later(made, change):
     """More of a lot, earlier, longer, less demand, a rule removed: P50 of the draws is not later by more than its
     standard error. More of a lot that a rule keeps away which nobody foresaw is counted on in vain, and may be.
     """
-    import conftest
+    import stories
+
     from tonnage.fleet import read_programme_text
 
     catalog = catalogues.load()
 
     def median(values):
-        found = re_planned(read_programme_text(story_of(conftest.STORY, values), catalog=catalog))
-        setting = settle(found, catalog, conftest.Written(**conftest.SPEEDS))
+        found = re_planned(read_programme_text(story_of(stories.STORY, values), catalog=catalog))
+        setting = settle(found, catalog, stories.Written(**stories.SPEEDS))
         days = play(setting, values["seed"], 100).run().launch[-1] / DAY
         error = rank_error(days, 0.5)  # None where the later end of P50 is never
         share = np.isfinite(days).mean()

@@ -35,11 +35,11 @@ def test_many_are_counted() -> None:
 
 
 def test_rates_of_formats_that_were_not_used_are_left_out() -> None:
-    chip = next(name for name in CATALOG.chips() if {f"{name}/rates.fp8", f"{name}/rates.bf16"} <= set(recalled(name)))
-    ids = [f"{chip}/rates.{name}" for name in ("bf16", "fp8")]
+    chip = next(name for name in CATALOG.chips() if {f"{name}/rates.int8", f"{name}/rates.bf16"} <= set(recalled(name)))
+    ids = [f"{chip}/rates.{name}" for name in ("bf16", "int8")]
     assert "2 facts" in recalled_row(ids, CATALOG)[0][1]
     assert recalled_row(ids, CATALOG, "bf16")[0][1].endswith(f"{chip} rates.bf16")
-    assert "2 facts" in recalled_row(ids, CATALOG, "fp8_block bf16")[0][1]
+    assert "2 facts" in recalled_row(ids, CATALOG, "int8 bf16")[0][1]
     assert recalled_row(ids, CATALOG, "") == ()
 
 

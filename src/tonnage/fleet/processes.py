@@ -56,7 +56,10 @@ class Processes:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._pool is not None:
+            begun = [] if error is None else list(self._pool._processes.values())
             self._pool.shutdown(wait=error is None, cancel_futures=True)
+            for process in begun:  # what they play is wanted no more, and one may wait for work that never comes
+                process.terminate()
 
     def ran(self) -> Ran:
         """How it went so far."""

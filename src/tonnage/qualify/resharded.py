@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonnage.device import distributed
+from tonnage.device.ending import end
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError
 from tonnage.qualify.gate import State, Verified
@@ -162,3 +163,4 @@ def _parts(folder: Path, kind: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))
+    end()

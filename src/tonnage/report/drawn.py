@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from tonnage.printable import printable
 from tonnage.report.answer import WIDTH, Answer
 from tonnage.report.charts.reading import numbers
+from tonnage.report.memory import room_there
 from tonnage.units import show_memory, show_number, show_share, show_time
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -100,7 +101,7 @@ def bars(title: str, rows: Sequence[TextBar], width: int, whole: float, *, block
 
 def _memory(body: Mapping[str, object], width: int, blocks: bool) -> list[str]:
     held = numbers(body, "memory")
-    capacity, total = held.get("capacity"), held.get("total")
+    capacity, total = room_there(held), held.get("total")
     parts = [(name.replace("_", " "), held[name]) for name in MEMORY if held.get(name, 0.0) > 0]
     if not parts or capacity is None or total is None:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tonnage.report.charts.bars import BarRow, LimitLine, bars
 from tonnage.report.charts.chart import Chart
 from tonnage.report.charts.reading import Body, number, numbers
+from tonnage.report.memory import room_there
 from tonnage.units import show_memory, show_share
 
 GB = 1e9
@@ -24,7 +25,7 @@ PARTS = {
 def memory(body: Body, key: str = "memory", title: str = "memory of one accelerator") -> tuple[Chart, ...]:
     """Each part begins where the one before ends; the last row is all of them, the line is what there is."""
     held = numbers(body, key)
-    capacity, total = held.get("capacity"), held.get("total")
+    capacity, total = room_there(held), held.get("total")
     parts = [(PARTS[name], held[name]) for name in PARTS if held.get(name, 0.0) > 0]
     if capacity is None or total is None or not parts:
         return ()
