@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +71,11 @@ def copy(begun: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(begun, tmp_path / "into"))
 
 
+def watching() -> list[threading.Thread]:
+    """Threads that end the process where no step is done."""
+    return [one for one in threading.enumerate() if one.name == "hang"]
+
+
 def newest(folder: Path) -> Path:
     return max((folder / "checkpoints").glob("step-*"))
 
@@ -99,6 +105,10 @@ def test_a_checkpoint_runs_nothing(copy: Path, tmp_path: Path, capsys: Captured,
     told = capsys.readouterr().err
     assert "cannot be read into this model" in told, told
     assert not made.exists()
+    deadline = time.monotonic() + 5
+    while (left := watching()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left, "a run that is refused leaves no thread that ends this process for a hang"
 
 
 def test_an_index_that_leads_out_of_its_folder_is_none(copy: Path, tmp_path: Path) -> None:

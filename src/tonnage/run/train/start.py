@@ -128,11 +128,11 @@ def one_process(
         if before is not None:
             refuse_other(before, plan)
         trainer = Trainer(plan, folder, ranks, both, disturb)
-        ended = _begun(trainer, ranks, began)
-        if ended.reason != "feasible":
-            trainer.watch.end()
-            return ended
-        return _run(trainer, ended, until)
+        try:
+            ended = _begun(trainer, ranks, began)
+            return ended if ended.reason != "feasible" else _run(trainer, ended, until)
+        finally:
+            trainer.watch.end()  # whatever stops the run: nobody is left to be ended for a hang
     finally:
         leave(ranks)
 
@@ -187,8 +187,6 @@ def _run(trainer: Trainer, ended: Ended, until: int | None) -> Ended:
     except StoppedError as stop:
         reason, text, lift = stop.reason, str(stop), "look at the events of the run; another device with --device"
         trainer.tell("stopped", text=text)
-    finally:
-        trainer.watch.end()
     now = trainer.progress
     return Ended(reason, text, lift, now.step, now.seconds, now.cost, ended.gates, ended.switch)
 

@@ -76,7 +76,11 @@ class Trainer:
         self.predicted: float | None = None
         self.model: torch.nn.Module
         self.made: torch.optim.Optimizer
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:
+            self.watch.end()
+            raise
 
     def tell(self, event: str, **what: Any) -> None:
         """Says what happened, once for all processes."""

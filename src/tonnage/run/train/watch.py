@@ -50,7 +50,7 @@ class HangWatch:
         self.limit, self.file, self.tell = limit, folder / f"hang-{rank}.txt", tell
         self.doing, self.since = "starting", time.monotonic()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._look, name="hang", daemon=True)
         if limit > 0:
             self._thread.start()
 
