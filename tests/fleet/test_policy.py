@@ -538,9 +538,9 @@ def re_planned(programme):
 @settings(max_examples=PROGRAMMES, deadline=None, derandomize=True)
 @given(made=LOTS, change=st.sampled_from(sorted(CHANGES)))
 def test_what_should_help_is_never_later(made, change):
-    """More of a lot, earlier, longer, less demand, a rule removed: P50 of the draws is not later by more than the
-    standard error of the difference. More of a lot that a rule keeps away which nobody foresaw is counted on in vain,
-    and may be.
+    """More of a lot, earlier, longer, less demand, a rule removed: P50 of the draws is not later by more than two
+    standard errors of the difference, nor its share smaller by more. More of a lot that a rule keeps away which nobody
+    foresaw is counted on in vain, and may be.
     """
     import stories
 
@@ -566,7 +566,7 @@ def test_what_should_help_is_never_later(made, change):
         better["lease"] = made["lease"] + made["weeks"] - better["weeks"]
     (before, error, share, spread), (after, later, then, other) = median(made), median(better)
     error = np.hypot(error, later if np.isfinite(later) else 0.0)  # of a difference of two medians
-    assert after <= before + error + 1e-6
+    assert after <= before + 2 * error + 1e-6
     assert then >= share - 2 * np.hypot(spread, other) - 1e-6, "nor does it launch less often"
 
 
