@@ -53,6 +53,7 @@ def test_pieces_in_hand_are_few_and_in_order(programme, catalog, planner, monkey
     assert [*first.paid.result.launch[-1], *(x for one in rest for x in one.paid.result.launch[-1])] == [*expected]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # Python 3.11's, see `LOOK`
 def test_a_process_that_dies_changes_nothing(programme, catalog, planner):
     setting = settle(programme(), catalog, planner)
     works = [pieces.PieceWork(setting, {}, 0, 40, at, at + 10) for at in range(0, 40, 10)]

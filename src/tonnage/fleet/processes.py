@@ -30,6 +30,10 @@ MOST_WORKERS = 256
 USUAL = 2
 """Processes where the machine has them and nobody says how many: this one, which plans, and one that plays."""
 
+LOOK = 1.0
+"""Seconds between two looks at whether the pool is broken: in Python 3.11 the thread that says so of every piece stops
+at one that was taken back (`set_exception` of a cancelled future)."""
+
 WORTH = 1_000
 """Draws from which on a second process is begun unasked: it takes half a second to start."""
 
@@ -94,7 +98,7 @@ class _Given:
     """A piece in hand: given to another process, or played here."""
 
     def __init__(self, work: PieceWork, pool: ProcessPoolExecutor | None) -> None:
-        self._work = work
+        self._work, self._pool = work, pool
         self._future: Future[Piece] | None = None
         self._piece: Piece | None = None
         if pool is not None:
@@ -116,10 +120,14 @@ class _Given:
         """What came out, and whether it had to be played again since its process had died."""
         if self._piece is not None or self._future is None:
             return self._piece or played(self._work), False
-        try:
-            return self._future.result(), False
-        except BrokenProcessPool:
-            return played(self._work), True
+        while True:
+            try:
+                return self._future.result(timeout=LOOK), False
+            except BrokenProcessPool:
+                return played(self._work), True
+            except TimeoutError:
+                if self._pool is not None and self._pool._broken:
+                    return played(self._work), True
 
 
 def _begin() -> None:
