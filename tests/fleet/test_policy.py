@@ -538,9 +538,9 @@ def re_planned(programme):
 @settings(max_examples=PROGRAMMES, deadline=None, derandomize=True)
 @given(made=LOTS, change=st.sampled_from(sorted(CHANGES)))
 def test_what_should_help_is_never_later(made, change):
-    """More of a lot, earlier, longer, less demand, a rule removed: P50 of the draws is not later by more than two
-    standard errors of the difference, nor its share smaller by more. More of a lot that a rule keeps away which nobody
-    foresaw is counted on in vain, and may be.
+    """More of a lot, earlier, longer, less demand, a rule removed: P50 of the draws is not later by more than its
+    standard error. More of a lot that a rule keeps away which nobody foresaw is counted on in vain, and may be: there,
+    and where a rule is removed, the law is known from the first day on, before and after.
     """
     import stories
 
@@ -556,17 +556,16 @@ def test_what_should_help_is_never_later(made, change):
         share = np.isfinite(days).mean()
         return rank(days, 0.5), np.inf if error is None else error, share, np.sqrt(share * (1 - share) / days.size)
 
-    if change == "more cloud":
+    if change in ("more cloud", "no rule"):
         made = {**made, "law": KNOWN}
     if change == "no rule":
-        better = {**made, "law": "rules: {without: us_2025_04_09_h20_letter}\n"}
+        better = {**made, "law": KNOWN.replace("}", ", without: us_2025_04_09_h20_letter}")}
     else:
         better = {**made, **{key: round(made[key] * factor) for key, factor in CHANGES[change].items()}}
     if change == "earlier":
         better["lease"] = made["lease"] + made["weeks"] - better["weeks"]
-    (before, error, share, spread), (after, later, then, other) = median(made), median(better)
-    error = np.hypot(error, later if np.isfinite(later) else 0.0)  # of a difference of two medians
-    assert after <= before + 2 * error + 1e-6
+    (before, error, share, spread), (after, _, then, other) = median(made), median(better)
+    assert after <= before + error + 1e-6
     assert then >= share - 2 * np.hypot(spread, other) - 1e-6, "nor does it launch less often"
 
 
