@@ -1,8 +1,11 @@
 """Every run draws the same examples, a failure found once is found again; and nothing is kept beyond it."""
 
+import json
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +20,19 @@ settings.load_profile("steady")
 def _no_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers are as wide as in a pipe, whatever terminal the tests run in."""
     monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """A function: the words of a command, and how it ends -> its answer as JSON."""
+    from tonnage.cli import run
+
+    def asked(words: str, code: int = 0) -> dict[str, Any]:
+        assert run([*shlex.split(words), "--json"]) == code, capsys.readouterr().err
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return asked
 
 
 @pytest.fixture

@@ -22,16 +22,6 @@ GB, GIB = 1e9, 2.0**30
 
 
 @pytest.fixture
-def ask(capsys: Captured) -> Ask:
-    def asked(words: str, code: int = 0) -> dict[str, Any]:
-        assert run([*shlex.split(words), "--json"]) == code, capsys.readouterr().err
-        found: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return found
-
-    return asked
-
-
-@pytest.fixture
 def told(capsys: Captured) -> Told:
     def answered(words: str, code: int = 0) -> str:
         assert run(shlex.split(words)) == code

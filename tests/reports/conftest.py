@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,10 @@ from typing import Any
 import pytest
 
 from tonnage import catalog
-from tonnage.cli import run
 from tonnage.model import load
 
 Ask = Callable[..., dict[str, Any]]
 Release = Callable[..., Path]
-
-
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
-    """The answer to a command, which ends with `code`."""
-
-    def asked(words: str, code: int = 0) -> dict[str, Any]:
-        assert run([*shlex.split(words), "--json"]) == code, capsys.readouterr().err
-        found: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return found
-
-    return asked
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,16 +25,6 @@ from tonnage.truth.shapes import Library
 
 Captured = pytest.CaptureFixture[str]
 Ask = Callable[[str], dict[str, Any]]
-
-
-@pytest.fixture
-def ask(capsys: Captured) -> Ask:
-    def asked(words: str) -> dict[str, Any]:
-        assert run([*shlex.split(words), "--json"]) == 0
-        found: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return found
-
-    return asked
 
 
 CATALOG = catalog.load()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +9,6 @@ import numpy as np
 import pytest
 
 from tonnage import catalog
-from tonnage.cli import run
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.spread import CROWD, CROWDED, crowded, room_doubt
 from tonnage.truth import capacity
@@ -19,16 +16,6 @@ from tonnage.truth.shapes import Library
 
 Captured = pytest.CaptureFixture[str]
 Ask = Callable[[str], dict[str, Any]]
-
-
-@pytest.fixture
-def ask(capsys: Captured) -> Ask:
-    def asked(words: str) -> dict[str, Any]:
-        assert run([*shlex.split(words), "--json"]) == 0
-        found: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return found
-
-    return asked
 
 
 GIB = 2.0**30

@@ -21,8 +21,9 @@ Room = Literal["profiled", "reserved", "free"]
 """How an engine finds the room that it leaves for the cache."""
 
 Sharing = Literal["alive", "whole", "pages", "pools"]
-"""How layers of several kinds share the cache: what is `alive` is counted; `pages` of one size for groups of as many
-layers each (vLLM); a pool for each kind, those of windows a share of the full one (SGLang)."""
+"""How layers of several kinds share the cache: what is `alive` is counted; `whole`: windows keep every key
+(TensorRT-LLM unless told); `pages` of one size for groups of as many layers each (vLLM); `pools`: one for each kind,
+those of windows a share of the full one (SGLang)."""
 
 Hidden = Literal["gradients", "weights", "tensor"]
 """Communication that a framework may run behind compute."""
