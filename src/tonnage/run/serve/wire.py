@@ -1,29 +1,24 @@
 """HTTP/1.1 to an engine over asyncio's own protocols, as a transport of httpx: one wait and one read for each chunk.
 
 httpx's own transport takes three times as long for a piece of a stream that comes alone: its layers wait, look for a
-time limit and register the socket anew for each read. Of HTTP/1.1 (RFC 9112) there is what an engine's answers need:
-a head, then a body in chunks, of a known length, or until the connection closes; connections are kept and used again.
+time limit and register the socket anew for each read. Answers are read by httptools (llhttp, Node.js' own parser);
+here are the bounds on what is kept, and connections that are used again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 import time
 from collections.abc import AsyncIterator
 
+import httptools
 import httpx
 
-HEAD, LINE = 64_000, 8_000
-"""Bytes of the head of an answer, and of the line before a chunk, at most."""
+HEAD = 64_000
+"""Bytes of the head of an answer, at most."""
 UNREAD = 256_000
 """Bytes that wait to be taken before an engine is read no further."""
-
-_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n]*)?\r\n")
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n")
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
-_LENGTH = re.compile(rb"\d{1,18}")
 
 Fields = list[tuple[bytes, bytes]]
 
@@ -43,9 +38,9 @@ class EngineConnection(asyncio.Protocol):
 
     def _clear(self) -> None:
         self.status, self.fields = 0, Fields()
-        self._held, self._parts, self._unread = b"", list[bytes](), 0
-        self._kind, self._left = "", 0
-        self._after = self._last = self._paused = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._parts, self._unread, self._before = list[bytes](), 0, 0
+        self._begun = self._to_end = self._paused = False
 
     # ------------------------------------------------------------ what asyncio calls
 
@@ -57,22 +52,22 @@ class EngineConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
         if self.over:  # nobody asked
-            self.stays = False
             self.abort()
             return
         try:
-            self._read(data)
-        except ValueError as error:
-            self._fail(httpx.RemoteProtocolError(str(error)))
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._broken(str(error.__context__ or error))
+        if not self._begun:
+            self._before += len(data)
+            if self._before > HEAD:
+                self._broken("a head without end")
         self._wake()
 
     def eof_received(self) -> bool:
         """The engine says no more."""
-        self.stays = False
-        if not self.over and self._kind == "rest":
-            self.over = True
-        elif not self.over:
-            self._fail(httpx.RemoteProtocolError("the engine closed the connection before the end"))
+        self.over = self.over or self._to_end
+        self._broken("the engine closed the connection before the end")
         self._wake()
         return False
 
@@ -83,91 +78,56 @@ class EngineConnection(asyncio.Protocol):
             self._fail(httpx.ReadError("the connection was lost"))
         self._wake()
 
-    # ------------------------------------------------------------ what comes
+    # ------------------------------------------------------------ what the parser calls
 
-    def _read(self, data: bytes) -> None:
-        """Bytes of an answer. Raises ValueError where they are none."""
-        if not self._kind:
-            data = self._head(self._held + data)
-            if not self._kind:
-                return
-        if self._kind == "chunks":
-            self._chunks(data)
-        elif self._kind == "length":
-            self._take(data[: self._left])
-            rest = len(data) > self._left
-            self._left = max(0, self._left - len(data))
-            if not self._left:
-                self._finish(rest)
-        else:
-            self._take(data)
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head. Those after the last chunk are nobody's."""
+        if not self._begun:
+            self.fields.append((name, value.rstrip(b" \t")))
 
-    def _head(self, data: bytes) -> bytes:
-        """Read the head, when it is whole; what comes after it."""
-        head, mark, rest = data.partition(b"\r\n\r\n")
-        if not mark:
-            if len(data) > HEAD:
-                raise ValueError("a head without end")
-            self._held = data
-            return b""
-        self._held = b""
-        status, fields = _parsed(head + b"\r\n")
-        if status < 200:  # an interim answer: the real one follows
-            return self._head(rest)
-        self.status, self.fields = status, fields
-        names = {name.lower(): value for name, value in fields}
-        self.stays = head.startswith(b"HTTP/1.1") and names.get(b"connection", b"").lower() != b"close"
-        self._kind, self._left = _framing(status, names)
-        self.stays = self.stays and self._kind != "rest"
-        return rest
+    def on_headers_complete(self) -> None:
+        """The head is whole. Raises ValueError where its body could not be told from what follows."""
+        self.status = self._parser.get_status_code()
+        if self.status < 200:  # an interim answer: the real one follows
+            return
+        names = {name.lower(): value for name, value in self.fields}
+        coding = names.get(b"transfer-encoding")
+        if self.status > 599 or (coding is not None and coding.lower() != b"chunked"):
+            raise ValueError("an answer of a status or in a coding that is not known")
+        bodiless = self.status in (204, 304)
+        self._begun, self._to_end = True, coding is None and b"content-length" not in names and not bodiless
+        self.stays = self._parser.should_keep_alive() and not self._to_end
 
-    def _chunks(self, data: bytes) -> None:
-        data, self._held, at = self._held + data if self._held else data, b"", 0
-        while at < len(data):
-            if self._left:
-                part = data[at : at + self._left]
-                self._take(part)
-                self._left -= len(part)
-                at += len(part)
-                continue
-            end = data.find(b"\r\n", at)
-            if end < 0:
-                if len(data) - at > LINE:
-                    raise ValueError("a chunk without a size")
-                self._held = data[at:]
-                return
-            line, at = data[at:end], end + 2
-            if self._last and not line:
-                self._finish(at < len(data))
-                return
-            if self._after and line:
-                raise ValueError("a chunk that is longer than its size")
-            if self._after or self._last:
-                self._after = False
-                continue
-            size = _SIZE.fullmatch(line)
-            if not size:
-                raise ValueError("a chunk without a size")
-            self._left = int(size[1], 16)
-            self._last, self._after = not self._left, bool(self._left)
-
-    def _take(self, part: bytes) -> None:
-        if part:
-            self._parts.append(part)
-            self._unread += len(part)
+    def on_body(self, part: bytes) -> None:
+        """A piece of the body."""
+        self._parts.append(part)
+        self._unread += len(part)
         if self._unread > UNREAD and not self._paused and self._transport:
             self._paused = True
             self._transport.pause_reading()
 
-    def _finish(self, more: bool) -> None:
-        """The answer is whole; more: something came after it, so that the connection is good for no other."""
-        self.over = True
-        self.stays = self.stays and not more
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        self.over = self._begun
+        if not self._begun:
+            self.fields = Fields()
+
+    def on_message_begin(self) -> None:
+        """An answer begins. After a whole one nobody asked for it, and the connection is good for no other."""
+        self.stays = self.stays and not self.over
+
+    # ------------------------------------------------------------ how it ends
+
+    def _broken(self, why: str) -> None:
+        """What came is no answer; after a whole one it only ends the connection."""
+        self.stays = False
+        if not self.over:
+            self._fail(httpx.RemoteProtocolError(why))
 
     def _fail(self, error: httpx.TransportError) -> None:
         if self.error is None:
             self.error = error
-        self.over, self.stays = True, False
+        self.over = True
         self.abort()
 
     def _wake(self) -> None:
@@ -190,7 +150,7 @@ class EngineConnection(asyncio.Protocol):
         self._clear()
         self.over = False
         self._transport.write(request)
-        while not self._kind:
+        while not self._begun:
             if self.error:
                 raise self.error
             await self._wait()
@@ -220,37 +180,6 @@ class EngineConnection(asyncio.Protocol):
         self.stays = False
         if self._transport:
             self._transport.abort()
-
-
-def _parsed(head: bytes) -> tuple[int, Fields]:
-    """(status, fields) of a head. Raises ValueError."""
-    first = _STATUS.match(head)
-    if not first:
-        raise ValueError("an answer that is not HTTP/1.1")
-    fields, at = Fields(), first.end()
-    while at < len(head):
-        field = _FIELD.match(head, at)
-        if not field:
-            raise ValueError("an answer with a head that cannot be read")
-        fields.append((field[1], field[2]))
-        at = field.end()
-    return int(first[2]), fields
-
-
-def _framing(status: int, names: dict[bytes, bytes]) -> tuple[str, int]:
-    """(how the body ends, its bytes) as RFC 9112, 6.3 has it. Raises ValueError."""
-    if status in (204, 304):
-        return "length", 0
-    if coding := names.get(b"transfer-encoding"):
-        if coding.lower() != b"chunked":
-            raise ValueError("an answer in a coding that is not known")
-        return "chunks", 0
-    length = names.get(b"content-length")
-    if length is None:
-        return "rest", 0
-    if not _LENGTH.fullmatch(length):
-        raise ValueError("an answer without a length")
-    return "length", int(length)
 
 
 class AnswerBody(httpx.AsyncByteStream):
