@@ -19,6 +19,12 @@ INT8 = ("cann",)
 """Software stacks that ship eight-bit releases in INT8 instead of FP8 (CloudMatrix384, arXiv 2506.12708, 4.5)."""
 
 
+MARLIN = ("cuda",)
+"""Software stacks whose engines keep the weights of an FP8 release as they are on chips that multiply in BF16 but not
+in FP8, and widen them in the kernel (vLLM and SGLang by Marlin, W8A16: MiniMax-M2.7 on four A100 in vLLM 0.22;
+github.com/vllm-project/vllm/issues/39610)."""
+
+
 def narrow(accelerator: Accelerator) -> str:
     """Eight-bit format that the chip's software stack serves in; FP8 where the stack is another's, or not known."""
     return "int8" if accelerator.stack in INT8 else "fp8"
@@ -53,9 +59,9 @@ def formats(
 
     A release quantised to four bits by somebody else is taken to keep its attention and dense layers wider: as they are
     released where the model's own experts have four bits already (NVIDIA's DeepSeek-V4 in NVFP4), else in BF16 (its
-    DeepSeek-R1-FP4), or in 8 bits for W4A8. A chip without FP8 serves an FP8 release in BF16, or in INT8 (W8A8) where
-    the vendor's stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5). Raises InputError for an
-    unknown name.
+    DeepSeek-R1-FP4), or in 8 bits for W4A8. A chip without FP8 serves an FP8 release in INT8 (W8A8) where the vendor's
+    stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5), with its weights as they are where
+    engines widen them in the kernel (`MARLIN`), else in BF16. Raises InputError for an unknown name.
     """
     known_formats(weights, kv)
     chosen = _formats(arch, accelerator, weights, kv)
@@ -95,8 +101,15 @@ def _same(weights: str, released: str) -> bool:
 def _native(accelerator: Accelerator, released: str) -> str:
     name = {"fp8_block": "fp8"}.get(released, released)
     if name == "fp8" and "fp8" not in accelerator.rates:
-        return "int8" if accelerator.stack in INT8 else "bf16"
+        return _without_fp8(accelerator)
     return name if name in WEIGHTS else "bf16"
+
+
+def _without_fp8(accelerator: Accelerator) -> str:
+    """What a chip without FP8 holds an FP8 release in."""
+    if accelerator.stack in INT8:
+        return "int8"
+    return "w8a16" if accelerator.stack in MARLIN and "bf16" in accelerator.rates else "bf16"
 
 
 def _why(arch: Architecture, taken: str, released: str, accelerator: Accelerator) -> str:
