@@ -208,7 +208,8 @@ def fit(
     chosen = engine_name if isinstance(engine_name, Engine) else runs
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
-    found = startable(arch, die, found, chosen, fixed, None, starting(arch, system))
+    start = starting(arch, system, weights=weights)
+    found = startable(arch, die, found, chosen, fixed, None, start)
     asked = min(CONTEXT, arch.context or CONTEXT) if context is None else float(context)
     question = FitQuestion(
         arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date
@@ -217,6 +218,10 @@ def fit(
     held = _held(arch, die, how, found, chosen, asked, memory_share, context)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
+    why = chosen.refuses(found.layout.at(best), None, start) if plan.outcome.feasible else None
+    if why is not None:
+        lift = f"another {asking('layout')}, or another {asking('engine')}"
+        return replace(plan, outcome=infeasible(Bind("layout", f"the model fits, but not as asked: {why}", None, lift)))
     if context is None and plan.outcome.feasible and not plan.max_batch:
         plan = _plan(question, float(plan.max_context), how, chosen, found, held, best)
     if plan.outcome.feasible or plan.max_context:

@@ -25,16 +25,38 @@ USUAL = "sglang"
 """Engine on a software stack that none is the usual one of, or that is not known."""
 
 
+BLOCK = 128
+"""Elements of a side of a block of weights in FP8 that share a scale (`weight_block_size` of DeepSeek-V3, Qwen3-FP8,
+MiniMax-M2, GLM-5-FP8)."""
+
+
+@dataclass(frozen=True)
+class BlockWidth:
+    """Width of feed-forward layers whose weights are in FP8 in blocks, which ranks cut; routed: by those that cut
+    experts.
+    """
+
+    width: int
+    routed: bool
+
+    def broken(self, layout: Layout) -> NDArray[np.bool_]:
+        """Where a rank would hold a part of a block."""
+        cut = np.asarray(layout.etp if self.routed else layout.tp, dtype=np.int64)
+        return np.asarray((cut > 1) & (self.width % (cut * BLOCK) != 0), dtype=np.bool_)
+
+
 @dataclass(frozen=True)
 class Startup:
     """What decides beside the layout whether an engine starts. experts: routed ones of a layer, 0 for dense models;
-    drafts: whether tokens are drafted; server: ranks of one server; ranks: of the whole deployment.
+    drafts: whether tokens are drafted; server: ranks of one server; ranks: of the whole deployment; blocks: layers in
+    FP8 that ranks may only cut between blocks.
     """
 
     experts: int = 0
     drafts: bool = False
     server: int | None = None
     ranks: int | None = None
+    blocks: tuple[BlockWidth, ...] = ()
 
 
 def redundant(layout: Layout, experts: int) -> NDArray[np.int64]:
@@ -83,6 +105,10 @@ class Engine(software.EngineFacts):
         if start.server is not None:
             why = f"ranks of an instance fill servers of {start.server} equally: whole ones, or an equal part of one"
             yield ~fills(layout.ranks, start.server, start.ranks), why
+        for one in start.blocks if self.whole_blocks else ():
+            what = "experts" if one.routed else "feed-forward layers"
+            why = f"{self.name} wants what a rank holds of {what} of {one.width} in FP8 to be whole blocks of {BLOCK}"
+            yield one.broken(layout), why
         shared = np.asarray(layout.cp) > 1
         if not self.can.shared_prompts:
             yield shared, f"{self.name} is not known to let ranks share a prompt (cp)"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tonnage.errors import InputError, Problem, nearest
-from tonnage.model import Architecture, PartFormat
+from tonnage.model import Architecture, Load, PartFormat, Step, operators
+from tonnage.serve.replica.engines import BlockWidth
 from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
@@ -40,6 +43,20 @@ class ServeFormats:
     kv: str
     precision: Precision
     why: str
+
+
+def cut_blocks(arch: Architecture, accelerator: Accelerator, weights: str | None) -> tuple[BlockWidth, ...]:
+    """Widths of feed-forward layers that are held in FP8 in blocks, as the release has them."""
+    if weights is not None and not _same(weights, arch.expert_precision if arch.moe else arch.precision):
+        return ()
+    if accelerator.stack in INT8 or ("fp8" not in accelerator.rates and _without_fp8(accelerator) == "bf16"):
+        return ()
+    found: dict[BlockWidth, None] = {}
+    for one in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+        part = arch.release.of(one.part)
+        if one.role == "down" and part is not None and part.main.kind == "fp8_block":
+            found[BlockWidth(int(np.max(np.asarray(one.k))), one.kind == "grouped_gemm")] = None
+    return tuple(found)
 
 
 def known_formats(weights: str | None, kv: str | None) -> None:

@@ -260,7 +260,7 @@ def pooled(kinds: list[LayerKind], engine: Engine, asked: Asked) -> Numbers:
     """
     cell: Numbers = _cell(kinds, engine)
     context = np.asarray(asked.context, dtype=float)
-    widest = max((kind.window for kind in kinds if np.any(kind.token) and kind.window < np.inf), default=np.inf)
+    widest = max((kind.window for kind in kinds if np.any(kind.token) and kind.window < np.inf), default=0.0)
     if all(kind.window < np.inf for kind in kinds if np.any(kind.token)):
         near: Numbers = np.minimum(context, widest) * cell
         return near
