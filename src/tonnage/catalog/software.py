@@ -122,6 +122,7 @@ class EngineFacts:
     newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
     what older ones did.
 
+    state_pages: whether it starts only where its cache has a page of states for each sequence that may run at once;
     whole_blocks: whether what a rank holds of a weight in FP8 has to be whole blocks of scales;
 
     caches: formats of cache that it keeps, None where nobody has said; replicas: `one rank` where several attention
@@ -158,6 +159,7 @@ class EngineFacts:
     wide: tuple[str, ...] = ()
     joined: float = 0.45e9
     graphs: float = 0.0
+    state_pages: bool = False
     whole_blocks: bool = False
     newest: str = ""
     version: str = ""

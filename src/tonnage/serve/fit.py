@@ -23,7 +23,7 @@ from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
-from tonnage.serve.replica.pages import layer_state, sequence_bytes
+from tonnage.serve.replica.pages import layer_state, sequence_bytes, state_pages
 from tonnage.serve.replica.spread import room_doubt
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
@@ -75,7 +75,7 @@ class FitPlan(ShownResult):
 
     pool: its layout; engine_rules: version whose rules these are; memory: of an accelerator; max_context: longest
     single sequence [tokens]; max_batch: sequences of `context` tokens at once over all accelerators; max_running: that
-    the engine runs at once unless told; cached_tokens: over all accelerators in sequences of `context`; cache: of one
+    the engine runs at once unless told; starts_with: sequences at once with which it starts, where that is fewer; cached_tokens: over all accelerators in sequences of `context`; cache: of one
     such sequence; curve: what the cache holds at other contexts.
     """
 
@@ -97,6 +97,7 @@ class FitPlan(ShownResult):
     accelerators: int
     engine_rules: str = ""
     max_running: int = 0
+    starts_with: int | None = None
     curve: tuple[FitPoint, ...] = ()
     provenance: Provenance = Provenance()
 
@@ -140,6 +141,7 @@ class FitPlan(ShownResult):
             "engine": self.engine,
             "engine_rules": self.engine_rules,
             "max_running": self.max_running,
+            "starts_with": self.starts_with,
             "memory": self.memory.to_json(),
             "kv_cache_low": self.room[0],
             "kv_cache_high": self.room[1],
@@ -319,11 +321,15 @@ def _plan(
     outcome = FEASIBLE if longest >= 1 else infeasible(_lack(arch, system, how, figures, -pool * dies))
     fits, counted = outcome.feasible, params(arch)
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
+    pages = state_pages(arch, how.kv, layout, chosen, pool) if chosen.state_pages and not question.eager else None
     running, here = int(np.max(np.asarray(running_most(arch, chosen, die)))), room.at(context)
     per_rank = min(math.floor(here.sequences / replicas), running)
     most = int(per_rank * replicas) if fits else 0
     if fits and question.context is not None:
         outcome = _of_context(question, context, int(longest), most)
+    starts = int(pages) if fits and pages is not None and pages < running else None
+    if outcome.feasible and starts is not None and question.running is not None:
+        outcome = infeasible(_paged(chosen, question.running, starts))
     return FitPlan(
         question=question,
         outcome=outcome,
@@ -343,9 +349,16 @@ def _plan(
         accelerators=system.count,
         engine_rules=chosen.rules,
         max_running=int(running * replicas),
+        starts_with=starts,
         curve=room.curve() if fits else (),
         provenance=Provenance(system.accelerator.facts, version=__version__),
     )
+
+
+def _paged(engine: Engine, running: int, pages: int) -> Bind:
+    """Sequences at once that were asked for, more than there are pages for their states."""
+    text = f"{engine.name} starts only with a page of states for each of {running:,} sequences; its cache has {pages:,}"
+    return Bind("running", text, running / max(pages, 1), f"{asking('running', str(pages))}, or more chips")
 
 
 def _of_context(question: FitQuestion, context: float, longest: int, most: int) -> Outcome:
