@@ -34,6 +34,7 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
         ("memory", f"{show_held(held)} each: {per}"),
         ("cache", _line(plan)),
         ("doubt", _doubt(plan)),
+        *_drafts(plan),
         ("params", f"{plan.params:,} ({plan.active_params:,} active{_mtp(plan)})"),
         ("weights", plan.formats.why),
     )
@@ -51,6 +52,15 @@ def _start(plan: FitPlan) -> tuple[tuple[str, str], ...]:
         f"for {plan.starts_with:,} states; --max-running {plan.starts_with} (--max-num-seqs) or fewer"
     )
     return (("start", text),)
+
+
+def _drafts(plan: FitPlan) -> tuple[tuple[str, str], ...]:
+    """What drafts take, and what of them is not counted."""
+    q = plan.question
+    if not q.drafts:
+        return ()
+    by = "the model's own layers, counted" if q.own_layers else "a model beside it, whose weights are not counted"
+    return (("drafts", f"{q.drafts} a step by {by}"),)
 
 
 def _line(plan: FitPlan) -> str:

@@ -39,7 +39,9 @@ fewer, or not so many fit."""
 
 @dataclass(frozen=True)
 class FitQuestion:
-    """All that a plan follows from: the arguments of `fit`. layout: what is fixed of it."""
+    """All that a plan follows from: the arguments of `fit`. layout: what is fixed of it; drafts: tokens drafted for a
+    sequence in a step.
+    """
 
     arch: Architecture
     system: System
@@ -53,6 +55,12 @@ class FitQuestion:
     running: int | None = None
     eager: bool = False
     date: datetime.date | None = None
+    drafts: int = 0
+
+    @property
+    def own_layers(self) -> bool:
+        """Whether the model's own extra layers draft."""
+        return self.drafts > 0 and self.arch.mtp is not None
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ def fit_again(plan: FitPlan) -> FitPlan:
         running=q.running,
         eager=q.eager,
         date=q.date,
+        drafts=q.drafts,
     )
     known = plan.provenance
     return replace(made, provenance=replace(made.provenance, catalog=known.catalog, seed=known.seed))
@@ -194,12 +203,14 @@ def fit(
     running: int | None = None,
     eager: bool = False,
     date: datetime.date | None = None,
+    drafts: int = 0,
 ) -> FitPlan:
     """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
 
     engine_name: its name, with a version or not (`vllm@0.11`), or the engine itself with other settings; date: of the
     software where it has none. chunk: new tokens in a step at most; running: sequences in a step at most, which the
-    trial step of some engines samples all at once; defaults where None; eager: no captured graphs.
+    trial step of some engines samples all at once; defaults where None; eager: no captured graphs; drafts: tokens
+    drafted for a sequence in a step, by the model's own extra layers or by a model that is not counted.
     max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators. Where
     a context is asked for, the engine is told to expect no longer one.
     """
@@ -210,14 +221,14 @@ def fit(
     chosen = engine_name if isinstance(engine_name, Engine) else runs
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
-    start = starting(arch, system, weights=weights)
+    start = starting(arch, system, drafts=drafts > 0, weights=weights)
     found = startable(arch, die, found, chosen, fixed, None, start)
     asked = min(CONTEXT, arch.context or CONTEXT) if context is None else float(context)
     question = FitQuestion(
-        arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date
+        arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date, drafts
     )
     chosen = chosen.told(chunk, running, eager=eager)
-    held = _held(arch, die, how, found, chosen, asked, memory_share, context)
+    held = _held(arch, die, how, found, chosen, asked, memory_share, context, question.drafts)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
     why = chosen.refuses(found.layout.at(best), None, start) if plan.outcome.feasible else None
@@ -265,10 +276,20 @@ def _held(
     context: float,
     share: float | None,
     longest: float | None = None,
+    drafts: int = 0,
 ) -> RankMemory:
-    tokens = usual_step(chosen, die)
     return memory(
-        arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share, longest=longest
+        arch,
+        die,
+        how.precision,
+        found.layout,
+        chosen,
+        context=context,
+        tokens=usual_step(chosen, die),
+        drafts=drafts,
+        mtp=drafts > 0 and arch.mtp is not None,
+        share=share,
+        longest=longest,
     )
 
 
@@ -307,7 +328,9 @@ def _plan(
         for each in (held.pool, held.weights, held.activations, held.buffers)
     )
     die, replicas = per_die(system.accelerator), float(layout.dp) * instances
-    room = CacheRoom(arch, die, how.precision, layout, chosen, question.memory_share, replicas, question.context)
+    room = CacheRoom(
+        arch, die, how.precision, layout, chosen, question.memory_share, replicas, question.context, question.drafts
+    )
     longest = min(room.longest(), arch.context or 1 << 34)
     dies = system.accelerator.dies
     figures = MemoryUse(
@@ -322,7 +345,7 @@ def _plan(
     fits, counted = outcome.feasible, params(arch)
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
     pages = state_pages(arch, how.kv, layout, chosen, pool) if chosen.state_pages and not question.eager else None
-    running, here = int(np.max(np.asarray(running_most(arch, chosen, die)))), room.at(context)
+    running, here = int(np.max(np.asarray(running_most(arch, chosen, die, question.drafts)))), room.at(context)
     per_rank = min(math.floor(here.sequences / replicas), running)
     most = int(per_rank * replicas) if fits else 0
     if fits and question.context is not None:
