@@ -20,11 +20,12 @@ from tonnage.serve.job import asking
 from tonnage.serve.length import too_long
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica import compressed
-from tonnage.serve.replica.engines import Engine, starting_on
+from tonnage.serve.replica.engines import CHOSEN, Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
 from tonnage.serve.replica.pages import layer_state, sequence_bytes, state_pages
 from tonnage.serve.replica.spread import room_doubt
+from tonnage.serve.replica.workspaces import chooses
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
 from tonnage.shown import ShownResult
@@ -231,6 +232,9 @@ def fit(
     held = _held(arch, die, how, found, chosen, asked, memory_share, context, question.drafts)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
+    bind = None if engine_name is None or not plan.outcome.feasible else never_started(arch, die, how, chosen)
+    if bind is not None:
+        return replace(plan, outcome=infeasible(bind))
     why = chosen.refuses(found.layout.at(best), None, start) if plan.outcome.feasible else None
     if why is not None:
         lift = f"another {asking('layout')}, or another {asking('engine')}"
@@ -376,6 +380,13 @@ def _plan(
         curve=room.curve() if fits else (),
         provenance=Provenance(system.accelerator.facts, version=__version__),
     )
+
+
+def never_started(arch: Architecture, chip: Accelerator, how: ServeFormats, engine: Engine) -> Bind | None:
+    """Why an engine starts a model in a format on a chip in no layout; None where it starts."""
+    held = "fp8" if how.weights == "w8a16" and arch.precision.startswith("fp8") else how.weights
+    why = engine.never((held, CHOSEN) if chooses(arch) else (held,), chip)
+    return None if why is None else Bind("engine", why, None, f"another {asking('engine')}, or other chips")
 
 
 def _paged(engine: Engine, running: int, pages: int) -> Bind:

@@ -12,6 +12,7 @@ from tonnage.errors import FEASIBLE, InputError, MissingFact, Problem
 from tonnage.interval import Interval, around
 from tonnage.layout import Layout
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
+from tonnage.serve.fit import never_started
 from tonnage.serve.job import ServeJob, check
 from tonnage.serve.length import beyond
 from tonnage.serve.pools import PoolLayout
@@ -61,6 +62,9 @@ def plan(
     long = beyond(job)
     if long is not None:
         return too_long_for(question, given, long)
+    never = None if job.engine is None else never_started(job.arch, given.service.die, given.formats, given.engine)
+    if never is not None:
+        return too_long_for(question, given, never)
     if ffn is not None:
         given = replace(given, partner=serve_setting(job, ffn, fitted))
     grids = _grids(given, fixed, prefill_fixed, ffn_fixed)

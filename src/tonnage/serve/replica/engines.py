@@ -25,6 +25,10 @@ USUAL = "sglang"
 """Engine on a software stack that none is the usual one of, or that is not known."""
 
 
+ANYTHING, CHOSEN = "anything", "chosen keys"
+NEVER = {ANYTHING: "any model", CHOSEN: "latent attention that chooses its keys (DeepSeek-V3.2, GLM-5)"}
+"""What an engine does not start on some chips, in words, where it is no format."""
+
 BLOCK = 128
 """Elements of a side of a block of weights in FP8 that share a scale (`weight_block_size` of DeepSeek-V3, Qwen3-FP8,
 MiniMax-M2, GLM-5-FP8)."""
@@ -126,6 +130,17 @@ class Engine(software.EngineFacts):
             why = "vLLM deals experts over all ranks of an instance or cuts all of them, not both"
             yield (ep > 1) & (ep != tp * dp * np.asarray(layout.cp)), why
         yield from self._starts(layout, start)
+
+    def never(self, kinds: tuple[str, ...], chip: Accelerator) -> str | None:
+        """What of these it does not start on a chip in any layout (a format of weights, `chosen keys`); None where it
+        starts all.
+        """
+        for one in capabilities().refusals:
+            here = one.engine == self.name and chip.generation in one.generations
+            old = not one.until or _key(self.version or self.can.version)[:2] <= _key(one.until)
+            if here and old and one.what in (*kinds, ANYTHING):
+                return f"{self.name} does not start {NEVER.get(one.what, f'weights in {one.what}')} on {chip.title}"
+        return None
 
     def told(
         self,

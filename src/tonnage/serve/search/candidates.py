@@ -114,9 +114,7 @@ def nearest_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Map
     return [f"ep{ep}" for ep in sorted(found, key=lambda ep: (abs(ep - fixed["ep"]), ep))[:3]]
 
 
-def starting(
-    arch: Architecture, system: System, *, drafts: bool = False, weights: str | None = None
-) -> Startup:
+def starting(arch: Architecture, system: System, *, drafts: bool = False, weights: str | None = None) -> Startup:
     """What decides beside the layout whether an engine starts on a system; weights: the format asked for."""
     dies = system.accelerator.dies
     blocks = cut_blocks(arch, system.accelerator, weights)
