@@ -84,8 +84,9 @@ class FitPlan(ShownResult):
 
     pool: its layout; engine_rules: version whose rules these are; memory: of an accelerator; max_context: longest
     single sequence [tokens]; max_batch: sequences of `context` tokens at once over all accelerators; max_running: that
-    the engine runs at once unless told; starts_with: sequences at once with which it starts, where that is fewer; cached_tokens: over all accelerators in sequences of `context`; cache: of one
-    such sequence; curve: what the cache holds at other contexts.
+    the engine runs at once unless told; starts_with: sequences at once with which it starts, where that is fewer;
+    cached_tokens: over all accelerators in sequences of `context`; cache: of one such sequence; curve: what the cache
+    holds at other contexts.
     """
 
     question: FitQuestion

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tonnage.layout import Layout
-from tonnage.serve.replica.engines import BlockWidth
+from tonnage.serve.replica.blocks import BlockWidth
 
 Role = Literal["serve", "prefill", "decode", "attention", "ffn"]
 

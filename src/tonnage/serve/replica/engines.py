@@ -19,6 +19,7 @@ from tonnage.catalog import software
 from tonnage.catalog.capabilities import EngineCapabilities, capabilities
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.layout import Layout
+from tonnage.serve.replica.blocks import BLOCK, BlockWidth
 from tonnage.system import Accelerator
 
 USUAL = "sglang"
@@ -28,25 +29,6 @@ USUAL = "sglang"
 ANYTHING, CHOSEN = "anything", "chosen keys"
 NEVER = {ANYTHING: "any model", CHOSEN: "latent attention that chooses its keys (DeepSeek-V3.2, GLM-5)"}
 """What an engine does not start on some chips, in words, where it is no format."""
-
-BLOCK = 128
-"""Elements of a side of a block of weights in FP8 that share a scale (`weight_block_size` of DeepSeek-V3, Qwen3-FP8,
-MiniMax-M2, GLM-5-FP8)."""
-
-
-@dataclass(frozen=True)
-class BlockWidth:
-    """Width of feed-forward layers whose weights are in FP8 in blocks, which ranks cut; routed: by those that cut
-    experts.
-    """
-
-    width: int
-    routed: bool
-
-    def broken(self, layout: Layout) -> NDArray[np.bool_]:
-        """Where a rank would hold a part of a block."""
-        cut = np.asarray(layout.etp if self.routed else layout.tp, dtype=np.int64)
-        return np.asarray((cut > 1) & (self.width % (cut * BLOCK) != 0), dtype=np.bool_)
 
 
 @dataclass(frozen=True)

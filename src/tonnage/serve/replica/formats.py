@@ -8,7 +8,7 @@ import numpy as np
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model import Architecture, Load, PartFormat, Step, operators
-from tonnage.serve.replica.engines import BlockWidth
+from tonnage.serve.replica.blocks import BlockWidth
 from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
