@@ -39,12 +39,14 @@ H20 = "fit qwen3-coder-480b-a35b-instruct --weights fp8 --on 8xh20-141gb --engin
 @pytest.mark.parametrize(
     ("words", "of", "reported", "within"),
     [
-        # club-3090 #1087: two RTX 5090 at a share of 0.92
+        # club-3090 #1087: two RTX 5090 at a share of 0.92, two sequences at once; the vision tower and its trial pass
+        # (1 GiB of the difference) are not counted
         (
-            "fit qwen3.6-27b --weights fp8 --kv fp8 --on 2xrtx-5090 --engine vllm --layout tp2 --memory-share 0.92",
+            "fit qwen3.6-27b --weights fp8 --kv fp8 --on 2xrtx-5090 --engine vllm --layout tp2 --memory-share 0.92 "
+            "--max-running 2",
             "memory.kv_cache",
             12.26 * GIB,
-            0.06,
+            0.09,
         ),
         # vllm #50722: four cards of 80 GB at 0.85
         (

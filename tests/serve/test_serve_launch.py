@@ -60,8 +60,8 @@ def test_vllm_is_told_them_for_each_replica_and_cannot_split_experts_both_ways()
     assert told["tensor-parallel-size"] == 2 and told["data-parallel-size"] == 8
     assert told["max-num-batched-tokens"] == found.chunk
     assert "--enable-expert-parallel" in flags and "--kv-cache-dtype fp8" in flags
-    both = launched(served({"tp": 8, "ep": 4, "etp": 2}, engine="vllm"))[0]
-    assert both["flags"] is None and "experts" in both["why"]
+    both = served({"tp": 8, "ep": 4, "etp": 2}, engine="vllm")
+    assert not both.outcome.feasible and both.refused and "experts" in both.refused.why
 
 
 def test_tensorrt_llm_gets_yaml_that_is_json() -> None:
@@ -143,7 +143,7 @@ def test_tensorrt_llm_is_given_layouts_that_it_has_and_a_pin_that_it_has_not_is_
     free = served(engine="trtllm", kv="bf16")
     assert launched(free)[0]["flags"] is not None
     pinned = served({"tp": 2, "dp": 8, "ep": 16}, engine="trtllm", kv="bf16")
-    assert pinned.layout_text == "tp2,ep16,dp8" and launched(pinned)[0]["flags"] is None
+    assert not pinned.outcome.feasible and pinned.refused and pinned.refused.row.where == "tp2,ep16,dp8"
 
 
 def test_vllm_ascend_hands_the_cache_over_by_its_own_connector() -> None:
@@ -156,8 +156,8 @@ def test_vllm_ascend_hands_the_cache_over_by_its_own_connector() -> None:
 
 @pytest.mark.parametrize("engine", ["sglang", "vllm", "trtllm"])
 def test_a_cache_that_an_engine_does_not_keep_has_no_flags(engine: str) -> None:
-    found = launched(served({"tp": 1, "dp": 16, "ep": 16}, engine=engine, kv="int8"))[0]
-    assert found["flags"] is None and "int8" in found["why"]
+    found = served({"tp": 1, "dp": 16, "ep": 16}, engine=engine, kv="int8")
+    assert not found.outcome.feasible and "int8" in found.outcome.binds[0].text
 
 
 @pytest.mark.parametrize("engine", ["sglang", "vllm", "trtllm"])

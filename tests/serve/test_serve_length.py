@@ -83,7 +83,9 @@ def test_formats_by_part_reach_memory_and_steps() -> None:
 def test_a_chip_without_fp8_holds_such_parts_wider() -> None:
     arch = load("deepseek-v4-flash", CATALOG)
     old = formats(arch, per_die(accelerator("a100-sxm-80gb", CATALOG))).precision
-    assert old.weights("attention").name == "bf16"
+    assert old.weights("attention").name == "w8a16"
+    other = formats(arch, per_die(accelerator("mi250x", CATALOG))).precision
+    assert other.weights("attention").name == "bf16"
     ascend = formats(arch, per_die(accelerator("ascend-910b3", CATALOG))).precision
     assert ascend.weights("attention").name == "int8"
 

@@ -179,7 +179,8 @@ def test_hybrid_states_limit_sequences_where_the_engine_sets_them_apart() -> Non
 def test_released_formats_follow_the_chip() -> None:
     arch = load("deepseek-r1", CATALOG)
     assert formats(arch, accelerator("h20", CATALOG)).weights == "fp8"
-    assert formats(arch, accelerator("a100-sxm-80gb", CATALOG)).weights == "bf16"
+    assert formats(arch, accelerator("a100-sxm-80gb", CATALOG)).weights == "w8a16"
+    assert formats(arch, accelerator("v100-sxm2-32gb", CATALOG)).weights == "bf16"
     assert formats(arch, accelerator("ascend-910c", CATALOG)).weights == "int8"
     assert formats(load("openai/gpt-oss-120b", CATALOG), accelerator("h100-sxm", CATALOG)).precision.experts == "mxfp4"
 

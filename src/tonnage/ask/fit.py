@@ -30,6 +30,7 @@ class FitWords:
     running: str | None = None
     memory_share: str | None = None
     eager: bool = False
+    speculate: str | None = None
     calibration: tuple[str, ...] = ()
 
 
@@ -44,6 +45,7 @@ class FitAsked:
     running: int | None
     layout: dict[str, int] | None
     memory_share: float | None
+    drafts: int
 
 
 def read(words: FitWords) -> FitAsked:
@@ -55,8 +57,17 @@ def read(words: FitWords) -> FitAsked:
     running = reader.within(words.running, "running", 1, 1e6, "sequences")
     layout = reader.layout(words.layout, "layout", DEGREES)
     share = None if words.memory_share is None else reader.share(words.memory_share, "memory_share")
+    drafts = 0 if words.speculate is None else drafted(reader, words.speculate)
     reader.done()
-    return FitAsked(words, fleet, context, chunk, running, layout, share)
+    return FitAsked(words, fleet, context, chunk, running, layout, share, drafts)
+
+
+def drafted(reader: WordReader, text: str) -> int:
+    """Tokens drafted in a step, of `3` or `3@0.7`."""
+    from tonnage.ask.serve import speculation
+
+    found = speculation(reader, text)
+    return 0 if found is None else int(found.tokens)
 
 
 def plan_asked(
@@ -82,5 +93,6 @@ def plan_asked(
         running=asked.running,
         eager=asked.words.eager,
         date=as_of,
+        drafts=asked.drafts,
     )
     return replace(found, provenance=replace(found.provenance, catalog=catalog.digest, seed=seed))

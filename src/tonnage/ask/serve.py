@@ -181,7 +181,7 @@ def _read(words: ServeWords, reader: WordReader) -> ServeAsked:
         isl=reader.whole(words.isl, "isl"),
         osl=reader.whole(words.osl, "osl"),
         cache_hit=reader.number(words.cache_hit, "share", "cache_hit"),
-        speculative=_speculation(reader, words.speculate),
+        speculative=speculation(reader, words.speculate),
         mode=mode,
         afd=afd,
         micro_batches=turns,
@@ -342,7 +342,8 @@ def _stack(reader: WordReader, text: str | None) -> Stack | None:
     return found
 
 
-def _speculation(reader: WordReader, text: str | None) -> Speculation | None:
+def speculation(reader: WordReader, text: str | None) -> Speculation | None:
+    """Drafts as people write them: `1@0.85`, or `3` alone."""
     from tonnage.serve import ACCEPTANCE, REUSED, Speculation
 
     if text is None:

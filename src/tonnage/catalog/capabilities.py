@@ -47,11 +47,25 @@ class EngineCapabilities:
 
 
 @dataclass(frozen=True)
+class ChipRefusal:
+    """What an engine does not start on chips of some generations. what: a format of weights, `chosen keys` (latent
+    attention over the keys that an indexer chooses), or `anything`; until: newest version that was seen to refuse.
+    """
+
+    engine: str
+    what: str
+    generations: tuple[str, ...]
+    source: str
+    until: str = ""
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """Everything in the file. servers: accelerators of one server by chip, where they are not `SERVER`."""
 
     engines: Mapping[str, EngineCapabilities]
     servers: Mapping[str, int] = field(default_factory=dict)
+    refusals: tuple[ChipRefusal, ...] = ()
 
 
 @functools.cache
@@ -60,7 +74,8 @@ def capabilities() -> Capabilities:
     raw = tomllib.loads(PATH.read_text(encoding="utf-8"))
     engines = [EngineCapabilities(**_typed(body)) for body in raw["engine"]]
     servers = {chip: int(body["accelerators"]) for body in raw["server"] for chip in body["chips"]}
-    return Capabilities({one.name: one for one in engines}, servers)
+    refusals = tuple(ChipRefusal(**_typed(body)) for body in raw["refusal"])
+    return Capabilities({one.name: one for one in engines}, servers, refusals)
 
 
 def _typed(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,9 @@ class EngineFacts:
     newest: the newest version that is known; version: the one that these rules are of, where it is another; before:
     what older ones did.
 
+    state_pages: whether it starts only where its cache has a page of states for each sequence that may run at once;
+    whole_blocks: whether what a rank holds of a weight in FP8 has to be whole blocks of scales;
+
     caches: formats of cache that it keeps, None where nobody has said; replicas: `one rank` where several attention
     replicas have one rank each; experts: `together` where they are dealt over all ranks of an instance or all cut;
     stacks: software stacks whose usual engine it is.
@@ -156,6 +159,8 @@ class EngineFacts:
     wide: tuple[str, ...] = ()
     joined: float = 0.45e9
     graphs: float = 0.0
+    state_pages: bool = False
+    whole_blocks: bool = False
     newest: str = ""
     version: str = ""
     before: tuple[EngineRule, ...] = ()

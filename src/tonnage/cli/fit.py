@@ -45,6 +45,9 @@ class FitOptions(FitWords):
         share of the memory that the engine takes, such as 0.95.
     eager
         without captured graphs.
+    speculate
+        tokens drafted per step, such as 3: by the model's own extra layers, or by a small model beside it, which is not
+        counted.
     calibration
         a file of `tonnage qualify`, measured on these chips; its device can be asked for by its name. May be repeated.
     launch_file

@@ -112,7 +112,7 @@ def refuses(one: Instance) -> str | None:
         if one.experts and one.experts % int(one.layout.ep):
             return f"FFN ranks hold whole experts: {one.experts} do not divide over {int(one.layout.ep)}"
         return engine.refuses(replace(one.layout, ep=1), one.kv)
-    start = Startup(one.experts, one.drafts > 0, one.server, one.whole)
+    start = Startup(one.experts, one.drafts > 0, one.server, one.whole, one.blocks)
     return engine.refuses(one.layout, one.kv, start)
 
 

@@ -30,15 +30,37 @@ def answer_of(model: str, on: str, plan: FitPlan) -> Answer:
     )
     rows = (
         ("layout", f"{plan.layout_text}; {plan.engine_rules or plan.engine}{_ranks(plan)}"),
+        *_start(plan),
         ("memory", f"{show_held(held)} each: {per}"),
         ("cache", _line(plan)),
         ("doubt", _doubt(plan)),
+        *_drafts(plan),
         ("params", f"{plan.params:,} ({plan.active_params:,} active{_mtp(plan)})"),
         ("weights", plan.formats.why),
     )
     hint = f"tonnage serve {model} --on {on} --isl 4k --osl 1k --tpot 50ms"
     tables = (_cache(plan), *([_curve(plan)] if _bent(plan) else []))
     return Answer(sentence, rows, tables, hints=(hint,))
+
+
+def _start(plan: FitPlan) -> tuple[tuple[str, str], ...]:
+    """With how many sequences at once the engine starts, where its default is more."""
+    if plan.starts_with is None:
+        return ()
+    text = (
+        f"{plan.engine} does not start at its default of {plan.max_running:,} sequences at once: its cache has pages "
+        f"for {plan.starts_with:,} states; --max-running {plan.starts_with} (--max-num-seqs) or fewer"
+    )
+    return (("start", text),)
+
+
+def _drafts(plan: FitPlan) -> tuple[tuple[str, str], ...]:
+    """What drafts take, and what of them is not counted."""
+    q = plan.question
+    if not q.drafts:
+        return ()
+    by = "the model's own layers, counted" if q.own_layers else "a model beside it, whose weights are not counted"
+    return (("drafts", f"{q.drafts} a step by {by}"),)
 
 
 def _line(plan: FitPlan) -> str:

@@ -33,7 +33,8 @@ class FitPoint:
 @dataclass(frozen=True)
 class CacheRoom:
     """Replicas of one layout, and what their cache has room for; share: of the memory that the engine takes; told:
-    longest sequence that it is told to expect, the model's own limit where None.
+    longest sequence that it is told to expect, the model's own limit where None; drafts: tokens drafted for a sequence
+    in a step.
     """
 
     arch: Architecture
@@ -44,6 +45,7 @@ class CacheRoom:
     share: float | None
     replicas: float = 1.0
     told: float | None = None
+    drafts: int = 0
 
     def rank(self, context: float) -> RankMemory:
         """Memory of a rank for sequences of `context` tokens."""
@@ -56,6 +58,8 @@ class CacheRoom:
             self.engine,
             context=context,
             tokens=tokens,
+            drafts=self.drafts,
+            mtp=self.drafts > 0 and self.arch.mtp is not None,
             share=self.share,
             longest=self.told,
         )

@@ -20,11 +20,12 @@ from tonnage.serve.job import asking
 from tonnage.serve.length import too_long
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.replica import compressed
-from tonnage.serve.replica.engines import Engine, starting_on
+from tonnage.serve.replica.engines import CHOSEN, Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
-from tonnage.serve.replica.pages import layer_state, sequence_bytes
+from tonnage.serve.replica.pages import layer_state, sequence_bytes, state_pages
 from tonnage.serve.replica.spread import room_doubt
+from tonnage.serve.replica.workspaces import chooses
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
 from tonnage.shown import ShownResult
@@ -39,7 +40,9 @@ fewer, or not so many fit."""
 
 @dataclass(frozen=True)
 class FitQuestion:
-    """All that a plan follows from: the arguments of `fit`. layout: what is fixed of it."""
+    """All that a plan follows from: the arguments of `fit`. layout: what is fixed of it; drafts: tokens drafted for a
+    sequence in a step.
+    """
 
     arch: Architecture
     system: System
@@ -53,6 +56,12 @@ class FitQuestion:
     running: int | None = None
     eager: bool = False
     date: datetime.date | None = None
+    drafts: int = 0
+
+    @property
+    def own_layers(self) -> bool:
+        """Whether the model's own extra layers draft."""
+        return self.drafts > 0 and self.arch.mtp is not None
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,9 @@ class FitPlan(ShownResult):
 
     pool: its layout; engine_rules: version whose rules these are; memory: of an accelerator; max_context: longest
     single sequence [tokens]; max_batch: sequences of `context` tokens at once over all accelerators; max_running: that
-    the engine runs at once unless told; cached_tokens: over all accelerators in sequences of `context`; cache: of one
-    such sequence; curve: what the cache holds at other contexts.
+    the engine runs at once unless told; starts_with: sequences at once with which it starts, where that is fewer;
+    cached_tokens: over all accelerators in sequences of `context`; cache: of one such sequence; curve: what the cache
+    holds at other contexts.
     """
 
     question: FitQuestion
@@ -97,6 +107,7 @@ class FitPlan(ShownResult):
     accelerators: int
     engine_rules: str = ""
     max_running: int = 0
+    starts_with: int | None = None
     curve: tuple[FitPoint, ...] = ()
     provenance: Provenance = Provenance()
 
@@ -140,6 +151,7 @@ class FitPlan(ShownResult):
             "engine": self.engine,
             "engine_rules": self.engine_rules,
             "max_running": self.max_running,
+            "starts_with": self.starts_with,
             "memory": self.memory.to_json(),
             "kv_cache_low": self.room[0],
             "kv_cache_high": self.room[1],
@@ -173,6 +185,7 @@ def fit_again(plan: FitPlan) -> FitPlan:
         running=q.running,
         eager=q.eager,
         date=q.date,
+        drafts=q.drafts,
     )
     known = plan.provenance
     return replace(made, provenance=replace(made.provenance, catalog=known.catalog, seed=known.seed))
@@ -192,12 +205,14 @@ def fit(
     running: int | None = None,
     eager: bool = False,
     date: datetime.date | None = None,
+    drafts: int = 0,
 ) -> FitPlan:
     """Whether `arch` fits on `system`, in the layout that keeps the longest sequence (of those, the most cache).
 
     engine_name: its name, with a version or not (`vllm@0.11`), or the engine itself with other settings; date: of the
     software where it has none. chunk: new tokens in a step at most; running: sequences in a step at most, which the
-    trial step of some engines samples all at once; defaults where None; eager: no captured graphs.
+    trial step of some engines samples all at once; defaults where None; eager: no captured graphs; drafts: tokens
+    drafted for a sequence in a step, by the model's own extra layers or by a model that is not counted.
     max_context: longest single sequence; max_batch: sequences of `context` tokens at once over all accelerators. Where
     a context is asked for, the engine is told to expect no longer one.
     """
@@ -208,15 +223,23 @@ def fit(
     chosen = engine_name if isinstance(engine_name, Engine) else runs
     ranks = system.count * system.accelerator.dies
     found = candidates(arch, die, ranks, fixed)
-    found = startable(arch, die, found, chosen, fixed, None, starting(arch, system))
+    start = starting(arch, system, drafts=drafts > 0, weights=weights)
+    found = startable(arch, die, found, chosen, fixed, None, start)
     asked = min(CONTEXT, arch.context or CONTEXT) if context is None else float(context)
     question = FitQuestion(
-        arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date
+        arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date, drafts
     )
     chosen = chosen.told(chunk, running, eager=eager)
-    held = _held(arch, die, how, found, chosen, asked, memory_share, context)
+    held = _held(arch, die, how, found, chosen, asked, memory_share, context, question.drafts)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
+    bind = None if engine_name is None or not plan.outcome.feasible else never_started(arch, die, how, chosen)
+    if bind is not None:
+        return replace(plan, outcome=infeasible(bind))
+    why = chosen.refuses(found.layout.at(best), None, start) if plan.outcome.feasible else None
+    if why is not None:
+        lift = f"another {asking('layout')}, or another {asking('engine')}"
+        return replace(plan, outcome=infeasible(Bind("layout", f"the model fits, but not as asked: {why}", None, lift)))
     if context is None and plan.outcome.feasible and not plan.max_batch:
         plan = _plan(question, float(plan.max_context), how, chosen, found, held, best)
     if plan.outcome.feasible or plan.max_context:
@@ -258,10 +281,20 @@ def _held(
     context: float,
     share: float | None,
     longest: float | None = None,
+    drafts: int = 0,
 ) -> RankMemory:
-    tokens = usual_step(chosen, die)
     return memory(
-        arch, die, how.precision, found.layout, chosen, context=context, tokens=tokens, share=share, longest=longest
+        arch,
+        die,
+        how.precision,
+        found.layout,
+        chosen,
+        context=context,
+        tokens=usual_step(chosen, die),
+        drafts=drafts,
+        mtp=drafts > 0 and arch.mtp is not None,
+        share=share,
+        longest=longest,
     )
 
 
@@ -300,7 +333,9 @@ def _plan(
         for each in (held.pool, held.weights, held.activations, held.buffers)
     )
     die, replicas = per_die(system.accelerator), float(layout.dp) * instances
-    room = CacheRoom(arch, die, how.precision, layout, chosen, question.memory_share, replicas, question.context)
+    room = CacheRoom(
+        arch, die, how.precision, layout, chosen, question.memory_share, replicas, question.context, question.drafts
+    )
     longest = min(room.longest(), arch.context or 1 << 34)
     dies = system.accelerator.dies
     figures = MemoryUse(
@@ -314,11 +349,15 @@ def _plan(
     outcome = FEASIBLE if longest >= 1 else infeasible(_lack(arch, system, how, figures, -pool * dies))
     fits, counted = outcome.feasible, params(arch)
     token = float(sequence_bytes(arch, how.kv, Layout(), 1.0)) if not fits else 0.0
-    running, here = int(np.max(np.asarray(running_most(arch, chosen, die)))), room.at(context)
+    pages = state_pages(arch, how.kv, layout, chosen, pool) if chosen.state_pages and not question.eager else None
+    running, here = int(np.max(np.asarray(running_most(arch, chosen, die, question.drafts)))), room.at(context)
     per_rank = min(math.floor(here.sequences / replicas), running)
     most = int(per_rank * replicas) if fits else 0
     if fits and question.context is not None:
         outcome = _of_context(question, context, int(longest), most)
+    starts = int(pages) if fits and pages is not None and pages < running else None
+    if outcome.feasible and starts is not None and question.running is not None:
+        outcome = infeasible(_paged(chosen, question.running, starts))
     return FitPlan(
         question=question,
         outcome=outcome,
@@ -338,9 +377,23 @@ def _plan(
         accelerators=system.count,
         engine_rules=chosen.rules,
         max_running=int(running * replicas),
+        starts_with=starts,
         curve=room.curve() if fits else (),
         provenance=Provenance(system.accelerator.facts, version=__version__),
     )
+
+
+def never_started(arch: Architecture, chip: Accelerator, how: ServeFormats, engine: Engine) -> Bind | None:
+    """Why an engine starts a model in a format on a chip in no layout; None where it starts."""
+    held = "fp8" if how.weights == "w8a16" and arch.precision.startswith("fp8") else how.weights
+    why = engine.never((held, CHOSEN) if chooses(arch) else (held,), chip)
+    return None if why is None else Bind("engine", why, None, f"another {asking('engine')}, or other chips")
+
+
+def _paged(engine: Engine, running: int, pages: int) -> Bind:
+    """Sequences at once that were asked for, more than there are pages for their states."""
+    text = f"{engine.name} starts only with a page of states for each of {running:,} sequences; its cache has {pages:,}"
+    return Bind("running", text, running / max(pages, 1), f"{asking('running', str(pages))}, or more chips")
 
 
 def _of_context(question: FitQuestion, context: float, longest: int, most: int) -> Outcome:

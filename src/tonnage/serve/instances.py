@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tonnage.layout import Layout
+from tonnage.serve.replica.blocks import BlockWidth
 
 Role = Literal["serve", "prefill", "decode", "attention", "ffn"]
 
@@ -33,7 +34,8 @@ class Instance:
     model: id or path of the weights, `$MODEL` where only whoever starts it knows; online: format that the engine brings
     the weights into while it loads them; converted: format that the weights have to be in that are not the release's;
     context: tokens of the longest sequence; experts: routed ones of a layer; server: ranks of one server; dies: ranks
-    of one accelerator; generation: of its die; whole: ranks of the deployment; paired: attention ranks take the cache
+    of one accelerator; generation: of its die; whole: ranks of the deployment; blocks: layers in FP8 that
+    ranks may only cut between blocks; paired: attention ranks take the cache
     from a prefill pool.
     """
 
@@ -61,6 +63,7 @@ class Instance:
     dies: int = 1
     generation: str | None = None
     whole: int | None = None
+    blocks: tuple[BlockWidth, ...] = ()
     paired: bool = False
     slots: int | None = None
 

@@ -12,11 +12,12 @@ from tonnage.errors import FEASIBLE, InputError, MissingFact, Problem
 from tonnage.interval import Interval, around
 from tonnage.layout import Layout
 from tonnage.serve.cost import cached_share, day, input_costs, per_million
+from tonnage.serve.fit import never_started
 from tonnage.serve.job import ServeJob, check
 from tonnage.serve.length import beyond
 from tonnage.serve.pools import PoolLayout
 from tonnage.serve.question import asked_of, provenance
-from tonnage.serve.refusal import refused, too_long_for
+from tonnage.serve.refusal import not_as_asked, refused, too_long_for
 from tonnage.serve.replica.software import Constants
 from tonnage.serve.replica.spread import SpeedSpread, crowded, doubt, in_a_crowd
 from tonnage.serve.result import (
@@ -33,7 +34,7 @@ from tonnage.serve.search.choice import alternatives, choose, frontier_of, known
 from tonnage.serve.search.grid import PointGrid, ServeSetting, beside, serve_setting
 from tonnage.serve.search.point import Speeds, breakdown, instances_of, measured_share, memory_of, speeds
 from tonnage.serve.search.two_pools import Pool, disaggregated
-from tonnage.serve.search.variants import fewest, held_back, variants
+from tonnage.serve.search.variants import fewest, held_back, unstarted, variants
 from tonnage.system import System, needed, unjoined
 
 
@@ -61,6 +62,9 @@ def plan(
     long = beyond(job)
     if long is not None:
         return too_long_for(question, given, long)
+    never = None if job.engine is None else never_started(job.arch, given.service.die, given.formats, given.engine)
+    if never is not None:
+        return too_long_for(question, given, never)
     if ffn is not None:
         given = replace(given, partner=serve_setting(job, ffn, fitted))
     grids = _grids(given, fixed, prefill_fixed, ffn_fixed)
@@ -76,6 +80,10 @@ def plan(
         _joined(given)
         none = refused(question, given, grids, counted, few)
         return replace(none, refused=held_back(given, None, again)) if job.thorough and free else none
+    pinned = ffn is None and grid.ffn is None and (fixed or prefill_fixed)
+    off = unstarted(given, grid.at(chosen)) if pinned else None
+    if off is not None:
+        return not_as_asked(question, given, counted, off)
     found = replace(answer(question, given, grids, grid.at(chosen), counted), fewest=few)
     if not (job.thorough and free):
         return found

@@ -13,7 +13,7 @@ from tonnage.serve.fit import fit
 from tonnage.serve.job import asking
 from tonnage.serve.question import provenance
 from tonnage.serve.replica.spread import doubt
-from tonnage.serve.result import PointRow, SearchCounts, ServePlan, ServeQuestion
+from tonnage.serve.result import PointRow, RefusedPoint, SearchCounts, ServePlan, ServeQuestion
 from tonnage.serve.search.choice import frontier_of, row_of
 from tonnage.serve.search.grid import PointGrid, ServeSetting, startup
 from tonnage.units import show_time
@@ -43,6 +43,13 @@ def refused(
         search=counted,
         provenance=provenance(question, doubt(given.system.accelerator, "aggregated", False).evidence),
     )
+
+
+def not_as_asked(question: ServeQuestion, given: ServeSetting, counted: SearchCounts, point: RefusedPoint) -> ServePlan:
+    """An infeasible plan of layouts that were asked for and that the engine does not start; what they would do."""
+    lift = f"another {asking('layout')}, or another {asking('engine')}"
+    bind = Bind("layout", f"the layout as asked does not start: {point.why}", None, lift)
+    return replace(too_long_for(question, given, bind), search=counted, refused=point)
 
 
 def too_long_for(question: ServeQuestion, given: ServeSetting, bind: Bind) -> ServePlan:

@@ -19,22 +19,30 @@ from tonnage.catalog import software
 from tonnage.catalog.capabilities import EngineCapabilities, capabilities
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.layout import Layout
+from tonnage.serve.replica.blocks import BLOCK, BlockWidth
 from tonnage.system import Accelerator
 
 USUAL = "sglang"
 """Engine on a software stack that none is the usual one of, or that is not known."""
 
 
+ANYTHING, CHOSEN = "anything", "chosen keys"
+NEVER = {ANYTHING: "any model", CHOSEN: "latent attention that chooses its keys (DeepSeek-V3.2, GLM-5)"}
+"""What an engine does not start on some chips, in words, where it is no format."""
+
+
 @dataclass(frozen=True)
 class Startup:
     """What decides beside the layout whether an engine starts. experts: routed ones of a layer, 0 for dense models;
-    drafts: whether tokens are drafted; server: ranks of one server; ranks: of the whole deployment.
+    drafts: whether tokens are drafted; server: ranks of one server; ranks: of the whole deployment; blocks: layers in
+    FP8 that ranks may only cut between blocks.
     """
 
     experts: int = 0
     drafts: bool = False
     server: int | None = None
     ranks: int | None = None
+    blocks: tuple[BlockWidth, ...] = ()
 
 
 def redundant(layout: Layout, experts: int) -> NDArray[np.int64]:
@@ -83,6 +91,10 @@ class Engine(software.EngineFacts):
         if start.server is not None:
             why = f"ranks of an instance fill servers of {start.server} equally: whole ones, or an equal part of one"
             yield ~fills(layout.ranks, start.server, start.ranks), why
+        for one in start.blocks if self.whole_blocks else ():
+            what = "experts" if one.routed else "feed-forward layers"
+            why = f"{self.name} wants what a rank holds of {what} of {one.width} in FP8 to be whole blocks of {BLOCK}"
+            yield one.broken(layout), why
         shared = np.asarray(layout.cp) > 1
         if not self.can.shared_prompts:
             yield shared, f"{self.name} is not known to let ranks share a prompt (cp)"
@@ -100,6 +112,17 @@ class Engine(software.EngineFacts):
             why = "vLLM deals experts over all ranks of an instance or cuts all of them, not both"
             yield (ep > 1) & (ep != tp * dp * np.asarray(layout.cp)), why
         yield from self._starts(layout, start)
+
+    def never(self, kinds: tuple[str, ...], chip: Accelerator) -> str | None:
+        """What of these it does not start on a chip in any layout (a format of weights, `chosen keys`); None where it
+        starts all.
+        """
+        for one in capabilities().refusals:
+            here = one.engine == self.name and chip.generation in one.generations
+            old = not one.until or _key(self.version or self.can.version)[:2] <= _key(one.until)
+            if here and old and one.what in (*kinds, ANYTHING):
+                return f"{self.name} does not start {NEVER.get(one.what, f'weights in {one.what}')} on {chip.title}"
+        return None
 
     def told(
         self,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tonnage.errors import InputError, Problem, nearest
-from tonnage.model import Architecture, PartFormat
+from tonnage.model import Architecture, Load, PartFormat, Step, operators
+from tonnage.serve.replica.blocks import BlockWidth
 from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
 CACHES = ("bf16", "fp16", "fp8", "int8")
@@ -17,6 +20,12 @@ WEIGHTS = ("bf16", "fp16", "fp8", "mxfp8", "int8", "fp4", "nvfp4", "mxfp4", "w4a
 
 INT8 = ("cann",)
 """Software stacks that ship eight-bit releases in INT8 instead of FP8 (CloudMatrix384, arXiv 2506.12708, 4.5)."""
+
+
+MARLIN = ("cuda",)
+"""Software stacks whose engines keep the weights of an FP8 release as they are on chips that multiply in BF16 but not
+in FP8, and widen them in the kernel (vLLM and SGLang by Marlin, W8A16: MiniMax-M2.7 on four A100 in vLLM 0.22;
+github.com/vllm-project/vllm/issues/39610)."""
 
 
 def narrow(accelerator: Accelerator) -> str:
@@ -36,6 +45,20 @@ class ServeFormats:
     why: str
 
 
+def cut_blocks(arch: Architecture, accelerator: Accelerator, weights: str | None) -> tuple[BlockWidth, ...]:
+    """Widths of feed-forward layers that are held in FP8 in blocks, as the release has them."""
+    if weights is not None and not _same(weights, arch.expert_precision if arch.moe else arch.precision):
+        return ()
+    if accelerator.stack in INT8 or ("fp8" not in accelerator.rates and _without_fp8(accelerator) == "bf16"):
+        return ()
+    found: dict[BlockWidth, None] = {}
+    for one in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+        part = arch.release.of(one.part)
+        if one.role == "down" and part is not None and part.main.kind == "fp8_block":
+            found[BlockWidth(int(np.max(np.asarray(one.k))), one.kind == "grouped_gemm")] = None
+    return tuple(found)
+
+
 def known_formats(weights: str | None, kv: str | None) -> None:
     """Raises InputError for each name that is no format of weights, or of a cache."""
     problems = []
@@ -53,9 +76,9 @@ def formats(
 
     A release quantised to four bits by somebody else is taken to keep its attention and dense layers wider: as they are
     released where the model's own experts have four bits already (NVIDIA's DeepSeek-V4 in NVFP4), else in BF16 (its
-    DeepSeek-R1-FP4), or in 8 bits for W4A8. A chip without FP8 serves an FP8 release in BF16, or in INT8 (W8A8) where
-    the vendor's stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5). Raises InputError for an
-    unknown name.
+    DeepSeek-R1-FP4), or in 8 bits for W4A8. A chip without FP8 serves an FP8 release in INT8 (W8A8) where the vendor's
+    stack ships that instead (CloudMatrix384, arXiv 2506.12708, section 4.5), with its weights as they are where
+    engines widen them in the kernel (`MARLIN`), else in BF16. Raises InputError for an unknown name.
     """
     known_formats(weights, kv)
     chosen = _formats(arch, accelerator, weights, kv)
@@ -95,8 +118,15 @@ def _same(weights: str, released: str) -> bool:
 def _native(accelerator: Accelerator, released: str) -> str:
     name = {"fp8_block": "fp8"}.get(released, released)
     if name == "fp8" and "fp8" not in accelerator.rates:
-        return "int8" if accelerator.stack in INT8 else "bf16"
+        return _without_fp8(accelerator)
     return name if name in WEIGHTS else "bf16"
+
+
+def _without_fp8(accelerator: Accelerator) -> str:
+    """What a chip without FP8 holds an FP8 release in."""
+    if accelerator.stack in INT8:
+        return "int8"
+    return "w8a16" if accelerator.stack in MARLIN and "bf16" in accelerator.rates else "bf16"
 
 
 def _why(arch: Architecture, taken: str, released: str, accelerator: Accelerator) -> str:

@@ -210,6 +210,17 @@ def group_size(kinds: list[LayerKind]) -> int:
     return max(counts) if max(counts) < TOLERATED * min(counts) else min(counts)
 
 
+def state_pages(arch: Architecture, kv: str, layout: Layout, engine: Engine, pool: Numbers) -> Numbers | None:
+    """Pages in the cache of a model that keeps states, each of which holds one of them in every layer of a group; None
+    for other models, and for engines that do not share their memory by pages.
+    """
+    kinds = layer_kinds(arch, format_of(kv).element, layout)
+    if engine.cache != "pages" or compressed.kept(arch) or all(np.any(kind.token) for kind in kinds):
+        return None
+    found: Numbers = np.floor(pool / (group_size(kinds) * _page(kinds, engine) * _stage(arch, layout)))
+    return found
+
+
 def spread_tokens(kinds: list[LayerKind], engine: Engine, pool: Numbers) -> Numbers:
     """Tokens that vLLM until 0.20 said a pool holds: its pages over all groups alike, in the smallest page's tokens."""
     page, size = _page(kinds, engine), group_size(kinds)
@@ -260,7 +271,7 @@ def pooled(kinds: list[LayerKind], engine: Engine, asked: Asked) -> Numbers:
     """
     cell: Numbers = _cell(kinds, engine)
     context = np.asarray(asked.context, dtype=float)
-    widest = max((kind.window for kind in kinds if np.any(kind.token) and kind.window < np.inf), default=np.inf)
+    widest = max((kind.window for kind in kinds if np.any(kind.token) and kind.window < np.inf), default=0.0)
     if all(kind.window < np.inf for kind in kinds if np.any(kind.token)):
         near: Numbers = np.minimum(context, widest) * cell
         return near

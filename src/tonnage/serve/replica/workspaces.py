@@ -36,6 +36,11 @@ TABLES, TABLE = 2.0, 4.0
 for each place that the model reads."""
 
 
+def chooses(arch: Architecture) -> bool:
+    """Whether some layers are latent attention over keys that an indexer chooses."""
+    return any(isinstance(mixer, Mla) and mixer.indexer is not None for mixer in _mixers(arch))
+
+
 def workspace_bytes(arch: Architecture, tokens: Numbers, expected: float | None = None) -> Numbers:
     """Bytes that stay set aside on a rank from the trial step on, whatever its other peak [byte]; expected: longest
     sequence that the engine is told of, the model's own limit where None.

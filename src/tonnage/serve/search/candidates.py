@@ -13,6 +13,7 @@ from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
 from tonnage.model import Architecture, Load, Step, operators
 from tonnage.serve.replica.engines import Engine, Startup, fills
+from tonnage.serve.replica.formats import cut_blocks
 from tonnage.system import Accelerator, System
 
 LARGEST = 384
@@ -113,10 +114,11 @@ def nearest_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Map
     return [f"ep{ep}" for ep in sorted(found, key=lambda ep: (abs(ep - fixed["ep"]), ep))[:3]]
 
 
-def starting(arch: Architecture, system: System, *, drafts: bool = False) -> Startup:
-    """What decides beside the layout whether an engine starts on a system."""
+def starting(arch: Architecture, system: System, *, drafts: bool = False, weights: str | None = None) -> Startup:
+    """What decides beside the layout whether an engine starts on a system; weights: the format asked for."""
     dies = system.accelerator.dies
-    return Startup(experts(arch), drafts, in_server(system.accelerator.name) * dies, system.count * dies)
+    blocks = cut_blocks(arch, system.accelerator, weights)
+    return Startup(experts(arch), drafts, in_server(system.accelerator.name) * dies, system.count * dies, blocks)
 
 
 def startable(

@@ -195,7 +195,7 @@ def beside(given: ServeSetting) -> ServeSetting:
 def startup(given: ServeSetting) -> Startup:
     """What decides beside the layout whether the engine starts."""
     drafts = bool(np.any(np.asarray(given.traffic.drafts) > 0))
-    return starting(given.job.arch, given.system, drafts=drafts)
+    return starting(given.job.arch, given.system, drafts=drafts, weights=given.job.weights)
 
 
 NARROW = 16

@@ -169,7 +169,7 @@ def _one(
     chips = given.partner if role == "ffn" and given.partner is not None else given
     arch = given.job.arch
     online, converted = told_formats(given)
-    start = starting(arch, chips.system)
+    start = starting(arch, chips.system, weights=chips.job.weights)
     return Instance(
         role=role,
         chip=chips.system.accelerator.name,
@@ -195,6 +195,7 @@ def _one(
         dies=given.dies,
         generation=given.service.die.generation,
         whole=start.ranks,
+        blocks=start.blocks,
     )
 
 
@@ -209,7 +210,8 @@ def told_formats(given: ServeSetting) -> tuple[str | None, str | None]:
     """(format that the engine makes of the weights, format that they have to be in); None: as released."""
     arch, taken = given.job.arch, given.formats.weights
     released = (arch.expert_precision if arch.moe else arch.precision).removesuffix("_block")
-    if taken == released:
+    widened = taken == "w8a16" and released == "fp8" and given.job.weights is None  # by the kernel (Marlin)
+    if taken == released or widened:
         return None, None
     if taken in ONLINE and released in ("bf16", "fp16") and given.engine.name in ("sglang", "vllm"):
         return taken, None

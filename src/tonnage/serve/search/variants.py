@@ -78,6 +78,12 @@ def held_back(given: ServeSetting, chosen: PointGrid | None, grids: Grids) -> Re
     return RefusedPoint(why, row_of(given, point))
 
 
+def unstarted(given: ServeSetting, point: PointGrid) -> RefusedPoint | None:
+    """A point that the engine does not start, with why; None where it does."""
+    why = _refusal(given, point)
+    return None if why is None else RefusedPoint(why, row_of(given, point))
+
+
 def _refusal(given: ServeSetting, point: PointGrid) -> str | None:
     """Why the engine does not start a point; None where it does."""
     if point.ffn is not None and point.micro_batches is not None:
