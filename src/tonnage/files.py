@@ -15,7 +15,6 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -449,6 +448,8 @@ def write_all(contents: Sequence[tuple[str | Path, str | bytes]]) -> None:
     A target keeps its rights; what a symbolic link points at is replaced, not the link. Temporaries are taken away
     whatever happens, also when the process is asked to end (the command line raises SystemExit on SIGTERM).
     """
+    import secrets
+
     ready: list[tuple[Path, Path]] = []
     try:
         for path, data in contents:

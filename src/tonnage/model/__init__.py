@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from tonnage.model.architecture import Architecture, Block, Extra, operators
-from tonnage.model.counts import (
-    CacheRow,
-    Params,
-    cache_bytes,
-    cache_elements,
-    cache_table,
-    checkpoint_bytes,
-    flop_per_token,
-    kv_per_token,
-    params,
-    state_elements,
-)
-from tonnage.model.load import build, bundled_names, derive, is_bundled, is_published, load, released
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
-from tonnage.model.stored import PartFormat, Release, Stored
+from typing import TYPE_CHECKING
+
+from tonnage.lazily import opened
+
+if TYPE_CHECKING:
+    from tonnage.model.architecture import Architecture, Block, Extra, operators
+    from tonnage.model.counts import (
+        CacheRow,
+        Params,
+        cache_bytes,
+        cache_elements,
+        cache_table,
+        checkpoint_bytes,
+        flop_per_token,
+        kv_per_token,
+        params,
+        state_elements,
+    )
+    from tonnage.model.load import build, bundled_names, derive, is_bundled, is_published, load, released
+    from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
+    from tonnage.model.stored import PartFormat, Release, Stored
 
 __all__ = [
     "EMBEDDING",
@@ -51,3 +56,15 @@ __all__ = [
     "released",
     "state_elements",
 ]
+
+opened(
+    __name__,
+    {
+        "architecture": "Architecture Block Extra operators",
+        "counts": "CacheRow Params cache_bytes cache_elements cache_table checkpoint_bytes "
+        "flop_per_token kv_per_token params state_elements",
+        "load": "build bundled_names derive is_bundled is_published load released",
+        "operators": "EMBEDDING HEAD MTP Load Operator Step",
+        "stored": "PartFormat Release Stored",
+    },
+)

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from tonnage.catalog.catalog import Catalog
+from tonnage.catalog.loading import DATA, MODELS
 from tonnage.catalog.models import begun, find, lines_of
 from tonnage.errors import AmbiguousName, InputError, Problem, nearest
 from tonnage.files import Document, read_json, read_yaml
@@ -116,7 +116,7 @@ def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, obje
 @cache
 def _lines() -> dict[str, str]:
     """The bundled models, one line of JSON each, by id."""
-    return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
+    return lines_of((DATA / MODELS).read_text("utf-8"))
 
 
 def is_published(identity: str) -> bool:
