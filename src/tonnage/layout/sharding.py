@@ -7,7 +7,6 @@ chooses the layers. Everything broadcasts: layouts as arrays, steps as arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -72,8 +71,7 @@ def _shard_one(operator: Operator, layout: Layout, sequence_parallel: bool, imba
 
 def _cut_tokens(operator: Operator, share: Numbers) -> Operator:
     """Rows divided: flop, activations and cache go with them, weights do not."""
-    return replace(
-        operator,
+    return operator.changed(
         m=operator.m * share,
         flop=operator.flop * share,
         stream=operator.stream * share,
@@ -90,8 +88,7 @@ def _cut_outputs(operator: Operator, share: Numbers, kept: Numbers) -> Operator:
     """
     gemm = operator.kind == "gemm"
     moved = (operator.k + operator.n * share) / np.maximum(operator.k + operator.n, 1.0) if gemm else share
-    return replace(
-        operator,
+    return operator.changed(
         n=operator.n * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
@@ -103,8 +100,7 @@ def _cut_outputs(operator: Operator, share: Numbers, kept: Numbers) -> Operator:
 def _cut_inputs(operator: Operator, share: Numbers) -> Operator:
     """Rows of the weight divided: the input m x k is divided, the output m x n is a partial sum on each rank."""
     moved = (operator.k * share + operator.n) / np.maximum(operator.k + operator.n, 1.0)
-    return replace(
-        operator,
+    return operator.changed(
         k=operator.k * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
@@ -117,8 +113,7 @@ def _cut_heads(operator: Operator, ways: Numbers) -> Operator:
     """Heads divided: `groups` limits the work, `heads_limit` the cache (1: a latent that every rank keeps whole)."""
     share = cut_fraction(ways, operator.groups)
     cache = cut_fraction(ways, operator.heads_limit)
-    return replace(
-        operator,
+    return operator.changed(
         groups=operator.groups * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
@@ -140,8 +135,7 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     down = operator.role == "down"
     if operator.kind != "grouped_gemm":
         rows = 1.0 if operator.role == "activation" else np.asarray(layout.etp, dtype=float)
-        return replace(
-            operator,
+        return operator.changed(
             m=expert_tokens(operator.m, layout),
             flop=operator.flop * own * rows,
             stream=operator.stream * own * rows,
@@ -151,8 +145,7 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     width = operator.k if down else operator.n
     other = operator.n if down else operator.k
     kept = (other + width * inner) / np.maximum(other + width, 1.0)
-    return replace(
-        operator,
+    return operator.changed(
         m=expert_tokens(operator.m, layout),
         n=operator.n if down else operator.n * inner,
         k=operator.k * inner if down else operator.k,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tonnage.lazily import opened
 
 if TYPE_CHECKING:
-    from tonnage.model.architecture import Architecture, Block, Extra, operators
+    from tonnage.model.architecture import Architecture, Block, Extra, operators, unit_operators
     from tonnage.model.counts import (
         CacheRow,
         Params,
@@ -55,12 +55,13 @@ __all__ = [
     "params",
     "released",
     "state_elements",
+    "unit_operators",
 ]
 
 opened(
     __name__,
     {
-        "architecture": "Architecture Block Extra operators",
+        "architecture": "Architecture Block Extra operators unit_operators",
         "counts": "CacheRow Params cache_bytes cache_elements cache_table checkpoint_bytes "
         "flop_per_token kv_per_token params state_elements",
         "load": "build bundled_names derive is_bundled is_published load released",

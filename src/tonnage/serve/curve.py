@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tonnage.layout import Layout
 from tonnage.model import Architecture
 from tonnage.serve.replica.engines import Engine
-from tonnage.serve.replica.memory import RankMemory, memory, usual_step
+from tonnage.serve.replica.memory import PricedRank, RankMemory, usual_step
 from tonnage.system import Accelerator, Precision
 from tonnage.values import Plain
 
@@ -45,20 +46,14 @@ class CacheRoom:
     replicas: float = 1.0
     told: float | None = None
 
+    @cached_property
+    def _rank(self) -> PricedRank:
+        return PricedRank(self.arch, self.die, self.precision, self.layout, self.engine)
+
     def rank(self, context: float) -> RankMemory:
         """Memory of a rank for sequences of `context` tokens."""
         tokens = usual_step(self.engine, self.die)
-        return memory(
-            self.arch,
-            self.die,
-            self.precision,
-            self.layout,
-            self.engine,
-            context=context,
-            tokens=tokens,
-            share=self.share,
-            longest=self.told,
-        )
+        return self._rank.memory(context=context, tokens=tokens, share=self.share, longest=self.told)
 
     def longest(self) -> int:
         """Longest sequence that fits, by bisection over whole blocks."""

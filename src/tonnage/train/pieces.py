@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
-from tonnage.model.architecture import operators
-from tonnage.model.operators import Load, Step
+from tonnage.model.architecture import unit_operators
 from tonnage.system import Accelerator, Collective, System, collective_time, measured_maker, per_die
 from tonnage.train import grid, offload
 from tonnage.train.generations import AMPERE, generation
@@ -305,7 +304,7 @@ def _buckets(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
 
 def expert_count(job: TrainJob) -> int:
     """Routed experts of the widest layer, beside a dense feed-forward network or not; 0 for a dense model."""
-    one = operators(job.arch, Step((Load(1.0, 1.0),), 1.0))
+    one = unit_operators(job.arch)
     return int(max((op.groups for op in one if op.kind == "grouped_gemm"), default=0))
 
 
