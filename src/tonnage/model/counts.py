@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tonnage.arrays import Ints, Numbers
 from tonnage.model.architecture import Architecture, operators, unit_operators
@@ -29,8 +30,9 @@ class Params:
     by_name: Mapping[str, int]
 
 
+@lru_cache(maxsize=256)
 def params(arch: Architecture) -> Params:
-    """Parameters of `arch`, the sum over its operators of weight x count."""
+    """Parameters of `arch`, the sum over its operators of weight x count; counted once for a model."""
     made = unit_operators(arch, mtp=True)
     main = [operator for operator in made if operator.block != MTP]
     encoders = sum(weight for _, weight in arch.encoders)

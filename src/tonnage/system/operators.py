@@ -232,10 +232,10 @@ def gemm_parts(
 
 def _soft(compute: Numbers, memory: Numbers, power: float) -> Numbers:
     """(compute^p + memory^p)^(1/p): the roofline's corner is rounded, because the two overlap only in part there."""
+    if isinstance(compute, float) and compute == 0.0:
+        return np.maximum(memory, 1e-30)
     larger = np.maximum(np.maximum(compute, memory), 1e-30)
     smaller = np.minimum(compute, memory)
-    if power == 1.0:
-        return larger * (1.0 + smaller / larger)
     return larger * (1.0 + (smaller / larger) ** power) ** (1.0 / power)
 
 
@@ -327,7 +327,7 @@ def _pointwise(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     c = fitted.of("pointwise")
     weights = 0.0 if operator.kind == "lookup" else operator.weight * precision.weights(operator.part).element
     traffic = weights + (operator.stream + operator.cache_read + operator.cache_write) * precision.activations
-    parts = Parts(np.zeros_like(traffic), traffic / (chip.bandwidth * c["memory"]), c["floor"], 1.0)
+    parts = Parts(0.0, traffic / (chip.bandwidth * c["memory"]), c["floor"], 1.0)
     return _timing(parts, operator, traffic, "pointwise", chip, fitted)
 
 
