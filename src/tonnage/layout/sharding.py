@@ -36,12 +36,12 @@ def shard(
     groups * (1 - (1 - top_k/groups)**m). `weight` stays what a rank holds; what a step reads of it is priced by
     `system.operator_time`.
     """
-    cut = _Cut(layout, sequence_parallel, imbalance)
+    cut = _LayoutCut(layout, sequence_parallel, imbalance)
     return tuple(_shard_one(operator, cut) for operator in operators)
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _LayoutCut:
     """How a layout cuts, worked out once for all operators of a model."""
 
     layout: Layout
@@ -90,7 +90,7 @@ def expert_tokens(tokens: Numbers, layout: Layout) -> Numbers:
     return tokens / layout.cp * layout.ep * layout.etp / layout.tp
 
 
-def _shard_one(operator: Operator, cut: _Cut) -> Operator:
+def _shard_one(operator: Operator, cut: _LayoutCut) -> Operator:
     """One operator cut over cp, then as its `cut` says."""
     if operator.cut == "experts":
         return _shard_experts(operator, cut.layout, cut.imbalance)
@@ -145,7 +145,7 @@ def _cut_inputs(operator: Operator, share: Numbers) -> Operator:
     )
 
 
-def _cut_heads(operator: Operator, cut: _Cut) -> Operator:
+def _cut_heads(operator: Operator, cut: _LayoutCut) -> Operator:
     """Heads divided: `groups` limits the work, `heads_limit` the cache (1: a latent that every rank keeps whole)."""
     share, cache = cut.share(operator.groups), cut.share(operator.heads_limit)
     return operator.changed(

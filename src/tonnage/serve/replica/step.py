@@ -55,7 +55,7 @@ class PassTimes:
 
 
 @dataclass
-class _Kept:
+class _PricedSteps:
     """Steps that were priced, by all that they depend on; dies by number, for their rates are no key."""
 
     dies: list[Accelerator] = field(default_factory=list)
@@ -69,7 +69,7 @@ class _Kept:
         return len(self.dies) - 1 if found is None else found
 
 
-_KEPT: ContextVar[_Kept | None] = ContextVar("steps that were priced", default=None)
+_KEPT: ContextVar[_PricedSteps | None] = ContextVar("steps that were priced", default=None)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def keeping_steps() -> Iterator[None]:
     """Within, no step is priced twice: for those who ask for the same services again with other constants, which change
     what is made of a step's parts, not the parts.
     """
-    token = _KEPT.set(_Kept())
+    token = _KEPT.set(_PricedSteps())
     try:
         yield
     finally:
