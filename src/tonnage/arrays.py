@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,3 +21,11 @@ Index = int | slice | NDArray[np.int64] | NDArray[np.bool_]
 
 Flags = bool | np.bool_ | NDArray[np.bool_]
 """Yes or no, or an array of that broadcasts with the others."""
+
+
+def distinct(values: Floats | Sequence[float]) -> Floats:
+    """The distinct values, rising, none of them nan: `np.unique`, which would first import all of `numpy.ma`."""
+    held = np.sort(np.asarray(values, dtype=float), axis=None)
+    new = np.ones(held.size, dtype=bool)
+    new[1:] = held[1:] != held[:-1]
+    return held[new]
