@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Element = TypeVar("Element", bound=np.generic)
+"""The kind of number that an array holds."""
 
 Floats = NDArray[np.float64]
 """An array of floats."""
@@ -23,9 +26,9 @@ Flags = bool | np.bool_ | NDArray[np.bool_]
 """Yes or no, or an array of that broadcasts with the others."""
 
 
-def distinct(values: Floats | Sequence[float]) -> Floats:
+def distinct(values: NDArray[Element]) -> NDArray[Element]:
     """The distinct values, rising, none of them nan: `np.unique`, which would first import all of `numpy.ma`."""
-    held = np.sort(np.asarray(values, dtype=float), axis=None)
+    held = np.sort(values, axis=None)
     new = np.ones(held.size, dtype=bool)
     new[1:] = held[1:] != held[:-1]
     return held[new]

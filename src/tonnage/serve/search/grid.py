@@ -163,7 +163,7 @@ def chunks(given: ServeSetting) -> Array:
     told = given.job.chunk is not None or given.job.stack == "default"
     if told or given.job.concurrency is not None or not given.job.thorough:
         return np.array([given.chunk])
-    return distinct([given.chunk, *CHUNKS])
+    return distinct(np.array([given.chunk, *CHUNKS]))
 
 
 def column(layout: Layout) -> Layout:
