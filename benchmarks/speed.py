@@ -26,7 +26,10 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 TONNAGE = Path(sys.executable).parent / "tonnage"
-ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+BYTECODE = "PYTHONDONTWRITEBYTECODE"
+ONE_CORE = {name: value for name, value in os.environ.items() if name != BYTECODE}
+ONE_CORE |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""One core, and bytecode as an installed package has it: the first of a few runs writes what is not there yet."""
 
 POINTS = 7_126_368
 """Points that Calculon's own search visits for GPT-3 175B on 4,096 A100-80."""

@@ -100,7 +100,10 @@ def _imported(tree: ast.Module, paths: Mapping[str, str], bound: Mapping[str, se
 
 
 def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker runs."""
+    """All nodes but those that only a type checker runs; a room that is `opened` when asked runs them too."""
+    if isinstance(tree, ast.Module) and any(_opens(node) for node in tree.body):
+        yield from ast.walk(tree)
+        return
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and _checking(node.test):
             for other in node.orelse:
@@ -109,6 +112,11 @@ def running(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         yield node
         yield from running(node)
+
+
+def _opens(node: ast.stmt) -> bool:
+    """Whether it is `opened(__name__, {...})` of `tonnage.lazily`."""
+    return isinstance(node, ast.Expr) and ast.unparse(node).startswith("opened(__name__, ")
 
 
 def _checking(test: ast.expr) -> bool:

@@ -1,6 +1,7 @@
 """One shape of doubt."""
 
 import math
+from statistics import NormalDist
 
 import pytest
 
@@ -23,3 +24,8 @@ def test_a_point_has_no_width() -> None:
     assert point(3.0).sigma == 0.0
     assert point(3.0).flat("tpot") == {"tpot": 3.0, "tpot_low": 3.0, "tpot_high": 3.0}
     assert flat("tpot", None) == {"tpot": None, "tpot_low": None, "tpot_high": None}
+
+
+def test_the_half_width_is_that_of_the_normal_distribution() -> None:
+    """It is written out, for Python's `statistics` takes a while to load."""
+    assert NormalDist().inv_cdf(0.95) == Z90

@@ -11,7 +11,6 @@ An infeasible plan is not an exception: it is an `Outcome` that names what binds
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -117,6 +116,8 @@ def infeasible(*binds: Bind) -> Outcome:
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Closest of `names` to `name`, or None when nothing is close."""
+    import difflib
+
     lowered = {candidate.lower(): candidate for candidate in names}
     found = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5 if len(name) < 4 else 0.6)
     return lowered[found[0]] if found else None

@@ -15,7 +15,6 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
@@ -336,9 +335,10 @@ class _Builder:
             top.key = None
 
 
-_INT = re.compile(r"[-+]?\d{1,18}|0x[0-9a-fA-F]{1,15}|0o[0-7]{1,20}")
-_FLOAT = re.compile(r"[-+]?(?:\.\d+|\d{1,300}(?:\.\d*)?)(?:[eE][-+]?\d{1,3})?")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_INT = r"[-+]?\d{1,18}|0x[0-9a-fA-F]{1,15}|0o[0-7]{1,20}"
+_FLOAT = r"[-+]?(?:\.\d+|\d{1,300}(?:\.\d*)?)(?:[eE][-+]?\d{1,3})?"
+_DATE = r"\d{4}-\d\d-\d\d"
+"""Compiled when a YAML is read; most commands read none."""
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "true": True, "false": False}
 _WORDS |= {"null": None, "Null": None, "NULL": None, "True": True, "TRUE": True, "False": False, "FALSE": False}
 
@@ -347,12 +347,12 @@ def resolve(text: str) -> Scalar:
     """A plain scalar by the core schema of YAML 1.2, and dates. `.inf` and `.nan` stay text."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text):
+    if re.fullmatch(_INT, text):
         return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if _FLOAT.fullmatch(text):
+    if re.fullmatch(_FLOAT, text):
         found = float(text)
         return found if math.isfinite(found) else text
-    if _DATE.fullmatch(text):
+    if re.fullmatch(_DATE, text):
         with contextlib.suppress(ValueError):
             return datetime.date.fromisoformat(text)
     return text
@@ -454,7 +454,7 @@ def write_all(contents: Sequence[tuple[str | Path, str | bytes]]) -> None:
         for path, data in contents:
             with _told(path):
                 target = Path(path).resolve() if Path(path).is_symlink() else Path(path)
-                temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+                temporary = target.with_name(f".{target.name[:100]}.{os.urandom(6).hex()}.tmp")
                 ready.append((temporary, target))
                 _write_temporary(*ready[-1], data.encode("utf-8", "replace") if isinstance(data, str) else data)
         for temporary, target in ready:

@@ -9,7 +9,7 @@ import pytest
 
 from tonnage.cli import run
 from tonnage.cli.contents import contents
-from tonnage.report import frames, pictures
+from tonnage.report import extras, frames
 from tonnage.report.answer import Answer, Table
 from tonnage.report.envelope import Reply
 from tonnage.report.markdown import to_markdown
@@ -61,7 +61,7 @@ def test_without_the_extra_it_is_named(
 ) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name in pictures.EXTRA.values() else there(name, *rest)
+        importlib.util, "find_spec", lambda name, *rest: None if name in extras.EXTRA.values() else there(name, *rest)
     )
     path = tmp_path / f"a.{ending}"
     assert run([*FIT, "-o", str(path)]) == 2

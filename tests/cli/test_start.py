@@ -1,5 +1,6 @@
 """The command line's frame: start-up, verbs, errors, exit codes."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -204,3 +205,46 @@ def test_help_ends_with_commands_that_name_the_verb(verb: str, capsys: pytest.Ca
 )
 def test_examples_of_help_work_as_they_stand(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*shlex.split(words), "-q"]) in (0, 1), capsys.readouterr().err
+
+
+COUNTED = """
+import sys
+from tonnage.catalog.facts import Fact
+
+made, check = [], Fact.__post_init__
+Fact.__post_init__ = lambda fact: (made.append(fact.id), check(fact))[1]
+from tonnage.cli import run
+
+run(sys.argv[1:])
+print(len(made), *sorted(sys.modules), file=sys.stderr)
+"""
+
+UNUSED = {"importlib.metadata", "numpy.ma", "secrets", "statistics", "tempfile", "tonnage.report.charts"}
+"""Modules that take some hundredths of a second and are for other commands."""
+
+
+@pytest.mark.parametrize(
+    ("words", "modules", "without"),
+    [
+        ("fit deepseek-r1 --on 8xh20", 125, {"tonnage.train", "tonnage.export", "tonnage.simulate"}),
+        (
+            "train llama-3.1-405b --on 16384xh100-sxm --seq 8192 --global-batch 2048 --layout tp8,pp16,dp128",
+            138,
+            {"tonnage.serve.plan", "tonnage.export", "tonnage.simulate"},
+        ),
+        (
+            "serve deepseek-v3 --on 32xh200 --isl 4000 --osl 1000 --layout tp1,dp32,ep32 --json",
+            154,
+            {"tonnage.train", "tonnage.export.training", "tonnage.simulate", "tonnage.system.measurements"},
+        ),
+    ],
+)
+def test_a_command_loads_the_modules_and_reads_the_facts_it_uses(words: str, modules: int, without: set[str]) -> None:
+    """Counts, which no machine changes: serving had loaded 221 modules of ours, and every fact of the catalogue."""
+    plain = {name: value for name, value in os.environ.items() if name != "TONNAGE_LEDGER"}
+    command = [sys.executable, "-c", COUNTED, *words.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=plain)
+    facts, *loaded = done.stderr.split()
+    assert 0 < int(facts) < 300
+    assert sorted((UNUSED | without) & {*loaded}) == []
+    assert sum(name.startswith("tonnage.") for name in loaded) <= modules

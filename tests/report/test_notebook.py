@@ -11,7 +11,7 @@ import vl_convert
 import tonnage as tn
 from tonnage.errors import InputError
 from tonnage.qualify.verdict import verdict
-from tonnage.report import frames, pictures
+from tonnage.report import extras, frames, pictures
 from tonnage.report.charts import MIME
 from tonnage.report.told import told
 from tonnage.shown import ShownResult
@@ -93,7 +93,7 @@ def test_without_vl_convert_the_markup_has_no_pictures(
     plans: dict[str, ShownResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "<svg" in plans["fit"]._repr_html_()
-    monkeypatch.setitem(pictures.EXTRA, ".svg", "no_such_module")
+    monkeypatch.setitem(extras.EXTRA, ".svg", "no_such_module")
     assert "<svg" not in plans["fit"]._repr_html_() and "<table>" in plans["fit"]._repr_html_()
 
 

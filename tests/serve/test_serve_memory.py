@@ -17,6 +17,7 @@ from tonnage.serve.replica.memory import (
     CONTEXT,
     FORWARD,
     VISIBLE,
+    PricedRank,
     RankMemory,
     decode_memory,
     memory,
@@ -225,3 +226,21 @@ def test_nvfp4_keeps_dense_layers_and_shared_experts_in_four_bits_too(name: str)
     found = formats(load(name, CATALOG), per_die(accelerator("b200-sxm", CATALOG)), "fp4").precision
     assert [found.weights(part).name for part in ("ffn", "shared_experts", "experts")] == ["nvfp4"] * 3
     assert [found.weights(part).name for part in ("attention", "head", "router")] == ["bf16"] * 3
+
+
+def test_what_a_layout_holds_is_counted_once_for_all_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit` finds its longest context in some thirty steps, each of which had cut the whole model again."""
+    arch, die = load("deepseek-r1", CATALOG), per_die(accelerator("h20", CATALOG))
+    counted, real = [], weight_bytes
+
+    def counting(*given: object, **more: object) -> object:
+        counted.append(given)
+        return real(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tonnage.serve.replica.memory.weight_bytes", counting)
+    fit(arch, System(accelerator("h20", CATALOG), 8))
+    assert 0 < len(counted) < 10
+    rank = PricedRank(arch, die, formats(arch, die).precision, Layout(tp=8, ep=8), engine("sglang"))
+    found = rank.memory(context=4096.0, tokens=8192.0)
+    assert found == memory(arch, die, rank.precision, rank.layout, rank.engine, context=4096.0, tokens=8192.0)
+    assert rank.memory(context=8192.0, tokens=8192.0).sequences < found.sequences

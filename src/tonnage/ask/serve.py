@@ -223,10 +223,14 @@ def rest(
     from tonnage.serve.job import check
     from tonnage.serve.replica.engines import engine
     from tonnage.serve.replica.formats import known_formats
-    from tonnage.system.measurements import with_measurements
 
     def asked() -> ServeAsked:
         return _read(words, WordReader())
+
+    def measured() -> None:
+        from tonnage.system.measurements import with_measurements
+
+        with_measurements([], words.measured)
 
     def checked() -> None:
         check(_job(load(catalog().models()[0], catalog()), asked(), as_of()))
@@ -236,7 +240,7 @@ def rest(
         lambda: engine(words.engine),
         checked,
         lambda: price_list_of(asked(), catalog(), as_of()),
-        lambda: with_measurements([], words.measured),
+        measured,
     )
 
 
@@ -255,10 +259,10 @@ def _late(reader: WordReader, words: ServeWords) -> tuple[LateLimit, ...]:
 
 def _slo(reader: WordReader, words: ServeWords) -> tuple[PercentileLimit, ...]:
     """Limits that a simulation of the plan is held to."""
-    from tonnage.simulate.measure import parse_limits
-
     if words.slo is None:
         return ()
+    from tonnage.simulate.measure import parse_limits
+
     try:
         limits = parse_limits(words.slo, "slo")
     except InputError as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tonnage.catalog import names
-from tonnage.catalog.facts import Fact, Source
+from tonnage.catalog.facts import Fact, Source, entity_of
 from tonnage.catalog.launches import Launch, read_launch
 from tonnage.catalog.names import Alias
 from tonnage.catalog.prices import Price, ranked
@@ -144,8 +144,7 @@ class Catalog:
 
     def by_id(self, identifier: str) -> Fact:
         """The fact with this id, as results name it. Raises InputError with the nearest id."""
-        entity = identifier.removeprefix("own:").partition("/")[0]
-        found = next((fact for fact in self.tables.of(entity) if fact.id == identifier), None)
+        found = next((fact for fact in self.tables.of(entity_of(identifier)) if fact.id == identifier), None)
         if found is None:
             known = [fact.id for fact in self.facts]
             raise InputError(Problem(f'no fact "{identifier[:100]}"', suggestion=nearest(identifier[:100], known)))
@@ -184,7 +183,7 @@ class Catalog:
         known = bool(self.tables.of(entity))
         if as_of and known and not self._released(entity, as_of):
             return f"{entity} was not yet released on {as_of}"
-        every = dict.fromkeys(fact.entity for fact in self.facts) if not known else {}
+        every = [] if known else [name for table in self.tables for name in self.tables.entities(table)]
         if not known and (near := nearest(entity, every)):
             return f'did you mean "{near}"?'
         return f"add a row for {entity},{attribute} with its source to a folder of facts of your own (`catalog`)"

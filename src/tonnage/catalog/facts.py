@@ -166,6 +166,11 @@ class Fact:
         return day is None or self.since is None or self.since <= day
 
 
+def entity_of(identifier: str) -> str:
+    """The entity that a fact's id names: `h20-96gb` of `own:h20-96gb/memory.size@2025-01`."""
+    return identifier.removeprefix("own:").partition("/")[0]
+
+
 def convert(text: str, unit: str) -> tuple[Value, str]:
     """A printed value and its printed unit -> (value in base units, base unit). Raises ValueError with a sentence."""
     from tonnage.units import parse_date

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tonnage.errors import AmbiguousName, InputError, Problem, nearest
@@ -39,12 +39,19 @@ def entry(identifier: str, lines: Mapping[str, str]) -> dict[str, Any]:
 
 def find(name: str, lines: Mapping[str, str]) -> tuple[str, dict[str, Any], str]:
     """(id, config, source) of the model that `name` means; raises InputError with the nearest name."""
-    plain = name.strip().lower()
-    names = _names(lines)
-    found = names.get(plain)
-    if not found:
+    found = found_if_known(name, lines)
+    if found is None:
+        plain, names = name.strip().lower(), _names(lines)
         suggestion = nearest(plain[:80], names) or nearest(plain.rsplit("/", 1)[-1][:80], names)
         raise InputError(Problem(f'no bundled model named "{name[:80]}"', suggestion=suggestion), hint=_HINT)
+    return found
+
+
+def found_if_known(name: str, lines: Mapping[str, str]) -> tuple[str, dict[str, Any], str] | None:
+    """As `find`; None for a name that is not known, without a look for the nearest."""
+    found = _names(lines).get(name.strip().lower())
+    if not found:
+        return None
     if len(found) > 1:
         problem = Problem(f'"{name[:80]}" can mean {", ".join(found)}')
         raise AmbiguousName(problem, found, hint="write one of these ids in full")
@@ -85,13 +92,26 @@ LEAST, SHOWN = 4, 8
 _HINT = "tonnage show models lists the bundled ones; a config.json, or a folder with one, works too"
 
 
+def _aliases(identifier: str, lines: Mapping[str, str]) -> Sequence[object]:
+    """Other names of a model. They come second in its line, so that the configuration after them is not read."""
+    head = lines[identifier].split('"', 6)
+    if len(head) == 7 and head[1] == "id" and head[5] == "aliases" and head[6].startswith(":["):
+        found: list[object] = _DECODER.raw_decode(head[6], 1)[0]
+        return found
+    held: Sequence[object] = entry(identifier, lines).get("aliases", ())
+    return held
+
+
+_DECODER = json.JSONDecoder()
+
+
 def _names(lines: Mapping[str, str]) -> dict[str, list[str]]:
     """Every way to name a model, in lower case -> the ids it means. Ids win over aliases, aliases over last parts."""
     names: dict[str, list[str]] = {identifier.lower(): [identifier] for identifier in lines}
     aliases: dict[str, list[str]] = {}
     parts: dict[str, list[str]] = {}
     for identifier in lines:
-        for alias in entry(identifier, lines).get("aliases", ()):
+        for alias in _aliases(identifier, lines):
             aliases.setdefault(str(alias).lower(), []).append(identifier)
         parts.setdefault(identifier.rsplit("/", 1)[-1].lower(), []).append(identifier)
     for more in (aliases, parts):

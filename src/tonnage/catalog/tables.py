@@ -6,8 +6,7 @@ import csv
 import datetime
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tonnage.catalog.facts import KINDS, UNITS, Fact, Source, convert, number
 from tonnage.catalog.limits import UnknownAttribute, limit_of
@@ -41,12 +40,11 @@ CELL, ROWS = 4_000, 100_000
 """Longest cell [characters] and most rows that are read."""
 
 
-@dataclass(frozen=True, order=True)
-class TableRow:
-    """One row of a table: its line, and its cells by column."""
+class TableRow(NamedTuple):
+    """One row of a table: its line, and its cells by column. A tuple, for a command splits some thousand of them."""
 
     line: int
-    cells: dict[str, str] = field(compare=False)
+    cells: dict[str, str]
 
 
 class TableReader:

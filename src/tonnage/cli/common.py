@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,10 +20,9 @@ from tonnage.cli.heard import listener
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
 from tonnage.report.answer import WIDTH, Answer, render, to_csv
-from tonnage.report.charts import charts_of
 from tonnage.report.envelope import Reply, to_json
+from tonnage.report.extras import missing
 from tonnage.report.names import with_names
-from tonnage.report.pictures import missing
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
@@ -319,7 +317,11 @@ def _recorded(reply: Reply, common: Common) -> InputError | None:
 
 def _charted(reply: Reply, common: Common) -> bool:
     """Whether a picture is asked for, and there is a chart to draw."""
-    return any(path.suffix.lower() in DRAWN for path in common.output) and bool(charts_of(reply))
+    if not any(path.suffix.lower() in DRAWN for path in common.output):
+        return False
+    from tonnage.report.charts import charts_of
+
+    return bool(charts_of(reply))
 
 
 def check_outputs(common: Common, pictures: Iterable[str] = (), *, drawn: bool = False) -> None:
@@ -391,6 +393,8 @@ def _width() -> int:
         return max(NARROW, min(int(said[:6]), WIDE))
     if sys.stdout is None or not sys.stdout.isatty():
         return WIDTH
+    import shutil
+
     return max(NARROW, min(WIDTH, shutil.get_terminal_size().columns))
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tonnage.cli.heard import command
 from tonnage.report.answer import render, to_csv
-from tonnage.report.charts import charts_of
 from tonnage.report.envelope import Reply, to_json
 
 
@@ -20,6 +19,7 @@ def contents(path: Path, reply: Reply, chart: str | None = None) -> str | bytes:
     if ending in reply.pictures and chart is None:
         return reply.pictures[ending]()
     if ending in (".svg", ".png"):
+        from tonnage.report.charts import charts_of
         from tonnage.report.pictures import draw, picked
 
         return draw(picked(charts_of(reply), chart), ending)

@@ -58,6 +58,8 @@ class Layout:
 
 def _pick(value: Ints, index: Index) -> Ints:
     """Some entries of a field, or the one number that stands for all; one entry is a plain number."""
+    if isinstance(value, int):
+        return value
     picked = np.asarray(value) if np.ndim(value) == 0 else np.asarray(value)[index]
     return int(picked) if np.ndim(picked) == 0 else picked
 

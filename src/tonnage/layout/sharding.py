@@ -7,7 +7,8 @@ chooses the layers. Everything broadcasts: layouts as arrays, steps as arrays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -35,7 +36,42 @@ def shard(
     groups * (1 - (1 - top_k/groups)**m). `weight` stays what a rank holds; what a step reads of it is priced by
     `system.operator_time`.
     """
-    return tuple(_shard_one(operator, layout, sequence_parallel, imbalance) for operator in operators)
+    cut = _LayoutCut(layout, sequence_parallel, imbalance)
+    return tuple(_shard_one(operator, cut) for operator in operators)
+
+
+@dataclass(frozen=True)
+class _LayoutCut:
+    """How a layout cuts, worked out once for all operators of a model."""
+
+    layout: Layout
+    sequence_parallel: bool
+    imbalance: Numbers
+    _shares: dict[float, Numbers] = field(default_factory=dict)
+
+    @cached_property
+    def tokens(self) -> Numbers | None:
+        """Share of a replica's tokens on one rank of context parallelism; None where it is all of them."""
+        alone = isinstance(self.layout.cp, int) and self.layout.cp == 1
+        return None if alone else 1.0 / np.asarray(self.layout.cp, dtype=float)
+
+    @cached_property
+    def ways(self) -> Numbers:
+        """Tensor-parallel ranks."""
+        return np.asarray(self.layout.tp, dtype=float)
+
+    @cached_property
+    def rest(self) -> Numbers:
+        """Share of what tensor parallelism divides without limit."""
+        return 1.0 / self.ways
+
+    def share(self, limit: Numbers) -> Numbers:
+        """`cut_fraction` of its ranks; operators have few limits between them."""
+        if not isinstance(limit, float):
+            return cut_fraction(self.ways, limit)
+        if limit not in self._shares:
+            self._shares[limit] = cut_fraction(self.ways, limit)
+        return self._shares[limit]
 
 
 def cut_fraction(ways: Numbers | Ints, limit: Numbers) -> Numbers:
@@ -54,26 +90,24 @@ def expert_tokens(tokens: Numbers, layout: Layout) -> Numbers:
     return tokens / layout.cp * layout.ep * layout.etp / layout.tp
 
 
-def _shard_one(operator: Operator, layout: Layout, sequence_parallel: bool, imbalance: Numbers) -> Operator:
+def _shard_one(operator: Operator, cut: _LayoutCut) -> Operator:
     """One operator cut over cp, then as its `cut` says."""
     if operator.cut == "experts":
-        return _shard_experts(operator, layout, imbalance)
-    local = _cut_tokens(operator, 1.0 / np.asarray(layout.cp, dtype=float))
-    ways = np.asarray(layout.tp, dtype=float)
+        return _shard_experts(operator, cut.layout, cut.imbalance)
+    local = operator if cut.tokens is None else _cut_tokens(operator, cut.tokens)
     if operator.cut == "none":
-        return _cut_tokens(local, 1.0 / ways) if sequence_parallel and operator.kind != "attention" else local
+        return _cut_tokens(local, cut.rest) if cut.sequence_parallel and operator.kind != "attention" else local
     if operator.kind in ("attention", "scan"):
-        return _cut_heads(local, ways)
-    share = cut_fraction(ways, operator.heads_limit)
+        return _cut_heads(local, cut)
+    share = cut.share(operator.heads_limit)
     if operator.cut == "row":
         return _cut_inputs(local, share)
-    return _cut_outputs(local, share, 1.0 / ways if sequence_parallel else 1.0)
+    return _cut_outputs(local, share, cut.rest if cut.sequence_parallel else 1.0)
 
 
 def _cut_tokens(operator: Operator, share: Numbers) -> Operator:
     """Rows divided: flop, activations and cache go with them, weights do not."""
-    return replace(
-        operator,
+    return operator.changed(
         m=operator.m * share,
         flop=operator.flop * share,
         stream=operator.stream * share,
@@ -90,8 +124,7 @@ def _cut_outputs(operator: Operator, share: Numbers, kept: Numbers) -> Operator:
     """
     gemm = operator.kind == "gemm"
     moved = (operator.k + operator.n * share) / np.maximum(operator.k + operator.n, 1.0) if gemm else share
-    return replace(
-        operator,
+    return operator.changed(
         n=operator.n * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
@@ -103,8 +136,7 @@ def _cut_outputs(operator: Operator, share: Numbers, kept: Numbers) -> Operator:
 def _cut_inputs(operator: Operator, share: Numbers) -> Operator:
     """Rows of the weight divided: the input m x k is divided, the output m x n is a partial sum on each rank."""
     moved = (operator.k * share + operator.n) / np.maximum(operator.k + operator.n, 1.0)
-    return replace(
-        operator,
+    return operator.changed(
         k=operator.k * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
@@ -113,12 +145,10 @@ def _cut_inputs(operator: Operator, share: Numbers) -> Operator:
     )
 
 
-def _cut_heads(operator: Operator, ways: Numbers) -> Operator:
+def _cut_heads(operator: Operator, cut: _LayoutCut) -> Operator:
     """Heads divided: `groups` limits the work, `heads_limit` the cache (1: a latent that every rank keeps whole)."""
-    share = cut_fraction(ways, operator.groups)
-    cache = cut_fraction(ways, operator.heads_limit)
-    return replace(
-        operator,
+    share, cache = cut.share(operator.groups), cut.share(operator.heads_limit)
+    return operator.changed(
         groups=operator.groups * share,
         flop=operator.flop * share,
         weight=operator.weight * share,
@@ -140,8 +170,7 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     down = operator.role == "down"
     if operator.kind != "grouped_gemm":
         rows = 1.0 if operator.role == "activation" else np.asarray(layout.etp, dtype=float)
-        return replace(
-            operator,
+        return operator.changed(
             m=expert_tokens(operator.m, layout),
             flop=operator.flop * own * rows,
             stream=operator.stream * own * rows,
@@ -151,8 +180,7 @@ def _shard_experts(operator: Operator, layout: Layout, imbalance: Numbers) -> Op
     width = operator.k if down else operator.n
     other = operator.n if down else operator.k
     kept = (other + width * inner) / np.maximum(other + width, 1.0)
-    return replace(
-        operator,
+    return operator.changed(
         m=expert_tokens(operator.m, layout),
         n=operator.n if down else operator.n * inner,
         k=operator.k * inner if down else operator.k,

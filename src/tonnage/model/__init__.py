@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from tonnage.model.architecture import Architecture, Block, Extra, operators
-from tonnage.model.counts import (
-    CacheRow,
-    Params,
-    cache_bytes,
-    cache_elements,
-    cache_table,
-    checkpoint_bytes,
-    flop_per_token,
-    kv_per_token,
-    params,
-    state_elements,
-)
-from tonnage.model.load import build, bundled_names, derive, is_bundled, is_published, load, released
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
-from tonnage.model.stored import PartFormat, Release, Stored
+from typing import TYPE_CHECKING
+
+from tonnage.lazily import opened
+
+if TYPE_CHECKING:
+    from tonnage.model.architecture import Architecture, Block, Extra, operators, unit_operators
+    from tonnage.model.counts import (
+        CacheRow,
+        Params,
+        cache_bytes,
+        cache_elements,
+        cache_table,
+        checkpoint_bytes,
+        flop_per_token,
+        kv_per_token,
+        params,
+        state_elements,
+    )
+    from tonnage.model.load import build, bundled_names, derive, is_bundled, is_published, load, released
+    from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
+    from tonnage.model.stored import PartFormat, Release, Stored
 
 __all__ = [
     "EMBEDDING",
@@ -50,4 +55,17 @@ __all__ = [
     "params",
     "released",
     "state_elements",
+    "unit_operators",
 ]
+
+opened(
+    __name__,
+    {
+        "architecture": "Architecture Block Extra operators unit_operators",
+        "counts": "CacheRow Params cache_bytes cache_elements cache_table checkpoint_bytes "
+        "flop_per_token kv_per_token params state_elements",
+        "load": "build bundled_names derive is_bundled is_published load released",
+        "operators": "EMBEDDING HEAD MTP Load Operator Step",
+        "stored": "PartFormat Release Stored",
+    },
+)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from tonnage.arrays import Ints, Numbers
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Operator, Role, Step
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Role, Step
 from tonnage.model.site import Site
 from tonnage.model.stored import Release
 
@@ -179,6 +180,12 @@ def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
     if step.mtp and arch.mtp is not None:
         made.extend(_mtp(arch, arch.mtp, Site(MTP, arch.mtp.count, arch.hidden, step, tokens)))
     return tuple(made)
+
+
+@lru_cache(maxsize=64)
+def unit_operators(arch: Architecture, *, mtp: bool = False) -> tuple[Operator, ...]:
+    """`operators` of one new token, whose weights and shapes are asked for again and again: made once for a model."""
+    return operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp))
 
 
 def _lookup(site: Site, name: str, weight: float, stream: float, role: Role = "other") -> Operator:

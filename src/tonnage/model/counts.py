@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tonnage.arrays import Ints, Numbers
-from tonnage.model.architecture import Architecture, operators
+from tonnage.model.architecture import Architecture, operators, unit_operators
 from tonnage.model.operators import MTP, Load, Operator, Step
 
 
@@ -29,9 +30,10 @@ class Params:
     by_name: Mapping[str, int]
 
 
+@lru_cache(maxsize=256)
 def params(arch: Architecture) -> Params:
-    """Parameters of `arch`, the sum over its operators of weight x count."""
-    made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
+    """Parameters of `arch`, the sum over its operators of weight x count; counted once for a model."""
+    made = unit_operators(arch, mtp=True)
     main = [operator for operator in made if operator.block != MTP]
     encoders = sum(weight for _, weight in arch.encoders)
     by_name: dict[str, int] = {}
@@ -139,7 +141,7 @@ def checkpoint_bytes(arch: Architecture) -> float:
     """Bytes of the weights as they are released: every part in its format, scales, multi-token prediction and towers
     included [byte].
     """
-    made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
+    made = unit_operators(arch, mtp=True)
     held = sum(_held(one) * arch.release.element(one.part, draft=one.block == MTP) for one in made)
     again = 2.0 * arch.vocab * arch.hidden if arch.mtp is not None and arch.mtp_tables else 0.0
     return held + again * arch.release.plain.element

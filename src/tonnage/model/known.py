@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from tonnage.errors import Problem, UnsupportedModel, nearest
 from tonnage.model.config import ConfigReader
@@ -233,6 +233,6 @@ def _filled(inner: ConfigReader, outer: ConfigReader, kind: str) -> ConfigReader
 def defaults() -> Mapping[str, Mapping[str, object]]:
     """Defaults of the configuration classes of transformers 5.23, by `model_type`: the keys that are read here."""
     found: Mapping[str, Mapping[str, object]] = json.loads(
-        resources.files("tonnage.model").joinpath("data/defaults.json").read_text("utf-8")
+        (Path(__file__).parent / "data" / "defaults.json").read_text("utf-8")
     )
     return found

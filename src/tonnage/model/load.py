@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from tonnage.catalog.catalog import Catalog
-from tonnage.catalog.models import begun, find, lines_of
-from tonnage.errors import AmbiguousName, InputError, Problem, nearest
+from tonnage.catalog.loading import DATA, MODELS
+from tonnage.catalog.models import begun, found_if_known, lines_of
+from tonnage.errors import InputError, Problem, nearest
 from tonnage.files import Document, read_json, read_yaml
 from tonnage.model import relations
 from tonnage.model.architecture import Architecture, Block
@@ -105,18 +105,13 @@ def _is_path(name: str) -> bool:
 def _bundled(name: str, catalog: Catalog | None) -> tuple[str, Mapping[str, object], str] | None:
     """(id, configuration, source) of a name that is known, None for any other."""
     lines = catalog.model_lines if catalog is not None else _lines()
-    try:
-        return find(name, lines)
-    except AmbiguousName:
-        raise
-    except InputError:
-        return None
+    return found_if_known(name, lines)
 
 
 @cache
 def _lines() -> dict[str, str]:
     """The bundled models, one line of JSON each, by id."""
-    return lines_of(resources.files("tonnage.catalog").joinpath("data/models.jsonl").read_text("utf-8"))
+    return lines_of((DATA / MODELS).read_text("utf-8"))
 
 
 def is_published(identity: str) -> bool:

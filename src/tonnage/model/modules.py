@@ -187,20 +187,20 @@ class Finder:
     def find(self, names: Sequence[str]) -> int | None:
         """The number of the first rule that means one of these names of a module."""
         best = len(self.rules)
-        for name in names:
+        for name in names if best else ():
             for number in self._of(name, best):
                 best = min(best, number)
         return best if best < len(self.rules) else None
 
     def _of(self, name: str, best: int) -> Iterator[int]:
-        place = name
+        place = name if self.named else ""
         while place:
             if place in self.named:
                 yield self.named[place]
             place = place.rpartition(".")[0]
         dotted = f".{name}."
         yield from (number for word, number in self.words if number < best and word in dotted)
-        layer = _LAYER.search(name)
+        layer = _LAYER.search(name) if self.globs else None
         own = layer.group(1) if layer else None
         for glob, of, number in self.globs:
             if number < best and (of is None or of == own) and _covers(glob, name):

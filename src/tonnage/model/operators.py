@@ -106,3 +106,10 @@ class Operator:
     """How many heads the cut can divide; beyond it the work is repeated. `heads`, `kv_heads` and `column` operators:
     those heads (0: no limit). Attention and scans: `groups` limits the work, and this, the KV heads, limits what of the
     cache a rank holds and reads (1: a latent that every rank keeps whole)."""
+
+    def changed(self, **numbers: Numbers) -> Operator:
+        """The same with other numbers: `dataclasses.replace` in a tenth of its time, for a search cuts thousands."""
+        made = object.__new__(Operator)
+        made.__dict__.update(self.__dict__)
+        made.__dict__.update(numbers)
+        return made

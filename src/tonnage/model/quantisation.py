@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model import stored
-from tonnage.model.architecture import Architecture, operators
+from tonnage.model.architecture import Architecture, unit_operators
 from tonnage.model.config import ConfigReader
 from tonnage.model.gguf_types import gguf
 from tonnage.model.grouped import ascend, compressed_tensors, fp8, modelopt, quark, torchao
@@ -29,7 +29,7 @@ from tonnage.model.methods import (
     simple,
 )
 from tonnage.model.modules import HEAD_NAMES, TABLE_NAMES, Finder, modules_of
-from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Part, Step
+from tonnage.model.operators import EMBEDDING, HEAD, MTP, Operator, Part
 from tonnage.model.stored import PLAIN, PartFormat, Release, Stored
 
 _FP8_CHANNEL = simple("fp8", stored.FP8)
@@ -220,7 +220,7 @@ def release_of(arch: Architecture, scheme: Scheme | None, plain: Stored, source:
     if scheme.parts:
         return Release(scheme.method, plain, scheme.parts, scheme.parts, scheme.cache, source)
     finder = Finder(scheme.rules)
-    made = operators(arch, Step((Load(1.0, 1.0),), 1.0, mtp=True))
+    made = unit_operators(arch, mtp=True)
     parts: dict[tuple[Part, bool], dict[Stored, float]] = {}
     used: set[int] = set()
     for operator in made:

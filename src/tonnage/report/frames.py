@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from tonnage.errors import InputError, Problem
 from tonnage.report.answer import Answer
-from tonnage.report.pictures import needed
+from tonnage.report.extras import needed
 
 if TYPE_CHECKING:
     import pyarrow

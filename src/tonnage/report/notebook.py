@@ -10,7 +10,8 @@ from tonnage.report import frames
 from tonnage.report.answer import Answer, Table, render, safe
 from tonnage.report.charts import MIME, Chart, charts_of, theme
 from tonnage.report.charts.chart import SCHEMA, WIDTH, Spec
-from tonnage.report.pictures import draw, missing
+from tonnage.report.extras import missing
+from tonnage.report.pictures import draw
 from tonnage.report.told import told
 
 TABLES, ROWS = 3, 12

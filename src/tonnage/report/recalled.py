@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tonnage.catalog.facts import entity_of
 from tonnage.catalog.limits import PRECISIONS
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def recalled_row(
     if catalog is None or not wanted:
         return ()
     idle = IDLE if formats is None else {f"rates.{name}" for name in PRECISIONS} - _rates(formats)
-    kept = (fact for fact in catalog.facts if fact.recalled and fact.id in wanted and fact.attribute not in idle)
-    found = sorted(kept, key=lambda fact: fact.id)
+    about = {entity_of(identifier) for identifier in wanted}
+    kept = (fact for entity in about for fact in catalog.all_facts(entity) if fact.recalled and fact.id in wanted)
+    found = sorted((fact for fact in kept if fact.attribute not in idle), key=lambda fact: fact.id)
     if not found:
         return ()
     more = f" and {len(found) - MOST} more" if len(found) > MOST else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from tonnage.layout import Layout
 from tonnage.model import Architecture
 from tonnage.serve.replica.engines import Engine
-from tonnage.serve.replica.memory import RankMemory, memory, usual_step
+from tonnage.serve.replica.memory import PricedRank, RankMemory, usual_step
 from tonnage.system import Accelerator, Precision
 from tonnage.values import Plain
 
@@ -47,22 +48,16 @@ class CacheRoom:
     told: float | None = None
     drafts: int = 0
 
+    @cached_property
+    def _rank(self) -> PricedRank:
+        mtp = self.drafts > 0 and self.arch.mtp is not None
+        return PricedRank(self.arch, self.die, self.precision, self.layout, self.engine, mtp)
+
     def rank(self, context: float) -> RankMemory:
         """Memory of a rank for sequences of `context` tokens."""
         tokens = usual_step(self.engine, self.die)
-        return memory(
-            self.arch,
-            self.die,
-            self.precision,
-            self.layout,
-            self.engine,
-            context=context,
-            tokens=tokens,
-            drafts=self.drafts,
-            mtp=self.drafts > 0 and self.arch.mtp is not None,
-            share=self.share,
-            longest=self.told,
-        )
+        drafts, share = self.drafts, self.share
+        return self._rank.memory(context=context, tokens=tokens, drafts=drafts, share=share, longest=self.told)
 
     def longest(self) -> int:
         """Longest sequence that fits, by bisection over whole blocks."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from tonnage.system.accelerator import Accelerator
 
@@ -48,6 +48,6 @@ def tier(accelerator: Accelerator) -> str:
 @functools.cache
 def calibration() -> Calibration:
     """The coefficients that come with tonnage (`scripts/fit_operators.py` makes them)."""
-    text = importlib.resources.files("tonnage.system").joinpath("data/efficiency.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "data" / "efficiency.json").read_text(encoding="utf-8")
     held = json.loads(text)
     return Calibration(held["coefficients"], held["sigma"], held["far"], held["source"])

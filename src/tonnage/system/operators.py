@@ -93,19 +93,37 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
+class Parts:
+    """compute, memory, floor [s] of an operator, and the exponent that joins the first two."""
+
+    compute: Numbers
+    memory: Numbers
+    floor: Numbers
+    softness: float
+
+
+@dataclass(frozen=True)
 class Timing:
-    """Time of one operator in one layer. seconds [s]; bound: COMPUTE, MEMORY or LAUNCH; sigma: spread of the log error;
-    flop, traffic: what was priced [FLOP, byte]; kind: class of the cost model; measured: share of the time that rests
-    on measurements of this chip (0: the model alone; 1: inside the shapes measured).
+    """Time of one operator in one layer. seconds [s]; sigma: spread of the log error; flop, traffic: what was priced
+    [FLOP, byte]; kind: class of the cost model; parts: of the time; measured: share of the time that rests on
+    measurements of this chip (0: the model alone; 1: inside the shapes measured).
     """
 
     seconds: Numbers
-    bound: Ints
     sigma: float
     kind: str
     flop: Numbers
     traffic: Numbers
+    parts: Parts
     measured: Numbers = 0.0
+
+    @property
+    def bound(self) -> Ints:
+        """What binds: COMPUTE, MEMORY or LAUNCH. Asked by few, so that it is computed then."""
+        parts = self.parts
+        code = np.where(np.asarray(parts.compute) >= parts.memory, COMPUTE, MEMORY)
+        found: Ints = np.where(np.maximum(parts.compute, parts.memory) < parts.floor, LAUNCH, code)[()]
+        return found
 
 
 @dataclass(frozen=True)
@@ -117,16 +135,6 @@ class Times:
     seconds: Numbers
     each: tuple[Timing, ...]
     sigma: Numbers
-
-
-@dataclass(frozen=True)
-class Parts:
-    """compute, memory, floor [s] of an operator, and the exponent that joins the first two."""
-
-    compute: Numbers
-    memory: Numbers
-    floor: Numbers
-    softness: float
 
 
 def touched(groups: Numbers, top_k: Numbers, tokens: Numbers) -> Numbers:
@@ -224,6 +232,8 @@ def gemm_parts(
 
 def _soft(compute: Numbers, memory: Numbers, power: float) -> Numbers:
     """(compute^p + memory^p)^(1/p): the roofline's corner is rounded, because the two overlap only in part there."""
+    if isinstance(compute, float) and compute == 0.0:
+        return np.maximum(memory, 1e-30)
     larger = np.maximum(np.maximum(compute, memory), 1e-30)
     smaller = np.minimum(compute, memory)
     return larger * (1.0 + (smaller / larger) ** power) ** (1.0 / power)
@@ -232,12 +242,10 @@ def _soft(compute: Numbers, memory: Numbers, power: float) -> Numbers:
 def _timing(
     parts: Parts, operator: Work, traffic: Numbers, kind: str, chip: Accelerator, fitted: Calibration
 ) -> Timing:
-    """Seconds and what binds, from the parts; nothing where there is nothing to do."""
+    """Seconds from the parts; nothing where there is nothing to do."""
     busy = np.asarray(operator.flop) + np.asarray(traffic) > 0
     seconds = np.where(busy, _soft(parts.compute, parts.memory, parts.softness) + parts.floor, 0.0)[()]
-    code = np.where(np.asarray(parts.compute) >= parts.memory, COMPUTE, MEMORY)
-    code = np.where(np.maximum(parts.compute, parts.memory) < parts.floor, LAUNCH, code)[()]
-    return Timing(seconds, code, fitted.spread(kind, chip), kind, operator.flop, traffic)
+    return Timing(seconds, fitted.spread(kind, chip), kind, operator.flop, traffic, parts)
 
 
 def _gemm(operator: Work, chip: Accelerator, precision: Precision, fitted: Calibration) -> Timing:
@@ -319,7 +327,7 @@ def _pointwise(operator: Work, chip: Accelerator, precision: Precision, fitted: 
     c = fitted.of("pointwise")
     weights = 0.0 if operator.kind == "lookup" else operator.weight * precision.weights(operator.part).element
     traffic = weights + (operator.stream + operator.cache_read + operator.cache_write) * precision.activations
-    parts = Parts(np.zeros_like(traffic), traffic / (chip.bandwidth * c["memory"]), c["floor"], 1.0)
+    parts = Parts(0.0, traffic / (chip.bandwidth * c["memory"]), c["floor"], 1.0)
     return _timing(parts, operator, traffic, "pointwise", chip, fitted)
 
 

@@ -9,8 +9,6 @@ fastest counts. What no chip can do is rejected row by row in `samples.possible`
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import importlib.util
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -115,6 +113,8 @@ class Silicon:
 
 def installed() -> Path:
     """The folder `systems` of the installed package. Raises InputError where it is missing or another version."""
+    import importlib.metadata
+
     try:
         version = importlib.metadata.version(PACKAGE)
     except importlib.metadata.PackageNotFoundError:

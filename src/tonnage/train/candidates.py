@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from tonnage.arrays import distinct
 from tonnage.errors import Bind
 from tonnage.layout import Layout
 from tonnage.system import System
@@ -66,7 +67,7 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bo
     tried |= {name: [value] for name, value in fixed.items() if name in tried}
     if fixed.get("vpp", 1) > 1 and "schedule" not in fixed:
         tried["schedule"] = [schedule.INTERLEAVED]
-    return {name: np.unique(np.asarray(values, dtype=np.int64)) for name, values in tried.items()}
+    return {name: distinct(np.asarray(values, dtype=np.int64)) for name, values in tried.items()}
 
 
 def deals(job: TrainJob, total: int, fixed: Mapping[str, int]) -> bool:

@@ -9,11 +9,11 @@ the error of the step time: that is in the interval of the wall time already.
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tonnage.interval import Interval, around
 from tonnage.model.counts import params
@@ -170,7 +170,7 @@ class Duration:
 @functools.cache
 def fitted() -> tuple[Slips, DurationFit]:
     """(the fitted slip, all that the fit left: errors, slips without each source)."""
-    path = importlib.resources.files("tonnage.train").joinpath("data/durations.json")
+    path = Path(__file__).parent / "data" / "durations.json"
     held = decode(DurationFit, json.loads(path.read_text(encoding="utf-8")))
     return slips(held, held.constants), held
 

@@ -125,7 +125,8 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
 
 def nearest(job: TrainJob, system: System, runs: Sequence[PublishedRun]) -> NearestRun | None:
     """The run most like this one."""
-    found = [(run, apart(job, system, run)) for run in runs]
+    total = params(job.arch).total
+    found = [(run, _apart(job, system, run, total)) for run in runs]
     if not found:
         return None
     best, far = min(found, key=lambda one: (not one[1].near, one[1].distance))
@@ -134,11 +135,16 @@ def nearest(job: TrainJob, system: System, runs: Sequence[PublishedRun]) -> Near
 
 def apart(job: TrainJob, system: System, run: PublishedRun) -> Apart:
     """How far a published run is from a job on a system."""
+    return _apart(job, system, run, params(job.arch).total)
+
+
+def _apart(job: TrainJob, system: System, run: PublishedRun, total: float) -> Apart:
+    """The same, of a model of `total` parameters."""
     return Apart(
         chip=run.chip == system.accelerator.name,
         kind=run.moe == job.arch.moe,
         precision=_width(COMPUTE[run.precision]) == _width(job.compute),
-        size=_factor(run.params, params(job.arch).total),
+        size=_factor(run.params, total),
         scale=_factor(run.count, system.count),
         length=_factor(run.seq, job.seq),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from tonnage.catalog.software import Framework, named, software
 from tonnage.errors import InputError, Problem, nearest
 
@@ -12,6 +14,7 @@ UNKNOWN = "unknown"
 """Framework of a published run whose own is not known here."""
 
 
+@cache
 def canonical(framework: str) -> str | None:
     """The name that is meant by a name or alias; None where it is none."""
     return named(framework, ((one.name, one.aliases) for one in software().frameworks.values()))

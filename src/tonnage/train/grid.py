@@ -57,5 +57,8 @@ def unique(layout: Layout, names: tuple[str, ...]) -> Distinct:
 
 
 def take(value: Numbers, index: NDArray[np.int64]) -> Numbers:
-    """`value[index]`, or the value itself when it is one number for all."""
-    return np.asarray(value)[index] if np.ndim(value) else value
+    """`value[index]`, or the value itself when it is one number for all; one spread over all stays spread."""
+    if not np.ndim(value):
+        return value
+    held = np.asarray(value)
+    return np.broadcast_to(held[0], index.shape) if held.strides == (0,) and held.size else held[index]

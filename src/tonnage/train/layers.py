@@ -67,7 +67,7 @@ class _Page:
         if asked is None:
             count = np.size(layout.mbs)
             return _whole(layer_work(self.job, self.chip, layout, 1.0), count), np.arange(count)
-        new = np.flatnonzero(~np.isin(asked, self.keys))
+        new = _missing(asked, self.keys)
         if new.size or self.known is None:
             self._add(layout.at(new), asked[new])
         assert self.known is not None
@@ -80,6 +80,14 @@ class _Page:
         order = np.argsort(every, kind="stable")
         self.known = made if self.known is None else _joined(self.known, made)
         self.keys, self.rows = every[order], rows[order]
+
+
+def _missing(asked: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where `asked` is none of `keys`, which rise."""
+    if not keys.size:
+        return np.arange(asked.size)
+    place = np.minimum(np.searchsorted(keys, asked), keys.size - 1)
+    return np.flatnonzero(keys[place] != asked)
 
 
 def _keys(layout: Layout) -> NDArray[np.int64] | None:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, gradient_collectives, pipeline_transfer, weight_gather
-from tonnage.model.architecture import operators
-from tonnage.model.operators import Load, Step
+from tonnage.model.architecture import unit_operators
 from tonnage.system import Accelerator, Collective, System, collective_time, measured_maker, per_die
 from tonnage.train import grid, offload
 from tonnage.train.generations import AMPERE, generation
@@ -140,12 +139,17 @@ class Weighed:
 
 def weigh(job: TrainJob, system: System, layouts: Layout, book: LayerBook | None = None) -> Weighed:
     """Memory of `layouts` (one-dimensional arrays), before anything that only time needs; book: of priced layers."""
+    return _weighed(job, system, layouts, book)[0]
+
+
+def _weighed(job: TrainJob, system: System, layouts: Layout, book: LayerBook | None) -> tuple[Weighed, LayerWork]:
+    """As `weigh`, with the work of each candidate but for what its passes take."""
     few = grid.unique(layouts, LAYER)
     layers, found = (book or LayerBook()).work(job, per_die(system.accelerator), few.layout)
     row = found[few.back]
     held = gathered(replace(layers, layer=Passes(), head=Passes()), row)
     batches = np.maximum(np.floor(job.global_batch / (layouts.dp * layouts.mbs)), 1.0)
-    return Weighed(layers, row, batches, memory(job, layouts, held, batches))
+    return Weighed(layers, row, batches, memory(job, layouts, held, batches)), held
 
 
 def measure(
@@ -156,8 +160,13 @@ def measure(
     book: of priced layers, where several are asked for; known: their memory, where it is known.
     """
     chip = per_die(system.accelerator)
-    weighed = known or weigh(job, system, layouts, book)
-    work, batches, held = gathered(weighed.layers, weighed.row), weighed.micro_batches, weighed.memory
+    if known is None:
+        weighed, rest = _weighed(job, system, layouts, book)
+        layers, row = weighed.layers, weighed.row
+        work = replace(rest, layer=gathered(layers.layer, row), head=gathered(layers.head, row))
+    else:
+        weighed, work = known, gathered(known.layers, known.row)
+    batches, held = weighed.micro_batches, weighed.memory
     several = grid.unique(layouts, DEGREES)
     held_by = tuple(grid.take(value, several.first) for value in _held(job, work))
     apart = _apart(job, chip, several.layout, held_by)
@@ -305,7 +314,7 @@ def _buckets(job: TrainJob, layout: Layout, work: LayerWork) -> Numbers:
 
 def expert_count(job: TrainJob) -> int:
     """Routed experts of the widest layer, beside a dense feed-forward network or not; 0 for a dense model."""
-    one = operators(job.arch, Step((Load(1.0, 1.0),), 1.0))
+    one = unit_operators(job.arch)
     return int(max((op.groups for op in one if op.kind == "grouped_gemm"), default=0))
 
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from tonnage.values import Plain, decode
 
@@ -146,6 +146,6 @@ class SoftwareFit:
 @functools.cache
 def fitted() -> SoftwareFit:
     """The fitted constants, and how far they were off."""
-    text = importlib.resources.files("tonnage.train").joinpath("data/software.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "data" / "software.json").read_text(encoding="utf-8")
     held: Plain = json.loads(text)
     return decode(SoftwareFit, held)

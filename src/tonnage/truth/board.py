@@ -79,9 +79,10 @@ class Board:
         """Keys of interface.md; `metrics` has the same for each metric, `by` for each chip, family, engine, ..."""
         body = self._summary() | {"n_skipped": sum(self.skipped.values()), "n_defects": self.defects}
         body["skipped"] = dict(self.skipped.most_common())
-        if len(self.metrics) > 1:
-            body["metrics"] = {name: self.of(name)._summary() for name in self.metrics}
-        body["by"] = {metric: {tag: self.of(metric)._by(tag) for tag in ("group", *TAGS)} for metric in self.metrics}
+        each = {name: self.of(name) for name in self.metrics}
+        if len(each) > 1:
+            body["metrics"] = {name: board._summary() for name, board in each.items()}
+        body["by"] = {name: {tag: board._by(tag) for tag in ("group", *TAGS)} for name, board in each.items()}
         nulls = {(row.id, row.metric): row.predicted for row in self.null}
         body["rows"] = [row.to_json() | {"null": nulls.get((row.id, row.metric))} for row in self.rows]
         return body

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from tonnage.model import Architecture, cache_elements, flop_per_token, operators
-from tonnage.model.operators import Load, Operator, Step
+from tonnage.model import Architecture, cache_elements, flop_per_token, unit_operators
+from tonnage.model.operators import Operator
 from tonnage.serve.as_run.deployment import Deployment, Pool
 from tonnage.serve.job import ACCEPTANCE, Speculation
 from tonnage.system import FORMATS, Accelerator, rate
@@ -66,7 +66,7 @@ class Weights:
 @lru_cache(maxsize=512)
 def weights_of(arch: Architecture, formats: Formats) -> Weights:
     """Bytes of the weights in the formats of a deployment; the embedding table is held but hardly read."""
-    made = operators(arch, Step((Load(1.0, 1.0),), 1.0))
+    made = unit_operators(arch)
     routed = sum(_bytes(op, formats) for op in made if op.kind == "grouped_gemm")
     dense = sum(_bytes(op, formats) for op in made if op.kind not in ("grouped_gemm", "lookup"))
     return Weights(float(dense), float(routed))

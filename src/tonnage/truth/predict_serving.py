@@ -14,6 +14,7 @@ from tonnage.errors import TonnageError
 from tonnage.interval import Interval
 from tonnage.serve import Deployment
 from tonnage.serve.replica.software import Constants, constants
+from tonnage.serve.replica.step import keeping_steps
 from tonnage.simulate.as_run import finite, is_finite
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import DEFECT, Skip, attempt
@@ -56,10 +57,11 @@ def references(rows: Iterable[Row], library: Library) -> list[Anchored]:
 def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips: bool = False) -> Made:
     """Our predictions of the rows that can be expressed; the others are counted by reason. chips: each left out too."""
     ready = prepare(rows, library, skipped)
-    made = _all(ready, answers([one.case for one in ready]), skipped)
-    by_source = left_out(ready, folds("source"), lambda one: one.case.group, skipped)
-    by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name, skipped) if chips else []
-    kinds = {name: _kind_out(ready, folds(name), side, skipped) for name, side in KINDS.items()} if chips else {}
+    with keeping_steps():
+        made = _all(ready, answers([one.case for one in ready]), skipped)
+        by_source = left_out(ready, folds("source"), lambda one: one.case.group, skipped)
+        by_chip = left_out(ready, folds("chip"), lambda one: one.case.accelerator.name, skipped) if chips else []
+        kinds = {name: _kind_out(ready, folds(name), side, skipped) for name, side in KINDS.items()} if chips else {}
     return Made(made, by_source, by_chip, [one for part in ready for one in part.anchored], kinds)
 
 

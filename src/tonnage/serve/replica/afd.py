@@ -15,7 +15,7 @@ import numpy as np
 
 from tonnage.arrays import Flags, Ints, Numbers
 from tonnage.layout import Layout, collectives, shard
-from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
+from tonnage.model import MTP, Architecture, Load, Operator, Step, operators, unit_operators
 from tonnage.serve.replica.memory import held_bytes
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.software import Software
@@ -149,10 +149,9 @@ def _passes(traffic: Traffic) -> Numbers | None:
 
 def visits(arch: Architecture, traffic: Traffic) -> list[tuple[Numbers, float]]:
     """(layers, copies of a token) of every kind of layer that has an FFN: top_k copies of routed experts, else one."""
-    one = Step((Load(1.0, 1.0),), 0.0, traffic.own_layers)
     copies: dict[int, float] = {}
     layers: dict[int, Numbers] = {}
-    for operator in filter(on_ffn, operators(arch, one)):
+    for operator in filter(on_ffn, unit_operators(arch, mtp=traffic.own_layers)):
         wanted = float(operator.top_k) if operator.kind == "grouped_gemm" else 1.0
         copies[operator.block] = max(copies.get(operator.block, 1.0), wanted)
         layers[operator.block] = operator.count * (traffic.drafts if operator.block == MTP else 1)

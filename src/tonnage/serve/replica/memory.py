@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from tonnage.arrays import Numbers
 from tonnage.layout import Layout, shard
-from tonnage.model import EMBEDDING, HEAD, MTP, Architecture, Load, Operator, Step, operators
+from tonnage.model import EMBEDDING, HEAD, MTP, Architecture, Operator, unit_operators
 from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine
 from tonnage.serve.replica.pages import Asked, held, state_bytes, token_bytes
@@ -123,8 +124,7 @@ def weight_bytes(
     the head, the larger of which counts when there is more than one stage. wide: parts that are cut over the ranks of
     all attention replicas (`Engine.wide`).
     """
-    one = np.asarray(1.0)
-    whole = operators(arch, Step((Load(one, one),), one, mtp))
+    whole = unit_operators(arch, mtp=mtp)
     local = shard([each for each in whole if each.part not in wide], layout, sequence_parallel=False)
     local += shard([each for each in whole if each.part in wide], _all_ranks(layout), sequence_parallel=False)
     ends = {EMBEDDING: np.asarray(0.0), HEAD: np.asarray(0.0)}
@@ -183,20 +183,25 @@ def activation_bytes(arch: Architecture, layout: Layout, tokens: Numbers) -> Num
     Tokens of other replicas that meet in this rank's experts come with their streams: at most those of top_k replicas,
     as a token visits no more ranks than experts (all-to-all dispatch).
     """
-    one = np.asarray(1.0)
-    local = shard(operators(arch, Step((Load(one, one),), one)), layout, sequence_parallel=False)
+    peak: Numbers = BF16 * tokens * activation_width(arch, layout)
+    return peak
+
+
+def activation_width(arch: Architecture, layout: Layout) -> Numbers:
+    """Activations of a token on a rank that are alive at once [elements]; see `activation_bytes`."""
+    local = shard(unit_operators(arch), layout, sequence_parallel=False)
     widest: Numbers = np.asarray(0.0)
     visits = 1.0
     for operator in local:
         if operator.block != HEAD:
             widest = np.maximum(widest, operator.stream)
-    for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+    for operator in unit_operators(arch):
         if operator.kind == "grouped_gemm":
             visits = max(visits, float(operator.top_k))
     replicas = np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp)
     gathered = np.clip(replicas, 1.0, visits) - 1.0
-    peak: Numbers = BF16 * tokens * (widest + arch.hidden * (3.0 + 2.0 * gathered))
-    return peak
+    width: Numbers = widest + arch.hidden * (3.0 + 2.0 * gathered)
+    return width
 
 
 def sampling_bytes(arch: Architecture, die: Accelerator, engine: Engine, tokens: Numbers) -> Numbers:
@@ -298,7 +303,7 @@ def gathered_bytes(
     replicas = np.maximum(np.asarray(layout.ep) * layout.etp / np.asarray(layout.tp), 1.0)
     everyone = np.asarray(tokens, dtype=float) * replicas
     peak: Numbers = np.asarray(0.0)
-    for operator in operators(arch, Step((Load(1.0, 1.0),), 1.0)):
+    for operator in unit_operators(arch):
         if operator.kind == "grouped_gemm" and operator.role == "down":
             inner, chunk = float(operator.k) / np.asarray(layout.etp), np.minimum(everyone, engine.gathers)
             rows = chunk * float(operator.top_k)
@@ -309,25 +314,110 @@ def gathered_bytes(
     return np.where(replicas > 1, peak + 2 * BF16 * everyone * arch.hidden, 0.0)
 
 
-def peak_bytes(
-    arch: Architecture,
-    die: Accelerator,
-    precision: Precision,
-    layout: Layout,
-    engine: Engine,
-    tokens: Numbers,
-    longest: float | None = None,
-) -> Numbers:
-    """Peak of an engine's trial step on a rank [byte]: forward pass, sampling or experts, the largest, and what stays
-    set aside; longest: sequence that the engine is told to expect, the model's own limit where None.
+@dataclass(frozen=True)
+class PricedRank:
+    """One rank (`die`) of a layout, under an engine. What does not depend on a step or a context is computed once.
+
+    mtp: whether the multi-token-prediction layers are held.
     """
-    forward = activation_bytes(arch, layout, tokens)
-    if engine.workspaces:
-        forward = forward + attention_bytes(arch, layout, tokens)
-    peak = np.maximum(forward, sampling_bytes(arch, die, engine, np.asarray(tokens)))
-    if engine.gathers:
-        peak = np.maximum(peak, gathered_bytes(arch, die, precision, layout, tokens, engine))
-    return peak + workspace_bytes(arch, tokens, longest) if engine.workspaces else peak
+
+    arch: Architecture
+    die: Accelerator
+    precision: Precision
+    layout: Layout
+    engine: Engine
+    mtp: bool = False
+
+    @cached_property
+    def weights(self) -> Numbers:
+        """Bytes of its weights."""
+        return weight_bytes(self.arch, self.precision, self.layout, mtp=self.mtp, wide=self.engine.wide)
+
+    @cached_property
+    def width(self) -> Numbers:
+        """Elements of a token that are alive at once."""
+        return activation_width(self.arch, self.layout)
+
+    @cached_property
+    def token(self) -> Numbers | None:
+        """Bytes of a token of its cache, where that is one figure."""
+        return token_bytes(self.arch, self.precision.cache, self.layout, self.engine, mtp=self.mtp)
+
+    @cached_property
+    def state(self) -> Numbers:
+        """Bytes of one recurrent state, all copies that the engine keeps."""
+        return state_bytes(self.arch, self.layout) * self.engine.states
+
+    def peak(self, tokens: Numbers, longest: float | None = None) -> Numbers:
+        """Peak of an engine's trial step [byte]: forward pass, sampling or experts, the largest, and what stays set
+        aside; longest: sequence that the engine is told to expect, the model's own limit where None.
+        """
+        arch, engine = self.arch, self.engine
+        forward = BF16 * tokens * self.width
+        if engine.workspaces:
+            forward = forward + attention_bytes(arch, self.layout, tokens)
+        peak = np.maximum(forward, sampling_bytes(arch, self.die, engine, np.asarray(tokens)))
+        if engine.gathers:
+            peak = np.maximum(peak, gathered_bytes(arch, self.die, self.precision, self.layout, tokens, engine))
+        return peak + workspace_bytes(arch, tokens, longest) if engine.workspaces else peak
+
+    def held(self, asked: Asked) -> Numbers:
+        """Bytes that a sequence holds in its cache."""
+        return held(self.arch, self.precision.cache, self.layout, self.engine, asked)
+
+    def memory(
+        self,
+        *,
+        context: Numbers,
+        tokens: Numbers,
+        drafts: Numbers = 0.0,
+        share: Numbers | None = None,
+        longest: float | None = None,
+    ) -> RankMemory:
+        """Its memory; see `memory`."""
+        arch, die, layout, engine = self.arch, self.die, self.layout, self.engine
+        capacity = visible(die)
+        weights = self.weights
+        peak = self.peak(tokens, longest)
+        several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
+        most = running_most(arch, engine, die, drafts)
+        before, inside = CONTEXT + JOINED * several, FORWARD + engine.joined * several
+        inside = inside + (engine.graphs * graphs(most) if engine.graphs else 0.0)
+        buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
+        taken = engine.memory_share if share is None else share
+        if taken is None:
+            usual = np.where(np.asarray(tokens) == engine.chunk, usual_step(engine, die), tokens)
+            usable = (capacity - before) * static_share(layout, capacity, usual)
+            room = capacity - before - peak - _apart(layout, capacity) * MIB
+            usable = np.maximum(usable, np.minimum(room, weights + RAISED * capacity))
+        else:
+            usable = (capacity - before if engine.room == "reserved" else capacity) * taken
+        pool = usable - weights
+        if engine.room == "profiled":
+            pool = pool - peak - buffers
+        elif engine.room == "free":
+            pool = (capacity - buffers - weights - peak) * taken
+        elif engine.cache == "pools":
+            fixed = compressed.fixed_bytes(arch, engine, float(np.max(np.asarray(most))))
+            pool, buffers = pool - fixed, buffers + fixed
+        flying = tokens - np.where(np.asarray(drafts) > 0, most * drafts, 0.0) if engine.cache == "pages" else tokens
+        asked = Asked(context, np.maximum(flying, 0.0), drafts, self.mtp)
+        first = replace(asked, start=True)
+        return RankMemory(
+            weights,
+            peak,
+            buffers,
+            pool,
+            self.held(asked),
+            context,
+            self.token,
+            self.state,
+            engine.state_share,
+            usable,
+            capacity,
+            die.memory,
+            self.held(first) if compressed.kept(arch) else 0.0,
+        )
 
 
 def memory(
@@ -351,48 +441,8 @@ def memory(
     - graphs. Reserved: share x memory free before loading - weights. Free: share x (memory - weights - peak of a trial
     step).
     """
-    capacity = visible(die)
-    weights = weight_bytes(arch, precision, layout, mtp=mtp, wide=engine.wide)
-    peak = peak_bytes(arch, die, precision, layout, engine, tokens, longest)
-    several = np.asarray(layout.tp) * layout.dp * np.asarray(layout.pp) > 1
-    most = running_most(arch, engine, die, drafts)
-    before, inside = CONTEXT + JOINED * several, FORWARD + engine.joined * several
-    inside = inside + (engine.graphs * graphs(most) if engine.graphs else 0.0)
-    buffers = {"profiled": inside, "reserved": before, "free": before + inside}[engine.room]
-    taken = engine.memory_share if share is None else share
-    if taken is None:
-        usual = np.where(np.asarray(tokens) == engine.chunk, usual_step(engine, die), tokens)
-        usable = (capacity - before) * static_share(layout, capacity, usual)
-        room = capacity - before - peak - _apart(layout, capacity) * MIB
-        usable = np.maximum(usable, np.minimum(room, weights + RAISED * capacity))
-    else:
-        usable = (capacity - before if engine.room == "reserved" else capacity) * taken
-    pool = usable - weights
-    if engine.room == "profiled":
-        pool = pool - peak - buffers
-    elif engine.room == "free":
-        pool = (capacity - buffers - weights - peak) * taken
-    elif engine.cache == "pools":
-        fixed = compressed.fixed_bytes(arch, engine, float(np.max(np.asarray(most))))
-        pool, buffers = pool - fixed, buffers + fixed
-    flying = tokens - np.where(np.asarray(drafts) > 0, most * drafts, 0.0) if engine.cache == "pages" else tokens
-    asked = Asked(context, np.maximum(flying, 0.0), drafts, mtp)
-    first = replace(asked, start=True)
-    return RankMemory(
-        weights,
-        peak,
-        buffers,
-        pool,
-        held(arch, precision.cache, layout, engine, asked),
-        context,
-        token_bytes(arch, precision.cache, layout, engine, mtp=mtp),
-        state_bytes(arch, layout) * engine.states,
-        engine.state_share,
-        usable,
-        capacity,
-        die.memory,
-        held(arch, precision.cache, layout, engine, first) if compressed.kept(arch) else 0.0,
-    )
+    rank = PricedRank(arch, die, precision, layout, engine, mtp)
+    return rank.memory(context=context, tokens=tokens, drafts=drafts, share=share, longest=longest)
 
 
 def decode_memory(
@@ -408,11 +458,8 @@ def decode_memory(
     share: Numbers | None = None,
 ) -> RankMemory:
     """Memory of one rank of a pool that only decodes: a step has the sequences that fit x (1 + drafts) new tokens."""
-    still = memory(
-        arch, die, precision, layout, engine, context=context, tokens=0.0, drafts=drafts, mtp=mtp, share=share
-    )
+    rank = PricedRank(arch, die, precision, layout, engine, mtp)
+    still = rank.memory(context=context, tokens=0.0, drafts=drafts, share=share)
     running = np.clip(still.sequences, 0.0, engine.running)
     tokens = running * (1.0 + np.asarray(drafts))
-    return memory(
-        arch, die, precision, layout, engine, context=context, tokens=tokens, drafts=drafts, mtp=mtp, share=share
-    )
+    return rank.memory(context=context, tokens=tokens, drafts=drafts, share=share)

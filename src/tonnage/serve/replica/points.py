@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -110,6 +109,8 @@ class Point:
         rejected in a row are not counted.
         """
         part = np.clip(self.busy, 0.0, 1.0)
+        from statistics import NormalDist
+
         more = np.maximum(self.step - self.decode_time, 0.0) / np.maximum(part, 1e-9)
         spread = more * np.sqrt(part * (1.0 - part) / np.maximum(traffic.steps, 1.0))
         late: Numbers = self.tpot + NormalDist().inv_cdf(share) * spread / traffic.accepted

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,7 +151,7 @@ class Constants:
 @functools.cache
 def constants() -> Constants:
     """The constants that come with tonnage."""
-    text = importlib.resources.files("tonnage.serve").joinpath("data/tuning.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "data" / "tuning.json").read_text(encoding="utf-8")
     held = json.loads(text)
     return Constants(
         held["shared"],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from tonnage.arrays import Numbers
+from tonnage.arrays import Ints, Numbers
 from tonnage.layout import Layout, collectives, pipeline_transfer, shard
 from tonnage.model import MTP, Architecture, Load, Operator, Step, operators
 from tonnage.serve.replica.software import Software
@@ -52,6 +54,41 @@ class PassTimes:
     measured: Numbers = 0.0
 
 
+@dataclass
+class _PricedSteps:
+    """Steps that were priced, by all that they depend on; dies by number, for their rates are no key."""
+
+    dies: list[Accelerator] = field(default_factory=list)
+    steps: dict[Hashable, PassTimes] = field(default_factory=dict)
+
+    def number(self, die: Accelerator) -> int:
+        """The number of a die, a new one's where no die is like it."""
+        found = next((number for number, known in enumerate(self.dies) if known is die or known == die), None)
+        if found is None:
+            self.dies.append(die)
+        return len(self.dies) - 1 if found is None else found
+
+
+_KEPT: ContextVar[_PricedSteps | None] = ContextVar("steps that were priced", default=None)
+
+
+@contextmanager
+def keeping_steps() -> Iterator[None]:
+    """Within, no step is priced twice: for those who ask for the same services again with other constants, which change
+    what is made of a step's parts, not the parts.
+    """
+    token = _KEPT.set(_PricedSteps())
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def _key(value: Numbers | Ints | None) -> Hashable:
+    """A number as part of a key; an array by its content."""
+    return (value.shape, value.dtype.str, value.tobytes()) if isinstance(value, np.ndarray) else value
+
+
 def parts(
     service: Service,
     layout: Layout,
@@ -66,6 +103,28 @@ def parts(
     passes: how often the multi-token-prediction layers run in it, one token a sequence each time; None: not at all.
     only: which operators run here, where a rank does not have all of a layer (`afd`); None: all.
     """
+    kept = _KEPT.get()
+    if kept is None or only is not None:
+        return _parts(service, layout, loads, logits, passes, only)
+    cut = tuple(_key(value) for value in layout.__dict__.values())
+    asked = tuple(_key(value) for load in loads for value in (load.sequences, load.new, load.context))
+    arch, imbalance = service.arch, _key(service.tuning.imbalance)
+    whom = (arch, arch.routing_groups, kept.number(service.die), service.precision, imbalance)
+    key = (whom, cut, asked, _key(logits), _key(passes))
+    if key not in kept.steps:
+        kept.steps[key] = _parts(service, layout, loads, logits, passes, only)
+    return kept.steps[key]
+
+
+def _parts(
+    service: Service,
+    layout: Layout,
+    loads: tuple[Load, ...],
+    logits: Numbers,
+    passes: Numbers | None,
+    only: Callable[[Operator], bool] | None,
+) -> PassTimes:
+    """As `parts`, priced."""
     whole: Sequence[Operator] = operators(service.arch, Step(loads, logits, passes is not None))
     if only is not None:
         whole = [operator for operator in whole if only(operator)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from tonnage.catalog.capabilities import in_server
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
-from tonnage.model import Architecture, Load, Step, operators
+from tonnage.model import Architecture, Load, Step, operators, unit_operators
 from tonnage.serve.replica.engines import Engine, Startup, fills
 from tonnage.serve.replica.formats import cut_blocks
 from tonnage.system import Accelerator, System
@@ -49,6 +50,7 @@ class LayoutCandidates:
         return LayoutCandidates(layout, self.instances[index])
 
 
+@lru_cache(maxsize=64)
 def heads(arch: Architecture) -> int:
     """Attention heads that limit tensor parallelism."""
     one = Step((Load(1.0, 1.0, 1.0),), 1.0)
@@ -58,8 +60,7 @@ def heads(arch: Architecture) -> int:
 
 def experts(arch: Architecture) -> int:
     """Routed experts of a layer; 0 for dense models."""
-    one = Step((Load(1.0, 1.0),), 1.0)
-    return int(max((o.groups for o in operators(arch, one) if o.kind == "grouped_gemm"), default=0))
+    return int(max((o.groups for o in unit_operators(arch) if o.kind == "grouped_gemm"), default=0))
 
 
 def candidates(

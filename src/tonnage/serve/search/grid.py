@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tonnage.arrays import Index, Numbers
+from tonnage.arrays import Index, Numbers, distinct
 from tonnage.catalog.software import software
 from tonnage.layout import Layout
 from tonnage.serve.job import ServeJob
@@ -25,10 +25,10 @@ from tonnage.system import Accelerator, System, needed, per_die, unjoined
 
 Array = NDArray[np.float64]
 
-BATCHES = np.unique(np.round(np.geomspace(1, 4096, 81))).astype(float)
+BATCHES = distinct(np.round(np.geomspace(1, 4096, 81)))
 """Sequences per attention replica that a search tries; what fits in memory at most is tried besides."""
 
-FINE = np.unique(np.round(np.geomspace(1, 4096, 161))).astype(float)
+FINE = distinct(np.round(np.geomspace(1, 4096, 161)))
 """The same of a thorough search."""
 
 CHUNKS = (2048.0, 4096.0, 8192.0, 16384.0, 32768.0)
@@ -163,7 +163,7 @@ def chunks(given: ServeSetting) -> Array:
     told = given.job.chunk is not None or given.job.stack == "default"
     if told or given.job.concurrency is not None or not given.job.thorough:
         return np.array([given.chunk])
-    return np.unique([given.chunk, *CHUNKS])
+    return distinct(np.array([given.chunk, *CHUNKS]))
 
 
 def column(layout: Layout) -> Layout:

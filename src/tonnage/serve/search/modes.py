@@ -10,7 +10,7 @@ import numpy as np
 from tonnage.arrays import Numbers
 from tonnage.errors import InputError, Problem
 from tonnage.layout import Layout
-from tonnage.model import Load, Step, operators
+from tonnage.model import unit_operators
 from tonnage.serve.replica import loads
 from tonnage.serve.replica.points import Point, decode_only, prefill_only, together
 from tonnage.serve.search.candidates import CONTEXTS, LayoutCandidates
@@ -119,8 +119,7 @@ def _quickest(grid: PointGrid) -> float:
 
 def shares_prompts(given: ServeSetting) -> bool:
     """Whether context parallelism is priced for this model: attention is, the hand-over of recurrent states is not."""
-    one = Step((Load(1.0, 1.0),), 1.0)
-    return not any(operator.kind == "scan" for operator in operators(given.job.arch, one))
+    return not any(operator.kind == "scan" for operator in unit_operators(given.job.arch))
 
 
 def _prefilling(given: ServeSetting, fixed: Mapping[str, int] | None, contexts: tuple[int, ...]) -> PointGrid:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from tonnage.arrays import distinct
 from tonnage.serve.replica.points import decode_only
 from tonnage.serve.search.grid import PointGrid, ServeSetting
 from tonnage.serve.search.modes import evaluate
@@ -28,7 +29,7 @@ def slots(given: ServeSetting, point: PointGrid) -> int | None:
         return int(min(flight, most)) if min(flight, most) > running else None
     if given.job.rate is None or point.mode in ("prefill", "afd") or point.ffn is not None or not most > running:
         return None
-    batches = np.unique(np.floor(np.geomspace(max(running, 1.0), most, STEPS)))
+    batches = distinct(np.floor(np.geomspace(max(running, 1.0), most, STEPS)))
     limit = np.inf if given.job.tpot is None else float(given.job.tpot)
     if point.mode == "aggregated":
         chunk = given.chunk if point.chunk is None else float(point.chunk)

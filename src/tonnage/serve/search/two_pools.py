@@ -121,7 +121,7 @@ def _needed(grid: PointGrid, chunk: float) -> NDArray[np.int64]:
     usual = np.zeros(grid.rate.size) if grid.chunk is None else (grid.chunk == chunk).astype(float)
     kind = np.stack([grid.ranks, np.asarray(grid.layout.tp, dtype=float), usual], axis=1)
     picked: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    for one in np.unique(kind, axis=0):
+    for one in np.unique(kind, axis=0, return_index=True)[0]:
         alike = np.flatnonzero((kind == one).all(axis=1))
         picked.append(alike[frontier(each[alike], -grid.ttft[alike])])
     return np.concatenate(picked)
@@ -133,7 +133,14 @@ def _decodes(grid: PointGrid, most: int) -> PointGrid:
         return grid
     each = grid.rate / grid.instances / grid.ranks
     edge = frontier(each, 1.0 / grid.tpot)
-    return grid.at(np.unique(np.concatenate([np.argsort(-each)[:most], edge])))
+    return grid.at(_sorted(np.concatenate([np.argsort(-each)[:most], edge]), grid.rate.size))
+
+
+def _sorted(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Indices below `size`, each once, rising."""
+    here = np.zeros(size, dtype=bool)
+    here[index] = True
+    return np.flatnonzero(here)
 
 
 def _numbers(given: ServeSetting, first: PointGrid, later: PointGrid, full: float) -> Iterator[tuple[Array, Array]]:
@@ -204,7 +211,7 @@ def _best(given: ServeSetting, later: PointGrid, found: Pairs, fine: NDArray[np.
     if fine.any():
         near = np.where(merit >= nearly(merit.max()), found.ttft, np.inf)
         edges.append(np.array([int(np.argmin(near))]))
-    index = np.unique(np.concatenate([best, *edges]))
+    index = _sorted(np.concatenate([best, *edges]), merit.size)
     return Pairs(**{name: getattr(found, name)[index] for name in Pairs.__annotations__})
 
 
