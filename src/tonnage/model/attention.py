@@ -15,13 +15,20 @@ from tonnage.model.site import Site, capped_pairs, causal_pairs, chunked_pairs, 
 class BlockIndex:
     """The indexer of block-sparse attention (MiniMax-M3): it scores every key, and whole blocks are kept.
 
-    heads, dim: index queries (one key head); blocks: blocks a query keeps; size: tokens in a block.
+    heads, dim: index queries (one key head); blocks: blocks a query keeps; size: tokens in a block; pooled: a block has
+    one index key, the mean of its tokens' (Qwen3.8-Flash-Next).
     """
 
     heads: int
     dim: int
     blocks: int
     size: int
+    pooled: bool = False
+
+    @property
+    def width(self) -> float:
+        """Elements of index keys cached for one token."""
+        return self.dim / self.size if self.pooled else float(self.dim)
 
 
 @dataclass(frozen=True)
@@ -139,12 +146,12 @@ class Gqa:
         return core(
             site,
             load,
-            pairs=causal_pairs(load),
+            pairs=causal_pairs(load) * (index.width / index.dim),
             heads=index.heads,
             query=index.dim,
             value=0,
             keys_read=load.sequences * load.context,
-            kv_width=index.dim,
+            kv_width=index.width,
             kv_heads=1,
             saved=(index.heads + 1) * index.dim,
             name="index",
@@ -198,7 +205,7 @@ class Gqa:
         if self.borrowed:
             return context * 0.0
         per_token = share(self.kv_heads, tp) * (self.dim + self.value)
-        scanned = context * float(self.index.dim) if self.index else 0.0
+        scanned = context * self.index.width if self.index else 0.0
         return self.kept(context) * per_token + scanned
 
     def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:

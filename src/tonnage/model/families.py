@@ -262,7 +262,7 @@ def deepseek_sparse(read: ConfigReader) -> Body:
 def latent(read: ConfigReader, hidden: int) -> Mla:
     """Multi-head latent attention."""
     q_lora = read.whole("q_lora_rank", default=0, low=0)
-    kv_lora, rope = read.whole("kv_lora_rank"), read.whole("qk_rope_head_dim")
+    kv_lora, rope = read.whole("kv_lora_rank"), read.whole("qk_rope_head_dim", low=0)
     bias = read.flag("attention_bias")
     return Mla(
         heads=read.whole("num_attention_heads", high=LARGEST["heads"]),

@@ -162,6 +162,8 @@ def _kind(block: Block, element: float, layout: Layout) -> LayerKind:
     window, chunked = np.inf, False
     if isinstance(mixer, Gqa) and (mixer.window or mixer.chunk):
         window, chunked = float(mixer.window or mixer.chunk), bool(mixer.chunk)
+    elif isinstance(mixer, Mla) and mixer.window:
+        window = float(mixer.window)
     token = mixer.cache_bytes(np.asarray(1.0), element, layout.tp)
     aligned = LATENT if isinstance(mixer, Mla) else 1
     return LayerKind(1, token, window, chunked, layer_state(block, layout), aligned)
