@@ -40,7 +40,8 @@ class Gqa:
     or, gate_apart, by a module of its own; sinks: learned
     per-head sinks; window: keys a query may see (0: all); chunk: as window, in fixed chunks; keys_are_values: one
     projection gives both (Gemma 4); borrowed: keys and values come from an earlier layer's cache; index: block-sparse
-    selection; conv: (length, channels) of short convolutions over the layer's streams, whose last inputs are a state.
+    selection; conv: (length, channels) of short convolutions over the layer's streams, whose last inputs are a state;
+    low_rank: width through which the queries of all heads are made (Step3), 0: from the residual.
     """
 
     heads: int
@@ -58,6 +59,7 @@ class Gqa:
     borrowed: bool = False
     index: BlockIndex | None = None
     conv: tuple[int, int] = (0, 0)
+    low_rank: int = 0
 
     @property
     def kind(self) -> str:
@@ -81,9 +83,11 @@ class Gqa:
     def _projections(self, site: Site) -> tuple[Operator, ...]:
         """To queries, keys and values, and what is done to them before the core."""
         hidden, wide = site.hidden, self.heads * self.dim + self.gate
-        made = [
-            site.gemm("q_proj", "attention", wide, hidden, "column", bias=self.bias[0], saved=hidden, heads=self.heads)
-        ]
+        made = [site.gemm("q_a", "attention", self.low_rank, hidden, "none", saved=hidden)] if self.low_rank else []
+        source = self.low_rank or hidden
+        made.append(
+            site.gemm("q_proj", "attention", wide, source, "column", bias=self.bias[0], saved=source, heads=self.heads)
+        )
         if not self.borrowed:
             width = self.kv_heads * self.dim if self.keys_are_values else self.kv_width
             made.append(

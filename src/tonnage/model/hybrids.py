@@ -200,7 +200,7 @@ def _nemotron_parts(read: ConfigReader, hidden: int, kinds: set[str]) -> dict[st
     """The parts that a pattern names, each read once."""
     made: dict[str, Mixer | Ffn] = {}
     if "mamba" in kinds:
-        made["mamba"] = _mamba(read, hidden)
+        made["mamba"] = state_space(read, hidden)
     if "attention" in kinds:
         made["attention"] = heads(read)
     if "mlp" in kinds:
@@ -221,7 +221,8 @@ def _nemotron_experts(read: ConfigReader) -> Moe:
     )
 
 
-def _mamba(read: ConfigReader, hidden: int) -> Recurrent:
+def state_space(read: ConfigReader, hidden: int) -> Recurrent:
+    """Mamba-2 under the names of Nemotron-H."""
     count, dim = read.whole("mamba_num_heads", high=LARGEST["heads"]), read.whole("mamba_head_dim")
     groups, size = read.whole("n_groups", high=LARGEST["heads"]), read.whole("ssm_state_size")
     inner, bias = count * dim, read.flag("use_bias")

@@ -15,10 +15,11 @@ from tonnage.model.hybrids import HYBRIDS
 from tonnage.model.latest import LATEST
 from tonnage.model.mixtures import MIXTURES
 from tonnage.model.newest import NEWEST
+from tonnage.model.older import OLDER
 from tonnage.model.others import OTHERS
 from tonnage.model.smaller import SMALLER
 
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST, **NEWEST}
+FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST, **NEWEST, **OLDER}
 """What reads each `model_type`."""
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config")

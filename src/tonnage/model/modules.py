@@ -27,6 +27,7 @@ BEFORE = ("model", "language_model", "backbone", "transformer", "text_model", "t
 
 _FUSED = ("qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv")
 _ATTENTION: dict[str, tuple[Alternatives, ...]] = {
+    "q_a": (("q_proj", "q_a_proj"),),
     "q_proj": (("q_proj", "wq", *_FUSED),),
     "kv_proj": (("k_proj", "wk", *_FUSED), ("v_proj", "wv", *_FUSED)),
     "o_proj": (("o_proj", "wo", "out_proj", "dense", "c_proj", "wo_b", "o_b_proj", "linear_proj"),),
