@@ -151,10 +151,23 @@ def fp8(read: ConfigReader) -> Scheme:
     """
     block = read.has("weight_block_size")
     scaled = stored.FP8_BLOCK if block else stored.FP8
-    if block and read.listing("weight_block_size") == [1, 32]:
+    sides = read.listing("weight_block_size") if block else None
+    if sides == [1, 32]:
         scaled = stored.MXFP8
+    elif sides not in (None, [128, 128]):
+        scaled = _block(read, sides)
     rules = _listed(read)
     return Scheme("fp8", scaled, tuple(rules) or skipped(read))
+
+
+def _block(read: ConfigReader, sides: list[object] | None) -> Stored:
+    """FP8 in blocks of other sides than 128: a scale of one byte where it is a power of two, of four elsewhere."""
+    given = [side for side in sides or [] if isinstance(side, int) and not isinstance(side, bool) and 0 < side <= 65536]
+    if len(given) != 2 or len(sides or []) != 2:
+        read.wrong("weight_block_size", "expected two whole numbers: rows and columns that share a scale")
+        return stored.FP8_BLOCK
+    scale = 1.0 if read.text("scale_fmt") == "ue8m0" else 4.0
+    return replace(stored.FP8_BLOCK, element=1.0 + scale / (given[0] * given[1]))
 
 
 def _algorithm(read: ConfigReader, name: str) -> Stored | None:

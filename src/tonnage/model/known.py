@@ -9,6 +9,7 @@ from importlib import resources
 
 from tonnage.errors import Problem, UnsupportedModel, nearest
 from tonnage.model.config import ConfigReader
+from tonnage.model.encoded import ENCODED
 from tonnage.model.families import FAMILIES as PLAIN
 from tonnage.model.families import Family
 from tonnage.model.hybrids import HYBRIDS
@@ -19,7 +20,7 @@ from tonnage.model.older import OLDER
 from tonnage.model.others import OTHERS
 from tonnage.model.smaller import SMALLER
 
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST, **NEWEST, **OLDER}
+FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST, **NEWEST, **OLDER, **ENCODED}
 """What reads each `model_type`."""
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config")

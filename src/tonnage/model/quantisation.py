@@ -28,7 +28,7 @@ from tonnage.model.methods import (
     quanto,
     simple,
 )
-from tonnage.model.modules import HEAD_NAMES, TABLE_NAMES, Finder, modules_of
+from tonnage.model.modules import HEAD_NAMES, TABLE_NAMES, Finder, further_tables, modules_of
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Part, Step
 from tonnage.model.stored import PLAIN, PartFormat, Release, Stored
 
@@ -141,6 +141,7 @@ def scheme_of(outer: ConfigReader, inner: ConfigReader, depth: int) -> Scheme | 
     if method in METHODS:
         made = METHODS[method](_with_depth(section, depth))
         made = _plain_latents(inner, made)
+        made = _ngram_tables(inner, made)
         return _fp4_experts(inner, outer, made) if made.method == "fp8" else made
     key = "quant_method"
     if not method:
@@ -195,12 +196,36 @@ def _told(section: ConfigReader, key: str) -> str:
 def _fp4_experts(inner: ConfigReader, outer: ConfigReader, made: Scheme) -> Scheme:
     """FP8 releases whose routed experts are stored in four bits: `expert_dtype` (DeepSeek-V4), `store_dtype`."""
     section = outer.section("quantization_config") or inner.section("quantization_config")
-    words = {inner.text("expert_dtype"), section.text("store_dtype") if section else ""}
+    words = {inner.text("expert_dtype")}
+    words |= {section.text("store_dtype"), section.text("expert_dtype")} if section else set()
     if not words & {"fp4", "mxfp4"}:
         return made
     return replace(
         made, rules=(*made.rules, ModuleRule("mlp.experts", stored.MXFP4), ModuleRule("ffn.experts", stored.MXFP4))
     )
+
+
+NGRAM_TABLES: dict[str, Stored] = {
+    "fp8": replace(stored.FP8, said="fp8, a scale a table"),
+    "float8_e4m3fn": replace(stored.FP8, said="fp8, a scale a table"),
+    "mxfp8": stored.MXFP8,
+    "nvfp4": stored.NVFP4,
+    "mxfp4": stored.MXFP4,
+}
+"""Formats of tables looked up by n-grams, as configurations name them (`ple_embedding_dtype`)."""
+
+
+def _ngram_tables(inner: ConfigReader, made: Scheme) -> Scheme:
+    """Tables looked up by n-grams in a format of their own: as a key says, or DeepSeek-V4.1's in FP8 with a scale for
+    each 32 (F8_E4M3 [384006168, 256] beside F8_E8M0 [384006168, 8]:
+    github.com/lvyufeng/PocketLLM docs/models/deepseek-v4.1-flash.md).
+    """
+    word = inner.text("ple_embedding_dtype").lower()
+    if word in NGRAM_TABLES:
+        return replace(made, rules=(*made.rules, ModuleRule("ple.ple_embedding", NGRAM_TABLES[word])))
+    if inner.has("engram_layer_ids") and made.method == "fp8":
+        return replace(made, rules=(*made.rules, ModuleRule("engram.embed", stored.MXFP8)))
+    return made
 
 
 def _plain_latents(inner: ConfigReader, made: Scheme) -> Scheme:
@@ -273,7 +298,10 @@ def _ways(
 def _table(operator: Operator, scheme: Scheme, finder: Finder, used: set[int], tied: bool) -> Stored | None:
     """The format of an embedding or a head."""
     if operator.role not in ("embedding", "head"):
-        return None
+        number = finder.find(further_tables(operator.name))
+        if number is not None:
+            used.add(number)
+        return None if number is None else scheme.rules[number].stored
     names = (*HEAD_NAMES, *TABLE_NAMES) if tied else HEAD_NAMES if operator.role == "head" else TABLE_NAMES
     number = finder.find(names)
     if number is None:
