@@ -161,7 +161,7 @@ def qwen3_moe(read: ConfigReader) -> Body:
     hidden, depth = read.whole("hidden_size"), read.layers()
     step = read.whole("decoder_sparse_step", default=1)
     plain = read.numbers("mlp_only_layers")
-    mixer, moe = _qwen3_attention(read, hidden), qwen_experts(read)
+    mixer, moe = _qwen3_attention(read, hidden, None), qwen_experts(read)
     sparse = [layer not in plain and (layer + 1) % step == 0 for layer in range(depth)]
     dense = gated(read, hidden) if not all(sparse) else moe
     return body(read, [Block(1, mixer, moe if routed else dense) for routed in sparse], hidden)
@@ -179,9 +179,10 @@ def qwen_experts(read: ConfigReader) -> Moe:
     )
 
 
-def _qwen3_attention(read: ConfigReader, hidden: int) -> Gqa:
+def _qwen3_attention(read: ConfigReader, hidden: int, dim: int | None = 128) -> Gqa:
+    """dim: size of a head where none is given: the dense models' class has one, the mixtures' shares the width."""
     bias = read.flag("attention_bias")
-    mixer = biased(heads(read, 128), hidden, bias, bias)
+    mixer = biased(heads(read, dim), hidden, bias, bias)
     return replace(mixer, norm=2 * mixer.dim)
 
 
