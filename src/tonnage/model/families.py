@@ -238,8 +238,14 @@ def glm4_moe(read: ConfigReader) -> Body:
 
 
 def deepseek(read: ConfigReader) -> Body:
-    """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts."""
+    """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts.
+
+    The first DeepSeekMoE, and the language part of DeepSeek-OCR, have grouped-query attention (`use_mla` false).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
+    if not read.flag("use_mla", True) or not read.has("kv_lora_rank"):
+        bias = read.flag("attention_bias")
+        return first_dense(read, hidden, depth, [biased(heads(read), hidden, bias, bias)] * depth)
     return first_dense(read, hidden, depth, [latent(read, hidden)] * depth, tables=True)
 
 
@@ -421,6 +427,7 @@ FAMILIES: dict[str, Family] = {
     "minimax_m2": minimax_m2,
     "gpt_oss": gpt_oss,
     "glm4_moe": glm4_moe,
+    "deepseek": deepseek,
     "deepseek_v2": deepseek,
     "deepseek_v3": deepseek,
     "kimi_k2": deepseek,

@@ -10,7 +10,7 @@ from tonnage.model import stored
 from tonnage.model.architecture import Architecture, operators
 from tonnage.model.config import ConfigReader
 from tonnage.model.gguf_types import gguf
-from tonnage.model.grouped import ascend, compressed_tensors, fp8, modelopt, quark, torchao
+from tonnage.model.grouped import ascend, compressed_tensors, fp8, humming, modelopt, quark, torchao
 from tonnage.model.methods import (
     Method,
     ModuleRule,
@@ -18,15 +18,22 @@ from tonnage.model.methods import (
     aqlm,
     auto_round,
     awq,
+    bitnet,
     bitsandbytes,
     by_bits,
     fp_quant,
+    gemma,
     gptq,
+    higgs,
     hqq,
+    metal,
     mlx,
     mxfp4,
     quanto,
     simple,
+    sinq,
+    spqr,
+    vptq,
 )
 from tonnage.model.modules import HEAD_NAMES, TABLE_NAMES, Finder, further_tables, modules_of
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Part, Step
@@ -50,6 +57,12 @@ METHODS: dict[str, Method] = {
     "eetq": simple("eetq", replace(stored.INT8, kind="w8a16")),
     "mxfp4": mxfp4,
     "gpt_oss_mxfp4": mxfp4,
+    "fp8_per_tensor": _FP8_CHANNEL,
+    "fp8_per_channel": _FP8_CHANNEL,
+    "fp8_per_block": simple("fp8_per_block", stored.FP8_BLOCK),
+    "int8_per_channel_weight_only": simple("int8_per_channel_weight_only", replace(stored.INT8, kind="w8a16")),
+    "nvfp4_per_token": simple("nvfp4_per_token", stored.NVFP4),
+    "humming": humming,
     "quark_mxfp4": quark,
     "petit_nvfp4": modelopt,
     "modelopt": modelopt,
@@ -86,19 +99,29 @@ METHODS: dict[str, Method] = {
     "bitsandbytes": bitsandbytes,
     "hqq": hqq,
     "aqlm": aqlm,
+    "bitnet": bitnet,
+    "gemma": gemma,
+    "higgs": higgs,
+    "sinq": sinq,
+    "metal": metal,
+    "vptq": vptq,
+    "spqr": spqr,
+    "fouroversix": simple("fouroversix", stored.NVFP4),
     "torchao": torchao,
     "quark": quark,
     "quanto": quanto,
     "fp_quant": fp_quant,
     "squeezellm": by_bits("squeezellm"),
     "deepspeedfp": by_bits("deepspeedfp", 512),
-    "exl2": by_bits("exl2"),
     "ascend": ascend,
     "modelslim": ascend,
     "gguf": gguf,
     "mlx": mlx,
 }
 """What reads the section of each method: those that vLLM, SGLang, vLLM-Ascend, llama.cpp, MLX and transformers load."""
+
+ELSEWHERE = {"exl2": "ExLlamaV2", "exl3": "ExLlamaV3"}
+"""Methods of engines that are not asked about here, and what loads them."""
 
 DTYPES = {
     "bfloat16": "bf16",
@@ -144,6 +167,9 @@ def scheme_of(outer: ConfigReader, inner: ConfigReader, depth: int) -> Scheme | 
         made = _ngram_tables(inner, made)
         return _fp4_experts(inner, outer, made) if made.method == "fp8" else made
     key = "quant_method"
+    if method in ELSEWHERE:
+        section.wrong(key, f'"{method}" is loaded by {ELSEWHERE[method]} alone, which is not one of the engines here')
+        return None
     if not method:
         section.wrong(key, "is missing: what quantised the weights, or how many bits they have", None)
     else:
