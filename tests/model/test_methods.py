@@ -103,7 +103,10 @@ def test_auto_round_gives_modules_their_own_data_type() -> None:
         "group_size": 128,
         "sym": True,
         "extra_config": {
-            **{f"model.layers.{n}.mlp.down_proj": {"bits": 8, "group_size": 32, "data_type": "mx_fp"} for n in range(32)},
+            **{
+                f"model.layers.{n}.mlp.down_proj": {"bits": 8, "group_size": 32, "data_type": "mx_fp"}
+                for n in range(32)
+            },
             ".*self_attn.*": {"bits": 16, "data_type": "fp"},
         },
     }

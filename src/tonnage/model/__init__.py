@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tonnage.model.architecture import Architecture, Block, Extra, operators
+from tonnage.model.architecture import Architecture, Block, Drafter, Extra, operators
 from tonnage.model.counts import (
     CacheRow,
     Params,
@@ -15,6 +15,7 @@ from tonnage.model.counts import (
     params,
     state_elements,
 )
+from tonnage.model.drafts import drafter_of, usual_drafter, with_draft
 from tonnage.model.load import build, bundled_names, derive, is_bundled, is_published, load, released
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Load, Operator, Step
 from tonnage.model.stored import PartFormat, Release, Stored
@@ -26,6 +27,7 @@ __all__ = [
     "Architecture",
     "Block",
     "CacheRow",
+    "Drafter",
     "Extra",
     "Load",
     "Operator",
@@ -41,6 +43,7 @@ __all__ = [
     "cache_table",
     "checkpoint_bytes",
     "derive",
+    "drafter_of",
     "flop_per_token",
     "is_bundled",
     "is_published",
@@ -50,4 +53,6 @@ __all__ = [
     "params",
     "released",
     "state_elements",
+    "usual_drafter",
+    "with_draft",
 ]

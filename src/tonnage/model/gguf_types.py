@@ -41,8 +41,8 @@ BLOCKS: dict[str, tuple[int, int]] = {
     "Q8_1": (32, 40),
     "Q8_K": (256, 292),
 }
-"""Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`; as `GGML_QUANT_SIZES` of the
-`gguf` package 0.19 has them."""
+"""Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`, as
+`GGML_QUANT_SIZES` of the `gguf` package 0.19 has them."""
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def fp8(read: ConfigReader) -> Scheme:
 
 
 def humming(read: ConfigReader) -> Scheme:
-    """vLLM's Humming kernels: whole numbers or floats of some bits in groups, by the keys that it writes."""
+    """Humming, kernels of vLLM: whole numbers or floats of some bits in groups, by the keys that it writes."""
     for key in ("config_groups", "quant_algo"):
         if read.has(key):
             return replace((compressed_tensors if key == "config_groups" else modelopt)(read), method="humming")

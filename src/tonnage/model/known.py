@@ -20,10 +20,20 @@ from tonnage.model.older import OLDER
 from tonnage.model.others import OTHERS
 from tonnage.model.smaller import SMALLER
 
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST, **NEWEST, **OLDER, **ENCODED}
+FAMILIES: dict[str, Family] = {
+    **PLAIN,
+    **HYBRIDS,
+    **OTHERS,
+    **MIXTURES,
+    **SMALLER,
+    **LATEST,
+    **NEWEST,
+    **OLDER,
+    **ENCODED,
+}
 """What reads each `model_type`."""
 
-LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config")
+LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config", "transformer_layer_config")
 """Sections that hold the language part of a multimodal release."""
 
 WHOLE = {
@@ -242,7 +252,6 @@ CLASSES: dict[str, str] = {
     "Gemma4ForCausalLM": "gemma4_text",
     "Ministral3ForCausalLM": "ministral3",
     "MistralLarge4ForCausalLM": "mistral_large4_text",
-    "BailingMoeV2_5ForCausalLM": "bailing_moe_v2_5",
     "Param2MoEForCausalLM": "bailing_moe",
     "TeleChat3ForCausalLM": "llama",
     "Step1ForCausalLM": "llama",

@@ -174,7 +174,9 @@ class Mla:
         dense, read = causal_pairs(load), load.sequences * load.context
         pairs = capped_pairs(load, cap) if cap else dense
         if cap:
-            read = load.sequences * (np.minimum(load.context, load.new * cap) if self.indexer else self.kept(load.context))
+            read = load.sequences * (
+                np.minimum(load.context, load.new * cap) if self.indexer else self.kept(load.context)
+            )
         query = np.where(absorbed, self.kv_lora + self.rope, self.nope + self.rope)
         value = np.where(absorbed, self.kv_lora, self.value)
         new = load.sequences * load.new

@@ -248,7 +248,7 @@ def sinq(read: ConfigReader) -> Scheme:
 
 
 def metal(read: ConfigReader) -> Scheme:
-    """transformers' own kernels for Apple chips: as MLX's, scale and bias of 16 bits a group."""
+    """Kernels of transformers for Apple chips: as MLX's, scale and bias of 16 bits a group."""
     bits, group = figure(read, "bits", default=4, high=8), _group(read, "group_size", default=64)
     return Scheme("metal", packed(bits, group, zeros=False, scale=4.0, said=f"metal {bits} bit"), skipped(read))
 

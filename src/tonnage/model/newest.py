@@ -374,7 +374,9 @@ def zaya(read: ConfigReader) -> Body:
     for layer in range(depth):
         state = small if layer else 0
         extras = (
-            Extra("query_key_convolutions", held, flop=2 * channels * (first + plain.dim * second), stream=4 * channels),
+            Extra(
+                "query_key_convolutions", held, flop=2 * channels * (first + plain.dim * second), stream=4 * channels
+            ),
             Extra("residual_scales", 8 * hidden + state, stream=8 * hidden),
         )
         made.append(Block(1, plain, moe, extras=extras))
@@ -399,4 +401,3 @@ NEWEST: dict[str, Family] = {
     "zaya": zaya,
 }
 """Readers of these families by `model_type`."""
-

@@ -186,9 +186,7 @@ def gpt_neo(read: ConfigReader) -> Body:
     positions = read.whole("max_position_embeddings", default=2048, high=10**9)
     dense = Dense(size, gated=False, bias=(size, hidden))
     kinds = read.listing("attention_layers", depth) or ["local" if layer % 2 else "global" for layer in range(depth)]
-    layers = [
-        Block(1, replace(mixer, window=span if kind == "local" else 0), dense, norm_vectors=2) for kind in kinds
-    ]
+    layers = [Block(1, replace(mixer, window=span if kind == "local" else 0), dense, norm_vectors=2) for kind in kinds]
     made = body(read, layers, hidden, final_norm=2 * hidden, embeddings=(("positions", positions * hidden),))
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
@@ -338,7 +336,7 @@ def step_3(read: ConfigReader) -> Body:
 
 
 def pangu_ultra(read: ConfigReader) -> Body:
-    """openPangu Ultra MoE: as DeepSeek-V3, with norms after each part too."""
+    """Pangu Ultra MoE (openPangu): as DeepSeek-V3, with norms after each part too."""
     hidden, depth = read.whole("hidden_size"), read.layers()
     own = renamed(
         read,
@@ -358,7 +356,7 @@ def pangu_ultra(read: ConfigReader) -> Body:
 
 
 def pangu_dense(read: ConfigReader) -> Body:
-    """openPangu's dense models: as Llama, one switch for the biases of attention."""
+    """Pangu's dense models: as Llama, one switch for the biases of attention."""
     hidden, bias = read.whole("hidden_size"), read.flag("bias", read.flag("attention_bias"))
     block = Block(1, biased(heads(read), hidden, bias, bias), gated(read, hidden))
     return body(read, [block] * read.layers(), hidden)

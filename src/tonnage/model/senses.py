@@ -33,7 +33,10 @@ def muse_spark(read: ConfigReader, vision: ConfigReader) -> Named:
     places = vision.whole("pos_emb_height", default=32) * vision.whole("pos_emb_width", default=32)
     depth = vision.whole("num_hidden_layers", default=50, high=LARGEST["layers"])
     tower = 3 * frames * patch**2 * hidden + places * hidden + 4 * hidden + depth * encoder(hidden, wide)
-    merged, inner = hidden * vision.whole("merge_size", default=2) ** 2, read.whole("projector_hidden_size", default=4096)
+    merged, inner = (
+        hidden * vision.whole("merge_size", default=2) ** 2,
+        read.whole("projector_hidden_size", default=4096),
+    )
     text = text_of(read).whole("hidden_size", default=8192)
     return (("vision_tower", tower), ("vision_projector", merged * inner + inner * inner + inner * text))
 

@@ -9,7 +9,17 @@ from tonnage.serve.cost import DayMargin, margin, price_list, revenue
 from tonnage.serve.fit import FitPlan, fit, fit_again
 from tonnage.serve.fleets import plan_mixed
 from tonnage.serve.instances import Instance
-from tonnage.serve.job import ACCEPTANCE, REUSED, ChipPower, ChipPrice, LateLimit, PriceList, ServeJob, Speculation
+from tonnage.serve.job import (
+    ACCEPTANCE,
+    DRAFTED,
+    REUSED,
+    ChipPower,
+    ChipPrice,
+    LateLimit,
+    PriceList,
+    ServeJob,
+    Speculation,
+)
 from tonnage.serve.plan import plan
 from tonnage.serve.pools import show_serving
 from tonnage.serve.replica.software import Constants, constants
@@ -17,6 +27,7 @@ from tonnage.serve.result import ServePlan, ServeQuestion
 
 __all__ = [
     "ACCEPTANCE",
+    "DRAFTED",
     "REUSED",
     "ChipPower",
     "ChipPrice",

@@ -76,6 +76,13 @@ def sequence_bytes(
     """
     rounded = np.ceil(np.asarray(context, dtype=float) / block) * block
     kept = cache_bytes(arch, rounded, format_of(kv).element, layout.tp)
+    if mtp and arch.drafter is not None:
+        kept = kept + sum(
+            block.count * block.mixer.cache_bytes(rounded, format_of(kv).element, layout.tp)
+            for block in arch.drafting
+            if block.mixer is not None
+        )
+        return kept * _stage(arch, layout) + state_bytes(arch, layout)
     extra = 1 + arch.mtp.count / arch.depth if mtp and arch.mtp is not None else 1.0
     return kept * extra * _stage(arch, layout) + state_bytes(arch, layout)
 
@@ -143,7 +150,7 @@ def layer_kinds(arch: Architecture, element: float, layout: Layout, *, mtp: bool
     """Kinds of layers by what they keep, those that borrow another's cache left out."""
     found: dict[tuple[str, float, float, bool, float], LayerKind] = {}
     blocks = [(block, block.count) for block in arch.blocks]
-    blocks += [(arch.mtp, arch.mtp.count)] if mtp and arch.mtp is not None else []
+    blocks += [(block, block.count) for block in arch.drafting] if mtp else []
     for block, count in blocks:
         if block.mixer is None or not count:
             continue
