@@ -159,7 +159,8 @@ def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     how += ", without graphs" if plan.job.eager else ""
     text = f"{plan.engine_rules or plan.engine}{how}; weights {formats.weights} ({formats.why}), cache {formats.kv}"
     if drafts is not None:
-        whose = _whose(plan.job.arch.drafter)
+        free = drafts.method == "draft" and plan.job.arch.drafter is None
+        whose = "a model beside it, priced as free" if free else _whose(plan.job.arch.drafter)
         text += f"; {drafts.tokens:g} drafted a step by {whose}, each accepted at {drafts.acceptance:.0%}"
     if any(one.what == "tpot" for one in plan.job.late):
         text += "; percentiles of TPOT: what prefill of others adds varies, nothing else"

@@ -21,8 +21,9 @@ MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")
 class Speculation:
     """Speculative decoding: `tokens` drafted per step, each accepted with probability `acceptance` given that those
     before it were; method: `mtp` (the model's own extra layers), or how a model beside it drafts (`eagle3`, `eagle`,
-    `dflash`, `model`), whose weights, cache and passes are counted; kept: of that probability
-    with each further token, 1 where what was given is a mean over all of them.
+    `dflash`, `model`), whose weights, cache and passes are counted if the model has it (`with_draft`), or `draft`: one
+    of which nothing is counted; kept: of that probability with each further token, 1 where what was given is a mean
+    over all of them.
     """
 
     tokens: float

@@ -132,7 +132,7 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
         hit=float(job.cache_hit),
         drafts=0.0 if drafts is None else drafts.tokens,
         accepted=1.0 if drafts is None else drafts.accepted,
-        own_layers=drafts is not None,
+        own_layers=drafts is not None and (drafts.method == "mtp" or job.arch.drafter is not None),
         parallel=job.arch.drafter is not None and job.arch.drafter.parallel,
     )
     ranks = system.count * system.accelerator.dies
