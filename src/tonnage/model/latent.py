@@ -43,7 +43,7 @@ class Mla:
     q_lora: rank of the query (0: none); kv_lora + rope: elements cached for a token, whole on every tensor-parallel
     rank; nope, rope, value: sizes of a head; bias: elements of the biases of (first projections, output); gate:
     output gate of that width; indexer: sparse selection; window: keys a query may see (0: all); norm: elements of a
-    further norm of the keys.
+    further norm of the keys; plain: its sparse cache in 8 bits is one value an element, rotary part too.
 
     A load is computed in the cheaper of two equal forms. Expanded: keys and values of all tokens are made from the
     latent (2 x kv_lora x heads x (nope + value) FLOP a token in view) and a pair costs 2 x heads x (nope + rope +
@@ -63,6 +63,7 @@ class Mla:
     indexer: Indexer | None = None
     window: int = 0
     norm: int = 0
+    plain: bool = False
 
     @property
     def kind(self) -> str:
@@ -259,7 +260,7 @@ class Mla:
         """
         width = (self.kv_lora + self.rope) * element
         if self.indexer:
-            if element < BF16:
+            if element < BF16 and not self.plain:
                 width = scaled(self.kv_lora) + self.rope * BF16
             width += 0.0 if self.indexer.shared else scaled(self.indexer.dim) / self.indexer.pool
         return self.kept(context) * float(width) * np.ones_like(tp, dtype=float)

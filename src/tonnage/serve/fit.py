@@ -23,7 +23,7 @@ from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
-from tonnage.serve.replica.pages import layer_state, sequence_bytes
+from tonnage.serve.replica.pages import cached_on, layer_state, sequence_bytes
 from tonnage.serve.replica.spread import room_doubt
 from tonnage.serve.result import FORMS, Body, MemoryUse
 from tonnage.serve.search.candidates import LayoutCandidates, candidates, startable, starting
@@ -214,7 +214,7 @@ def fit(
         arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date
     )
     chosen = chosen.told(chunk, running, eager=eager)
-    held = _held(arch, die, how, found, chosen, asked, memory_share, context)
+    held = _held(cached_on(arch, die.generation), die, how, found, chosen, asked, memory_share, context)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
     if context is None and plan.outcome.feasible and not plan.max_batch:
@@ -293,7 +293,8 @@ def _plan(
     """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many of
     `context` tokens fit.
     """
-    arch, system = question.arch, question.system
+    system = question.system
+    arch = cached_on(question.arch, system.accelerator.generation)
     layout, instances = found.layout.at(best), float(found.instances[best])
     pool, weights, activations, buffers = (
         float(np.broadcast_to(each, found.instances.shape)[best])

@@ -126,6 +126,28 @@ def _whole(kind: LayerKind) -> LayerKind:
     return replace(kind, window=np.inf, chunked=False) if kind.chunked else kind
 
 
+PLAIN_SPARSE = ("blackwell",)
+"""Generations whose kernels for sparse latent attention keep an 8-bit cache as one value an element, 576 bytes a token
+at DeepSeek-V3.2's sizes: vLLM's FLASHINFER_MLA_SPARSE, the one for SM100, refuses the layout of 656
+(`vllm/v1/attention/backends/mla/flashinfer_mla_sparse.py` of 0.32; SGLang's cookbook takes the same TensorRT-LLM
+kernels on B200). Those of SM90 and SM120 want it."""
+
+
+def cached_on(arch: Architecture, generation: str | None) -> Architecture:
+    """The model with its cache as kernels of a generation of chips keep it."""
+    if generation not in PLAIN_SPARSE:
+        return arch
+    blocks = tuple(_plain(block) for block in arch.blocks)
+    return replace(arch, blocks=blocks, mtp=None if arch.mtp is None else _plain(arch.mtp))
+
+
+def _plain(block: Block) -> Block:
+    mixer = block.mixer
+    if not isinstance(mixer, Mla) or mixer.indexer is None:
+        return block
+    return replace(block, mixer=replace(mixer, plain=True))
+
+
 def state_bytes(arch: Architecture, layout: Layout) -> Numbers:
     """One recurrent state of a sequence on one rank [byte]."""
     states = [layer_state(block, layout) * block.count for block in arch.blocks]
