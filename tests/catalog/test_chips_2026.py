@@ -219,3 +219,50 @@ def test_announced_first_shipped_and_released(catalog: Catalog) -> None:
     assert "h200-sxm" not in catalog.chips(D(2024, 4, 23))
     assert "tpu-8t" not in catalog.chips(D(2026, 5, 1))
     assert catalog.announced("tpu-8t", D(2026, 5, 1)) == D(2026, 4, 22)
+
+
+@pytest.mark.parametrize(
+    ("chip", "memory", "bandwidth", "sixteen", "generation"),
+    [
+        ("rtx-4080", 16e9, 716.8e9, 97.5e12, "ada"),
+        ("rtx-4070-ti-super", 16e9, 672.3e9, 88.2e12, "ada"),
+        ("rtx-5080", 16e9, 960e9, 112.6e12, "blackwell-rtx"),
+        ("rtx-5070-ti", 16e9, 896e9, 87.9e12, "blackwell-rtx"),
+        ("rtx-a5000", 24e9, 768e9, 111.1e12, "ampere"),
+        ("a16", 16e9, 200.1e9, 17.36e12, "ampere"),
+        ("rtx-4500-ada", 24e9, 432e9, 158.5e12, "ada"),
+        ("rtx-pro-4500", 32e9, 896e9, 202.1e12, "blackwell-rtx"),
+        ("rtx-pro-5000", 48e9, 1344e9, 267.7e12, "blackwell-rtx"),
+        ("p40", 24e9, 347.1e9, 11.76e12, "pascal"),
+        ("mi100", 32e9, 1229e9, 92.3e12, "cdna1"),
+        ("radeon-ai-pro-r9700", 32e9, 644.6e9, 191.4e12, "rdna4"),
+        ("jetson-agx-orin-64gb", 64e9, 204.8e9, 42.6e12, "ampere"),
+        ("jetson-agx-thor", 128e9, 273.2e9, 258.8e12, "blackwell-thor"),
+    ],
+)
+def test_a_card_of_a_small_user_can_be_planned_on(
+    catalog: Catalog, chip: str, memory: float, bandwidth: float, sixteen: float, generation: str
+) -> None:
+    die = accelerator(chip, catalog)
+    assert (die.memory, die.bandwidth) == pytest.approx((memory, bandwidth), rel=1e-3)
+    assert die.rates["bf16"] == pytest.approx(sixteen, rel=5e-3) and die.generation == generation
+
+
+WRITTEN = {
+    "RTX 4080": "rtx-4080",
+    "4080 SUPER": "rtx-4080-super",
+    "GeForce RTX 5070 Ti": "rtx-5070-ti",
+    "A5000": "rtx-a5000",
+    "W7900": "radeon-pro-w7900",
+    "jetson-thor": "jetson-agx-thor",
+    "P100": "p100-pcie",
+    "Tesla P40": "p40",
+    "RTX PRO 4500": "rtx-pro-4500",
+    "5000 Ada": "rtx-5000-ada",
+    "V100": "v100-sxm2-32gb",
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_small_cards_are_found_as_people_write_them(catalog: Catalog, written: str) -> None:
+    assert accelerator(written, catalog).name == WRITTEN[written]

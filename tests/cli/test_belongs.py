@@ -87,7 +87,7 @@ ALONE = {
         "isl", "osl", "ttft", "tpot", "ttft_p90", "ttft_p95", "ttft_p99", "tpot_p90", "tpot_p95", "tpot_p99", "rate",
         "concurrency", "cache_hit", "weights", "kv", "engine", "mode", "afd", "layout", "chunk", "speculate", "batch",
         "price", "term", "price_list", "power_share", "place", "anchor", "measured", "running", "memory_share", "eager",
-        "slo", "stack", "calibration",
+        "slo", "stack", "calibration", "draft",
     },
     "elsewhere": {"prefill_layout", "ffn_layout", "micro_batches", "imbalance"},
 }  # fmt: skip

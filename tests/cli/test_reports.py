@@ -170,10 +170,10 @@ def test_training_as_it_was_reported(ask: Ask, words: str, of: str, reported: fl
         ),
         # vllm-ascend #1351: the version can be said; one of its own, not one of vLLM's, is the newest
         ("fit qwen2.5-32b --on 8xascend-910b3 --engine vllm-ascend@0.9.1", 0, "vllm-ascend 0.9.1 rules"),
-        ("fit qwen2.5-32b --on 8xascend-910b3 --engine vllm-ascend", 0, "vllm-ascend 0.23 rules"),
+        ("fit qwen2.5-32b --on 8xascend-910b3 --engine vllm-ascend", 0, "vllm-ascend 0.23.0 rules"),
         # vllm #23278, #33155
         ("fit gpt-oss-120b --on 1xh100-sxm --engine vllm@0.14.1", 1, "more than an engine may use"),
-        ("fit gpt-oss-120b --on 1xh100-sxm --engine vllm --memory-share 0.9", 0, "vllm 0.28 rules"),
+        ("fit gpt-oss-120b --on 1xh100-sxm --engine vllm --memory-share 0.9", 0, "vllm 0.33.0 rules"),
         # sixteen are the least that the makers name; eight stand above the label
         ("fit kimi-k2 --weights fp8 --on 8xh200 --engine sglang", 0, "that drivers report (sold as 141 GB)"),
         ("fit qwen3-32b --on 8xh200 --context 131072", 1, 'rope_scaling {"rope_type": "yarn", "factor": 3.5'),

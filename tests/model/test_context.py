@@ -109,7 +109,7 @@ def test_a_new_type_without_a_known_class_is_refused() -> None:
 
 
 def test_towers_that_are_not_known_are_left_out_and_said() -> None:
-    whole = {"model_type": "llava_next", "text_config": LLAMA, "vision_config": {"hidden_size": 10}, "audio_config": {}}
+    whole = {"model_type": "janus", "text_config": LLAMA, "vision_config": {"hidden_size": 10}, "audio_config": {}}
     arch = build(whole, name="x")
     assert arch.left_out == ("the vision tower", "the audio tower")
     assert params(arch).total == params(build(LLAMA, name="x")).total

@@ -186,3 +186,17 @@ def test_without_prefixes_sglang_keeps_one_state_of_a_sequence() -> None:
     state = state_bytes(arch, Layout())
     kept, alone = (held(arch, "bf16", Layout(), each, Asked(8192.0)) for each in (one, plain))
     assert kept - alone == pytest.approx(4 * float(state))
+
+
+@pytest.mark.parametrize(("chip", "token"), [("h200", 656 + 132), ("b200", 576 + 132), ("rtx-pro-6000", 656 + 132)])
+def test_an_eight_bit_cache_of_sparse_latents_is_as_the_chips_kernels_keep_it(chip: str, token: int) -> None:
+    from tonnage import catalog
+    from tonnage.model import cache_bytes, load
+    from tonnage.serve.replica.pages import cached_on
+    from tonnage.system import accelerator
+
+    known = catalog.load()
+    arch = load("deepseek-v3.2", known)
+    kept = cached_on(arch, accelerator(chip, known).generation)
+    assert float(cache_bytes(kept, 1000.0, 1.0)) == 1000 * 61 * token
+    assert float(cache_bytes(kept, 1000.0, 2.0)) == float(cache_bytes(arch, 1000.0, 2.0))

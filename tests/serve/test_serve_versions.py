@@ -62,7 +62,7 @@ def test_a_day_gives_the_rules_of_then_unless_a_version_is_said() -> None:
     assert engine("vllm", date=day).sampled == 38.4
     assert engine("vllm", date=day).rules == "vllm before 0.16 rules"
     assert engine("vllm@0.26", date=day).sampled == 22.0
-    assert engine("vllm", date=datetime.date(2026, 10, 1)).rules == engine("vllm").rules
+    assert engine("vllm", date=datetime.date(2026, 11, 1)).rules == engine("vllm").rules
 
 
 def test_every_rule_has_a_source_and_changes_fields_that_there_are() -> None:
@@ -148,3 +148,25 @@ def test_a_question_in_words_takes_a_version_and_the_engine_s_settings() -> None
     assert found.engine_rules == "vllm 0.11 rules" and found.max_running == 64
     assert found.max_batch == 64  # memory holds more
     assert found.memory.total < 0.81 * found.memory.reported
+
+
+def test_memory_rules_and_flags_are_of_one_release() -> None:
+    for name in ("vllm", "sglang", "vllm-ascend"):
+        one = engine(name)
+        assert one.newest == one.can.version, name
+        assert one.rules == f"{name} {one.can.version} rules"
+
+
+def test_vllm_takes_more_new_tokens_a_step_on_160_gib_and_a_gb10_is_small() -> None:
+    """`EngineArgs.get_batch_defaults` of 0.27, 0.28 and 0.33."""
+    chips = {name: per_die(accelerator(name, CATALOG)) for name in ("b200-sxm", "h200-sxm", "dgx-spark", "rtx-4090")}
+    steps = {
+        version: [usual_step(engine(f"vllm@{version}"), chips[name]) for name in chips]
+        for version in ("0.27", "0.28", "0.33")
+    }
+    assert steps == {
+        "0.27": [8192, 8192, 8192, 2048],
+        "0.28": [16384, 8192, 8192, 2048],
+        "0.33": [16384, 8192, 2048, 2048],
+    }
+    assert usual_step(engine("vllm").told(4096), chips["b200-sxm"]) == 4096

@@ -22,13 +22,13 @@ def board() -> Checkpoints:
 def test_exact_sums_are_within_one_in_a_hundred(board: Checkpoints) -> None:
     rows = board.of("sum")
     assert len(rows) >= 51
-    assert {row.name for row in rows if not row.within} == {"Eco-Tech/Qwen3.8-27B-w8a8"}
+    assert not [row.name for row in rows if not row.within]
 
 
-def test_loads_are_within_four_in_a_hundred_but_one(board: Checkpoints) -> None:
+def test_loads_are_within_four_in_a_hundred(board: Checkpoints) -> None:
     rows = board.of("load")
     assert len(rows) >= 7
-    assert [row.name for row in rows if not row.within] == ["GLM-5-w8a8 (Ascend)"]
+    assert not [row.name for row in rows if not row.within]
 
 
 def test_every_row_is_scored_or_says_why_not(board: Checkpoints) -> None:

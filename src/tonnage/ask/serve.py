@@ -77,6 +77,7 @@ class ServeWords:
     ffn_layout: str | None = None
     micro_batches: str | None = None
     speculate: str | None = None
+    draft: str | None = None
     batch: str | None = None
     imbalance: str | None = None
     price: str | None = None
@@ -233,12 +234,15 @@ def rest(
         with_measurements([], words.measured)
 
     def checked() -> None:
-        check(_job(load(catalog().models()[0], catalog()), asked(), as_of()))
+        said = asked()
+        plain = replace(said, words=replace(words, draft=None))
+        check(_job(load(catalog().models()[0], catalog()), plain, catalog(), as_of()))
 
     return (
         lambda: known_formats(words.weights, words.kv),
         lambda: engine(words.engine),
         checked,
+        lambda: None if words.draft is None else load(words.draft, catalog(), as_of()),
         lambda: price_list_of(asked(), catalog(), as_of()),
         measured,
     )
@@ -410,17 +414,42 @@ def _jobs(
     prices = [priced(system) for system in systems]
     listed = price_list_of(asked, catalog, as_of)
     powers = [chip_power(catalog, system, asked.power_share, as_of) for system in systems]
-    job = replace(_job(load(model, catalog, as_of), asked, as_of), price_list=listed)
+    job = replace(_job(load(model, catalog, as_of), asked, catalog, as_of), price_list=listed)
     return [replace(job, price=price, power=power) for price, power in zip(prices, powers, strict=True)]
 
 
-def _job(arch: Architecture, asked: ServeAsked, as_of: datetime.date | None) -> ServeJob:
+def _drafting(
+    arch: Architecture, asked: ServeAsked, catalog: Catalog, as_of: datetime.date | None
+) -> tuple[Architecture, Speculation | None]:
+    """The model with what drafts for it: the one that is named, its own layers, else an EAGLE-3 head of usual shape;
+    and how often that is accepted, where nothing says it.
+    """
+    from tonnage.model import drafter_of, load, usual_drafter, with_draft
+    from tonnage.serve import DRAFTED, Speculation
+
+    named, told = asked.words.draft, asked.speculative
+    if named is None and (told is None or arch.mtp is not None):
+        return arch, told
+    drafter = usual_drafter(arch) if named is None else drafter_of(load(named, catalog, as_of), arch)
+    share, source = DRAFTED[drafter.kind]
+    if told is None:
+        return with_draft(arch, drafter), Speculation(DRAFTS[drafter.kind], share, drafter.kind, source)
+    said = replace(told, method=drafter.kind)
+    if told.source:  # no acceptance was given
+        said = replace(said, acceptance=share, source=source, kept=1.0)
+    return with_draft(arch, drafter), said
+
+
+DRAFTS = {"eagle3": 3.0, "eagle": 3.0, "dflash": 7.0, "model": 4.0}
+"""Tokens drafted a step where nobody says it: SGLang's and vLLM's recipes for EAGLE (3), blocks of eight of DFlash of
+which one is sure (7), and what Leviathan et al. find best for a small model (arXiv 2211.17192, section 4)."""
+
+
+def _job(arch: Architecture, asked: ServeAsked, catalog: Catalog, as_of: datetime.date | None) -> ServeJob:
     """The job without what its accelerators cost."""
     from tonnage.serve import ServeJob
 
-    drafts = asked.speculative
-    if drafts is not None and arch.mtp is None:
-        drafts = replace(drafts, method="draft")
+    arch, drafts = _drafting(arch, asked, catalog, as_of)
     return ServeJob(
         arch=arch,
         isl=asked.isl,

@@ -100,8 +100,9 @@ class EngineFacts:
     (vLLM), `reserved`, that share less weights, the trial step being part of the rest (SGLang), `free`, a share of what
     a trial step leaves free (TensorRT-LLM); sampled: bytes for each sequence and vocabulary entry that sampling takes
     in that trial; few: sequences that it samples there on chips of less than 70 GiB and on `few_chips`, where nothing
-    else is asked for (vLLM; None: as many as may run); few_chunk: new tokens in one step there; block: tokens in a KV
-    block; chunk: new tokens in one step at most; running: sequences running at once at most, per attention replica;
+    else is asked for (vLLM; None: as many as may run); few_chunk: new tokens in one step there; many_chunk: those on
+    chips of 160 GiB and more (0: as on others); block: tokens in a KV block; chunk: new tokens in one step at most;
+    running: sequences running at once at most, per attention replica;
     mixed: whether prefill chunks ride in decode steps; reserved: share of the output for which cache is kept free from
     the start (1: a started request is never evicted); states: recurrent states kept for one running sequence of a
     hybrid model; state_share: share of the cache's memory set aside for them, None where both share one pool; source:
@@ -145,6 +146,7 @@ class EngineFacts:
     few: int | None = None
     few_chunk: int | None = None
     few_chips: tuple[str, ...] = ()
+    many_chunk: int = 0
     cache: Sharing = "alive"
     flight: int = 1
     chunks: Literal["freed", "kept"] = "freed"
@@ -194,7 +196,7 @@ def software() -> SoftwareFacts:
 
 def _engine(body: Mapping[str, Any]) -> EngineFacts:
     """An engine with what its older versions did, the newest first."""
-    rules = tuple(EngineRule(**rule) for rule in body.get("before", ()))
+    rules = tuple(EngineRule(**{**rule, "changes": _typed(rule["changes"])}) for rule in body.get("before", ()))
     return EngineFacts(**_typed({**body, "before": rules}))
 
 

@@ -83,8 +83,11 @@ class ServeOptions(ServeWords):
     micro_batches
         batches that take turns between attention and FFN ranks, such as 3; chosen if not given.
     speculate
-        tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers, or by a small
-        model beside it where it has none.
+        tokens drafted per step and their acceptance, such as 1@0.85; by the model's own extra layers, or by an EAGLE-3
+        head of usual shape where it has none.
+    draft
+        the model that drafts, instead of layers of its own: an EAGLE or DFlash head's config.json, or a small model
+        such as qwen3-0.6b; its weights, cache and passes are counted.
     batch
         sequences in flight per accelerator, where it is given.
     imbalance

@@ -85,7 +85,7 @@ def _notes(one: Instance) -> Iterator[str]:
         yield f"$HEAD_ADDR: address of the first of the {one.nodes} servers of an instance; {number}"
     if one.dies > 1:
         yield f"one accelerator is {one.dies} ranks"
-    if one.drafts and not one.own_layers:
+    if one.drafts and not one.own_layers and one.draft_model is None:
         yield "DRAFT_MODEL: path of the model that drafts"
     if ENGINES[one.engine].can.runs_on(one.stack) is False and not running_on(one.stack):
         yield f"no engine here is known to run on {one.stack}"

@@ -11,8 +11,13 @@ PORT = 30000
 TRANSFER = {"cann": "ascend"}
 """What carries the cache from one pool to the other, by stack; Mooncake where nothing else stands here."""
 
-ALGORITHM = {True: "EAGLE", False: "EAGLE3"}
-"""How the model's own layers draft, and how a model beside it."""
+ALGORITHM = {"eagle": "EAGLE", "eagle3": "EAGLE3", "dflash": "DFLASH", "model": "STANDALONE"}
+"""How a model beside it drafts, as SGLang names it (`server_args.py`, `--speculative-algorithm`)."""
+
+
+def _algorithm(one: Instance) -> str:
+    """What drafts: the model's own layers run as EAGLE's do."""
+    return "EAGLE" if one.own_layers else ALGORITHM[one.draft or "eagle3"]
 
 
 def flags(one: Instance, node: str = "0") -> str:
@@ -43,9 +48,9 @@ def flags(one: Instance, node: str = "0") -> str:
     words += [f"--quantization {one.online}"] if one.online else []
     words += ["--kv-cache-dtype fp8_e4m3"] if one.kv == "fp8" else []
     if one.drafts:
-        words.append(f"--speculative-algorithm {ALGORITHM[one.own_layers]} --speculative-num-steps {one.drafts}")
+        words.append(f"--speculative-algorithm {_algorithm(one)} --speculative-num-steps {one.drafts}")
         words.append(f"--speculative-eagle-topk 1 --speculative-num-draft-tokens {one.drafts + 1}")
-        words += [] if one.own_layers else [f"--speculative-draft-model-path {DRAFT_MODEL}"]
+        words += [] if one.own_layers else [f"--speculative-draft-model-path {one.draft_model or DRAFT_MODEL}"]
     if one.role in ("prefill", "decode"):
         words.append(f"--disaggregation-mode {one.role}")
         words.append(f"--disaggregation-transfer-backend {TRANSFER.get(one.stack or '', 'mooncake')}")

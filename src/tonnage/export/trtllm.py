@@ -34,7 +34,12 @@ def flags(one: Instance) -> str:
         fields["cache_transceiver_config"] = {"backend": "DEFAULT"}
     if one.drafts:
         own_layers = {"decoding_type": "MTP", "max_draft_len": one.drafts}
-        other = {"decoding_type": "Eagle3", "max_draft_len": one.drafts, "speculative_model": DRAFT_MODEL}
+        kind = "DraftTarget" if one.draft == "model" else "Eagle3"
+        other = {
+            "decoding_type": kind,
+            "max_draft_len": one.drafts,
+            "speculative_model": one.draft_model or DRAFT_MODEL,
+        }
         fields["speculative_config"] = own_layers if one.own_layers else other
     return json.dumps(fields)
 

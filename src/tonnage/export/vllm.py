@@ -38,7 +38,7 @@ def flags(one: Instance, node: str = "0", extra: dict[str, object] | None = None
     words += [f"--quantization {one.online}"] if one.online else []
     words += ["--kv-cache-dtype fp8"] if one.kv == "fp8" else []
     if one.drafts:
-        how = {"method": "mtp"} if one.own_layers else {"method": "eagle3", "model": DRAFT_MODEL}
+        how = {"method": "mtp"} if one.own_layers else _beside(one)
         words.append("--speculative-config " + quoted({**how, "num_speculative_tokens": one.drafts}))
     if one.afd is not None and one.paired:
         words.append("--kv-transfer-config " + quoted(_transfer(one)))
@@ -47,6 +47,15 @@ def flags(one: Instance, node: str = "0", extra: dict[str, object] | None = None
     if one.role in ("prefill", "decode"):
         words.append("--kv-transfer-config " + quoted(_transfer(one)))
     return " ".join(words)
+
+
+METHODS = {"eagle": "eagle", "eagle3": "eagle3", "dflash": "dflash", "model": "draft_model"}
+"""How a model beside it drafts, as vLLM names it (`vllm/config/speculative.py`)."""
+
+
+def _beside(one: Instance) -> dict[str, str]:
+    """The model that drafts."""
+    return {"method": METHODS[one.draft or "eagle3"], "model": one.draft_model or DRAFT_MODEL}
 
 
 def _balanced(one: Instance) -> list[str]:

@@ -102,6 +102,25 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Drafter:
+    """A model that drafts tokens for another, as the layers that it adds to a step.
+
+    kind: how it drafts (`eagle3`, `dflash`, `model`); name: of its release, empty where only a shape is assumed;
+    hidden: its width; blocks: its layers; embedding: elements of a table of its own; vocab: rows of a head of its own,
+    0: it uses the model's; parallel: one pass drafts all tokens; config: the configuration that it was read from.
+    """
+
+    kind: str
+    name: str
+    hidden: int
+    blocks: tuple[Block, ...]
+    embedding: int = 0
+    vocab: int = 0
+    parallel: bool = False
+    config: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A model to be run.
 
@@ -114,7 +133,7 @@ class Architecture:
     every part of them is stored; context: longest sequence [tokens], 0: not known; native_context: the one before
     `rope_scaling` stretched it; left_out: parts of the release that are not counted, by name; encoders: parameters of
     the vision towers by name; embeddings: further tables looked up, by name; config: the configuration it was read
-    from.
+    from; drafter: a model beside it that drafts, instead of layers of its own.
     """
 
     name: str
@@ -140,6 +159,14 @@ class Architecture:
     embeddings: tuple[tuple[str, int], ...] = ()
     source: str = ""
     config: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    drafter: Drafter | None = None
+
+    @property
+    def drafting(self) -> tuple[Block, ...]:
+        """The layers that draft: of a model beside it, or its own for multi-token prediction."""
+        if self.drafter is not None:
+            return self.drafter.blocks
+        return () if self.mtp is None else (self.mtp,)
 
     @property
     def depth(self) -> int:
@@ -177,7 +204,9 @@ def operators(arch: Architecture, step: Step) -> tuple[Operator, ...]:
     for number, block in enumerate(arch.blocks):
         made.extend(block.operators(Site(number, block.count, arch.hidden, step, tokens)))
     made.extend(_head(arch, Site(HEAD, 1, arch.hidden, step, tokens)))
-    if step.mtp and arch.mtp is not None:
+    if step.mtp and arch.drafter is not None:
+        made.extend(_drafted(arch, arch.drafter, step))
+    elif step.mtp and arch.mtp is not None:
         made.extend(_mtp(arch, arch.mtp, Site(MTP, arch.mtp.count, arch.hidden, step, tokens)))
     return tuple(made)
 
@@ -229,6 +258,23 @@ def _logits(arch: Architecture, site: Site, held: float) -> tuple[Operator, ...]
         ),
         site.pointwise("logits", "head", 2 * arch.vocab, "vocab", rows=rows, saved=2 * arch.vocab, role="logits"),
     )
+
+
+def _drafted(arch: Architecture, drafter: Drafter, step: Step) -> tuple[Operator, ...]:
+    """What a model beside it runs in each of its passes: a look-up, its layers, a norm and a head."""
+    made = [
+        _lookup(
+            Site(MTP, 1, drafter.hidden, step, step.tokens), "draft_embedding", drafter.embedding, 2 * drafter.hidden
+        )
+    ]
+    for block in drafter.blocks:
+        made.extend(block.operators(Site(MTP, block.count, drafter.hidden, step, step.tokens)))
+    site = Site(MTP, 1, drafter.hidden, step, step.tokens)
+    rows, vocab = step.logits, drafter.vocab or arch.vocab
+    held = float(drafter.vocab * drafter.hidden)
+    head = site.gemm("head", "head", vocab, drafter.hidden, "vocab", rows=rows, weight=held, role="head")
+    logits = site.pointwise("logits", "head", 2 * vocab, "vocab", rows=rows, role="logits")
+    return (*made, site.norm("draft_norm", drafter.hidden), head, logits)
 
 
 def _mtp(arch: Architecture, block: Block, site: Site) -> tuple[Operator, ...]:

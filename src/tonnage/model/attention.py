@@ -15,13 +15,20 @@ from tonnage.model.site import Site, capped_pairs, causal_pairs, chunked_pairs, 
 class BlockIndex:
     """The indexer of block-sparse attention (MiniMax-M3): it scores every key, and whole blocks are kept.
 
-    heads, dim: index queries (one key head); blocks: blocks a query keeps; size: tokens in a block.
+    heads, dim: index queries (one key head); blocks: blocks a query keeps; size: tokens in a block; pooled: a block has
+    one index key, the mean of its tokens' (Qwen3.8-Flash-Next).
     """
 
     heads: int
     dim: int
     blocks: int
     size: int
+    pooled: bool = False
+
+    @property
+    def width(self) -> float:
+        """Elements of index keys cached for one token."""
+        return self.dim / self.size if self.pooled else float(self.dim)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ class Gqa:
     or, gate_apart, by a module of its own; sinks: learned
     per-head sinks; window: keys a query may see (0: all); chunk: as window, in fixed chunks; keys_are_values: one
     projection gives both (Gemma 4); borrowed: keys and values come from an earlier layer's cache; index: block-sparse
-    selection; conv: (length, channels) of short convolutions over the layer's streams, whose last inputs are a state.
+    selection; conv: (length, channels) of short convolutions over the layer's streams, whose last inputs are a state;
+    low_rank: width through which the queries of all heads are made (Step3), 0: from the residual.
     """
 
     heads: int
@@ -51,6 +59,7 @@ class Gqa:
     borrowed: bool = False
     index: BlockIndex | None = None
     conv: tuple[int, int] = (0, 0)
+    low_rank: int = 0
 
     @property
     def kind(self) -> str:
@@ -74,9 +83,11 @@ class Gqa:
     def _projections(self, site: Site) -> tuple[Operator, ...]:
         """To queries, keys and values, and what is done to them before the core."""
         hidden, wide = site.hidden, self.heads * self.dim + self.gate
-        made = [
-            site.gemm("q_proj", "attention", wide, hidden, "column", bias=self.bias[0], saved=hidden, heads=self.heads)
-        ]
+        made = [site.gemm("q_a", "attention", self.low_rank, hidden, "none", saved=hidden)] if self.low_rank else []
+        source = self.low_rank or hidden
+        made.append(
+            site.gemm("q_proj", "attention", wide, source, "column", bias=self.bias[0], saved=source, heads=self.heads)
+        )
         if not self.borrowed:
             width = self.kv_heads * self.dim if self.keys_are_values else self.kv_width
             made.append(
@@ -139,12 +150,12 @@ class Gqa:
         return core(
             site,
             load,
-            pairs=causal_pairs(load),
+            pairs=causal_pairs(load) * (index.width / index.dim),
             heads=index.heads,
             query=index.dim,
             value=0,
             keys_read=load.sequences * load.context,
-            kv_width=index.dim,
+            kv_width=index.width,
             kv_heads=1,
             saved=(index.heads + 1) * index.dim,
             name="index",
@@ -198,7 +209,7 @@ class Gqa:
         if self.borrowed:
             return context * 0.0
         per_token = share(self.kv_heads, tp) * (self.dim + self.value)
-        scanned = context * float(self.index.dim) if self.index else 0.0
+        scanned = context * self.index.width if self.index else 0.0
         return self.kept(context) * per_token + scanned
 
     def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:

@@ -15,6 +15,8 @@ KINDS = (
     "chunked_attention",
     "linear_attention",
     "indexed_attention",
+    "deepseek_sparse_attention",
+    "reference_sliding_attention",
     "minimax_m3_sparse",
     "hybrid",
     "hybrid_sliding",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from math import prod
 
 from tonnage.errors import Problem
-from tonnage.model import towers
+from tonnage.model import senses, towers
 from tonnage.model.config import ConfigReader
 from tonnage.model.towers import Named
 from tonnage.model.towers import linear as _linear
@@ -185,6 +185,8 @@ USUAL: Mapping[str, Mapping[str, object]] = {
     "qwen3_5_moe": _QWEN,
     "qwen3_vl": _DEEP,
     "qwen3_vl_moe": _DEEP,
+    "qwen4_exp": _QWEN,
+    "qwen3_omni_moe_thinker": _DEEP,
     "gemma4": {
         "hidden_size": 768,
         "intermediate_size": 3072,
@@ -226,8 +228,32 @@ TOWERS: dict[str, Tower] = {
     "muse_glimmer": towers.muse,
     "ernie4_5_vl_moe": towers.ernie,
     "ernie4_5_moe_vl": towers.ernie,
+    "glm_ocr": senses.glm_next,
+    "glm5_next": senses.glm_next,
+    "muse_spark": senses.muse_spark,
+    "deepseek_v41": senses.deepseek_v41,
+    "qwen4_exp": _qwen,
+    "qwen3_omni_moe_thinker": _qwen,
+    "qwen2_5_omni_thinker": _qwen2_5,
+    "glmga": towers.glm4v,
+    "cohere2_vision": senses.cohere,
+    "lfm2_vl": senses.lfm,
+    "lfm3_vl": senses.lfm,
+    "smolvlm": senses.smol,
+    "idefics3": senses.smol,
+    "llava_next": towers.llava,
+    "minicpmv": senses.minicpm_v,
+    "minicpmo": senses.minicpm_v,
 }
 """What counts the vision tower of each `model_type` of a whole release."""
 
-HEARING: dict[str, Tower] = {"gemma4": towers.gemma4_audio}
+HEARING: dict[str, Tower] = {
+    "gemma4": towers.gemma4_audio,
+    "muse_spark": senses.muse_audio,
+    "voxtral": senses.voxtral,
+    "qwen2_audio": senses.qwen_audio,
+    "qwen2_5_omni_thinker": senses.omni_audio,
+    "qwen3_omni_moe_thinker": senses.omni3_audio,
+    "qwen3_asr": senses.omni3_audio,
+}
 """What counts the audio tower."""

@@ -161,7 +161,7 @@ def qwen3_moe(read: ConfigReader) -> Body:
     hidden, depth = read.whole("hidden_size"), read.layers()
     step = read.whole("decoder_sparse_step", default=1)
     plain = read.numbers("mlp_only_layers")
-    mixer, moe = _qwen3_attention(read, hidden), qwen_experts(read)
+    mixer, moe = _qwen3_attention(read, hidden, None), qwen_experts(read)
     sparse = [layer not in plain and (layer + 1) % step == 0 for layer in range(depth)]
     dense = gated(read, hidden) if not all(sparse) else moe
     return body(read, [Block(1, mixer, moe if routed else dense) for routed in sparse], hidden)
@@ -179,9 +179,10 @@ def qwen_experts(read: ConfigReader) -> Moe:
     )
 
 
-def _qwen3_attention(read: ConfigReader, hidden: int) -> Gqa:
+def _qwen3_attention(read: ConfigReader, hidden: int, dim: int | None = 128) -> Gqa:
+    """dim: size of a head where none is given: the dense models' class has one, the mixtures' shares the width."""
     bias = read.flag("attention_bias")
-    mixer = biased(heads(read, 128), hidden, bias, bias)
+    mixer = biased(heads(read, dim), hidden, bias, bias)
     return replace(mixer, norm=2 * mixer.dim)
 
 
@@ -237,8 +238,14 @@ def glm4_moe(read: ConfigReader) -> Body:
 
 
 def deepseek(read: ConfigReader) -> Body:
-    """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts."""
+    """DeepSeek V2, V3 and R1, and Kimi K2: latent attention, first layers dense, fine-grained and shared experts.
+
+    The first DeepSeekMoE, and the language part of DeepSeek-OCR, have grouped-query attention (`use_mla` false).
+    """
     hidden, depth = read.whole("hidden_size"), read.layers()
+    if not read.flag("use_mla", True) or not read.has("kv_lora_rank"):
+        bias = read.flag("attention_bias")
+        return first_dense(read, hidden, depth, [biased(heads(read), hidden, bias, bias)] * depth)
     return first_dense(read, hidden, depth, [latent(read, hidden)] * depth, tables=True)
 
 
@@ -262,7 +269,7 @@ def deepseek_sparse(read: ConfigReader) -> Body:
 def latent(read: ConfigReader, hidden: int) -> Mla:
     """Multi-head latent attention."""
     q_lora = read.whole("q_lora_rank", default=0, low=0)
-    kv_lora, rope = read.whole("kv_lora_rank"), read.whole("qk_rope_head_dim")
+    kv_lora, rope = read.whole("kv_lora_rank"), read.whole("qk_rope_head_dim", low=0)
     bias = read.flag("attention_bias")
     return Mla(
         heads=read.whole("num_attention_heads", high=LARGEST["heads"]),
@@ -420,6 +427,7 @@ FAMILIES: dict[str, Family] = {
     "minimax_m2": minimax_m2,
     "gpt_oss": gpt_oss,
     "glm4_moe": glm4_moe,
+    "deepseek": deepseek,
     "deepseek_v2": deepseek,
     "deepseek_v3": deepseek,
     "kimi_k2": deepseek,

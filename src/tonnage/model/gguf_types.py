@@ -37,8 +37,12 @@ BLOCKS: dict[str, tuple[int, int]] = {
     "TQ2_0": (256, 66),
     "MXFP4": (32, 17),
     "NVFP4": (64, 36),
+    "Q1_0": (128, 18),
+    "Q8_1": (32, 40),
+    "Q8_K": (256, 292),
 }
-"""Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`; recalled."""
+"""Elements and bytes of a block of each type: `ggml-common.h` of llama.cpp, structures `block_*`, as
+`GGML_QUANT_SIZES` of the `gguf` package 0.19 has them."""
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ def _floats(weights: ConfigReader, bits: int, narrow: bool, form: str) -> Stored
         if weights.text("strategy") == "block" or weights.has("block_structure"):
             return stored.FP8_BLOCK
         return stored.FP8 if narrow else stored.FP8_WEIGHTS
+    if bits == 6 and size == 32:
+        return stored.MXFP6
     if bits != 4:
         weights.wrong("num_bits", f"floats of {bits} bits are not known: 4 or 8")
     if form.startswith("mxfp4") or size == 32:
@@ -151,10 +153,33 @@ def fp8(read: ConfigReader) -> Scheme:
     """
     block = read.has("weight_block_size")
     scaled = stored.FP8_BLOCK if block else stored.FP8
-    if block and read.listing("weight_block_size") == [1, 32]:
+    sides = read.listing("weight_block_size") if block else None
+    if sides == [1, 32]:
         scaled = stored.MXFP8
+    elif sides not in (None, [128, 128]):
+        scaled = _block(read, sides)
     rules = _listed(read)
     return Scheme("fp8", scaled, tuple(rules) or skipped(read))
+
+
+def humming(read: ConfigReader) -> Scheme:
+    """Humming, kernels of vLLM: whole numbers or floats of some bits in groups, by the keys that it writes."""
+    for key in ("config_groups", "quant_algo"):
+        if read.has(key):
+            return replace((compressed_tensors if key == "config_groups" else modelopt)(read), method="humming")
+    bits = figure(read, "bits", "weight_bits", "num_bits", high=8)
+    size = figure(read, "group_size", "weight_scale_group_size", default=128, low=-1) or -1
+    return Scheme("humming", packed(bits, size, zeros=False, said=f"humming {bits} bit"), skipped(read))
+
+
+def _block(read: ConfigReader, sides: list[object] | None) -> Stored:
+    """FP8 in blocks of other sides than 128: a scale of one byte where it is a power of two, of four elsewhere."""
+    given = [side for side in sides or [] if isinstance(side, int) and not isinstance(side, bool) and 0 < side <= 65536]
+    if len(given) != 2 or len(sides or []) != 2:
+        read.wrong("weight_block_size", "expected two whole numbers: rows and columns that share a scale")
+        return stored.FP8_BLOCK
+    scale = 1.0 if read.text("scale_fmt") == "ue8m0" else 4.0
+    return replace(stored.FP8_BLOCK, element=1.0 + scale / (given[0] * given[1]))
 
 
 def _algorithm(read: ConfigReader, name: str) -> Stored | None:
@@ -180,6 +205,12 @@ QUARK: dict[str, Stored] = {
     "fp4": stored.MXFP4,
     "mxfp4": stored.MXFP4,
     "mx": stored.MXFP4,
+    "fp6_e2m3": stored.MXFP6,
+    "fp6_e3m2": stored.MXFP6,
+    "mxfp6": stored.MXFP6,
+    "mxfp6_e2m3": stored.MXFP6,
+    "mxfp6_e3m2": stored.MXFP6,
+    "mxfp8": stored.MXFP8,
 }
 """Weight formats of AMD's Quark that have one layout; FP4 is in groups of 32 with E8M0 scales."""
 
@@ -341,6 +372,18 @@ ASCEND: dict[str, Stored | None] = {
 """Formats of Ascend's ModelSlim by the word that its description gives each tensor."""
 
 
+LEFT_FLOAT = (
+    "self_attn.kv_b_proj",
+    "indexer.wk",
+    "indexer.weights_proj",
+    "linear_attn.out_proj",
+    "linear_attn.in_proj_a",
+    "linear_attn.in_proj_b",
+)
+"""What ModelSlim leaves as it is where no description says it: the practices that it publishes
+(github.com/Ascend/msmodelslim lab_practice/glm_5/glm_5_w8a8.yaml, qwen3_5_moe/qwen3_6_27B_w8a8.yaml)."""
+
+
 def ascend(read: ConfigReader) -> Scheme:
     """Ascend ModelSlim: `quant_model_description.json` gives each tensor a word; else one word is for all."""
     section = read.section("description")
@@ -348,7 +391,8 @@ def ascend(read: ConfigReader) -> Scheme:
     if section is None:
         if not word:
             read.wrong("quant_method", "says ascend; its quant_model_description.json must lie beside config.json")
-        return Scheme("ascend", _ascend(read, word) if word else None, skipped(read))
+        left = tuple(ModuleRule(name) for name in LEFT_FLOAT)
+        return Scheme("ascend", _ascend(read, word) if word else None, (*skipped(read), *left))
     rules = []
     for name, value in section.config.items():
         if not isinstance(value, str) or not name.endswith(".weight"):

@@ -33,7 +33,7 @@ def qwen3_hybrid(read: ConfigReader) -> Body:
     hidden, depth = read.whole("hidden_size"), read.layers()
     ffn: Ffn = qwen_experts(read) if read.has("num_experts") else gated(read, hidden)
     attention = gated_attention(read, hidden)
-    linear = _delta(read)
+    linear = delta_rule(read)
     every = read.whole("full_attention_interval", default=4)
     kinds = read.kinds("layer_types", depth)
     full = [k == "full_attention" for k in kinds] if kinds else [(i + 1) % every == 0 for i in range(depth)]
@@ -53,7 +53,7 @@ def gated_attention(read: ConfigReader, hidden: int) -> Gqa:
     return replace(mixer, norm=2 * mixer.dim, gate=width, bias=(query_bias, *mixer.bias[1:]))
 
 
-def _delta(read: ConfigReader) -> Recurrent:
+def delta_rule(read: ConfigReader) -> Recurrent:
     """Qwen's gated delta rule."""
     key_heads = read.whole("linear_num_key_heads", default=16, high=LARGEST["heads"])
     value_heads = read.whole("linear_num_value_heads", default=32, high=LARGEST["heads"])
@@ -200,7 +200,7 @@ def _nemotron_parts(read: ConfigReader, hidden: int, kinds: set[str]) -> dict[st
     """The parts that a pattern names, each read once."""
     made: dict[str, Mixer | Ffn] = {}
     if "mamba" in kinds:
-        made["mamba"] = _mamba(read, hidden)
+        made["mamba"] = state_space(read, hidden)
     if "attention" in kinds:
         made["attention"] = heads(read)
     if "mlp" in kinds:
@@ -221,7 +221,8 @@ def _nemotron_experts(read: ConfigReader) -> Moe:
     )
 
 
-def _mamba(read: ConfigReader, hidden: int) -> Recurrent:
+def state_space(read: ConfigReader, hidden: int) -> Recurrent:
+    """Mamba-2 under the names of Nemotron-H."""
     count, dim = read.whole("mamba_num_heads", high=LARGEST["heads"]), read.whole("mamba_head_dim")
     groups, size = read.whole("n_groups", high=LARGEST["heads"]), read.whole("ssm_state_size")
     inner, bias = count * dim, read.flag("use_bias")
@@ -394,14 +395,14 @@ def gemma4(read: ConfigReader) -> Body:
     kinds = read.kinds("layer_types", depth) or ["sliding_attention"] * depth
     borrowing = depth - read.whole("num_kv_shared_layers", default=0, low=0, high=depth)
     per_layer = read.whole("hidden_size_per_layer_input", default=0, low=0)
-    extras = _per_layer_inputs(hidden, per_layer)
+    extras = per_layer_inputs(hidden, per_layer)
     experts = _gemma_experts(read, hidden) if read.flag("enable_moe_block") else None
     layers = []
     for layer, kind in enumerate(kinds):
         borrowed = layer >= borrowing
         dense = Dense(read.whole("intermediate_size") * (2 if borrowed and read.flag("use_double_wide_mlp") else 1))
         ffn: Ffn = Parallel((dense, experts)) if experts else dense
-        mixer = _gemma_attention(_own_sizes(read, layer), hidden, kind == "full_attention", borrowed)
+        mixer = _gemma_attention(own_sizes(read, layer), hidden, kind == "full_attention", borrowed)
         layers.append(Block(1, mixer, ffn, norms=7 if experts else 4, extras=extras))
     table = read.whole("vocab_size_per_layer_input", default=1, high=LARGEST["vocab"]) * depth * per_layer
     more = (("per_layer_embedding", table + per_layer),) if per_layer else ()
@@ -409,7 +410,7 @@ def gemma4(read: ConfigReader) -> Body:
     return replace(made, tied=read.flag("tie_word_embeddings", True))
 
 
-def _own_sizes(read: ConfigReader, layer: int) -> ConfigReader:
+def own_sizes(read: ConfigReader, layer: int) -> ConfigReader:
     """The configuration of one layer: newer files of transformers give sizes that differ by its number, in two digits
     or more (`per_layer_config`), instead of `global_head_dim`.
     """
@@ -446,7 +447,7 @@ def _gemma_attention(read: ConfigReader, hidden: int, full: bool, borrowed: bool
     return biased(mixer, hidden, bias, bias)
 
 
-def _per_layer_inputs(hidden: int, size: int) -> tuple[Extra, ...]:
+def per_layer_inputs(hidden: int, size: int) -> tuple[Extra, ...]:
     """What each layer does with its own small embedding of the token."""
     if not size:
         return ()

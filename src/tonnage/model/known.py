@@ -9,18 +9,31 @@ from pathlib import Path
 
 from tonnage.errors import Problem, UnsupportedModel, nearest
 from tonnage.model.config import ConfigReader
+from tonnage.model.encoded import ENCODED
 from tonnage.model.families import FAMILIES as PLAIN
 from tonnage.model.families import Family
 from tonnage.model.hybrids import HYBRIDS
 from tonnage.model.latest import LATEST
 from tonnage.model.mixtures import MIXTURES
+from tonnage.model.newest import NEWEST
+from tonnage.model.older import OLDER
 from tonnage.model.others import OTHERS
 from tonnage.model.smaller import SMALLER
 
-FAMILIES: dict[str, Family] = {**PLAIN, **HYBRIDS, **OTHERS, **MIXTURES, **SMALLER, **LATEST}
+FAMILIES: dict[str, Family] = {
+    **PLAIN,
+    **HYBRIDS,
+    **OTHERS,
+    **MIXTURES,
+    **SMALLER,
+    **LATEST,
+    **NEWEST,
+    **OLDER,
+    **ENCODED,
+}
 """What reads each `model_type`."""
 
-LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config")
+LANGUAGE = ("text_config", "llm_config", "language_config", "text_model_config", "transformer_layer_config")
 """Sections that hold the language part of a multimodal release."""
 
 WHOLE = {
@@ -50,6 +63,28 @@ WHOLE = {
     "gemma4_unified": "gemma4_unified_text",
     "hunyuan_vl_text": "hunyuan_v1_dense",
     "paddleocr_vl_text": "ernie4_5",
+    "glm5_next": "glm5_next_text",
+    "qwen4_exp": "qwen4_exp_text",
+    "qwen3_8_flash_next": "qwen4_exp_text",
+    "gemma3n": "gemma3n_text",
+    "dots3_note": "dots3_note_text",
+    "inkling2": "inkling2_text",
+    "muse_spark": "muse_spark_text",
+    "step3_vl": "step3_text",
+    "step3": "step3_text",
+    "kimi_vl": "deepseek_v3",
+    "rnj1": "gemma3_text",
+    "param2moe": "bailing_moe",
+    "sarvam_moe": "bailing_moe",
+    "sarvam": "bailing_moe",
+    "telechat3": "llama",
+    "step1": "llama",
+    "keye": "qwen3",
+    "dots_ocr": "qwen2",
+    "isaac": "qwen3",
+    "keye_vl1_5": "qwen3",
+    "KeyeVL1_5": "qwen3",
+    "phi3_v": "phi3",
 }
 """Other names of a family: of a whole release for its text part, or of a text part without a reader of its own."""
 
@@ -79,7 +114,7 @@ CLASSES: dict[str, str] = {
     "Qwen3_5MoeForConditionalGeneration": "qwen3_5_moe_text",
     "Qwen2VLForConditionalGeneration": "qwen2_vl",
     "Qwen2_5_VLForConditionalGeneration": "qwen2_5_vl",
-    "DeepseekForCausalLM": "deepseek_v2",
+    "DeepseekForCausalLM": "deepseek",
     "DeepseekV2ForCausalLM": "deepseek_v2",
     "DeepseekV3ForCausalLM": "deepseek_v3",
     "DeepseekV32ForCausalLM": "deepseek_v32",
@@ -157,6 +192,70 @@ CLASSES: dict[str, str] = {
     "Cohere2ForCausalLM": "cohere2",
     "GPT2LMHeadModel": "gpt2",
     "GPTNeoXForCausalLM": "gpt_neox",
+    "Glm5NextForConditionalGeneration": "glm5_next_text",
+    "Glm5NextForCausalLM": "glm5_next_text",
+    "Qwen4ExpForConditionalGeneration": "qwen4_exp_text",
+    "Qwen4ExpForCausalLM": "qwen4_exp_text",
+    "DeepseekV41ForCausalLM": "deepseek_v41",
+    "Gemma3nForConditionalGeneration": "gemma3n_text",
+    "Gemma3nForCausalLM": "gemma3n_text",
+    "Inkling2ForConditionalGeneration": "inkling2_text",
+    "MuseSparkForConditionalGeneration": "muse_spark_text",
+    "Dots3NoteForConditionalGeneration": "dots3_note_text",
+    "Dots3NoteForCausalLM": "dots3_note_text",
+    "AXK2ForCausalLM": "axk2",
+    "BeamForCausalLM": "beam",
+    "ZayaForCausalLM": "zaya",
+    "OlmoHybridForCausalLM": "olmo_hybrid",
+    "FlexOlmoForCausalLM": "flex_olmo",
+    "GraniteMoeSWAForCausalLM": "granitemoe_swa",
+    "GraniteMoeForCausalLM": "granitemoe",
+    "GraniteMoeSharedForCausalLM": "granitemoeshared",
+    "Step3TextForCausalLM": "step3_text",
+    "Step3VLForConditionalGeneration": "step3_text",
+    "FalconForCausalLM": "falcon",
+    "RWForCausalLM": "falcon",
+    "MambaForCausalLM": "mamba",
+    "FalconMambaForCausalLM": "falcon_mamba",
+    "Mamba2ForCausalLM": "mamba2",
+    "JambaForCausalLM": "jamba",
+    "BambaForCausalLM": "bamba",
+    "BloomForCausalLM": "bloom",
+    "OPTForCausalLM": "opt",
+    "MptForCausalLM": "mpt",
+    "MPTForCausalLM": "mpt",
+    "GPTJForCausalLM": "gptj",
+    "GPTBigCodeForCausalLM": "gpt_bigcode",
+    "PersimmonForCausalLM": "persimmon",
+    "Jais2ForCausalLM": "jais2",
+    "OrionForCausalLM": "orion",
+    "DbrxForCausalLM": "dbrx",
+    "ChatGLMModel": "chatglm",
+    "ChatGLMForConditionalGeneration": "chatglm",
+    "QWenLMHeadModel": "qwen",
+    "Grok1ModelForCausalLM": "grok-1",
+    "PanguUltraMoEForCausalLM": "pangu_ultra_moe",
+    "PanguEmbeddedForCausalLM": "PanguEmbedded",
+    "SarvamMLAForCausalLM": "sarvam_mla",
+    "SarvamMoEForCausalLM": "bailing_moe",
+    "Rnj1ForCausalLM": "gemma3_text",
+    "KimiVLForConditionalGeneration": "deepseek_v3",
+    "StableLmForCausalLM": "stablelm",
+    "StableLMEpochForCausalLM": "stablelm",
+    "OlmoForCausalLM": "olmo",
+    "PhiForCausalLM": "phi",
+    "Starcoder2ForCausalLM": "starcoder2",
+    "GemmaForCausalLM": "gemma",
+    "MiniCPMForCausalLM": "minicpm",
+    "MiniCPM3ForCausalLM": "minicpm3",
+    "Llama4ForCausalLM": "llama4_text",
+    "Gemma4ForCausalLM": "gemma4_text",
+    "Ministral3ForCausalLM": "ministral3",
+    "MistralLarge4ForCausalLM": "mistral_large4_text",
+    "Param2MoEForCausalLM": "bailing_moe",
+    "TeleChat3ForCausalLM": "llama",
+    "Step1ForCausalLM": "llama",
+    "BitNetForCausalLM": "bitnet",
 }
 """Families by the class of the model (`architectures`), as engines register them."""
 
@@ -178,6 +277,8 @@ def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
     if any(kind in SEVERAL for kind in asked):
         asked = [*(CLASSES[name] for name in classes if name in CLASSES), *asked]
     for kind in asked:
+        if kind in VERSIONS:
+            return inner, _of_version(outer, kind)
         found = kind if kind in FAMILIES else WHOLE.get(kind, "")
         if found in FAMILIES:
             return _filled(inner, outer, found), found
@@ -185,6 +286,29 @@ def language(outer: ConfigReader) -> tuple[ConfigReader, str]:
         if name in CLASSES:
             return _filled(inner, outer, CLASSES[name]), CLASSES[name]
     raise _unknown(next(filter(None, asked), ""), classes, inner)
+
+
+VERSIONS: dict[str, dict[float, str]] = {
+    "minicpmv": {2.0: "minicpm", 2.5: "llama", 2.6: "qwen2", 4.0: "llama", 4.5: "qwen3"},
+    "minicpmo": {2.6: "qwen2", 4.5: "qwen3"},
+}
+"""Families of the language part by the version that a file states, where releases of one type have different ones
+(vLLM's `models/minicpmv.py` and `minicpmo.py`).
+"""
+
+
+def _of_version(outer: ConfigReader, kind: str) -> str:
+    """The family that a version has; raises `UnsupportedModel` with those that are known."""
+    given = outer.config.get("version", max(VERSIONS[kind]))
+    try:
+        family = VERSIONS[kind].get(float(given))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        family = None
+    if family is None:
+        known = ", ".join(f"{version:g}" for version in VERSIONS[kind])
+        message = f'version "{str(given)[:20]}" of {kind} is not known; known are {known}'
+        raise UnsupportedModel(Problem(message, outer.place("version"), "version"))
+    return family
 
 
 def _inner(outer: ConfigReader) -> ConfigReader:

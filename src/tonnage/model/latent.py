@@ -25,13 +25,15 @@ class Indexer:
 
     heads, dim: index queries, made from the query latent, and one index key; topk: keys a query keeps. Every query
     scores every key: 2 x heads x dim FLOP a pair, and the index keys are cached beside the latent. shared: the layer
-    uses the choice of an earlier layer's indexer and has none of its own (GLM-5.2).
+    uses the choice of an earlier layer's indexer and has none of its own (GLM-5.2). pool: tokens that share one index
+    key, chosen together (GLM-5.3-Flash: 4).
     """
 
     heads: int
     dim: int
     topk: int
     shared: bool = False
+    pool: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Mla:
 
     q_lora: rank of the query (0: none); kv_lora + rope: elements cached for a token, whole on every tensor-parallel
     rank; nope, rope, value: sizes of a head; bias: elements of the biases of (first projections, output); gate:
-    output gate of that width; indexer: sparse selection.
+    output gate of that width; indexer: sparse selection; window: keys a query may see (0: all); norm: elements of a
+    further norm of the keys; plain: its sparse cache in 8 bits is one value an element, rotary part too.
 
     A load is computed in the cheaper of two equal forms. Expanded: keys and values of all tokens are made from the
     latent (2 x kv_lora x heads x (nope + value) FLOP a token in view) and a pair costs 2 x heads x (nope + rope +
@@ -58,10 +61,15 @@ class Mla:
     bias: tuple[int, int] = (0, 0)
     gate: int = 0
     indexer: Indexer | None = None
+    window: int = 0
+    norm: int = 0
+    plain: bool = False
 
     @property
     def kind(self) -> str:
         """Name of the layer kind, as shown in tables."""
+        if self.window:
+            return f"mla-window{self.window}"
         return "mla-sparse" if self.indexer else "mla"
 
     def operators(self, site: Site) -> tuple[Operator, ...]:
@@ -81,7 +89,7 @@ class Mla:
                 "latent_norm",
                 "attention",
                 2 * (self.q_lora + latent),
-                weight=self.q_lora + self.kv_lora,
+                weight=self.q_lora + self.kv_lora + self.norm,
                 saved=self.q_lora + self.kv_lora,
             ),
         ]
@@ -163,11 +171,13 @@ class Mla:
     def _core(self, site: Site, load: Load) -> Operator:
         """Attention in the cheaper of the two forms."""
         absorbed = self.absorbed(load)
-        cap = float(self.indexer.topk) if self.indexer else 0.0
+        cap = float(self.indexer.topk) if self.indexer else float(self.window)
         dense, read = causal_pairs(load), load.sequences * load.context
         pairs = capped_pairs(load, cap) if cap else dense
         if cap:
-            read = load.sequences * np.minimum(load.context, load.new * cap)
+            read = load.sequences * (
+                np.minimum(load.context, load.new * cap) if self.indexer else self.kept(load.context)
+            )
         query = np.where(absorbed, self.kv_lora + self.rope, self.nope + self.rope)
         value = np.where(absorbed, self.kv_lora, self.value)
         new = load.sequences * load.new
@@ -200,12 +210,12 @@ class Mla:
         return core(
             site,
             load,
-            pairs=causal_pairs(load),
+            pairs=causal_pairs(load) / index.pool,
             heads=index.heads,
             query=index.dim,
             value=1,
             keys_read=load.sequences * load.context,
-            kv_width=index.dim,
+            kv_width=index.dim / index.pool,
             kv_heads=1,
             saved=(index.heads + 1) * index.dim,
             name="index",
@@ -229,12 +239,16 @@ class Mla:
         )
         return tuple(made)
 
+    def kept(self, context: Numbers) -> Numbers:
+        """Tokens of a context that stay in this layer's cache."""
+        return np.minimum(context, float(self.window)) if self.window else context
+
     def cache(self, context: Numbers, tp: Ints = 1) -> Numbers:
         """Elements cached for a sequence of `context` tokens: the latent is whole on each of `tp` ranks."""
-        width = self.kv_lora + self.rope
+        width = float(self.kv_lora + self.rope)
         if self.indexer and not self.indexer.shared:
-            width += self.indexer.dim
-        return context * float(width) * np.ones_like(tp, dtype=float)
+            width += self.indexer.dim / self.indexer.pool
+        return self.kept(context) * width * np.ones_like(tp, dtype=float)
 
     def cache_bytes(self, context: Numbers, element: float, tp: Ints = 1) -> Numbers:
         """Bytes of the cache: without an indexer every element alike (8 bit: one scale a tensor).
@@ -246,10 +260,10 @@ class Mla:
         """
         width = (self.kv_lora + self.rope) * element
         if self.indexer:
-            if element < BF16:
+            if element < BF16 and not self.plain:
                 width = scaled(self.kv_lora) + self.rope * BF16
-            width += 0.0 if self.indexer.shared else scaled(self.indexer.dim)
-        return context * float(width) * np.ones_like(tp, dtype=float)
+            width += 0.0 if self.indexer.shared else scaled(self.indexer.dim) / self.indexer.pool
+        return self.kept(context) * float(width) * np.ones_like(tp, dtype=float)
 
     def state(self, tp: Ints = 1) -> Numbers:
         """No recurrent state."""

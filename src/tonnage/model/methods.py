@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -146,17 +147,27 @@ def awq(read: ConfigReader) -> Scheme:
 def auto_round(read: ConfigReader) -> Scheme:
     """Intel AutoRound: as GPTQ, or MXFP4 and NVFP4 by `data_type`; `extra_config` holds exceptions."""
     kind = read.text("data_type", "int")
-    bits, group = _bits(read), _group(read, "group_size")
-    form = {"mx_fp": {4: stored.MXFP4, 8: stored.MXFP8}, "nv_fp": {4: stored.NVFP4}}.get(kind[:5], {}).get(bits)
-    form = form or packed(bits, group, zeros=not read.flag("sym", True), said=f"{bits} bit in groups of {group}")
+    blocks = isinstance(read.config.get("group_size"), (list, tuple))
+    bits, group = _bits(read), 128 if blocks else _group(read, "group_size")
+    form = _auto_round(kind, bits, group, sym=read.flag("sym", True))
     section, rules = read.section("extra_config"), []
     for key in section.config if section else ():
         assert section is not None
         own = section.section(key) or ConfigReader({}, read.problems, read.place)
-        width = figure(own, "bits", default=bits, high=32)
-        each = packed(width, _group(own, "group_size", default=group), zeros=not read.flag("sym", True))
+        width, size = figure(own, "bits", default=bits, high=32), _group(own, "group_size", default=group)
+        sym = own.flag("sym", read.flag("sym", True))
+        each = _auto_round(own.text("data_type", kind), width, size, sym=sym)
         rules.append(ModuleRule(_pattern(key), None if width > 8 else each))
     return Scheme("auto-round", form, (*rules, *skipped(read)))
+
+
+def _auto_round(kind: str, bits: int, group: int, *, sym: bool) -> Stored:
+    """The format of a `data_type` and its bits: whole numbers, floats in groups (MX, NV) or floats of 8 bits."""
+    grouped = {"mx_fp": {4: stored.MXFP4, 6: stored.MXFP6, 8: stored.MXFP8}, "nv_fp": {4: stored.NVFP4}}
+    found = grouped.get(kind[:5], {}).get(bits)
+    if found is None and kind.startswith("fp") and bits == 8:
+        found = stored.FP8_BLOCK if group > 0 else stored.FP8
+    return found or packed(bits, group, zeros=not sym, said=f"{bits} bit in groups of {group}")
 
 
 def _pattern(key: str) -> str:
@@ -204,6 +215,84 @@ def aqlm(read: ConfigReader) -> Scheme:
     books = figure(read, "num_codebooks", default=1, high=64)
     bits = books * figure(read, "nbits_per_codebook", default=16, high=32) / size
     return Scheme("aqlm", Stored("w4a16", bits / 8, f"aqlm {bits:g} bit"), skipped(read))
+
+
+def bitnet(read: ConfigReader) -> Scheme:
+    """BitNet (arXiv 2402.17764): three values, four of which are packed into a byte, and a scale a matrix."""
+    return Scheme("bitnet", Stored("w8a16", 0.25, "bitnet 1.58 bit"), skipped(read))
+
+
+def gemma(read: ConfigReader) -> Scheme:
+    """Google's Gemma checkpoints: whole numbers of 2, 4 or 8 bits with a scale a row, by patterns of modules."""
+    form = packed(figure(read, "num_bits", default=4, high=8), -1, zeros=False)
+    listed, rules = read.section("module_quant_configs"), []
+    for key in listed.config if listed else ():
+        own = listed.section(key) if listed else None
+        if own is not None:
+            bits = figure(own, "num_bits", default=figure(read, "num_bits", default=4, high=8), high=8)
+            rules.append(ModuleRule("re:.*" + key, packed(bits, -1, zeros=False)))
+    tables = form if read.flag("quantize_embeddings") else None
+    return Scheme("gemma", form, (*skipped(read), *rules), tables=tables)
+
+
+def higgs(read: ConfigReader) -> Scheme:
+    """HIGGS (arXiv 2411.17525): codes of a grid for vectors, a 16-bit scale a group."""
+    bits, group = figure(read, "bits", default=4, high=8), _group(read, "group_size", default=256)
+    return Scheme("higgs", packed(bits, group, zeros=False, said=f"higgs {bits} bit"), skipped(read))
+
+
+def sinq(read: ConfigReader) -> Scheme:
+    """SINQ (arXiv 2509.22944): scale and zero of 16 bits a group, a second scale a column, which takes no room."""
+    bits, group = figure(read, "nbits", "bits", default=4, high=8), _group(read, "group_size", default=64)
+    return Scheme("sinq", packed(bits, group, zeros=False, scale=4.0, said=f"sinq {bits} bit"), skipped(read))
+
+
+def metal(read: ConfigReader) -> Scheme:
+    """Kernels of transformers for Apple chips: as MLX's, scale and bias of 16 bits a group."""
+    bits, group = figure(read, "bits", default=4, high=8), _group(read, "group_size", default=64)
+    return Scheme("metal", packed(bits, group, zeros=False, scale=4.0, said=f"metal {bits} bit"), skipped(read))
+
+
+def vptq(read: ConfigReader) -> Scheme:
+    """VPTQ (arXiv 2409.17066): indices of centroids for vectors, for each layer or for all of one name."""
+    rules = []
+    for key, prefix in (("config_for_layers", ""), ("shared_layer_config", "")):
+        section = read.section(key)
+        for name in section.config if section else ():
+            own = section.section(name) if section else None
+            if own is not None:
+                rules.append(ModuleRule(prefix + name, _vptq(own)))
+    if not rules:
+        read.wrong("config_for_layers", "is missing: vectors and centroids of each layer")
+    return Scheme("vptq", None, (*skipped(read), *rules))
+
+
+def _vptq(read: ConfigReader) -> Stored:
+    """log2 of the centroids, and of the residual's, over the length of a vector [bit an element]."""
+    bits = 0.0
+    lengths = _last(read, "vector_lens", 8)
+    for key in ("num_centroids", "num_res_centroids"):
+        count = _last(read, key, 0)
+        bits += math.log2(count) / max(lengths, 1) if count > 1 else 0.0
+    return Stored("w4a16", (bits or 4.0) / 8, f"vptq {bits:g} bit")
+
+
+def _last(read: ConfigReader, key: str, default: int) -> int:
+    """The last of a pair (of outliers, of the others), or a number."""
+    value = read.config.get(key)
+    last = value[-1] if isinstance(value, (list, tuple)) and value else value
+    return last if isinstance(last, int) and not isinstance(last, bool) and 0 <= last <= 2**32 else default
+
+
+def spqr(read: ConfigReader) -> Scheme:
+    """SpQR (arXiv 2306.03078): 3 bits in tiles of 16 by 16, scales and zeros of 3 bits too, their own scales and zeros
+    of 16 bits, and outliers of which each file has as many as it has: `shapes` tells them.
+    """
+    bits = figure(read, "bits", default=3, high=8)
+    tile = figure(read, "beta1", default=16) * figure(read, "beta2", default=16)
+    whole = 8 * 2 / figure(read, "beta1", default=16)  # a 3-bit scale and zero a 16 elements, held in a byte each
+    element = bits / 8 + whole / 8 / 2 + 4 * 2 / tile
+    return Scheme("spqr", Stored("w4a16", element, f"spqr {bits} bit, outliers left out"), skipped(read))
 
 
 def simple(name: str, form: Stored, only: tuple[Part, ...] | None = None) -> Method:

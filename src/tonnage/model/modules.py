@@ -15,6 +15,7 @@ from functools import lru_cache
 from tonnage.model.architecture import Block
 from tonnage.model.attention import Gqa
 from tonnage.model.compressed import Compressed
+from tonnage.model.encoded import Encoded
 from tonnage.model.ffn import Parallel
 from tonnage.model.latent import Mla
 from tonnage.model.linear import DELTA, KDA, SSD, Recurrent
@@ -27,6 +28,7 @@ BEFORE = ("model", "language_model", "backbone", "transformer", "text_model", "t
 
 _FUSED = ("qkv_proj", "query_key_value", "c_attn", "Wqkv", "qkv")
 _ATTENTION: dict[str, tuple[Alternatives, ...]] = {
+    "q_a": (("q_proj", "q_a_proj"),),
     "q_proj": (("q_proj", "wq", *_FUSED),),
     "kv_proj": (("k_proj", "wk", *_FUSED), ("v_proj", "wv", *_FUSED)),
     "o_proj": (("o_proj", "wo", "out_proj", "dense", "c_proj", "wo_b", "o_b_proj", "linear_proj"),),
@@ -75,6 +77,19 @@ HEAD_NAMES = ("lm_head", "output", "head", "embed_out")
 TABLE_NAMES = ("embed_tokens", "embeddings", "wte", "word_embeddings", "tok_embeddings", "embedding", "embed")
 
 
+FURTHER: dict[str, Alternatives] = {
+    "engram_table": ("engram.embed",),
+    "ngram_table": ("ple.ple_embedding.ngram_embedding", "ple.ple_embedding"),
+    "per_layer_embedding": ("embed_tokens_per_layer",),
+}
+"""Further tables looked up, by the name of their operator without its number."""
+
+
+def further_tables(name: str) -> Alternatives:
+    """The modules of a table that is no embedding of single tokens; none where releases keep it as it is."""
+    return FURTHER.get(name.rstrip("0123456789").rstrip("_"), ())
+
+
 @lru_cache(maxsize=4096)
 def modules_of(name: str, block: Block | None) -> tuple[Alternatives, ...]:
     """The modules behind an operator with weights, below their layer: for each, the names that it can have.
@@ -114,7 +129,7 @@ def _parents(mixer: object) -> tuple[str, ...]:
     if isinstance(mixer, Recurrent):
         named = {DELTA.name: ("linear_attn",), KDA.name: ("self_attn", "linear_attn"), SSD.name: ("mixer", "mamba")}
         return named.get(mixer.rule.name, ("self_attn", "attention", "linear_attn"))
-    if isinstance(mixer, (Mla, Compressed)):
+    if isinstance(mixer, (Mla, Compressed, Encoded)):
         return ("self_attn", "attn", "attention")
     if isinstance(mixer, Gqa):
         return ("self_attn", "attn", "attention", "self_attention", "mixer", "attn.attention")

@@ -115,6 +115,12 @@ def glm4(read: ConfigReader) -> Body:
     return body(read, [Block(1, mixer, gated(read, hidden), norms=4)] * read.layers(), hidden)
 
 
+def glm_ocr(read: ConfigReader) -> Body:
+    """GLM-OCR's text part: as GLM-4-0414 without biases."""
+    hidden = read.whole("hidden_size")
+    return body(read, [Block(1, heads(read), gated(read, hidden), norms=4)] * read.layers(), hidden)
+
+
 def gpt_neox(read: ConfigReader) -> Body:
     """GPT-NeoX and Pythia: LayerNorm, multi-head attention and plain FFN with biases."""
     hidden, bias = read.whole("hidden_size"), read.flag("attention_bias", True)
@@ -142,6 +148,7 @@ OTHERS: dict[str, Family] = {
     "ernie4_5": ernie,
     "dots1": dots1,
     "glm4": glm4,
+    "glm_ocr_text": glm_ocr,
     "gpt_neox": gpt_neox,
     "qwen3_vl_text": qwen3,
     "qwen3_vl_moe_text": qwen3_moe,

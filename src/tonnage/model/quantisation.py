@@ -10,7 +10,7 @@ from tonnage.model import stored
 from tonnage.model.architecture import Architecture, unit_operators
 from tonnage.model.config import ConfigReader
 from tonnage.model.gguf_types import gguf
-from tonnage.model.grouped import ascend, compressed_tensors, fp8, modelopt, quark, torchao
+from tonnage.model.grouped import ascend, compressed_tensors, fp8, humming, modelopt, quark, torchao
 from tonnage.model.methods import (
     Method,
     ModuleRule,
@@ -18,17 +18,24 @@ from tonnage.model.methods import (
     aqlm,
     auto_round,
     awq,
+    bitnet,
     bitsandbytes,
     by_bits,
     fp_quant,
+    gemma,
     gptq,
+    higgs,
     hqq,
+    metal,
     mlx,
     mxfp4,
     quanto,
     simple,
+    sinq,
+    spqr,
+    vptq,
 )
-from tonnage.model.modules import HEAD_NAMES, TABLE_NAMES, Finder, modules_of
+from tonnage.model.modules import HEAD_NAMES, TABLE_NAMES, Finder, further_tables, modules_of
 from tonnage.model.operators import EMBEDDING, HEAD, MTP, Operator, Part
 from tonnage.model.stored import PLAIN, PartFormat, Release, Stored
 
@@ -50,6 +57,12 @@ METHODS: dict[str, Method] = {
     "eetq": simple("eetq", replace(stored.INT8, kind="w8a16")),
     "mxfp4": mxfp4,
     "gpt_oss_mxfp4": mxfp4,
+    "fp8_per_tensor": _FP8_CHANNEL,
+    "fp8_per_channel": _FP8_CHANNEL,
+    "fp8_per_block": simple("fp8_per_block", stored.FP8_BLOCK),
+    "int8_per_channel_weight_only": simple("int8_per_channel_weight_only", replace(stored.INT8, kind="w8a16")),
+    "nvfp4_per_token": simple("nvfp4_per_token", stored.NVFP4),
+    "humming": humming,
     "quark_mxfp4": quark,
     "petit_nvfp4": modelopt,
     "modelopt": modelopt,
@@ -86,19 +99,29 @@ METHODS: dict[str, Method] = {
     "bitsandbytes": bitsandbytes,
     "hqq": hqq,
     "aqlm": aqlm,
+    "bitnet": bitnet,
+    "gemma": gemma,
+    "higgs": higgs,
+    "sinq": sinq,
+    "metal": metal,
+    "vptq": vptq,
+    "spqr": spqr,
+    "fouroversix": simple("fouroversix", stored.NVFP4),
     "torchao": torchao,
     "quark": quark,
     "quanto": quanto,
     "fp_quant": fp_quant,
     "squeezellm": by_bits("squeezellm"),
     "deepspeedfp": by_bits("deepspeedfp", 512),
-    "exl2": by_bits("exl2"),
     "ascend": ascend,
     "modelslim": ascend,
     "gguf": gguf,
     "mlx": mlx,
 }
 """What reads the section of each method: those that vLLM, SGLang, vLLM-Ascend, llama.cpp, MLX and transformers load."""
+
+ELSEWHERE = {"exl2": "ExLlamaV2", "exl3": "ExLlamaV3"}
+"""Methods of engines that are not asked about here, and what loads them."""
 
 DTYPES = {
     "bfloat16": "bf16",
@@ -141,8 +164,12 @@ def scheme_of(outer: ConfigReader, inner: ConfigReader, depth: int) -> Scheme | 
     if method in METHODS:
         made = METHODS[method](_with_depth(section, depth))
         made = _plain_latents(inner, made)
+        made = _ngram_tables(inner, made)
         return _fp4_experts(inner, outer, made) if made.method == "fp8" else made
     key = "quant_method"
+    if method in ELSEWHERE:
+        section.wrong(key, f'"{method}" is loaded by {ELSEWHERE[method]} alone, which is not one of the engines here')
+        return None
     if not method:
         section.wrong(key, "is missing: what quantised the weights, or how many bits they have", None)
     else:
@@ -195,12 +222,36 @@ def _told(section: ConfigReader, key: str) -> str:
 def _fp4_experts(inner: ConfigReader, outer: ConfigReader, made: Scheme) -> Scheme:
     """FP8 releases whose routed experts are stored in four bits: `expert_dtype` (DeepSeek-V4), `store_dtype`."""
     section = outer.section("quantization_config") or inner.section("quantization_config")
-    words = {inner.text("expert_dtype"), section.text("store_dtype") if section else ""}
+    words = {inner.text("expert_dtype")}
+    words |= {section.text("store_dtype"), section.text("expert_dtype")} if section else set()
     if not words & {"fp4", "mxfp4"}:
         return made
     return replace(
         made, rules=(*made.rules, ModuleRule("mlp.experts", stored.MXFP4), ModuleRule("ffn.experts", stored.MXFP4))
     )
+
+
+NGRAM_TABLES: dict[str, Stored] = {
+    "fp8": replace(stored.FP8, said="fp8, a scale a table"),
+    "float8_e4m3fn": replace(stored.FP8, said="fp8, a scale a table"),
+    "mxfp8": stored.MXFP8,
+    "nvfp4": stored.NVFP4,
+    "mxfp4": stored.MXFP4,
+}
+"""Formats of tables looked up by n-grams, as configurations name them (`ple_embedding_dtype`)."""
+
+
+def _ngram_tables(inner: ConfigReader, made: Scheme) -> Scheme:
+    """Tables looked up by n-grams in a format of their own: as a key says, or DeepSeek-V4.1's in FP8 with a scale for
+    each 32 (F8_E4M3 [384006168, 256] beside F8_E8M0 [384006168, 8]:
+    github.com/lvyufeng/PocketLLM docs/models/deepseek-v4.1-flash.md).
+    """
+    word = inner.text("ple_embedding_dtype").lower()
+    if word in NGRAM_TABLES:
+        return replace(made, rules=(*made.rules, ModuleRule("ple.ple_embedding", NGRAM_TABLES[word])))
+    if inner.has("engram_layer_ids") and made.method == "fp8":
+        return replace(made, rules=(*made.rules, ModuleRule("engram.embed", stored.MXFP8)))
+    return made
 
 
 def _plain_latents(inner: ConfigReader, made: Scheme) -> Scheme:
@@ -273,7 +324,10 @@ def _ways(
 def _table(operator: Operator, scheme: Scheme, finder: Finder, used: set[int], tied: bool) -> Stored | None:
     """The format of an embedding or a head."""
     if operator.role not in ("embedding", "head"):
-        return None
+        number = finder.find(further_tables(operator.name))
+        if number is not None:
+            used.add(number)
+        return None if number is None else scheme.rules[number].stored
     names = (*HEAD_NAMES, *TABLE_NAMES) if tied else HEAD_NAMES if operator.role == "head" else TABLE_NAMES
     number = finder.find(names)
     if number is None:

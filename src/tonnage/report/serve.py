@@ -12,6 +12,7 @@ from tonnage.report.memory import show_held
 
 if TYPE_CHECKING:
     from tonnage.ask.serve import AssumedSpeed, ServeFound
+    from tonnage.model import Drafter
     from tonnage.serve import ServePlan
     from tonnage.serve.pools import PoolLayout
     from tonnage.serve.result import MemoryUse, PointRow
@@ -158,7 +159,8 @@ def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     how += ", without graphs" if plan.job.eager else ""
     text = f"{plan.engine_rules or plan.engine}{how}; weights {formats.weights} ({formats.why}), cache {formats.kv}"
     if drafts is not None:
-        whose = "the model's own layers" if drafts.method == "mtp" else "a model beside it, priced as free"
+        free = drafts.method == "draft" and plan.job.arch.drafter is None
+        whose = "a model beside it, priced as free" if free else _whose(plan.job.arch.drafter)
         text += f"; {drafts.tokens:g} drafted a step by {whose}, each accepted at {drafts.acceptance:.0%}"
     if any(one.what == "tpot" for one in plan.job.late):
         text += "; percentiles of TPOT: what prefill of others adds varies, nothing else"
@@ -167,6 +169,15 @@ def _assumed(plan: ServePlan, assumed: AssumedSpeed | None) -> str:
     if plan.shares:
         text = f"{_lead(plan)}{text}"
     return text if assumed is None else f"{_assumed_speed(assumed)}; {text}"
+
+
+def _whose(drafter: Drafter | None) -> str:
+    """Who drafts, in words."""
+    if drafter is None:
+        return "the model's own layers"
+    if not drafter.name:
+        return "an EAGLE-3 head of usual shape, counted"
+    return {"eagle3": "EAGLE-3 head ", "eagle": "EAGLE head ", "dflash": "DFlash "}.get(drafter.kind, "") + drafter.name
 
 
 def _assumed_speed(assumed: AssumedSpeed) -> str:

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from tonnage.serve.fit import FitPlan, fit, fit_again
     from tonnage.serve.fleets import plan_mixed
     from tonnage.serve.instances import Instance
-    from tonnage.serve.job import ACCEPTANCE, REUSED, ChipPower, ChipPrice, LateLimit, PriceList, ServeJob, Speculation
+    from tonnage.serve.job import (
+        ACCEPTANCE,
+        DRAFTED,
+        REUSED,
+        ChipPower,
+        ChipPrice,
+        LateLimit,
+        PriceList,
+        ServeJob,
+        Speculation,
+    )
     from tonnage.serve.plan import plan
     from tonnage.serve.pools import show_serving
     from tonnage.serve.replica.software import Constants, constants
@@ -24,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCEPTANCE",
+    "DRAFTED",
     "REUSED",
     "ChipPower",
     "ChipPrice",
@@ -70,7 +81,7 @@ opened(
         "fit": "FitPlan fit fit_again",
         "fleets": "plan_mixed",
         "instances": "Instance",
-        "job": "ACCEPTANCE REUSED ChipPower ChipPrice LateLimit PriceList ServeJob Speculation",
+        "job": "ACCEPTANCE DRAFTED REUSED ChipPower ChipPrice LateLimit PriceList ServeJob Speculation",
         "plan": "plan",
         "pools": "show_serving",
         "replica.software": "Constants constants",

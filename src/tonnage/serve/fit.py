@@ -23,7 +23,7 @@ from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import CHOSEN, Engine, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, memory, running_most, usual_step
-from tonnage.serve.replica.pages import layer_state, sequence_bytes, state_pages
+from tonnage.serve.replica.pages import cached_on, layer_state, sequence_bytes, state_pages
 from tonnage.serve.replica.spread import room_doubt
 from tonnage.serve.replica.workspaces import chooses
 from tonnage.serve.result import FORMS, Body, MemoryUse
@@ -230,7 +230,8 @@ def fit(
         arch, system, weights, kv, fixed, context, engine_name, memory_share, chunk, running, eager, date, drafts
     )
     chosen = chosen.told(chunk, running, eager=eager)
-    held = _held(arch, die, how, found, chosen, asked, memory_share, context, question.drafts)
+    cached = cached_on(arch, die.generation)
+    held = _held(cached, die, how, found, chosen, asked, memory_share, context, question.drafts)
     best = _best(arch, how, found, held)
     plan = _plan(question, asked, how, chosen, found, held, best)
     bind = None if engine_name is None or not plan.outcome.feasible else never_started(arch, die, how, chosen)
@@ -326,7 +327,8 @@ def _plan(
     """The plan of the best layout: its memory on the fullest accelerator, the longest sequence and how many of
     `context` tokens fit.
     """
-    arch, system = question.arch, question.system
+    system = question.system
+    arch = cached_on(question.arch, system.accelerator.generation)
     layout, instances = found.layout.at(best), float(found.instances[best])
     pool, weights, activations, buffers = (
         float(np.broadcast_to(each, found.instances.shape)[best])

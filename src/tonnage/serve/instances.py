@@ -28,7 +28,8 @@ class Instance:
     one instance; count: how many there are; weights, kv: number formats; running: sequences of an attention replica,
     None where it never decodes; slots: those that it may run at once, where more than run in the mean; chunk: new
     tokens per step and attention replica, None where it never prefills; drafts: tokens drafted per step; own_layers:
-    whether the model's own extra layers draft; memory_share: share of the accelerator's memory, the engine's default
+    whether the model's own extra layers draft; draft, draft_model: how a model beside it does, and its id where it has
+    one; memory_share: share of the accelerator's memory, the engine's default
     where None; eager: without captured graphs; afd: of sides that are apart.
 
     model: id or path of the weights, `$MODEL` where only whoever starts it knows; online: format that the engine brings
@@ -51,6 +52,8 @@ class Instance:
     chunk: int | None = None
     drafts: int = 0
     own_layers: bool = False
+    draft: str | None = None
+    draft_model: str | None = None
     memory_share: float | None = None
     eager: bool = False
     afd: AfdUnit | None = None

@@ -20,8 +20,10 @@ MODES = ("auto", "aggregated", "disaggregated", "prefill", "decode", "afd")
 @dataclass(frozen=True)
 class Speculation:
     """Speculative decoding: `tokens` drafted per step, each accepted with probability `acceptance` given that those
-    before it were; method: `mtp` (the model's own extra layers) or `draft` (priced as free); kept: of that probability
-    with each further token, 1 where what was given is a mean over all of them.
+    before it were; method: `mtp` (the model's own extra layers), or how a model beside it drafts (`eagle3`, `eagle`,
+    `dflash`, `model`), whose weights, cache and passes are counted if the model has it (`with_draft`), or `draft`: one
+    of which nothing is counted; kept: of that probability with each further token, 1 where what was given is a mean
+    over all of them.
     """
 
     tokens: float
@@ -49,8 +51,21 @@ https://huggingface.co/nebius/MTP-DeepSeek-V3-0324"""
 
 TRAINED_ON = 0.6
 """Probability that a token is accepted which a small head drafts that was trained for a released model (EAGLE), where
-the model has no layers of its own for it. An assumption, 0.5 to 0.75: such heads are trained on some data, the model's
-own layers on all of it."""
+the model has no layers of its own for it: 2.36 tokens a step of five drafts for gpt-oss
+(https://github.com/vllm-project/vllm/pull/42764), 2.47 of six for MiniCPM3 (pull/24243), which is 0.60 each; 3.53 of
+seven for Llama-3.1-8B (issues/26191), which is 0.74. The lower is taken."""
+
+DRAFTED: dict[str, tuple[float, str]] = {
+    "eagle3": (TRAINED_ON, "https://github.com/vllm-project/vllm/pull/42764 and pull/24243"),
+    "eagle": (0.5, "https://github.com/vllm-project/vllm/pull/16035: 1.89 tokens a step of two drafts, 2.08 of four"),
+    "dflash": (
+        0.73,
+        "3.45 tokens a step of seven drafts of prose, more of code: "
+        "https://github.com/tonyd2wild/GLM-5.3-Flash-NVFP4-DFlash2-2x-DGX-Spark/issues/23",
+    ),
+    "model": (0.6, "arXiv 2211.17192, table 3: 0.53 to 0.75 of a small model of the same family"),
+}
+"""Probability of acceptance by how a model beside it drafts, and where it was measured."""
 
 
 ACCEPTANCE = 0.85

@@ -89,8 +89,9 @@ def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
 def _alone(group: DeploymentGroup) -> tuple[Service, Traffic]:
     """The service and traffic of a group of one case, as plain numbers."""
     tuned = Software(**{name: float(np.ravel(value)[0]) for name, value in vars(group.service.tuning).items()})
-    numbers = {name: float(np.ravel(value)[0]) for name, value in vars(group.traffic).items() if name != "own_layers"}
-    traffic = Traffic(**numbers, own_layers=group.traffic.own_layers)
+    flags = ("own_layers", "parallel")
+    numbers = {name: float(np.ravel(value)[0]) for name, value in vars(group.traffic).items() if name not in flags}
+    traffic = Traffic(**numbers, own_layers=group.traffic.own_layers, parallel=group.traffic.parallel)
     return Service(group.service.arch, group.service.die, group.service.precision, tuned), traffic
 
 

@@ -23,7 +23,7 @@ from tonnage.serve.replica import compressed
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import formats
 from tonnage.serve.replica.memory import RankMemory, memory
-from tonnage.serve.replica.pages import Asked, held, layer_kinds, mixed, spread_tokens, token_bytes
+from tonnage.serve.replica.pages import Asked, cached_on, held, layer_kinds, mixed, spread_tokens, token_bytes
 from tonnage.system import Accelerator, format_of, per_die
 from tonnage.truth.shapes import Library
 from tonnage.truth.table import Row, read_table
@@ -153,7 +153,8 @@ def predict(log: CapacityLog, library: Library) -> float:
 
 
 def _started(row: Row, library: Library) -> Started:
-    arch, chip = _model(row["model"], library), library.chip(row["chip"])
+    chip = library.chip(row["chip"])
+    arch = cached_on(_model(row["model"], library), chip.generation)
     if "visible_gib" in row:
         chip = replace(chip, visible=float(row["visible_gib"]) * GIB)
     die = per_die(chip)

@@ -15,10 +15,10 @@ import numpy as np
 from tonnage.errors import InputError, Problem
 from tonnage.files import parse_json, read_text
 from tonnage.layout import Layout
-from tonnage.model import Architecture, build, checkpoint_bytes, load
+from tonnage.model import Architecture, Load, Step, build, checkpoint_bytes, load, operators
 from tonnage.serve.replica.formats import formats
-from tonnage.serve.replica.memory import weight_bytes
-from tonnage.system import accelerator, per_die
+from tonnage.serve.replica.memory import held_bytes, weight_bytes
+from tonnage.system import Precision, accelerator, per_die
 from tonnage.values import Plain
 
 if TYPE_CHECKING:
@@ -146,4 +146,16 @@ def _loaded(arch: Architecture, row: CheckpointRow, die: Accelerator) -> float:
     sizes = {key: int(str(value)) for key, value in given.items()} if isinstance(given, Mapping) else {}
     tp, ep = sizes.get("tp", 1), sizes.get("ep", 1)
     layout = Layout(tp=tp, pp=sizes.get("pp", 1), ep=ep, etp=1 if ep > 1 else tp)
-    return float(weight_bytes(arch, formats(arch, die).precision, layout))
+    precision = formats(arch, die).precision
+    return float(weight_bytes(arch, precision, layout)) + _kept_whole(arch, row, precision, tp)
+
+
+def _kept_whole(arch: Architecture, row: CheckpointRow, precision: Precision, tp: int) -> float:
+    """What operators take that an engine does not cut over the ranks of this row, beyond their share of one rank."""
+    named = row.get("kept_whole")
+    if not isinstance(named, list):
+        return 0.0
+    one = np.asarray(1.0)
+    made = operators(arch, Step((Load(one, one),), one))
+    held = sum((float(held_bytes(each, precision)) for each in made if each.name in named), start=0.0)
+    return held * (1.0 - 1.0 / tp)

@@ -20,7 +20,7 @@ from tonnage.serve.replica import loads
 from tonnage.serve.replica.engines import Engine, engine
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import as_it_comes
-from tonnage.serve.replica.pages import sequence_bytes
+from tonnage.serve.replica.pages import cached_on, sequence_bytes
 from tonnage.serve.replica.points import Point, PrefillPoint, Traffic, decode_only, prefill_only, together
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import EAGER, Constants, Software, independent, looking, tuning
@@ -126,7 +126,9 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
         second = _layouts(pools, first)
         count = count + _array([pool.count for pool in pools])
     alone = first.rate is not None and first.mode == "aggregated"
-    service = Service(first.arch, chip, how.precision, independent(tuned) if alone else tuned)
+    service = Service(
+        cached_on(first.arch, chip.generation), chip, how.precision, independent(tuned) if alone else tuned
+    )
     return DeploymentGroup(
         tuple(cases), service, how, engines, _traffic(cases, float(tuned.acceptance)), layout, replicas, count, *second
     )

@@ -144,7 +144,7 @@ def _load(traffic: Traffic, sequences: Numbers) -> Load:
 
 
 def _passes(traffic: Traffic) -> Numbers | None:
-    return traffic.drafts if traffic.own_layers else None
+    return traffic.passes
 
 
 def visits(arch: Architecture, traffic: Traffic) -> list[tuple[Numbers, float]]:
@@ -154,7 +154,7 @@ def visits(arch: Architecture, traffic: Traffic) -> list[tuple[Numbers, float]]:
     for operator in filter(on_ffn, unit_operators(arch, mtp=traffic.own_layers)):
         wanted = float(operator.top_k) if operator.kind == "grouped_gemm" else 1.0
         copies[operator.block] = max(copies.get(operator.block, 1.0), wanted)
-        layers[operator.block] = operator.count * (traffic.drafts if operator.block == MTP else 1)
+        layers[operator.block] = operator.count * ((traffic.passes or 0.0) if operator.block == MTP else 1)
     return [(layers[block], copies[block]) for block in copies]
 
 

@@ -43,8 +43,8 @@ def kept(arch: Architecture) -> bool:
 def _layers(arch: Architecture, mtp: bool) -> Layers:
     """Mixers with how many layers have them; an extra layer that drafts keeps a window alone."""
     found = [(block.mixer, block.count) for block in arch.blocks if isinstance(block.mixer, Compressed)]
-    if mtp and arch.mtp is not None and isinstance(arch.mtp.mixer, Compressed):
-        found.append((arch.mtp.mixer, arch.mtp.count))
+    ahead = arch.drafting if mtp else ()
+    found += [(block.mixer, block.count) for block in ahead if isinstance(block.mixer, Compressed)]
     return found
 
 

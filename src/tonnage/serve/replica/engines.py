@@ -135,7 +135,7 @@ class Engine(software.EngineFacts):
         """The engine told how many new tokens a step has and how many sequences run at most, not to use graphs, and not
         to keep prefixes: recurrent states are then one for a sequence, and take what they need of the room.
         """
-        made = self if chunk is None else replace(self, chunk=chunk, few_chunk=None)
+        made = self if chunk is None else replace(self, chunk=chunk, few_chunk=None, many_chunk=0)
         if running is not None:
             made = replace(made, running=running, few=None, drafting=None, compressing=None)
         if not prefixes:
@@ -144,7 +144,7 @@ class Engine(software.EngineFacts):
 
     @property
     def rules(self) -> str:
-        """Whose rules these are: `vllm 0.11 rules`, `vllm 0.28 rules` of the newest that is known."""
+        """Whose rules these are: `vllm 0.11 rules`, `vllm 0.33.0 rules` of the newest that is known."""
         if not self.newest:
             return f"{self.name} rules"
         if self.version and _key(self.version) > _key(self.newest):

@@ -36,7 +36,9 @@ vLLM 0.7 logs). On one of several ranks `Engine.joined` beyond that."""
 
 LARGE = 70 * 2.0**30
 """Bytes from which vLLM's default `max_num_seqs` is 1,024 instead of 256, but for the A100 (`Engine.few_chips`: those
-whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.19)."""
+whose driver calls them so, not the A800; `EngineArgs.get_batch_defaults`, vLLM 0.9 to 0.33)."""
+LARGEST = 160 * 2.0**30
+"""Bytes from which vLLM's default `max_num_batched_tokens` is `Engine.many_chunk` (the same function, 0.28 to 0.33)."""
 
 CAPTURED, SIZES = 512, 8
 """Sequences of the largest captured graph, and steps between sizes: 1, 2, 4, then every 8 to 256 and every 16 above,
@@ -227,6 +229,8 @@ def usual_step(engine: Engine, die: Accelerator) -> float:
     capacity = visible(die)
     if engine.room == "reserved":
         return min(float(engine.chunk), _size(capacity)[0])
+    if engine.many_chunk and capacity >= LARGEST:
+        return float(engine.many_chunk)
     return float(engine.few_chunk if engine.few_chunk is not None and small(engine, die) else engine.chunk)
 
 

@@ -76,6 +76,13 @@ def sequence_bytes(
     """
     rounded = np.ceil(np.asarray(context, dtype=float) / block) * block
     kept = cache_bytes(arch, rounded, format_of(kv).element, layout.tp)
+    if mtp and arch.drafter is not None:
+        kept = kept + sum(
+            block.count * block.mixer.cache_bytes(rounded, format_of(kv).element, layout.tp)
+            for block in arch.drafting
+            if block.mixer is not None
+        )
+        return kept * _stage(arch, layout) + state_bytes(arch, layout)
     extra = 1 + arch.mtp.count / arch.depth if mtp and arch.mtp is not None else 1.0
     return kept * extra * _stage(arch, layout) + state_bytes(arch, layout)
 
@@ -119,6 +126,28 @@ def _whole(kind: LayerKind) -> LayerKind:
     return replace(kind, window=np.inf, chunked=False) if kind.chunked else kind
 
 
+PLAIN_SPARSE = ("blackwell",)
+"""Generations whose kernels for sparse latent attention keep an 8-bit cache as one value an element, 576 bytes a token
+at DeepSeek-V3.2's sizes: vLLM's FLASHINFER_MLA_SPARSE, the one for SM100, refuses the layout of 656
+(`vllm/v1/attention/backends/mla/flashinfer_mla_sparse.py` of 0.32; SGLang's cookbook takes the same TensorRT-LLM
+kernels on B200). Those of SM90 and SM120 want it."""
+
+
+def cached_on(arch: Architecture, generation: str | None) -> Architecture:
+    """The model with its cache as kernels of a generation of chips keep it."""
+    if generation not in PLAIN_SPARSE:
+        return arch
+    blocks = tuple(_plain(block) for block in arch.blocks)
+    return replace(arch, blocks=blocks, mtp=None if arch.mtp is None else _plain(arch.mtp))
+
+
+def _plain(block: Block) -> Block:
+    mixer = block.mixer
+    if not isinstance(mixer, Mla) or mixer.indexer is None:
+        return block
+    return replace(block, mixer=replace(mixer, plain=True))
+
+
 def state_bytes(arch: Architecture, layout: Layout) -> Numbers:
     """One recurrent state of a sequence on one rank [byte]."""
     states = [layer_state(block, layout) * block.count for block in arch.blocks]
@@ -143,7 +172,7 @@ def layer_kinds(arch: Architecture, element: float, layout: Layout, *, mtp: bool
     """Kinds of layers by what they keep, those that borrow another's cache left out."""
     found: dict[tuple[str, float, float, bool, float], LayerKind] = {}
     blocks = [(block, block.count) for block in arch.blocks]
-    blocks += [(arch.mtp, arch.mtp.count)] if mtp and arch.mtp is not None else []
+    blocks += [(block, block.count) for block in arch.drafting] if mtp else []
     for block, count in blocks:
         if block.mixer is None or not count:
             continue
@@ -162,6 +191,8 @@ def _kind(block: Block, element: float, layout: Layout) -> LayerKind:
     window, chunked = np.inf, False
     if isinstance(mixer, Gqa) and (mixer.window or mixer.chunk):
         window, chunked = float(mixer.window or mixer.chunk), bool(mixer.chunk)
+    elif isinstance(mixer, Mla) and mixer.window:
+        window = float(mixer.window)
     token = mixer.cache_bytes(np.asarray(1.0), element, layout.tp)
     aligned = LATENT if isinstance(mixer, Mla) else 1
     return LayerKind(1, token, window, chunked, layer_state(block, layout), aligned)

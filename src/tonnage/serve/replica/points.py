@@ -18,7 +18,8 @@ from tonnage.serve.replica.step import PassTimes, Service, parts, seconds
 class Traffic:
     """What a mean request is. isl, osl: tokens in and out; hit: share of the input in the prefix cache; drafts: tokens
     drafted per decode step; accepted: tokens gained per decode step; context: mean context of decode where it is known;
-    own_layers: whether drafts come from the model's own multi-token-prediction layers. How requests come: rounds: how
+    own_layers: whether layers that draft are run and held, the model's own or of one beside it; parallel: whether one
+    pass of them drafts all tokens. How requests come: rounds: how
     often each client of a closed loop asks (infinite: a service, whose start does not count); equal: 1 where all
     answers are of one length, 0 where lengths differ.
     """
@@ -32,6 +33,14 @@ class Traffic:
     own_layers: bool = False
     rounds: Numbers = np.inf
     equal: Numbers = 0.0
+    parallel: bool = False
+
+    @property
+    def passes(self) -> Numbers | None:
+        """Passes of the layers that draft in a decode step; None where there are none."""
+        if not self.own_layers:
+            return None
+        return np.minimum(np.asarray(self.drafts, dtype=float), 1.0) if self.parallel else self.drafts
 
     @property
     def fresh(self) -> Numbers:
@@ -133,8 +142,7 @@ def prefill_load(traffic: Traffic, chunk: Numbers) -> Load:
 def decode_parts(service: Service, layout: Layout, traffic: Traffic, running: Numbers) -> PassTimes:
     """A pure decode step; with pipeline stages, of one of the micro-batches that fill them."""
     load = decode_load(traffic, np.asarray(running) / layout.pp)
-    passes = traffic.drafts if traffic.own_layers else None
-    return parts(service, layout, (load,), load.sequences * load.new, passes=passes)
+    return parts(service, layout, (load,), load.sequences * load.new, passes=traffic.passes)
 
 
 def prefill_parts(service: Service, layout: Layout, traffic: Traffic, chunk: Numbers) -> PassTimes:
@@ -151,8 +159,7 @@ def mixed_parts(
     riding = Load(decode.sequences * np.asarray(mixed, dtype=float), decode.new, decode.context)
     prefill = prefill_load(traffic, chunk)
     logits = riding.sequences * riding.new + prefill.sequences
-    passes = traffic.drafts if traffic.own_layers else None
-    return parts(service, layout, (riding, prefill), logits, passes=passes)
+    return parts(service, layout, (riding, prefill), logits, passes=traffic.passes)
 
 
 def together(

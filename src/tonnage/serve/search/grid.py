@@ -16,6 +16,7 @@ from tonnage.serve.job import ServeJob
 from tonnage.serve.replica.engines import Engine, Startup, starting_on
 from tonnage.serve.replica.formats import ServeFormats, formats
 from tonnage.serve.replica.memory import RankMemory, as_it_comes, usual_step
+from tonnage.serve.replica.pages import cached_on
 from tonnage.serve.replica.points import Traffic
 from tonnage.serve.replica.room import decode_rank_memory, rank_memory
 from tonnage.serve.replica.software import EAGER, Constants, constants, independent, tuning
@@ -124,7 +125,12 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
     if job.eager:
         plain["eager"] = EAGER
     fixed = replace(tuned, **plain)
-    service = Service(job.arch, die, how.precision, fixed if job.concurrency is not None else independent(fixed))
+    service = Service(
+        cached_on(job.arch, die.generation),
+        die,
+        how.precision,
+        fixed if job.concurrency is not None else independent(fixed),
+    )
     drafts = job.speculative
     traffic = Traffic(
         isl=float(job.isl),
@@ -132,7 +138,8 @@ def serve_setting(job: ServeJob, system: System, fitted: Constants | None = None
         hit=float(job.cache_hit),
         drafts=0.0 if drafts is None else drafts.tokens,
         accepted=1.0 if drafts is None else drafts.accepted,
-        own_layers=drafts is not None and drafts.method == "mtp",
+        own_layers=drafts is not None and (drafts.method == "mtp" or job.arch.drafter is not None),
+        parallel=job.arch.drafter is not None and job.arch.drafter.parallel,
     )
     ranks = system.count * system.accelerator.dies
     chunk = float(job.chunk or usual_step(chosen, die))
