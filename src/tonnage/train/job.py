@@ -70,6 +70,8 @@ class TrainJob:
     gradients: str = "fp32"
     offload: tuple[str, ...] = ()
     loss_chunks: int | None = None
+    exchange: str | None = None
+    graphs: str | None = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -161,6 +163,16 @@ class TrainJob:
         """Scale-up domains that one token may visit: node-limited routing by groups (arXiv 2412.19437, 2.1.2)."""
         groups, kept = self.arch.routing_groups
         return float(kept) if groups > 1 else math.inf
+
+    @property
+    def forwards(self) -> bool:
+        """Whether a token's copies for experts of one scale-up domain cross the NIC once and are passed on inside.
+
+        DeepEP and HybridEP do (arXiv 2412.19437, section 3.2.2); a plain all-to-all sends each copy alone.
+        """
+        if self.exchange is not None:
+            return self.exchange != "all-to-all"
+        return self.traits.tuned or self.has("forwarded-expert-exchange")
 
     @property
     def unevenness(self) -> float:

@@ -197,7 +197,8 @@ def _host(w: Passes, p: Pieces, s: TrainSoftware) -> Numbers:
     """Seconds in which the host launches a layer's kernels once: one by one, and a loop over a rank's experts."""
     loops = s.sparse * _young(p, s) * w.sparse * p.held_experts * (1 - p.tuned)
     loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
-    return s.launch * w.kernels + loops
+    kernels = np.where(p.graphs > 1, 0.0, np.where(p.graphs > 0, w.loose, w.kernels))
+    return s.launch * kernels + loops * (p.graphs <= 1)
 
 
 def _layer(p: Pieces, s: TrainSoftware) -> _Layer:

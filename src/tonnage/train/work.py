@@ -52,6 +52,7 @@ class Passes:
     shuffle_back: Numbers = 0.0
     sparse: Numbers = 0.0
     kernels: Numbers = 0.0
+    loose: Numbers = 0.0
     up: Numbers = 0.0
     tail: Numbers = 0.0
 
@@ -207,6 +208,8 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         for key, seconds in zip(keys, gradients, strict=True):
             sums[key] = sums[key] + op.count * seconds
         sums["kernels"] = sums["kernels"] + op.count
+        if op.part == "experts":
+            sums["loose"] = sums["loose"] + op.count
         if op.role == "router":
             sums["sparse"] = sums["sparse"] + op.count
         if op.role == "down" and op.part in ("ffn", "experts"):
@@ -327,6 +330,7 @@ def _wires(
         sequence_parallel=job.sequence_parallel,
         dispatch=job.dispatch_bytes,
         domain_limit=job.node_limit,
+        forwarding=job.forwards,
         imbalance=imbalance,
     )
     sums: dict[str, Numbers] = dict.fromkeys(("tp", "ep", "etp", "cp"), 0.0 * np.asarray(layout.mbs, dtype=float))

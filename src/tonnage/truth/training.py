@@ -20,6 +20,9 @@ from tonnage.truth.table import Row
 CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "nvfp4": "4"}
 """Precision class of the GEMMs [bit]."""
 
+EXCHANGES = {"a2a": "all-to-all", "alltoall": "all-to-all", "deepep": "forwarded", "hybridep": "forwarded"}
+"""How expert copies travel, by the names that sources give to dispatchers."""
+
 _SCHEDULES = {"1f1b": 0, "interleaved-1f1b": 1, "zb": 2, "zb1p": 2, "zero-bubble": 2, "dualpipe": 3}
 
 
@@ -48,6 +51,7 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         sequence_parallel=at(case, "layout", "sequence_parallel") is not False,
         shard_group=whole(case, "layout", "zero_group"),
         tp_overlap=True if True in (at(case, "layout", "async_tp"), at(case, "layout", "mc2")) else None,
+        exchange=EXCHANGES.get((text(case, "layout", "dispatcher") or "").lower()),
         compiled=True if at(case, "layout", "torch_compile") is True else None,
     )
     if not job.arch.moe:
