@@ -199,6 +199,11 @@ class TrainJob:
         )
 
     @property
+    def paired(self) -> bool:
+        """Whether DualPipe is among the schedules: its framework has it, or none is named and any may be used."""
+        return self.framework is None or self.traits.dualpipe
+
+    @property
     def hides_tensor(self) -> bool:
         """Whether tensor-parallel collectives run under GEMMs (user buffers in Transformer Engine, from 2023 on)."""
         return self.tp_overlap if self.tp_overlap is not None else self.traits.hides("tensor", self.when)

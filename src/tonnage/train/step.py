@@ -139,7 +139,7 @@ def _products(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, ...]:
     narrow = 1 + p.narrow * (s.narrow - 1)
     dense = s.gemm * clock * age * narrow
     narrow = 1 + p.narrow * (s.narrow_expert - 1)
-    routed = s.expert * clock * age * narrow * (1 + p.learned * (s.imbalance - 1))
+    routed = s.expert * clock * age * narrow * _uneven(p, s)
     frozen = 1 - p.lora
     weight, expert_weight = dense * w.gemm_weight * frozen, routed * w.expert_weight * frozen
     return (
@@ -159,7 +159,8 @@ def _young(p: Pieces, s: TrainSoftware) -> Numbers:
 
 def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
     """Work of the busiest expert rank over the mean."""
-    return 1 + p.learned * (s.imbalance - 1)
+    held = np.maximum(np.asarray(p.held_experts, dtype=float), 1.0)
+    return 1 + p.learned * (s.imbalance - 1) * (held / 8.0) ** -0.5
 
 
 def _cut(p: Pieces, s: TrainSoftware) -> Numbers:
