@@ -160,7 +160,7 @@ def _young(p: Pieces, s: TrainSoftware) -> Numbers:
 def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
     """Work of the busiest expert rank over the mean."""
     held = np.maximum(np.asarray(p.held_experts, dtype=float), 1.0)
-    return 1 + p.learned * (s.imbalance - 1) * (held / 8.0) ** -0.5
+    return 1 + p.learned * (s.imbalance - 1) * (held / 8.0) ** -0.25
 
 
 def _cut(p: Pieces, s: TrainSoftware) -> Numbers:
