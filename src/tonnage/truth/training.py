@@ -8,7 +8,7 @@ import re
 from tonnage.layout import RECOMPUTE
 from tonnage.model import flop_per_token
 from tonnage.system import System
-from tonnage.train.frameworks import published
+from tonnage.train.frameworks import published, traits
 from tonnage.train.job import PRECISIONS, TASKS, TrainJob
 from tonnage.truth.cases import Skip, at, number, required, text, whole
 from tonnage.truth.null import Anchored
@@ -38,13 +38,16 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
     if seq > 10**8 or count > 10**7:
         raise Skip("seq or count is out of range")
     layout = training_layout(case, count * (whole(case, "layout", "ranks_per_accelerator") or 1))
+    framework, batch = framework_of(text(case, "framework")), _batch(case, seq)
+    if "mbs" not in layout and (sequences := _cut(framework, layout, batch)):
+        layout["mbs"] = sequences
     job = TrainJob(
         arch=library.shape(case.get("model")),
         seq=seq,
-        global_batch=_batch(case, seq),
+        global_batch=batch,
         precision=_choice(case, "precision", PRECISIONS),
         task=_choice(case, "task", TASKS),
-        framework=framework_of(text(case, "framework")),
+        framework=framework,
         date=software_date(case),
         routing=_routing(flags(case)),
         moe_overlap=True if text(case, "layout", "comm_overlap") else None,
@@ -58,6 +61,13 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         layout.pop("ep", None), layout.pop("etp", None)
     chip = library.chip(str(required(text(case, "chip"), "chip")))
     return job, System(chip, count), layout
+
+
+def _cut(framework: str | None, layout: dict[str, int], batch: int) -> int:
+    """Sequences of a micro-batch where a framework cuts a pipeline's share into as many as it has ranks; else 0."""
+    stages, share = layout.get("pp", 1), batch // layout.get("dp", 1)
+    told = framework is None or not traits(framework).rounds or "dp" not in layout or stages == 1
+    return 0 if told or share % stages else share // stages
 
 
 def training_layout(case: Row, ranks: int) -> dict[str, int]:
