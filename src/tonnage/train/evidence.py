@@ -117,6 +117,9 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
     elif near is not None and near.apart is not None and not near.apart.near:
         evidence, spread = "extrapolated", UNLIKE * spread
         reasons.append(f"no published run is near, the nearest is apart by {near.apart.words}")
+    if job.date is None:
+        spread = math.hypot(spread, held.spread[f"{kind}_date"])
+        reasons.append("the software's date is not given, and its releases differ")
     extra = UNPROVEN.get(int(layout.schedule), 0.0)
     if extra:
         reasons.append("hardly any published run validates its schedule")

@@ -112,7 +112,6 @@ class Pieces:
     turns: Numbers
     buckets: Numbers
     memory: TrainRankMemory
-    graphs: Numbers = 0.0
     eager: Numbers = 0.0
     polish: Numbers = 0.0
     host: Numbers = 0.0
@@ -328,7 +327,6 @@ def switches(job: TrainJob, chip: Accelerator) -> dict[str, float]:
         "hides_gradients": float(job.traits.hides("gradients", job.when)),
         "hides_weights": float(job.traits.hides("weights", job.when)),
         "compiled": float(job.fuses),
-        "graphs": {None: 0.0, "none": 0.0, "layers": 1.0, "step": 2.0}[job.graphs],
         "eager": float(job.compiled is False),
         "rescore": float(not job.flash),
         "narrow": float(chip.rates.get(job.compute, 0.0) > NARROW * rate),

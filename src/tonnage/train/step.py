@@ -152,15 +152,24 @@ def _products(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, ...]:
     )
 
 
+HELD = 8.0
+"""Experts of a rank to which `imbalance` refers."""
+EVENED = 0.25
+"""Power of the experts on a rank by which its excess falls: a half were their loads independent of each other, nought
+were they all alike; half way. Assumption."""
+
+
 def _young(p: Pieces, s: TrainSoftware) -> Numbers:
     """Slowdown of what only sparse layers have by the age of the software."""
     return np.exp(s.sparse_age * np.minimum(p.age, 2.0))[()]
 
 
 def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
-    """Work of the busiest expert rank over the mean."""
+    """Work of the busiest expert rank over the mean: what a rank of many experts has too much of one is made up in part
+    by the others.
+    """
     held = np.maximum(np.asarray(p.held_experts, dtype=float), 1.0)
-    return 1 + p.learned * (s.imbalance - 1) * (held / 8.0) ** -0.25
+    return 1 + p.learned * (s.imbalance - 1) * (held / HELD) ** -EVENED
 
 
 def _cut(p: Pieces, s: TrainSoftware) -> Numbers:
@@ -198,8 +207,7 @@ def _host(w: Passes, p: Pieces, s: TrainSoftware) -> Numbers:
     """Seconds in which the host launches a layer's kernels once: one by one, and a loop over a rank's experts."""
     loops = s.sparse * _young(p, s) * w.sparse * p.held_experts * (1 - p.tuned)
     loops = loops * np.where(p.device > 0, s.device, 1.0) * np.where(p.narrow > 0, 1.0, PLAIN)
-    kernels = np.where(p.graphs > 1, 0.0, np.where(p.graphs > 0, w.loose, w.kernels))
-    return s.launch * kernels + loops * (p.graphs <= 1)
+    return s.launch * w.kernels + loops
 
 
 def _layer(p: Pieces, s: TrainSoftware) -> _Layer:

@@ -52,7 +52,6 @@ class Passes:
     shuffle_back: Numbers = 0.0
     sparse: Numbers = 0.0
     kernels: Numbers = 0.0
-    loose: Numbers = 0.0
     up: Numbers = 0.0
     tail: Numbers = 0.0
 
@@ -212,8 +211,6 @@ def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precisio
         for key, seconds in zip(keys, gradients, strict=True):
             sums[key] = sums[key] + op.count * seconds
         sums["kernels"] = sums["kernels"] + op.count
-        if op.part == "experts":
-            sums["loose"] = sums["loose"] + op.count
         if op.role == "router":
             sums["sparse"] = sums["sparse"] + op.count
         if op.role == "down" and op.part in ("ffn", "experts"):

@@ -50,7 +50,7 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         framework=framework,
         date=software_date(case),
         routing=_routing(flags(case)),
-        moe_overlap=True if text(case, "layout", "comm_overlap") else None,
+        moe_overlap=_overlaps(text(case, "layout", "comm_overlap")),
         sequence_parallel=at(case, "layout", "sequence_parallel") is not False,
         shard_group=whole(case, "layout", "zero_group"),
         tp_overlap=True if True in (at(case, "layout", "async_tp"), at(case, "layout", "mc2")) else None,
@@ -61,6 +61,11 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
         layout.pop("ep", None), layout.pop("etp", None)
     chip = library.chip(str(required(text(case, "chip"), "chip")))
     return job, System(chip, count), layout
+
+
+def _overlaps(said: str | None) -> bool | None:
+    """Whether a source says that experts' copies travel behind compute; None where it says nothing."""
+    return None if not said else not said.lower().startswith("disabled")
 
 
 def _cut(framework: str | None, layout: dict[str, int], batch: int) -> int:
