@@ -38,7 +38,8 @@ class TrainJob:
     DualPipe; sequence_parallel: norms and residuals are divided by tp too; shard_group: ranks over which ZeRO shards
     (HSDP, MiCS); None: all data-parallel ranks; tp_overlap: tensor-parallel collectives run under GEMMs (user buffers,
     asynchronous tensor parallelism); exchange: how a token's copies get to its experts, `all-to-all` (each alone) or
-    `forwarded` (once to each server, passed on inside); compiled: element-wise operators are fused by a compiler or fused kernels.
+    `forwarded` (once to each server, passed on inside); compiled: element-wise operators are fused by a compiler or
+    fused kernels.
     None on a switch: what frameworks of that date do by default.
 
     lora_rank: rank of the adapters, None: what they take is left out; lora_on: what they stand beside
