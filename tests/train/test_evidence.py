@@ -14,7 +14,7 @@ from tonnage.model import load
 from tonnage.provenance import Evidence
 from tonnage.system import System, accelerator
 from tonnage.train import TrainJob
-from tonnage.train.evidence import LENGTH, SCALE, SIZE, Apart, apart, doubt, nearest
+from tonnage.train.evidence import LENGTH, SCALE, SIZE, UNCOMPILED, Apart, apart, doubt, nearest
 from tonnage.train.software import fitted
 
 CATALOG = catalog.load()
@@ -92,3 +92,11 @@ def test_a_date_that_nobody_gave_widens_the_interval_by_what_releases_differ(mod
 
 def test_releases_of_mixtures_differ_more_than_of_dense_models() -> None:
     assert fitted().spread["moe_date"] > 3 * fitted().spread["dense_date"]
+
+
+def test_a_run_that_nothing_compiles_is_less_sure() -> None:
+    asked = TrainJob(load("llama-3.1-8b", CATALOG), 4096, 256, compiled=True)
+    system, layout = System(accelerator("h100-sxm", CATALOG), 256), Layout(dp=256)
+    fused, eager = (doubt(one, system, layout) for one in (asked, replace(asked, compiled=False)))
+    assert eager.spread == pytest.approx(math.hypot(fused.spread, UNCOMPILED))
+    assert "without compiling" in eager.reason
