@@ -169,7 +169,8 @@ def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
     by the others.
     """
     held = np.maximum(np.asarray(p.held_experts, dtype=float), 1.0)
-    return 1 + p.learned * (s.imbalance - 1) * (held / HELD) ** -EVENED
+    found: Numbers = 1 + p.learned * (s.imbalance - 1) * (held / HELD) ** -EVENED
+    return found
 
 
 def _cut(p: Pieces, s: TrainSoftware) -> Numbers:
