@@ -77,7 +77,7 @@ def test_wrong_words_are_told_together_with_their_flags(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("--seq", "20000"), 1, "may fit: 78.9 GB to 87.1 GB of 80 GB on the fullest rank, 82.6 GB expected."),
+        (("--seq", "20000"), 1, "may fit: 73.1 GB to 87.1 GB of 80 GB on the fullest rank, 82.6 GB expected."),
         (("--seq", "32000"), 1, "does not work as asked: memory: 107 GB needed of 80 GB"),
     ],
 )
