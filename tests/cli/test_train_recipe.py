@@ -120,8 +120,8 @@ def test_a_batch_that_divides_is_named_with_what_it_pays(asked: Asked, said: Sai
     words = ("llama-3.1-8b", "--on", "64xh100-sxm", "--global-batch", "1000")
     (near,) = asked(*words)["nearby"]
     assert near["what"] == "global_batch" and near["value"] == 1024
-    assert "with --global-batch 1024 64 would work, 9,861 tokens/s per accelerator (+12%)" in said(*words)
-    assert "with --global-batch 1024, 9,773 tokens/s per accelerator (+13%)" in said(*words, "--layout", "tp2")
+    assert "with --global-batch 1024 64 would work, 10,008 tokens/s per accelerator (+12%)" in said(*words)
+    assert "with --global-batch 1024, 9,906 tokens/s per accelerator (+13%)" in said(*words, "--layout", "tp2")
     assert not asked("llama-3.1-8b", "--on", "64xh100-sxm", "--global-batch", "1024")["nearby"]
 
 
