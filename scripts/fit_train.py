@@ -1,10 +1,10 @@
-"""Fit the constants of the training step on published runs, and say how far they are off on sources and chips left out.
+"""Fit the constants of the training step on published runs, and say how far they are off on what was left out.
 
     python scripts/fit_train.py [--write] [--rows]
 
 Data: the scored training cases of `tonnage.truth`. Loss: soft absolute log error, one vote per source
 (docs/method/training.md).
-Left out by source and by chip; the residuals of the first give the intervals. `--write` replaces
+Left out by source, chip, year and framework; the residuals give the intervals. `--write` replaces
 `src/tonnage/train/data/software.json`.
 """
 
@@ -14,7 +14,7 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -170,12 +170,13 @@ RIDGE = 0.08
 """Pull of each constant towards its prior mean, over its bounds; chosen by the error on left-out sources."""
 
 
-def report(name: str, log: Any, weights: Any, mask: Any | None = None) -> dict[str, float]:
-    """Print and return the weighted median, 90th percentile and bias of exp|log| - 1."""
-    mask = np.ones(len(log), dtype=bool) if mask is None else mask
+def report(name: str, cases: Sequence[Case], log: Any, mask: Any) -> dict[str, float]:
+    """Print and return median, 90th percentile and bias of exp|log| - 1, the runs of `mask` voting among themselves, as
+    on the accuracy board.
+    """
     if not mask.any():
         return {}
-    size, weight = np.expm1(np.abs(log[mask])), weights[mask]
+    size, weight = np.expm1(np.abs(log[mask])), votes(cases, mask)
     result = {
         "n": int(mask.sum()),
         "median": score.quantile(size, weight, 0.5),
@@ -187,6 +188,11 @@ def report(name: str, log: Any, weights: Any, mask: Any | None = None) -> dict[s
         f"  bias {result['bias']:+6.1%}"
     )
     return result
+
+
+def votes(cases: Sequence[Case], mask: Any) -> Any:
+    """Weights of the runs of `mask` among themselves: sources too small to vote alone are pooled inside it."""
+    return score.vote([c.figure for c, inside in zip(cases, mask, strict=True) if inside])
 
 
 def left_out(
@@ -219,26 +225,29 @@ def main() -> None:
     for name in names:
         low, high = BOUNDS[name]
         print(f"  {name:14s} {getattr(software, name):10.4g}   in [{low:g}, {high:g}]")
-    groups = [c.figure.group for c in cases]
     log = errors(every, software)
-    show("in sample", cases, log, weights)
+    found = {"in_sample": show("in sample", cases, log)}
     if options.quick:
-        by_group(groups, log, weights)
+        by_group(cases, log)
         rows(cases, log) if options.rows else None
         return
-    by_source, folds = left_out(table, cases, groups, names, software)
-    by_chip, chip_folds = left_out(table, cases, [chip_of(c) for c in cases], names, software)
-    found = {"in_sample": show("in sample", cases, log, weights)}
-    found["source_left_out"] = show("source left out", cases, by_source, weights)
-    found["chip_left_out"] = show("chip left out", cases, by_chip, weights)
-    by_group(groups, by_source, weights)
+    out, folds = {}, {}
+    for kind, key in KINDS.items():
+        out[kind], folds[kind] = left_out(table, cases, [key(c) for c in cases], names, software)
+        found[f"{kind}_left_out"] = show(f"{kind} left out", cases, out[kind])
+    by_group(cases, out["source"])
     if options.rows:
-        rows(cases, by_source)
+        rows(cases, out["source"])
+    spread = spreads(cases, out)
+    print({name: round(value, 3) for name, value in spread.items()})
+    held = covered(cases, out, spread)
+    print("inside the interval:", {name: f"{value:.1%}" for name, value in held.items()})
     if options.write:
-        held = record(software, found, cases, by_source, by_chip)
-        held |= {"folds": {k: constants(f) for k, f in folds.items()}}
-        held |= {"chip_folds": {k: constants(f) for k, f in chip_folds.items()}}
-        OUT.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+        kept = record(software, found, cases, out["source"], spread)
+        kept |= {"folds": {k: constants(f) for k, f in folds.pop("source").items()}}
+        kept |= {"chip_folds": {k: constants(f) for k, f in folds.pop("chip").items()}}
+        kept |= {"kind_folds": {kind: {k: constants(f) for k, f in one.items()} for kind, one in folds.items()}}
+        OUT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         print(f"written: {OUT}", file=sys.stderr)
 
 
@@ -250,7 +259,16 @@ def chip_of(c: Case) -> str:
     )
 
 
-def show(title: str, cases: Sequence[Case], log: Any, weights: Any) -> dict[str, Any]:
+KINDS: dict[str, Callable[[Case], str]] = {
+    "source": lambda c: c.figure.group,
+    "chip": chip_of,
+    "year": lambda c: str(c.job.when.year),
+    "framework": lambda c: str(c.job.framework),
+}
+"""What is left out in turn, all that is alike in it at once."""
+
+
+def show(title: str, cases: Sequence[Case], log: Any) -> dict[str, Any]:
     """Report by kind and for the headline tables."""
     tags = [c.figure.tags for c in cases]
     masks = {
@@ -259,13 +277,14 @@ def show(title: str, cases: Sequence[Case], log: Any, weights: Any) -> dict[str,
         "moe": np.array([t["kind"] == "MoE" for t in tags]),
         "ascend": np.array([t["chip"].startswith("ascend") for t in tags]),
     }
-    return {kind: report(f"{title}: {kind}", log, weights, mask) for kind, mask in masks.items()}
+    return {kind: report(f"{title}: {kind}", cases, log, mask) for kind, mask in masks.items()}
 
 
-def by_group(groups: Sequence[str], log: Any, weights: Any) -> None:
+def by_group(cases: Sequence[Case], log: Any) -> None:
     """Report by source."""
+    groups = np.array([c.figure.group for c in cases])
     for group in sorted(set(groups)):
-        report(f"  {group}", log, weights, np.array([g == group for g in groups]))
+        report(f"  {group}", cases, log, groups == group)
 
 
 def rows(cases: Sequence[Case], log: Any) -> None:
@@ -297,28 +316,58 @@ def runs(cases: Sequence[Case], log: Any) -> list[dict[str, Any]]:
 
 
 def record(
-    software: TrainSoftware, found: dict[str, Any], cases: Sequence[Case], log: Any, chips: Any
+    software: TrainSoftware, found: dict[str, Any], cases: Sequence[Case], log: Any, spread: dict[str, float]
 ) -> dict[str, Any]:
     """What is written beside the constants."""
     return {
         "source": "scripts/fit_train.py on the scored training cases of tonnage.truth",
         "constants": constants(software),
         "errors": found,
-        "spread": spreads(cases, log, chips),
+        "spread": spread,
         "runs": runs(cases, log),
     }
 
 
-def spreads(cases: Sequence[Case], log: Any, chips: Any) -> dict[str, float]:
-    """Half-width of the 90 % interval of the log error by regime: weighted 91st percentile of left-out residuals."""
-    moe = np.array([c.job.arch.moe for c in cases])
-    weights = score.vote([c.figure for c in cases])
-    size = np.abs(log)
-    made = {
-        "dense": score.quantile(size[~moe], weights[~moe], 0.91),
-        "moe": score.quantile(size[moe], weights[moe], 0.91),
-    }
-    return made | {"chip": score.quantile(np.abs(chips), weights, 0.91)}
+def spreads(cases: Sequence[Case], out: Mapping[str, Any]) -> dict[str, float]:
+    """Half-widths of the 90 % interval of the log error: `dense`, `moe`: what holds nine in ten whatever is left out
+    (the widest over sources, chips, years, frameworks); `chip`: of chips left out; `dense_date`, `moe_date`: what a
+    release more or less of the software adds where its date is not known.
+    """
+    moe = mixtures(cases)
+    made: dict[str, float] = {}
+    for name, mask in (("dense", ~moe), ("moe", moe)):
+        weights = votes(cases, mask)
+        made[name] = max(score.quantile(np.abs(log[mask]), weights, 0.9) for log in out.values())
+        made[f"{name}_date"] = NINETY * between_releases(cases, out["source"], mask)
+    return made | {"chip": score.quantile(np.abs(out["chip"]), votes(cases, np.ones(len(cases), dtype=bool)), 0.91)}
+
+
+NINETY = 1.645
+"""Half-width of the 90 % interval of a normal distribution, in standard deviations."""
+
+
+def mixtures(cases: Sequence[Case]) -> Any:
+    """Which runs are of mixtures."""
+    return np.array([c.job.arch.moe for c in cases])
+
+
+def between_releases(cases: Sequence[Case], log: Any, mask: Any) -> float:
+    """Standard deviation of the log error of one recipe (model, chip, precision, count) between releases."""
+    recipes: dict[Any, dict[Any, list[float]]] = {}
+    for c, error, inside in zip(cases, log, mask, strict=True):
+        if inside:
+            recipe = (c.figure.group, c.figure.cluster, c.system.count)
+            recipes.setdefault(recipe, {}).setdefault(c.job.when, []).append(error)
+    means = [np.array([np.mean(v) for v in by.values()]) for by in recipes.values() if len(by) > 1]
+    squares = sum(float(((m - m.mean()) ** 2).sum()) for m in means)
+    return float(np.sqrt(squares / max(sum(len(m) - 1 for m in means), 1)))
+
+
+def covered(cases: Sequence[Case], out: Mapping[str, Any], spread: Mapping[str, float]) -> dict[str, float]:
+    """Share of votes inside the interval, by what was left out."""
+    half = np.where(mixtures(cases), spread["moe"], spread["dense"])
+    weights = votes(cases, np.ones(len(cases), dtype=bool))
+    return {kind: float(np.sum(weights * (np.abs(log) <= half))) for kind, log in out.items()}
 
 
 if __name__ == "__main__":

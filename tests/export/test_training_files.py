@@ -211,7 +211,7 @@ def test_each_table_refuses_planted_mistakes(plans, engine):
 
 def test_experts_beyond_their_ranks_are_refused(plans):
     one = settings_file("megatron", training_files(plans["mixture"], "megatron"))
-    for name, value in {"--expert-model-parallel-size": "256", "--num-query-groups": "3"}.items():
+    for name, value in {"--expert-model-parallel-size": "256", "--expert-tensor-parallel-size": "64"}.items():
         assert refused(dataclasses.replace(one, words=tuple(checks.edited(one.words, {name: value}))))
     with pytest.raises(InputError, match="no-such"):
         check_files("megatron", [dataclasses.replace(m, text=m.text.replace("--bf16", "--no-such")) for m in

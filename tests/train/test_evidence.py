@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from tonnage.model import load
 from tonnage.provenance import Evidence
 from tonnage.system import System, accelerator
 from tonnage.train import TrainJob
-from tonnage.train.evidence import LENGTH, SCALE, SIZE, Apart, apart, doubt, nearest
+from tonnage.train.evidence import LENGTH, SCALE, SIZE, UNCOMPILED, Apart, apart, doubt, nearest
 from tonnage.train.software import fitted
 
 CATALOG = catalog.load()
@@ -76,3 +78,25 @@ def test_what_is_not_near_is_wider_than_what_is() -> None:
     asked = TrainJob(load("deepseek-v3", CATALOG), 4096, 2048, precision="mxfp8")
     near, far = (doubt(asked, System(chip, count), Layout(dp=count)) for count in (256, 2048))
     assert far.spread > near.spread and "another chip" in far.reason
+
+
+@pytest.mark.parametrize(("model", "kind"), [("llama-3.1-8b", "dense"), ("deepseek-v3", "moe")])
+def test_a_date_that_nobody_gave_widens_the_interval_by_what_releases_differ(model: str, kind: str) -> None:
+    asked = TrainJob(load(model, CATALOG), 4096, 256, date=datetime.date(2026, 6, 1))
+    system, layout = System(accelerator("h100-sxm", CATALOG), 256), Layout(dp=256)
+    dated, undated = (doubt(one, system, layout) for one in (asked, replace(asked, date=None)))
+    more = fitted().spread[f"{kind}_date"]
+    assert undated.spread == pytest.approx(math.hypot(dated.spread, more)) and more > 0.05
+    assert "date is not given" in undated.reason and "date" not in dated.reason
+
+
+def test_releases_of_mixtures_differ_more_than_of_dense_models() -> None:
+    assert fitted().spread["moe_date"] > 3 * fitted().spread["dense_date"]
+
+
+def test_a_run_that_nothing_compiles_is_less_sure() -> None:
+    asked = TrainJob(load("llama-3.1-8b", CATALOG), 4096, 256, compiled=True)
+    system, layout = System(accelerator("h100-sxm", CATALOG), 256), Layout(dp=256)
+    fused, eager = (doubt(one, system, layout) for one in (asked, replace(asked, compiled=False)))
+    assert eager.spread == pytest.approx(math.hypot(fused.spread, UNCOMPILED))
+    assert "without compiling" in eager.reason

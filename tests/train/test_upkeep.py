@@ -208,6 +208,7 @@ def test_qwen3_32b_in_torchtitan_without_compile_holds_what_was_measured(mbs: in
     assert found.memory is not None and found.memory.low < held < found.memory.high
     assert found.memory.total == pytest.approx(held, rel=0.05)
     assert rate(found) == pytest.approx(880, rel=0.25)
+    assert found.run is not None and found.run.step_time.high > 4 * mbs * 4096 / 32 / 880
     double = describe(replace(made, global_batch=256), system, Layout(tp=8, dp=4, zero=3, mbs=64, recompute=2))
     assert double.memory is not None and double.memory.low > 80e9
 

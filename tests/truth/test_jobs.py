@@ -54,6 +54,34 @@ def test_unstated_recomputation_and_micro_batch_are_left_to_the_search(library: 
     assert (layout["cp"], layout["dp"], layout["zero"]) == (16, 8, 2)
 
 
+def test_torchtitan_cuts_a_pipelines_share_into_as_many_as_it_has_ranks(library: Library) -> None:
+    """405B on 512 H100: 32 sequences a replica on eight stages ran at 100 tokens/s, as eight micro-batches of four do,
+    and held 88.6 GB; of one sequence each they would have run half again as fast and held 57.
+    """
+    row = training("titan-llama3p1-405b-512h100-3d-1f1b")
+    assert training_job(row, library)[2]["mbs"] == 4
+    assert training_job(row | {"micro_batch": 2}, library)[2]["mbs"] == 2
+    assert "mbs" not in training_job(row | {"framework": "megatron-lm"}, library)[2]
+    assert training_job(training("titan-llama3p1-405b-512h100-4d-cp1-seq32768"), library)[2]["mbs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "exchange"), [("A2A", "all-to-all"), ("DeepEP", "forwarded"), ("HybridEP", "forwarded"), (None, None)]
+)
+def test_the_dispatcher_of_a_run_says_how_copies_travel(library: Library, said: str | None, exchange: str) -> None:
+    row = training("moe-modelzoo-qwen3-235b-256h100-xnode-ep32")
+    row["layout"] = {name: value for name, value in row["layout"].items() if name != "dispatcher"}
+    row["layout"] |= {} if said is None else {"dispatcher": said}
+    assert training_job(row, library)[0].exchange == exchange
+
+
+def test_overlap_that_is_said_to_be_off_is_off(library: Library) -> None:
+    assert training_job(training("simumax-b200-deepseekv3-l4-tp1-ep8-pp1-dp8-mbc4"), library)[0].moe_overlap is False
+    said = training_job(training("moe-modelzoo-qwen3-235b-256h100-xnode-ep32-1f1b-overlap"), library)[0]
+    assert said.moe_overlap is True
+    assert training_job(training("moe-modelzoo-qwen3-235b-256h100-xnode-ep32"), library)[0].moe_overlap is None
+
+
 def test_a_dense_model_has_no_expert_degrees(library: Library) -> None:
     _, _, layout = training_job(training("megatron-sc21-gpt-1008b-3072a100"), library)
     assert "ep" not in layout and layout["recompute"] == 2 and layout["pp"] == 64

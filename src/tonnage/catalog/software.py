@@ -53,8 +53,10 @@ class Framework:
     product, which nothing needs; loss_bytes: bytes alive for each logit (fused vocabulary-parallel loss; eager: 16-bit
     logits, a 32-bit copy, its softmax and its gradient); narrow_saved: inputs of 8-bit products are kept in 8 bits;
     deals: experts are dealt out over ranks beside gradients or weights that ZeRO shards, without being asked to; zero:
-    its ways of sharding, as levels of ZeRO, that are tried where none is asked for; usual: date of the software where a
-    source gives none.
+    its ways of sharding, as levels of ZeRO, that are tried where none is asked for; dualpipe: it runs that schedule
+    without being asked to; forwards: from when on a token's copies for the experts of a server cross the network once,
+    unless told otherwise; rounds: a pipeline takes as many micro-batches a step as it has ranks, unless told otherwise;
+    usual: date of the software where a source gives none.
     """
 
     name: str
@@ -74,6 +76,9 @@ class Framework:
     narrow_saved: bool = True
     deals: bool = True
     zero: tuple[int, ...] = (1, 3)
+    dualpipe: bool = False
+    forwards: Date | None = None
+    rounds: bool = False
     usual: Date | None = None
 
     def hides(self, what: Hidden, day: Date) -> bool:

@@ -11,7 +11,7 @@ from tonnage.report import page
 from tonnage.report.page import Line
 from tonnage.train.result import TrainPlan
 from tonnage.truth import special
-from tonnage.truth.board import Board
+from tonnage.truth.board import Board, shown
 from tonnage.truth.cases import load_cases
 from tonnage.truth.predict_training import planned, prepare
 from tonnage.truth.score import Prediction, quantile, summarise, vote
@@ -68,7 +68,20 @@ def _levels(board: Board) -> list[Line]:
         page.pair("Ascend 910B with none", (18, 30), chip_out, [r for r in chips if r.tags["chip"] == ascend]),
         page.beats(board),
         page.within(f"90 % intervals cover ({label})", summarise(honest).coverage_90, 85, 95),
+        *_kinds(board),
     ]
+
+
+def _kinds(board: Board) -> list[Line]:
+    """Whole kinds of runs left out of the fit, and whether the intervals hold them."""
+    lines = []
+    for kind, rows in board.kinds.items():
+        if rows:
+            lines.append(Line(f"{kind} left out ({len(rows)})", "-", shown(summarise(rows))))
+            lines.append(page.within(f"90 % intervals cover, {kind} left out", summarise(rows).coverage_90, 85, 95))
+    if board.chip_out:
+        lines.append(page.within("90 % intervals cover, chip left out", summarise(board.chip_out).coverage_90, 85, 95))
+    return lines
 
 
 def _tables(board: Board) -> list[Line]:

@@ -62,7 +62,7 @@ def choices(job: TrainJob, system: System, fixed: Mapping[str, int], *, idle: bo
         "zero": list(job.traits.zero),
         "mbs": list(MICRO),
         "recompute": [0, 1, 2],
-        "schedule": [0, 1, 3] if experts else [0, 1],
+        "schedule": [0, 1, 3] if experts and job.paired else [0, 1],
     }
     tried |= {name: [value] for name, value in fixed.items() if name in tried}
     if fixed.get("vpp", 1) > 1 and "schedule" not in fixed:

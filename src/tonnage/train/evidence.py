@@ -20,6 +20,9 @@ TIERS: tuple[Evidence, ...] = ("interpolated", "extrapolated", "analytic")
 UNPROVEN = {schedule.ZERO_BUBBLE: 0.10, schedule.DUALPIPE: 0.05}
 """Added log-doubt of schedules that no, or one, published run validates; the search adds it to the step too.
 Assumption."""
+UNCOMPILED = 0.10
+"""Added log-doubt of runs of which it is said that nothing is compiled: what that costs is known of one model
+(`step.EAGER`), and others have more element-wise work that nothing fuses. Assumption."""
 MAKERS = ("NVIDIA", "Huawei")
 """Makers of whose chips the fit has runs of several sources: their further chips are an extrapolation."""
 OTHER_MAKER = 1.4
@@ -117,6 +120,12 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
     elif near is not None and near.apart is not None and not near.apart.near:
         evidence, spread = "extrapolated", UNLIKE * spread
         reasons.append(f"no published run is near, the nearest is apart by {near.apart.words}")
+    if job.date is None:
+        spread = math.hypot(spread, held.spread[f"{kind}_date"])
+        reasons.append("the software's date is not given, and its releases differ")
+    if job.compiled is False:
+        spread = math.hypot(spread, UNCOMPILED)
+        reasons.append("one published model ran without compiling")
     extra = UNPROVEN.get(int(layout.schedule), 0.0)
     if extra:
         reasons.append("hardly any published run validates its schedule")

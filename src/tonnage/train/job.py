@@ -37,7 +37,9 @@ class TrainJob:
     moe_overlap: the framework hides expert all-to-all behind another micro-batch's compute in schedules other than
     DualPipe; sequence_parallel: norms and residuals are divided by tp too; shard_group: ranks over which ZeRO shards
     (HSDP, MiCS); None: all data-parallel ranks; tp_overlap: tensor-parallel collectives run under GEMMs (user buffers,
-    asynchronous tensor parallelism); compiled: element-wise operators are fused by a compiler or fused kernels.
+    asynchronous tensor parallelism); exchange: how a token's copies get to its experts, `all-to-all` (each alone) or
+    `forwarded` (once to each server, passed on inside); compiled: element-wise operators are fused by a compiler or
+    fused kernels.
     None on a switch: what frameworks of that date do by default.
 
     lora_rank: rank of the adapters, None: what they take is left out; lora_on: what they stand beside
@@ -70,12 +72,14 @@ class TrainJob:
     gradients: str = "fp32"
     offload: tuple[str, ...] = ()
     loss_chunks: int | None = None
+    exchange: str | None = None
 
     def __post_init__(self) -> None:
         problems = [
             *_choice("precision", self.precision, PRECISIONS),
             *_choice("task", self.task, TASKS),
             *_choice("routing", self.routing, ("learned", "forced", "dropped")),
+            *_choice("exchange", self.exchange or EXCHANGES[0], EXCHANGES),
             *(
                 Problem(f"expected a whole number of at least 1, got {value}", path=name)
                 for name, value in (("seq", self.seq), ("global_batch", self.global_batch))
@@ -163,6 +167,17 @@ class TrainJob:
         return float(kept) if groups > 1 else math.inf
 
     @property
+    def forwards(self) -> bool:
+        """Whether a token's copies for experts of one scale-up domain cross the NIC once and are passed on inside.
+
+        DeepEP and HybridEP do (arXiv 2412.19437, section 3.2.2); a plain all-to-all sends each copy alone.
+        """
+        if self.exchange is not None:
+            return self.exchange == "forwarded"
+        since = self.traits.forwards
+        return self.traits.tuned or (since is not None and self.when >= since)
+
+    @property
     def unevenness(self) -> float:
         """How unevenly experts are loaded, over a router balanced by an auxiliary loss (1); 0 when forced or dense.
 
@@ -185,6 +200,11 @@ class TrainJob:
             if self.moe_overlap is not None
             else self.traits.tuned or self.has("hidden-expert-exchange")
         )
+
+    @property
+    def paired(self) -> bool:
+        """Whether DualPipe is among the schedules: its framework has it, or none is named and any may be used."""
+        return self.framework is None or self.traits.dualpipe
 
     @property
     def hides_tensor(self) -> bool:
@@ -225,6 +245,9 @@ class TrainJob:
         """Years that the software is older than the newest known; 0 for a stack tuned for its run."""
         return 0.0 if self.traits.tuned else max(decimal_year(NEWEST) - decimal_year(self.when), 0.0)
 
+
+EXCHANGES = ("all-to-all", "forwarded")
+"""Ways of a token's copies to its experts."""
 
 NEWEST = datetime.date(2026, 8, 1)
 """Date of the newest published result that the constants know of."""

@@ -79,18 +79,21 @@ def memory(job: TrainJob, layout: Layout, work: LayerWork, micro_batches: Number
     ends = (work.first + single * work.last, 0.0, work.last + single * work.first)
     tails = (single, 0.0, 1.0)
     layers = (stages.first, stages.middle, stages.last)
+    at_work = (layout.recompute == 2) * work.peak + (EAGER * work.saved[0] if job.compiled is False else 0.0)
     totals = [
-        count * (sum(layer) + lean * held) + part * sum(end) + tail * work.head_saved
+        count * (sum(layer) + lean * held) + part * sum(end) + tail * work.head_saved + at_work
         for count, part, held, tail in zip(layers, ends, flying, tails, strict=True)
     ]
     count, part, held, tail = (_worst(totals, choice) for choice in (layers, ends, flying, tails))
     kept = lean * count * held
     near = np.minimum(kept, AHEAD * lean) if "activations" in job.offload else kept
-    eager = EAGER * work.saved[0] if job.compiled is False else 0.0
-    activations = near + tail * work.head_saved + (layout.recompute == 2) * work.peak + eager
+    logits = tail * work.head_saved
+    activations = near + logits + at_work
     transfer = (layout.pp > 1) * 4.0 * work.saved[2]
     buffers = np.asarray(_gathered(job, layout, work, count) + transfer)
     low, middle, high = (fixed + share * activations for fixed, share in zip(CONTEXT, FRAGMENTATION, strict=True))
+    # the logits are given back before the first layer is computed again: at best it takes their place
+    low = low - np.minimum(logits, at_work)
     weights, gradients, optimizer = (count * one + part * other for one, other in zip(layer, end, strict=True))
     found = TrainRankMemory(weights, gradients, optimizer, activations, buffers, middle, low, high, kept - near)
     return _offloaded(job, layout, work, found)

@@ -131,7 +131,8 @@ class SoftwareFit:
     """What `scripts/fit_train.py` found.
 
     constants: of all runs; spread: half-width of the 90 % interval of the log of a step's time for `dense`, `moe` and a
-    `chip` without runs; runs: what was fitted; folds, chip_folds: constants without a source, without a chip.
+    `chip` without runs, and what a date that is not known adds (`dense_date`, `moe_date`); runs: what was fitted;
+    folds, chip_folds: constants without a source, without a chip; kind_folds: without a year, without a framework.
     """
 
     source: str
@@ -141,6 +142,7 @@ class SoftwareFit:
     runs: tuple[PublishedRun, ...]
     folds: Mapping[str, TrainSoftware]
     chip_folds: Mapping[str, TrainSoftware]
+    kind_folds: Mapping[str, Mapping[str, TrainSoftware]]
 
 
 @functools.cache

@@ -139,7 +139,7 @@ def _products(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, ...]:
     narrow = 1 + p.narrow * (s.narrow - 1)
     dense = s.gemm * clock * age * narrow
     narrow = 1 + p.narrow * (s.narrow_expert - 1)
-    routed = s.expert * clock * age * narrow * (1 + p.learned * (s.imbalance - 1))
+    routed = s.expert * clock * age * narrow * _uneven(p, s)
     frozen = 1 - p.lora
     weight, expert_weight = dense * w.gemm_weight * frozen, routed * w.expert_weight * frozen
     return (
@@ -152,14 +152,25 @@ def _products(w: Passes, p: Pieces, s: TrainSoftware) -> tuple[Numbers, ...]:
     )
 
 
+HELD = 8.0
+"""Experts of a rank to which `imbalance` refers."""
+EVENED = 0.25
+"""Power of the experts on a rank by which its excess falls: a half were their loads independent of each other, nought
+were they all alike; half way. Assumption."""
+
+
 def _young(p: Pieces, s: TrainSoftware) -> Numbers:
     """Slowdown of what only sparse layers have by the age of the software."""
     return np.exp(s.sparse_age * np.minimum(p.age, 2.0))[()]
 
 
 def _uneven(p: Pieces, s: TrainSoftware) -> Numbers:
-    """Work of the busiest expert rank over the mean."""
-    return 1 + p.learned * (s.imbalance - 1)
+    """Work of the busiest expert rank over the mean: what a rank of many experts has too much of one is made up in part
+    by the others.
+    """
+    held = np.maximum(np.asarray(p.held_experts, dtype=float), 1.0)
+    found: Numbers = 1 + p.learned * (s.imbalance - 1) * (held / HELD) ** -EVENED
+    return found
 
 
 def _cut(p: Pieces, s: TrainSoftware) -> Numbers:

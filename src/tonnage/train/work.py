@@ -186,8 +186,12 @@ def _polish(
 
 
 def _seconds(op: Operator, chip: Accelerator, precision: Precision) -> Numbers:
-    """Time of one local operator in one layer [s]."""
-    return operator_time(op, chip, precision).seconds
+    """Time of one local operator in one layer [s]; the products of a rank that holds one expert are plain ones."""
+    seconds = operator_time(op, chip, precision).seconds
+    if op.kind != "grouped_gemm" or np.all(np.asarray(op.groups) > 1):
+        return seconds
+    plain = replace(op, kind="gemm", m=op.m * op.top_k, groups=1.0, top_k=1.0)
+    return np.where(np.asarray(op.groups) > 1, seconds, operator_time(plain, chip, precision).seconds)
 
 
 def passes(job: TrainJob, local: Sequence[Operator], chip: Accelerator, precision: Precision, layout: Layout) -> Passes:
@@ -327,6 +331,7 @@ def _wires(
         sequence_parallel=job.sequence_parallel,
         dispatch=job.dispatch_bytes,
         domain_limit=job.node_limit,
+        forwarding=job.forwards,
         imbalance=imbalance,
     )
     sums: dict[str, Numbers] = dict.fromkeys(("tp", "ep", "etp", "cp"), 0.0 * np.asarray(layout.mbs, dtype=float))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tonnage.system import System
@@ -57,23 +57,42 @@ def predict(rows: Iterable[Row], library: Library, skipped: Counter[str], chips:
     ready = prepare(rows, library, skipped)
     found = expressed(ready, _planned, skipped)
     made = [_row(one, plan, run, run.step_time.value) for one, plan, run in found]
-    by_source = left_out(found, fitted().folds, "group")
-    by_chip = left_out(found, fitted().chip_folds, "chip") if chips else []
-    return Made(made, by_source, by_chip, [one.anchored for one in ready])
+    held = fitted()
+    by_source = left_out(found, held.folds, _group)
+    by_chip = left_out(found, held.chip_folds, _chip) if chips else []
+    kinds = {name: left_out(found, held.kind_folds.get(name, {}), of) for name, of in KINDS.items()} if chips else {}
+    return Made(made, by_source, by_chip, [one.anchored for one in ready], kinds)
 
 
-def left_out(found: Sequence[Planned], folds: Mapping[str, TrainSoftware], by: str) -> list[Prediction]:
-    """Predictions with constants fitted without the case's source (`group`) or chip (`chip`); none if not kept.
+def _group(one: PreparedRun) -> str:
+    return one.anchored.figure.group
+
+
+def _chip(one: PreparedRun) -> str:
+    """The name under which a chip was left out: bins of one chip are one."""
+    name = one.anchored.figure.tags["chip"]
+    return next((chip for chip in fitted().chip_folds if name.startswith(chip)), name)
+
+
+KINDS: Mapping[str, Callable[[PreparedRun], str]] = {
+    "year": lambda one: str(one.job.when.year),
+    "framework": lambda one: str(one.job.framework),
+}
+"""Kinds of runs that are left out whole, and what says that runs are of one."""
+
+
+def left_out(
+    found: Sequence[Planned], folds: Mapping[str, TrainSoftware], side: Callable[[PreparedRun], str]
+) -> list[Prediction]:
+    """Predictions with constants fitted without what is on a case's side (its source, chip, year, framework); none if
+    no such fit is kept.
 
     The layout is the one predicted for the case: what the search chose of what its source leaves open.
     """
     made = []
     for one, plan, run in found:
-        figure = one.anchored.figure
-        side = figure.group if by == "group" else figure.tags[by]
         if folds and plan.layout is not None:
-            key = next((name for name in folds if side == name or (by == "chip" and side.startswith(name))), None)
-            software = folds[key] if key else None
+            software = folds.get(side(one))
             seconds = float(evaluate(one.job, one.system, plan.layout, software).step_time[0])
             made.append(_row(one, plan, run, seconds))
     return made

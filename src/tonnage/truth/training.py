@@ -8,7 +8,7 @@ import re
 from tonnage.layout import RECOMPUTE
 from tonnage.model import flop_per_token
 from tonnage.system import System
-from tonnage.train.frameworks import published
+from tonnage.train.frameworks import published, traits
 from tonnage.train.job import PRECISIONS, TASKS, TrainJob
 from tonnage.truth.cases import Skip, at, number, required, text, whole
 from tonnage.truth.null import Anchored
@@ -19,6 +19,9 @@ from tonnage.truth.table import Row
 
 CLASSES = {"bf16": "16", "fp16": "16", "fp8": "8", "mxfp8": "8", "nvfp4": "4"}
 """Precision class of the GEMMs [bit]."""
+
+EXCHANGES = {"a2a": "all-to-all", "alltoall": "all-to-all", "deepep": "forwarded", "hybridep": "forwarded"}
+"""How expert copies travel, by the names that sources give to dispatchers."""
 
 _SCHEDULES = {"1f1b": 0, "interleaved-1f1b": 1, "zb": 2, "zb1p": 2, "zero-bubble": 2, "dualpipe": 3}
 
@@ -35,25 +38,41 @@ def training_job(case: Row, library: Library) -> tuple[TrainJob, System, dict[st
     if seq > 10**8 or count > 10**7:
         raise Skip("seq or count is out of range")
     layout = training_layout(case, count * (whole(case, "layout", "ranks_per_accelerator") or 1))
+    framework, batch = framework_of(text(case, "framework")), _batch(case, seq)
+    if "mbs" not in layout and (sequences := _cut(framework, layout, batch)):
+        layout["mbs"] = sequences
     job = TrainJob(
         arch=library.shape(case.get("model")),
         seq=seq,
-        global_batch=_batch(case, seq),
+        global_batch=batch,
         precision=_choice(case, "precision", PRECISIONS),
         task=_choice(case, "task", TASKS),
-        framework=framework_of(text(case, "framework")),
+        framework=framework,
         date=software_date(case),
         routing=_routing(flags(case)),
-        moe_overlap=True if text(case, "layout", "comm_overlap") else None,
+        moe_overlap=_overlaps(text(case, "layout", "comm_overlap")),
         sequence_parallel=at(case, "layout", "sequence_parallel") is not False,
         shard_group=whole(case, "layout", "zero_group"),
         tp_overlap=True if True in (at(case, "layout", "async_tp"), at(case, "layout", "mc2")) else None,
+        exchange=EXCHANGES.get((text(case, "layout", "dispatcher") or "").lower()),
         compiled=True if at(case, "layout", "torch_compile") is True else None,
     )
     if not job.arch.moe:
         layout.pop("ep", None), layout.pop("etp", None)
     chip = library.chip(str(required(text(case, "chip"), "chip")))
     return job, System(chip, count), layout
+
+
+def _overlaps(said: str | None) -> bool | None:
+    """Whether a source says that experts' copies travel behind compute; None where it says nothing."""
+    return None if not said else not said.lower().startswith("disabled")
+
+
+def _cut(framework: str | None, layout: dict[str, int], batch: int) -> int:
+    """Sequences of a micro-batch where a framework cuts a pipeline's share into as many as it has ranks; else 0."""
+    stages, share = layout.get("pp", 1), batch // layout.get("dp", 1)
+    told = framework is None or not traits(framework).rounds or "dp" not in layout or stages == 1
+    return 0 if told or share % stages else share // stages
 
 
 def training_layout(case: Row, ranks: int) -> dict[str, int]:
