@@ -163,23 +163,23 @@ async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse:
     if scope["method"] != "POST":
         return b""
     length = Headers(scope=scope).get("content-length", "")
-    if length.isdigit() and int(length[:12]) > BODY:
+    if length.isascii() and length.isdigit() and int(length[:20]) > BODY:
         return PlainTextResponse("longer than 1 MB", 413)
-    parts: list[bytes] = []
+    body = bytearray()
     try:
         async with asyncio.timeout(READ):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     break
-                parts.append(message.get("body", b""))
-                if sum(map(len, parts)) > BODY:
+                body += message.get("body", b"")
+                if len(body) > BODY:
                     return PlainTextResponse("longer than 1 MB", 413)
                 if not message.get("more_body"):
                     break
     except TimeoutError:
         return PlainTextResponse("took too long to send", 408)
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
