@@ -50,6 +50,7 @@ def app() -> App:
     from cyclopts import App
 
     from tonnage import __version__
+    from tonnage.cli.helped import Help
 
     root = App(
         name="tonnage",
@@ -57,6 +58,7 @@ def app() -> App:
         "at what cost, and what is in the way?",
         version=__version__,
         help_format="plaintext",
+        help_formatter=Help(),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
@@ -122,7 +124,9 @@ EXAMPLES = {
 
 def _examples(verb: str) -> str:
     """What `--help` of a verb ends with."""
-    return "Examples:\n\n" + "\n\n".join(f"  tonnage {words}" for words in EXAMPLES[verb])
+    from tonnage.cli.helped import example
+
+    return "Examples:\n\n" + "\n\n".join(map(example, EXAMPLES[verb]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
