@@ -27,6 +27,9 @@ NUMBER = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?(?: ?%)?|[+-]?\$[\d.,]+[kMBT]
 BREAKS = re.compile(r"\s+|(?<=,)(?=[^\s\d])")
 """Where a cell of a table may break: between words, and after the commas of a layout, not of a number."""
 
+MANY = 7
+"""Columns beyond which a table whose words would have to be broken is told row by row instead."""
+
 FINER = re.compile(r"\s+|(?<=[,_/:;])(?=\S)|(?<=[a-z]-)(?=\w)")
 """Where it may break besides on a narrow line: inside names, after what joins their parts."""
 
@@ -123,6 +126,8 @@ def _table(table: Table, width: int) -> list[str]:
     right = [_numeric([row[i] for row in table.rows]) for i in columns]
     grid = [table.header, *table.rows]
     shape = _shape([[row[i] for row in grid] for i in columns], right, width)
+    if shape.breaks in (ANYWHERE, EVERYWHERE) and len(columns) > MANY:
+        return _stacked(table, width)
     lines = textwrap.wrap(table.title, width)
     for row in grid:
         cells = [_fold(cell, w, shape.breaks) for cell, w in zip(row, shape.widths, strict=True)]
@@ -130,6 +135,17 @@ def _table(table: Table, width: int) -> list[str]:
             sized = zip(parts, shape.widths, right, strict=True)
             aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in sized)
             lines.append(" " * shape.indent + (" " * shape.gap).join(aligned))
+    lines += ["  " + line for line in textwrap.wrap(table.note, width - 2)] if table.note else []
+    return lines
+
+
+def _stacked(table: Table, width: int) -> list[str]:
+    """A table of many columns in few characters: each row by its name, and below it what it has."""
+    lines = textwrap.wrap(table.title, width)
+    for first, *rest in table.rows:
+        said = ", ".join(f"{name} {cell}" for name, cell in zip(table.header[1:], rest, strict=True) if cell)
+        lines += [f"  {line}" for line in _wrap(first, width - 2)]
+        lines += [f"    {line}" for line in _wrap(said, width - 4)]
     lines += ["  " + line for line in textwrap.wrap(table.note, width - 2)] if table.note else []
     return lines
 
