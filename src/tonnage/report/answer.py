@@ -27,6 +27,9 @@ NUMBER = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?(?: ?%)?|[+-]?\$[\d.,]+[kMBT]
 BREAKS = re.compile(r"\s+|(?<=,)(?=[^\s\d])")
 """Where a cell of a table may break: between words, and after the commas of a layout, not of a number."""
 
+HERE = "\u200b"
+"""A word that is too long for a line may break here (Unicode's own mark of such a place)."""
+
 MANY = 7
 """Columns beyond which a table whose words would have to be broken is told row by row instead."""
 
@@ -103,8 +106,15 @@ def _safe_table(table: Table) -> Table:
 
 
 def _wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines that break between words, never inside a flag."""
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+    """Lines that break between words, never inside a flag; a layout that is longer than a line after its commas."""
+    words = [word.replace(",", f",{HERE}") if len(word) > width - len(indent) else word for word in text.split(" ")]
+    return _Wrapper(width, subsequent_indent=indent, break_on_hyphens=False).wrap(" ".join(words))
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks where it is told to besides."""
+
+    wordsep_simple_re = re.compile(rf"([\t\n\x0b\x0c\r ]+)|{HERE}")
 
 
 def _paint(text: str, good: bool, color: bool) -> str:
@@ -126,7 +136,7 @@ def _table(table: Table, width: int) -> list[str]:
     right = [_numeric([row[i] for row in table.rows]) for i in columns]
     grid = [table.header, *table.rows]
     shape = _shape([[row[i] for row in grid] for i in columns], right, width)
-    if shape.breaks in (ANYWHERE, EVERYWHERE) and len(columns) > MANY:
+    if shape.breaks is EVERYWHERE or (shape.breaks is ANYWHERE and len(columns) > MANY):
         return _stacked(table, width)
     lines = textwrap.wrap(table.title, width)
     for row in grid:
