@@ -186,6 +186,7 @@ def _answered(arguments: list[str]) -> int:
     from tonnage.cli.progress import working
     from tonnage.errors import TonnageError
 
+    _unsay_odd_sizes()
     try:
         check_verb(arguments)
         words = words_of(arguments) or ["--help"]
@@ -202,6 +203,16 @@ def _answered(arguments: list[str]) -> int:
     except Exception as error:
         return _defect(error, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _unsay_odd_sizes() -> None:
+    """COLUMNS and LINES that are no size of a terminal are not said: libraries read them as numbers."""
+    import os
+
+    for name in ("COLUMNS", "LINES"):
+        said = os.environ.get(name, "")
+        if said and not (said.isascii() and said.isdigit() and len(said) < 9):
+            del os.environ[name]
 
 
 def _interrupted(stop: BaseException | None = None) -> int:

@@ -244,7 +244,10 @@ def _iso(text: str) -> float:
 
 def _by_header(first: str, name: str) -> Header:
     """How a CSV trace is read. Raises InputError where its columns are of no kind that is known."""
-    columns = [column.strip().lower() for column in next(csv.reader([first]), [])]
+    try:
+        columns = [column.strip().lower() for column in next(csv.reader([first]), [])]
+    except csv.Error:
+        columns = []
     if {"timestamp", "contexttokens", "generatedtokens"} <= set(columns):
         time, isl, osl = map(columns.index, ("timestamp", "contexttokens", "generatedtokens"))
         return Header("Azure trace", time, isl, osl, _iso)

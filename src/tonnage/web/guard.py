@@ -25,7 +25,7 @@ ADDRESS = 8000
 """Longest path and query [byte]."""
 
 READ = 10.0
-"""Time in which a body has to be there [s]."""
+"""Time in which a head, and then a body, has to be there [s]."""
 
 COOKIE = "tonnage_page"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -108,6 +108,8 @@ class Guard:
             await refused(scope, receive, sends)
             return
         body = await _body(scope, receive)
+        if body is None:
+            return
         if isinstance(body, PlainTextResponse):
             await body(scope, receive, sends)
             return
@@ -158,8 +160,8 @@ def _own(method: str, path: str, headers: Headers, origin: str) -> bool:
     return site in ("same-origin", "none") or moved
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse:
-    """The whole body, or the response to one that is too long or too slow."""
+async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse | None:
+    """The whole body, or the response to one that is too long or too slow; None where the client left before its end."""
     if scope["method"] != "POST":
         return b""
     length = Headers(scope=scope).get("content-length", "")
@@ -171,7 +173,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse:
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    break
+                    return None
                 body += message.get("body", b"")
                 if len(body) > BODY:
                     return PlainTextResponse("longer than 1 MB", 413)

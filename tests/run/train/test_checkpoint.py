@@ -76,7 +76,8 @@ def test_a_loss_that_is_no_number_or_jumps_is_seen() -> None:
 
 def stepped(step: int, loss: float) -> dict[str, object]:
     """A step as a run tells of it."""
-    return {"event": "step", "step": step, "loss": loss, "stage": "pretrain", "seconds": 1.0, "spent": 1.0, "cost": 0.0}
+    took = {"seconds": 1.0, "cpu_seconds": 1.0, "spent": 1.0, "cost": 0.0}
+    return {"event": "step", "step": step, "loss": loss, "stage": "pretrain", **took}
 
 
 def test_half_a_line_and_steps_done_again(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ Event = dict[str, Any]
 
 BEGINNING = ("device", "nproc", "precision")
 NEEDS: Mapping[str, tuple[str, ...]] = {
-    "step": ("step", "stage", "seconds", "spent", "cost", "loss"),
+    "step": ("step", "stage", "seconds", "cpu_seconds", "spent", "cost", "loss"),
     **dict.fromkeys(("start", "resume", "switch"), BEGINNING),
     "predicted": ("stage", "step_time"),
     "evaluated": ("after", "sampled", "greedy", "length", "n"),
