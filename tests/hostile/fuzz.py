@@ -25,6 +25,7 @@ from bodies import to_front, to_page
 from carried import agent, checkpoint, front, page, run_plan
 from inputs import OLDER, Tried
 from newer import book, calibration, export, launch_file, simulation, verdict_file
+from options import absurd
 from packed import encoded, gguf, packed_trace
 from resumed import events, qualification, shown, width
 
@@ -34,6 +35,7 @@ from tonnage.printable import UNSAFE
 KINDS: tuple[Callable[[random.Random], Tried], ...] = (
     *OLDER, simulation, launch_file, export, book, calibration, verdict_file, run_plan, checkpoint, front, page, agent,
     to_front, to_page, packed_trace, gguf, encoded, qualification, events, shown, width,
+    absurd,
 )  # fmt: skip
 
 SECONDS = {"launch": 10.0}

@@ -167,7 +167,7 @@ def run(arguments: list[str]) -> int:
         _silence()
         return 0
     except OSError as error:
-        if {"-v", "--verbose"} & set(arguments):
+        if {"-v", "--verbose"} & set(arguments) and error.filename is None:
             raise
         _silence()
         _tell(f"error: {error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
@@ -260,9 +260,11 @@ def words_of(arguments: list[str]) -> list[str]:
 
 
 def check_verb(arguments: list[str]) -> None:
-    """Raises InputError for a verb that is none, with the nearest."""
+    """Raises InputError for a verb that is none, with the nearest, and for words that no program can be started with."""
     from tonnage.errors import InputError, Problem, nearest
 
+    if nul := [word for word in arguments if "\0" in word]:
+        raise InputError(Problem("holds a NUL character", nul[0][:60]))
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         problem = Problem(f'no verb named "{arguments[0][:60]}"', suggestion=nearest(arguments[0][:60], VERBS))
         raise InputError(problem, hint="tonnage --help")
