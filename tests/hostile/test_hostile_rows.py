@@ -85,6 +85,8 @@ def test_dense_layers_between_are_counted() -> None:
         ((*SERVE, "--isl", "40k", "--osl", "100k"), 1, "140,000 tokens are beyond the 40,960"),
         ((*SERVE, "--isl", "100k", "--osl", "1"), 1, "beyond the 40,960"),
         ((*FIT, "--context", "100k"), 1, "beyond the 40,960"),
+        (("serve", "deepseek-r1", "--on", "30xh20-96gb", "--layout", "ep30"), 2, "equally; nearest: ep24"),
+        ((*FIT, "--engine", "vllm@0.0.0"), 2, "is not a version of vllm; the newest known is"),
         ((*TRAIN, "--rollout-length", "1k"), 2, "--rollout-length needs --rollout-tokens"),
         ((*TRAIN, "--rollout-on", "8xh20-96gb"), 2, "--rollout-on needs --rollout-tokens"),
         ((*TRAIN, "--move-wire", "1GB/s"), 2, "--move-wire needs --move-to"),
@@ -148,6 +150,13 @@ def test_a_lot_that_comes_too_late_is_said(tmp_path: Path, capsys: Captured) -> 
     path.write_text(GOOD.replace("from: 2025-08-01", "from: 2052-08-01", 1), encoding="utf-8")
     assert run(["launch", str(path), "--draws", "20"]) == 0
     assert "it comes after 2035-06-01, up to which launches are looked for" in capsys.readouterr().out
+
+
+def test_one_lot_is_one_lot(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(GOOD.replace("from: 2025-08-01", "from: 2052-08-01", 1), encoding="utf-8")
+    assert run(["launch", str(path), "--draws", "20"]) == 0
+    assert "planning mini: 1 lot, 2 models, 20 draws" in capsys.readouterr().err
 
 
 def test_what_has_no_number_is_an_empty_cell(capsys: Captured) -> None:
