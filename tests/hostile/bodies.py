@@ -49,8 +49,8 @@ def page_port() -> int:
         (sys.executable, str(worker)), work, Asker(work / "scratch", "code"), access_of("127.0.0.1", None), warm=False
     )
     return _served(uvicorn.Config(
-        Page(settings).app(), http=protocol(WAIT, 400), log_level="error", access_log=False, ws="none", h11_max_incomplete_event_size=HEAD,
-        timeout_keep_alive=1,
+        Page(settings).app(), http=protocol(WAIT, 400), log_level="error", access_log=False, ws="none",
+        h11_max_incomplete_event_size=HEAD, timeout_keep_alive=1,
     ))  # fmt: skip
 
 
@@ -191,10 +191,10 @@ def asked_over_socket(port: int, sent: bytes) -> str | None:
     try:
         with socket.create_connection(("127.0.0.1", port), 5) as one:
             one.settimeout(5)
-            with _suppressed():
+            with _Reset():
                 one.sendall(sent)
             got = b""
-            with _suppressed():
+            with _Reset():
                 while (part := one.recv(65536)) and len(got) < 1_000_000:
                     got += part
     except TimeoutError:
@@ -208,7 +208,7 @@ def asked_over_socket(port: int, sent: bytes) -> str | None:
     return None
 
 
-class _suppressed:
+class _Reset:
     """A connection that is reset while it is still written to is let go."""
 
     def __enter__(self) -> None:
@@ -265,5 +265,3 @@ def to_page(dice: random.Random) -> Tried:
         return found or _alive(page_port(), "/healthz")
 
     return Tried("to page", ("page",), instead=instead)
-
-

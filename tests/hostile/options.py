@@ -1,4 +1,4 @@
-"""Absurd but well-formed questions: every option of every verb, alone and beside others, with values that none means."""
+"""Absurd but well-formed questions: every option of every verb, alone and beside others, with values none means."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from newer import saved_plan
 ABSURD = (
     "0", "-1", "1", "1.5", "1e30", "-1e30", "1e-30", "nan", "inf", "-inf", "1e999", "9" * 400, "", " ", ",", "none",
     "0s", "-5ms", "1e300s", "1e-300s", "50", "50ms", "1 week to 9999 years", "$0/h", "$-1/h", "$1e30/h", "2 EUR/h",
-    "0 %", "-5 %", "500 %", "100 %", "30%", "0001-01-01", "9999-12-31", "2025-13-01", "1970", "2099-01-01", "tomorrow",
-    "8xh20", "0xh20", "-1xh20", "1e12xh20", "8xzzz", "xh20", "8x", "tp0", "tp-1", "tp3", "ep7", "pp99", "dp1e9", "tp1,tp1",
-    "tp2;ep2", "zzz", "fp3", "fp8", "int8", "vllm@0.0.0", "vllm@999", "vllm@", "@", "sglang", "CN", "ZZ", "EU", "Atlantis",
-    "a=b", "=", "a=", "fleet=1", "models.new.serve.tpot=0s", "start=0001-01-01", "0@0", "1@2", "99@0.5", "1@-1", "3@0.7",
-    "0B/s", "-1 GB/s", "1e30B/s", "1e30 GB", "uniform:9", "fixed:", "p101", "ttft p95 0s", "--help", "-q", "\u0661", "\u00b2",
-    "[]", "{}", "null", "true", "../../etc/passwd", "/dev/null", "/dev/zero", ".", "/nowhere/x.json", "h20", "qwen3-0.6b",
+    "0 %", "-5 %", "500 %", "100 %", "30%", "0001-01-01", "9999-12-31", "2025-13-01", "1970", "2099-01-01",
+    "tomorrow", "8xh20", "0xh20", "-1xh20", "1e12xh20", "8xzzz", "xh20", "8x", "tp0", "tp-1", "tp3", "ep7", "pp99",
+    "dp1e9", "tp1,tp1", "tp2;ep2", "zzz", "fp3", "fp8", "int8", "vllm@0.0.0", "vllm@999", "vllm@", "@", "sglang",
+    "CN", "ZZ", "EU", "Atlantis", "a=b", "=", "a=", "fleet=1", "models.new.serve.tpot=0s", "start=0001-01-01", "0@0",
+    "1@2", "99@0.5", "1@-1", "3@0.7", "0B/s", "-1 GB/s", "1e30B/s", "1e30 GB", "uniform:9", "fixed:", "p101",
+    "ttft p95 0s", "--help", "-q", "\u0661", "\u00b2", "[]", "{}", "null", "true", "../../etc/passwd", "/dev/null",
+    "/dev/zero", ".", "/nowhere/x.json", "h20", "qwen3-0.6b",
 )  # fmt: skip
 
 BASES: dict[str, tuple[str, ...]] = {
@@ -101,6 +102,6 @@ def told_where(tried: Tried, err: str) -> str | None:
     """Whether a refusal names an option that was given, a file, or what was said."""
     given = [word for word in tried.words if word.startswith("-")]
     names = [word.partition("=")[0] for word in given] + [Path(word).name for word in tried.words if "." in word]
-    values = [word.partition("=")[2][:20] for word in given if len(word.partition("=")[2]) > 2]
+    values = [word.partition("=")[2][:20] for word in given if word.partition("=")[2].strip()]
     plain = err.replace("_", "-")
     return None if any(one in plain for one in (*names, *values)) else f"says not where: {err[:300]}"

@@ -103,7 +103,9 @@ def gguf(dice: random.Random) -> Tried:
         info += struct.pack("<Q", dice.choice((1, 4096, 2**62))) * min(dims, 4)
         info += struct.pack("<IQ", dice.choice((0, 1, 8, 39, 9999)), dice.choice((0, 32, 2**62)))
     version = dice.choice((3, 3, 3, 2, 1, 0, 4, 2**24 * 3, 2**32 - 1))
-    data = b"GGUF" + struct.pack("<IQQ", version, tensors, keys) + b"".join(pairs) + info + b"\0" * dice.choice((0, 4096))
+    data = (
+        b"GGUF" + struct.pack("<IQQ", version, tensors, keys) + b"".join(pairs) + info + b"\0" * dice.choice((0, 4096))
+    )
     if dice.random() < 0.2:
         data = data[: dice.randrange(4, len(data))]
     name = dice.choice(("m.gguf", "m.gguf", "m-00001-of-00001.gguf", "m-00001-of-99999.gguf", "m-00000-of-00000.gguf"))
@@ -131,7 +133,11 @@ def encoded(dice: random.Random) -> Tried:
         (("simulate", "p.json", "--trace", "f.jsonl"), "f.jsonl", "\n".join(TRACES["moon.jsonl"])),
         (("fit", "qwen3-0.6b", "--on", "1xmy-card", "--calibration", "f.jsonl"), "f.jsonl", rows),
         (("serve", "--from", "f.sh"), "f.sh", "vllm serve Qwen/Qwen3-8B --tensor-parallel-size 2  # für H100\n"),
-        (("run", "serve", "f.yaml", "--check"), "f.yaml", "models: {m: {releases: {r: {replicas: [{url: 'http://h:1'}]}}}}"),
+        (
+            ("run", "serve", "f.yaml", "--check"),
+            "f.yaml",
+            "models: {m: {releases: {r: {replicas: [{url: 'http://h:1'}]}}}}",
+        ),
         (("run", "train", "f.yaml", "--into", "into", "--device=npu"), "f.yaml", "name: é\nmodel: deepseek-r1\n"),
         (("show", "h20", "--catalog", "own"), "own/f.csv", "entity,attribute,value\nh20-96gb,memory,1\n"),
     ]
@@ -162,4 +168,3 @@ def _written_oddly(text: str, dice: random.Random) -> bytes:
     else:
         return text.replace("e", dice.choice(("\\ud800", "\\u0000", "é", "\u0435", "\U0001f600"))).encode()
     return bytes(data)
-

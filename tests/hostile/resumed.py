@@ -43,7 +43,9 @@ ROW = {"operator": "gemm", "format": "fp32", "shape": [8, 16, 16], "layout": "NT
 def qualification(dice: random.Random) -> Tried:
     """What an interrupted qualification left, damaged or of another device."""
     seed = dice.random()
-    return Tried("resumed", ("qualify",), outputs=("c.partial", "c.soak"), instead=lambda folder: _resumed(folder, seed))
+    return Tried(
+        "resumed", ("qualify",), outputs=("c.partial", "c.soak"), instead=lambda folder: _resumed(folder, seed)
+    )
 
 
 def _resumed(folder: Path, seed: float) -> str | None:
@@ -113,10 +115,12 @@ def _feasible() -> Any:
 # ---------------------------------------------------------------- names in every form
 
 NAMES = (
-    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg onload=alert(1)>", "]]><x>", "&lt;b&gt;&#60;",
-    "--><script>", "javascript:alert(1)", "=HYPERLINK(1)", "-1+1", "@SUM(1)", "+1", "|x|y|", "[x](javascript:alert(1))",
-    "![x](http://evil)", "# x", "`x`", "**x**", "</style><script>", "{{x}}", "${x}", "%s%n", "\u202eevil", "a\u0301" * 9,
-    "x" * 99, "\u0420", "\U0001f600", "</text>", "a&b", "\\", "$x$", "<!--", "]]>", "</script><script>alert(1)//",
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'><svg onload=alert(1)>", "]]><x>",
+    "&lt;b&gt;&#60;",     "--><script>", "javascript:alert(1)", "=HYPERLINK(1)", "-1+1", "@SUM(1)",
+    "+1", "|x|y|", "[x](javascript:alert(1))",
+    "![x](http://evil)", "# x", "`x`", "**x**", "</style><script>", "{{x}}", "${x}", "%s%n", "\u202eevil",
+    "a\u0301" * 9,     "x" * 99, "\u0420", "\U0001f600", "</text>", "a&b", "\\", "$x$", "<!--", "]]>",
+    "</script><script>alert(1)//",
 )  # fmt: skip
 FORMS = ("html", "svg", "csv", "md", "json", "txt", "parquet", "notebook")
 
@@ -213,7 +217,9 @@ def _in_a_notebook(name: str) -> str | None:
 
 def width(dice: random.Random) -> Tried:
     """A terminal that says of itself what none is."""
-    said = dice.choice(("0", "-1", "1", "1e9", "\u00b2", "9" * 5000, "", " 80 ", "80x", "59", "61", "239", "241", "\u0661"))
+    said = dice.choice(
+        ("0", "-1", "1", "1e9", "\u00b2", "9" * 5000, "", " 80 ", "80x", "59", "61", "239", "241", "\u0661")
+    )
     words = dice.choice((
         ("fit", "qwen3-0.6b", "--on", "1xh20"), ("show", "h20"), ("fit", "--help"), ("show", "chips"), ("--help",),
         ("serve", "qwen3-0.6b", "--on", "2xh20", "--bars"), ("show", "rules"), ("fit", "qwen3-0.6b"),
@@ -231,6 +237,8 @@ def width(dice: random.Random) -> Tried:
             if before is not None:
                 os.environ["COLUMNS"] = before
         longest = max((len(line) for line in out.getvalue().splitlines()), default=0)
-        return f"exit {code}" if code not in (0, 1, 2) else "a line is wider than any terminal" if longest > 240 else None
+        return (
+            f"exit {code}" if code not in (0, 1, 2) else "a line is wider than any terminal" if longest > 240 else None
+        )
 
     return Tried("width", words, instead=instead)

@@ -260,7 +260,7 @@ def words_of(arguments: list[str]) -> list[str]:
 
 
 def check_verb(arguments: list[str]) -> None:
-    """Raises InputError for a verb that is none, with the nearest, and for words that no program can be started with."""
+    """Raises InputError for a verb that is none, with the nearest, and for words that no program is started with."""
     from tonnage.errors import InputError, Problem, nearest
 
     if nul := [word for word in arguments if "\0" in word]:

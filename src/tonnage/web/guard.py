@@ -161,7 +161,7 @@ def _own(method: str, path: str, headers: Headers, origin: str) -> bool:
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse | None:
-    """The whole body, or the response to one that is too long or too slow; None where the client left before its end."""
+    """The whole body, or the response to one that is too long or too slow; None where the client left before."""
     if scope["method"] != "POST":
         return b""
     length = Headers(scope=scope).get("content-length", "")

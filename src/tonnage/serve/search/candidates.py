@@ -105,8 +105,7 @@ def _none(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, 
 
 
 def nearest_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[str]:
-    """Up to three values of the degree of experts that layouts have, nearest to the one that is fixed, which is none.
-    """
+    """Up to three values of the degree of experts that layouts have, nearest to the one that is fixed and cannot be."""
     if "ep" not in fixed or not experts(arch):
         return []
     free = {name: value for name, value in fixed.items() if name in ("tp", "pp")}
