@@ -63,12 +63,12 @@ def rows(journal: Path, kind: DeviceKind) -> dict[Key, Timed]:
 def _same(head: Plain, kind: DeviceKind, path: Path) -> None:
     """Raises InputError where the first line is of no journal, or of another device."""
     if not isinstance(head, Mapping) or head.get("tonnage") != MARK:
-        raise InputError(Problem("is not what an interrupted qualification leaves; without --resume it begins anew",
+        raise InputError(Problem("is not what an interrupted qualification leaves; without `resume` it begins anew",
                                  f"{path}:1"))  # fmt: skip
     for name, here in device_line(kind).items():
         if head.get(name) != here:
             text = f'measured with {name} "{one_line(str(head.get(name)), 60)}", this one has "{here}"'
-            raise InputError(Problem(f"{text}; without --resume it begins anew", f"{path}:1"))
+            raise InputError(Problem(f"{text}; without `resume` it begins anew", f"{path}:1"))
 
 
 def _row(line: str, where: str) -> tuple[Key, Timed]:
