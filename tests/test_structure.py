@@ -275,5 +275,5 @@ def test_what_is_imported_is_required_or_comes_with_an_extra() -> None:
     others = outside(FILES) - set(sys.stdlib_module_names) - {"tonnage"} - required
     brought = "the extras `fast`, `gguf`, `mcp`, `page`, `ray`, `run` and `silicon` bring them"
     agents = {"anyio", "mcp", "mcp_types"}
-    run = {"httptools", "httpx", "reasoning_gym", "starlette", "tokenizers", "torch", "transformers", "uvicorn"}
+    run = {"h11", "httptools", "httpx", "reasoning_gym", "starlette", "tokenizers", "torch", "transformers", "uvicorn"}
     assert others == {"gguf", "jinja2", "numba", "pyarrow", "ray", *run, *agents}, brought

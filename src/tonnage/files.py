@@ -446,8 +446,10 @@ def write(path: str | Path, data: str | bytes) -> None:
 def write_all(contents: Sequence[tuple[str | Path, str | bytes]]) -> None:
     """Write files, all or none: every one to a temporary beside its target first, then each renamed.
 
-    A target keeps its rights; what a symbolic link points at is replaced, not the link. Temporaries are taken away
-    whatever happens, also when the process is asked to end (the command line raises SystemExit on SIGTERM).
+    A target keeps its rights; what a symbolic link points at is replaced, not the link. A file of several names (hard
+    links) is written in place, so that all of them are the new one, once there is room for it and a whole temporary
+    beside it. Temporaries are taken away whatever happens, also when the process is asked to end (the command line
+    raises SystemExit on SIGTERM).
     """
     ready: list[tuple[Path, Path]] = []
     try:
@@ -459,12 +461,31 @@ def write_all(contents: Sequence[tuple[str | Path, str | bytes]]) -> None:
                 _write_temporary(*ready[-1], data.encode("utf-8", "replace") if isinstance(data, str) else data)
         for temporary, target in ready:
             with _told(target):
-                temporary.replace(target)
+                if target.exists() and target.stat().st_nlink > 1:
+                    _write_in_place(target, temporary.read_bytes())
+                else:
+                    temporary.replace(target)
                 _clear_left(target)
     finally:
         for temporary, _ in ready:
             with contextlib.suppress(OSError, ValueError):
                 temporary.unlink(missing_ok=True)
+
+
+def _write_in_place(target: Path, content: bytes) -> None:
+    """Writes over a file that has other names; room for it is taken before a byte is written."""
+    with target.open("r+b") as file:
+        before = os.fstat(file.fileno()).st_size
+        if hasattr(os, "posix_fallocate") and len(content) > before:
+            try:
+                os.posix_fallocate(file.fileno(), 0, len(content))
+            except OSError:
+                file.truncate(before)
+                raise
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _clear_left(target: Path) -> None:

@@ -62,16 +62,17 @@ def test_steps_done_again_elsewhere_belong_to_where_they_were_done_last(tmp_path
     plan = RunPlan(stages=(PRETRAIN, GRPO))
 
     def step(number: int, spent: float) -> dict[str, object]:
-        return {"event": "step", "step": number, "seconds": 1.0, "cpu_seconds": 1.0, "spent": spent, "cost": 0.0}
+        took = {"seconds": 1.0, "cpu_seconds": 1.0, "spent": spent, "cost": 0.0}
+        return {"event": "step", "step": number, "stage": "pretrain", "loss": 1.0, **took}
 
     fp32 = {"device": "cpu", "nproc": 1, "precision": "fp32", "title": "X"}
     events = [
         {"event": "start", "step": 0, "at": 0.0, **fp32},
-        {"event": "predicted", "step": 0, "step_time": 2.0},
+        {"event": "predicted", "step": 0, "stage": "pretrain", "step_time": 2.0},
         step(1, 1.0), step(2, 2.0),
         {"event": "switch", "step": 1, **fp32, "nproc": 2},
-        {"event": "predicted", "step": 1, "step_time": 3.0},
-        {"event": "predicted", "step": 1, "step_time": 4.0},
+        {"event": "predicted", "step": 1, "stage": "pretrain", "step_time": 3.0},
+        {"event": "predicted", "step": 1, "stage": "pretrain", "step_time": 4.0},
         step(2, 5.0),
     ]  # fmt: skip
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tonnage.cli import run
+from tonnage.cli import VERBS, run
 
 Captured = pytest.CaptureFixture[str]
 
@@ -55,12 +56,28 @@ def test_no_line_is_wider_than_what_columns_says(
     words: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(request.config.rootpath)
-    for width in (80, 120):
+    for width in (60, 80, 120):
         monkeypatch.setenv("COLUMNS", str(width))
         run(words.split())
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) > 4
         assert [line for line in lines if len(line) > width] == []
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "run serve", "run train", ""])
+def test_help_fits_and_is_not_ragged(verb: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence was broken where its source is: a line of one word in the midst of it."""
+    for width in (60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert run([*verb.split(), "--help"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line for line in lines if len(line) > width or line != line.rstrip()] == []
+        words = "\n".join(lines).partition("\nExamples:")[0].splitlines()
+        for line, after in itertools.pairwise(words):
+            begun, goes_on = line.strip(), after.startswith(" " * 6) and not after.strip().startswith("-")
+            if begun and goes_on and line.startswith(" " * 6):
+                first = after.split()[0]
+                assert len(line) + 1 + len(first) > width, (line, after)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +100,7 @@ def test_what_is_told_of_files_fits_too(
     words: str, saved: dict[str, str], capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for width in (80, 120):
+    for width in (60, 80, 120):
         monkeypatch.setenv("COLUMNS", str(width))
         capsys.readouterr()
         assert run([*words.format(**saved).split(), "-q"]) in (0, 1), capsys.readouterr().err

@@ -15,20 +15,27 @@ import resource
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bodies import to_front, to_page
 from carried import agent, checkpoint, front, page, run_plan
 from inputs import OLDER, Tried
 from newer import book, calibration, export, launch_file, simulation, verdict_file
+from options import absurd
+from packed import encoded, gguf, packed_trace
+from resumed import events, qualification, shown, width
 
 from tonnage.cli import run
 from tonnage.printable import UNSAFE
 
 KINDS: tuple[Callable[[random.Random], Tried], ...] = (
     *OLDER, simulation, launch_file, export, book, calibration, verdict_file, run_plan, checkpoint, front, page, agent,
+    to_front, to_page, packed_trace, gguf, encoded, qualification, events, shown, width,
+    absurd,
 )  # fmt: skip
 
 SECONDS = {"launch": 10.0}
@@ -71,7 +78,10 @@ def wrong(tried: Tried, folder: Path) -> str | None:
 def _asked(tried: Tried, folder: Path) -> str | None:
     """Asks; what is wrong with how it ended."""
     if tried.instead is not None:
-        return tried.instead(folder)
+        try:
+            return tried.instead(folder)
+        except Exception as error:  # whatever it is: nobody meant it
+            return f"raised {traceback.format_exception(error)[-3:]}"
     own = {part for name, _ in tried.files for part in (name, name.split("/")[0])} | {*tried.outputs}
     try:
         code = run([str(folder / word) if word in own else word for word in tried.words])

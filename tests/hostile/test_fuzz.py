@@ -8,7 +8,9 @@ from fuzz import KINDS, Tried, tries, wrong
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_hostile_inputs_get_an_error_or_an_answer(tmp_path: Path, kind: object) -> None:
-    many = {"programme": 8, "arguments": 40, "config": 40}.get(getattr(kind, "__name__", ""), 15)
+    many = {"programme": 8, "arguments": 40, "config": 40, "packed_trace": 8, "shown": 8, "gguf": 10, "absurd": 40}.get(
+        getattr(kind, "__name__", ""), 15
+    )
     for number, tried in enumerate(tries(many, 1, (kind,))):  # type: ignore[arg-type]
         folder = tmp_path / str(number)
         folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 
 from tonnage import files
 from tonnage.cli import run
+from tonnage.errors import InputError
 from tonnage.printable import encodable, json_safe, printable
 from tonnage.report.answer import Answer, render, to_csv
 
@@ -284,6 +286,37 @@ def test_a_target_keeps_its_rights_and_a_link_its_place(tmp_path: Path) -> None:
     files.write(link, "new")
     assert link.is_symlink() and target.read_text(encoding="utf-8") == "new"
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("new", ["new", "", "a longer one than before" * 1000])
+def test_a_file_of_two_names_stays_one(tmp_path: Path, new: str) -> None:
+    target, other = tmp_path / "a.json", tmp_path / "b.json"
+    target.write_text("an old one", encoding="utf-8")
+    target.chmod(0o640)
+    os.link(target, other)
+    files.write_all([(target, new), (tmp_path / "c.json", "c")])
+    assert target.samefile(other) and other.read_text(encoding="utf-8") == new
+    assert stat.S_IMODE(other.stat().st_mode) == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "c.json"]
+
+
+def test_a_full_disk_leaves_files_of_every_kind_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, other, alone = tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.json"
+    for path in (target, alone):
+        path.write_text("old", encoding="utf-8")
+    os.link(target, other)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("posix_fallocate", "fsync"):
+        with monkeypatch.context() as patch:
+            patch.setattr(files.os, name, full, raising=False)
+            for path in (target, alone)[: 1 if name == "posix_fallocate" else 2]:
+                with pytest.raises(InputError, match="no space left"):
+                    files.write(path, "a new one that is longer")
+        assert [path.read_text(encoding="utf-8") for path in (target, other, alone)] == ["old"] * 3
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_what_a_killed_run_left_goes_with_the_next(tmp_path: Path) -> None:

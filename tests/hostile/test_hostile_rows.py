@@ -1,4 +1,33 @@
-"""Numbers and words that once went through: a release that cannot be, a programme that nobody means, a flag alone."""
+"""Numbers and words that once went through: a release that cannot be, a programme that nobody means, a flag alone.
+
+Where each kind of what once broke or hurt is tested; `fuzz.py` tries more of every kind.
+
+| what | where |
+| --- | --- |
+| a saved answer writes or reads what its verb was not asked (rerun) | test_hostile.py, test_hostile_newer.py |
+| what a terminal obeys: messages, answers, keys, titles, saved files, fronts, agents | test_hostile.py, fuzz.py |
+| a picture that is no XML; names in SVG, HTML, CSV, Markdown, Parquet, notebooks | test_hostile.py, resumed.py |
+| no end: leaves of a saved file, brackets, digits, lines of errors | test_hostile.py, test_hostile_newer.py |
+| cells that run in a spreadsheet | test_hostile.py |
+| prices below nothing or beyond all | test_hostile.py |
+| a quantised release taken for BF16 | here, model/test_quantisation.py, cli/test_reports.py |
+| demand that disagrees with isl and osl; a typo in readiness | test_hostile.py, here |
+| layouts of experts that cannot be; more ranks than there are | here, cli/test_reports.py, users/test_use.py |
+| engines on chips they do not run on | here |
+| beyond the model's context | here, cli/test_reports.py, serve/test_serve_context.py |
+| tails of distributions beyond what can be; draws that never launch | test_hostile.py, here, fleet/test_causes.py |
+| flags that are read only beside another; unbounded amounts | test_hostile.py, here |
+| a bare number for a time | test_hostile.py |
+| sizes that no model can have | here |
+| price lists, software, shard groups, formats, half tokens, late lots | test_hostile.py, here, cli/test_reports.py |
+| exit 70: layouts, wires, dates, digits, own facts, saved files, ascii | test_hostile.py, cli/test_reports.py |
+| input as output, killed runs, rights, links, a full disk | test_hostile.py, test_hostile_newer.py, test_files.py |
+| equal questions, equal bytes; nan in a table | test_hostile.py, here |
+| messages that contradict, or do not say where | test_hostile.py, here |
+| requests that are none | test_bodies.py, bodies.py, run/serve/test_front.py, web/test_web_app.py |
+| packed and encoded files, GGUF headers, resumed work | test_odd_files.py, packed.py, resumed.py |
+| every option of every verb | test_odd_questions.py, options.py |
+"""
 
 from __future__ import annotations
 
@@ -85,6 +114,8 @@ def test_dense_layers_between_are_counted() -> None:
         ((*SERVE, "--isl", "40k", "--osl", "100k"), 1, "140,000 tokens are beyond the 40,960"),
         ((*SERVE, "--isl", "100k", "--osl", "1"), 1, "beyond the 40,960"),
         ((*FIT, "--context", "100k"), 1, "beyond the 40,960"),
+        (("serve", "deepseek-r1", "--on", "30xh20-96gb", "--layout", "ep30"), 2, "equally; nearest: ep24"),
+        ((*FIT, "--engine", "vllm@0.0.0"), 2, "is not a version of vllm; the newest known is"),
         ((*TRAIN, "--rollout-length", "1k"), 2, "--rollout-length needs --rollout-tokens"),
         ((*TRAIN, "--rollout-on", "8xh20-96gb"), 2, "--rollout-on needs --rollout-tokens"),
         ((*TRAIN, "--move-wire", "1GB/s"), 2, "--move-wire needs --move-to"),
@@ -148,6 +179,13 @@ def test_a_lot_that_comes_too_late_is_said(tmp_path: Path, capsys: Captured) -> 
     path.write_text(GOOD.replace("from: 2025-08-01", "from: 2052-08-01", 1), encoding="utf-8")
     assert run(["launch", str(path), "--draws", "20"]) == 0
     assert "it comes after 2035-06-01, up to which launches are looked for" in capsys.readouterr().out
+
+
+def test_one_lot_is_one_lot(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(GOOD.replace("from: 2025-08-01", "from: 2052-08-01", 1), encoding="utf-8")
+    assert run(["launch", str(path), "--draws", "20"]) == 0
+    assert "planning mini: 1 lot, 2 models, 20 draws" in capsys.readouterr().err
 
 
 def test_what_has_no_number_is_an_empty_cell(capsys: Captured) -> None:

@@ -160,7 +160,7 @@ def test_a_soak_is_kept_in_pieces_and_goes_on(tmp_path: Path, monkeypatch: pytes
     assert run(["qualify", "--name", "my-cpu", "--into", "c.jsonl", "--soak", "1h", "-q"]) == 130
     assert told == [600.0] * 3
     kept = json.loads((tmp_path / "c.jsonl.soak").read_text())
-    assert kept["steps"] == 200
+    assert kept["seen"]["steps"] == 200
     assert run(["qualify", "--name", "my-cpu", "--into", "c.jsonl", "--soak", "1h", "-q", "--resume"]) == 0
     assert 3600 - sum(told[3:]) == pytest.approx(0.02 * 86400), "two pieces of 864 s were seen"
     assert [path.name for path in tmp_path.iterdir()] == ["c.jsonl"]

@@ -50,6 +50,7 @@ def app() -> App:
     from cyclopts import App
 
     from tonnage import __version__
+    from tonnage.cli.helped import Help
 
     root = App(
         name="tonnage",
@@ -57,6 +58,7 @@ def app() -> App:
         "at what cost, and what is in the way?",
         version=__version__,
         help_format="plaintext",
+        help_formatter=Help(),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
@@ -122,7 +124,9 @@ EXAMPLES = {
 
 def _examples(verb: str) -> str:
     """What `--help` of a verb ends with."""
-    return "Examples:\n\n" + "\n\n".join(f"  tonnage {words}" for words in EXAMPLES[verb])
+    from tonnage.cli.helped import example
+
+    return "Examples:\n\n" + "\n\n".join(map(example, EXAMPLES[verb]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -163,7 +167,7 @@ def run(arguments: list[str]) -> int:
         _silence()
         return 0
     except OSError as error:
-        if {"-v", "--verbose"} & set(arguments):
+        if {"-v", "--verbose"} & set(arguments) and error.filename is None:
             raise
         _silence()
         _tell(f"error: {error.filename or 'standard output'}: {(error.strerror or str(error)).lower()}")
@@ -182,6 +186,7 @@ def _answered(arguments: list[str]) -> int:
     from tonnage.cli.progress import working
     from tonnage.errors import TonnageError
 
+    _unsay_odd_sizes()
     try:
         check_verb(arguments)
         words = words_of(arguments) or ["--help"]
@@ -198,6 +203,16 @@ def _answered(arguments: list[str]) -> int:
     except Exception as error:
         return _defect(error, arguments)
     return code if isinstance(code, int) else 0
+
+
+def _unsay_odd_sizes() -> None:
+    """COLUMNS and LINES that are no size of a terminal are not said: libraries read them as numbers."""
+    import os
+
+    for name in ("COLUMNS", "LINES"):
+        said = os.environ.get(name, "")
+        if said and not (said.isascii() and said.isdigit() and len(said) < 9):
+            del os.environ[name]
 
 
 def _interrupted(stop: BaseException | None = None) -> int:
@@ -245,9 +260,11 @@ def words_of(arguments: list[str]) -> list[str]:
 
 
 def check_verb(arguments: list[str]) -> None:
-    """Raises InputError for a verb that is none, with the nearest."""
+    """Raises InputError for a verb that is none, with the nearest, and for words that no program is started with."""
     from tonnage.errors import InputError, Problem, nearest
 
+    if nul := [word for word in arguments if "\0" in word]:
+        raise InputError(Problem("holds a NUL character", nul[0][:60]))
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         problem = Problem(f'no verb named "{arguments[0][:60]}"', suggestion=nearest(arguments[0][:60], VERBS))
         raise InputError(problem, hint="tonnage --help")

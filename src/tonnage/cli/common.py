@@ -17,6 +17,7 @@ from tonnage import units
 from tonnage.cli import progress
 from tonnage.cli.contents import contents
 from tonnage.cli.heard import listener
+from tonnage.cli.wide import columns
 from tonnage.errors import InputError, Problem
 from tonnage.printable import encodable, printable
 from tonnage.report.answer import WIDTH, Answer, render, to_csv
@@ -26,9 +27,6 @@ from tonnage.report.names import with_names
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
-
-NARROW, WIDE = 60, 240
-"""Least and most characters of a line, whatever the terminal says."""
 
 ENDINGS = (".json", ".csv", ".txt", ".out", ".md", ".html", ".parquet")
 """Endings of the files that any result can be written to."""
@@ -282,7 +280,7 @@ def finish(reply: Reply, common: Common) -> int:
             _pictured(reply, common),
             saved=tuple(str(path) for path in common.output),
             color=_color(common),
-            width=_width(),
+            width=columns(WIDTH),
         )
     put(text)
     if problem is not None:
@@ -384,18 +382,6 @@ def put(text: str) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(Problem(f"cannot be written: {reason}", "standard output")) from None
-
-
-def _width() -> int:
-    """Characters of a line: what COLUMNS says, else those of the terminal, within reason; in a pipe as everywhere."""
-    said = os.environ.get("COLUMNS", "")
-    if said.isascii() and said.isdigit() and int(said[:6]) > 0:
-        return max(NARROW, min(int(said[:6]), WIDE))
-    if sys.stdout is None or not sys.stdout.isatty():
-        return WIDTH
-    import shutil
-
-    return max(NARROW, min(WIDTH, shutil.get_terminal_size().columns))
 
 
 def _color(common: Common) -> bool:

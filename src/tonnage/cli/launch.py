@@ -101,7 +101,9 @@ def launch(
     changes = with_runs(programme, run, common)
     with as_flags(NAMES):
         asked = read_programme(programme, changes, catalog, common.date())
-    common.note(f"planning {asked.name}: {len(asked.lots)} lots, {len(asked.models)} models, {draws} draws")
+    counted = ((len(asked.lots), "lot"), (len(asked.models), "model"), (draws, "draw"))
+    parts = ", ".join(f"{many} {what}{'s' * (many != 1)}" for many, what in counted)
+    common.note(f"planning {asked.name}: {parts}")
     if sobol:
         common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
     store = speed_store(catalog, cache)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.model.config import LARGEST
 from tonnage.model.counts import params
+from tonnage.model.gguf_header import check_header
 from tonnage.model.operators import Part
 
 if TYPE_CHECKING:
@@ -147,7 +148,10 @@ def configuration(path: Path) -> dict[str, object]:
         hint = "pip install 'tonnage[gguf]'; or name the folder of the model's config.json"
         raise InputError(Problem("a GGUF file needs the `gguf` package", str(path)), hint=hint) from None
     try:
-        readers = [GGUFReader(each) for each in _shards(path)]
+        shards = _shards(path)
+        for each in shards:
+            check_header(each)
+        readers = [GGUFReader(each) for each in shards]
         tensors = [tensor for reader in readers for tensor in reader.tensors]
         parts = _parts(tensors)
         held = {"quant_method": "gguf", "parts": parts, "elements": sum(int(each.n_elements) for each in tensors)}

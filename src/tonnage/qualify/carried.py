@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tonnage import files
 from tonnage.catalog import Catalog
 from tonnage.device.kinds import KINDS
 from tonnage.errors import InputError, Problem
 from tonnage.model import Architecture
-from tonnage.qualify import links, numerics, resharded, speed, stability
+from tonnage.qualify import links, numerics, partial, resharded, speed, stability
 from tonnage.qualify.bench import Bench
 from tonnage.qualify.gate import Verified
 from tonnage.qualify.joined import linked
@@ -97,6 +95,10 @@ def problems(asked: Qualification) -> list[Problem]:
     found = [] if why is None else [Problem(why, path="device")]
     if asked.resume and not journal_of(asked.into).is_file():
         found.append(Problem(f"nothing was begun for {asked.into}", path="resume"))
+    elif asked.resume and not found:
+        kind = KINDS[asked.device]
+        partial.rows(journal_of(asked.into), kind)
+        partial.read_soak(soaked_of(asked.into), kind)
     return found
 
 
@@ -153,8 +155,9 @@ def _numbers(asked: Qualification, tell: Tell) -> Iterable[Verified]:
 def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:
     """In pieces, each kept when it is over: a soak of days that is killed loses one piece of it."""
     whole = SOAK[asked.effort] if asked.soak is None else asked.soak
-    place, run, kept = KINDS[asked.device].place(0), asked.run, soaked_of(asked.into)
-    seen = _read_soak(kept) if asked.resume else None
+    kind, run, kept = KINDS[asked.device], asked.run, soaked_of(asked.into)
+    place = kind.place(0)
+    seen = partial.read_soak(kept, kind) if asked.resume else None
     left = whole - (0.0 if seen is None else seen.card_days * DAY)
     gates: list[Verified] = []
     while left > 0 or not gates:
@@ -166,18 +169,10 @@ def _soaked(asked: Qualification, tell: Tell) -> Iterable[Verified]:
         if not told:
             break
         seen = told[-1]
-        files.write_all([(kept, json.dumps(asdict(seen)))])
+        partial.keep_soak(kept, seen, kind)
         if seen.hangs:
             break
     yield from gates
-
-
-def _read_soak(path: Path) -> Soaked | None:
-    """What an earlier soak saw; None where it left nothing."""
-    if not path.is_file():
-        return None
-    held = json.loads(path.read_text(encoding="utf-8"))
-    return Soaked(**{**held, "times": tuple(held["times"])})
 
 
 def _loop(asked: Qualification, found: Clockings, tell: Tell) -> Iterable[Looped]:

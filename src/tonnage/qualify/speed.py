@@ -6,9 +6,7 @@ had; the file itself is written whole, or not at all.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from tonnage import files
 from tonnage.device.kinds import DeviceKind
+from tonnage.qualify import partial
 from tonnage.qualify.bench import Bench, work
 from tonnage.qualify.gate import Needed, Verified
 from tonnage.qualify.pricing import Measurement, demand
@@ -106,17 +105,19 @@ def measured(kind: DeviceKind, effort: Effort, journal: Path | None, resume: boo
     """Every bench of an effort. journal: where rows are kept on the way; resume: go on with those that it has."""
     began, steal, place = time.perf_counter(), Steal(), kind.place(0)
     some = benches(kind.KIND, effort)
-    known = _kept(journal) if journal is not None and resume else {}
-    if journal is not None and not known:
-        journal.write_text("", encoding="utf-8")
+    known = partial.rows(journal, kind) if journal is not None and resume else {}
+    if journal is not None and not resume:
+        partial.begin(journal, kind)
     clocks = [kind.health()]
     held = []
     for number, bench in enumerate(some):
         tell(number, len(some), bench)
-        found = known.get(bench.key)
-        if found is None:
-            found = _one(bench, kind, place, SECONDS[effort])
-            _keep(journal, found)
+        if bench.key in known:
+            held.append(Clocked(bench, known[bench.key]))
+            continue
+        found = _one(bench, kind, place, SECONDS[effort])
+        if journal is not None and found.timed is not None:
+            partial.add(journal, bench, found.timed)
         held.append(found)
     first, last = held[0].timed, _one(some[0], kind, place, SECONDS[effort]).timed
     grown = last.seconds / first.seconds if first and last else 1.0
@@ -131,30 +132,6 @@ def _one(bench: Bench, kind: DeviceKind, place: object, budget: float) -> Clocke
         return Clocked(bench, timed(work(bench, place), kind, budget))  # type: ignore[arg-type]
     except Exception as error:  # torch's kernels raise what they please
         return Clocked(bench, None, f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
-
-
-def _keep(journal: Path | None, one: Clocked) -> None:
-    if journal is None or one.timed is None:
-        return
-    row = {"operator": one.bench.operator, "format": one.bench.format, "shape": one.bench.shape}
-    line = json.dumps({**row, "layout": one.bench.layout, **vars(one.timed)})
-    with journal.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _kept(journal: Path) -> dict[tuple[str, str, tuple[int, ...], str], Clocked]:
-    """Rows of a journal; a last line that was cut off is none."""
-    found = {}
-    text = journal.read_text(encoding="utf-8") if journal.exists() else ""
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            row = json.loads(line)
-            bench = Bench(row["operator"], row["format"], tuple(row["shape"]), row["layout"])
-            numbers = [row[name] for name in ("seconds", "wall", "cpu", "spread", "samples")]
-            found[bench.key] = Clocked(bench, Timed(*numbers))
-    return found
 
 
 # ---------------------------------------------------------------- the file

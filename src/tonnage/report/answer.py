@@ -27,6 +27,12 @@ NUMBER = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?(?: ?%)?|[+-]?\$[\d.,]+[kMBT]
 BREAKS = re.compile(r"\s+|(?<=,)(?=[^\s\d])")
 """Where a cell of a table may break: between words, and after the commas of a layout, not of a number."""
 
+HERE = "\u200b"
+"""A word that is too long for a line may break here (Unicode's own mark of such a place)."""
+
+MANY = 7
+"""Columns beyond which a table whose words would have to be broken is told row by row instead."""
+
 FINER = re.compile(r"\s+|(?<=[,_/:;])(?=\S)|(?<=[a-z]-)(?=\w)")
 """Where it may break besides on a narrow line: inside names, after what joins their parts."""
 
@@ -100,8 +106,15 @@ def _safe_table(table: Table) -> Table:
 
 
 def _wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines that break between words, never inside a flag."""
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
+    """Lines that break between words, never inside a flag; a layout that is longer than a line after its commas."""
+    words = [word.replace(",", f",{HERE}") if len(word) > width - len(indent) else word for word in text.split(" ")]
+    return _Wrapper(width, subsequent_indent=indent, break_on_hyphens=False).wrap(" ".join(words))
+
+
+class _Wrapper(textwrap.TextWrapper):
+    """Breaks where it is told to besides."""
+
+    wordsep_simple_re = re.compile(rf"([\t\n\x0b\x0c\r ]+)|{HERE}")
 
 
 def _paint(text: str, good: bool, color: bool) -> str:
@@ -123,6 +136,8 @@ def _table(table: Table, width: int) -> list[str]:
     right = [_numeric([row[i] for row in table.rows]) for i in columns]
     grid = [table.header, *table.rows]
     shape = _shape([[row[i] for row in grid] for i in columns], right, width)
+    if shape.breaks is EVERYWHERE or (shape.breaks is ANYWHERE and len(columns) > MANY):
+        return _stacked(table, width)
     lines = textwrap.wrap(table.title, width)
     for row in grid:
         cells = [_fold(cell, w, shape.breaks) for cell, w in zip(row, shape.widths, strict=True)]
@@ -130,6 +145,17 @@ def _table(table: Table, width: int) -> list[str]:
             sized = zip(parts, shape.widths, right, strict=True)
             aligned = (f"{part:>{w}}" if r else f"{part:<{w}}" for part, w, r in sized)
             lines.append(" " * shape.indent + (" " * shape.gap).join(aligned))
+    lines += ["  " + line for line in textwrap.wrap(table.note, width - 2)] if table.note else []
+    return lines
+
+
+def _stacked(table: Table, width: int) -> list[str]:
+    """A table of many columns in few characters: each row by its name, and below it what it has."""
+    lines = textwrap.wrap(table.title, width)
+    for first, *rest in table.rows:
+        said = ", ".join(f"{name} {cell}" for name, cell in zip(table.header[1:], rest, strict=True) if cell)
+        lines += [f"  {line}" for line in _wrap(first, width - 2)]
+        lines += [f"    {line}" for line in _wrap(said, width - 4)]
     lines += ["  " + line for line in textwrap.wrap(table.note, width - 2)] if table.note else []
     return lines
 

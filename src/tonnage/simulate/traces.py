@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import datetime
 import gzip
+import itertools
 import json
 import math
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -36,6 +38,13 @@ SHOWN = 5
 
 TOLERATED = 0.01
 """Share of the rows that may be left out."""
+
+HOPELESS = 100_000
+"""Rows that cannot be used after which, where there are no more that can, a file is no trace: reading ends."""
+
+PACKED, ROOM = 50, 16_000_000
+"""Times that a packed trace unpacks to at most, beyond the first bytes: those that are public are packed 4 to 20 times
+(Azure 2024, Mooncake), a bomb 1,000 times."""
 
 LONGEST = 100_000_000
 """Tokens of a request at most."""
@@ -132,9 +141,29 @@ def _open(path: Path) -> BinaryIO:
         raise InputError(Problem("is not a file", str(path)))
     files.note_read(path)
     try:
-        return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+        return cast(BinaryIO, Unpacked(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
         raise InputError(Problem(f"cannot be read: {(error.strerror or str(error)).lower()}", str(path))) from None
+
+
+class Unpacked(gzip.GzipFile):
+    """A packed file that unpacks to at most `PACKED` times its size. Raises InputError on reading where it does not."""
+
+    def __init__(self, path: Path) -> None:
+        self.packed = path.open("rb")
+        super().__init__(fileobj=self.packed, mode="rb")
+        self.path = path
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """A line, as of any file."""
+        if self.tell() > ROOM + PACKED * self.packed.tell():
+            raise InputError(Problem(f"unpacks to more than {PACKED} times its size", str(self.path)))
+        return super().readline(-1 if size is None else size)
+
+    def close(self) -> None:
+        """Closes both."""
+        super().close()
+        self.packed.close()
 
 
 def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
@@ -168,17 +197,15 @@ def _read(file: BinaryIO, path: Path) -> tuple[Columns, str, tuple[str, ...]]:
             file.close()
             return _bench(path, found)
         if head == b"{":
-            _jsonl(first, rows, found)
+            _jsonl(first, rows, found, path)
             return found, found_kind(first[1]), ()
         read = _by_header(first[1], str(path))
         for number, text in rows:
+            _count(found, path)
             if text:
-                _count(found, path)
                 _csv(number, text, read, found)
-            elif number:
-                found.rows += 1
         return found, read.kind, ()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         found.faults.add(f"truncated or damaged file ({one_line(str(error), 60)})", found.rows + 1)
         found.rows += 1
         return found, "trace", ()
@@ -188,6 +215,10 @@ def _count(found: Columns, path: Path) -> None:
     found.rows += 1
     if found.rows > ROWS:
         raise InputError(Problem(f"has more than {ROWS:,} rows", str(path)))
+    bad = found.rows - len(found.time)
+    if bad > HOPELESS and bad > len(found.time):
+        told = [Problem(one, path.name) for one in found.faults.told()]
+        raise InputError([Problem(f"{bad:,} of the first {found.rows:,} rows cannot be used", str(path)), *told])
 
 
 @dataclass(frozen=True)
@@ -213,7 +244,10 @@ def _iso(text: str) -> float:
 
 def _by_header(first: str, name: str) -> Header:
     """How a CSV trace is read. Raises InputError where its columns are of no kind that is known."""
-    columns = [column.strip().lower() for column in next(csv.reader([first]), [])]
+    try:
+        columns = [column.strip().lower() for column in next(csv.reader([first]), [])]
+    except csv.Error:
+        columns = []
     if {"timestamp", "contexttokens", "generatedtokens"} <= set(columns):
         time, isl, osl = map(columns.index, ("timestamp", "contexttokens", "generatedtokens"))
         return Header("Azure trace", time, isl, osl, _iso)
@@ -268,18 +302,14 @@ def found_kind(first: str) -> str:
     return "trace" if keys is None else keys[4]
 
 
-def _jsonl(first: tuple[int, str], rows: Iterator[tuple[int, str]], found: Columns) -> None:
-    for number, text in (first, *()):
-        _json_row(number, text, found)
-    for number, text in rows:
+def _jsonl(first: tuple[int, str], rows: Iterator[tuple[int, str]], found: Columns, path: Path) -> None:
+    for number, text in itertools.chain((first,), rows):
+        _count(found, path)
         if text:
             _json_row(number, text, found)
-        else:
-            found.rows += 1
 
 
 def _json_row(number: int, text: str, found: Columns) -> None:
-    found.rows += 1
     try:
         row = json.loads(text)
         keys = _keys(row)

@@ -25,7 +25,7 @@ ADDRESS = 8000
 """Longest path and query [byte]."""
 
 READ = 10.0
-"""Time in which a body has to be there [s]."""
+"""Time in which a head, and then a body, has to be there [s]."""
 
 COOKIE = "tonnage_page"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -108,6 +108,8 @@ class Guard:
             await refused(scope, receive, sends)
             return
         body = await _body(scope, receive)
+        if body is None:
+            return
         if isinstance(body, PlainTextResponse):
             await body(scope, receive, sends)
             return
@@ -158,28 +160,28 @@ def _own(method: str, path: str, headers: Headers, origin: str) -> bool:
     return site in ("same-origin", "none") or moved
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse:
-    """The whole body, or the response to one that is too long or too slow."""
+async def _body(scope: Scope, receive: Receive) -> bytes | PlainTextResponse | None:
+    """The whole body, or the response to one that is too long or too slow; None where the client left before."""
     if scope["method"] != "POST":
         return b""
     length = Headers(scope=scope).get("content-length", "")
-    if length.isdigit() and int(length[:12]) > BODY:
+    if length.isascii() and length.isdigit() and int(length[:20]) > BODY:
         return PlainTextResponse("longer than 1 MB", 413)
-    parts: list[bytes] = []
+    body = bytearray()
     try:
         async with asyncio.timeout(READ):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    break
-                parts.append(message.get("body", b""))
-                if sum(map(len, parts)) > BODY:
+                    return None
+                body += message.get("body", b"")
+                if len(body) > BODY:
                     return PlainTextResponse("longer than 1 MB", 413)
                 if not message.get("more_body"):
                     break
     except TimeoutError:
         return PlainTextResponse("took too long to send", 408)
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 import uvicorn
 
 from tonnage.errors import InputError, Problem
+from tonnage.run.serve.listen import protocol
 from tonnage.web.app import Page, PageSettings
+from tonnage.web.guard import READ
 
 CONNECTIONS = 400
 """Connections at once at most: beyond, a request is told to come back."""
@@ -43,13 +45,13 @@ def run_page(settings: PageSettings, at: Listening, say: Say) -> None:
     address = f"http://{name}:{port}/{token}"
     config = uvicorn.Config(
         Page(settings).app(),
+        http=protocol(READ, CONNECTIONS),
         log_level="error",
         access_log=False,
         server_header=False,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=2,
-        http="h11",  # whose bound on a head this is
         h11_max_incomplete_event_size=HEAD,
         proxy_headers=False,
         ws="none",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
+from xml.dom import minidom
 
 import pytest
 
@@ -72,9 +74,15 @@ def test_a_loss_that_is_no_number_or_jumps_is_seen() -> None:
     assert watch.verdict(9.0, 1.0, 1) is None, "another phase of the curriculum has losses of its own"
 
 
+def stepped(step: int, loss: float) -> dict[str, object]:
+    """A step as a run tells of it."""
+    took = {"seconds": 1.0, "cpu_seconds": 1.0, "spent": 1.0, "cost": 0.0}
+    return {"event": "step", "step": step, "loss": loss, "stage": "pretrain", **took}
+
+
 def test_half_a_line_and_steps_done_again(tmp_path: Path) -> None:
     for loss in (3.0, 2.0):
-        journal.append(tmp_path, {"event": "step", "step": 1, "loss": loss, "stage": "pretrain"})
+        journal.append(tmp_path, stepped(1, loss))
     with (tmp_path / journal.FILE).open("a") as file:
         file.write('{"event": "step", "st')
     journal.append(tmp_path, {"event": "nan", "step": 2})
@@ -89,7 +97,7 @@ def test_the_curve_joins_what_ran_on_different_devices(tmp_path: Path) -> None:
             tmp_path, {"event": kind, "step": first - 1, "device": device, "nproc": nproc, "precision": "fp32"}
         )
         for step in range(first, first + 10):
-            journal.append(tmp_path, {"event": "step", "step": step, "loss": 5.0 - 0.1 * step, "stage": "pretrain"})
+            journal.append(tmp_path, stepped(step, 5.0 - 0.1 * step))
     parts = curve.segments(tmp_path, "loss", ("pretrain",))
     assert [(name, len(points)) for name, points in parts] == [
         ("cpu fp32", 10),
@@ -100,3 +108,39 @@ def test_the_curve_joins_what_ran_on_different_devices(tmp_path: Path) -> None:
     assert drawn.count("stroke-dasharray") == 2
     assert "cuda x 2 fp32" in drawn and "colour-of" not in drawn
     assert curve.smoothed([1.0, 2.0, 3.0], 2) == [1.0, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "step"}',
+        json.dumps(stepped(-1, 2.0)),
+        json.dumps(stepped(10**30, 2.0)),
+        json.dumps(stepped(2, float("nan"))),
+        json.dumps(stepped(2, float("inf"))),
+        json.dumps(stepped(2, "x")),  # type: ignore[arg-type]
+        json.dumps(stepped(2, 1.0) | {"stage": ["pretrain"]}),
+        json.dumps(stepped(2, 1.0) | {"at": 1e300}),
+        json.dumps(stepped(2, 1.0) | {"step": True}),
+        '{"event": "start", "device": 3, "nproc": "x", "precision": "fp32"}',
+        '{"event": ["step"]}',
+        "[" * 100_000,
+        '"step"',
+        "9" * 5000,
+    ],
+    ids=lambda line: line[:40],
+)
+def test_a_line_that_holds_no_event_is_passed_over(tmp_path: Path, line: str) -> None:
+    journal.append(tmp_path, stepped(1, 2.0))
+    with (tmp_path / journal.FILE).open("a") as file:
+        file.write(f"{line}\n")
+    assert journal.losses(tmp_path) == {1: 2.0}
+    assert "nan" not in curve.svg(tmp_path)
+
+
+def test_the_curve_is_xml_whatever_a_device_calls_itself(tmp_path: Path) -> None:
+    name = '</text><script>alert(1)</script>" onload="x\x1b[31m'
+    journal.append(tmp_path, {"event": "start", "step": 0, "device": name, "nproc": 1, "precision": "fp32"})
+    journal.append(tmp_path, stepped(1, 2.0))
+    drawn = minidom.parseString(curve.svg(tmp_path))
+    assert not drawn.getElementsByTagName("script")

@@ -97,7 +97,7 @@ class Exchange:
         bounds = self.state.front.bounds
         length = self.given.get("content-length", "0")
         self.hold(int(length[:20]) if length.isascii() and length.isdigit() else 0)
-        parts, size = [], 0
+        content = bytearray()
         try:
             async with asyncio.timeout(bounds.upload):
                 while True:
@@ -105,12 +105,11 @@ class Exchange:
                     if message["type"] == "http.disconnect":
                         raise ClientGone
                     part = message.get("body", b"")
-                    size += len(part)
-                    self.hold(max(0, size - self.held))
-                    parts.append(part)
+                    self.hold(max(0, len(content) + len(part) - self.held))
+                    content += part
                     if not message.get("more_body", False):
                         self.body_read = True
-                        return b"".join(parts)
+                        return bytes(content)
         except TimeoutError:
             raise refusals.too_slow() from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 
 from tonnage.run.serve import refusals
@@ -48,7 +49,7 @@ class ChatRequest:
 def asked(path: str, content: bytes) -> ChatRequest:
     """Read a body. Raises ApiError (400)."""
     try:
-        body = json.loads(content, parse_constant=_no_constant)
+        body = json.loads(content, parse_constant=_no_constant, parse_float=_finite)
         content.decode("utf-8")
     except (ValueError, RecursionError):
         raise refusals.not_json() from None
@@ -79,6 +80,14 @@ def asked(path: str, content: bytes) -> ChatRequest:
 
 def _no_constant(word: str) -> None:
     raise ValueError(word)
+
+
+def _finite(word: str) -> float:
+    """A number that an engine can be sent again: 1e999 is read as infinity, which JSON has not."""
+    found = float(word)
+    if not math.isfinite(found):
+        raise ValueError(word)
+    return found
 
 
 def _check_subject(body: dict[str, object], key: str) -> None:

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tonnage.errors import InputError
 from tonnage.run.serve.app import application
 from tonnage.run.serve.canary import Canary
-from tonnage.run.serve.config import Bounds, Front
+from tonnage.run.serve.config import Front
 from tonnage.run.serve.engines import Engines, end_all
+from tonnage.run.serve.listen import protocol
 from tonnage.run.serve.replicas import ServedModel
 from tonnage.run.serve.state import FrontState, made
 from tonnage.run.serve.watch import tick, watch
@@ -27,39 +27,6 @@ HEAD = 32_000
 """Bytes of the head of a request."""
 SAVE = 5.0
 """How often the use of tenants is kept [s]."""
-
-
-def protocol(bounds: Bounds) -> type[H11Protocol]:
-    """Uvicorn's protocol with a bound on connections and on the time for a head."""
-
-    class BoundedProtocol(H11Protocol):
-        """Closes a connection that is one too many, or on which no whole head came in time."""
-
-        clock: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            super().connection_made(transport)
-            self.app_state = {**self.app_state, "cut": transport.abort}
-            if len(self.connections) > bounds.connections:
-                transport.abort()
-            else:
-                self.clock = self.loop.call_later(bounds.head, self.check_head)
-
-        def check_head(self) -> None:
-            """A connection without a request that is being answered is closed; one with is looked at again."""
-            idle = self.cycle is None or self.cycle.response_complete
-            if idle and (self.cycle is None or self.conn.trailing_data[0]):
-                self.transport.abort()
-            elif not self.transport.is_closing():
-                self.clock = self.loop.call_later(bounds.head, self.check_head)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self.clock:
-                self.clock.cancel()
-            super().connection_lost(exc)
-
-    return BoundedProtocol
 
 
 class FrontServer(uvicorn.Server):
@@ -99,7 +66,7 @@ def run_front(front: Front, tell: Callable[[str], None], begun: Callable[[FrontS
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     config = uvicorn.Config(
         application(state, lambda app: _life(state, engines, app)),
-        http=protocol(front.bounds),
+        http=protocol(front.bounds.head, front.bounds.connections),
         ws="none",
         loop="asyncio",
         lifespan="on",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 
+from tonnage.printable import one_line
 from tonnage.run.train import journal
 
 WIDTH, HEIGHT, LEFT, MARGIN, GAP = 860, 240, 62, 36, 46
@@ -25,7 +27,7 @@ def segments(folder: Path, key: str, stages: Sequence[str]) -> list[tuple[str, P
     for event in journal.events(folder):
         if event.get("event") in BEGINNINGS:
             many = f" x {event['nproc']}" if event["nproc"] > 1 else ""
-            label = f"{event['device']}{many} {event['precision']}"
+            label = escape(one_line(f"{event['device']}{many} {event['precision']}", 60))
         elif event.get("event") == "step" and event.get("stage") in stages and event.get(key) is not None:
             found[event["step"]] = (label, float(event[key]))
     parts: list[tuple[str, Points]] = []

@@ -230,7 +230,7 @@ def _version(one: Engine, text: str) -> str:
     found = re.fullmatch(r"v?(\d{1,4}(?:\.\d{1,4}){0,3})(?:[.\-+]?(?:post|rc|dev)\d*)?", text.strip().lower())
     if not one.newest:
         raise InputError(Problem(f"no versions of {one.name} are known; leave it out", "", "engine", one.name))
-    if found is None:
+    if found is None or not any(_key(found[1])):
         message = f'"{text[:20]}" is not a version of {one.name}; the newest known is {one.newest}'
         raise InputError(Problem(message, "", "engine", f"{one.name}@{one.newest}"))
     return found[1]

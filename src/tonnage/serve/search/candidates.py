@@ -107,11 +107,11 @@ def _none(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, 
 
 
 def nearest_degrees(arch: Architecture, die: Accelerator, ranks: int, fixed: Mapping[str, int]) -> list[str]:
-    """Up to three values of the degree of experts that layouts have, nearest to the one that is fixed."""
+    """Up to three values of the degree of experts that layouts have, nearest to the one that is fixed and cannot be."""
     if "ep" not in fixed or not experts(arch):
         return []
     free = {name: value for name, value in fixed.items() if name in ("tp", "pp")}
-    found = {row[3] for row in _rows(arch, die, ranks, free, 1)}
+    found = {row[3] for row in _rows(arch, die, ranks, free, 1)} - {fixed["ep"]}
     return [f"ep{ep}" for ep in sorted(found, key=lambda ep: (abs(ep - fixed["ep"]), ep))[:3]]
 
 
@@ -141,10 +141,15 @@ def startable(
         why = engine.refuses(found.layout.at(0), kv, start)
         raise InputError(Problem(why or f"{engine.name} runs none of these layouts", path="engine"))
     if "ep" in fixed and not np.any(fills(found.layout.ranks, start.server or 1, start.ranks)):
-        near = nearest_degrees(arch, die, start.ranks or 1, fixed)
+        near = [one for one in nearest_degrees(arch, die, start.ranks or 1, fixed) if _lies(one, start)]
         why = f"{fixed['ep']} ranks with experts do not lie in servers of {start.server} equally"
         raise InputError(Problem(f"{why}; nearest: {', '.join(near)}" if near else why, path="layout"))
     return found
+
+
+def _lies(degree: str, start: Startup) -> bool:
+    """Whether so many ranks with experts (`ep24`) lie in servers equally."""
+    return bool(np.any(fills(np.array([int(degree[2:])]), start.server or 1, start.ranks)))
 
 
 Row = tuple[int, int, int, int, int]
