@@ -33,7 +33,7 @@ ORDER = (
     cache.keep,
     core.lasting,
     core.until,
-    core.hold,
+    core.grown,
     core.leave,
     core.join,
     core.come,

@@ -90,7 +90,6 @@ from tonnage.simulate.state import (
     R_CONTEXT,
     R_DISK,
     R_ENDS,
-    R_FLOOR,
     R_FLYING,
     R_HITS,
     R_HOST,
@@ -141,19 +140,26 @@ def until(x: Row, r: int, time: int, most: int) -> int:
     return low
 
 
-def hold(x: Row, r: int, step: int) -> int:
-    """Blocks that the sequences of a replica that decode hold after so many of its steps.
+def grown(x: Row, r: int, k: int) -> int:
+    """Blocks that the sequences of a replica that decode take in its next k steps.
 
-    A sequence whose context is c + G(step) holds floor((c + G - 1) / size) + 1. With c - 1 = size f + o and G = size
-    q + m, that is f + q + 1, and one more where o + m reaches size: sequences are counted by o.
+    A sequence whose context is c + G, G gained in the replica's steps, holds floor((c + G - 1) / size) + 1. With c - 1
+    = size f + o and G = size q + m, that is f + q + 1, and one more where o + m reaches size: sequences are counted by
+    o, and between two G all of them take a block for each q, those whose o lies between the two ends of m one more.
     """
-    size = x[G_SIZE]
-    gained = (step * x[G_GAIN]) >> 10
-    q = gained // size
-    m = gained - q * size
-    found = x[r + R_FLOOR] + x[r + R_RUNNING] * (1 + q)
-    for o in range(size - m, size):
-        found += x[x[r + R_CLASSES] + o]
+    size, s = x[G_SIZE], x[r + R_STEP]
+    before, after = s, s + k
+    if x[G_GAIN] != 1024:
+        before, after = (s * x[G_GAIN]) >> 10, ((s + k) * x[G_GAIN]) >> 10
+    low, high = size - 1 - before % size, size - 1 - after % size
+    found = x[r + R_RUNNING] * (after // size - before // size)
+    at = x[r + R_CLASSES]
+    while low > high:
+        found += x[at + low]
+        low -= 1
+    while low < high:
+        low += 1
+        found -= x[at + low]
     return found
 
 
@@ -164,7 +170,6 @@ def leave(x: Row, r: int, i: int) -> int:
     c = base + ((x[r + R_STEP] * x[G_GAIN]) >> 10)
     x[r + R_RUNNING] -= 1
     x[r + R_CONTEXT] -= c
-    x[r + R_FLOOR] -= (base - 1) // size
     x[x[r + R_CLASSES] + (base - 1) % size] -= 1
     return c
 
@@ -180,7 +185,6 @@ def join(x: Row, r: int, i: int) -> None:
     put_end(x, x[r + R_ENDS], x[r + R_RUNNING], (x[i + Q_END] << 32) | i)
     x[r + R_RUNNING] += 1
     x[r + R_CONTEXT] += c
-    x[r + R_FLOOR] += (base - 1) // size
     x[x[r + R_CLASSES] + (base - 1) % size] += 1
 
 
@@ -237,9 +241,9 @@ def complete(x: Row, r: int, time: int) -> None:
     x[r + R_BUSY] += time - x[r + R_CLOCK]
     if x[r + R_LIVE] > 0 and x[r + R_RUNNING] > 0:
         s = x[r + R_STEP]
-        grown = hold(x, r, s + k) - hold(x, r, s)
-        x[r + R_USED] += grown
-        x[r + R_TAKEN] += grown
+        more = grown(x, r, k)
+        x[r + R_USED] += more
+        x[r + R_TAKEN] += more
         x[r + R_STEP] = s + k
         x[r + R_CONTEXT] += x[r + R_RUNNING] * ((((s + k) * x[G_GAIN]) >> 10) - ((s * x[G_GAIN]) >> 10))
         evict(x, r, 0)
@@ -336,8 +340,7 @@ def make_room(x: Row, r: int) -> int:
     while x[r + R_RUNNING] > 0:
         if x[r + R_USED] + x[r + R_RUNNING] * x[G_WIDTH] <= x[r + R_POOL]:
             break
-        s = x[r + R_STEP]
-        if hold(x, r, s + 1) - hold(x, r, s) <= x[r + R_POOL] - x[r + R_USED]:
+        if grown(x, r, 1) <= x[r + R_POOL] - x[r + R_USED]:
             break
         i = latest(x, r)
         put_back(x, r, i)
@@ -416,7 +419,7 @@ def plan_step(x: Row, r: int, time: int) -> None:
     if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
         gone = make_room(x, r)
         if x[r + R_QUEUE] >= 0:
-            more = hold(x, r, x[r + R_STEP] + 1) - hold(x, r, x[r + R_STEP])
+            more = grown(x, r, 1)
         budget -= x[r + R_RUNNING] * x[G_WIDTH]
     tokens = looks = prompts = 0
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
@@ -500,13 +503,11 @@ def decode_steps(x: Row, r: int, gone: int) -> None:
     k = 1 if gone > 0 else (x[x[r + R_ENDS]] >> 32) - s
     most = x[r + R_RUNNING] * (((k * x[G_GAIN]) >> 10) // x[G_SIZE] + 2)
     free = x[r + R_POOL] - x[r + R_USED]
-    tight = most > free
-    free += hold(x, r, s) if tight else 0
-    if tight and hold(x, r, s + k) > free:
+    if most > free and grown(x, r, k) > free:
         low, high = 1, k
         while low < high:
             middle = (low + high + 1) >> 1
-            if hold(x, r, s + middle) <= free:
+            if grown(x, r, middle) <= free:
                 low = middle
             else:
                 high = middle - 1

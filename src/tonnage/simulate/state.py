@@ -147,10 +147,10 @@ class Requests(NamedTuple):
 class Replicas(NamedTuple):
     """By replica. clock, next: start and end of what it is doing; jump: how many steps that is; live: whether they
     decode; running: sequences that decode; context: of all of them; step: decode steps so far; used: blocks;
-    floor: of what `hold` counts; prefills: how many prompts are being computed; queue: root of the heap of those
+    prefills: how many prompts are being computed; queue: root of the heap of those
     that wait; flying, asked: requests and tokens that it has; lag: of first tokens behind a step, in the other
     stages of a pipeline; steps, busy, again, hits: totals; role; on; ready: when loading ends; since, lit: on
-    since, and time on before; cached: pieces that nobody uses; model. Places: classes: counts of `hold`; ends: a
+    since, and time on before; cached: pieces that nobody uses; model. Places: classes: counts of `grown`; ends: a
     heap of (step in which it is done, request); prompts: that are being computed; pieces: of its cache; order:
     before the first and behind the last of those that nobody uses, and behind it the same of the host's and the disk's.
     taken: blocks that were taken so far; host, disk: pieces there; wait: time to bring back what the step needs [ps];
@@ -165,7 +165,6 @@ class Replicas(NamedTuple):
     context: Row
     step: Row
     used: Row
-    floor: Row
     prefills: Row
     queue: Row
     flying: Row
@@ -281,7 +280,6 @@ Q_SIZE = 30
     R_CONTEXT,
     R_STEP,
     R_USED,
-    R_FLOOR,
     R_PREFILLS,
     R_QUEUE,
     R_FLYING,
@@ -311,8 +309,8 @@ Q_SIZE = 30
     R_TOKENS,
     R_CAP,
     R_POOL,
-) = range(38)
-R_SIZE = 38
+) = range(37)
+R_SIZE = 37
 P_USERS, P_BEFORE, P_AFTER, P_SIZE = range(4)
 """Of a piece of a prompt in a replica's cache: who uses it, less than 0 where it is not there; what goes before and
 after it of those that nobody uses, or of those of its tier."""
