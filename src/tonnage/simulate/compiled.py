@@ -34,6 +34,7 @@ ORDER = (
     core.lasting,
     core.until,
     core.grown,
+    core.within,
     core.leave,
     core.join,
     core.come,

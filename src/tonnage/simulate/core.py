@@ -20,6 +20,7 @@ from tonnage.simulate.state import (
     ABSENT,
     DECODING,
     DONE,
+    G_ALONE,
     G_BASE,
     G_CROWD,
     G_DEEP,
@@ -28,12 +29,14 @@ from tonnage.simulate.state import (
     G_GAIN,
     G_HASHES,
     G_HOST_PIECE,
+    G_LATER,
     G_LIMITS,
     G_MIX,
     G_MIXED,
     G_MOVED,
     G_MOVED_TOKEN,
     G_PAIRS,
+    G_POOLS,
     G_PREFIX,
     G_SIZE,
     G_SLOPE,
@@ -133,7 +136,8 @@ def until(x: Row, r: int, time: int, most: int) -> int:
     low, high = 1, most
     while low < high:
         middle = (low + high) >> 1
-        if lasting(x, r, middle) >= time:
+        spent = lasting(x, r, middle)
+        if spent >= time:
             high = middle
         else:
             low = middle + 1
@@ -161,6 +165,20 @@ def grown(x: Row, r: int, k: int) -> int:
         low += 1
         found -= x[at + low]
     return found
+
+
+def within(x: Row, r: int, free: int, most: int) -> int:
+    """The most steps, of `most`, that take no more than `free` blocks; at least one."""
+    low, high = 1, most
+    middle = most
+    while low < high:
+        more = grown(x, r, middle)
+        if more <= free:
+            low = middle
+        else:
+            high = middle - 1
+        middle = (low + high + 1) >> 1
+    return low
 
 
 def leave(x: Row, r: int, i: int) -> int:
@@ -203,7 +221,7 @@ def finish(x: Row, r: int, i: int, time: int) -> None:
     x[r + R_FLYING] -= 1
     x[r + R_ASKED] -= x[i + Q_ISL]
     x[LEFT] -= 1
-    f = x[i + Q_FOLLOWS]
+    f = x[i + Q_FOLLOWS] if x[G_LATER] > 0 else -1
     if f >= 0:
         x[f + Q_ARRIVAL] = x[i + Q_FINISH] + x[f + Q_THINK]
         come(x, f, x[f + Q_ARRIVAL])
@@ -340,7 +358,8 @@ def make_room(x: Row, r: int) -> int:
     while x[r + R_RUNNING] > 0:
         if x[r + R_USED] + x[r + R_RUNNING] * x[G_WIDTH] <= x[r + R_POOL]:
             break
-        if grown(x, r, 1) <= x[r + R_POOL] - x[r + R_USED]:
+        more = grown(x, r, 1)
+        if more <= x[r + R_POOL] - x[r + R_USED]:
             break
         i = latest(x, r)
         put_back(x, r, i)
@@ -353,7 +372,9 @@ def fits(x: Row, r: int, i: int, more: int) -> int:
     """Tokens of a request that the cache has, or -1 where a replica has no room for the rest beside `more` blocks."""
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1
     if x[G_HASHES] == 0 or x[i + Q_HIGH] == x[i + Q_LOW]:
-        return found_again(x, r, i) if x[r + R_USED] + more + blocks <= x[r + R_POOL] else -1
+        if x[r + R_USED] + more + blocks > x[r + R_POOL]:
+            return -1
+        return found_again(x, r, i)
     pieces = min(x[i + Q_HIGH] - x[i + Q_LOW], x[i + Q_ISL] // x[G_UNIT])
     at = x[r + R_PIECES]
     blocks -= pieces * x[G_UNIT_BLOCKS]
@@ -392,7 +413,7 @@ def admit(x: Row, r: int, i: int, hit: int, time: int, more: int) -> None:
         x[i + Q_START] = time
         x[i + Q_HIT] = hit
         x[r + R_HITS] += hit
-    x[i + Q_DONE] = x[i + Q_TOTAL] - 1 if x[i + Q_MOVED] > 0 else hit
+    x[i + Q_DONE] = x[i + Q_TOTAL] - 1 if x[G_POOLS] > 0 and x[i + Q_MOVED] > 0 else hit
     x[i + Q_STATE] = PREFILLING
     x[i + Q_WHERE] = r
     x[x[r + R_PROMPTS] + x[r + R_PREFILLS]] = i
@@ -432,7 +453,7 @@ def plan_step(x: Row, r: int, time: int) -> None:
         prompts += 1
     while gone == 0 and x[r + R_QUEUE] >= 0 and budget > 0 and x[r + R_RUNNING] + x[r + R_PREFILLS] < x[r + R_SEQS]:
         i = x[r + R_QUEUE]
-        if x[i + Q_MODEL] != x[r + R_MODEL]:
+        if x[G_ALONE] == 0 and x[i + Q_MODEL] != x[r + R_MODEL]:
             if x[r + R_RUNNING] + x[r + R_PREFILLS] == 0:
                 load(x, r, x[i + Q_MODEL], time)
                 return
@@ -440,7 +461,7 @@ def plan_step(x: Row, r: int, time: int) -> None:
         hit = fits(x, r, i, more)
         if hit < 0:
             break
-        n = x[i + Q_TOTAL] - hit if x[i + Q_MOVED] == 0 else 1
+        n = 1 if x[G_POOLS] > 0 and x[i + Q_MOVED] > 0 else x[i + Q_TOTAL] - hit
         if x[G_WHOLE] > 0 and n > budget and tokens > 0:
             break
         if x[G_WHOLE] == 0:
@@ -480,7 +501,9 @@ def mixed_step(x: Row, r: int, tokens: int, looks: int, prompts: int) -> None:
     layer beside the computing, so that the step takes the longer of both.
     """
     live = x[r + R_RUNNING] if x[G_MIXED] > 0 else 0
-    time = lasting(x, r, 1) if live > 0 else 0
+    time = 0
+    if live > 0:
+        time = lasting(x, r, 1)
     more = extra(x, r, live, tokens, looks, prompts)
     if x[G_MIXED] == 0 and x[r + R_RUNNING] > 0:
         more = (more * x[G_CROWD]) >> 10
@@ -503,22 +526,17 @@ def decode_steps(x: Row, r: int, gone: int) -> None:
     k = 1 if gone > 0 else (x[x[r + R_ENDS]] >> 32) - s
     most = x[r + R_RUNNING] * (((k * x[G_GAIN]) >> 10) // x[G_SIZE] + 2)
     free = x[r + R_POOL] - x[r + R_USED]
-    if most > free and grown(x, r, k) > free:
-        low, high = 1, k
-        while low < high:
-            middle = (low + high + 1) >> 1
-            if grown(x, r, middle) <= free:
-                low = middle
-            else:
-                high = middle - 1
-        k = low
+    if most > free:
+        k = within(x, r, free, k)
     x[r + R_JUMP] = k
-    x[r + R_NEXT] = x[r + R_CLOCK] + lasting(x, r, k)
+    spent = lasting(x, r, k)
+    x[r + R_NEXT] = x[r + R_CLOCK] + spent
 
 
 def cut(x: Row, r: int, time: int) -> None:
     """End a run of equal steps with the step in which `time` lies."""
     if x[r + R_JUMP] > 1:
         k = until(x, r, time - x[r + R_CLOCK], x[r + R_JUMP])
+        spent = lasting(x, r, k)
         x[r + R_JUMP] = k
-        x[r + R_NEXT] = x[r + R_CLOCK] + lasting(x, r, k)
+        x[r + R_NEXT] = x[r + R_CLOCK] + spent

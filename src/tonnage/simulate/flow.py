@@ -15,12 +15,14 @@ from tonnage.simulate.state import (
     E_TIME,
     EVENT,
     EXPECTED,
+    G_ALONE,
     G_END,
     G_EVERY,
     G_FEWEST,
     G_FIRST,
     G_GAIN,
     G_KNOWN,
+    G_LATER,
     G_LIMITS,
     G_LOADING,
     G_REPLICAS,
@@ -127,7 +129,7 @@ def refuse(x: Row, i: int, time: int) -> None:
     """A request that nobody will serve; whoever follows it comes all the same."""
     x[i + Q_STATE] = REFUSED
     x[LEFT] -= 1
-    f = x[i + Q_FOLLOWS]
+    f = x[i + Q_FOLLOWS] if x[G_LATER] > 0 else -1
     if f >= 0:
         x[f + Q_ARRIVAL] = time + x[f + Q_THINK]
         come(x, f, x[f + Q_ARRIVAL])
@@ -135,14 +137,16 @@ def refuse(x: Row, i: int, time: int) -> None:
 
 def deliver(x: Row, i: int, time: int) -> None:
     """A request comes: to a replica's queue, which looks at it when its step ends, or at once where it is idle."""
+    far = False
     if x[i + Q_STATE] == EXPECTED:
         x[i + Q_TOTAL] = x[i + Q_ISL]
         x[i + Q_KEY] = (x[i + Q_WEIGHT] << 44) + x[i + Q_ARRIVAL] // 1000000 + x[i + Q_SLACK]
-        if too_long(x, i):
-            refuse(x, i, time)
-            return
-    r = choose(x, i)
-    if r < 0:
+        far = too_long(x, i)
+    if far:
+        refuse(x, i, time)
+        return
+    r = x[G_FIRST] if x[G_ALONE] > 0 else choose(x, i)
+    if x[G_ALONE] == 0 and r < 0:
         later = next_change(x)
         if later >= NEVER:
             refuse(x, i, time)
@@ -279,11 +283,12 @@ def run(x: Row, most: int) -> int:
         for j in range(x[G_FIRST] + R_SIZE, x[G_END], R_SIZE):
             if x[j + R_NEXT] < ends:
                 r, ends = j, x[j + R_NEXT]
-        first, later = x[COMING], x[PENDING]
+        first = x[COMING]
+        later = x[PENDING] if x[G_LATER] > 0 else -1
         comes = x[first + Q_ARRIVAL] if first < x[G_KNOWN] else NEVER
         again = x[later + Q_DUE] if later >= 0 else NEVER
-        turns = next_change(x)
-        if turns < ends and turns < comes and turns < again:
+        turns = NEVER if x[G_ALONE] > 0 else next_change(x)
+        if x[G_ALONE] == 0 and turns < ends and turns < comes and turns < again:
             change(x, turns)
             time = turns
         elif comes <= ends and comes <= again and comes < NEVER:

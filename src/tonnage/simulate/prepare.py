@@ -126,6 +126,7 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
     seqs, tokens = int(kept[:, 0].max()), int(kept[:, 1].max())
     scaled = given.autoscale
     host, disk = limits.host, limits.disk
+    stops = scaled is not None or bool(given.outages)
     return LoopRules(
         seqs=seqs,
         size=size,
@@ -165,6 +166,9 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
         disk=disk.tokens // load.unit if prefix else 0,
         host_piece=round(host.token * load.unit * PICO),
         disk_piece=round(disk.token * load.unit * PICO),
+        alone=int(given.every == len(times) == 1 and not stops),
+        pools=int(given.prefill > 0),
+        later=int(stops or given.prefill > 0 or load.chained),
     )
 
 

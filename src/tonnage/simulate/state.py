@@ -58,7 +58,9 @@ class LoopRules(NamedTuple):
     [ps]; pairs: by model, for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the
     replicas; requests; limits: by model, sequences of a replica at once at most, new tokens of a step at most, of them
     of one prompt, blocks of a replica. prefix: 1 where the cache of what was computed is found again; host, disk:
-    pieces of prompts that a replica has room for there; host_piece, disk_piece: time to bring one back [ps].
+    pieces of prompts that a replica has room for there; host_piece, disk_piece: time to bring one back [ps]. alone: 1
+    where there is one replica, of one model, that never stops; pools: 1 where prefill is apart; later: 1 where requests
+    may come at times that are not known beforehand.
     """
 
     seqs: int
@@ -99,6 +101,9 @@ class LoopRules(NamedTuple):
     disk: int
     host_piece: int
     disk_piece: int
+    alone: int
+    pools: int
+    later: int
 
 
 class Requests(NamedTuple):
@@ -237,7 +242,10 @@ class Replicas(NamedTuple):
     G_DISK,
     G_HOST_PIECE,
     G_DISK_PIECE,
-) = range(COMMON, COMMON + 38)
+    G_ALONE,
+    G_POOLS,
+    G_LATER,
+) = range(COMMON, COMMON + 41)
 (
     Q_ARRIVAL,
     Q_ISL,
