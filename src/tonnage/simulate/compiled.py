@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import types
-from collections.abc import Callable
 from pathlib import Path
 
-from tonnage.simulate import cache, core, flow, heaps, state
+from tonnage.simulate import cache, core, flow, heaps, special, state
+from tonnage.simulate.special import Loop
 from tonnage.simulate.state import Row
-
-Loop = Callable[[Row, int], int]
-"""Goes on with a row for so many events; returns how many there were."""
 
 ORDER = (
     heaps.merge,
@@ -50,6 +48,7 @@ ORDER = (
     core.bring_back,
     core.admit,
     core.extra,
+    core.shortest,
     core.take_on,
     core.load,
     core.mixed_step,
@@ -105,6 +104,9 @@ def compiled() -> Loop:
     return found
 
 
-def plain() -> Loop:
-    """The loop as Python."""
+def plain(x: Row, worth: bool = False) -> Loop:
+    """The loop as Python; written anew for the rules of a row where that is worth it, and sources are at hand."""
+    if worth:
+        with contextlib.suppress(OSError):
+            return special.loop_for(x, ORDER)
     return flow.run

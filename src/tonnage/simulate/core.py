@@ -24,10 +24,12 @@ from tonnage.simulate.state import (
     G_BASE,
     G_CROWD,
     G_DEEP,
+    G_DISK,
     G_DISK_PIECE,
     G_EACH,
     G_GAIN,
     G_HASHES,
+    G_HOST,
     G_HOST_PIECE,
     G_LATER,
     G_LIMITS,
@@ -132,8 +134,24 @@ def lasting(x: Row, r: int, k: int) -> int:
 
 
 def until(x: Row, r: int, time: int, most: int) -> int:
-    """The fewest steps, at least one and at most `most`, that last `time` or longer."""
-    low, high = 1, most
+    """The fewest steps, at least one and at most `most`, that last `time` or longer: no step is shorter than the first,
+    none longer than one after `most` of them.
+    """
+    d = x[r + R_RUNNING]
+    row = x[r + R_MODEL] * x[G_DEEP] + d
+    base, slope = x[x[G_BASE] + row], x[x[G_SLOPE] + row]
+    first = base + slope * x[r + R_CONTEXT]
+    last = first + slope * d * (((most * x[G_GAIN]) >> 10) + 1)
+    low = high = most
+    if first > 0:
+        high = (time - 1) // first + 1
+        low = (time - 1) // last + 1
+    if high > most:
+        high = most
+    if low > high:
+        low = high
+    if low < 1:
+        low = 1
     while low < high:
         middle = (low + high) >> 1
         spent = lasting(x, r, middle)
@@ -217,7 +235,7 @@ def come(x: Row, i: int, time: int) -> None:
 def finish(x: Row, r: int, i: int, time: int) -> None:
     """A request has all its tokens."""
     x[i + Q_STATE] = DONE
-    x[i + Q_FINISH] = max(time, x[i + Q_FIRST])
+    x[i + Q_FINISH] = time if time > x[i + Q_FIRST] else x[i + Q_FIRST]
     x[r + R_FLYING] -= 1
     x[r + R_ASKED] -= x[i + Q_ISL]
     x[LEFT] -= 1
@@ -263,7 +281,8 @@ def complete(x: Row, r: int, time: int) -> None:
         x[r + R_USED] += more
         x[r + R_TAKEN] += more
         x[r + R_STEP] = s + k
-        x[r + R_CONTEXT] += x[r + R_RUNNING] * ((((s + k) * x[G_GAIN]) >> 10) - ((s * x[G_GAIN]) >> 10))
+        gained = k if x[G_GAIN] == 1024 else (((s + k) * x[G_GAIN]) >> 10) - ((s * x[G_GAIN]) >> 10)
+        x[r + R_CONTEXT] += x[r + R_RUNNING] * gained
         evict(x, r, 0)
     ends, prompts, s = x[r + R_ENDS], x[r + R_PROMPTS], x[r + R_STEP]
     while x[r + R_RUNNING] > 0 and (x[ends] >> 32) <= s:
@@ -431,6 +450,20 @@ def extra(x: Row, r: int, live: int, tokens: int, looks: int, prompts: int) -> i
     return found
 
 
+def shortest(tokens: int, budget: int, cap: int) -> int:
+    """New tokens of a prompt in a step: what is left of it, of the step's, or as many as one may have; none less than
+    zero.
+    """
+    n = tokens
+    if n > budget:
+        n = budget
+    if n > cap:
+        n = cap
+    if n < 0:
+        n = 0
+    return n
+
+
 def plan_step(x: Row, r: int, time: int) -> None:
     """Decide what a replica does from now on."""
     x[r + R_CLOCK] = time
@@ -445,7 +478,7 @@ def plan_step(x: Row, r: int, time: int) -> None:
     tokens = looks = prompts = 0
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
         i = x[j]
-        n = max(0, min(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[r + R_CAP]))
+        n = shortest(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[r + R_CAP])
         x[i + Q_NOW] = n
         budget -= n
         tokens += n
@@ -465,7 +498,7 @@ def plan_step(x: Row, r: int, time: int) -> None:
         if x[G_WHOLE] > 0 and n > budget and tokens > 0:
             break
         if x[G_WHOLE] == 0:
-            n = min(n, budget, x[r + R_CAP])
+            n = shortest(n, budget, x[r + R_CAP])
         admit(x, r, i, hit, time, more)
         x[i + Q_NOW] = n
         budget -= n
@@ -510,7 +543,10 @@ def mixed_step(x: Row, r: int, tokens: int, looks: int, prompts: int) -> None:
     x[r + R_LIVE] = live
     x[r + R_JUMP] = 1
     x[r + R_LAG] = more // x[G_STAGES] * (x[G_STAGES] - 1)
-    x[r + R_NEXT] = x[r + R_CLOCK] + max(time + max(more // x[G_STAGES], 1), x[r + R_WAIT])
+    spent = time + (more // x[G_STAGES] if more >= x[G_STAGES] else 1)
+    if x[G_HOST] + x[G_DISK] > 0 and spent < x[r + R_WAIT]:
+        spent = x[r + R_WAIT]
+    x[r + R_NEXT] = x[r + R_CLOCK] + spent
 
 
 def decode_steps(x: Row, r: int, gone: int) -> None:

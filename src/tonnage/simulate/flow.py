@@ -291,11 +291,11 @@ def run(x: Row, most: int) -> int:
         if x[G_ALONE] == 0 and turns < ends and turns < comes and turns < again:
             change(x, turns)
             time = turns
-        elif comes <= ends and comes <= again and comes < NEVER:
+        elif comes <= ends and comes < NEVER and (x[G_LATER] == 0 or comes <= again):
             x[COMING] = first + Q_SIZE
             deliver(x, first, comes)
             time = comes
-        elif again <= ends and again < NEVER:
+        elif x[G_LATER] > 0 and again <= ends and again < NEVER:
             x[PENDING] = merge(x, x[later + Q_LEFT], x[later + Q_RIGHT], Q_DUE)
             deliver(x, later, again)
             time = again

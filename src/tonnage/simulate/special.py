@@ -9,15 +9,19 @@ what a lone replica's record holds becomes local variables. There is one source,
 from __future__ import annotations
 
 import ast
-import copy
 import functools
 import inspect
 import textwrap
 import types
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+from tonnage.simulate import state
 from tonnage.simulate.state import Row
+
+Loop = Callable[[Row, int], int]
+"""Goes on with a row for so many events; returns how many there were."""
 
 OPERATORS: dict[type[ast.operator] | type[ast.cmpop], Callable[[int, int], int]] = {
     ast.Add: lambda a, b: a + b,
@@ -36,6 +40,18 @@ OPERATORS: dict[type[ast.operator] | type[ast.cmpop], Callable[[int, int], int]]
 }
 SAME = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.FloorDiv: 1, ast.LShift: 0, ast.RShift: 0}
 """What changes nothing on the right of an operator."""
+
+
+Copied = TypeVar("Copied")
+
+
+def clone(node: Copied) -> Copied:
+    """A copy of a tree, or of a list of trees."""
+    if isinstance(node, list):
+        return [clone(one) for one in node]  # type: ignore[return-value]
+    if not isinstance(node, ast.AST) or isinstance(node, ast.expr_context):
+        return node
+    return type(node)(*[clone(getattr(node, name, None)) for name in node._fields])
 
 
 def number(node: ast.AST) -> int | None:
@@ -235,7 +251,7 @@ class Renaming(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self.by:
-            return copy.deepcopy(self.by[node.id])
+            return clone(self.by[node.id])
         return ast.Name(node.id + self.suffix, node.ctx) if node.id in self.own else node
 
 
@@ -258,7 +274,7 @@ class Inlining(ast.NodeTransformer):
                 written.add(one.arg)
                 begin.append(ast.Assign([ast.Name(one.arg + suffix, ast.Store())], value))
         renaming = Renaming(by, suffix, written)
-        body = [renaming.visit(copy.deepcopy(one)) for one in function.body]
+        body = [renaming.visit(clone(one)) for one in function.body]
         try:
             return begin + tail(body, put)
         except NotInline:
@@ -283,7 +299,7 @@ class Inlining(ast.NodeTransformer):
 class Localising(ast.NodeTransformer):
     """Entries of a lone replica's record as local variables."""
 
-    def __init__(self, places: range) -> None:
+    def __init__(self, places: Container[int]) -> None:
         self.places, self.found = places, set[int]()
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -326,10 +342,14 @@ def kept_apart(functions: Mapping[str, ast.FunctionDef], name: str) -> set[str]:
     return found
 
 
-def localised(functions: dict[str, ast.FunctionDef], name: str, places: range) -> None:
-    """Entries at places that only this function reads and writes become its local variables."""
-    for one in kept_apart(functions, name):
-        if Localising(places).visit(copy.deepcopy(functions[one])) and _touches(functions[one], places):
+def localised(
+    functions: dict[str, ast.FunctionDef], name: str, others: Iterable[str], places: Container[int]
+) -> None:
+    """Entries of the row that one function alone reads and writes become its local variables."""
+    for one in others:
+        look = Localising(places)
+        look.visit(clone(functions[one]))
+        if look.found:
             return
     change = Localising(places)
     function = change.visit(functions[name])
@@ -339,35 +359,63 @@ def localised(functions: dict[str, ast.FunctionDef], name: str, places: range) -
     end = [f"x[{one[2:]}] = {one}" for one in names if one in written]
     *body, last = function.body
     function.body = [*ast.parse("\n".join(begin)).body, *body, *ast.parse("\n".join(end)).body, last]
-    functions[name] = function
-
-
-def _touches(function: ast.FunctionDef, places: range) -> bool:
-    look = Localising(places)
-    look.visit(copy.deepcopy(function))
-    return bool(look.found)
 
 
 def specialised(
-    functions: Sequence[Callable[..., object]],
-    names: Mapping[str, int],
-    entries: Mapping[int, int],
-    places: range,
+    functions: Sequence[types.FunctionType], names: Mapping[str, int], entries: Mapping[int, int], places: Container[int]
 ) -> str:
-    """The source of the last of some functions, each after those that it calls, with names and entries of the row put
-    in; places: those that it has as local variables.
+    """The source of the last of some functions, with names and entries of the row put in, and those that it still
+    calls; places: entries that it has as local variables.
     """
-    written, made = trees(tuple(functions)), dict[str, ast.FunctionDef]()  # type: ignore[arg-type]
+    written, made = trees(tuple(functions)), dict[str, ast.FunctionDef]()
 
     def make(name: str) -> None:
-        function = folded(copy.deepcopy(written[name]), names, entries)
-        for one in called(function, written):
+        function = folded(clone(written[name]), names, entries)
+        for one in sorted(called(function, written)):
             if one not in made:
                 make(one)
         made[name] = folded(Inlining(made).visit(function), names, entries)
 
     last = functions[-1].__name__
     make(last)
-    localised(made, last, places)
-    kept = [made[one] for one in written if one in kept_apart(made, last)]
-    return ast.unparse(ast.fix_missing_locations(ast.Module([*kept, made[last]], [])))
+    others = sorted(kept_apart(made, last))
+    localised(made, last, others, places)
+    return ast.unparse(ast.fix_missing_locations(ast.Module([made[one] for one in (*others, last)], [])))
+
+
+@functools.cache
+def _compiled(functions: tuple[types.FunctionType, ...], entries: tuple[tuple[int, int], ...], first: int | None) -> Loop:
+    names = {name: value for name, value in vars(state).items() if name.isupper() and isinstance(value, int)}
+    places: set[int] = set()
+    if first is not None:
+        names["r"] = first
+        places = {*range(state.COMMON), *range(first, first + state.R_SIZE)}
+    space: dict[str, Loop] = {}
+    exec(compile(specialised(functions, names, dict(entries), places), "<the loop for one service>", "exec"), space)
+    return space[functions[-1].__name__]
+
+
+def loop_for(x: Row, functions: tuple[types.FunctionType, ...]) -> Loop:
+    """The loop, the last of these functions, for rows with the rules that this one has."""
+    rules = range(state.COMMON, state.COMMON + len(state.LoopRules._fields))
+    entries = [(at, int(x[at])) for at in rules if at != state.G_KNOWN]
+    first = int(x[state.G_FIRST]) if x[state.G_ALONE] > 0 else None
+    if first is not None:
+        entries += [(first + at, int(x[first + at])) for at in STAYS]
+    return _compiled(functions, tuple(entries), first)
+
+
+STAYS = (
+    state.R_ROLE,
+    state.R_MODEL,
+    state.R_CLASSES,
+    state.R_ENDS,
+    state.R_PROMPTS,
+    state.R_PIECES,
+    state.R_ORDER,
+    state.R_SEQS,
+    state.R_TOKENS,
+    state.R_CAP,
+    state.R_POOL,
+)
+"""Of a lone replica of one model, what does not change."""
