@@ -68,6 +68,7 @@ ORDER = (
     flow.light,
     flow.scale,
     flow.change,
+    flow.coming,
     flow.run,
 )
 """All functions of the loop, each after those that it calls."""

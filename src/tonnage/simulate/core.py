@@ -170,6 +170,8 @@ def grown(x: Row, r: int, k: int) -> int:
     o, and between two G all of them take a block for each q, those whose o lies between the two ends of m one more.
     """
     size, s = x[G_SIZE], x[r + R_STEP]
+    if k == 1 and x[G_GAIN] == 1024:
+        return x[x[r + R_CLASSES] + size - 1 - s % size]
     before, after = s, s + k
     if x[G_GAIN] != 1024:
         before, after = (s * x[G_GAIN]) >> 10, ((s + k) * x[G_GAIN]) >> 10
@@ -472,8 +474,6 @@ def plan_step(x: Row, r: int, time: int) -> None:
     budget = x[r + R_TOKENS]
     if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
         gone = make_room(x, r)
-        if x[r + R_QUEUE] >= 0:
-            more = grown(x, r, 1)
         budget -= x[r + R_RUNNING] * x[G_WIDTH]
     tokens = looks = prompts = 0
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
@@ -491,6 +491,8 @@ def plan_step(x: Row, r: int, time: int) -> None:
                 load(x, r, x[i + Q_MODEL], time)
                 return
             break
+        if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
+            more = grown(x, r, 1)
         hit = fits(x, r, i, more)
         if hit < 0:
             break

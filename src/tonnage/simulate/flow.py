@@ -272,29 +272,36 @@ def scale(x: Row, time: int) -> None:
             there -= 1
 
 
+def coming(x: Row) -> int:
+    """When the next request of a known arrival comes."""
+    first = x[COMING]
+    return x[first + Q_ARRIVAL] if first < x[G_KNOWN] else NEVER
+
+
 def run(x: Row, most: int) -> int:
     """Go on for at most so many events; returns how many there were, fewer when all is done.
 
     What comes at the end of a step is seen by the next one: of events at one time, what comes goes before what ends.
     """
     count = 0
+    comes = coming(x)
     while count < most and x[LEFT] > 0:
         r, ends = x[G_FIRST], x[x[G_FIRST] + R_NEXT]
         for j in range(x[G_FIRST] + R_SIZE, x[G_END], R_SIZE):
             if x[j + R_NEXT] < ends:
                 r, ends = j, x[j + R_NEXT]
-        first = x[COMING]
         later = x[PENDING] if x[G_LATER] > 0 else -1
-        comes = x[first + Q_ARRIVAL] if first < x[G_KNOWN] else NEVER
         again = x[later + Q_DUE] if later >= 0 else NEVER
         turns = NEVER if x[G_ALONE] > 0 else next_change(x)
         if x[G_ALONE] == 0 and turns < ends and turns < comes and turns < again:
             change(x, turns)
             time = turns
         elif comes <= ends and comes < NEVER and (x[G_LATER] == 0 or comes <= again):
+            first = x[COMING]
             x[COMING] = first + Q_SIZE
             deliver(x, first, comes)
             time = comes
+            comes = coming(x)
         elif x[G_LATER] > 0 and again <= ends and again < NEVER:
             x[PENDING] = merge(x, x[later + Q_LEFT], x[later + Q_RIGHT], Q_DUE)
             deliver(x, later, again)
