@@ -77,7 +77,6 @@ from tonnage.simulate.state import (
     Q_MARK,
     Q_MODEL,
     Q_MOVED,
-    Q_NOW,
     Q_RIGHT,
     Q_START,
     Q_STATE,
@@ -300,8 +299,6 @@ def complete(x: Row, r: int, time: int) -> None:
     x[r + R_PREFILLS] = 0
     for j in range(prompts, prompts + count):
         i = x[j]
-        x[i + Q_DONE] += x[i + Q_NOW]
-        x[i + Q_NOW] = 0
         if x[i + Q_DONE] == x[i + Q_TOTAL]:
             computed(x, r, i, time, x[r + R_LAG])
         else:
@@ -352,7 +349,6 @@ def put_back(x: Row, r: int, i: int) -> None:
         remember(x, r, i, x[i + Q_DONE], (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1)
         release(x, r, i, x[i + Q_TOTAL])
     x[i + Q_DONE] = 0
-    x[i + Q_NOW] = 0
     x[i + Q_MOVED] = 0
     x[i + Q_AGAIN] += 1
     x[r + R_AGAIN] += 1
@@ -469,7 +465,8 @@ def shortest(tokens: int, budget: int, cap: int) -> int:
 def plan_step(x: Row, r: int, time: int) -> None:
     """Decide what a replica does from now on."""
     x[r + R_CLOCK] = time
-    x[r + R_WAIT] = 0
+    if x[G_HOST] + x[G_DISK] > 0:
+        x[r + R_WAIT] = 0
     gone = more = 0
     budget = x[r + R_TOKENS]
     if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
@@ -479,10 +476,10 @@ def plan_step(x: Row, r: int, time: int) -> None:
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
         i = x[j]
         n = shortest(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[r + R_CAP])
-        x[i + Q_NOW] = n
         budget -= n
         tokens += n
         looks += n * (2 * x[i + Q_DONE] + n)
+        x[i + Q_DONE] += n
         prompts += 1
     while gone == 0 and x[r + R_QUEUE] >= 0 and budget > 0 and x[r + R_RUNNING] + x[r + R_PREFILLS] < x[r + R_SEQS]:
         i = x[r + R_QUEUE]
@@ -502,10 +499,10 @@ def plan_step(x: Row, r: int, time: int) -> None:
         if x[G_WHOLE] == 0:
             n = shortest(n, budget, x[r + R_CAP])
         admit(x, r, i, hit, time, more)
-        x[i + Q_NOW] = n
         budget -= n
         tokens += n
         looks += n * (2 * x[i + Q_DONE] + n)
+        x[i + Q_DONE] += n
         prompts += 1
     if tokens > 0:
         mixed_step(x, r, tokens, looks, prompts)

@@ -33,8 +33,21 @@ from tonnage.simulate.state import (
     P_USERS,
     PENDING,
     PREFILLS,
+    Q_AGAIN,
+    Q_ARRIVAL,
+    Q_FINISH,
+    Q_FIRST,
+    Q_HIT,
     Q_SIZE,
+    Q_START,
+    Q_STATE,
+    Q_WHERE,
+    R_BUSY,
+    R_LIT,
+    R_ON,
+    R_SINCE,
     R_SIZE,
+    R_STEPS,
     REFUSED,
     ROBIN,
     ROBIN_APART,
@@ -358,37 +371,36 @@ class Happened:
 
 def happened(load: Workload, x: Row) -> Happened:
     """What is in the rows, in seconds."""
-    whole = np.asarray(x, dtype=np.int64)
     first, end, begin_ = int(x[G_FIRST]), int(x[G_END]), int(x[G_REQUESTS])
-    here = Replicas(*whole[first:end].reshape(-1, R_SIZE).T)
-    asked = Requests(*whole[begin_ : begin_ + load.size * Q_SIZE].reshape(-1, Q_SIZE).T)
 
-    def row(values: Row) -> Whole:
-        return np.array(values, dtype=np.int64)
+    def row(entry: int) -> Whole:
+        return np.array(x[begin_ + entry : begin_ + load.size * Q_SIZE : Q_SIZE], dtype=np.int64)
 
-    def seconds(values: Row) -> Real:
-        found = row(values)
+    def of_replicas(entry: int) -> Whole:
+        return np.array(x[first + entry : end : R_SIZE], dtype=np.int64)
+
+    def seconds(found: Whole) -> Real:
         return np.where((found < 0) | (found >= NEVER), np.nan, found / PICO)
 
-    status, last = row(asked.state), int(x[LAST])
+    status, last, finish, where = row(Q_STATE), int(x[LAST]), row(Q_FINISH), row(Q_WHERE)
     known = np.isfinite(load.arrival)
-    came = np.where(known, load.arrival, seconds(asked.arrival))
-    running = np.where(row(here.on) == OFF, 0, last - row(here.since))
-    ends = np.append(row(asked.finish), last)
+    came = load.arrival if known.all() else np.where(known, load.arrival, seconds(row(Q_ARRIVAL)))
+    running = np.where(of_replicas(R_ON) == OFF, 0, last - of_replicas(R_SINCE))
+    ends = max(int(finish.max(initial=0)), last)
     begin = float(np.min(came[np.isfinite(came)], initial=np.inf))
     return Happened(
         load,
         came,
-        seconds(asked.start),
-        seconds(asked.first),
-        np.where(status == DONE, seconds(asked.finish), np.nan),
-        np.where(row(asked.where) < 0, -1, (row(asked.where) - first) // R_SIZE),
-        row(asked.hit),
-        row(asked.again),
+        seconds(row(Q_START)),
+        seconds(row(Q_FIRST)),
+        np.where(status == DONE, seconds(finish), np.nan),
+        np.where(where < 0, -1, (where - first) // R_SIZE),
+        row(Q_HIT),
+        row(Q_AGAIN),
         status == REFUSED,
-        row(here.steps),
-        row(here.busy) / PICO,
-        (row(here.lit) + running) / PICO,
-        max(float(ends.max()) / PICO - begin, 0.0) if math.isfinite(begin) else 0.0,
+        of_replicas(R_STEPS),
+        of_replicas(R_BUSY) / PICO,
+        (of_replicas(R_LIT) + running) / PICO,
+        max(ends / PICO - begin, 0.0) if math.isfinite(begin) else 0.0,
         partial=bool(x[LEFT] > 0),
     )
