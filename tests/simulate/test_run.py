@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +11,12 @@ import pytest
 from given import service, steps
 
 from tonnage.errors import InputError
-from tonnage.simulate import compiled
+from tonnage.simulate import compiled, flow, run, special
 from tonnage.simulate.generate import ArrivalProcess, Drawn, Sessions, generate
 from tonnage.simulate.measure import each, figures, series
-from tonnage.simulate.prepare import Happened
+from tonnage.simulate.prepare import Happened, as_list, row_of
 from tonnage.simulate.run import simulate
-from tonnage.simulate.service import Autoscale, EngineLimits, Outage, Simulated, check
+from tonnage.simulate.service import Autoscale, CacheTier, EngineLimits, Outage, Simulated, check
 from tonnage.simulate.workload import Workload, together, workload
 
 
@@ -35,9 +37,11 @@ def test_a_seed_gives_the_same_bytes_on_any_number_of_workers() -> None:
     assert not np.array_equal(drawn(seed=2).isl, load.isl)
 
 
-@pytest.mark.skipif(not compiled.installed(), reason="the extra `fast` (numba) is not installed")
-@pytest.mark.parametrize("case", ["tight", "sessions", "pools", "changes"])
-def test_compiled_and_as_python_are_the_same_bytes(case: str) -> None:
+CASES = ("alone", "tight", "sessions", "tiers", "pools", "changes", "drafts", "models")
+
+
+def case_of(case: str) -> tuple[Workload, Simulated]:
+    """Requests on a service that uses what the case is named after."""
     load, where = drawn(), service(8, 90, token=10**7, replicas=3, routing="least-loaded")
     if case == "sessions":
         load = generate(120, ArrivalProcess("poisson", 20.0), Drawn(200), Drawn(50), 1, Sessions(4, 1.0))
@@ -48,9 +52,59 @@ def test_compiled_and_as_python_are_the_same_bytes(case: str) -> None:
         where = service(
             8, 90, token=10**7, replicas=3, outages=(Outage(0, 2.0, 6.0),), autoscale=Autoscale(4, 1.0, 0.5)
         )
-    one, other = simulate(load, where, fast=False), simulate(load, where, fast=True)
-    assert same(one, other) and one.done.all()
-    assert case != "tight" or one.again.sum() > 0
+    if case == "alone":
+        where = service(8, 90, token=10**7)
+    if case == "tiers":
+        limits = replace(where.limits, host=CacheTier(4000, 1e-6), disk=CacheTier(8000, 1e-5))
+        load = generate(120, ArrivalProcess("poisson", 20.0), Drawn(200), Drawn(50), 1, Sessions(4, 1.0))
+        where = replace(where, limits=limits)
+    if case == "drafts":
+        where = replace(where, limits=replace(where.limits, drafts=2, accepted=1.7))
+    if case == "models":
+        load = replace(load, model=np.arange(load.size) % 2)
+        where = replace(where, times=where.times * 2, deployment=replace(where.deployment, switch=0.5))
+    return load, where
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_and_as_python_and_written_anew_are_the_same_bytes(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, where = case_of(case)
+    one = simulate(load, where, fast=False)
+    assert one.done.all() and (case != "tight" or one.again.sum() > 0)
+    monkeypatch.setattr(run, "WORTH_SPECIAL", 0)
+    assert same(one, simulate(load, where, fast=False))
+    if compiled.installed():
+        assert same(one, simulate(load, where, fast=True))
+
+
+def test_what_a_service_does_not_use_is_not_in_its_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer of the interpreter's lines a request, counted: half of those of the loop for all services."""
+    lines = {}
+    for anew in (False, True):
+        row = as_list(row_of(*case_of("alone"), 0))
+        loop = compiled.plain(row, anew)
+        count = 0
+
+        def counted(frame: types.FrameType, event: str, _: object) -> object:
+            nonlocal count
+            count += event == "line"
+            return counted
+
+        before = sys.gettrace()
+        sys.settrace(counted)  # type: ignore[arg-type]
+        loop(row, 2000)
+        sys.settrace(before)
+        lines[anew] = count
+    assert 0 < lines[True] < 0.8 * lines[False]
+
+
+def test_without_sources_the_loop_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> str:
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(special.inspect, "getsource", absent)
+    special.trees.cache_clear()
+    assert compiled.plain(as_list(row_of(*case_of("alone"), 5)), True) is flow.run
 
 
 def test_dealing_in_turn_is_the_same_together_as_apart() -> None:

@@ -61,7 +61,6 @@ from tonnage.simulate.state import (
 )
 from tonnage.simulate.workload import Real, Workload
 
-
 LISTED = 15_000_000
 """Entries of a row up to which it is a list, whose integers are there already when the loop asks for them; beyond, an
 array, that takes a third of the memory: half a million requests of one loop."""

@@ -12,200 +12,14 @@ import ast
 import functools
 import inspect
 import textwrap
-import types
-from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import TypeVar
 
 from tonnage.simulate import state
+from tonnage.simulate.folding import clone, folded, number, stores
 from tonnage.simulate.state import Row
 
 Loop = Callable[[Row, int], int]
 """Goes on with a row for so many events; returns how many there were."""
-
-OPERATORS: dict[type[ast.operator] | type[ast.cmpop], Callable[[int, int], int]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.Mod: lambda a, b: a % b,
-    ast.LShift: lambda a, b: a << b,
-    ast.RShift: lambda a, b: a >> b,
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
-}
-SAME = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.FloorDiv: 1, ast.LShift: 0, ast.RShift: 0}
-"""What changes nothing on the right of an operator."""
-
-
-Copied = TypeVar("Copied")
-
-
-def clone(node: Copied) -> Copied:
-    """A copy of a tree, or of a list of trees."""
-    if isinstance(node, list):
-        return [clone(one) for one in node]  # type: ignore[return-value]
-    if not isinstance(node, ast.AST) or isinstance(node, ast.expr_context):
-        return node
-    return type(node)(*[clone(getattr(node, name, None)) for name in node._fields])
-
-
-def number(node: ast.AST) -> int | None:
-    """The number that a node is, if it is one."""
-    return int(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, int) else None
-
-
-class Folding(ast.NodeTransformer):
-    """Puts numbers in for names and entries that are known, and works out what follows from them."""
-
-    def __init__(self, names: Mapping[str, int], entries: Mapping[int, int]) -> None:
-        self.names, self.entries = names, entries
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        known = isinstance(node.ctx, ast.Load) and node.id in self.names
-        return ast.Constant(self.names[node.id]) if known else node
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        self.generic_visit(node)
-        at = number(node.slice)
-        known = isinstance(node.ctx, ast.Load) and at is not None and at in self.entries
-        return ast.Constant(self.entries[at]) if known else node  # type: ignore[index]
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        self.generic_visit(node)
-        left, right, kind = number(node.left), number(node.right), type(node.op)
-        if left is not None and right is not None:
-            return ast.Constant(OPERATORS[kind](left, right))
-        if right is not None and SAME.get(kind) == right:
-            return node.left
-        if left == 0 and kind is ast.Add:
-            return node.right
-        if right == 0 and kind is ast.Mult and pure(node.left):
-            return node.right
-        inner = node.left
-        if kind is ast.RShift and isinstance(inner, ast.BinOp) and isinstance(inner.op, ast.Mult) and right is not None:
-            if number(inner.right) == 1 << right:
-                return inner.left
-        return node
-
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        self.generic_visit(node)
-        value = number(node.operand)
-        if value is None:
-            return node
-        return ast.Constant(-value if isinstance(node.op, ast.USub) else not value)
-
-    def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        self.generic_visit(node)
-        left, right = number(node.left), number(node.comparators[0])
-        if left is None or right is None:
-            return node
-        return ast.Constant(bool(OPERATORS[type(node.ops[0])](left, right)))
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        self.generic_visit(node)
-        ends, kept = isinstance(node.op, ast.Or), []
-        for value in node.values:
-            known = number(value)
-            if known is None:
-                kept.append(value)
-            elif bool(known) == ends:
-                kept.append(ast.Constant(ends))
-                break
-        if not kept:
-            return ast.Constant(not ends)
-        return kept[0] if len(kept) == 1 else ast.BoolOp(node.op, kept)
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        self.generic_visit(node)
-        known = number(node.test)
-        return node if known is None else (node.body if known else node.orelse)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        values = [number(one) for one in node.args]
-        if isinstance(node.func, ast.Name) and node.func.id in ("min", "max") and None not in values:
-            return ast.Constant({"min": min, "max": max}[node.func.id](values))
-        return node
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        self.generic_visit(node)
-        known = number(node.test)
-        if known is not None:
-            return node.body if known else node.orelse
-        if not node.body or isinstance(node.body[0], ast.Pass):
-            if not node.orelse:
-                return [] if pure(node.test) else node
-            node.test, node.body, node.orelse = ast.UnaryOp(ast.Not(), node.test), node.orelse, []
-        return node
-
-    def visit_While(self, node: ast.While) -> ast.AST | list[ast.stmt]:
-        self.generic_visit(node)
-        return [] if number(node.test) == 0 else node
-
-    def visit_For(self, node: ast.For) -> ast.AST | list[ast.stmt]:
-        self.generic_visit(node)
-        bounds = [number(one) for one in node.iter.args] if isinstance(node.iter, ast.Call) else [None]
-        if None not in bounds and not range(*bounds):  # type: ignore[arg-type]
-            return []
-        return node
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
-        self.generic_visit(node)
-        target, value = node.targets[0], node.value
-        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-            stored = {one.id for one in target.elts if isinstance(one, ast.Name)}
-            if len(stored) == len(target.elts) and not stored & loaded(value):
-                return [ast.Assign([one], what) for one, what in zip(target.elts, value.elts, strict=True)]
-        return node
-
-
-class Unread(ast.NodeTransformer):
-    """Drops what is set and never read."""
-
-    def __init__(self, read: set[str]) -> None:
-        self.read = read
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        target = node.targets[0]
-        return node if not isinstance(target, ast.Name) or target.id in self.read or not pure(node.value) else None
-
-
-def pure(node: ast.AST) -> bool:
-    """Whether nothing is called."""
-    return not any(isinstance(one, ast.Call) for one in ast.walk(node))
-
-
-def loaded(node: ast.AST) -> set[str]:
-    """Names that are read in a piece of a tree."""
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
-
-
-def stores(node: ast.AST) -> list[str]:
-    """Names that are written, as often as they are."""
-    return [one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
-
-
-def folded(function: ast.FunctionDef, names: Mapping[str, int], entries: Mapping[int, int]) -> ast.FunctionDef:
-    """A function with all that is known put in, and what follows from locals that are set once, to a number."""
-    own = set(stores(function))
-    known = {name: value for name, value in names.items() if name not in own}
-    while True:
-        function = Folding(known, entries).visit(function)
-        function = Unread(loaded(function)).visit(function)
-        written = Counter(stores(function))
-        known = {
-            one.targets[0].id: value
-            for one in ast.walk(function)
-            if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
-            and (value := number(one.value)) is not None and written[one.targets[0].id] == 1
-        }  # fmt: skip
-        if not known:
-            return function
 
 
 class NotInline(Exception):
@@ -250,6 +64,7 @@ class Renaming(ast.NodeTransformer):
         self.by, self.suffix, self.own = by, suffix, own
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        """A parameter, a local, or as it is."""
         if node.id in self.by:
             return clone(self.by[node.id])
         return ast.Name(node.id + self.suffix, node.ctx) if node.id in self.own else node
@@ -281,19 +96,26 @@ class Inlining(ast.NodeTransformer):
             return None
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | list[ast.stmt]:
+        """A call whose value nobody wants."""
         body = self._body(node.value, lambda _: [])
         return node if body is None else body or ast.Pass()
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
+        """A call whose value is set."""
         return self._body(node.value, lambda value: [ast.Assign(node.targets, value or ast.Constant(0))]) or node
 
     def visit_Return(self, node: ast.Return) -> ast.AST | list[ast.stmt]:
+        """A call whose value is returned."""
         if node.value is None:
             return node
         return self._body(node.value, lambda value: [ast.Return(value or ast.Constant(0))]) or node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
-        return self._body(node.value, lambda value: [ast.AugAssign(node.target, node.op, value or ast.Constant(0))]) or node
+        """A call whose value is added."""
+        return (
+            self._body(node.value, lambda value: [ast.AugAssign(node.target, node.op, value or ast.Constant(0))])
+            or node
+        )
 
 
 class Localising(ast.NodeTransformer):
@@ -303,6 +125,7 @@ class Localising(ast.NodeTransformer):
         self.places, self.found = places, set[int]()
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        """An entry at one of the places."""
         self.generic_visit(node)
         at = number(node.slice)
         if at is None or at not in self.places:
@@ -312,7 +135,7 @@ class Localising(ast.NodeTransformer):
 
 
 @functools.cache
-def trees(functions: tuple[types.FunctionType, ...]) -> dict[str, ast.FunctionDef]:
+def trees(functions: tuple[Callable[..., object], ...]) -> dict[str, ast.FunctionDef]:
     """The functions as they are written, without what they say of themselves."""
     found = {}
     for function in functions:
@@ -342,9 +165,7 @@ def kept_apart(functions: Mapping[str, ast.FunctionDef], name: str) -> set[str]:
     return found
 
 
-def localised(
-    functions: dict[str, ast.FunctionDef], name: str, others: Iterable[str], places: Container[int]
-) -> None:
+def localised(functions: dict[str, ast.FunctionDef], name: str, others: Iterable[str], places: Container[int]) -> None:
     """Entries of the row that one function alone reads and writes become its local variables."""
     for one in others:
         look = Localising(places)
@@ -362,7 +183,10 @@ def localised(
 
 
 def specialised(
-    functions: Sequence[types.FunctionType], names: Mapping[str, int], entries: Mapping[int, int], places: Container[int]
+    functions: Sequence[Callable[..., object]],
+    names: Mapping[str, int],
+    entries: Mapping[int, int],
+    places: Container[int],
 ) -> str:
     """The source of the last of some functions, with names and entries of the row put in, and those that it still
     calls; places: entries that it has as local variables.
@@ -374,17 +198,20 @@ def specialised(
         for one in sorted(called(function, written)):
             if one not in made:
                 make(one)
-        made[name] = folded(Inlining(made).visit(function), names, entries)
+        made[name] = Inlining(made).visit(function)
 
     last = functions[-1].__name__
     make(last)
+    made[last] = folded(made[last], names, entries)
     others = sorted(kept_apart(made, last))
     localised(made, last, others, places)
     return ast.unparse(ast.fix_missing_locations(ast.Module([made[one] for one in (*others, last)], [])))
 
 
-@functools.cache
-def _compiled(functions: tuple[types.FunctionType, ...], entries: tuple[tuple[int, int], ...], first: int | None) -> Loop:
+@functools.lru_cache(32)
+def _compiled(
+    functions: tuple[Callable[..., object], ...], entries: tuple[tuple[int, int], ...], first: int | None
+) -> Loop:
     names = {name: value for name, value in vars(state).items() if name.isupper() and isinstance(value, int)}
     places: set[int] = set()
     if first is not None:
@@ -395,7 +222,7 @@ def _compiled(functions: tuple[types.FunctionType, ...], entries: tuple[tuple[in
     return space[functions[-1].__name__]
 
 
-def loop_for(x: Row, functions: tuple[types.FunctionType, ...]) -> Loop:
+def loop_for(x: Row, functions: tuple[Callable[..., object], ...]) -> Loop:
     """The loop, the last of these functions, for rows with the rules that this one has."""
     rules = range(state.COMMON, state.COMMON + len(state.LoopRules._fields))
     entries = [(at, int(x[at])) for at in rules if at != state.G_KNOWN]

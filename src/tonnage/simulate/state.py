@@ -109,12 +109,12 @@ class LoopRules(NamedTuple):
 class Requests(NamedTuple):
     """By request. Given: arrival; isl; steps: of decode that are left; weight, slack: what goes before arrival in the
     order of the queue, and what is added to it [us]; model; low, high: its pieces among all; follows: who comes after
-    it is done, -1 nobody; think: how long after [ps]. Found: state; done, total: tokens computed by the end of the present step, and to be; base:
-    context less what a replica's steps have gained; due: when it comes (again); end: step in which it is done; pieces:
-    held of the cache; key: place in the queue; left, right: of a heap; moved: whether
+    it is done, -1 nobody; think: how long after [ps]. Found: state; done, total: tokens computed by the end of the
+    present step, and to be; base: context less what a replica's steps have gained; due: when it comes (again); end:
+    step in which it is done; pieces: held of the cache; key: place in the queue; left, right: of a heap; moved: whether
     its cache came from a prefill pool; start, first, finish: times, -1 if not yet; where: replica; hit: tokens found in
-    the cache; again: how often it was put back; kept: blocks that it had
-    computed then; mark: of all blocks that its replica takes, the one from which on these go.
+    the cache; again: how often it was put back; kept: blocks that it had computed then; mark: of all blocks that its
+    replica takes, the one from which on these go.
     """
 
     arrival: Row
