@@ -151,6 +151,8 @@ class Folding(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
         """Several at once as one after the other, where that is the same."""
         self.generic_visit(node)
+        if len(node.targets) > 1 and pure(node.value):
+            return [ast.Assign([one], node.value) for one in node.targets]
         target, value = node.targets[0], node.value
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
             stored = {one.id for one in target.elts if isinstance(one, ast.Name)}

@@ -222,6 +222,12 @@ def _compiled(
     return space[functions[-1].__name__]
 
 
+def forget() -> None:
+    """Nothing that was read or written is kept."""
+    trees.cache_clear()
+    _compiled.cache_clear()
+
+
 def loop_for(x: Row, functions: tuple[Callable[..., object], ...]) -> Loop:
     """The loop, the last of these functions, for rows with the rules that this one has."""
     rules = range(state.COMMON, state.COMMON + len(state.LoopRules._fields))
