@@ -56,7 +56,7 @@ from tonnage.simulate.state import (
     NEVER,
     P_USERS,
     PENDING,
-    PREFILLING,
+    PLACED,
     PREFILLS,
     Q_AGAIN,
     Q_ARRIVAL,
@@ -83,8 +83,6 @@ from tonnage.simulate.state import (
     Q_STEPS,
     Q_THINK,
     Q_TOTAL,
-    Q_WHERE,
-    QUEUED,
     R_AGAIN,
     R_ASKED,
     R_BUSY,
@@ -237,8 +235,9 @@ def finish(x: Row, r: int, i: int, time: int) -> None:
     """A request has all its tokens."""
     x[i + Q_STATE] = DONE
     x[i + Q_FINISH] = time if time > x[i + Q_FIRST] else x[i + Q_FIRST]
-    x[r + R_FLYING] -= 1
-    x[r + R_ASKED] -= x[i + Q_ISL]
+    if x[G_ALONE] == 0:
+        x[r + R_FLYING] -= 1
+        x[r + R_ASKED] -= x[i + Q_ISL]
     x[LEFT] -= 1
     f = x[i + Q_FOLLOWS] if x[G_LATER] > 0 else -1
     if f >= 0:
@@ -352,7 +351,7 @@ def put_back(x: Row, r: int, i: int) -> None:
     x[i + Q_MOVED] = 0
     x[i + Q_AGAIN] += 1
     x[r + R_AGAIN] += 1
-    x[i + Q_STATE] = QUEUED
+    x[i + Q_STATE] = PLACED
     x[i + Q_LEFT] = -1
     x[i + Q_RIGHT] = -1
 
@@ -424,15 +423,14 @@ def admit(x: Row, r: int, i: int, hit: int, time: int, more: int) -> None:
         pin(x, r, i, pieces)
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1 - pieces * x[G_UNIT_BLOCKS]
     x[r + R_USED] += blocks
-    x[r + R_TAKEN] += blocks - (0 if pieces > 0 or x[i + Q_MOVED] > 0 else hit // x[G_SIZE])
+    moved = x[G_POOLS] > 0 and x[i + Q_MOVED] > 0
+    x[r + R_TAKEN] += blocks - (0 if pieces > 0 or moved else hit // x[G_SIZE])
     evict(x, r, more)
     if x[i + Q_START] < 0:
         x[i + Q_START] = time
         x[i + Q_HIT] = hit
         x[r + R_HITS] += hit
-    x[i + Q_DONE] = x[i + Q_TOTAL] - 1 if x[G_POOLS] > 0 and x[i + Q_MOVED] > 0 else hit
-    x[i + Q_STATE] = PREFILLING
-    x[i + Q_WHERE] = r
+    x[i + Q_DONE] = x[i + Q_TOTAL] - 1 if moved else hit
     x[x[r + R_PROMPTS] + x[r + R_PREFILLS]] = i
     x[r + R_PREFILLS] += 1
 

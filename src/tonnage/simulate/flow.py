@@ -39,6 +39,7 @@ from tonnage.simulate.state import (
     OFF,
     ON,
     PENDING,
+    PLACED,
     PREFIX_AWARE,
     Q_ARRIVAL,
     Q_DUE,
@@ -49,16 +50,13 @@ from tonnage.simulate.state import (
     Q_LEFT,
     Q_MODEL,
     Q_MOVED,
+    Q_RANK,
     Q_RIGHT,
     Q_SIZE,
-    Q_SLACK,
     Q_STATE,
     Q_STEPS,
     Q_THINK,
-    Q_TOTAL,
-    Q_WEIGHT,
     Q_WHERE,
-    QUEUED,
     R_ASKED,
     R_CLOCK,
     R_FLYING,
@@ -138,9 +136,8 @@ def refuse(x: Row, i: int, time: int) -> None:
 def deliver(x: Row, i: int, time: int) -> None:
     """A request comes: to a replica's queue, which looks at it when its step ends, or at once where it is idle."""
     far = False
-    if x[i + Q_STATE] == EXPECTED:
-        x[i + Q_TOTAL] = x[i + Q_ISL]
-        x[i + Q_KEY] = (x[i + Q_WEIGHT] << 44) + x[i + Q_ARRIVAL] // 1000000 + x[i + Q_SLACK]
+    if x[G_LATER] == 0 or x[i + Q_STATE] == EXPECTED:
+        x[i + Q_KEY] = x[i + Q_RANK] + x[i + Q_ARRIVAL] // 1000000
         far = too_long(x, i)
     if far:
         refuse(x, i, time)
@@ -153,13 +150,15 @@ def deliver(x: Row, i: int, time: int) -> None:
         else:
             come(x, i, later + 1)  # a picosecond behind it: at the same time, what comes would go first, for ever
         return
-    x[i + Q_STATE] = QUEUED
+    x[i + Q_STATE] = PLACED
     x[i + Q_WHERE] = r
-    x[i + Q_LEFT] = -1
-    x[i + Q_RIGHT] = -1
+    if x[G_LATER] > 0:
+        x[i + Q_LEFT] = -1
+        x[i + Q_RIGHT] = -1
     x[r + R_QUEUE] = merge(x, x[r + R_QUEUE], i, Q_KEY)
-    x[r + R_FLYING] += 1
-    x[r + R_ASKED] += x[i + Q_ISL]
+    if x[G_ALONE] == 0:
+        x[r + R_FLYING] += 1
+        x[r + R_ASKED] += x[i + Q_ISL]
     if x[r + R_NEXT] >= NEVER:
         x[r + R_CLOCK] = time
         x[r + R_JUMP] = 0
@@ -283,7 +282,7 @@ def run(x: Row, most: int) -> int:
 
     What comes at the end of a step is seen by the next one: of events at one time, what comes goes before what ends.
     """
-    count = 0
+    count, time = 0, x[LAST]
     comes = coming(x)
     while count < most and x[LEFT] > 0:
         r, ends = x[G_FIRST], x[x[G_FIRST] + R_NEXT]
@@ -312,6 +311,6 @@ def run(x: Row, most: int) -> int:
             time = ends
         else:
             break
-        x[LAST] = time
         count += 1
+    x[LAST] = time
     return count

@@ -207,20 +207,13 @@ def requests_of(load: Workload, service: Simulated, rules: LoopRules, seed: int,
     """Records of the requests, none of which has come; known: where the pieces of their prompts are listed."""
     given, size = service.deployment, load.size
     zero, none = np.zeros(size, dtype=np.int64), np.full(size, -1, dtype=np.int64)
-    weight, slack = zero, zero
-    if given.order == ORDERS[1]:
-        weight = load.priority
-    elif given.order == ORDERS[2]:
-        weight = load.isl
-    elif given.order == ORDERS[3]:
-        slack = np.rint(1e6 * given.due * (1 + load.priority) - own_prefill(load, service) / 1e6).astype(np.int64)
     hashed = rules.hashes > 0
     given_rows = {
         "arrival": arrivals(load, given),
         "isl": load.isl,
         "steps": decode_steps(load, service.limits, seed),
-        "weight": weight,
-        "slack": slack,
+        "rank": ranks(load, service),
+        "total": load.isl,
         "model": load.model,
         "low": load.at[:-1] + known if hashed else zero,
         "high": load.at[1:] + known if hashed else zero,
@@ -230,6 +223,22 @@ def requests_of(load: Workload, service: Simulated, rules: LoopRules, seed: int,
     empty = {name: none if name in UNSEEN else zero for name in Requests._fields if name not in given_rows}
     made = given_rows | empty
     return np.array([made[name] for name in Requests._fields], dtype=np.int64).T.ravel()
+
+
+DAYS = 43
+"""Bits of the microseconds of a run."""
+
+
+def ranks(load: Workload, service: Simulated) -> Whole:
+    """What goes before arrival in the order of the queue, above its bits, or is added to it [us]."""
+    order = service.deployment.order
+    if order == ORDERS[3]:
+        late = 1e6 * service.deployment.due * (1 + load.priority) - own_prefill(load, service) / 1e6
+        return np.rint(late).astype(np.int64)
+    if order not in (ORDERS[1], ORDERS[2]):
+        return np.zeros(load.size, dtype=np.int64)
+    _, place = np.unique(load.priority if order == ORDERS[1] else load.isl, return_inverse=True)
+    return np.minimum(place, (1 << (62 - DAYS)) - 1).astype(np.int64) << DAYS
 
 
 UNSEEN = ("left", "right", "start", "first", "finish", "where")

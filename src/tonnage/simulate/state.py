@@ -26,8 +26,8 @@ SERVES, PREFILLS, DECODES = 0, 1, 2
 ROUND_ROBIN, LEAST_LOADED, PREFIX_AWARE = 0, 1, 2
 """How requests are routed."""
 
-EXPECTED, QUEUED, PREFILLING, DECODING, MOVING, DONE, REFUSED = 0, 1, 2, 3, 4, 5, 6
-"""Where a request is; refused: no replica could ever hold it, or none is left."""
+EXPECTED, PLACED, DECODING, MOVING, DONE, REFUSED = 0, 1, 2, 3, 4, 5
+"""Where a request is; placed: on a replica, in its queue or with its prompt under way; refused: no replica could ever hold it, or none is left."""
 
 OFF, ON, LOADING, DRAINING = 0, 1, 2, 3
 """Whether a replica takes requests."""
@@ -107,8 +107,8 @@ class LoopRules(NamedTuple):
 
 
 class Requests(NamedTuple):
-    """By request. Given: arrival; isl; steps: of decode that are left; weight, slack: what goes before arrival in the
-    order of the queue, and what is added to it [us]; model; low, high: its pieces among all; follows: who comes after
+    """By request. Given: arrival; isl; steps: of decode that are left; rank: what arrival [us] is added to for the
+    order of the queue; model; low, high: its pieces among all; follows: who comes after
     it is done, -1 nobody; think: how long after [ps]. Found: state; done, total: tokens computed by the end of the
     present step, and to be; base: context less what a replica's steps have gained; due: when it comes (again); end:
     step in which it is done; pieces: held of the cache; key: place in the queue; left, right: of a heap; moved: whether
@@ -120,8 +120,7 @@ class Requests(NamedTuple):
     arrival: Row
     isl: Row
     steps: Row
-    weight: Row
-    slack: Row
+    rank: Row
     model: Row
     low: Row
     high: Row
@@ -249,8 +248,7 @@ class Replicas(NamedTuple):
     Q_ARRIVAL,
     Q_ISL,
     Q_STEPS,
-    Q_WEIGHT,
-    Q_SLACK,
+    Q_RANK,
     Q_MODEL,
     Q_LOW,
     Q_HIGH,
@@ -275,8 +273,8 @@ class Replicas(NamedTuple):
     Q_AGAIN,
     Q_KEPT,
     Q_MARK,
-) = range(29)
-Q_SIZE = 29
+) = range(28)
+Q_SIZE = 28
 (
     R_CLOCK,
     R_NEXT,
