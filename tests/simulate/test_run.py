@@ -267,3 +267,11 @@ def test_requests_wait_for_the_only_replica_to_return() -> None:
     assert run.done.all() and run.start[2:5].min() == pytest.approx(3.0, abs=1e-9)
     gone = simulate(load, service(8, outages=(Outage(0, 1.2),)), fast=False)
     assert gone.done[:2].all() and gone.refused[2:].all()
+
+
+def test_prompts_of_millions_of_tokens_keep_their_order() -> None:
+    """Whose lengths times the microseconds of a run are more than 64 bits."""
+    load = workload(np.zeros(3), np.array([9_000_000, 600_000, 50]), np.full(3, 2))
+    where = service(1, 10**6, order="shortest")
+    for fast in (False, True) if compiled.installed() else (False,):
+        assert np.argsort(simulate(load, where, fast=fast).start).tolist() == [2, 1, 0]

@@ -106,7 +106,7 @@ def test_jumps_are_steps(case: tuple[Workload, Simulated]) -> None:
     assert [x[x[G_FIRST] + r * R_SIZE + R_STEPS] for r in range(len(one.replicas))] == [r.steps for r in one.replicas]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(cases())
 def test_written_anew_for_a_service_the_loop_is_the_same(case: tuple[Workload, Simulated]) -> None:
     """All of the row, and in slices, as it runs."""

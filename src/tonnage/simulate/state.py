@@ -27,7 +27,8 @@ ROUND_ROBIN, LEAST_LOADED, PREFIX_AWARE = 0, 1, 2
 """How requests are routed."""
 
 EXPECTED, PLACED, DECODING, MOVING, DONE, REFUSED = 0, 1, 2, 3, 4, 5
-"""Where a request is; placed: on a replica, in its queue or with its prompt under way; refused: no replica could ever hold it, or none is left."""
+"""Where a request is; placed: on a replica, in its queue or with its prompt under way; refused: no replica could ever
+hold it, or none is left."""
 
 OFF, ON, LOADING, DRAINING = 0, 1, 2, 3
 """Whether a replica takes requests."""
