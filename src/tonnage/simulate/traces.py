@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import datetime
 import gzip
+import itertools
 import json
 import math
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -22,14 +24,26 @@ import numpy as np
 from tonnage import files
 from tonnage.errors import InputError, Problem
 from tonnage.printable import one_line
-from tonnage.simulate.generate import ArrivalProcess, arrival_times
+from tonnage.simulate.generate import ArrivalProcess, arrival_times, come
 from tonnage.simulate.workload import Real, Workload, workload
 
 LINE = 4_000_000
 """Bytes of a line at most: 400,000 hashes of a prompt."""
 
-ROWS = 50_000_000
-"""Rows at most."""
+ROWS = 20_000_000
+"""Rows at most, as many as are simulated."""
+
+LOOKS = 1 << 16
+"""Lines between two looks at whether to go on."""
+
+PACKED = 50
+"""Bytes of a trace for each packed one at most: those that are known have 4 to 10."""
+
+BEGINNING = 64_000_000
+"""Bytes of a trace from which that is held against it."""
+
+FAILED = "no tokens in or out (a request that failed)"
+"""What traces of services have in them (BurstGPT 1.8 %), so that they do not count among rows that cannot be used."""
 
 SHOWN = 5
 """Rows of each kind of fault that are told of with their line."""
@@ -73,11 +87,11 @@ class Faults:
 class Columns:
     """What was read."""
 
-    time: list[float] = field(default_factory=list)
-    isl: list[int] = field(default_factory=list)
-    osl: list[int] = field(default_factory=list)
-    pieces: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    time: array[float] = field(default_factory=lambda: array("d"))
+    isl: array[int] = field(default_factory=lambda: array("q"))
+    osl: array[int] = field(default_factory=lambda: array("q"))
+    pieces: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
     ids: dict[object, int] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     rows: int = 0
@@ -102,7 +116,7 @@ def _fault(time: float, isl: int, osl: int, pieces: object) -> str | None:
     if isl < 0 or osl < 0:
         return "negative length"
     if isl == 0 or osl == 0:
-        return "no tokens in or out"
+        return FAILED
     if isl > LONGEST or osl > LONGEST:
         return f"over {LONGEST:,} tokens"
     listed = pieces if isinstance(pieces, list) else []
@@ -111,14 +125,20 @@ def _fault(time: float, isl: int, osl: int, pieces: object) -> str | None:
     return None
 
 
-def read_trace(path: Path) -> Workload:
-    """The requests of a trace, its kind told by its first line. Raises InputError with lines and counts."""
+Going = Callable[[int], bool]
+"""Told how many lines are read; returns whether to go on."""
+
+
+def read_trace(path: Path, going: Going | None = None) -> Workload:
+    """The requests of a trace, its kind told by its first line. Raises InputError with lines and counts, and
+    KeyboardInterrupt where it is not to go on.
+    """
     with _open(path) as file:
-        found, kind, notes = _read(file, path)
+        found, kind, notes = _read(file, path, going)
     name = one_line(path.name, 60)
     left = sum(found.faults.count.values())
     told = found.faults.told()
-    if not found.time or left > TOLERATED * found.rows:
+    if not found.time or left - found.faults.count[FAILED] > TOLERATED * found.rows or 2 * left > found.rows:
         what = f"{left:,} of {found.rows:,} rows cannot be used" if found.rows else "no row"
         raise InputError([Problem(f"{kind}: {what}", name), *(Problem(one, name) for one in told)])
     if left:
@@ -137,11 +157,23 @@ def _open(path: Path) -> BinaryIO:
         raise InputError(Problem(f"cannot be read: {(error.strerror or str(error)).lower()}", str(path))) from None
 
 
-def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
+def _look(file: BinaryIO, path: Path, number: int, going: Going | None) -> None:
+    """Stops what is not to go on. Raises InputError for what is packed too well to be a trace."""
+    if going is not None and not going(number):
+        raise KeyboardInterrupt
+    if isinstance(file, gzip.GzipFile) and file.tell() > BEGINNING:
+        packed = file.fileobj.tell()
+        if file.tell() > PACKED * packed:
+            raise InputError(Problem(f"unpacks to more than {PACKED} times its size, which no trace does", str(path)))
+
+
+def lines(file: BinaryIO, path: Path, faults: Faults, going: Going | None) -> Iterator[tuple[int, str]]:
     """Lines with their numbers; one that is too long is passed over in pieces, one that is no text left out."""
     number = 0
     while True:
         number += 1
+        if number % LOOKS == 0:
+            _look(file, path, number, going)
         raw = file.readline(LINE + 1)
         if not raw:
             return
@@ -149,6 +181,7 @@ def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
             faults.add(f"line of more than {LINE:,} bytes", number)
             while raw and not raw.endswith(b"\n"):
                 raw = file.readline(LINE)
+                _look(file, path, number, going)
             yield number, ""
             continue
         try:
@@ -158,25 +191,23 @@ def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
             yield number, ""
 
 
-def _read(file: BinaryIO, path: Path) -> tuple[Columns, str, tuple[str, ...]]:
+def _read(file: BinaryIO, path: Path, going: Going | None) -> tuple[Columns, str, tuple[str, ...]]:
     found = Columns()
     try:
         head = file.peek(LINE)[:1] if hasattr(file, "peek") else b""
-        rows = lines(file, found.faults)
+        rows = lines(file, path, found.faults, going)
         first = next(rows, (0, ""))
         if head == b"{" and not _is_json(first[1]):
             file.close()
             return _bench(path, found)
         if head == b"{":
-            _jsonl(first, rows, found)
+            _jsonl(first, rows, found, path)
             return found, found_kind(first[1]), ()
         read = _by_header(first[1], str(path))
         for number, text in rows:
+            _count(found, path)
             if text:
-                _count(found, path)
                 _csv(number, text, read, found)
-            elif number:
-                found.rows += 1
         return found, read.kind, ()
     except (OSError, EOFError) as error:
         found.faults.add(f"truncated or damaged file ({one_line(str(error), 60)})", found.rows + 1)
@@ -268,18 +299,14 @@ def found_kind(first: str) -> str:
     return "trace" if keys is None else keys[4]
 
 
-def _jsonl(first: tuple[int, str], rows: Iterator[tuple[int, str]], found: Columns) -> None:
-    for number, text in (first, *()):
-        _json_row(number, text, found)
-    for number, text in rows:
+def _jsonl(first: tuple[int, str], rows: Iterator[tuple[int, str]], found: Columns, path: Path) -> None:
+    for number, text in itertools.chain([first], rows):
+        _count(found, path)
         if text:
             _json_row(number, text, found)
-        else:
-            found.rows += 1
 
 
 def _json_row(number: int, text: str, found: Columns) -> None:
-    found.rows += 1
     try:
         row = json.loads(text)
         keys = _keys(row)
@@ -322,7 +349,7 @@ def _bench(path: Path, found: Columns) -> tuple[Columns, str, tuple[str, ...]]:
 
 
 def _workload(found: Columns, name: str, notes: tuple[str, ...]) -> Workload:
-    time = np.asarray(found.time)
+    time = np.array(found.time)
     back = np.flatnonzero(np.diff(time) < 0)
     if back.size:
         notes += (f"{back.size:,} rows earlier than the row before them (first: row {back[0] + 2:,}); put in order",)
@@ -381,12 +408,15 @@ def fit_trace(load: Workload) -> TraceFit:
     )
 
 
-def like_trace(load: Workload, size: int, seed: int = 0, rate: float | None = None) -> Workload:
-    """So many new requests of the kind of a log: gaps of a gamma distribution, pairs of lengths drawn from it."""
-    fit = fit_trace(load)
+def like_trace(
+    load: Workload, size: int, seed: int = 0, rate: float | None = None, how: ArrivalProcess | None = None
+) -> Workload:
+    """So many new requests of the kind of a log: pairs of lengths drawn from it, gaps of a gamma distribution like its
+    own where nobody says how they come.
+    """
     rng = np.random.default_rng([seed, 2])
-    how = ArrivalProcess("gamma", rate or fit.rate, fit.cv)
+    if how is None or how.kind not in ("closed", "at-once"):
+        fit = fit_trace(load)
+        how = replace(how or ArrivalProcess("gamma", cv=fit.cv), rate=rate or fit.rate)
     pick = rng.integers(0, load.size, size)
-    name = f"like {load.name}: gamma arrivals at {how.rate:.4g}/s, cv {fit.cv:.2f}"
-    made = workload(arrival_times(how, size, rng), load.isl[pick], load.osl[pick], name)
-    return replace(made, notes=load.notes)
+    return replace(come(load.isl[pick], load.osl[pick], how, rng, f"like {load.name}: "), notes=load.notes)
