@@ -125,6 +125,17 @@ def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulat
     return found
 
 
+def _raised(asked: SimulateAsked, service: Simulated) -> tuple[str, ...]:
+    """What is said where a step has more tokens than were asked for."""
+    limits = service.limits
+    if asked.chunk is None or limits.tokens <= asked.chunk:
+        return ()
+    return (
+        f"{limits.tokens:,} new tokens a step instead of {asked.chunk:,}: each of {limits.sequences:,} sequences has "
+        "one in each step; ask for fewer sequences (`running`)",
+    )
+
+
 def _with_others(
     asked: SimulateAsked, load: Workload, service: Simulated, others: tuple[ServePlan, ...], seed: int
 ) -> tuple[Workload, Simulated]:
@@ -172,6 +183,7 @@ def simulated(
         start = plan.requests_per_second or 1.0
     load = workload_of(asked, plan, seed, start, progress)
     service = service_of(asked, plan, load)
+    load = replace(load, notes=(*load.notes, *_raised(asked, service)))
     if others:
         load, service = _with_others(asked, load, service, others, seed)
         check(service)

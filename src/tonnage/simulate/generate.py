@@ -127,9 +127,7 @@ def _coming(made: Workload, how: ArrivalProcess) -> Workload:
     if how.kind != "day" or made.arrival[-1] >= 0.95 * how.day:
         return made
     hours, whole = made.arrival[-1] / 3600, how.rate * how.day
-    note = (
-        f"{hours:.3g} h of the day of {how.day / 3600:g} h, from its lowest on; all of it has {whole:,.0f} requests"
-    )
+    note = f"{hours:.3g} h of the day of {how.day / 3600:g} h, from its lowest on; all of it has {whole:,.0f} requests"
     return replace(made, notes=(note,))
 
 

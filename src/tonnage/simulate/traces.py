@@ -39,7 +39,7 @@ LOOKS = 1 << 16
 PACKED = 50
 """Bytes of a trace for each packed one at most: those that are known have 4 to 10."""
 
-BEGINNING = 64_000_000
+BEGINNING = 16_000_000
 """Bytes of a trace from which that is held against it."""
 
 FAILED = "no tokens in or out (a request that failed)"
@@ -419,4 +419,5 @@ def like_trace(
         fit = fit_trace(load)
         how = replace(how or ArrivalProcess("gamma", cv=fit.cv), rate=rate or fit.rate)
     pick = rng.integers(0, load.size, size)
-    return replace(come(load.isl[pick], load.osl[pick], how, rng, f"like {load.name}: "), notes=load.notes)
+    made = come(load.isl[pick], load.osl[pick], how, rng, f"like {load.name}: ")
+    return replace(made, notes=load.notes + made.notes)
