@@ -114,6 +114,17 @@ def test_a_service_in_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         (["--trace", "absent.csv"], "absent.csv"),
         (["--rate", "5/s", "--isl-spread", "normal"], "--isl-spread"),
         (["--rate", "5/s", "--requests-out", "a.xml"], ".parquet"),
+        (["--rate", "5/s", "--clients", "4"], "--clients is of a closed loop (--arrivals closed)"),
+        (["--rate", "5/s", "--cv", "4"], "--cv is of gamma arrivals"),
+        (["--rate", "5/s", "--swing", "0.4"], "--swing is of a day"),
+        (["--rate", "5/s", "--think", "4s"], "--think is of sessions (--turns) or of a closed loop"),
+        (["--rate", "5/s", "--due", "4s"], "--due is of the order of least time left (--order slo)"),
+        (["--rate", "5/s", "--order", "priority"], "such as --priorities 10%,90%"),
+        (["--rate", "5/s", "--order", "priority", "--priorities", "10%,80%"], "shares that add up to 100 %"),
+        (["--rate", "5/s", "--priorities", "10%,90%"], "take --order priority or slo"),
+        (["--trace", "absent.csv", "--isl", "4k"], "--isl is what --trace says itself"),
+        (["--trace", "absent.csv", "--arrivals", "gamma"], "--arrivals a trace says when its requests come"),
+        (["--fit-trace", "absent.csv", "--turns", "4"], "--turns is what --fit-trace says itself"),
     ],
 )
 def test_what_is_wrong_is_said(plan: str, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,3 +234,44 @@ def test_an_answer_is_asked_again(plan: str, tmp_path: Path, capsys: pytest.Capt
     saved.write_text(json.dumps(body))
     assert run(["rerun", str(saved)]) == 2 and not table.exists()
     assert "inputs.requests_out: is not among what simulate is asked" in capsys.readouterr().err
+
+
+def test_those_of_the_first_priority_wait_least(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--rate", "60/s", "--requests", "400", "--running", "8", "--order", "priority", "--priorities", "10%,90%"]
+    code, out, _ = asked(capsys, plan, *words, "--json")
+    first, second = json.loads(out)["priorities"]
+    assert code == 0 and first["requests"] + second["requests"] == 400 and 20 < first["requests"] < 60
+    assert first["ttft"]["mean"] < 0.2 * second["ttft"]["mean"]
+    assert "by priority" in asked(capsys, plan, *words)[1]
+
+
+def test_clients_have_one_session_at_a_time(plan: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "each.csv"
+    words = ["--arrivals", "closed", "--clients", "3", "--turns", "4", "--requests", "48", "--requests-out", str(table)]
+    assert asked(capsys, plan, *words)[0] == 0
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    moments = [(float(row["arrival"]), 1) for row in rows] + [(float(row["finish"]), -1) for row in rows]
+    flying = most = 0
+    for _, change in sorted(moments, key=lambda one: (one[0], one[1])):
+        flying += change
+        most = max(most, flying)
+    assert len(rows) == 48 and most == 3 and sum(float(row["arrival"]) == 0 for row in rows) == 3
+
+
+def test_a_day_is_drawn_whole_and_less_of_it_is_said(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = asked(capsys, plan, "--rate", "0.005/s", "--arrivals", "day", "--json")
+    body = json.loads(out)
+    assert code == 0 and body["requests"] == 432 and 0.9 < body["duration"] / 86400 < 1.15 and not body["notes"]
+    assert "of the day of 24 h" in asked(capsys, plan, "--rate", "5/s", "--arrivals", "day", "--requests", "90")[1]
+
+
+def test_a_step_has_a_token_of_each_sequence(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = asked(capsys, plan, "--rate", "5/s", "--requests", "50", "--chunk", "64", "--running", "128")[1]
+    assert "128 new tokens a step instead of 64: each of 128 sequences has one" in " ".join(out.split())
+
+
+def test_replicas_by_load_are_told_on_average(plan: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--rate", "5/s", "--requests", "200", "--replicas", "3", "--autoscale", "target=4,loading=1s,every=1s"]
+    out = asked(capsys, plan, *words)[1]
+    assert "on up to 3 replicas" in out and "at a time on average, of 3" in out

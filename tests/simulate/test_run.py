@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,12 @@ import pytest
 from given import service, steps
 
 from tonnage.errors import InputError
-from tonnage.simulate import compiled
+from tonnage.simulate import compiled, flow, run, special
 from tonnage.simulate.generate import ArrivalProcess, Drawn, Sessions, generate
 from tonnage.simulate.measure import each, figures, series
-from tonnage.simulate.prepare import Happened
+from tonnage.simulate.prepare import Happened, as_list, row_of
 from tonnage.simulate.run import simulate
-from tonnage.simulate.service import Autoscale, EngineLimits, Outage, Simulated, check
+from tonnage.simulate.service import Autoscale, CacheTier, EngineLimits, Outage, Simulated, check
 from tonnage.simulate.workload import Workload, together, workload
 
 
@@ -35,9 +36,11 @@ def test_a_seed_gives_the_same_bytes_on_any_number_of_workers() -> None:
     assert not np.array_equal(drawn(seed=2).isl, load.isl)
 
 
-@pytest.mark.skipif(not compiled.installed(), reason="the extra `fast` (numba) is not installed")
-@pytest.mark.parametrize("case", ["tight", "sessions", "pools", "changes"])
-def test_compiled_and_as_python_are_the_same_bytes(case: str) -> None:
+CASES = ("alone", "tight", "sessions", "tiers", "pools", "changes", "drafts", "models")
+
+
+def case_of(case: str) -> tuple[Workload, Simulated]:
+    """Requests on a service that uses what the case is named after."""
     load, where = drawn(), service(8, 90, token=10**7, replicas=3, routing="least-loaded")
     if case == "sessions":
         load = generate(120, ArrivalProcess("poisson", 20.0), Drawn(200), Drawn(50), 1, Sessions(4, 1.0))
@@ -48,9 +51,53 @@ def test_compiled_and_as_python_are_the_same_bytes(case: str) -> None:
         where = service(
             8, 90, token=10**7, replicas=3, outages=(Outage(0, 2.0, 6.0),), autoscale=Autoscale(4, 1.0, 0.5)
         )
-    one, other = simulate(load, where, fast=False), simulate(load, where, fast=True)
-    assert same(one, other) and one.done.all()
-    assert case != "tight" or one.again.sum() > 0
+    if case == "alone":
+        where = service(8, 90, token=10**7)
+    if case == "tiers":
+        where = service(8, 200, token=10**7, replicas=3, routing="prefix-aware")
+        limits = replace(where.limits, host=CacheTier(4000, 1e-6), disk=CacheTier(8000, 1e-5))
+        load = generate(120, ArrivalProcess("poisson", 20.0), Drawn(200), Drawn(50), 1, Sessions(4, 1.0))
+        where = replace(where, limits=limits)
+    if case == "drafts":
+        where = replace(where, limits=replace(where.limits, drafts=2, accepted=1.7))
+    if case == "models":
+        load = replace(load, model=np.arange(load.size) % 2)
+        where = replace(where, times=where.times * 2, deployment=replace(where.deployment, switch=0.5))
+    return load, where
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_and_as_python_and_written_anew_are_the_same_bytes(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, where = case_of(case)
+    one = simulate(load, where, fast=False)
+    assert one.done.all() and (case != "tight" or one.again.sum() > 0)
+    monkeypatch.setattr(run, "WORTH_SPECIAL", 0)
+    assert same(one, simulate(load, where, fast=False))
+    if compiled.installed():
+        assert same(one, simulate(load, where, fast=True))
+
+
+def test_a_lone_replica_calls_little() -> None:
+    """Calls are counted, for time depends on the machine: those that are left are of the heap of the queue."""
+    calls = {}
+    for anew in (False, True):
+        row = as_list(row_of(*case_of("alone"), 0))
+        loop, names = compiled.plain(row, anew), list[str]()
+        before = sys.getprofile()
+        sys.setprofile(lambda frame, event, _: names.append(frame.f_code.co_name) if event == "call" else None)  # noqa: B023
+        loop(row, 500)
+        sys.setprofile(before)
+        calls[anew] = names
+    assert set(calls[True]) == {"run", "merge"} and len(calls[False]) > 10 * len(calls[True])
+
+
+def test_without_sources_the_loop_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> str:
+        raise OSError("could not get source code")
+
+    monkeypatch.setattr(special.inspect, "getsource", absent)
+    special.forget()
+    assert compiled.plain(as_list(row_of(*case_of("alone"), 5)), True) is flow.run
 
 
 def test_dealing_in_turn_is_the_same_together_as_apart() -> None:
@@ -220,3 +267,11 @@ def test_requests_wait_for_the_only_replica_to_return() -> None:
     assert run.done.all() and run.start[2:5].min() == pytest.approx(3.0, abs=1e-9)
     gone = simulate(load, service(8, outages=(Outage(0, 1.2),)), fast=False)
     assert gone.done[:2].all() and gone.refused[2:].all()
+
+
+def test_prompts_of_millions_of_tokens_keep_their_order() -> None:
+    """Whose lengths times the microseconds of a run are more than 64 bits."""
+    load = workload(np.zeros(3), np.array([9_000_000, 600_000, 50]), np.full(3, 2))
+    where = service(1, 10**6, order="shortest")
+    for fast in (False, True) if compiled.installed() else (False,):
+        assert np.argsort(simulate(load, where, fast=fast).start).tolist() == [2, 1, 0]

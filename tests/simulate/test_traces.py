@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from tonnage.errors import InputError
+from tonnage.simulate import traces
+from tonnage.simulate.generate import ArrivalProcess
 from tonnage.simulate.traces import LINE, at_rate, fit_trace, like_trace, read_trace
 
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
@@ -119,3 +122,52 @@ def test_a_log_is_stretched_and_drawn_like(tmp_path: Path) -> None:
     more = like_trace(load, 2000, seed=1)
     assert more.size == 2000 and more.isl.mean() == pytest.approx(load.isl.mean(), rel=0.05)
     assert np.array_equal(more.arrival, like_trace(load, 2000, seed=1).arrival)
+
+
+def test_lengths_of_a_log_come_as_asked(tmp_path: Path) -> None:
+    load = read_trace(written(tmp_path, "a.csv", azure(100)))
+    clients = like_trace(load, 50, how=ArrivalProcess("closed", clients=5))
+    assert (
+        set(clients.isl.tolist()) <= set(load.isl.tolist())
+        and clients.follows[0] == 5
+        and "closed loop" in clients.name
+    )
+    day = like_trace(load, 50, how=ArrivalProcess("day"))
+    assert "day curve" in day.name and "of the day of 24 h" in day.notes[0]
+
+
+def test_requests_that_failed_are_left_out_however_many(tmp_path: Path) -> None:
+    """BurstGPT lists requests that failed with no tokens out."""
+    head = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
+    rows = [f"{i},GPT-4,{100 + i},{0 if i % 7 == 0 else 20},120,API log\n" for i in range(100)]
+    load = read_trace(written(tmp_path, "b.csv", head + "".join(rows)))
+    assert load.size == 85 and load.notes[0].startswith("15 of 100 rows left out: no tokens in or out (a request that")
+    with pytest.raises(InputError, match="100 of 100 rows cannot be used"):
+        read_trace(written(tmp_path, "c.csv", head + "".join(row.replace(",20,", ",0,") for row in rows)))
+
+
+@pytest.mark.parametrize("filling", [b"2023-11-16 18:15:00.1,100,10\n", b"9" * 1000, b"\n" * 1000])
+def test_what_is_packed_too_well_is_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filling: bytes) -> None:
+    monkeypatch.setattr(traces, "BEGINNING", 300_000)
+    monkeypatch.setattr(traces, "LOOKS", 1024)
+    monkeypatch.setattr(traces, "HOPELESS", 1 << 40)
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(AZURE.encode() + filling * (20_000_000 // len(filling))))
+    with pytest.raises(InputError, match="unpacks to more than 50 times its size"):
+        read_trace(path)
+
+
+def test_more_rows_than_are_simulated_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "ROWS", 20)
+    row = '{"timestamp": 0, "input_length": 5, "output_length": 5}\n'
+    for text in (azure(30), row * 30, AZURE + "\n" * 30):
+        with pytest.raises(InputError, match="has more than 20 rows"):
+            read_trace(written(tmp_path, "t.csv", text))
+
+
+def test_reading_is_told_of_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "LOOKS", 100)
+    path, told = written(tmp_path, "a.csv", azure(500)), list[int]()
+    assert read_trace(path, lambda lines: told.append(lines) is None).size == 500 and told == [100, 200, 300, 400, 500]
+    with pytest.raises(KeyboardInterrupt):
+        read_trace(path, lambda lines: lines < 300)

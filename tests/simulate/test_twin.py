@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twin import Twin
 
+from tonnage.simulate.compiled import ORDER
 from tonnage.simulate.flow import run
 from tonnage.simulate.prepare import as_list, row_of
 from tonnage.simulate.service import CacheTier, EngineLimits, ReplicaSet, Simulated, StepTables
+from tonnage.simulate.special import loop_for
 from tonnage.simulate.state import (
     G_FIRST,
     G_REQUESTS,
@@ -102,3 +104,17 @@ def test_jumps_are_steps(case: tuple[Workload, Simulated]) -> None:
         found = (x[q + Q_START], x[q + Q_FIRST], x[q + Q_FINISH], x[q + Q_AGAIN], x[q + Q_HIT])
         assert found == (asked.start, asked.first, asked.finish, asked.again, asked.hit), asked
     assert [x[x[G_FIRST] + r * R_SIZE + R_STEPS] for r in range(len(one.replicas))] == [r.steps for r in one.replicas]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(cases())
+def test_written_anew_for_a_service_the_loop_is_the_same(case: tuple[Workload, Simulated]) -> None:
+    """All of the row, and in slices, as it runs."""
+    load, service = case
+    row = row_of(load, service, 0)
+    one, other = as_list(row), as_list(row)
+    anew = loop_for(other, ORDER)
+    while run(one, 50) == 50:
+        assert anew(other, 50) == 50
+    anew(other, 50)
+    assert one == other

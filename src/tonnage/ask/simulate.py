@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class SimulateWords:
     osl_spread: str = "fixed"
     turns: str | None = None
     order: str = "fcfs"
+    priorities: str | None = None
     routing: str | None = None
     replicas: str | None = None
     running: str | None = None
@@ -89,6 +90,7 @@ class SimulateAsked:
     beside: tuple[tuple[Path, float], ...] = ()
     host_cache: tuple[float, float] | None = None
     disk_cache: tuple[float, float] | None = None
+    priorities: tuple[float, ...] = ()
 
 
 def read(words: SimulateWords) -> SimulateAsked:
@@ -136,6 +138,7 @@ def read(words: SimulateWords) -> SimulateAsked:
         beside=tuple(_beside(reader, text) for text in words.beside),
         host_cache=_tier(reader, words.host_cache, "host_cache"),
         disk_cache=_tier(reader, words.disk_cache, "disk_cache"),
+        priorities=_priorities(reader, words.priorities),
     )
     reader.done()
     return asked
@@ -154,6 +157,7 @@ def _together(words: SimulateWords, reader: WordReader, auto: bool) -> None:
     timed = words.trace or words.fit_trace or words.rate or words.find_rate
     if not timed and words.arrivals not in ("closed", "at-once"):
         reader.wrong("say how requests come: a `trace`, a `rate` such as 20/s, or `arrivals` closed or at-once", "rate")
+    _unheard(words, reader)
     if words.beside and words.switch is None:
         reader.wrong("say how long a replica takes to load another model, such as `switch` 60s", "beside")
     if words.switch is not None and not words.beside:
@@ -164,6 +168,50 @@ def _together(words: SimulateWords, reader: WordReader, auto: bool) -> None:
         reader.wrong("the highest rate is that of one model; give each its own (`rate`, `beside`)", "find_rate")
     if words.find_rate and words.arrivals in ("closed", "at-once"):
         reader.wrong(f"{words.arrivals} has no rate that could be found", "find_rate")
+
+
+USES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("clients",), "is of a closed loop (`arrivals` closed)", "closed"),
+    (("cv",), "is of gamma arrivals (`arrivals` gamma)", "gamma"),
+    (("swing",), "is of a day (`arrivals` day)", "day"),
+)
+"""Words that one kind of arrivals uses."""
+
+OF_A_TRACE = ("isl", "osl", "isl_spread", "osl_spread", "turns", "think")
+"""Words that a trace says itself, or a log whose lengths are drawn."""
+
+
+def _unheard(words: SimulateWords, reader: WordReader) -> None:
+    """Words that would change nothing."""
+    said = {one.name for one in fields(SimulateWords) if getattr(words, one.name) != one.default}
+    for names, message, kind in USES:
+        for name in names:
+            if name in said and words.arrivals != kind:
+                reader.wrong(message, name)
+    logged = "trace" if words.trace is not None else "fit_trace" if words.fit_trace is not None else None
+    for name in OF_A_TRACE if logged else ():
+        if name in said and not (name == "think" and words.arrivals == "closed"):
+            reader.wrong(f"is what `{logged}` says itself; give one of them", name)
+    if words.trace is not None and "arrivals" in said:
+        reader.wrong("a trace says when its requests come; `fit_trace` takes only its lengths with it", "arrivals")
+    if "think" in said and words.turns is None and words.arrivals != "closed" and not logged:
+        reader.wrong("is of sessions (`turns`) or of a closed loop (`arrivals` closed)", "think")
+    if "due" in said and words.order != "slo":
+        reader.wrong("is of the order of least time left (`order` slo)", "due")
+    if words.order == "priority" and words.priorities is None:
+        reader.wrong("all requests are of one priority; say what share each has, such as `priorities` 10%,90%", "order")
+    if words.priorities is not None and words.order == "fcfs":
+        reader.wrong("who came first goes first, whatever its priority; take `order` priority or slo", "priorities")
+
+
+def _priorities(reader: WordReader, text: str | None) -> tuple[float, ...]:
+    """`10%,90%`: shares of the requests that go first, second and so on."""
+    if text is None:
+        return ()
+    shares = tuple(reader.number(part.strip(), "share", "priorities") for part in text.split(","))
+    if not 2 <= len(shares) <= 10 or abs(sum(shares) - 1.0) > 1e-6:
+        reader.wrong(f'expected 2 to 10 shares that add up to 100 %, got "{text[:40]}"', "priorities")
+    return shares
 
 
 def _many(reader: WordReader, text: str | None) -> int | None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tonnage.ask.simulate import REQUESTS, SimulateAsked
+from tonnage.ask.simulate import MOST, REQUESTS, SimulateAsked
 from tonnage.errors import InputError, Problem, nearest
 from tonnage.shown import ShownResult
 
 if TYPE_CHECKING:
     from tonnage.catalog import Catalog
     from tonnage.serve import ServePlan
+    from tonnage.simulate.generate import ArrivalProcess
     from tonnage.simulate.measure import PercentileLimit
     from tonnage.simulate.prepare import Happened
     from tonnage.simulate.run import Progress
@@ -51,25 +52,51 @@ class SimulatedService(ShownResult):
         return (self.plan, *self.others)
 
 
-def workload_of(asked: SimulateAsked, plan: ServePlan, seed: int, rate: float | None = None) -> Workload:
-    """The requests: of a trace, like a log, or drawn. rate: instead of what was asked."""
+DAY = 86400.0
+"""Seconds of a day, whose curve is drawn whole where nobody says how many requests."""
+
+
+def workload_of(
+    asked: SimulateAsked, plan: ServePlan, seed: int, rate: float | None = None, progress: Progress | None = None
+) -> Workload:
+    """The requests: of a trace, like a log, or drawn. rate: instead of what was asked; progress: told of lines read, of
+    a number that is not known (0).
+    """
+    load = _requests(asked, plan, seed, rate, None if progress is None else lambda lines: progress(lines, 0))
+    if not asked.priorities:
+        return load
+    drawn = np.random.default_rng([seed, 3]).choice(len(asked.priorities), load.size, p=np.array(asked.priorities))
+    return replace(load, priority=drawn.astype(np.int64))
+
+
+def _requests(
+    asked: SimulateAsked, plan: ServePlan, seed: int, rate: float | None, going: Callable[[int], bool] | None
+) -> Workload:
     from tonnage.simulate.generate import Drawn, generate
     from tonnage.simulate.traces import at_rate, like_trace, read_trace
 
     words, rate = asked.words, rate or asked.rate
     if words.trace is not None:
-        load = read_trace(words.trace)
+        load = read_trace(words.trace, going)
         if asked.requests is not None:
             load = load.take(np.arange(min(asked.requests, load.size)))
         return load if rate is None else at_rate(load, rate)
     if words.fit_trace is not None:
-        log = read_trace(words.fit_trace)
-        return like_trace(log, asked.requests or log.size, seed, rate)
+        log = read_trace(words.fit_trace, going)
+        given = None if asked.how.kind == "poisson" else asked.how
+        return like_trace(log, asked.requests or log.size, seed, rate, given)
     how = replace(asked.how, rate=rate or 1.0)
-    many = asked.requests or (ROUNDS * how.clients if how.kind == "closed" else REQUESTS)
+    many = asked.requests or _usual(how, asked.words.find_rate)
     isl = Drawn(asked.isl or float(plan.job.isl), asked.spreads[0], asked.sigmas[0])
     osl = Drawn(asked.osl or float(plan.job.osl), asked.spreads[1], asked.sigmas[1])
     return generate(many, how, isl, osl, seed, asked.sessions)
+
+
+def _usual(how: ArrivalProcess, search: bool) -> int:
+    """Requests where nobody says how many: a round of each client, a whole day, or enough for percentiles."""
+    if how.kind == "closed":
+        return ROUNDS * how.clients
+    return min(max(round(how.rate * DAY), 1), MOST) if how.kind == "day" and not search else REQUESTS
 
 
 def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulated:
@@ -96,6 +123,17 @@ def service_of(asked: SimulateAsked, plan: ServePlan, load: Workload) -> Simulat
     found = found if asked.replicas is None else with_replicas(found, asked.replicas)
     check(found)
     return found
+
+
+def _raised(asked: SimulateAsked, service: Simulated) -> tuple[str, ...]:
+    """What is said where a step has more tokens than were asked for."""
+    limits = service.limits
+    if asked.chunk is None or limits.tokens <= asked.chunk:
+        return ()
+    return (
+        f"{limits.tokens:,} new tokens a step instead of {asked.chunk:,}: each of {limits.sequences:,} sequences has "
+        "one in each step; ask for fewer sequences (`running`)",
+    )
 
 
 def _with_others(
@@ -143,8 +181,9 @@ def simulated(
     start = None
     if asked.words.find_rate and asked.rate is None:
         start = plan.requests_per_second or 1.0
-    load = workload_of(asked, plan, seed, start)
+    load = workload_of(asked, plan, seed, start, progress)
     service = service_of(asked, plan, load)
+    load = replace(load, notes=(*load.notes, *_raised(asked, service)))
     if others:
         load, service = _with_others(asked, load, service, others, seed)
         check(service)

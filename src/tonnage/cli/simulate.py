@@ -40,7 +40,8 @@ class SimulateOptions(SimulateWords):
         `vllm bench serve --save-detailed` wrote (JSON), or a log of vLLM's requests (JSON Lines). With --rate their
         times are stretched to it.
     fit_trace
-        a log of the same kinds to draw new requests like, as many as --requests.
+        a log of the same kinds to draw new requests like, as many as --requests: pairs of its lengths, that come in
+        bursts like its own or as --arrivals says.
     rate
         requests that arrive, such as 20/s.
     requests
@@ -69,6 +70,8 @@ class SimulateOptions(SimulateWords):
         of a session: each turn's prompt begins with what was said before.
     order
         of the queue: fcfs, priority, shortest (prompt) or slo (least time left until --due).
+    priorities
+        shares of the requests that go first, second and so on, such as 10%,90%.
     routing
         round-robin (the usual), least-loaded (with --beside) or prefix-aware.
     replicas
@@ -254,13 +257,15 @@ class ProgressBar:
         quiet()
         if heard is not None and now - self.last > SECONDS_BETWEEN:
             self.last = now
-            heard.at(done, total, "requests")
+            heard.at(done if total else now - self.began, total, "requests" if total else "lines read")
         elif self.visible and now - self.last > SECONDS_BETWEEN:
             self.last = now
             share = done / max(total, 1)
             filled = round(30 * share)
-            text = f"\r[{'#' * filled}{'.' * (30 - filled)}] {done:,} of {total:,} requests, {now - self.began:.0f} s"
-            sys.stderr.write(text)
+            text = (
+                f"[{'#' * filled}{'.' * (30 - filled)}] {done:,} of {total:,} requests" if total else f"{done:,} lines"
+            )
+            sys.stderr.write(f"\r{text}, {now - self.began:.0f} s")
             sys.stderr.flush()
         return True
 

@@ -11,7 +11,17 @@ import numpy as np
 from tonnage import units
 from tonnage.errors import Bind, Outcome, infeasible
 from tonnage.report.answer import Answer, Table
-from tonnage.simulate.measure import PercentileLimit, ServiceFigures, by_model, each, figures, good, reached, summary
+from tonnage.simulate.measure import (
+    PercentileLimit,
+    ServiceFigures,
+    by_model,
+    by_priority,
+    each,
+    figures,
+    good,
+    reached,
+    summary,
+)
 
 if TYPE_CHECKING:
     from tonnage.ask.simulated import SimulatedService
@@ -121,14 +131,22 @@ def body_of(found: SimulatedService) -> dict[str, Plain]:
     }
     if len(found.plans) > 1:
         body["models"] = [_model_body(part, name, found.limits) for part, name in _models(found)]
+    parts = by_priority(found.run)
+    if len(parts) > 1:
+        body["priorities"] = [{"priority": n, **_part_body(part, found.limits)} for n, part in enumerate(parts, 1)]
     return body
 
 
 def _model_body(part: Happened, name: str, limits: tuple[PercentileLimit, ...]) -> dict[str, Plain]:
     """Keys of one of several models."""
+    return {"model": name, **_part_body(part, limits)}
+
+
+def _part_body(part: Happened, limits: tuple[PercentileLimit, ...]) -> dict[str, Plain]:
+    """Keys of a part of the requests."""
     times: dict[str, Plain] = {what: dict(summary(values)) for what, values in each(part).items()}
     share = good(part, limits) if limits else None
-    return {"model": name, "requests": int(part.done.sum()), "within_limits": share, **times}
+    return {"requests": int(part.done.sum()), "within_limits": share, **times}
 
 
 def answer_of(found: SimulatedService) -> Answer:
@@ -137,7 +155,7 @@ def answer_of(found: SimulatedService) -> Answer:
     return Answer(
         sentence=_sentence(found, made, ended),
         rows=tuple(_rows(found, made)),
-        tables=(_times(made), *_by_model(found)),
+        tables=(_times(made), *_by_model(found), *_by_priority(found)),
         hints=(
             "-o run.json -o run.svg save the numbers and a picture over time, --requests-out FILE.csv each request",
         ),
@@ -148,18 +166,18 @@ def answer_of(found: SimulatedService) -> Answer:
 
 def _sentence(found: SimulatedService, made: ServiceFigures, ended: Outcome) -> str:
     given = found.service.deployment
-    where = (
-        f"{given.prefill} + {given.replicas} replicas"
-        if given.prefill
-        else f"{given.replicas} replica{'s' * (given.replicas > 1)}"
-    )
+    where = f"{given.replicas:,} replica{'s' * (given.replicas > 1)}"
+    if given.prefill:
+        where = f"{given.prefill:,} prefill and {given.replicas:,} decode replica{'s' * (given.replicas > 1)}"
+    if given.autoscale is not None:
+        where = f"up to {where}"
     ttft, tpot = made.times["ttft"]["p95"], made.times["tpot"]["p95"]
     speed = f"95 % of first tokens within {_time(ttft)}, of tokens after them {_time(tpot)}"
     partial = "Stopped before the end: of what was simulated, " if made.partial else ""
     if found.searched == "rate" and found.value is not None:
         return f"{partial}At most {found.value:.3g} requests/s keep the limits on {where}: {speed}."
     if found.searched == "replicas" and found.value is not None:
-        return f"{partial}{where} keep{'s' * (where == '1 replica')} the limits: {speed}."
+        return f"{partial}{where} keep{'s' * (given.every == 1)} the limits: {speed}."
     if not ended.feasible:
         return f"{partial}No: {ended.binds[0].text}."
     lead = "Yes: " if found.limits and not made.partial else partial
@@ -194,6 +212,8 @@ def _rows(found: SimulatedService, made: ServiceFigures) -> list[tuple[str, str]
             f"{limits.block} tokens; {given.order}, {given.routing}",
         ),
     ]
+    if given.autoscale is not None:
+        rows.append(("replicas", f"{made.replicas:.3g} at a time on average, of {given.every:,}"))
     tiers = [(name, tier) for name, tier in (("host", limits.host), ("disk", limits.disk)) if tier.tokens]
     if tiers:
         rows.append(("behind it", "; ".join(f"{name} {tier.tokens:,} tokens a replica" for name, tier in tiers)))
@@ -217,7 +237,7 @@ def _rows(found: SimulatedService, made: ServiceFigures) -> list[tuple[str, str]
         )
     if made.unfinished:
         rows.append(("unfinished", f"{made.unfinished:,} requests"))
-    rows += [("trace", note) for note in run.load.notes]
+    rows += [("note", note) for note in run.load.notes]
     if found.searched:
         rows.append(("searched", f"{found.tries} run{'s' * (found.tries > 1)}"))
     return rows
@@ -227,13 +247,25 @@ def _by_model(found: SimulatedService) -> list[Table]:
     """The same of each model, where several share the replicas."""
     if len(found.plans) == 1:
         return []
+    return [_by_part("models on the same replicas", [(name, part) for part, name in _models(found)])]
+
+
+def _by_priority(found: SimulatedService) -> list[Table]:
+    """The same of each priority, where there are several."""
+    parts = by_priority(found.run)
+    if len(parts) == 1:
+        return []
+    return [_by_part("by priority", [(str(n), part) for n, part in enumerate(parts, 1)])]
+
+
+def _by_part(title: str, parts: list[tuple[str, Happened]]) -> Table:
     rows = []
-    for part, name in _models(found):
+    for name, part in parts:
         times = {what: summary(values) for what, values in each(part).items()}
         shown = [_time(times[what][key]) for what in ("ttft", "tpot") for key in ("p50", "p95", "p99")]
         rows.append((name, f"{int(part.done.sum()):,}", *shown))
     head = ("", "requests", *(f"{what} {key}" for what in ("ttft", "tpot") for key in ("p50", "p95", "p99")))
-    return [Table("models on the same replicas", head, tuple(rows))]
+    return Table(title, head, tuple(rows))
 
 
 def _times(made: ServiceFigures) -> Table:

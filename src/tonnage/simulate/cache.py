@@ -6,6 +6,7 @@ from tonnage.simulate.state import (
     ABSENT,
     DISK,
     G_DISK,
+    G_HASHES,
     G_HOST,
     G_SIZE,
     G_UNIT,
@@ -73,6 +74,8 @@ def put_out(x: Row, r: int, p: int) -> None:
 
 def evict(x: Row, r: int, more: int) -> None:
     """Pieces that nobody uses go, the longest unused first, until what is used and `more` blocks have room."""
+    if x[G_HASHES] == 0:
+        return
     count, each, room = x[r + R_CACHED], x[G_UNIT_BLOCKS], x[r + R_POOL] - x[r + R_USED] - more
     if count == 0 or count * each <= room:
         return
@@ -143,7 +146,7 @@ def pin(x: Row, r: int, i: int, pieces: int) -> None:
 
 def release(x: Row, r: int, i: int, tokens: int) -> None:
     """A request that has the cache of so many tokens gives it back; pieces at the end of it go first."""
-    held = x[i + Q_PIECES]
+    held = x[i + Q_PIECES] if x[G_HASHES] > 0 else 0
     x[r + R_USED] -= (tokens - 1) // x[G_SIZE] + 1 - held * x[G_UNIT_BLOCKS]
     if held == 0:
         return

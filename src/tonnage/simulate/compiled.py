@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import types
-from collections.abc import Callable
 from pathlib import Path
 
-from tonnage.simulate import cache, core, flow, heaps, state
+from tonnage.simulate import cache, core, flow, heaps, special, state
+from tonnage.simulate.special import Loop
 from tonnage.simulate.state import Row
-
-Loop = Callable[[Row, int], int]
-"""Goes on with a row for so many events; returns how many there were."""
 
 ORDER = (
     heaps.merge,
@@ -33,7 +31,8 @@ ORDER = (
     cache.keep,
     core.lasting,
     core.until,
-    core.hold,
+    core.grown,
+    core.within,
     core.leave,
     core.join,
     core.come,
@@ -49,6 +48,7 @@ ORDER = (
     core.bring_back,
     core.admit,
     core.extra,
+    core.shortest,
     core.take_on,
     core.load,
     core.mixed_step,
@@ -68,6 +68,7 @@ ORDER = (
     flow.light,
     flow.scale,
     flow.change,
+    flow.coming,
     flow.run,
 )
 """All functions of the loop, each after those that it calls."""
@@ -104,6 +105,9 @@ def compiled() -> Loop:
     return found
 
 
-def plain() -> Loop:
-    """The loop as Python."""
+def plain(x: Row, worth: bool = False) -> Loop:
+    """The loop as Python; written anew for the rules of a row where that is worth it, and sources are at hand."""
+    if worth:
+        with contextlib.suppress(OSError):
+            return special.loop_for(x, ORDER)
     return flow.run

@@ -20,20 +20,25 @@ from tonnage.simulate.state import (
     ABSENT,
     DECODING,
     DONE,
+    G_ALONE,
     G_BASE,
     G_CROWD,
     G_DEEP,
+    G_DISK,
     G_DISK_PIECE,
     G_EACH,
     G_GAIN,
     G_HASHES,
+    G_HOST,
     G_HOST_PIECE,
+    G_LATER,
     G_LIMITS,
     G_MIX,
     G_MIXED,
     G_MOVED,
     G_MOVED_TOKEN,
     G_PAIRS,
+    G_POOLS,
     G_PREFIX,
     G_SIZE,
     G_SLOPE,
@@ -51,7 +56,7 @@ from tonnage.simulate.state import (
     NEVER,
     P_USERS,
     PENDING,
-    PREFILLING,
+    PLACED,
     PREFILLS,
     Q_AGAIN,
     Q_ARRIVAL,
@@ -72,15 +77,12 @@ from tonnage.simulate.state import (
     Q_MARK,
     Q_MODEL,
     Q_MOVED,
-    Q_NOW,
     Q_RIGHT,
     Q_START,
     Q_STATE,
     Q_STEPS,
     Q_THINK,
     Q_TOTAL,
-    Q_WHERE,
-    QUEUED,
     R_AGAIN,
     R_ASKED,
     R_BUSY,
@@ -90,7 +92,6 @@ from tonnage.simulate.state import (
     R_CONTEXT,
     R_DISK,
     R_ENDS,
-    R_FLOOR,
     R_FLYING,
     R_HITS,
     R_HOST,
@@ -130,31 +131,71 @@ def lasting(x: Row, r: int, k: int) -> int:
 
 
 def until(x: Row, r: int, time: int, most: int) -> int:
-    """The fewest steps, at least one and at most `most`, that last `time` or longer."""
-    low, high = 1, most
+    """The fewest steps, at least one and at most `most`, that last `time` or longer: no step is shorter than the first,
+    none longer than one after `most` of them.
+    """
+    d = x[r + R_RUNNING]
+    row = x[r + R_MODEL] * x[G_DEEP] + d
+    base, slope = x[x[G_BASE] + row], x[x[G_SLOPE] + row]
+    first = base + slope * x[r + R_CONTEXT]
+    last = first + slope * d * (((most * x[G_GAIN]) >> 10) + 1)
+    low = high = most
+    if first > 0:
+        high = (time - 1) // first + 1
+        low = (time - 1) // last + 1
+    if high > most:
+        high = most
+    if low > high:
+        low = high
+    if low < 1:
+        low = 1
     while low < high:
         middle = (low + high) >> 1
-        if lasting(x, r, middle) >= time:
+        spent = lasting(x, r, middle)
+        if spent >= time:
             high = middle
         else:
             low = middle + 1
     return low
 
 
-def hold(x: Row, r: int, step: int) -> int:
-    """Blocks that the sequences of a replica that decode hold after so many of its steps.
+def grown(x: Row, r: int, k: int) -> int:
+    """Blocks that the sequences of a replica that decode take in its next k steps.
 
-    A sequence whose context is c + G(step) holds floor((c + G - 1) / size) + 1. With c - 1 = size f + o and G = size
-    q + m, that is f + q + 1, and one more where o + m reaches size: sequences are counted by o.
+    A sequence whose context is c + G, G gained in the replica's steps, holds floor((c + G - 1) / size) + 1. With c - 1
+    = size f + o and G = size q + m, that is f + q + 1, and one more where o + m reaches size: sequences are counted by
+    o, and between two G all of them take a block for each q, those whose o lies between the two ends of m one more.
     """
-    size = x[G_SIZE]
-    gained = (step * x[G_GAIN]) >> 10
-    q = gained // size
-    m = gained - q * size
-    found = x[r + R_FLOOR] + x[r + R_RUNNING] * (1 + q)
-    for o in range(size - m, size):
-        found += x[x[r + R_CLASSES] + o]
+    size, s = x[G_SIZE], x[r + R_STEP]
+    if k == 1 and x[G_GAIN] == 1024:
+        return x[x[r + R_CLASSES] + size - 1 - s % size]
+    before, after = s, s + k
+    if x[G_GAIN] != 1024:
+        before, after = (s * x[G_GAIN]) >> 10, ((s + k) * x[G_GAIN]) >> 10
+    low, high = size - 1 - before % size, size - 1 - after % size
+    found = x[r + R_RUNNING] * (after // size - before // size)
+    at = x[r + R_CLASSES]
+    while low > high:
+        found += x[at + low]
+        low -= 1
+    while low < high:
+        low += 1
+        found -= x[at + low]
     return found
+
+
+def within(x: Row, r: int, free: int, most: int) -> int:
+    """The most steps, of `most`, that take no more than `free` blocks; at least one."""
+    low, high = 1, most
+    middle = most
+    while low < high:
+        more = grown(x, r, middle)
+        if more <= free:
+            low = middle
+        else:
+            high = middle - 1
+        middle = (low + high + 1) >> 1
+    return low
 
 
 def leave(x: Row, r: int, i: int) -> int:
@@ -164,7 +205,6 @@ def leave(x: Row, r: int, i: int) -> int:
     c = base + ((x[r + R_STEP] * x[G_GAIN]) >> 10)
     x[r + R_RUNNING] -= 1
     x[r + R_CONTEXT] -= c
-    x[r + R_FLOOR] -= (base - 1) // size
     x[x[r + R_CLASSES] + (base - 1) % size] -= 1
     return c
 
@@ -180,7 +220,6 @@ def join(x: Row, r: int, i: int) -> None:
     put_end(x, x[r + R_ENDS], x[r + R_RUNNING], (x[i + Q_END] << 32) | i)
     x[r + R_RUNNING] += 1
     x[r + R_CONTEXT] += c
-    x[r + R_FLOOR] += (base - 1) // size
     x[x[r + R_CLASSES] + (base - 1) % size] += 1
 
 
@@ -195,11 +234,12 @@ def come(x: Row, i: int, time: int) -> None:
 def finish(x: Row, r: int, i: int, time: int) -> None:
     """A request has all its tokens."""
     x[i + Q_STATE] = DONE
-    x[i + Q_FINISH] = max(time, x[i + Q_FIRST])
-    x[r + R_FLYING] -= 1
-    x[r + R_ASKED] -= x[i + Q_ISL]
+    x[i + Q_FINISH] = time if time > x[i + Q_FIRST] else x[i + Q_FIRST]
+    if x[G_ALONE] == 0:
+        x[r + R_FLYING] -= 1
+        x[r + R_ASKED] -= x[i + Q_ISL]
     x[LEFT] -= 1
-    f = x[i + Q_FOLLOWS]
+    f = x[i + Q_FOLLOWS] if x[G_LATER] > 0 else -1
     if f >= 0:
         x[f + Q_ARRIVAL] = x[i + Q_FINISH] + x[f + Q_THINK]
         come(x, f, x[f + Q_ARRIVAL])
@@ -237,11 +277,12 @@ def complete(x: Row, r: int, time: int) -> None:
     x[r + R_BUSY] += time - x[r + R_CLOCK]
     if x[r + R_LIVE] > 0 and x[r + R_RUNNING] > 0:
         s = x[r + R_STEP]
-        grown = hold(x, r, s + k) - hold(x, r, s)
-        x[r + R_USED] += grown
-        x[r + R_TAKEN] += grown
+        more = grown(x, r, k)
+        x[r + R_USED] += more
+        x[r + R_TAKEN] += more
         x[r + R_STEP] = s + k
-        x[r + R_CONTEXT] += x[r + R_RUNNING] * ((((s + k) * x[G_GAIN]) >> 10) - ((s * x[G_GAIN]) >> 10))
+        gained = k if x[G_GAIN] == 1024 else (((s + k) * x[G_GAIN]) >> 10) - ((s * x[G_GAIN]) >> 10)
+        x[r + R_CONTEXT] += x[r + R_RUNNING] * gained
         evict(x, r, 0)
     ends, prompts, s = x[r + R_ENDS], x[r + R_PROMPTS], x[r + R_STEP]
     while x[r + R_RUNNING] > 0 and (x[ends] >> 32) <= s:
@@ -257,8 +298,6 @@ def complete(x: Row, r: int, time: int) -> None:
     x[r + R_PREFILLS] = 0
     for j in range(prompts, prompts + count):
         i = x[j]
-        x[i + Q_DONE] += x[i + Q_NOW]
-        x[i + Q_NOW] = 0
         if x[i + Q_DONE] == x[i + Q_TOTAL]:
             computed(x, r, i, time, x[r + R_LAG])
         else:
@@ -309,11 +348,10 @@ def put_back(x: Row, r: int, i: int) -> None:
         remember(x, r, i, x[i + Q_DONE], (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1)
         release(x, r, i, x[i + Q_TOTAL])
     x[i + Q_DONE] = 0
-    x[i + Q_NOW] = 0
     x[i + Q_MOVED] = 0
     x[i + Q_AGAIN] += 1
     x[r + R_AGAIN] += 1
-    x[i + Q_STATE] = QUEUED
+    x[i + Q_STATE] = PLACED
     x[i + Q_LEFT] = -1
     x[i + Q_RIGHT] = -1
 
@@ -336,8 +374,8 @@ def make_room(x: Row, r: int) -> int:
     while x[r + R_RUNNING] > 0:
         if x[r + R_USED] + x[r + R_RUNNING] * x[G_WIDTH] <= x[r + R_POOL]:
             break
-        s = x[r + R_STEP]
-        if hold(x, r, s + 1) - hold(x, r, s) <= x[r + R_POOL] - x[r + R_USED]:
+        more = grown(x, r, 1)
+        if more <= x[r + R_POOL] - x[r + R_USED]:
             break
         i = latest(x, r)
         put_back(x, r, i)
@@ -350,7 +388,9 @@ def fits(x: Row, r: int, i: int, more: int) -> int:
     """Tokens of a request that the cache has, or -1 where a replica has no room for the rest beside `more` blocks."""
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1
     if x[G_HASHES] == 0 or x[i + Q_HIGH] == x[i + Q_LOW]:
-        return found_again(x, r, i) if x[r + R_USED] + more + blocks <= x[r + R_POOL] else -1
+        if x[r + R_USED] + more + blocks > x[r + R_POOL]:
+            return -1
+        return found_again(x, r, i)
     pieces = min(x[i + Q_HIGH] - x[i + Q_LOW], x[i + Q_ISL] // x[G_UNIT])
     at = x[r + R_PIECES]
     blocks -= pieces * x[G_UNIT_BLOCKS]
@@ -383,15 +423,14 @@ def admit(x: Row, r: int, i: int, hit: int, time: int, more: int) -> None:
         pin(x, r, i, pieces)
     blocks = (x[i + Q_TOTAL] - 1) // x[G_SIZE] + 1 - pieces * x[G_UNIT_BLOCKS]
     x[r + R_USED] += blocks
-    x[r + R_TAKEN] += blocks - (0 if pieces > 0 or x[i + Q_MOVED] > 0 else hit // x[G_SIZE])
+    moved = x[G_POOLS] > 0 and x[i + Q_MOVED] > 0
+    x[r + R_TAKEN] += blocks - (0 if pieces > 0 or moved else hit // x[G_SIZE])
     evict(x, r, more)
     if x[i + Q_START] < 0:
         x[i + Q_START] = time
         x[i + Q_HIT] = hit
         x[r + R_HITS] += hit
-    x[i + Q_DONE] = x[i + Q_TOTAL] - 1 if x[i + Q_MOVED] > 0 else hit
-    x[i + Q_STATE] = PREFILLING
-    x[i + Q_WHERE] = r
+    x[i + Q_DONE] = x[i + Q_TOTAL] - 1 if moved else hit
     x[x[r + R_PROMPTS] + x[r + R_PREFILLS]] = i
     x[r + R_PREFILLS] += 1
 
@@ -407,46 +446,61 @@ def extra(x: Row, r: int, live: int, tokens: int, looks: int, prompts: int) -> i
     return found
 
 
+def shortest(tokens: int, budget: int, cap: int) -> int:
+    """New tokens of a prompt in a step: what is left of it, of the step's, or as many as one may have; none less than
+    zero.
+    """
+    n = tokens
+    if n > budget:
+        n = budget
+    if n > cap:
+        n = cap
+    if n < 0:
+        n = 0
+    return n
+
+
 def plan_step(x: Row, r: int, time: int) -> None:
     """Decide what a replica does from now on."""
     x[r + R_CLOCK] = time
-    x[r + R_WAIT] = 0
+    if x[G_HOST] + x[G_DISK] > 0:
+        x[r + R_WAIT] = 0
     gone = more = 0
     budget = x[r + R_TOKENS]
     if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
         gone = make_room(x, r)
-        if x[r + R_QUEUE] >= 0:
-            more = hold(x, r, x[r + R_STEP] + 1) - hold(x, r, x[r + R_STEP])
         budget -= x[r + R_RUNNING] * x[G_WIDTH]
     tokens = looks = prompts = 0
     for j in range(x[r + R_PROMPTS], x[r + R_PROMPTS] + x[r + R_PREFILLS]):
         i = x[j]
-        n = max(0, min(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[r + R_CAP]))
-        x[i + Q_NOW] = n
+        n = shortest(x[i + Q_TOTAL] - x[i + Q_DONE], budget, x[r + R_CAP])
         budget -= n
         tokens += n
         looks += n * (2 * x[i + Q_DONE] + n)
+        x[i + Q_DONE] += n
         prompts += 1
     while gone == 0 and x[r + R_QUEUE] >= 0 and budget > 0 and x[r + R_RUNNING] + x[r + R_PREFILLS] < x[r + R_SEQS]:
         i = x[r + R_QUEUE]
-        if x[i + Q_MODEL] != x[r + R_MODEL]:
+        if x[G_ALONE] == 0 and x[i + Q_MODEL] != x[r + R_MODEL]:
             if x[r + R_RUNNING] + x[r + R_PREFILLS] == 0:
                 load(x, r, x[i + Q_MODEL], time)
                 return
             break
+        if x[G_MIXED] > 0 and x[r + R_RUNNING] > 0:
+            more = grown(x, r, 1)
         hit = fits(x, r, i, more)
         if hit < 0:
             break
-        n = x[i + Q_TOTAL] - hit if x[i + Q_MOVED] == 0 else 1
+        n = 1 if x[G_POOLS] > 0 and x[i + Q_MOVED] > 0 else x[i + Q_TOTAL] - hit
         if x[G_WHOLE] > 0 and n > budget and tokens > 0:
             break
         if x[G_WHOLE] == 0:
-            n = min(n, budget, x[r + R_CAP])
+            n = shortest(n, budget, x[r + R_CAP])
         admit(x, r, i, hit, time, more)
-        x[i + Q_NOW] = n
         budget -= n
         tokens += n
         looks += n * (2 * x[i + Q_DONE] + n)
+        x[i + Q_DONE] += n
         prompts += 1
     if tokens > 0:
         mixed_step(x, r, tokens, looks, prompts)
@@ -477,14 +531,19 @@ def mixed_step(x: Row, r: int, tokens: int, looks: int, prompts: int) -> None:
     layer beside the computing, so that the step takes the longer of both.
     """
     live = x[r + R_RUNNING] if x[G_MIXED] > 0 else 0
-    time = lasting(x, r, 1) if live > 0 else 0
+    time = 0
+    if live > 0:
+        time = lasting(x, r, 1)
     more = extra(x, r, live, tokens, looks, prompts)
     if x[G_MIXED] == 0 and x[r + R_RUNNING] > 0:
         more = (more * x[G_CROWD]) >> 10
     x[r + R_LIVE] = live
     x[r + R_JUMP] = 1
     x[r + R_LAG] = more // x[G_STAGES] * (x[G_STAGES] - 1)
-    x[r + R_NEXT] = x[r + R_CLOCK] + max(time + max(more // x[G_STAGES], 1), x[r + R_WAIT])
+    spent = time + (more // x[G_STAGES] if more >= x[G_STAGES] else 1)
+    if x[G_HOST] + x[G_DISK] > 0 and spent < x[r + R_WAIT]:
+        spent = x[r + R_WAIT]
+    x[r + R_NEXT] = x[r + R_CLOCK] + spent
 
 
 def decode_steps(x: Row, r: int, gone: int) -> None:
@@ -500,24 +559,17 @@ def decode_steps(x: Row, r: int, gone: int) -> None:
     k = 1 if gone > 0 else (x[x[r + R_ENDS]] >> 32) - s
     most = x[r + R_RUNNING] * (((k * x[G_GAIN]) >> 10) // x[G_SIZE] + 2)
     free = x[r + R_POOL] - x[r + R_USED]
-    tight = most > free
-    free += hold(x, r, s) if tight else 0
-    if tight and hold(x, r, s + k) > free:
-        low, high = 1, k
-        while low < high:
-            middle = (low + high + 1) >> 1
-            if hold(x, r, s + middle) <= free:
-                low = middle
-            else:
-                high = middle - 1
-        k = low
+    if most > free:
+        k = within(x, r, free, k)
     x[r + R_JUMP] = k
-    x[r + R_NEXT] = x[r + R_CLOCK] + lasting(x, r, k)
+    spent = lasting(x, r, k)
+    x[r + R_NEXT] = x[r + R_CLOCK] + spent
 
 
 def cut(x: Row, r: int, time: int) -> None:
     """End a run of equal steps with the step in which `time` lies."""
     if x[r + R_JUMP] > 1:
         k = until(x, r, time - x[r + R_CLOCK], x[r + R_JUMP])
+        spent = lasting(x, r, k)
         x[r + R_JUMP] = k
-        x[r + R_NEXT] = x[r + R_CLOCK] + lasting(x, r, k)
+        x[r + R_NEXT] = x[r + R_CLOCK] + spent

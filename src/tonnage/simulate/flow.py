@@ -15,12 +15,14 @@ from tonnage.simulate.state import (
     E_TIME,
     EVENT,
     EXPECTED,
+    G_ALONE,
     G_END,
     G_EVERY,
     G_FEWEST,
     G_FIRST,
     G_GAIN,
     G_KNOWN,
+    G_LATER,
     G_LIMITS,
     G_LOADING,
     G_REPLICAS,
@@ -37,6 +39,7 @@ from tonnage.simulate.state import (
     OFF,
     ON,
     PENDING,
+    PLACED,
     PREFIX_AWARE,
     Q_ARRIVAL,
     Q_DUE,
@@ -47,16 +50,13 @@ from tonnage.simulate.state import (
     Q_LEFT,
     Q_MODEL,
     Q_MOVED,
+    Q_RANK,
     Q_RIGHT,
     Q_SIZE,
-    Q_SLACK,
     Q_STATE,
     Q_STEPS,
     Q_THINK,
-    Q_TOTAL,
-    Q_WEIGHT,
     Q_WHERE,
-    QUEUED,
     R_ASKED,
     R_CLOCK,
     R_FLYING,
@@ -127,7 +127,7 @@ def refuse(x: Row, i: int, time: int) -> None:
     """A request that nobody will serve; whoever follows it comes all the same."""
     x[i + Q_STATE] = REFUSED
     x[LEFT] -= 1
-    f = x[i + Q_FOLLOWS]
+    f = x[i + Q_FOLLOWS] if x[G_LATER] > 0 else -1
     if f >= 0:
         x[f + Q_ARRIVAL] = time + x[f + Q_THINK]
         come(x, f, x[f + Q_ARRIVAL])
@@ -135,27 +135,30 @@ def refuse(x: Row, i: int, time: int) -> None:
 
 def deliver(x: Row, i: int, time: int) -> None:
     """A request comes: to a replica's queue, which looks at it when its step ends, or at once where it is idle."""
-    if x[i + Q_STATE] == EXPECTED:
-        x[i + Q_TOTAL] = x[i + Q_ISL]
-        x[i + Q_KEY] = (x[i + Q_WEIGHT] << 44) + x[i + Q_ARRIVAL] // 1000000 + x[i + Q_SLACK]
-        if too_long(x, i):
-            refuse(x, i, time)
-            return
-    r = choose(x, i)
-    if r < 0:
+    far = False
+    if x[G_LATER] == 0 or x[i + Q_STATE] == EXPECTED:
+        x[i + Q_KEY] = x[i + Q_RANK] + x[i + Q_ARRIVAL] // 1000000
+        far = too_long(x, i)
+    if far:
+        refuse(x, i, time)
+        return
+    r = x[G_FIRST] if x[G_ALONE] > 0 else choose(x, i)
+    if x[G_ALONE] == 0 and r < 0:
         later = next_change(x)
         if later >= NEVER:
             refuse(x, i, time)
         else:
             come(x, i, later + 1)  # a picosecond behind it: at the same time, what comes would go first, for ever
         return
-    x[i + Q_STATE] = QUEUED
+    x[i + Q_STATE] = PLACED
     x[i + Q_WHERE] = r
-    x[i + Q_LEFT] = -1
-    x[i + Q_RIGHT] = -1
+    if x[G_LATER] > 0:
+        x[i + Q_LEFT] = -1
+        x[i + Q_RIGHT] = -1
     x[r + R_QUEUE] = merge(x, x[r + R_QUEUE], i, Q_KEY)
-    x[r + R_FLYING] += 1
-    x[r + R_ASKED] += x[i + Q_ISL]
+    if x[G_ALONE] == 0:
+        x[r + R_FLYING] += 1
+        x[r + R_ASKED] += x[i + Q_ISL]
     if x[r + R_NEXT] >= NEVER:
         x[r + R_CLOCK] = time
         x[r + R_JUMP] = 0
@@ -268,29 +271,37 @@ def scale(x: Row, time: int) -> None:
             there -= 1
 
 
+def coming(x: Row) -> int:
+    """When the next request of a known arrival comes."""
+    first = x[COMING]
+    return x[first + Q_ARRIVAL] if first < x[G_KNOWN] else NEVER
+
+
 def run(x: Row, most: int) -> int:
     """Go on for at most so many events; returns how many there were, fewer when all is done.
 
     What comes at the end of a step is seen by the next one: of events at one time, what comes goes before what ends.
     """
-    count = 0
+    count, time = 0, x[LAST]
+    comes = coming(x)
     while count < most and x[LEFT] > 0:
         r, ends = x[G_FIRST], x[x[G_FIRST] + R_NEXT]
         for j in range(x[G_FIRST] + R_SIZE, x[G_END], R_SIZE):
             if x[j + R_NEXT] < ends:
                 r, ends = j, x[j + R_NEXT]
-        first, later = x[COMING], x[PENDING]
-        comes = x[first + Q_ARRIVAL] if first < x[G_KNOWN] else NEVER
+        later = x[PENDING] if x[G_LATER] > 0 else -1
         again = x[later + Q_DUE] if later >= 0 else NEVER
-        turns = next_change(x)
-        if turns < ends and turns < comes and turns < again:
+        turns = NEVER if x[G_ALONE] > 0 else next_change(x)
+        if x[G_ALONE] == 0 and turns < ends and turns < comes and turns < again:
             change(x, turns)
             time = turns
-        elif comes <= ends and comes <= again and comes < NEVER:
+        elif comes <= ends and comes < NEVER and (x[G_LATER] == 0 or comes <= again):
+            first = x[COMING]
             x[COMING] = first + Q_SIZE
             deliver(x, first, comes)
             time = comes
-        elif again <= ends and again < NEVER:
+            comes = coming(x)
+        elif x[G_LATER] > 0 and again <= ends and again < NEVER:
             x[PENDING] = merge(x, x[later + Q_LEFT], x[later + Q_RIGHT], Q_DUE)
             deliver(x, later, again)
             time = again
@@ -300,6 +311,6 @@ def run(x: Row, most: int) -> int:
             time = ends
         else:
             break
-        x[LAST] = time
         count += 1
+    x[LAST] = time
     return count

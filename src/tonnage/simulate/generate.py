@@ -81,7 +81,7 @@ def lengths(drawn: Drawn, size: int, rng: np.random.Generator) -> Whole:
 
 def arrival_times(how: ArrivalProcess, size: int, rng: np.random.Generator) -> Real:
     """When so many requests come [s], from 0 on; all of those whose time is known."""
-    if how.kind == "at-once":
+    if how.kind in ("at-once", "closed"):
         return np.zeros(size)
     if how.kind == "even":
         return np.arange(size) / how.rate
@@ -111,9 +111,24 @@ def generate(
     rng = np.random.default_rng([seed, 1])
     if sessions is not None:
         return _sessions(size, how, isl, osl, rng, sessions)
-    rate = replace(how, kind="at-once") if how.kind == "closed" else how
-    made = workload(arrival_times(rate, size, rng), lengths(isl, size, rng), lengths(osl, size, rng), _name(how))
-    return _closed(made, how) if how.kind == "closed" else made
+    times = arrival_times(how, size, rng)
+    return _coming(workload(times, lengths(isl, size, rng), lengths(osl, size, rng), _name(how)), how)
+
+
+def come(isl: Whole, osl: Whole, how: ArrivalProcess, rng: np.random.Generator, name: str) -> Workload:
+    """Requests of these lengths that come so; name: goes before how they come."""
+    return _coming(workload(arrival_times(how, isl.size, rng), isl, osl, name + _name(how)), how)
+
+
+def _coming(made: Workload, how: ArrivalProcess) -> Workload:
+    """With what a run that is shorter than its day has of it."""
+    if how.kind == "closed":
+        return _closed(made, how)
+    if how.kind != "day" or made.arrival[-1] >= 0.95 * how.day:
+        return made
+    hours, whole = made.arrival[-1] / 3600, how.rate * how.day
+    note = f"{hours:.3g} h of the day of {how.day / 3600:g} h, from its lowest on; all of it has {whole:,.0f} requests"
+    return replace(made, notes=(note,))
 
 
 def _closed(made: Workload, how: ArrivalProcess) -> Workload:
@@ -133,7 +148,7 @@ def _sessions(
 ) -> Workload:
     """Requests by turn: all first ones, then all second ones; those of a session share what came before."""
     count = max(1, -(-size // given.turns))
-    come = arrival_times(replace(how, rate=how.rate / given.turns), count, rng)
+    begin_at = arrival_times(replace(how, rate=how.rate / given.turns), count, rng)
     prompt = lengths(isl, count, rng)
     rows_in, rows_out = [], []
     for turn in range(given.turns):
@@ -149,10 +164,14 @@ def _sessions(
     at = np.concatenate([[0], np.cumsum(whole)]).astype(np.int64)
     offsets = np.repeat(np.tile(begin[:-1], given.turns) - at[:-1], whole)
     after = np.arange(total) + count
+    if how.kind == "closed":  # a client begins its next session when it has the last answer of the one before
+        begin_at[how.clients :] = np.inf
+        last = np.arange(count) + how.clients
+        after[total - count :] = np.where(last < count, last, total)
     plain = workload(np.zeros(total), made_in, made_out, f"{count:,} sessions of {given.turns} turns, {_name(how)}")
     return replace(
         plain,
-        arrival=np.concatenate([come, np.full(total - count, np.inf)]),
+        arrival=np.concatenate([begin_at, np.full(total - count, np.inf)]),
         follows=np.where(after < total, after, -1),
         think=rng.exponential(max(given.think, 1e-12), total) if given.think > 0 else np.zeros(total),
         pieces=(offsets + np.arange(at[-1])).astype(np.int64),
@@ -168,7 +187,7 @@ def _name(how: ArrivalProcess) -> str:
         return "all at once"
     kinds = {
         "poisson": "Poisson",
-        "gamma": f"gamma (cv {how.cv:g})",
+        "gamma": f"gamma (cv {how.cv:.4g})",
         "day": f"day curve (peak {1 + how.swing:g} x mean)",
         "even": "evenly spaced",
     }

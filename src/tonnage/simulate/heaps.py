@@ -41,24 +41,24 @@ def put_end(x: Row, at: int, count: int, entry: int) -> None:
 
 
 def take_end(x: Row, at: int, count: int, i: int) -> None:
-    """Take entry `i` out of a binary heap of `count` entries that begins at `at`."""
+    """Take entry `i` out of a binary heap of `count` entries that begins at `at`: the smaller child comes up, down to
+    the end of the heap, and the last entry goes up from there, which is seldom far (Wegener 1993).
+    """
     count -= 1
-    if i == count:
-        return
     entry = x[at + count]
-    while i > 0 and x[at + ((i - 1) >> 1)] > entry:
-        x[at + i] = x[at + ((i - 1) >> 1)]
-        i = (i - 1) >> 1
-    while True:
-        c = 2 * i + 1
-        if c >= count:
-            break
-        if c + 1 < count and x[at + c + 1] < x[at + c]:
+    c = 2 * i + 1
+    while c < count:
+        if x[at + c + 1] < x[at + c]:
             c += 1
-        if x[at + c] >= entry:
-            break
         x[at + i] = x[at + c]
         i = c
+        c = 2 * i + 1
+    while i > 0:
+        up = (i - 1) >> 1
+        if x[at + up] <= entry:
+            break
+        x[at + i] = x[at + up]
+        i = up
     x[at + i] = entry
 
 

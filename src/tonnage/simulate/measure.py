@@ -10,7 +10,7 @@ import numpy as np
 from tonnage.errors import InputError, Problem
 from tonnage.simulate.prepare import Happened
 from tonnage.simulate.service import Simulated
-from tonnage.simulate.workload import Real
+from tonnage.simulate.workload import Real, Whole
 
 SHARES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
@@ -100,12 +100,21 @@ def reached(values: Real, limit: PercentileLimit) -> float:
 
 def by_model(run: Happened) -> tuple[Happened, ...]:
     """What happened to the requests of each model, which shared the replicas."""
-    models = np.unique(run.load.model)
-    if models.size < 2:
+    return _parted(run, run.load.model)
+
+
+def by_priority(run: Happened) -> tuple[Happened, ...]:
+    """What happened to the requests of each priority, those that go first before the others."""
+    return _parted(run, run.load.priority)
+
+
+def _parted(run: Happened, kind: Whole) -> tuple[Happened, ...]:
+    kinds = np.unique(kind)
+    if kinds.size < 2:
         return (run,)
     parts = []
-    for model in models:
-        index = np.flatnonzero(run.load.model == model)
+    for one in kinds:
+        index = np.flatnonzero(kind == one)
         names = ("arrival", "start", "first", "finish", "replica", "hit", "again", "refused")
         rows = {name: getattr(run, name)[index] for name in names}
         parts.append(replace(run, load=run.load.take(index), **rows))

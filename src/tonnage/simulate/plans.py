@@ -117,12 +117,13 @@ def limits_of(plan: ServePlan, setting: ServeSetting, one: Instance, before: Ins
         most = min(most, max(int(np.ceil(one.running)), 1))
     if tokens < engine.block:
         raise InputError(Problem("no room is left for a cache"))
+    mixed = bool(engine.mixed) or before is not None
     return EngineLimits(
         sequences=max(most, 1),
-        tokens=max(chunk, most * (1 + int(setting.traffic.drafts))),
+        tokens=max(chunk, most * (1 + int(setting.traffic.drafts))) if mixed else chunk,
         blocks=tokens // engine.block,
         block=engine.block,
-        mixed=bool(engine.mixed) or before is not None,
+        mixed=mixed,
         drafts=int(setting.traffic.drafts),
         accepted=float(setting.traffic.accepted),
     )

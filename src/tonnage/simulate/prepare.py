@@ -33,8 +33,21 @@ from tonnage.simulate.state import (
     P_USERS,
     PENDING,
     PREFILLS,
+    Q_AGAIN,
+    Q_ARRIVAL,
+    Q_FINISH,
+    Q_FIRST,
+    Q_HIT,
     Q_SIZE,
+    Q_START,
+    Q_STATE,
+    Q_WHERE,
+    R_BUSY,
+    R_LIT,
+    R_ON,
+    R_SINCE,
     R_SIZE,
+    R_STEPS,
     REFUSED,
     ROBIN,
     ROBIN_APART,
@@ -48,9 +61,16 @@ from tonnage.simulate.state import (
 )
 from tonnage.simulate.workload import Real, Workload
 
+LISTED = 15_000_000
+"""Entries of a row up to which it is a list, whose integers are there already when the loop asks for them; beyond, an
+array, that takes a third of the memory: half a million requests of one loop."""
+
 
 def as_list(x: Whole) -> Row:
-    """The row for the loop as Python: integers of Python, eight bytes each."""
+    """The row for the loop as Python."""
+    if x.size <= LISTED:
+        listed: list[int] = x.tolist()
+        return listed
     found = array("q")
     found.frombytes(x.data.cast("B"))
     return found
@@ -118,6 +138,7 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
     seqs, tokens = int(kept[:, 0].max()), int(kept[:, 1].max())
     scaled = given.autoscale
     host, disk = limits.host, limits.disk
+    stops = scaled is not None or bool(given.outages)
     return LoopRules(
         seqs=seqs,
         size=size,
@@ -157,6 +178,9 @@ def rules_of(load: Workload, service: Simulated) -> LoopRules:
         disk=disk.tokens // load.unit if prefix else 0,
         host_piece=round(host.token * load.unit * PICO),
         disk_piece=round(disk.token * load.unit * PICO),
+        alone=int(given.every == len(times) == 1 and not stops),
+        pools=int(given.prefill > 0),
+        later=int(stops or given.prefill > 0 or load.chained),
     )
 
 
@@ -183,20 +207,13 @@ def requests_of(load: Workload, service: Simulated, rules: LoopRules, seed: int,
     """Records of the requests, none of which has come; known: where the pieces of their prompts are listed."""
     given, size = service.deployment, load.size
     zero, none = np.zeros(size, dtype=np.int64), np.full(size, -1, dtype=np.int64)
-    weight, slack = zero, zero
-    if given.order == ORDERS[1]:
-        weight = load.priority
-    elif given.order == ORDERS[2]:
-        weight = load.isl
-    elif given.order == ORDERS[3]:
-        slack = np.rint(1e6 * given.due * (1 + load.priority) - own_prefill(load, service) / 1e6).astype(np.int64)
     hashed = rules.hashes > 0
     given_rows = {
         "arrival": arrivals(load, given),
         "isl": load.isl,
         "steps": decode_steps(load, service.limits, seed),
-        "weight": weight,
-        "slack": slack,
+        "rank": ranks(load, service),
+        "total": load.isl,
         "model": load.model,
         "low": load.at[:-1] + known if hashed else zero,
         "high": load.at[1:] + known if hashed else zero,
@@ -206,6 +223,22 @@ def requests_of(load: Workload, service: Simulated, rules: LoopRules, seed: int,
     empty = {name: none if name in UNSEEN else zero for name in Requests._fields if name not in given_rows}
     made = given_rows | empty
     return np.array([made[name] for name in Requests._fields], dtype=np.int64).T.ravel()
+
+
+DAYS = 43
+"""Bits of the microseconds of a run."""
+
+
+def ranks(load: Workload, service: Simulated) -> Whole:
+    """What goes before arrival in the order of the queue, above its bits, or is added to it [us]."""
+    order = service.deployment.order
+    if order == ORDERS[3]:
+        late = 1e6 * service.deployment.due * (1 + load.priority) - own_prefill(load, service) / 1e6
+        return np.rint(late).astype(np.int64)
+    if order not in (ORDERS[1], ORDERS[2]):
+        return np.zeros(load.size, dtype=np.int64)
+    _, place = np.unique(load.priority if order == ORDERS[1] else load.isl, return_inverse=True)
+    return np.minimum(place, (1 << (62 - DAYS)) - 1).astype(np.int64) << DAYS
 
 
 UNSEEN = ("left", "right", "start", "first", "finish", "where")
@@ -346,37 +379,36 @@ class Happened:
 
 def happened(load: Workload, x: Row) -> Happened:
     """What is in the rows, in seconds."""
-    whole = np.frombuffer(x, dtype=np.int64)  # type: ignore[call-overload]
     first, end, begin_ = int(x[G_FIRST]), int(x[G_END]), int(x[G_REQUESTS])
-    here = Replicas(*whole[first:end].reshape(-1, R_SIZE).T)
-    asked = Requests(*whole[begin_ : begin_ + load.size * Q_SIZE].reshape(-1, Q_SIZE).T)
 
-    def row(values: Row) -> Whole:
-        return np.array(values, dtype=np.int64)
+    def row(entry: int) -> Whole:
+        return np.array(x[begin_ + entry : begin_ + load.size * Q_SIZE : Q_SIZE], dtype=np.int64)
 
-    def seconds(values: Row) -> Real:
-        found = row(values)
+    def of_replicas(entry: int) -> Whole:
+        return np.array(x[first + entry : end : R_SIZE], dtype=np.int64)
+
+    def seconds(found: Whole) -> Real:
         return np.where((found < 0) | (found >= NEVER), np.nan, found / PICO)
 
-    status, last = row(asked.state), int(x[LAST])
+    status, last, finish, where = row(Q_STATE), int(x[LAST]), row(Q_FINISH), row(Q_WHERE)
     known = np.isfinite(load.arrival)
-    came = np.where(known, load.arrival, seconds(asked.arrival))
-    running = np.where(row(here.on) == OFF, 0, last - row(here.since))
-    ends = np.append(row(asked.finish), last)
+    came = load.arrival if known.all() else np.where(known, load.arrival, seconds(row(Q_ARRIVAL)))
+    running = np.where(of_replicas(R_ON) == OFF, 0, last - of_replicas(R_SINCE))
+    ends = max(int(finish.max(initial=0)), last)
     begin = float(np.min(came[np.isfinite(came)], initial=np.inf))
     return Happened(
         load,
         came,
-        seconds(asked.start),
-        seconds(asked.first),
-        np.where(status == DONE, seconds(asked.finish), np.nan),
-        np.where(row(asked.where) < 0, -1, (row(asked.where) - first) // R_SIZE),
-        row(asked.hit),
-        row(asked.again),
+        seconds(row(Q_START)),
+        seconds(row(Q_FIRST)),
+        np.where(status == DONE, seconds(finish), np.nan),
+        np.where(where < 0, -1, (where - first) // R_SIZE),
+        row(Q_HIT),
+        row(Q_AGAIN),
         status == REFUSED,
-        row(here.steps),
-        row(here.busy) / PICO,
-        (row(here.lit) + running) / PICO,
-        max(float(ends.max()) / PICO - begin, 0.0) if math.isfinite(begin) else 0.0,
+        of_replicas(R_STEPS),
+        of_replicas(R_BUSY) / PICO,
+        (of_replicas(R_LIT) + running) / PICO,
+        max(ends / PICO - begin, 0.0) if math.isfinite(begin) else 0.0,
         partial=bool(x[LEFT] > 0),
     )

@@ -26,8 +26,9 @@ SERVES, PREFILLS, DECODES = 0, 1, 2
 ROUND_ROBIN, LEAST_LOADED, PREFIX_AWARE = 0, 1, 2
 """How requests are routed."""
 
-EXPECTED, QUEUED, PREFILLING, DECODING, MOVING, DONE, REFUSED = 0, 1, 2, 3, 4, 5, 6
-"""Where a request is; refused: no replica could ever hold it, or none is left."""
+EXPECTED, PLACED, DECODING, MOVING, DONE, REFUSED = 0, 1, 2, 3, 4, 5
+"""Where a request is; placed: on a replica, in its queue or with its prompt under way; refused: no replica could ever
+hold it, or none is left."""
 
 OFF, ON, LOADING, DRAINING = 0, 1, 2, 3
 """Whether a replica takes requests."""
@@ -58,7 +59,9 @@ class LoopRules(NamedTuple):
     [ps]; pairs: by model, for each token of a prompt and token that it looks at [ps/1,024]; first, end: of the
     replicas; requests; limits: by model, sequences of a replica at once at most, new tokens of a step at most, of them
     of one prompt, blocks of a replica. prefix: 1 where the cache of what was computed is found again; host, disk:
-    pieces of prompts that a replica has room for there; host_piece, disk_piece: time to bring one back [ps].
+    pieces of prompts that a replica has room for there; host_piece, disk_piece: time to bring one back [ps]. alone: 1
+    where there is one replica, of one model, that never stops; pools: 1 where prefill is apart; later: 1 where requests
+    may come at times that are not known beforehand.
     """
 
     seqs: int
@@ -99,24 +102,26 @@ class LoopRules(NamedTuple):
     disk: int
     host_piece: int
     disk_piece: int
+    alone: int
+    pools: int
+    later: int
 
 
 class Requests(NamedTuple):
-    """By request. Given: arrival; isl; steps: of decode that are left; weight, slack: what goes before arrival in the
-    order of the queue, and what is added to it [us]; model; low, high: its pieces among all; follows: who comes after
-    it is done, -1 nobody; think: how long after [ps]. Found: state; done, total: tokens computed, and to be; base:
-    context less what a replica's steps have gained; due: when it comes (again); end: step in which it is done; pieces:
-    held of the cache; now: tokens of the present step; key: place in the queue; left, right: of a heap; moved: whether
+    """By request. Given: arrival; isl; steps: of decode that are left; rank: what arrival [us] is added to for the
+    order of the queue; model; low, high: its pieces among all; follows: who comes after
+    it is done, -1 nobody; think: how long after [ps]. Found: state; done, total: tokens computed by the end of the
+    present step, and to be; base: context less what a replica's steps have gained; due: when it comes (again); end:
+    step in which it is done; pieces: held of the cache; key: place in the queue; left, right: of a heap; moved: whether
     its cache came from a prefill pool; start, first, finish: times, -1 if not yet; where: replica; hit: tokens found in
-    the cache; again: how often it was put back; kept: blocks that it had
-    computed then; mark: of all blocks that its replica takes, the one from which on these go.
+    the cache; again: how often it was put back; kept: blocks that it had computed then; mark: of all blocks that its
+    replica takes, the one from which on these go.
     """
 
     arrival: Row
     isl: Row
     steps: Row
-    weight: Row
-    slack: Row
+    rank: Row
     model: Row
     low: Row
     high: Row
@@ -129,7 +134,6 @@ class Requests(NamedTuple):
     due: Row
     end: Row
     pieces: Row
-    now: Row
     key: Row
     left: Row
     right: Row
@@ -147,10 +151,10 @@ class Requests(NamedTuple):
 class Replicas(NamedTuple):
     """By replica. clock, next: start and end of what it is doing; jump: how many steps that is; live: whether they
     decode; running: sequences that decode; context: of all of them; step: decode steps so far; used: blocks;
-    floor: of what `hold` counts; prefills: how many prompts are being computed; queue: root of the heap of those
+    prefills: how many prompts are being computed; queue: root of the heap of those
     that wait; flying, asked: requests and tokens that it has; lag: of first tokens behind a step, in the other
     stages of a pipeline; steps, busy, again, hits: totals; role; on; ready: when loading ends; since, lit: on
-    since, and time on before; cached: pieces that nobody uses; model. Places: classes: counts of `hold`; ends: a
+    since, and time on before; cached: pieces that nobody uses; model. Places: classes: counts of `grown`; ends: a
     heap of (step in which it is done, request); prompts: that are being computed; pieces: of its cache; order:
     before the first and behind the last of those that nobody uses, and behind it the same of the host's and the disk's.
     taken: blocks that were taken so far; host, disk: pieces there; wait: time to bring back what the step needs [ps];
@@ -165,7 +169,6 @@ class Replicas(NamedTuple):
     context: Row
     step: Row
     used: Row
-    floor: Row
     prefills: Row
     queue: Row
     flying: Row
@@ -238,13 +241,15 @@ class Replicas(NamedTuple):
     G_DISK,
     G_HOST_PIECE,
     G_DISK_PIECE,
-) = range(COMMON, COMMON + 38)
+    G_ALONE,
+    G_POOLS,
+    G_LATER,
+) = range(COMMON, COMMON + 41)
 (
     Q_ARRIVAL,
     Q_ISL,
     Q_STEPS,
-    Q_WEIGHT,
-    Q_SLACK,
+    Q_RANK,
     Q_MODEL,
     Q_LOW,
     Q_HIGH,
@@ -257,7 +262,6 @@ class Replicas(NamedTuple):
     Q_DUE,
     Q_END,
     Q_PIECES,
-    Q_NOW,
     Q_KEY,
     Q_LEFT,
     Q_RIGHT,
@@ -270,8 +274,8 @@ class Replicas(NamedTuple):
     Q_AGAIN,
     Q_KEPT,
     Q_MARK,
-) = range(30)
-Q_SIZE = 30
+) = range(28)
+Q_SIZE = 28
 (
     R_CLOCK,
     R_NEXT,
@@ -281,7 +285,6 @@ Q_SIZE = 30
     R_CONTEXT,
     R_STEP,
     R_USED,
-    R_FLOOR,
     R_PREFILLS,
     R_QUEUE,
     R_FLYING,
@@ -311,8 +314,8 @@ Q_SIZE = 30
     R_TOKENS,
     R_CAP,
     R_POOL,
-) = range(38)
-R_SIZE = 38
+) = range(37)
+R_SIZE = 37
 P_USERS, P_BEFORE, P_AFTER, P_SIZE = range(4)
 """Of a piece of a prompt in a replica's cache: who uses it, less than 0 where it is not there; what goes before and
 after it of those that nobody uses, or of those of its tier."""

@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import zlib
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,14 +25,26 @@ import numpy as np
 from tonnage import files
 from tonnage.errors import InputError, Problem
 from tonnage.printable import one_line
-from tonnage.simulate.generate import ArrivalProcess, arrival_times
+from tonnage.simulate.generate import ArrivalProcess, arrival_times, come
 from tonnage.simulate.workload import Real, Workload, workload
 
 LINE = 4_000_000
 """Bytes of a line at most: 400,000 hashes of a prompt."""
 
-ROWS = 50_000_000
-"""Rows at most."""
+ROWS = 20_000_000
+"""Rows at most, as many as are simulated."""
+
+LOOKS = 1 << 16
+"""Lines between two looks at whether to go on."""
+
+PACKED = 50
+"""Bytes of a trace for each packed one at most: public ones have 4 to 20 (Azure 2024, Mooncake), a bomb 1,000."""
+
+BEGINNING = 16_000_000
+"""Bytes of a trace from which that is held against it."""
+
+FAILED = "no tokens in or out (a request that failed)"
+"""What traces of services have in them (BurstGPT 1.8 %), so that they do not count among rows that cannot be used."""
 
 SHOWN = 5
 """Rows of each kind of fault that are told of with their line."""
@@ -41,10 +54,6 @@ TOLERATED = 0.01
 
 HOPELESS = 100_000
 """Rows that cannot be used after which, where there are no more that can, a file is no trace: reading ends."""
-
-PACKED, ROOM = 50, 16_000_000
-"""Times that a packed trace unpacks to at most, beyond the first bytes: those that are public are packed 4 to 20 times
-(Azure 2024, Mooncake), a bomb 1,000 times."""
 
 LONGEST = 100_000_000
 """Tokens of a request at most."""
@@ -82,11 +91,11 @@ class Faults:
 class Columns:
     """What was read."""
 
-    time: list[float] = field(default_factory=list)
-    isl: list[int] = field(default_factory=list)
-    osl: list[int] = field(default_factory=list)
-    pieces: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    time: array[float] = field(default_factory=lambda: array("d"))
+    isl: array[int] = field(default_factory=lambda: array("q"))
+    osl: array[int] = field(default_factory=lambda: array("q"))
+    pieces: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
     ids: dict[object, int] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
     rows: int = 0
@@ -111,7 +120,7 @@ def _fault(time: float, isl: int, osl: int, pieces: object) -> str | None:
     if isl < 0 or osl < 0:
         return "negative length"
     if isl == 0 or osl == 0:
-        return "no tokens in or out"
+        return FAILED
     if isl > LONGEST or osl > LONGEST:
         return f"over {LONGEST:,} tokens"
     listed = pieces if isinstance(pieces, list) else []
@@ -120,14 +129,20 @@ def _fault(time: float, isl: int, osl: int, pieces: object) -> str | None:
     return None
 
 
-def read_trace(path: Path) -> Workload:
-    """The requests of a trace, its kind told by its first line. Raises InputError with lines and counts."""
+Going = Callable[[int], bool]
+"""Told how many lines are read; returns whether to go on."""
+
+
+def read_trace(path: Path, going: Going | None = None) -> Workload:
+    """The requests of a trace, its kind told by its first line. Raises InputError with lines and counts, and
+    KeyboardInterrupt where it is not to go on.
+    """
     with _open(path) as file:
-        found, kind, notes = _read(file, path)
+        found, kind, notes = _read(file, path, going)
     name = one_line(path.name, 60)
     left = sum(found.faults.count.values())
     told = found.faults.told()
-    if not found.time or left > TOLERATED * found.rows:
+    if not found.time or left - found.faults.count[FAILED] > TOLERATED * found.rows or 2 * left > found.rows:
         what = f"{left:,} of {found.rows:,} rows cannot be used" if found.rows else "no row"
         raise InputError([Problem(f"{kind}: {what}", name), *(Problem(one, name) for one in told)])
     if left:
@@ -141,36 +156,28 @@ def _open(path: Path) -> BinaryIO:
         raise InputError(Problem("is not a file", str(path)))
     files.note_read(path)
     try:
-        return cast(BinaryIO, Unpacked(path)) if path.suffix == ".gz" else path.open("rb")
+        return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
     except OSError as error:
         raise InputError(Problem(f"cannot be read: {(error.strerror or str(error)).lower()}", str(path))) from None
 
 
-class Unpacked(gzip.GzipFile):
-    """A packed file that unpacks to at most `PACKED` times its size. Raises InputError on reading where it does not."""
-
-    def __init__(self, path: Path) -> None:
-        self.packed = path.open("rb")
-        super().__init__(fileobj=self.packed, mode="rb")
-        self.path = path
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """A line, as of any file."""
-        if self.tell() > ROOM + PACKED * self.packed.tell():
-            raise InputError(Problem(f"unpacks to more than {PACKED} times its size", str(self.path)))
-        return super().readline(-1 if size is None else size)
-
-    def close(self) -> None:
-        """Closes both."""
-        super().close()
-        self.packed.close()
+def _look(file: BinaryIO, path: Path, number: int, going: Going | None) -> None:
+    """Stops what is not to go on. Raises InputError for what is packed too well to be a trace."""
+    if going is not None and not going(number):
+        raise KeyboardInterrupt
+    if isinstance(file, gzip.GzipFile) and file.tell() > BEGINNING:
+        packed = file.fileobj.tell()
+        if file.tell() > PACKED * packed:
+            raise InputError(Problem(f"unpacks to more than {PACKED} times its size, which no trace does", str(path)))
 
 
-def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
+def lines(file: BinaryIO, path: Path, faults: Faults, going: Going | None) -> Iterator[tuple[int, str]]:
     """Lines with their numbers; one that is too long is passed over in pieces, one that is no text left out."""
     number = 0
     while True:
         number += 1
+        if number % LOOKS == 0:
+            _look(file, path, number, going)
         raw = file.readline(LINE + 1)
         if not raw:
             return
@@ -178,6 +185,7 @@ def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
             faults.add(f"line of more than {LINE:,} bytes", number)
             while raw and not raw.endswith(b"\n"):
                 raw = file.readline(LINE)
+                _look(file, path, number, going)
             yield number, ""
             continue
         try:
@@ -187,11 +195,11 @@ def lines(file: BinaryIO, faults: Faults) -> Iterator[tuple[int, str]]:
             yield number, ""
 
 
-def _read(file: BinaryIO, path: Path) -> tuple[Columns, str, tuple[str, ...]]:
+def _read(file: BinaryIO, path: Path, going: Going | None) -> tuple[Columns, str, tuple[str, ...]]:
     found = Columns()
     try:
         head = file.peek(LINE)[:1] if hasattr(file, "peek") else b""
-        rows = lines(file, found.faults)
+        rows = lines(file, path, found.faults, going)
         first = next(rows, (0, ""))
         if head == b"{" and not _is_json(first[1]):
             file.close()
@@ -303,7 +311,7 @@ def found_kind(first: str) -> str:
 
 
 def _jsonl(first: tuple[int, str], rows: Iterator[tuple[int, str]], found: Columns, path: Path) -> None:
-    for number, text in itertools.chain((first,), rows):
+    for number, text in itertools.chain([first], rows):
         _count(found, path)
         if text:
             _json_row(number, text, found)
@@ -352,7 +360,7 @@ def _bench(path: Path, found: Columns) -> tuple[Columns, str, tuple[str, ...]]:
 
 
 def _workload(found: Columns, name: str, notes: tuple[str, ...]) -> Workload:
-    time = np.asarray(found.time)
+    time = np.array(found.time)
     back = np.flatnonzero(np.diff(time) < 0)
     if back.size:
         notes += (f"{back.size:,} rows earlier than the row before them (first: row {back[0] + 2:,}); put in order",)
@@ -411,12 +419,16 @@ def fit_trace(load: Workload) -> TraceFit:
     )
 
 
-def like_trace(load: Workload, size: int, seed: int = 0, rate: float | None = None) -> Workload:
-    """So many new requests of the kind of a log: gaps of a gamma distribution, pairs of lengths drawn from it."""
-    fit = fit_trace(load)
+def like_trace(
+    load: Workload, size: int, seed: int = 0, rate: float | None = None, how: ArrivalProcess | None = None
+) -> Workload:
+    """So many new requests of the kind of a log: pairs of lengths drawn from it, gaps of a gamma distribution like its
+    own where nobody says how they come.
+    """
     rng = np.random.default_rng([seed, 2])
-    how = ArrivalProcess("gamma", rate or fit.rate, fit.cv)
+    if how is None or how.kind not in ("closed", "at-once"):
+        fit = fit_trace(load)
+        how = replace(how or ArrivalProcess("gamma", cv=fit.cv), rate=rate or fit.rate)
     pick = rng.integers(0, load.size, size)
-    name = f"like {load.name}: gamma arrivals at {how.rate:.4g}/s, cv {fit.cv:.2f}"
-    made = workload(arrival_times(how, size, rng), load.isl[pick], load.osl[pick], name)
-    return replace(made, notes=load.notes)
+    made = come(load.isl[pick], load.osl[pick], how, rng, f"like {load.name}: ")
+    return replace(made, notes=load.notes + made.notes)
