@@ -30,6 +30,7 @@ def launch(
     draws: int = 500,
     by: Annotated[str | None, Parameter(negative="")] = None,
     sobol: int = 0,
+    no_what_ifs: Annotated[bool, Parameter(negative="")] = False,
     picture: Annotated[Path | None, Parameter(negative="")] = None,
     ray: Annotated[tuple[str, ...] | None, Parameter(negative="", consume_multiple=(0, 1))] = None,
     resume: Annotated[Path | None, Parameter(negative="")] = None,
@@ -90,7 +91,8 @@ def launch(
         check_draws(draws)
         check_base(sobol)
     if more or sweep:
-        one = {"--by": by, "--sobol": sobol, "--picture": picture, "--run": run, "--calibration": calibration}
+        one = {"--by": by, "--sobol": sobol, "--no-what-ifs": no_what_ifs, "--picture": picture}
+        one |= {"--run": run, "--calibration": calibration}
         _refuse([name for name, given in one.items() if given])
         return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache, workers), common)
     if picture is not None:
@@ -108,6 +110,7 @@ def launch(
     planner = ToldPlanner(EnginePlanner(asked, catalog, store))
     day = _day(by, asked)
     ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
+    ask = functools.partial(ask, what_if=not no_what_ifs, reasons=not no_what_ifs)
     with opened_runner(ray, resume, workers, draws) as runner:
         plan = ask(runner=ToldRunner(runner))
         ran = runner.ran() if ray is not None or resume is not None else None
@@ -120,6 +123,7 @@ def launch(
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
     inputs |= {"sobol": sobol} if sobol else {}
+    inputs |= {"no_what_ifs": True} if no_what_ifs else {}
     inputs |= said({"calibration": calibration})
     told = answer(plan, str(programme), ran)
     told = dataclasses.replace(told, rows=(*told.rows, *measured_rows(catalog, [lot.chip for lot in asked.lots])))

@@ -125,20 +125,21 @@ def doubt(job: TrainJob, system: System, layout: Layout) -> TrainDoubt:
 
 def nearest(job: TrainJob, system: System, runs: Sequence[PublishedRun]) -> NearestRun | None:
     """The run most like this one."""
-    found = [(run, apart(job, system, run)) for run in runs]
+    size = params(job.arch).total
+    found = [(run, apart(job, system, run, size)) for run in runs]
     if not found:
         return None
     best, far = min(found, key=lambda one: (not one[1].near, one[1].distance))
     return NearestRun(best, round(far.distance, 2), far)
 
 
-def apart(job: TrainJob, system: System, run: PublishedRun) -> Apart:
-    """How far a published run is from a job on a system."""
+def apart(job: TrainJob, system: System, run: PublishedRun, size: int | None = None) -> Apart:
+    """How far a published run is from a job on a system. size: parameters of the job's model, where they are known."""
     return Apart(
         chip=run.chip == system.accelerator.name,
         kind=run.moe == job.arch.moe,
         precision=_width(COMPUTE[run.precision]) == _width(job.compute),
-        size=_factor(run.params, params(job.arch).total),
+        size=_factor(run.params, params(job.arch).total if size is None else size),
         scale=_factor(run.count, system.count),
         length=_factor(run.seq, job.seq),
     )

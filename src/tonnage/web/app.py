@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +29,9 @@ from tonnage.web.stream import answered
 STREAMS = 200
 """Questions that are listened to at once, at most."""
 
-WARM = ("fit", "serve", "train", "catalogue", "simulate", "launch", "accuracy")
-"""Views whose first answer is there before anybody asks."""
+WARM = (("launch", "accuracy"), ("fit", "serve", "train", "catalogue", "simulate"))
+"""Views whose first answer is there before anybody asks, by who answers them: the launch that the page opens with is
+begun while the browser is."""
 
 REMEMBERED = 200
 """Questions whose answers can be downloaded: the latest."""
@@ -80,17 +81,17 @@ class Page:
     @contextlib.asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
         await self.pool.open()
-        warming = asyncio.create_task(self._warm()) if self.settings.warm else None
+        warming = [asyncio.create_task(self._warm(views)) for views in WARM if self.settings.warm]
         yield
-        if warming is not None:
-            warming.cancel()
+        for each in warming:
+            each.cancel()
         await self.pool.close()
 
-    async def _warm(self) -> None:
+    async def _warm(self, views: Sequence[str]) -> None:
         """Asks what is asked first, so that it is there: examples, the launch that the page opens with, accuracy. Each
         gives way to what is asked by somebody.
         """
-        for view in WARM:
+        for view in views:
             for stage in self.settings.asker.asked(view, {}).stages:
                 with contextlib.suppress(NotAnswered):
                     await self.pool.ask(stage, patient=True)

@@ -21,6 +21,9 @@ from tonnage.web.pool import Question
 FIRST_DRAWS = 25
 """Draws of the first answer of a launch, which the whole one then replaces."""
 
+FEWER = "--no-what-ifs"
+"""What is left out of the first answer of a launch besides: two thirds of its time."""
+
 MOST_DRAWS = 5000
 """Draws of a launch on the page at most: more take minutes, and belong on the command line."""
 
@@ -40,12 +43,14 @@ QUICK_REQUESTS = 20_000
 @dataclass(frozen=True)
 class ViewAsked:
     """What a view asks. command: to copy; stages: first a quick answer where there is one, the last the whole one;
-    base: the same with no rule switched off, to compare with; names: paths of the answer, and what they are called.
+    base: the same with no rule switched off, to compare with; first_base: that to compare the quick answer with; names:
+    paths of the answer, and what they are called.
     """
 
     command: str
     stages: tuple[Question, ...]
     base: Question | None = None
+    first_base: Question | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -124,7 +129,7 @@ class Asker:
         )
 
     def _launch(self, values: Mapping[str, str], programme: object) -> ViewAsked:
-        """A launch: a few draws first, then all; with rules switched off, also with them on."""
+        """A launch: first a few draws without what-ifs, then all; with rules switched off, also with them on."""
         name, text = self.start(values.get("start"))
         if programme is not None:
             if not isinstance(programme, str):
@@ -140,16 +145,19 @@ class Asker:
         change = [f"--set={programmes.without(document, off)}"] if off else []
 
         def question(many: int, changed: Sequence[str]) -> Question:
-            argv = ("launch", str(path), f"--draws={many}", "--workers=1", *flags, *changed)
-            key = self._key(("launch", name, text, str(many), *flags, *changed))
-            return Question(key, argv, "heavy", "disk")
+            said = (f"--draws={many}", *flags, *changed)
+            key = self._key(("launch", name, text, *said))
+            return Question(key, ("launch", str(path), "--workers=1", *said), "heavy", "disk")
 
         stages = [question(draws, change)]
-        if draws > 2 * FIRST_DRAWS:
-            stages.insert(0, question(FIRST_DRAWS, change))
+        quick = draws > 2 * FIRST_DRAWS
+        if quick:
+            stages.insert(0, question(FIRST_DRAWS, (*change, FEWER)))
         drawn = [] if draws == 500 else [f"--draws={draws}"]
         command = shlex.join(["tonnage", "launch", name, *_spaced([*drawn, *flags, *change])])
-        return ViewAsked(command, tuple(stages), question(draws, ()) if off else None, {str(path): name})
+        base = question(draws, ()) if off else None
+        first = question(FIRST_DRAWS, (FEWER,)) if off and quick else None
+        return ViewAsked(command, tuple(stages), base, first, {str(path): name})
 
     def _written(self, text: str, name: str) -> Path:
         """A file of the page's own folder with this text: the same text is the same file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
 from tonnage.web.picked import picked
@@ -24,15 +24,11 @@ Gone = Callable[[], Awaitable[bool]]
 async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) -> AsyncGenerator[str]:
     """Lines: `told` (the command, how many stages), `progress`, `answer` by stage, `base`, and `end` or `refused`.
 
-    A stage whose answer is kept is passed over for the whole one that is kept too. When nobody listens any more what
-    was asked is given up.
+    When nobody listens any more what was asked is given up.
     """
     stages = asked.stages[-1:] if pool.known(asked.stages[-1]) is not None else asked.stages
     yield _line({"kind": "told", "command": asked.command, "stages": len(stages)})
-    parts = [("answer", stage, number + 1) for number, stage in enumerate(stages)]
-    if asked.base is not None:
-        parts.insert(0 if pool.known(asked.base) is not None else len(parts), ("base", asked.base, 0))
-    for kind, question, number in parts:
+    for kind, question, number in _parts(pool, asked, stages):
         lines = _one(pool, question, gone)
         async with contextlib.aclosing(lines):
             async for line in lines:
@@ -50,6 +46,19 @@ async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) ->
                     if line["kind"] in ("refused", "gone"):
                         return
     yield _line({"kind": "end"})
+
+
+def _parts(pool: WorkerPool, asked: ViewAsked, stages: Sequence[Question]) -> list[tuple[str, Question, int]]:
+    """What is asked one after the other: kind, question, number of the stage.
+
+    A stage whose answer is kept was passed over for the whole one that is kept too. What an answer is compared with
+    comes first where it is kept; else the whole one comes last, and that of the quick answer is done without.
+    """
+    parts = [("answer", stage, number + 1) for number, stage in enumerate(stages)]
+    bases = [base for base in (asked.first_base, asked.base) if base is not None]
+    known = [("base", base, 0) for base in bases if pool.known(base) is not None]
+    last = [("base", asked.base, 0)] if asked.base is not None and pool.known(asked.base) is None else []
+    return [*known, *parts, *last]
 
 
 async def _one(pool: WorkerPool, question: Question, gone: Gone) -> AsyncGenerator[Line]:

@@ -3,7 +3,7 @@ import { linked } from "./links.js";
 import { byId, make, say, share } from "./words.js";
 
 const known = new Map();
-let base = null;
+const bases = new Map(); // by their number of draws
 let now = null;
 
 /** Rules that are switched off. */
@@ -29,7 +29,8 @@ export function switches(left, changed) {
 /** Another programme: nothing of the last one is known any more. */
 export function forget() {
   known.clear();
-  base = now = null;
+  bases.clear();
+  now = null;
 }
 
 /** The launch with all rules, or the one that is seen. Tells what the switches moved once both are there. */
