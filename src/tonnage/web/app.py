@@ -85,6 +85,7 @@ class Page:
         yield
         for each in warming:
             each.cancel()
+        await asyncio.gather(*warming, return_exceptions=True)
         await self.pool.close()
 
     async def _warm(self, views: Sequence[str]) -> None:

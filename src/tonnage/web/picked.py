@@ -28,13 +28,15 @@ def renamed(said: Json, names: Mapping[str, str]) -> dict[str, object]:
     return cast("dict[str, object]", json.loads(text))
 
 
-def picked(view: str, said: Json, names: Mapping[str, str]) -> dict[str, object]:
-    """The part of a worker's answer that a view shows."""
+def picked(view: str, said: Json, names: Mapping[str, str], before: Json | None = None) -> dict[str, object]:
+    """The part of a worker's answer that a view shows. before: the answer of the same launch before rules were switched
+    off, where its draws are as many.
+    """
     body = _object(said.get("reply"))
     found: dict[str, object] = {
         "code": said.get("code"),
         "answer": said.get("answer"),
-        "charts": [*_list(said.get("charts")), *(_back_test() if view == "launch" and said.get("charts") else ())],
+        "charts": _charts(said, before),
         "errors": said.get("errors") or [],
         "outcome": body.get("outcome"),
         "evidence": body.get("evidence"),
@@ -42,6 +44,19 @@ def picked(view: str, said: Json, names: Mapping[str, str]) -> dict[str, object]
         "facts": {key: body[key] for key in OF_LAUNCH if key in body} if view == "launch" else {},
     }
     return renamed(found, names)
+
+
+def _charts(said: Json, before: Json | None) -> list[dict[str, object]]:
+    """Charts of an answer, and those that stand below it."""
+    from tonnage.report.below import below
+    from tonnage.report.charts.dates import changed
+
+    made = [{**_object(chart)} for chart in _list(said.get("charts"))]
+    if not made:
+        return made
+    if before is not None and _object(before.get("reply")).get("draws") == _object(said.get("reply")).get("draws"):
+        made = changed(made, [{**_object(chart)} for chart in _list(before.get("charts"))])
+    return [*made, *(chart.to_json() for chart in below(_object(said.get("reply"))))]
 
 
 def whole(said: Json) -> str:
@@ -67,15 +82,6 @@ def sources_of(said: Json) -> dict[str, object]:
     facts, _ = facts_of(_object(said.get("reply")), _known())
     header = ("fact", "text", "kind", "date", "source")
     return {"header": header, "rows": [[str(fact[key] or "") for key in header] for fact in facts]}
-
-
-@functools.cache
-def _back_test() -> tuple[dict[str, object], ...]:
-    """How right such dates were: below every launch."""
-    from tonnage.report.charts.launches import charts
-    from tonnage.truth.launches import launches
-
-    return tuple(chart.to_json() for chart in charts(launches().to_json()))
 
 
 @functools.cache

@@ -168,7 +168,7 @@ class WorkerPool:
         except WorkerGone:
             await self._anew(worker, job, "ended")
         except asyncio.CancelledError:
-            if not job.run.cancelled():
+            if not job.run.cancelled() or _ends():
                 raise
             await self._anew(worker, job, "stopped")
         else:
@@ -187,6 +187,12 @@ class WorkerPool:
         await worker.kill()
         with contextlib.suppress(OSError):
             await worker.start()
+
+
+def _ends() -> bool:
+    """Whether this task itself is to end: the question that it waits for may be given up at the same moment."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _fail(job: _Job, why: Why) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
+from tonnage.report.charts.reading import at
 from tonnage.web.picked import picked
 from tonnage.web.pool import NotAnswered, Question, WorkerPool
 from tonnage.web.questions import ViewAsked
@@ -28,14 +29,21 @@ async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) ->
     """
     stages = asked.stages[-1:] if pool.known(asked.stages[-1]) is not None else asked.stages
     yield _line({"kind": "told", "command": asked.command, "stages": len(stages)})
+    befores: list[Line] = []
+    whole: Line | None = None
     for kind, question, number in _parts(pool, asked, stages):
         lines = _one(pool, question, gone)
         async with contextlib.aclosing(lines):
             async for line in lines:
                 if "reply" in line:
-                    found = picked(view, cast("Line", line["reply"]), asked.names)
+                    reply = cast("Line", line["reply"])
                     if kind == "base":
-                        found = {"facts": found["facts"]}
+                        befores.append(reply)
+                        found: Line = {"facts": picked(view, reply, asked.names)["facts"]}
+                        found |= {"charts": _picked(view, whole, asked, befores)["charts"]} if whole else {}
+                    else:
+                        found = _picked(view, reply, asked, befores)
+                        whole = reply if number == len(stages) else None
                     told = {"kind": kind, "stage": number, "of": len(stages), "key": question.key, **found}
                     yield _line(told)
                     if found.get("errors"):
@@ -46,6 +54,13 @@ async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) ->
                     if line["kind"] in ("refused", "gone"):
                         return
     yield _line({"kind": "end"})
+
+
+def _picked(view: str, reply: Line, asked: ViewAsked, befores: Sequence[Line]) -> Line:
+    """What is shown of a reply, beside the answer of as many draws before rules were switched off."""
+    draws = [at(reply, "reply", "draws"), *(at(each, "reply", "draws") for each in befores)]
+    before = next((each for each, many in zip(befores, draws[1:], strict=True) if many == draws[0]), None)
+    return picked(view, reply, asked.names, before)
 
 
 def _parts(pool: WorkerPool, asked: ViewAsked, stages: Sequence[Question]) -> list[tuple[str, Question, int]]:
