@@ -109,7 +109,8 @@ def test_a_choice_names_the_nearest():
 def test_a_launch_is_asked_with_few_draws_first_then_all(asker):
     asked = asker.asked("launch", {})
     assert [stage.argv[2] for stage in asked.stages] == ["--draws=25", "--draws=500"]
-    assert asked.command == "tonnage launch r2.yaml" and asked.base is None
+    assert ["--no-what-ifs" in stage.argv for stage in asked.stages] == [True, False]
+    assert asked.command == "tonnage launch r2.yaml" and asked.base is None and asked.first_base is None
     assert [stage.argv[2] for stage in asker.asked("launch", {"draws": "40"}).stages] == ["--draws=40"]
 
 
@@ -123,6 +124,7 @@ def test_a_rule_that_is_switched_off_is_left_out_beside_what_the_programme_says(
     asked = asker.asked("launch", {"off": "us_2025_04_09_h20_letter"})
     assert asked.stages[-1].argv[-1] == '--set=rules=["without us_2025_04_09_h20_letter"]'
     assert asked.base.argv == asked.stages[-1].argv[:-1]
+    assert asked.first_base == asker.asked("launch", {}).stages[0]
     said = programme_checked("rules: [known-at 2025-02-28, without h20]\n")
     assert without(said, ["a"]) == 'rules=["known-at 2025-02-28", "without h20", "without a"]'
     assert without(programme_checked("rules: as-of\n"), ["a"]) == 'rules=["without a"]'

@@ -21,7 +21,7 @@ from tonnage.web.fields import VIEWS
 from tonnage.web.guard import Access, Guard
 from tonnage.web.keep import KEY, Kept
 from tonnage.web.picked import renamed, report_of, sources_of, whole
-from tonnage.web.pool import NotAnswered, WorkerPool
+from tonnage.web.pool import NotAnswered, Question, WorkerPool
 from tonnage.web.questions import Asker, ViewAsked
 from tonnage.web.static_files import static
 from tonnage.web.stream import answered
@@ -30,8 +30,7 @@ STREAMS = 200
 """Questions that are listened to at once, at most."""
 
 WARM = (("launch", "accuracy"), ("fit", "serve", "train", "catalogue", "simulate"))
-"""Views whose first answer is there before anybody asks, by who answers them: the launch that the page opens with is
-begun while the browser is."""
+"""Views whose first answer is there before anybody asks, by who answers them."""
 
 REMEMBERED = 200
 """Questions whose answers can be downloaded: the latest."""
@@ -81,21 +80,29 @@ class Page:
     @contextlib.asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
         await self.pool.open()
-        warming = [asyncio.create_task(self._warm(views)) for views in WARM if self.settings.warm]
+        warming = asyncio.create_task(self._warm() if self.settings.warm else asyncio.sleep(0))
         yield
-        for each in warming:
-            each.cancel()
-        await asyncio.gather(*warming, return_exceptions=True)
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
         await self.pool.close()
 
-    async def _warm(self, views: Sequence[str]) -> None:
-        """Asks what is asked first, so that it is there: examples, the launch that the page opens with, accuracy. Each
-        gives way to what is asked by somebody.
+    async def _warm(self) -> None:
+        """Asks what is asked first, so that it is there: the first answer of the launch that the page opens with, while
+        the browser starts and with nothing beside it; then the examples, and beside them the launch in full and
+        accuracy. Each gives way to what is asked by somebody.
         """
+        first, *_ = self.settings.asker.asked("launch", {}).stages
+        await self._kept(first)
+        await asyncio.gather(*map(self._lane, WARM))
+
+    async def _lane(self, views: Sequence[str]) -> None:
         for view in views:
             for stage in self.settings.asker.asked(view, {}).stages:
-                with contextlib.suppress(NotAnswered):
-                    await self.pool.ask(stage, patient=True)
+                await self._kept(stage)
+
+    async def _kept(self, question: Question) -> None:
+        with contextlib.suppress(NotAnswered):
+            await self.pool.ask(question, patient=True)
 
     async def view(self, request: Request) -> Response:
         """One view, as HTML: its form, and where the answer goes."""

@@ -67,7 +67,7 @@ class WorkerPool:
         self.runners: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Starts the workers."""
+        """Takes questions from here on. A worker is started when it is first asked."""
         lanes: tuple[tuple[Lane, ...], ...] = (("quick",), ("heavy", "quick"))
         self.runners = [
             asyncio.create_task(self._serve(worker, taken)) for worker, taken in zip(self.workers, lanes, strict=True)
@@ -144,8 +144,6 @@ class WorkerPool:
         return next((self.waits[lane].popleft() for lane in lanes if self.waits[lane]), None)
 
     async def _serve(self, worker: Worker, lanes: tuple[Lane, ...]) -> None:
-        with contextlib.suppress(OSError):
-            await worker.start()
         while True:
             async with self.wake:
                 await self.wake.wait_for(lambda: any(self.waits[lane] for lane in lanes))

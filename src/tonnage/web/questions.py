@@ -145,9 +145,9 @@ class Asker:
         change = [f"--set={programmes.without(document, off)}"] if off else []
 
         def question(many: int, changed: Sequence[str]) -> Question:
-            said = (f"--draws={many}", *flags, *changed)
-            key = self._key(("launch", name, text, *said))
-            return Question(key, ("launch", str(path), "--workers=1", *said), "heavy", "disk")
+            argv = ("launch", str(path), f"--draws={many}", "--workers=1", *flags, *changed)
+            key = self._key(("launch", name, text, str(many), *flags, *changed))
+            return Question(key, argv, "heavy", "disk")
 
         stages = [question(draws, change)]
         quick = draws > 2 * FIRST_DRAWS
