@@ -10,6 +10,7 @@ import vl_convert
 
 from tonnage.cli.answering import answer
 from tonnage.report.charts import DRAWN, Chart, charts_of, theme, themed
+from tonnage.report.charts.dates import changed
 from tonnage.report.charts.points import KINDS, MOST, Dot, few
 from tonnage.report.charts.themes import COLOURS, Theme
 
@@ -186,6 +187,37 @@ def test_the_chance_by_date_never_falls_and_ends_at_that_by_the_horizon(replies:
     without = {key: value for key, value in replies["launch"].items() if key != "plan"}
     fewer = next(chart for chart in charts_of(without) if chart.name == "dates")
     assert 1 < len(fewer.data()) < len(rows)
+
+
+def _behind(reply: dict[str, object]) -> dict[str, object]:
+    """The same launch where P50 and P90 lie behind the horizon."""
+    launch = {"p10": "2025-06-01", "p50": None, "p90": None, "probability_by_horizon": 0.46, "probability_never": 0.45}
+    moved = ((0.6, "one"), (0.2, "two"), (0.461, "three"))
+    changes = [{"name": name, "shift_days": None, "probability_by_horizon": chance} for chance, name in moved]
+    return {**reply, "launch": launch, "alternatives": changes, "plan": {"days": [10.0] * 46 + ["inf"] * 54}}
+
+
+def test_where_p50_lies_behind_the_horizon_the_chance_says_what_moves(replies: dict[str, dict[str, object]]) -> None:
+    made = {chart.name: chart for chart in charts_of(_behind(replies["launch"]))}
+    assert made["dates"].text.endswith("46 % of the draws have launched by 2026-02-01, 9 % later, 45 % never.")
+    assert "46 % by then, 9 % later, 45 % never" in [row.get("words") for row in made["dates"].data()]
+    what_ifs = made["what-ifs"]
+    assert what_ifs.text == "two: 20 % in time, in place of 46 %; one: 60 % in time, in place of 46 %."
+    assert [row["name"] for row in what_ifs.data() if "shown" in row] == ["as planned", "two", "one", "three"]
+
+
+def test_a_launch_is_seen_beside_the_same_before_a_change(replies: dict[str, dict[str, object]]) -> None:
+    now, before = ([chart.to_json() for chart in charts_of(reply)] for reply in (replies["launch"], {}))
+    assert changed(now, before) == now
+    before = [chart.to_json() for chart in charts_of(_behind(replies["launch"]))]
+    made = changed(now, before)
+    assert [chart["name"] for chart in made] == NAMES["launch"]
+    fan = next(chart for chart in made if chart["name"] == "dates")
+    assert "Before, dashed: P10 2025-06-01; 46 %" in str(fan["text"])
+    shown = Chart("dates", str(fan["title"]), str(fan["text"]), fan["spec"])  # type: ignore[arg-type]
+    rows = [row for row in shown.data() if str(row.get("by")).startswith("before: ")]
+    assert rows[-1]["p"] == 0.46 and len(rows) > 20
+    assert "before: 46 %" in vl_convert.vegalite_to_svg(themed(shown, "light", 640), vl_version=VERSION)
 
 
 def test_names_are_made_safe_and_kept_out_of_expressions(replies: dict[str, dict[str, object]]) -> None:

@@ -114,6 +114,13 @@ def test_a_launch_is_asked_with_few_draws_first_then_all(asker):
     assert [stage.argv[2] for stage in asker.asked("launch", {"draws": "40"}).stages] == ["--draws=40"]
 
 
+def test_a_board_is_shown_as_last_predicted_unless_it_is_asked_for_anew(asker):
+    (shown,), (anew,) = (asker.asked("accuracy", given).stages for given in ({}, {"anew": "1"}))
+    assert (shown.argv, shown.lane) == (("accuracy", "serve", "--kept"), "quick")
+    assert (anew.argv, anew.lane) == (("accuracy", "serve"), "heavy")
+    assert asker.asked("accuracy", {"what": "capacity"}).command == "tonnage accuracy capacity"
+
+
 @pytest.mark.parametrize("draws", ["19", "5001", "1k0", "900k"])
 def test_draws_are_bounded(asker, draws):
     with pytest.raises(InputError):

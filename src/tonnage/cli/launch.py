@@ -91,7 +91,7 @@ def launch(
         check_draws(draws)
         check_base(sobol)
     if more or sweep:
-        one = {"--by": by, "--sobol": sobol, "--no-what-ifs": no_what_ifs, "--picture": picture}
+        one: dict[str, object] = {"--by": by, "--sobol": sobol, "--no-what-ifs": no_what_ifs, "--picture": picture}
         one |= {"--run": run, "--calibration": calibration}
         _refuse([name for name, given in one.items() if given])
         return swept((programme, *more), sweep, SweepRun(draws, ray, resume, cache, workers), common)

@@ -64,7 +64,8 @@ def launch(
     are played too; by: a date by which the cheapest launch of the base case is asked for; sobol_base: draws of the base
     sample of Sobol indices, 0 for none; runner: who plays the draws, this process unless given, with the same bytes
     from any; reasons: whether what binds the best plan, what lies near it, and how far the policy is behind the best
-    with hindsight are asked too. Raises InputError for a number of draws that is not from 20 to 100,000, of a base sample from 16 to 4,096.
+    with hindsight are asked too. Raises InputError for a number of draws that is not from 20 to 100,000, of a base
+    sample from 16 to 4,096.
     """
     from tonnage import catalog as catalogues
 

@@ -16,7 +16,7 @@ from tonnage.files import write
 from tonnage.printable import one_line
 from tonnage.web import programmes
 from tonnage.web.fields import PLAN, VIEWS, checked, words
-from tonnage.web.pool import Question
+from tonnage.web.pool import Lane, Question
 
 FIRST_DRAWS = 25
 """Draws of the first answer of a launch, which the whole one then replaces."""
@@ -33,8 +33,8 @@ MOST_REQUESTS = 100_000
 KEEPS: dict[str, Literal["fresh", "disk"]] = {"accuracy": "disk", "runs": "fresh"}
 """How long answers of some views are kept: those of long ones on disk, those of a ledger that grows not at all."""
 
-HEAVY = ("launch", "accuracy")
-"""Views whose questions take seconds."""
+KEPT, BOARDS = "--kept", ("serve", "train")
+"""Boards that are shown as they were last predicted, unless they are asked for anew."""
 
 QUICK_REQUESTS = 20_000
 """Requests up to which a simulation takes a second at most."""
@@ -84,7 +84,8 @@ class Asker:
         if view == "simulate":
             return self._simulate(values)
         argv, command = self._plain(view, values)
-        question = Question(self._key(argv), argv, "heavy" if view in HEAVY else "quick", KEEPS.get(view, "while"))
+        lane: Lane = "heavy" if view == "accuracy" and KEPT not in argv else "quick"
+        question = Question(self._key(argv), argv, lane, KEEPS.get(view, "while"))
         names = {str(self.ledger): self.ledger.name} if self.ledger is not None else {}
         return ViewAsked(command, (question,), names=names)
 
@@ -94,7 +95,8 @@ class Asker:
         if view == "catalogue":
             return _both(["show", values.get("what", "chips"), *flags])
         if view == "accuracy":
-            return _both(["accuracy", values.get("what", "serve")])
+            what = values.get("what", "serve")
+            return _both(["accuracy", what, *([KEPT] if what in BOARDS and "anew" not in values else [])])
         if view == "runs":
             return self._runs(values, flags)
         if "model" not in values or "on" not in values:
