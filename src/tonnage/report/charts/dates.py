@@ -136,7 +136,7 @@ def compared(now: Spec, before: Spec) -> Spec:
     layers += [
         {"data": {"values": shown}, "mark": dashed, "encoding": place},
         {"data": {"values": shown}, "mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": tip},
-        *_at_end(x, y, last.get("date"), last.get("p"), {"name": share, "words": share}, 14, "quiet"),
+        *_at_end(x, y, last.get("date"), last.get("p"), {"name": share, "words": share}, 30, "quiet"),
     ]
     made["text"] = f"{text(now, 'text')} Before, dashed: {text(before, 'text')}"
     return made
