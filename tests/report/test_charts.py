@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import vl_convert
 
 from tonnage.cli.answering import answer
 from tonnage.report.charts import DRAWN, Chart, charts_of, theme, themed
+from tonnage.report.charts.bars import BarRow, bars
+from tonnage.report.charts.chart import kinds
 from tonnage.report.charts.dates import changed
 from tonnage.report.charts.points import KINDS, MOST, Dot, few
+from tonnage.report.charts.reading import at
 from tonnage.report.charts.themes import COLOURS, Theme
 
 HERE = Path(__file__).parent
@@ -199,7 +203,7 @@ def _behind(reply: dict[str, object]) -> dict[str, object]:
 
 def test_where_p50_lies_behind_the_horizon_the_chance_says_what_moves(replies: dict[str, dict[str, object]]) -> None:
     made = {chart.name: chart for chart in charts_of(_behind(replies["launch"]))}
-    assert made["dates"].text.endswith("46 % of the draws have launched by 2026-02-01, 9 % later, 45 % never.")
+    assert made["dates"].text.endswith("46 % of the draws have launched by 2026-05-31, 9 % later, 45 % never.")
     assert "46 % by then, 9 % later, 45 % never" in [row.get("words") for row in made["dates"].data()]
     what_ifs = made["what-ifs"]
     assert what_ifs.text == "two: 20 % in time, in place of 46 %; one: 60 % in time, in place of 46 %."
@@ -290,3 +294,25 @@ def test_many_points_are_thinned_and_rare_kinds_are_one() -> None:
     assert 500 < len(kept) <= MOST
     assert len({point.kind for point in kept}) == KINDS + 1 and {"other"} < {point.kind for point in kept}
     assert few(points[:3]) == points[:3]
+
+
+def test_what_is_counted_has_whole_ticks(replies: dict[str, dict[str, object]]) -> None:
+    for name in ("tornado", "in-the-way"):
+        axes = [at(layer, "encoding", "x", "axis") for layer in _layers(_chart("launch", name, replies))]
+        assert {"tickMinStep", "format"} <= {key for axis in axes if isinstance(axis, Mapping) for key in axis}
+    svg = vl_convert.vegalite_to_svg(
+        themed(bars("n", "t", "s", [BarRow("a", 0, 1, "1")]), "light", 400), vl_version=VERSION
+    )
+    assert ">0</text>" in svg and ">1</text>" in svg and "0.5" not in re.findall(r">([\d.]+)</text>", svg)
+
+
+def _layers(made: Chart) -> list[Mapping[str, object]]:
+    found = made.spec["layer"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_legend_has_no_more_columns_than_have_room() -> None:
+    spec = kinds("kind", ["b200-sxm", "h100-sxm-hbm2e-500w"])
+    pitch = int(re.findall(r"width / (\d+)", json.dumps(spec))[0])
+    assert pitch >= 6.5 * len("h100-sxm-hbm2e-500w") + 28

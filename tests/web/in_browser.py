@@ -239,7 +239,9 @@ def test_a_rule_is_moved_away_with_one_click_and_the_day_moves_and_says_why(open
     moved = page.locator("#moved").inner_text()
     assert sentence(page) != before
     assert moved.startswith("Without Is-informed letters: H20")
-    assert re.search(r"P50 is (\S+, (\d+ days (earlier|later)|on the same day)|\S+|after \S+), in place of|P50 stays", moved)
+    assert re.search(
+        r"P50 is (\S+, (\d+ days (earlier|later)|on the same day)|\S+|after \S+), in place of|P50 stays", moved
+    )
     assert "keeps 79 % of cloud-h20 away" in moved
     assert (
         "off=us_2025_04_09_h20_letter" in page.url
@@ -339,7 +341,10 @@ def test_a_launch_is_answered_at_once_and_then_in_full(opened):
     assert "few draws" in page.locator("#doing").inner_text() and page.locator("#files a").count() == 0
     done(page)
     assert page.evaluate("document.getElementById('answer').dataset.whole") == "true"
-    assert page.locator("#files a").count() == 2
+    assert page.locator("#files a").all_inner_texts() == ["Report (one file)", "Answer as JSON", "Table as CSV"]
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Table as CSV").click()
+    assert waiting.value.suggested_filename == "tonnage-launch.csv"
 
 
 def test_a_launch_shows_how_right_such_dates_were(opened):

@@ -63,7 +63,8 @@ def _point(row: Mapping[str, object]) -> Dot | None:
         return None
     scale = SCALES.get(text(row, "metric"), 1.0)
     published, predicted = scale * published, scale * predicted
-    tip = f"published {show_number(published)}, predicted {show_number(predicted)} ({100 * (predicted / published - 1):+.0f} %)"
+    error = f"{100 * (predicted / published - 1):+.0f} %"
+    tip = f"published {show_number(published)}, predicted {show_number(predicted)} ({error})"
     return Dot(published, predicted, text(row, "chip") or "not given", text(row, "id"), f"{text(row, 'group')}; {tip}")
 
 
@@ -101,7 +102,14 @@ def _row(name: str, group: object) -> BarRow | None:
     bias, cover = number(group, "bias"), number(group, "coverage_90")
     tip = "" if bias is None else f"bias {100 * bias:+.0f} %"
     tip += "" if cover is None else f"; {show_share(cover)} in the 90 % interval"
-    return BarRow(name, 0.0, p90, f"{show_share(median)}, 90th {show_share(p90)}, {show_counted(n or 0, 'case')}", tip, point=median)
+    return BarRow(
+        name,
+        0.0,
+        p90,
+        f"{show_share(median)}, 90th {show_share(p90)}, {show_counted(n or 0, 'case')}",
+        tip,
+        point=median,
+    )
 
 
 def _holds(body: Body, metrics: list[str]) -> tuple[Chart, ...]:
@@ -139,4 +147,5 @@ def _capacity(body: Body) -> tuple[Chart, ...]:
 
 
 def _off(predicted: float, printed: float) -> str:
-    return f"predicted {show_number(predicted)} GiB, printed {show_number(printed)}: {100 * (predicted / printed - 1):+.1f} %"
+    error = f"{100 * (predicted / printed - 1):+.1f} %"
+    return f"predicted {show_number(predicted)} GiB, printed {show_number(printed)}: {error}"

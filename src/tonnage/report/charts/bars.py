@@ -73,7 +73,10 @@ def bars(
     values = [_row(index, row, scale) for index, row in enumerate(rows)]
     ends = [*(end for row in rows for end in (row.start, row.end)), *(limit.value for limit in limits), 0.0]
     x: Spec = {"field": "from", "type": "quantitative", "title": axis or None}
-    x |= {"scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True}, "axis": _ticks(rows, scale, whole)}
+    x |= {
+        "scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True},
+        "axis": _ticks(rows, scale, whole),
+    }
     above = STRIP / PITCH if limits else 0.0
     y: Spec = {"field": "top", "type": "quantitative", "axis": None}
     y |= {"scale": {"domain": [len(rows), -above], "nice": False}}
@@ -96,8 +99,8 @@ def _ticks(rows: Sequence[BarRow], scale: float, whole: bool) -> Spec:
     counted = scale == 1.0 and all(row.end == round(row.end) for row in rows)
     most = round(max((row.end for row in rows), default=0.0))
     if counted and min(row.start for row in rows) >= 0 and most <= FEW:
-        return {"values": list(range(max(1, most) + 1))}
-    return {"tickCount": FEW, **({"tickMinStep": 1} if counted or whole else {})}
+        return {"values": list(range(max(1, most) + 1)), "format": ",d"}
+    return {"tickCount": FEW, **({"tickMinStep": 1, "format": ",d"} if counted or whole else {})}
 
 
 def room(right: Iterable[str]) -> Spec:
