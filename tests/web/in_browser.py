@@ -433,6 +433,14 @@ def test_work_can_be_cancelled(opened):
     assert page.locator("#working").is_hidden()
 
 
+def test_prices_have_their_age(opened):
+    page = opened("/catalogue?what=prices")
+    heads = page.locator("#tables thead th").all_inner_texts()
+    cells = page.locator(f"#tables tbody td:nth-child({heads.index('age') + 1})").all_inner_texts()
+    assert len(cells) > 50 and all(re.fullmatch(r"[\d.]+ (days?|months?|years?)|", cell) for cell in cells)
+    assert sum(map(bool, cells)) > 40
+
+
 def test_the_day_of_the_catalogue_slides(opened):
     page = opened("/catalogue")
     before = sentence(page)

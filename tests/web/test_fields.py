@@ -44,6 +44,11 @@ def test_flags_are_written_with_their_values_and_only_where_not_usual():
 def test_a_field_that_is_left_empty_is_not_asked(asker):
     assert "--in=CN" in asker.asked("catalogue", {}).stages[0].argv
     assert asker.asked("catalogue", {"place": ""}).stages[0].argv == ("show", "chips")
+    today = f"--as-of={asker.today()}"
+    for what in ("prices", "h20"):
+        assert asker.asked("catalogue", {"place": "", "what": what}).stages[0].argv == ("show", what, today)
+    dated = {"place": "", "what": "prices", "as_of": "2025-03"}
+    assert asker.asked("catalogue", dated).stages[0].argv == ("show", "prices", "--as-of=2025-03")
 
 
 FLAGS = ("--catalog=/etc", "-o", "--output=x", "--ledger=x", "--from=/etc/passwd", "--calibration=x", "--picture=x")

@@ -15,7 +15,7 @@ from tonnage.errors import InputError, Problem
 from tonnage.files import write
 from tonnage.printable import one_line
 from tonnage.web import programmes
-from tonnage.web.fields import PLAN, VIEWS, checked, words
+from tonnage.web.fields import KNOWN, PLAN, VIEWS, checked, words
 from tonnage.web.pool import Lane, Question
 
 FIRST_DRAWS = 25
@@ -93,7 +93,7 @@ class Asker:
         """The words of a view that is one command, and the same to copy."""
         flags = words(VIEWS[view], values)
         if view == "catalogue":
-            return _both(["show", values.get("what", "chips"), *flags])
+            return _both(["show", values.get("what", "chips"), *flags, *self._aged(values)])
         if view == "accuracy":
             what = values.get("what", "serve")
             return _both(["accuracy", what, *([KEPT] if what in BOARDS and "anew" not in values else [])])
@@ -103,6 +103,11 @@ class Asker:
             missing = [name for name in ("model", "on") if name not in values]
             raise InputError([Problem("is needed", name) for name in missing])
         return _both([view, values["model"], *flags])
+
+    def _aged(self, values: Mapping[str, str]) -> list[str]:
+        """The day to which prices are old, where none is asked for: today."""
+        what = values.get("what", "chips")
+        return [f"--as-of={self.today()}"] if "as_of" not in values and (what == "prices" or what not in KNOWN) else []
 
     def _runs(self, values: Mapping[str, str], flags: list[str]) -> tuple[tuple[str, ...], str]:
         if self.ledger is None:
