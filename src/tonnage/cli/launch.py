@@ -109,10 +109,9 @@ def launch(
     store = speed_store(catalog, cache)
     planner = ToldPlanner(EnginePlanner(asked, catalog, store))
     day = _day(by, asked)
-    ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, by=day, sobol_base=sobol)
-    ask = functools.partial(ask, what_if=not no_what_ifs, reasons=not no_what_ifs)
+    ask = functools.partial(forecast, asked, catalog, common.seed, draws, planner, not no_what_ifs, day, sobol)
     with opened_runner(ray, resume, workers, draws) as runner:
-        plan = ask(runner=ToldRunner(runner))
+        plan = ask(runner=ToldRunner(runner), reasons=not no_what_ifs)
         ran = runner.ran() if ray is not None or resume is not None else None
     store.save()
     inputs: dict[str, Any] = {
@@ -122,8 +121,7 @@ def launch(
     }
     inputs |= {"by": by} if by else {}
     inputs |= {"as_of": common.as_of, "catalog": str(common.catalog) if common.catalog else None}
-    inputs |= {"sobol": sobol} if sobol else {}
-    inputs |= {"no_what_ifs": True} if no_what_ifs else {}
+    inputs |= {key: value for key, value in (("sobol", sobol), ("no_what_ifs", no_what_ifs)) if value}
     inputs |= said({"calibration": calibration})
     told = answer(plan, str(programme), ran)
     told = dataclasses.replace(told, rows=(*told.rows, *measured_rows(catalog, [lot.chip for lot in asked.lots])))
