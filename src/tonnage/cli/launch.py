@@ -56,6 +56,8 @@ def launch(
     sobol
         Sobol indices of the launch day (which input accounts for which share of its variance) from a base sample of so
         many draws, 16 to 4,096, which is played once for each uncertain input and twice more.
+    no_what_ifs
+        a first answer in a third of the time: without what-ifs, what binds the best plan and what lies near it.
     picture
         write the timeline as SVG to this file; `-o FILE.svg` does the same.
     ray
