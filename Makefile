@@ -88,7 +88,7 @@ check: setup-test  ## lint, format, types, layers, dead links
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/check_links.py
 
-accuracy: setup  ## regenerate docs/accuracy.md: predictions against published results
+accuracy: setup  ## regenerate docs/accuracy.md and its data in the package: predictions against published results
 	@$(BIN)/python scripts/accuracy.py $(if $(LEDGER),--ledger $(LEDGER))
 
 backtest: setup-test  ## regenerate docs/backtest.md and its data in the package: launches predicted from the facts of a day, against what came

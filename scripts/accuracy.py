@@ -1,5 +1,8 @@
 """Regenerate docs/accuracy.md: every published result we know against what tonnage predicts for it.
 
+Also src/tonnage/report/data/boards.json, which the page and `tonnage accuracy train|serve --kept` show, unless the page
+is written elsewhere.
+
 python scripts/accuracy.py [-o FILE] [--ledger FILE]
 """
 
@@ -9,16 +12,23 @@ import argparse
 import csv
 import sys
 import time
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
-from tonnage import catalog, files
+from tonnage import __version__, catalog, files
 from tonnage.ledger import errors, reading
+from tonnage.report.accuracy import answer
+from tonnage.report.answer import Answer
+from tonnage.report.boards import packed
 from tonnage.report.page import INTRODUCTION
 from tonnage.report.page_capacity import capacity_page
 from tonnage.report.page_durations import durations_page
 from tonnage.report.page_ledger import ledger_page
 from tonnage.report.page_serving import serving_page
 from tonnage.report.page_training import training_page
+from tonnage.truth.board import Board
 from tonnage.truth.capacity import capacities
 from tonnage.truth.durations_board import accuracy as durations
 from tonnage.truth.evaluate import accuracy
@@ -26,6 +36,7 @@ from tonnage.truth.shapes import Library
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs/accuracy.md"
+DATA = ROOT / "src/tonnage/report/data/boards.json"
 PEER = ROOT / "benchmarks/aiconfigurator.csv"
 
 
@@ -43,6 +54,12 @@ def bars(lines: list[str], heading: str) -> list[str]:
     start = text.index(heading)
     end = next(i for i in range(start + 1, len(text)) if text[i].startswith("#"))
     return text[start:end]
+
+
+def kept(board: Board) -> tuple[dict[str, Any], Answer]:
+    """A board as `tonnage accuracy` answers it: without the chips left out."""
+    board = replace(board, chip_out=(), null_chip_out=())
+    return board.to_json(), answer(board)
 
 
 def recorded(path: Path | None) -> list[str]:
@@ -63,12 +80,15 @@ def main() -> None:
     facts = catalog.load()
     library = Library(facts)
     lines = [INTRODUCTION]
-    lines += training_page(accuracy("train", facts, chips=True), library)
-    lines += serving_page(accuracy("serve", facts, chips=True), library, peer())
+    train, serve = (accuracy(what, facts, chips=True) for what in ("train", "serve"))
+    lines += training_page(train, library)
+    lines += serving_page(serve, library, peer())
     lines += durations_page(durations(facts))
     lines += capacity_page(capacities(facts))
     lines += recorded(options.ledger)
     files.write(options.output, "\n".join(lines).rstrip() + "\n")
+    if options.output == OUT:
+        files.write(DATA, packed({"serve": kept(serve), "train": kept(train)}, str(date.today()), __version__))
     heads = ("## Training", "## Serving", "## Durations", "## Capacities")
     print("\n".join(line for head in heads for line in bars(lines, head)))
     print(f"{options.output} ({time.perf_counter() - start:.0f} s)", file=sys.stderr)

@@ -42,6 +42,9 @@ CAPTIONS = {
 }
 """Headings of the rooms that public names live in."""
 
+WORKER = "iframe-worker.js"
+"""What lets the search work where the site is opened from a folder."""
+
 STYLE = """/* Answers are 118 characters wide, and are read, not decoration. */
 .md-grid { max-width: 84rem; }
 .md-typeset pre > code { font-size: 0.6rem; }
@@ -75,6 +78,7 @@ def pages(into: Path) -> None:
         follow(into, page)
     (into / "examples" / "index.md").write_text(examples(), encoding="utf-8")
     (into / "site.css").write_text(STYLE, encoding="utf-8")
+    shutil.copy(ROOT / "scripts" / WORKER, into / WORKER)
     (into / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
 
 

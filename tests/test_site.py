@@ -45,6 +45,12 @@ def test_the_navigation_names_every_page(pages: Path) -> None:
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} < set(there)
 
 
+def test_the_search_works_from_a_folder_with_nothing_from_outside(pages: Path) -> None:
+    assert "offline" in SETTINGS["plugins"] and SETTINGS["use_directory_urls"] is False
+    assert SETTINGS["extra"]["polyfills"] == [site.WORKER] and "iframe-worker" in site.WORKER
+    assert "window.Worker = class" in (pages / site.WORKER).read_text(encoding="utf-8")
+
+
 def test_nothing_is_fetched_from_outside() -> None:
     assert SETTINGS["theme"]["font"] is False
     assert SETTINGS["strict"] is True

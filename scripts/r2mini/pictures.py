@@ -13,6 +13,9 @@ WIDTH, LEFT, RIGHT = 900, 66, 24
 COLOURS = ("#1f6feb", "#d1570b", "#1a7f37", "#8250df", "#57606a")
 KILL, MOVE, GRID = "#cf222e", "#57606a", "#d8dee4"
 
+COARSE = 10
+"""Length of an axis from whole to whole number from which on its middle is whole too: of steps, tokens, minutes."""
+
 Point = tuple[float, float]
 Scale = Callable[[float], float]
 
@@ -36,11 +39,11 @@ class Panel:
 
     def _axes(self, unit: str) -> None:
         right = self.left + self.width
-        for value in (self.low, (self.low + self.high) / 2, self.high):
+        for value in (self.low, middle(self.low, self.high), self.high):
             at = self.y(value)
             self.parts.append(f'<line x1="{self.left}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}" stroke="{GRID}"/>')
             self.parts.append(f'<text x="{self.left - 6}" y="{at + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-        for value in (self.first, (self.first + self.last) / 2, self.last):
+        for value in (self.first, middle(self.first, self.last), self.last):
             at, below = self.x(value), self.top + self.height + 16
             self.parts.append(f'<text x="{at:.1f}" y="{below}" text-anchor="middle">{value:.4g}{unit}</text>')
 
@@ -70,6 +73,12 @@ class Panel:
             'stroke-dasharray="4 3"/>'
             f'<text {word} y="{self.top + 12 + 13 * row}" fill="{colour}" font-size="11">{text}</text>'
         )
+
+
+def middle(low: float, high: float) -> float:
+    """The middle of an axis: a whole number between whole ones that have room for it."""
+    found = (low + high) / 2
+    return float(int(found)) if low % 1 == high % 1 == 0 and high - low >= COARSE else found
 
 
 def picture(height: float, parts: Sequence[str], legend: Sequence[tuple[str, str]]) -> str:

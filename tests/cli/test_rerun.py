@@ -8,6 +8,7 @@ import pytest
 from tonnage.catalog.models import find
 from tonnage.cli import run
 
+SMALL = Path(__file__).parents[1] / "report" / "small.yaml"
 Captured = pytest.CaptureFixture[str]
 
 
@@ -29,6 +30,7 @@ def asked(path: Path, capsys: Captured) -> dict[str, object]:
         ("serve", "llama-3.1-8b", "--on", "1xh100-sxm", "--tpot", "50ms"),
         ("train", "llama-3.1-8b", "--on", "64xh100-sxm", "--tokens", "1T"),
         ("train", "llama-3.1-8b", "--on", "32xh100-sxm", "--on", "32xh800", "--tokens", "1T"),
+        ("launch", str(SMALL), "--draws", "20", "--no-what-ifs"),
     ],
 )
 def test_nothing_moves_what_is_asked_again_at_once(tmp_path: Path, capsys: Captured, words: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 
 import pytest
@@ -58,6 +59,17 @@ def test_the_same_seed_gives_the_same_bytes(plan):
     one, two = (json.dumps(plan(draws=40, what_if=True, horizon="10 months").to_json()) for _ in range(2))
     assert one == two
     assert json.dumps(plan(draws=40, seed=1).to_json()) != one
+
+
+def test_a_first_answer_leaves_out_why_and_what_if_and_nothing_else(programme, catalog, planner):
+    asked = programme(programme.story)
+    ask = functools.partial(launch, asked, catalog, 0, 40, planner, what_if=False)
+    whole, first = ask().to_json(), ask(reasons=False).to_json()
+    found = first["optimum"]
+    assert (found["bottlenecks"], found["worth"], found["alternatives"], found["gap_draws"]) == ([], [], [], 0)
+    assert whole["optimum"]["bottlenecks"] and whole["optimum"]["gap_draws"] > 0
+    apart = ("optimum", "base_case", "plan")
+    assert {k: v for k, v in first.items() if k not in apart} == {k: v for k, v in whole.items() if k not in apart}
 
 
 def test_a_plan_holds_its_question_and_can_be_asked_again(plan, catalog, planner, tmp_path):

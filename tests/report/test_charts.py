@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import vl_convert
 
 from tonnage.cli.answering import answer
 from tonnage.report.charts import DRAWN, Chart, charts_of, theme, themed
+from tonnage.report.charts.bars import BarRow, bars
+from tonnage.report.charts.chart import kinds
+from tonnage.report.charts.dates import changed
 from tonnage.report.charts.points import KINDS, MOST, Dot, few
+from tonnage.report.charts.reading import at
 from tonnage.report.charts.themes import COLOURS, Theme
 
 HERE = Path(__file__).parent
@@ -188,6 +193,37 @@ def test_the_chance_by_date_never_falls_and_ends_at_that_by_the_horizon(replies:
     assert 1 < len(fewer.data()) < len(rows)
 
 
+def _behind(reply: dict[str, object]) -> dict[str, object]:
+    """The same launch where P50 and P90 lie behind the horizon."""
+    launch = {"p10": "2025-06-01", "p50": None, "p90": None, "probability_by_horizon": 0.46, "probability_never": 0.45}
+    moved = ((0.6, "one"), (0.2, "two"), (0.461, "three"))
+    changes = [{"name": name, "shift_days": None, "probability_by_horizon": chance} for chance, name in moved]
+    return {**reply, "launch": launch, "alternatives": changes, "plan": {"days": [10.0] * 46 + ["inf"] * 54}}
+
+
+def test_where_p50_lies_behind_the_horizon_the_chance_says_what_moves(replies: dict[str, dict[str, object]]) -> None:
+    made = {chart.name: chart for chart in charts_of(_behind(replies["launch"]))}
+    assert made["dates"].text.endswith("46 % of the draws have launched by 2026-05-31, 9 % later, 45 % never.")
+    assert "46 % by then, 9 % later, 45 % never" in [row.get("words") for row in made["dates"].data()]
+    what_ifs = made["what-ifs"]
+    assert what_ifs.text == "two: 20 % in time, in place of 46 %; one: 60 % in time, in place of 46 %."
+    assert [row["name"] for row in what_ifs.data() if "shown" in row] == ["as planned", "two", "one", "three"]
+
+
+def test_a_launch_is_seen_beside_the_same_before_a_change(replies: dict[str, dict[str, object]]) -> None:
+    now, before = ([chart.to_json() for chart in charts_of(reply)] for reply in (replies["launch"], {}))
+    assert changed(now, before) == now
+    before = [chart.to_json() for chart in charts_of(_behind(replies["launch"]))]
+    made = changed(now, before)
+    assert [chart["name"] for chart in made] == NAMES["launch"]
+    fan = next(chart for chart in made if chart["name"] == "dates")
+    assert "Before, dashed: P10 2025-06-01; 46 %" in str(fan["text"])
+    shown = Chart("dates", str(fan["title"]), str(fan["text"]), fan["spec"])  # type: ignore[arg-type]
+    rows = [row for row in shown.data() if str(row.get("by")).startswith("before: ")]
+    assert rows[-1]["p"] == 0.46 and len(rows) > 20
+    assert "before: 46 %" in vl_convert.vegalite_to_svg(themed(shown, "light", 640), vl_version=VERSION)
+
+
 def test_names_are_made_safe_and_kept_out_of_expressions(replies: dict[str, dict[str, object]]) -> None:
     nasty = "<script>alert(1)</script>'\"\\ \x1b[2J\u202e"
     text = json.dumps(replies["launch"]).replace('"own"', json.dumps(nasty))
@@ -258,3 +294,25 @@ def test_many_points_are_thinned_and_rare_kinds_are_one() -> None:
     assert 500 < len(kept) <= MOST
     assert len({point.kind for point in kept}) == KINDS + 1 and {"other"} < {point.kind for point in kept}
     assert few(points[:3]) == points[:3]
+
+
+def test_what_is_counted_has_whole_ticks(replies: dict[str, dict[str, object]]) -> None:
+    for name in ("tornado", "in-the-way"):
+        axes = [at(layer, "encoding", "x", "axis") for layer in _layers(_chart("launch", name, replies))]
+        assert {"tickMinStep", "format"} <= {key for axis in axes if isinstance(axis, Mapping) for key in axis}
+    svg = vl_convert.vegalite_to_svg(
+        themed(bars("n", "t", "s", [BarRow("a", 0, 1, "1")]), "light", 400), vl_version=VERSION
+    )
+    assert ">0</text>" in svg and ">1</text>" in svg and "0.5" not in re.findall(r">([\d.]+)</text>", svg)
+
+
+def _layers(made: Chart) -> list[Mapping[str, object]]:
+    found = made.spec["layer"]
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_legend_has_no_more_columns_than_have_room() -> None:
+    spec = kinds("kind", ["b200-sxm", "h100-sxm-hbm2e-500w"])
+    pitch = int(re.findall(r"width / (\d+)", json.dumps(spec))[0])
+    assert pitch >= 6.5 * len("h100-sxm-hbm2e-500w") + 28

@@ -134,6 +134,14 @@ def test_the_command_line_writes_it_and_asks_it_again(tmp_path: Path, capsys: py
     assert run(["sources", str(path), "-q"]) == 0
 
 
+def test_the_report_of_a_launch_says_how_right_such_dates_were(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    words = [str(Path(__file__).parent / "small.yaml"), "--draws", "20", "--no-what-ifs", "--workers", "1"]
+    assert run(["launch", *words, "-q", "-o", str(path)]) in (0, 1)
+    text = path.read_text("utf-8")
+    assert "<h2>how right such dates were</h2>" in text and "Llama 4 Behemoth, 2025-04-05" in text
+
+
 def test_what_is_infeasible_has_a_report(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     assert run(["fit", "deepseek-r1", "--on", "1xh200", "-q", "-o", str(path)]) == 1

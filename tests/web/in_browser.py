@@ -174,7 +174,7 @@ def pictured(page, name):
                 raise
 
 
-ASKED = [view for view in VIEWS if view not in ("accuracy", "qualify", "launch")]
+ASKED = [view for view in VIEWS if view not in ("qualify", "launch")]
 
 
 # ---------------------------------------------------------------- it loads
@@ -238,7 +238,10 @@ def test_a_rule_is_moved_away_with_one_click_and_the_day_moves_and_says_why(open
     done(page, 2)
     moved = page.locator("#moved").inner_text()
     assert sentence(page) != before
-    assert re.search(r"Without Is-informed letters: H20.*days (earlier|later)|on the same day", moved)
+    assert moved.startswith("Without Is-informed letters: H20")
+    assert re.search(
+        r"P50 is (\S+, (\d+ days (earlier|later)|on the same day)|\S+|after \S+), in place of|P50 stays", moved
+    )
     assert "keeps 79 % of cloud-h20 away" in moved
     assert (
         "off=us_2025_04_09_h20_letter" in page.url
@@ -252,18 +255,23 @@ def test_a_rule_is_moved_away_with_one_click_and_the_day_moves_and_says_why(open
 def test_a_newcomer_moves_a_rule_away_sends_the_address_and_the_report(opened, tmp_path):
     """What `make page` opens, with all draws of the launch."""
     page = opened("/")
-    assert page.url.endswith("/launch") and re.match(r"Yes: r2 launches by \d{4}-\d\d-\d\d", sentence(page))
+    horizon = r"(Yes|Unlikely \(.*\)|No \(.*\)): r2 launches by \d{4}-\d\d-\d\d"
+    assert page.url.endswith("/launch") and re.match(horizon, sentence(page))
     assert page.locator('figure[data-chart="timeline"] svg').count() == 1
-    before = page.locator("#sentence .date").first.inner_text()
+    before, told = saved_launch(page, tmp_path), sentence(page)
     switch = page.get_by_role("switch", name=re.compile("Is-informed letters: H20"))
     switch.click()
     done(page, 2)
-    moved = page.locator("#moved").inner_text()
-    assert re.match(r"Without Is-informed letters: H20 .*: \S+, .*, in place of ", moved) and before in moved
+    after, moved = saved_launch(page, tmp_path), page.locator("#moved").inner_text()
+    assert sentence(page) != told and after["probability_by_horizon"] > before["probability_by_horizon"]
+    assert moved.startswith("Without Is-informed letters: H20")
+    for part in what_moved(before, after):
+        assert part in moved
     assert "keeps 79 % of cloud-h20 away" in moved
+    assert any(text.startswith("before: ") for text in marks(page, "dates")[1])
     assert page.url.split("/launch")[1] == "?off=us_2025_04_09_h20_letter"
     other = opened(page.url.removeprefix(page.url.split("/launch")[0]))
-    assert sentence(other) == sentence(page)
+    assert sentence(other) == sentence(page) and other.locator("#moved").inner_text() == moved
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Report").click()
     waiting.value.save_as(tmp_path / "report.html")
@@ -278,8 +286,29 @@ def test_a_newcomer_moves_a_rule_away_sends_the_address_and_the_report(opened, t
     report.locator('figure svg [class*="mark-rect"] path').nth(5).hover(force=True)
     report.wait_for_selector("#vg-tooltip-element.visible")
     assert re.search(r"accelerators\s*[\d,]+", report.locator("#vg-tooltip-element").inner_text())
+    assert "how right such dates were" in report.locator("figure h2").all_inner_texts()
+    assert report.locator("figure svg").count() == report.locator("figure").count()
     assert not asked
     far.close()
+
+
+def saved_launch(page, folder):
+    """`launch` of the answer that is seen, saved as JSON."""
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Answer as JSON").click()
+    waiting.value.save_as(folder / "answer.json")
+    return json.loads((folder / "answer.json").read_text())["launch"]
+
+
+def what_moved(before, after):
+    """What has to be said of two launches: the days where both have P50, else the chance, P50 where one has it, P10."""
+    was, now = before["p50"], after["p50"]
+    share = "{:.0f} % of the draws launch by"
+    if was and now:
+        return [f"P50 is {now}, ", f" in place of {was}."]
+    chances = [share.format(100 * each["probability_by_horizon"]) for each in (before, after)]
+    days = [f"P50 is {now or 'after '}", f"in place of {was or 'after '}"] if was or now else ["P50 stays "]
+    return [chances[1], f"in place of {chances[0].split(' of ')[0]}", *days, f"P10 is {after['p10']}, ", before["p10"]]
 
 
 def test_the_same_by_keyboard_alone(opened):
@@ -312,7 +341,10 @@ def test_a_launch_is_answered_at_once_and_then_in_full(opened):
     assert "few draws" in page.locator("#doing").inner_text() and page.locator("#files a").count() == 0
     done(page)
     assert page.evaluate("document.getElementById('answer').dataset.whole") == "true"
-    assert page.locator("#files a").count() == 2
+    assert page.locator("#files a").all_inner_texts() == ["Report (one file)", "Answer as JSON", "Table as CSV"]
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Table as CSV").click()
+    assert waiting.value.suggested_filename == "tonnage-launch.csv"
 
 
 def test_a_launch_shows_how_right_such_dates_were(opened):
@@ -399,6 +431,14 @@ def test_work_can_be_cancelled(opened):
     page.locator("#cancel").click()
     until(page, "document.getElementById('errors').textContent.includes('Cancelled')")
     assert page.locator("#working").is_hidden()
+
+
+def test_prices_have_their_age(opened):
+    page = opened("/catalogue?what=prices")
+    heads = page.locator("#tables thead th").all_inner_texts()
+    cells = page.locator(f"#tables tbody td:nth-child({heads.index('age') + 1})").all_inner_texts()
+    assert len(cells) > 50 and all(re.fullmatch(r"[\d.]+ (days?|months?|years?)|", cell) for cell in cells)
+    assert sum(map(bool, cells)) > 40
 
 
 def test_the_day_of_the_catalogue_slides(opened):
@@ -513,8 +553,10 @@ def test_the_checker_is_the_one_that_was_vendored():
 
 
 SEEN = {
-    **{view: f"/{view}" for view in VIEWS if view not in ("accuracy", "launch")},
+    **{view: f"/{view}" for view in VIEWS if view != "launch"},
     "launch": "/launch?draws=40",
+    "moved": "/launch?draws=40&off=us_2025_04_09_h20_letter",
+    "accuracy-train": "/accuracy?what=train",
     "capacity": "/accuracy?what=capacity",
     "back-test": "/accuracy?what=launch",
     "prices": "/catalogue?what=prices",
@@ -523,7 +565,7 @@ SEEN = {
     "rule": "/catalogue?what=us_2025_04_09_h20_letter",
     "errors": "/runs?what=errors&by=chip",
 }
-"""What is pictured and checked: every view, and what a view shows besides. Predictions of all cases take minutes."""
+"""What is pictured and checked: every view, and what a view shows besides."""
 
 DRAWLESS = ("rule",)
 """Of them, those without a chart."""

@@ -44,6 +44,11 @@ def test_flags_are_written_with_their_values_and_only_where_not_usual():
 def test_a_field_that_is_left_empty_is_not_asked(asker):
     assert "--in=CN" in asker.asked("catalogue", {}).stages[0].argv
     assert asker.asked("catalogue", {"place": ""}).stages[0].argv == ("show", "chips")
+    today = f"--as-of={asker.today()}"
+    for what in ("prices", "h20"):
+        assert asker.asked("catalogue", {"place": "", "what": what}).stages[0].argv == ("show", what, today)
+    dated = {"place": "", "what": "prices", "as_of": "2025-03"}
+    assert asker.asked("catalogue", dated).stages[0].argv == ("show", "prices", "--as-of=2025-03")
 
 
 FLAGS = ("--catalog=/etc", "-o", "--output=x", "--ledger=x", "--from=/etc/passwd", "--calibration=x", "--picture=x")
@@ -109,8 +114,16 @@ def test_a_choice_names_the_nearest():
 def test_a_launch_is_asked_with_few_draws_first_then_all(asker):
     asked = asker.asked("launch", {})
     assert [stage.argv[2] for stage in asked.stages] == ["--draws=25", "--draws=500"]
-    assert asked.command == "tonnage launch r2.yaml" and asked.base is None
+    assert ["--no-what-ifs" in stage.argv for stage in asked.stages] == [True, False]
+    assert asked.command == "tonnage launch r2.yaml" and asked.base is None and asked.first_base is None
     assert [stage.argv[2] for stage in asker.asked("launch", {"draws": "40"}).stages] == ["--draws=40"]
+
+
+def test_a_board_is_shown_as_last_predicted_unless_it_is_asked_for_anew(asker):
+    (shown,), (anew,) = (asker.asked("accuracy", given).stages for given in ({}, {"anew": "1"}))
+    assert (shown.argv, shown.lane) == (("accuracy", "serve", "--kept"), "quick")
+    assert (anew.argv, anew.lane) == (("accuracy", "serve"), "heavy")
+    assert asker.asked("accuracy", {"what": "capacity"}).command == "tonnage accuracy capacity"
 
 
 @pytest.mark.parametrize("draws", ["19", "5001", "1k0", "900k"])
@@ -123,6 +136,7 @@ def test_a_rule_that_is_switched_off_is_left_out_beside_what_the_programme_says(
     asked = asker.asked("launch", {"off": "us_2025_04_09_h20_letter"})
     assert asked.stages[-1].argv[-1] == '--set=rules=["without us_2025_04_09_h20_letter"]'
     assert asked.base.argv == asked.stages[-1].argv[:-1]
+    assert asked.first_base == asker.asked("launch", {}).stages[0]
     said = programme_checked("rules: [known-at 2025-02-28, without h20]\n")
     assert without(said, ["a"]) == 'rules=["known-at 2025-02-28", "without h20", "without a"]'
     assert without(programme_checked("rules: as-of\n"), ["a"]) == 'rules=["without a"]'

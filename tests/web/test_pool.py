@@ -195,3 +195,18 @@ def test_a_patient_question_gives_way_and_is_kept_to_when_somebody_wants_it(run)
     said, stopped, second, wanted = run(work)
     assert sentence(said).startswith("answer to now") and stopped.why == "stopped"
     assert second == wanted and run.asked().count("sleep 0.6") == 1
+
+
+def test_a_pool_ends_at_the_moment_at_which_its_question_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+
+    async def work():
+        pool = WorkerPool(FAKE, Kept(tmp_path / "kept"))
+        await pool.open()
+        asking = asyncio.create_task(pool.ask(question("sleep", "60"), patient=True))
+        while not (tmp_path / "asked").exists():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.wait_for(pool.close(), 10)
+
+    asyncio.run(work())

@@ -102,6 +102,7 @@ def test_an_answer_can_be_had_as_a_file_and_no_other(client):
     response = client.get(f"/download/{key}.json")
     assert response.json()["command"] == "fit"
     assert response.headers["content-disposition"] == 'attachment; filename="tonnage-fit.json"'
+    assert client.get(f"/download/{key}.csv").headers["content-type"] == "text/csv; charset=utf-8"
     report = client.get(f"/download/{key}.html").text
     assert "answer to fit deepseek-r1" in report and "tonnage fit deepseek-r1 --on 8xh200" in report
     assert client.get(f"/api/sources/{key}").json()["rows"] == []

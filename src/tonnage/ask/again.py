@@ -54,7 +54,18 @@ def _launch(saved: Body, catalog: Catalog) -> Mapping[str, object]:
 
     kept = from_json(saved)
     asked = read_programme_text(kept.programme_text, kept.programme_name, kept.sets, catalog, kept.as_of)
-    return launch(asked, catalog, kept.seed, kept.draws, by=kept.by, sobol_base=kept.sobol_base).to_json()
+    inputs = saved.get("inputs")
+    every = not (isinstance(inputs, Mapping) and inputs.get("no_what_ifs"))
+    return launch(
+        asked,
+        catalog,
+        kept.seed,
+        kept.draws,
+        what_if=every,
+        by=kept.by,
+        sobol_base=kept.sobol_base,
+        reasons=every,
+    ).to_json()
 
 
 _WAYS: Mapping[str, Callable[[Body, Catalog], Mapping[str, object]]] = {

@@ -34,10 +34,12 @@ class BaseCase:
     best: BestPlan
 
 
-def base_case(found: Explained, by: Date | None = None) -> BaseCase:
-    """The base case of a programme; by: a date by which the cheapest launch is asked for too."""
+def base_case(found: Explained, by: Date | None = None, reasons: bool = True) -> BaseCase:
+    """The base case of a programme; by: a date by which the cheapest launch is asked for too; reasons: whether what
+    binds the best plan, what more of a lot is worth and what lies near are asked too.
+    """
     at = _by_policy(found)
-    plan = best_plan(found, by)
+    plan = best_plan(found, by, reasons)
     short = {item.lot: item.share for item in plan.worth if item.share > explain.ROUNDING}
     return BaseCase(_day(found, at), plan.launch, dict(sorted(short.items(), key=lambda item: -item[1])), plan)
 
@@ -91,8 +93,8 @@ def _not_kept(found: Explained) -> tuple[CapKind, ...]:
     return tuple(kind for kind, open_ in caps if open_)
 
 
-def best_plan(found: Explained, by: Date | None = None) -> BestPlan:
-    """The best plan, explained; by: a date by which the cheapest launch is asked for too."""
+def best_plan(found: Explained, by: Date | None = None, reasons: bool = True) -> BestPlan:
+    """The best plan, explained; by: a date by which the cheapest launch is asked for too; reasons: as `base_case`."""
     launches = found.cheapest is not None
     return BestPlan(
         launch=_day(found, found.best.last) if launches else None,
@@ -101,9 +103,9 @@ def best_plan(found: Explained, by: Date | None = None) -> BestPlan:
         training=_training(found),
         services=found.cheapest.service_cost if found.cheapest and _training(found) is not None else None,
         uses=explain.uses(found),
-        limits=explain.limits(found),
-        worth=explain.worth(found),
-        near=explain.near(found),
+        limits=explain.limits(found) if reasons else (),
+        worth=explain.worth(found) if reasons else (),
+        near=explain.near(found) if reasons else (),
         conflict=() if launches else explain.conflict(found),
         by=explain.by_date(found, by) if by else None,
         not_kept=_not_kept(found),

@@ -13,14 +13,13 @@ import numpy as np
 
 from tonnage.catalog.owning import rated_power
 from tonnage.errors import InputError, Problem
-from tonnage.fleet import calendar, money, sobol
+from tonnage.fleet import calendar, hindsight, money, sobol
 from tonnage.fleet.base_case import BaseCase, base_case, gained
 from tonnage.fleet.best import PolicyGap
 from tonnage.fleet.binds import binds_of, causes_of, gap_of, outcome_of
 from tonnage.fleet.draws import Pick
 from tonnage.fleet.explain import Explained, explained
 from tonnage.fleet.forecast import Forecast
-from tonnage.fleet.hindsight import behind, sampled
 from tonnage.fleet.paid import PaidDraws, powered, run, together
 from tonnage.fleet.pieces import CHUNK, InProcess, Piece, PieceWork, Runner, count_pieces, cut, within_caps
 from tonnage.fleet.plan import Applied, LaunchPlan, Percentiles, Refused, SobolIndex, WhatIf
@@ -57,13 +56,16 @@ def launch(
     by: Date | None = None,
     sobol_base: int = 0,
     runner: Runner | None = None,
+    reasons: bool = True,
 ) -> LaunchPlan:
     """The launch of a programme over `draws` draws; the same seed gives the same answer.
 
     planner: where speeds come from, `tonnage.serve` and `tonnage.train` unless given; what_if: whether the what-ifs
     are played too; by: a date by which the cheapest launch of the base case is asked for; sobol_base: draws of the base
     sample of Sobol indices, 0 for none; runner: who plays the draws, this process unless given, with the same bytes
-    from any. Raises InputError for a number of draws that is not from 20 to 100,000, of a base sample from 16 to 4,096.
+    from any; reasons: whether what binds the best plan, what lies near it, and how far the policy is behind the best
+    with hindsight are asked too. Raises InputError for a number of draws that is not from 20 to 100,000, of a base
+    sample from 16 to 4,096.
     """
     from tonnage import catalog as catalogues
 
@@ -79,10 +81,11 @@ def launch(
     setting = replace(setting, programme=decided(programme, base.signed))
     changed = _Settled(_changed(setting, book, speeds, asked) if what_if else iter(()))
     pieces = hands.run(_works(setting, changed, book, seed, draws))
-    best = base_case(base, by)
+    best = base_case(base, by, reasons)
     played = _play(draws, pieces)
     alternatives = _what_ifs(base, changed, played, book, pieces)
-    plan = _answer(setting, base, best, played, alternatives, seed, book)
+    behind = _hindsight(setting, book, seed, played) if reasons else None
+    plan = replace(_answer(setting, base, best, played, alternatives, seed, book), hindsight=behind)
     shares = _sobol(setting, book, seed, sobol_base) if sobol_base else ()
     plan = replace(plan, sobol=shares, sobol_base=sobol_base)
     return replace(plan, seconds=time.perf_counter() - began)
@@ -146,10 +149,10 @@ def _play(draws: int, pieces: Iterator[Piece]) -> _Played:
 def _hindsight(setting: SettledProgramme, catalog: Catalog, seed: int, played: _Played) -> PolicyGap | None:
     """How far the policy is behind the best plans of a sample of the draws, within the same caps."""
     runs = sum(model.training is not None for model in setting.programme.coming)
-    chosen = sampled(played.draws, runs)
+    chosen = hindsight.sampled(played.draws, runs)
     game, result = _game(setting, catalog, seed, played.draws, chosen), played.result
     launch, first = tuple(at[chosen] for at in result.launch), result.first[-1][chosen]
-    return behind(game, launch, setting.programme.lots, setting.programme.budget, first)
+    return hindsight.behind(game, launch, setting.programme.lots, setting.programme.budget, first)
 
 
 def _sobol(setting: SettledProgramme, catalog: Catalog, seed: int, base: int) -> tuple[SobolIndex, ...]:
@@ -294,7 +297,6 @@ def _answer(
         draw=shown,
         draw_launch=_date(float(story.launch[-1][0]), programme),
         base=best,
-        hindsight=_hindsight(setting, catalog, seed, played),
         days=tuple(float(x) / DAY for x in result.launch[-1]),
         values={name: float(sample[shown]) for name, sample in played.drawn.items()},
         evidence=_evidence(setting),

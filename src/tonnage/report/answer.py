@@ -10,7 +10,7 @@ import io
 import itertools
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tonnage.printable import printable
@@ -236,6 +236,30 @@ def to_json(answer: Answer) -> dict[str, object]:
         "hints": said.hints,
         "csv": to_csv(said),
     }
+
+
+def from_json(said: Mapping[str, object], records: tuple[dict[str, object], ...] = ()) -> Answer:
+    """The words of an answer, from its JSON; records: its main table, which stands elsewhere."""
+    rows = [row for row in _items(said.get("rows")) if isinstance(row, Mapping)]
+    tables = [table for table in _items(said.get("tables")) if isinstance(table, Mapping)]
+    return Answer(
+        str(said.get("sentence")),
+        tuple((str(row.get("label")), str(row.get("text"))) for row in rows),
+        tuple(map(_table_from, tables)),
+        hints=tuple(map(str, _items(said.get("hints")))),
+        records=records,
+        feasible=said.get("feasible") is not False,
+    )
+
+
+def _table_from(said: Mapping[str, object]) -> Table:
+    rows = tuple(tuple(map(str, _items(row))) for row in _items(said.get("rows")))
+    header = tuple(map(str, _items(said.get("header"))))
+    return Table(str(said.get("title")), header, rows, str(said.get("note") or ""))
+
+
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, (list, tuple)) else ()
 
 
 def to_csv(answer: Answer) -> str:

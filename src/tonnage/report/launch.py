@@ -302,7 +302,7 @@ def _what_ifs(plan: LaunchPlan) -> Table:
         for item in plan.alternatives
     )
     header = ("what if", "P10", "P50", "P90", "shift", "by horizon", "training", "all signed for")
-    return Table("what-ifs, on the same draws", header, base + rows, _named(plan))
+    return Table("what-ifs, on the same draws", header, base + rows if rows else (), _named(plan))
 
 
 def _named(plan: LaunchPlan) -> str:

@@ -17,6 +17,7 @@ from importlib import resources
 from tonnage.ask.saved import CLOSING, OPENING
 from tonnage.printable import printable
 from tonnage.report.answer import Answer, Table, safe
+from tonnage.report.below import below
 from tonnage.report.charts import Chart, Theme, charts_of, theme
 from tonnage.report.envelope import Reply, envelope, plain
 
@@ -30,7 +31,7 @@ MOST = 500_000
 def page(reply: Reply, command: str | None = None) -> str:
     """The whole file; command: the command line that asks the same."""
     body: Mapping[str, object] = plain(envelope(reply))
-    charts, said = charts_of(body), safe(reply.answer)
+    charts, said = (*charts_of(body), *below(body)), safe(reply.answer)
     parts = [
         _headline(said),
         _figures(charts),

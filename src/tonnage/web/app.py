@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from tonnage.web import pages, runs, verdicts
 from tonnage.web.fields import VIEWS
 from tonnage.web.guard import Access, Guard
 from tonnage.web.keep import KEY, Kept
-from tonnage.web.picked import renamed, report_of, sources_of, whole
-from tonnage.web.pool import NotAnswered, WorkerPool
+from tonnage.web.picked import renamed, report_of, sources_of, table_of, whole
+from tonnage.web.pool import NotAnswered, Question, WorkerPool
 from tonnage.web.questions import Asker, ViewAsked
 from tonnage.web.static_files import static
 from tonnage.web.stream import answered
@@ -29,8 +29,11 @@ from tonnage.web.stream import answered
 STREAMS = 200
 """Questions that are listened to at once, at most."""
 
-WARM = ("fit", "serve", "train", "catalogue", "simulate", "launch", "accuracy")
-"""Views whose first answer is there before anybody asks."""
+WARM = (("launch",), ("fit", "serve", "train", "catalogue", "simulate", "accuracy"))
+"""Views whose first answer is there before anybody asks, by who answers them."""
+
+FILES = ("json", "csv", "html")
+"""As what an answer can be downloaded."""
 
 REMEMBERED = 200
 """Questions whose answers can be downloaded: the latest."""
@@ -80,20 +83,29 @@ class Page:
     @contextlib.asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
         await self.pool.open()
-        warming = asyncio.create_task(self._warm()) if self.settings.warm else None
+        warming = asyncio.create_task(self._warm() if self.settings.warm else asyncio.sleep(0))
         yield
-        if warming is not None:
-            warming.cancel()
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
         await self.pool.close()
 
     async def _warm(self) -> None:
-        """Asks what is asked first, so that it is there: examples, the launch that the page opens with, accuracy. Each
-        gives way to what is asked by somebody.
+        """Asks what is asked first, so that it is there: the first answer of the launch that the page opens with, while
+        the browser starts and with nothing beside it; then the examples, and beside them the launch in full. Each gives
+        way to what is asked by somebody.
         """
-        for view in WARM:
+        first, *_ = self.settings.asker.asked("launch", {}).stages
+        await self._kept(first)
+        await asyncio.gather(*map(self._lane, WARM))
+
+    async def _lane(self, views: Sequence[str]) -> None:
+        for view in views:
             for stage in self.settings.asker.asked(view, {}).stages:
-                with contextlib.suppress(NotAnswered):
-                    await self.pool.ask(stage, patient=True)
+                await self._kept(stage)
+
+    async def _kept(self, question: Question) -> None:
+        with contextlib.suppress(NotAnswered):
+            await self.pool.ask(question, patient=True)
 
     async def view(self, request: Request) -> Response:
         """One view, as HTML: its form, and where the answer goes."""
@@ -175,10 +187,12 @@ class Page:
         return JSONResponse(await asyncio.to_thread(sources_of, said))
 
     async def download(self, request: Request) -> Response:
-        """An answer that was asked for, as a file: JSON as the command line saves it, or the report of one page."""
+        """An answer that was asked for, as a file: JSON and CSV as the command line saves them, or the report of one
+        page.
+        """
         key, ending = request.path_params["key"], request.path_params["ending"]
         view, asked = self.asked.get(key, ("", None))
-        if not KEY.fullmatch(key) or asked is None or ending not in ("json", "html"):
+        if not KEY.fullmatch(key) or asked is None or ending not in FILES:
             return PlainTextResponse("no such answer; ask again", 404)
         name = f"tonnage-{view}.{ending}"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -186,6 +200,8 @@ class Page:
             said = renamed(await self.pool.ask(asked.stages[-1]), asked.names)
         except NotAnswered as refused:
             return PlainTextResponse(refused.why, 503)
+        if ending == "csv":
+            return Response(table_of(said), headers=headers, media_type="text/csv; charset=utf-8")
         if ending == "json":
             return Response(whole(said), headers=headers, media_type="application/json")
         text = await asyncio.to_thread(report_of, said, asked.command)

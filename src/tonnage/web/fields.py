@@ -138,6 +138,7 @@ CATALOGUE = (
 )
 ACCURACY = (
     ViewField("what", "choice", "", "serve", ("serve", "train", "durations", "capacity", "checkpoints", "launch")),
+    ViewField("anew", "flag"),
 )
 RUNS = (
     ViewField("what", "choice", "", "list", ("list", "show", "errors")),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from tonnage.printable import json_safe
-from tonnage.report.answer import Answer, Table
+from tonnage.report.answer import from_json
 from tonnage.report.envelope import Reply
 
 if TYPE_CHECKING:
@@ -28,13 +28,15 @@ def renamed(said: Json, names: Mapping[str, str]) -> dict[str, object]:
     return cast("dict[str, object]", json.loads(text))
 
 
-def picked(view: str, said: Json, names: Mapping[str, str]) -> dict[str, object]:
-    """The part of a worker's answer that a view shows."""
+def picked(view: str, said: Json, names: Mapping[str, str], before: Json | None = None) -> dict[str, object]:
+    """The part of a worker's answer that a view shows. before: the answer of the same launch before rules were switched
+    off, where its draws are as many.
+    """
     body = _object(said.get("reply"))
     found: dict[str, object] = {
         "code": said.get("code"),
-        "answer": said.get("answer"),
-        "charts": [*_list(said.get("charts")), *(_back_test() if view == "launch" and said.get("charts") else ())],
+        "answer": _told(said.get("answer")),
+        "charts": _charts(said, before),
         "errors": said.get("errors") or [],
         "outcome": body.get("outcome"),
         "evidence": body.get("evidence"),
@@ -42,6 +44,29 @@ def picked(view: str, said: Json, names: Mapping[str, str]) -> dict[str, object]
         "facts": {key: body[key] for key in OF_LAUNCH if key in body} if view == "launch" else {},
     }
     return renamed(found, names)
+
+
+def _told(answer: object) -> object:
+    """The words of an answer; of its table with full numbers only whether it has one: that is fetched when wanted."""
+    return {**answer, "csv": bool(answer.get("csv"))} if isinstance(answer, Mapping) else answer
+
+
+def table_of(said: Json) -> str:
+    """The table of an answer with full numbers, as CSV."""
+    return str(_object(said.get("answer")).get("csv") or "")
+
+
+def _charts(said: Json, before: Json | None) -> list[dict[str, object]]:
+    """Charts of an answer, and those that stand below it."""
+    from tonnage.report.below import below
+    from tonnage.report.charts.dates import changed
+
+    made = [{**_object(chart)} for chart in _list(said.get("charts"))]
+    if not made:
+        return made
+    if before is not None and _object(before.get("reply")).get("draws") == _object(said.get("reply")).get("draws"):
+        made = changed(made, [{**_object(chart)} for chart in _list(before.get("charts"))])
+    return [*made, *(chart.to_json() for chart in below(_object(said.get("reply"))))]
 
 
 def whole(said: Json) -> str:
@@ -56,7 +81,7 @@ def report_of(said: Json, command: str) -> str:
     body = _object(said.get("reply"))
     inputs = _object(body.get("inputs"))
     return page(
-        Reply(str(body.get("command")), inputs, body, _words(_object(said.get("answer"))), catalog=_known()), command
+        Reply(str(body.get("command")), inputs, body, from_json(_object(said.get("answer"))), catalog=_known()), command
     )
 
 
@@ -70,41 +95,10 @@ def sources_of(said: Json) -> dict[str, object]:
 
 
 @functools.cache
-def _back_test() -> tuple[dict[str, object], ...]:
-    """How right such dates were: below every launch."""
-    from tonnage.report.charts.launches import charts
-    from tonnage.truth.launches import launches
-
-    return tuple(chart.to_json() for chart in charts(launches().to_json()))
-
-
-@functools.cache
 def _known() -> Catalog:
     from tonnage import catalog
 
     return catalog.load(None)
-
-
-def _words(said: Json) -> Answer:
-    """The words of an answer, from its JSON."""
-    rows = [_object(row) for row in _list(said.get("rows"))]
-    tables = [_object(table) for table in _list(said.get("tables"))]
-    return Answer(
-        str(said.get("sentence")),
-        tuple((str(row.get("label")), str(row.get("text"))) for row in rows),
-        tuple(map(_table, tables)),
-        hints=_texts(_list(said.get("hints"))),
-        feasible=said.get("feasible") is not False,
-    )
-
-
-def _table(said: Json) -> Table:
-    rows = tuple(_texts(_list(row)) for row in _list(said.get("rows")))
-    return Table(str(said.get("title")), _texts(_list(said.get("header"))), rows, str(said.get("note") or ""))
-
-
-def _texts(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(map(str, values))
 
 
 def _object(value: object) -> Json:

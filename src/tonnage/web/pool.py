@@ -67,7 +67,7 @@ class WorkerPool:
         self.runners: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        """Starts the workers."""
+        """Takes questions from here on. A worker is started when it is first asked."""
         lanes: tuple[tuple[Lane, ...], ...] = (("quick",), ("heavy", "quick"))
         self.runners = [
             asyncio.create_task(self._serve(worker, taken)) for worker, taken in zip(self.workers, lanes, strict=True)
@@ -144,8 +144,6 @@ class WorkerPool:
         return next((self.waits[lane].popleft() for lane in lanes if self.waits[lane]), None)
 
     async def _serve(self, worker: Worker, lanes: tuple[Lane, ...]) -> None:
-        with contextlib.suppress(OSError):
-            await worker.start()
         while True:
             async with self.wake:
                 await self.wake.wait_for(lambda: any(self.waits[lane] for lane in lanes))
@@ -168,7 +166,7 @@ class WorkerPool:
         except WorkerGone:
             await self._anew(worker, job, "ended")
         except asyncio.CancelledError:
-            if not job.run.cancelled():
+            if not job.run.cancelled() or _ends():
                 raise
             await self._anew(worker, job, "stopped")
         else:
@@ -187,6 +185,12 @@ class WorkerPool:
         await worker.kill()
         with contextlib.suppress(OSError):
             await worker.start()
+
+
+def _ends() -> bool:
+    """Whether this task itself is to end: the question that it waits for may be given up at the same moment."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _fail(job: _Job, why: Why) -> None:

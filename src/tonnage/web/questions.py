@@ -15,11 +15,14 @@ from tonnage.errors import InputError, Problem
 from tonnage.files import write
 from tonnage.printable import one_line
 from tonnage.web import programmes
-from tonnage.web.fields import PLAN, VIEWS, checked, words
-from tonnage.web.pool import Question
+from tonnage.web.fields import KNOWN, PLAN, VIEWS, checked, words
+from tonnage.web.pool import Lane, Question
 
 FIRST_DRAWS = 25
 """Draws of the first answer of a launch, which the whole one then replaces."""
+
+FEWER = "--no-what-ifs"
+"""What is left out of the first answer of a launch besides: two thirds of its time."""
 
 MOST_DRAWS = 5000
 """Draws of a launch on the page at most: more take minutes, and belong on the command line."""
@@ -30,8 +33,8 @@ MOST_REQUESTS = 100_000
 KEEPS: dict[str, Literal["fresh", "disk"]] = {"accuracy": "disk", "runs": "fresh"}
 """How long answers of some views are kept: those of long ones on disk, those of a ledger that grows not at all."""
 
-HEAVY = ("launch", "accuracy")
-"""Views whose questions take seconds."""
+KEPT, BOARDS = "--kept", ("serve", "train")
+"""Boards that are shown as they were last predicted, unless they are asked for anew."""
 
 QUICK_REQUESTS = 20_000
 """Requests up to which a simulation takes a second at most."""
@@ -40,12 +43,14 @@ QUICK_REQUESTS = 20_000
 @dataclass(frozen=True)
 class ViewAsked:
     """What a view asks. command: to copy; stages: first a quick answer where there is one, the last the whole one;
-    base: the same with no rule switched off, to compare with; names: paths of the answer, and what they are called.
+    base: the same with no rule switched off, to compare with; first_base: that to compare the quick answer with; names:
+    paths of the answer, and what they are called.
     """
 
     command: str
     stages: tuple[Question, ...]
     base: Question | None = None
+    first_base: Question | None = None
     names: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,7 +84,8 @@ class Asker:
         if view == "simulate":
             return self._simulate(values)
         argv, command = self._plain(view, values)
-        question = Question(self._key(argv), argv, "heavy" if view in HEAVY else "quick", KEEPS.get(view, "while"))
+        lane: Lane = "heavy" if view == "accuracy" and KEPT not in argv else "quick"
+        question = Question(self._key(argv), argv, lane, KEEPS.get(view, "while"))
         names = {str(self.ledger): self.ledger.name} if self.ledger is not None else {}
         return ViewAsked(command, (question,), names=names)
 
@@ -87,15 +93,21 @@ class Asker:
         """The words of a view that is one command, and the same to copy."""
         flags = words(VIEWS[view], values)
         if view == "catalogue":
-            return _both(["show", values.get("what", "chips"), *flags])
+            return _both(["show", values.get("what", "chips"), *flags, *self._aged(values)])
         if view == "accuracy":
-            return _both(["accuracy", values.get("what", "serve")])
+            what = values.get("what", "serve")
+            return _both(["accuracy", what, *([KEPT] if what in BOARDS and "anew" not in values else [])])
         if view == "runs":
             return self._runs(values, flags)
         if "model" not in values or "on" not in values:
             missing = [name for name in ("model", "on") if name not in values]
             raise InputError([Problem("is needed", name) for name in missing])
         return _both([view, values["model"], *flags])
+
+    def _aged(self, values: Mapping[str, str]) -> list[str]:
+        """The day to which prices are old, where none is asked for: today."""
+        what = values.get("what", "chips")
+        return [f"--as-of={self.today()}"] if "as_of" not in values and (what == "prices" or what not in KNOWN) else []
 
     def _runs(self, values: Mapping[str, str], flags: list[str]) -> tuple[tuple[str, ...], str]:
         if self.ledger is None:
@@ -124,7 +136,7 @@ class Asker:
         )
 
     def _launch(self, values: Mapping[str, str], programme: object) -> ViewAsked:
-        """A launch: a few draws first, then all; with rules switched off, also with them on."""
+        """A launch: first a few draws without what-ifs, then all; with rules switched off, also with them on."""
         name, text = self.start(values.get("start"))
         if programme is not None:
             if not isinstance(programme, str):
@@ -145,11 +157,14 @@ class Asker:
             return Question(key, argv, "heavy", "disk")
 
         stages = [question(draws, change)]
-        if draws > 2 * FIRST_DRAWS:
-            stages.insert(0, question(FIRST_DRAWS, change))
+        quick = draws > 2 * FIRST_DRAWS
+        if quick:
+            stages.insert(0, question(FIRST_DRAWS, (*change, FEWER)))
         drawn = [] if draws == 500 else [f"--draws={draws}"]
         command = shlex.join(["tonnage", "launch", name, *_spaced([*drawn, *flags, *change])])
-        return ViewAsked(command, tuple(stages), question(draws, ()) if off else None, {str(path): name})
+        base = question(draws, ()) if off else None
+        first = question(FIRST_DRAWS, (FEWER,)) if off and quick else None
+        return ViewAsked(command, tuple(stages), base, first, {str(path): name})
 
     def _written(self, text: str, name: str) -> Path:
         """A file of the page's own folder with this text: the same text is the same file."""

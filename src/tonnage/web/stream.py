@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
+from tonnage.report.charts.reading import at
 from tonnage.web.picked import picked
 from tonnage.web.pool import NotAnswered, Question, WorkerPool
 from tonnage.web.questions import ViewAsked
@@ -24,22 +25,25 @@ Gone = Callable[[], Awaitable[bool]]
 async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) -> AsyncGenerator[str]:
     """Lines: `told` (the command, how many stages), `progress`, `answer` by stage, `base`, and `end` or `refused`.
 
-    A stage whose answer is kept is passed over for the whole one that is kept too. When nobody listens any more what
-    was asked is given up.
+    When nobody listens any more what was asked is given up.
     """
     stages = asked.stages[-1:] if pool.known(asked.stages[-1]) is not None else asked.stages
     yield _line({"kind": "told", "command": asked.command, "stages": len(stages)})
-    parts = [("answer", stage, number + 1) for number, stage in enumerate(stages)]
-    if asked.base is not None:
-        parts.insert(0 if pool.known(asked.base) is not None else len(parts), ("base", asked.base, 0))
-    for kind, question, number in parts:
+    befores: list[Line] = []
+    whole: Line | None = None
+    for kind, question, number in _parts(pool, asked, stages):
         lines = _one(pool, question, gone)
         async with contextlib.aclosing(lines):
             async for line in lines:
                 if "reply" in line:
-                    found = picked(view, cast("Line", line["reply"]), asked.names)
+                    reply = cast("Line", line["reply"])
                     if kind == "base":
-                        found = {"facts": found["facts"]}
+                        befores.append(reply)
+                        found: Line = {"facts": picked(view, reply, asked.names)["facts"]}
+                        found |= {"charts": _picked(view, whole, asked, befores)["charts"]} if whole else {}
+                    else:
+                        found = _picked(view, reply, asked, befores)
+                        whole = reply if number == len(stages) else None
                     told = {"kind": kind, "stage": number, "of": len(stages), "key": question.key, **found}
                     yield _line(told)
                     if found.get("errors"):
@@ -50,6 +54,26 @@ async def answered(pool: WorkerPool, view: str, asked: ViewAsked, gone: Gone) ->
                     if line["kind"] in ("refused", "gone"):
                         return
     yield _line({"kind": "end"})
+
+
+def _picked(view: str, reply: Line, asked: ViewAsked, befores: Sequence[Line]) -> Line:
+    """What is shown of a reply, beside the answer of as many draws before rules were switched off."""
+    draws = [at(reply, "reply", "draws"), *(at(each, "reply", "draws") for each in befores)]
+    before = next((each for each, many in zip(befores, draws[1:], strict=True) if many == draws[0]), None)
+    return picked(view, reply, asked.names, before)
+
+
+def _parts(pool: WorkerPool, asked: ViewAsked, stages: Sequence[Question]) -> list[tuple[str, Question, int]]:
+    """What is asked one after the other: kind, question, number of the stage.
+
+    A stage whose answer is kept was passed over for the whole one that is kept too. What an answer is compared with
+    comes first where it is kept; else the whole one comes last, and that of the quick answer is done without.
+    """
+    parts = [("answer", stage, number + 1) for number, stage in enumerate(stages)]
+    bases = [base for base in (asked.first_base, asked.base) if base is not None]
+    known = [("base", base, 0) for base in bases if pool.known(base) is not None]
+    last = [("base", asked.base, 0)] if asked.base is not None and pool.known(asked.base) is None else []
+    return [*known, *parts, *last]
 
 
 async def _one(pool: WorkerPool, question: Question, gone: Gone) -> AsyncGenerator[Line]:

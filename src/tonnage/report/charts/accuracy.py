@@ -63,7 +63,8 @@ def _point(row: Mapping[str, object]) -> Dot | None:
         return None
     scale = SCALES.get(text(row, "metric"), 1.0)
     published, predicted = scale * published, scale * predicted
-    tip = f"published {show_number(published)}, predicted {show_number(predicted)} ({predicted / published - 1:+.0%})"
+    error = f"{100 * (predicted / published - 1):+.0f} %"
+    tip = f"published {show_number(published)}, predicted {show_number(predicted)} ({error})"
     return Dot(published, predicted, text(row, "chip") or "not given", text(row, "id"), f"{text(row, 'group')}; {tip}")
 
 
@@ -82,7 +83,7 @@ def _errors(by: object, key: str, word: str) -> tuple[Chart, ...]:
         return ()
     worst = max(found, key=lambda row: row.point or 0.0)
     least = min(row.point or 0.0 for row in found)
-    said = f"Median error by {word}: from {least:.0%} to {worst.point:.0%} ({worst.label})."
+    said = f"Median error by {word}: from {show_share(least)} to {show_share(worst.point or 0.0)} ({worst.label})."
     title = f"error by {word}: the point is the median, the bar ends at the 90th percentile"
     return (bars(f"error-by-{word}", title, said, found, axis="%", scale=0.01),)
 
@@ -99,9 +100,16 @@ def _row(name: str, group: object) -> BarRow | None:
     if median is None or p90 is None:
         return None
     bias, cover = number(group, "bias"), number(group, "coverage_90")
-    tip = "" if bias is None else f"bias {bias:+.0%}"
+    tip = "" if bias is None else f"bias {100 * bias:+.0f} %"
     tip += "" if cover is None else f"; {show_share(cover)} in the 90 % interval"
-    return BarRow(name, 0.0, p90, f"{median:.0%}, 90th {p90:.0%}, {show_counted(n or 0, 'case')}", tip, point=median)
+    return BarRow(
+        name,
+        0.0,
+        p90,
+        f"{show_share(median)}, 90th {show_share(p90)}, {show_counted(n or 0, 'case')}",
+        tip,
+        point=median,
+    )
 
 
 def _holds(body: Body, metrics: list[str]) -> tuple[Chart, ...]:
@@ -139,4 +147,5 @@ def _capacity(body: Body) -> tuple[Chart, ...]:
 
 
 def _off(predicted: float, printed: float) -> str:
-    return f"predicted {show_number(predicted)} GiB, printed {show_number(printed)}: {predicted / printed - 1:+.1%}"
+    error = f"{100 * (predicted / printed - 1):+.1f} %"
+    return f"predicted {show_number(predicted)} GiB, printed {show_number(printed)}: {error}"

@@ -65,12 +65,18 @@ def bars(
     axis: str = "",
     limits: Sequence[LimitLine] = (),
     scale: float = 1.0,
+    whole: bool = False,
 ) -> Chart:
-    """A chart of horizontal bars; scale: what one unit of the axis is of the values; axis: its title."""
+    """A chart of horizontal bars; scale: what one unit of the axis is of the values; axis: its title; whole: of what
+    is counted in whole ones, though means of it are not.
+    """
     values = [_row(index, row, scale) for index, row in enumerate(rows)]
     ends = [*(end for row in rows for end in (row.start, row.end)), *(limit.value for limit in limits), 0.0]
     x: Spec = {"field": "from", "type": "quantitative", "title": axis or None}
-    x |= {"scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True}, "axis": _ticks(rows, scale)}
+    x |= {
+        "scale": {"domain": [min(ends) / scale, max(ends) / scale or 1.0], "nice": True},
+        "axis": _ticks(rows, scale, whole),
+    }
     above = STRIP / PITCH if limits else 0.0
     y: Spec = {"field": "top", "type": "quantitative", "axis": None}
     y |= {"scale": {"domain": [len(rows), -above], "nice": False}}
@@ -88,13 +94,13 @@ def bars(
     return chart(name, title, said, PITCH * (len(rows) + above), data={"values": values}, layer=layers)
 
 
-def _ticks(rows: Sequence[BarRow], scale: float) -> Spec:
+def _ticks(rows: Sequence[BarRow], scale: float, whole: bool) -> Spec:
     """Divisions of the axis: whole ones where whole things are counted."""
     counted = scale == 1.0 and all(row.end == round(row.end) for row in rows)
     most = round(max((row.end for row in rows), default=0.0))
     if counted and min(row.start for row in rows) >= 0 and most <= FEW:
-        return {"values": list(range(max(1, most) + 1))}
-    return {"tickCount": FEW, **({"tickMinStep": 1} if counted else {})}
+        return {"values": list(range(max(1, most) + 1)), "format": ",d"}
+    return {"tickCount": FEW, **({"tickMinStep": 1, "format": ",d"} if counted or whole else {})}
 
 
 def room(right: Iterable[str]) -> Spec:

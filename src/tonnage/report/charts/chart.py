@@ -24,6 +24,9 @@ WIDTH = 640
 Spec = dict[str, object]
 """A JSON object of the language."""
 
+LETTER, BESIDE = 7.0, 32.0
+"""Pixels of a letter of a legend, and of what stands beside its words: the mark and the space to the next."""
+
 FEW: Spec = {"expr": "max(5, min(9, floor(width / 90)))"}
 """Divisions of an axis that runs across: as many as have room for their words."""
 
@@ -113,8 +116,8 @@ def kinds(field: str, named: Sequence[str], order: Sequence[str] = ()) -> Spec:
     """A channel that tells kinds apart, with a legend that folds where there is no room; order: all kinds in the order
     of the colours and shapes that they keep, where some of them are not there.
     """
-    pitch = max(60, round(6 * max(map(len, named), default=0) + 20))
-    legend: Spec = {"columns": {"expr": f"max(1, floor((width + 40) / {pitch}))"}}
+    pitch = round(LETTER * max(map(len, named), default=0) + BESIDE)
+    legend: Spec = {"columns": {"expr": f"max(1, floor(width / {pitch}))"}}
     if order:
         legend["values"], named = list(named), [*order, *(name for name in named if name not in order)]
     return {"field": field, "type": "nominal", "title": None, "scale": {"domain": list(named)}, "legend": legend}

@@ -19,7 +19,7 @@ def charts(body: Body) -> tuple[Chart, ...]:
         first, second, ratio = (number(row, key) for key in ("first", "second", "ratio"))
         if first is None or second is None or not ratio or ratio <= 0 or not text(row, "path"):
             continue
-        shown = f"{show_number(first)} to {show_number(second)}, {ratio - 1:+.0%}"
+        shown = f"{show_number(first)} to {show_number(second)}, {100 * (ratio - 1):+.0f} %"
         style = "good" if ratio < 1 else "mark"
         found.append(BarRow(text(row, "path").replace("_", " "), 0.0, math.log2(ratio), shown, style=style))
     if not found:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import copy
 import datetime
+from collections.abc import Sequence
+from typing import cast
 
 from tonnage.report.charts.chart import Chart, Spec, chart, over, tips, window
 from tonnage.report.charts.reading import Body, at, day, number, rows, text
@@ -14,6 +17,11 @@ WEEK = datetime.timedelta(weeks=1)
 
 SHORT: Spec = {"expr": "width < 420 ? datum.name : datum.words"}
 """Words of a percentile: where there is little room its name alone, for its day stands below the chart."""
+
+NAME = "dates"
+
+LEAST = 0.005
+"""A smaller share is none."""
 
 MOST = 100_000
 """Draws at most that are counted: a saved answer comes from anybody."""
@@ -38,9 +46,10 @@ def dates(body: Body) -> tuple[Chart, ...]:
         {"mark": {"type": "line"}, "encoding": {"x": x, "y": y}},
         {"mark": {"type": "point", "opacity": 0, "size": 200}, "encoding": {"x": x, "y": y, "tooltip": tips(by="")}},
         *_marks(body, x, y),
+        *_behind(body, x, y, end, last),
     ]
     title = f"when {text(body, 'model') or 'it'} launches"
-    return (chart("dates", title, _said(body, last, str(end)), HEIGHT, data={"values": values}, layer=layers),)
+    return (chart(NAME, title, _said(body, last, str(end)), HEIGHT, data={"values": values}, layer=layers),)
 
 
 def _played(body: Body, start: datetime.date, end: datetime.date) -> list[tuple[datetime.date, float]]:
@@ -82,4 +91,58 @@ def _said(body: Body, last: float, end: str) -> str:
     known = [
         f"{name.upper()} {text(body, 'launch', name)}" for name in ("p10", "p50", "p90") if text(body, "launch", name)
     ]
-    return f"{', '.join(known) or 'No date'}; {show_share(last)} of the draws have launched by {end}."
+    rest = _rest(body, last)
+    told = f", {rest}" if rest else ""
+    return f"{', '.join(known) or 'No date'}; {show_share(last)} of the draws have launched by {end}{told}."
+
+
+def _rest(body: Body, last: float) -> str:
+    """What comes of the draws that have not launched by the horizon: `9 % later, 45 % never`."""
+    never = number(body, "launch", "probability_never")
+    if never is None or text(body, "launch", "p90"):
+        return ""
+    shares = ((1 - last - never, "later"), (never, "never"))
+    return ", ".join(f"{show_share(share)} {word}" for share, word in shares if share > LEAST)
+
+
+def _behind(body: Body, x: Spec, y: Spec, end: datetime.date, last: float) -> list[Spec]:
+    """Where a percentile lies behind the horizon: how many launch by then, and what comes of the others."""
+    rest = _rest(body, last)
+    if not rest:
+        return []
+    share = f"{show_share(last)} by then"
+    return _at_end(x, y, end, last, {"name": share, "words": f"{share}, {rest}"}, -12, "good-text")
+
+
+def _at_end(x: Spec, y: Spec, end: object, share: object, said: Spec, down: int, style: str) -> list[Spec]:
+    """Words at the end of a curve: `name` where there is little room, `words` else."""
+    mark = {"type": "text", "align": "right", "dx": -2, "dy": down, "style": style, "text": SHORT}
+    return [{"data": {"values": [{"date": str(end), "p": share, **said}]}, "mark": mark, "encoding": {"x": x, "y": y}}]
+
+
+def compared(now: Spec, before: Spec) -> Spec:
+    """The chart of a launch, as JSON, with the curve of the same launch before a change as a dashed line."""
+    made = copy.deepcopy(now)
+    values, layers = at(before, "spec", "data", "values"), at(made, "spec", "layer")
+    if not isinstance(values, list) or not values or not isinstance(layers, list):
+        return made
+    shown = [{**row, "by": f"before: {text(row, 'by')}"} for row in rows(before, "spec", "data", "values")]
+    x, y = over("date"), cast("Spec", {"field": "p", "type": "quantitative"})
+    place: Spec = {"x": x, "y": y}
+    tip = {**place, "tooltip": tips(by="")}
+    dashed = {"type": "line", "style": "quiet", "strokeDash": [5, 4], "strokeWidth": 2}
+    last = shown[-1]
+    share = f"before: {show_share(number(last, 'p') or 0.0)}"
+    layers += [
+        {"data": {"values": shown}, "mark": dashed, "encoding": place},
+        {"data": {"values": shown}, "mark": {"type": "point", "opacity": 0, "size": 120}, "encoding": tip},
+        *_at_end(x, y, last.get("date"), last.get("p"), {"name": share, "words": share}, 30, "quiet"),
+    ]
+    made["text"] = f"{text(now, 'text')} Before, dashed: {text(before, 'text')}"
+    return made
+
+
+def changed(now: Sequence[Spec], before: Sequence[Spec]) -> list[Spec]:
+    """Charts of a launch, as JSON, the fan of dates beside that of the same launch before a change."""
+    was = next((chart for chart in before if chart.get("name") == NAME), None)
+    return [compared(chart, was) if was is not None and chart.get("name") == NAME else chart for chart in now]

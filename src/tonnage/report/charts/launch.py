@@ -34,7 +34,7 @@ def _tornado(body: Body) -> tuple[Chart, ...]:
         return ()
     first = "; ".join(f"{row.label} {row.shown}" for row in made[:3])
     said = f"How much later in the draws with the upper third of an input than in those with the lower: {first}."
-    return (bars("tornado", "what moves it most", said, made, axis="days (left: earlier with more of it)"),)
+    return (bars("tornado", "what moves it most", said, made, axis="days (left: earlier with more of it)", whole=True),)
 
 
 def _in_the_way(body: Body) -> tuple[Chart, ...]:
@@ -47,7 +47,8 @@ def _in_the_way(body: Body) -> tuple[Chart, ...]:
     if not made:
         return ()
     said = f"Mean days on the way to the launch: {'; '.join(f'{row.label} {row.shown}' for row in made[:3])}."
-    return (bars("in-the-way", "what is in the way", said, made, axis="days, mean of the draws that launch"),)
+    axis = "days, mean of the draws that launch"
+    return (bars("in-the-way", "what is in the way", said, made, axis=axis, whole=True),)
 
 
 def _money(body: Body) -> tuple[Chart, ...]:

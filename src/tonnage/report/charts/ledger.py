@@ -45,7 +45,7 @@ def _groups(body: Body) -> tuple[Chart, ...]:
             median, p90 = number(one, "median_abs_error"), number(one, "p90_abs_error")
             if median is not None and p90 is not None:
                 label = quantity if name == quantity else f"{name}: {quantity}"
-                made.append(BarRow(str(label), 0.0, p90, f"{median:.1%}, 90th {p90:.1%}", point=median))
+                made.append(BarRow(str(label), 0.0, p90, f"{100 * median:.1f} %, 90th {100 * p90:.1f} %", point=median))
     if not made:
         return ()
     said = f"Median errors: {'; '.join(f'{row.label} {row.shown}' for row in made[:4])}."

@@ -35,7 +35,7 @@ def _row(row: Mapping[str, object]) -> BarRow | None:
     step, slower, held = number(row, "step_time"), number(row, "slower"), number(row, "memory")
     if step is None:
         return None
-    shown = show_time(step) + ("" if slower is None else f", {slower:+.1%}")
+    shown = show_time(step) + ("" if slower is None else f", {100 * slower:+.1f} %")
     return BarRow(
         text(row, "differs") or text(row, "layout"), 0.0, step, shown, "" if held is None else show_memory(held)
     )

@@ -13,6 +13,9 @@ from tonnage.units import show_share
 SAID: Spec = {"field": "range", "type": "nominal"}
 """What a screen reader says of a bar; its name stands beside it."""
 
+LEAST = 0.005
+"""A smaller change of a chance is none."""
+
 SHOWN = 24
 """Changes at most, those that move it most first."""
 
@@ -24,8 +27,9 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
     if start is None or end is None or not named:
         return ()
     base = at(body, "launch")
+    chance = number(base, "probability_by_horizon") or 0.0
     given = {**(base if isinstance(base, Mapping) else {}), "name": "as planned", "lawful": True}
-    listed = sorted(named, key=lambda row: -abs(number(row, "shift_days") or 0.0))[:SHOWN]
+    listed = sorted(named, key=lambda row: _most(row, chance))[:SHOWN]
     made = [_row(index, row, end) for index, row in enumerate([given, *listed])]
     x = over("from")
     y: Spec = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [len(made), 0], "nice": False}}
@@ -39,7 +43,7 @@ def what_ifs(body: Body) -> tuple[Chart, ...]:
         *_words(y, "name", {"value": 0}, {"align": "left", "limit": room(str(row["shown"]) for row in made)}),
         *_words(y, "shown", {"value": "width"}, {"align": "right", "style": "quiet"}),
     ]
-    said = _said([text(row, "name") for row in listed], listed)
+    said = _said(listed, chance)
     return (
         chart(
             "what-ifs",
@@ -120,7 +124,24 @@ def _now(base: object, count: int, y: Spec) -> list[Spec]:
     return [{"data": {"values": pieces}, "mark": {"type": "rule", "style": "good-line"}, "encoding": place}]
 
 
-def _said(names: list[str], listed: list[Mapping[str, object]]) -> str:
-    moved = [(name, number(row, "shift_days")) for name, row in zip(names, listed, strict=True)]
-    told = [f"{name}: {abs(shift):.0f} days {'later' if shift > 0 else 'earlier'}" for name, shift in moved if shift]
+def _most(row: Mapping[str, object], chance: float) -> tuple[float, float]:
+    """What moves P50 most comes first, then what moves the chance most: where P50 lies behind the horizon, that alone
+    tells.
+    """
+    moved = number(row, "probability_by_horizon")
+    return -abs(number(row, "shift_days") or 0.0), -abs((chance if moved is None else moved) - chance)
+
+
+def _said(listed: list[Mapping[str, object]], chance: float) -> str:
+    told = [said for row in listed if (said := _told(row, chance))]
     return f"{'; '.join(told[:3])}." if told else "None of the changes moves the launch."
+
+
+def _told(row: Mapping[str, object], chance: float) -> str:
+    """`twice the ascend: 59 days earlier`, or by how much its chance in time moves where no day does."""
+    shift, moved = number(row, "shift_days"), number(row, "probability_by_horizon")
+    if shift:
+        return f"{text(row, 'name')}: {abs(shift):.0f} days {'later' if shift > 0 else 'earlier'}"
+    if moved is None or abs(moved - chance) < LEAST:
+        return ""
+    return f"{text(row, 'name')}: {show_share(moved)} in time, in place of {show_share(chance)}"

@@ -23,8 +23,20 @@
     vegaEmbed(`#chart-${index}`, spec, options).then((result) => {
       if (views[index]) views[index].finalize();
       views[index] = result.view;
+      return settled(result.view, document.getElementById(`chart-${index}`));
     });
   });
+
+  // A legend folds once the width is known, and needs a round more for each fold before the chart has its height.
+  const settled = async (view, plot) => {
+    for (let round = 0, before = null; round < 4; round++) {
+      await view.resize().runAsync();
+      const svg = plot.querySelector("svg");
+      const height = svg && svg.getAttribute("height");
+      if (height === before) return;
+      before = height;
+    }
+  };
 
   const cell = (value) => `"${String(value ?? "").replaceAll('"', '""').replace(/^([=+\-@\t|%])/, "'$1")}"`;
   const rows = (spec) => [spec, ...(spec.layer || [])].filter((part) => !(part.mark && part.mark.aria === false)).flatMap((part) => (part.data && part.data.values) || []);

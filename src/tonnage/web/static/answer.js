@@ -1,6 +1,5 @@
 // An answer as it is read: the sentence, the lines below it, tables, the command, sources, files.
 import { byId, make, say, state } from "./words.js";
-import { deliver } from "./charts.js";
 import { linked } from "./links.js";
 import { table } from "./table.js";
 
@@ -60,13 +59,9 @@ function hints(found) {
 function files(line, whole) {
   const found = [];
   if (whole && line.key) {
-    for (const kind of ["html", "json"]) {
-      const name = say(kind === "json" ? "json" : "report");
+    for (const kind of line.answer?.csv ? ["html", "json", "csv"] : ["html", "json"]) {
+      const name = say({ html: "report", json: "json", csv: "table" }[kind]);
       found.push(make("a", { href: `/download/${line.key}.${kind}`, download: `tonnage-${state.view}.${kind}` }, name));
-    }
-    if (line.answer?.csv) {
-      const give = () => deliver(`tonnage-${state.view}.csv`, new Blob([line.answer.csv], { type: "text/csv" }));
-      found.push(make("button", { type: "button", class: "quiet", id: "csv", onclick: give }, say("csv")));
     }
   }
   byId("files").replaceChildren(...found);

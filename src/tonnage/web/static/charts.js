@@ -66,7 +66,7 @@ async function draw(chart) {
     tooltip: hover,
   });
   held.view = made.view;
-  await made.view.resize().runAsync(); // a legend of several lines takes its place in the second round
+  await settled(made.view, plot);
   plot.setAttribute("role", "img");
   for (const name of ["aria-label", "aria-roledescription"]) plot.removeAttribute(name);
   const svg = plot.querySelector("svg");
@@ -75,6 +75,18 @@ async function draw(chart) {
     for (const part of svg.querySelectorAll("[role],[aria-label],[aria-roledescription]")) {
       for (const name of ["role", "aria-label", "aria-roledescription", "aria-hidden"]) part.removeAttribute(name);
     }
+  }
+}
+
+const ROUNDS = 4;
+
+/** Lets a chart take its height: a legend folds once the width is known, and needs a round more for each fold. */
+async function settled(view, plot) {
+  for (let round = 0, before = null; round < ROUNDS; round++) {
+    await view.resize().runAsync();
+    const height = plot.querySelector("svg")?.getAttribute("height");
+    if (height === before) return;
+    before = height;
   }
 }
 

@@ -85,7 +85,7 @@ function curve(key, title, steps) {
       data: { values },
       mark: { type: "line", strokeWidth: 1.5 },
       encoding: {
-        x: { field: "step", type: "quantitative", title: say("step") },
+        x: { field: "step", type: "quantitative", title: say("step"), axis: { tickMinStep: 1, format: ",d" } },
         y: { field: "value", type: "quantitative", title: null, scale: { zero: false } },
       },
     },

@@ -31,6 +31,7 @@ async function go(push = true) {
     else if (line.kind === "base") {
       compare(line.facts, true, left);
       switches(left, toggled);
+      if (line.charts) show(line.charts);
     }
     else if (line.kind === "refused") refused(line.why);
     else if (line.kind === "answer" || line.kind === "wrong") problems = !answered(line) || problems;
