@@ -25,7 +25,6 @@ from scipy.optimize import minimize
 
 from tonnage import catalog
 from tonnage.layout import Layout
-from tonnage.model import state_elements
 from tonnage.serve.as_run.deployment import Deployment
 from tonnage.serve.as_run.predict import figures, grouped, prepare
 from tonnage.serve.job import REUSED
@@ -376,32 +375,6 @@ def errors(values: Constants, flat: Flat, aim: Target) -> np.ndarray:
     return out
 
 
-def filled(cases: Sequence[Deployment], flat: Flat, aim: Target, keep: np.ndarray, base: Constants) -> float:
-    """Sequences that decode at once in SGLang's saturated runs of hybrids, over those for which the pool of recurrent
-    states has room: median of what is kept, by Little's law from the published rate and TPOT; 1 where less than five
-    are.
-    """
-    known: dict[int, dict[str, float]] = defaultdict(dict)
-    for case, metric, log, one in zip(aim.case, aim.metric, aim.log, keep, strict=True):
-        if one and metric in (RATE, TPOT):
-            known[case][metric] = float(np.exp(log))
-    shares = []
-    room = flat.most / base.engine["sglang"]["filled"]
-    for i, found in known.items():
-        hybrid = flat.engine[i] == "sglang" and cases[i].prefixes and state_elements(cases[i].arch, 1) > 0
-        if hybrid and len(found) == 2 and flat.mode[i] == "aggregated" and room[i] < flat.population[i] < np.inf:
-            running = found[RATE] * flat.accelerators[i] / flat.replicas[i] * found[TPOT]
-            shares.append(running / room[i])
-    return float(np.clip(np.median(shares), 0.2, 1.0)) if len(shares) >= 5 else 1.0
-
-
-def with_filled(base: Constants, share: float) -> Constants:
-    """The constants with this share for SGLang."""
-    engine = {name: dict(held) for name, held in base.engine.items()}
-    engine["sglang"]["filled"] = round_to(share)
-    return replace(base, engine=engine)
-
-
 def fit(
     flat: Flat, aim: Target, keep: np.ndarray, base: Constants, start: np.ndarray | None, iterations: int = 60
 ) -> tuple[Constants, np.ndarray]:
@@ -445,19 +418,15 @@ def folds_of(aim: Target) -> np.ndarray:
 
 
 def left_out(
-    cases: Sequence[Deployment], flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
+    flat: Flat, aim: Target, base: Constants, by: np.ndarray, iterations: int = 40
 ) -> tuple[np.ndarray, dict[str, Constants]]:
     """Errors of every figure with its source (or chip) in no fit, and the constants of each fold."""
     out = np.full(aim.case.size, np.nan)
     folds = {}
     for name in sorted(set(by) - {""}):
         held = by == name
-        share = filled(cases, flat, aim, ~held, base)
-        moved = abs(share / base.engine["sglang"]["filled"] - 1) > 0.05
-        own = with_filled(base, share) if moved else base
-        steps = flatten(cases, own) if moved else flat
-        values, _ = fit(steps, aim, ~held, own, None, iterations)
-        out[held] = errors(values, steps, aim)[held]
+        values, _ = fit(flat, aim, ~held, base, None, iterations)
+        out[held] = errors(values, flat, aim)[held]
         folds[str(name)] = values
     return out, folds
 
@@ -481,23 +450,20 @@ def main() -> None:
     began = time.time()
     for round_ in range(given.rounds):
         flat = flatten(cases, base)
-        base = with_filled(base, filled(cases, flat, aim, np.ones(aim.case.size, dtype=bool), base))
-        flat = flatten(cases, base)
         report(f"round {round_} before", errors(base, flat, aim), aim, rows)
         base, start = fit(flat, aim, np.ones(aim.case.size, dtype=bool), base, start)
         report(f"round {round_} after", errors(base, flat, aim), aim, rows)
         print(f"  {time.time() - began:.0f} s", flush=True)
-    print("   filled:", base.engine["sglang"]["filled"])
     for knob, value in zip(knobs(), unpack(start, knobs()), strict=True):
         print("  ", ".".join(knob.place), f"{value:.4g}", f"(start {knob.start:g})")
     if not given.no_folds:
-        error, kept = left_out(cases, flat, aim, base, folds_of(aim))
+        error, kept = left_out(flat, aim, base, folds_of(aim))
         report("source left out", error, aim, rows)
         kept_kinds: dict[str, dict[str, Constants]] = {}
         worst = np.abs(error)
         apart_kind: dict[str, np.ndarray] = {}
         for kind, by in kinds_of(aim, cases).items():
-            apart_kind[kind], kept_kinds[kind] = left_out(cases, flat, aim, base, by, given.quick)
+            apart_kind[kind], kept_kinds[kind] = left_out(flat, aim, base, by, given.quick)
             report(f"{kind} left out", apart_kind[kind], aim, rows)
             worst = np.fmax(worst, np.abs(apart_kind[kind]))
             print(f"  {time.time() - began:.0f} s", flush=True)
@@ -510,7 +476,7 @@ def main() -> None:
         sources = {name: kept[fold] for name, fold in zip(aim.group, folds_of(aim), strict=True)}
         chips: dict[str, Constants] = {}
         if not given.no_chips:
-            apart, chips = left_out(cases, flat, aim, base, aim.chip, given.quick)
+            apart, chips = left_out(flat, aim, base, aim.chip, given.quick)
             report("chip left out", apart, aim, rows)
             tiers(widths, "unseen", apart, aim, rows)
         print(json.dumps(widths, indent=1))

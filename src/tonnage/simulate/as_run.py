@@ -98,7 +98,7 @@ def _limits(group: DeploymentGroup, service: Service, traffic: Traffic, layout: 
     """What the engine allows: its sequences and tokens, and the blocks that its cache has room for."""
     engine = group.engines[0]
     room = rank_memory(service, engine, layout, traffic, float(engine.chunk))
-    fits = float(np.ravel(room.decoding(service.tuning.filled))[0])
+    fits = float(np.ravel(room.sequences)[0])
     if fits < 1.0:
         raise InputError(Problem("the weights leave no room for a sequence"))
     most = engine.running * int(np.asarray(layout.pp))

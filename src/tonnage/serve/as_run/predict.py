@@ -137,7 +137,7 @@ def running_engine(case: Deployment, die: Accelerator) -> Engine:
     one = engine(case.engine, die.stack)
     if case.stack == "default":
         one = as_it_comes(one, case.arch, die, drafts=case.drafts != 0)
-    return one.told(case.chunk, case.running, eager=case.eager, prefixes=case.prefixes)
+    return one.told(case.chunk, case.running, eager=case.eager, prefixes=case.prefixes, share=case.share)
 
 
 def default_cache(case: Deployment) -> str:
@@ -234,14 +234,17 @@ def _held(group: DeploymentGroup) -> Array:
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
-    keys = [(one.name, one.version, one.chunk, one.running, one.graphs, one.states) for one in group.engines]
+    keys = [
+        (one.name, one.version, one.chunk, one.running, one.graphs, one.states, one.memory_share)
+        for one in group.engines
+    ]
     for key, kind in dict(zip(keys, group.engines, strict=True)).items():
         here = np.array([each == key for each in keys])
         if alone:
             held = decode_rank_memory(service, kind, group.layout, traffic)
         else:
             held = rank_memory(service, kind, group.layout, traffic, float(kind.chunk))
-        most = np.minimum(held.decoding(service.tuning.filled), kind.running)
+        most = np.minimum(held.sequences, kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
     return found
 

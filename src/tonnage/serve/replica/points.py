@@ -67,7 +67,7 @@ class Point:
     decode step; load: share of time that prefill takes; chunk: prefill tokens in a step that has any; decode, mixed:
     what steps without and with prefill are spent on; decode_time, mixed_time: their times [s]; wave: the start of a
     run; queue: mean wait for the prompts of others, part of `wait` [s]; look: time between two looks of the scheduler
-    for new requests [s].
+    for new requests [s]; lockstep: 1 where all that run begin and end together (`steady.after_first`), else 0.
     """
 
     running: Numbers
@@ -86,6 +86,7 @@ class Point:
     wave: Wave | None = None
     queue: Numbers = 0.0
     look: Numbers = 0.0
+    lockstep: Numbers = 0.0
 
     @property
     def ttft(self) -> Numbers:
@@ -201,6 +202,7 @@ def combine(
     waits = steady.held_up(steady.busy(flow), layout.dp, tuning.together)
     step = steady.step_time(flow, decode_time, extra * tuning.interference, waits)
     rate = steady.request_rate(flow, step)
+    lockstep = np.asarray(traffic.equal) * (1.0 - np.asarray(mixed)) if wave is not None else np.asarray(0.0)
     load = rate * (traffic.fresh / chunk) * extra
     full = chunk if limit is None else limit
     look = (1.0 + 2.0 * np.asarray(tuning.polls)) * step
@@ -212,12 +214,12 @@ def combine(
     if wave is not None:
         steps = steady.passes(wave.tokens, traffic.fresh, full)
         first = steady.through(steps, seconds(wave.spent, tuning), stages)
-        lockstep = np.asarray(traffic.equal) * (1.0 - np.asarray(mixed))
         ttft = steady.first_tokens(first, ttft, traffic.rounds, lockstep)
+    seen = steady.after_first(step, decode_time, lockstep)
     return Point(
         running=running,
-        step=step,
-        tpot=step / traffic.accepted,
+        step=seen,
+        tpot=seen / traffic.accepted,
         prefill=own,
         wait=np.maximum(ttft - own, 0.0) + look / 2.0 + tuning.admission,
         rate=rate,
@@ -231,6 +233,7 @@ def combine(
         wave=wave,
         queue=queue,
         look=look,
+        lockstep=lockstep,
     )
 
 

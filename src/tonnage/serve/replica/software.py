@@ -27,8 +27,7 @@ class Software:
     sequence and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank
     over the mean; together: how far replicas that share experts prefill at the same time; polls: steps that a request
     waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
-    the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
-    recurrent states has room; widened: further time of dense matrices per second of their arithmetic at the datasheet
+    the scheduler, per request; widened: further time of dense matrices per second of their arithmetic at the datasheet
     rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows
     widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at
     once;
@@ -54,7 +53,6 @@ class Software:
     together: Numbers = 1.0
     polls: Numbers = 1.0
     admission: Numbers = 0.02
-    filled: Numbers = 1.0
     widened: Numbers = 0.0
     front: Numbers = 0.0
     eager: Numbers = 0.0
@@ -75,7 +73,7 @@ _SHARED = (
     "widened",
     "acceptance",
 )
-_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "filled", "front")
+_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "front")
 
 
 EAGER = 10e-6
