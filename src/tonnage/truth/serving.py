@@ -9,8 +9,8 @@ from math import inf
 from tonnage.errors import InputError
 from tonnage.serve.as_run.deployment import Deployment, LengthSpread, Pool
 from tonnage.serve.replica.engines import engine
-from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
 from tonnage.truth import recipes
+from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
 from tonnage.truth.recipes import BenchmarkRun, keeps_prefixes, looks, told
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import flags, group, metrics
@@ -94,6 +94,7 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
         "precision": CLASSES.get(weights, "4"),
         "stack": "default" if "default_untuned" in flags(case) else "tuned, or not stated",
         "year": (_date(case) or "not given")[:4],
+        "figure": "pass mark" if "pass_mark" in flags(case) else "measured",
         "speculation": "off" if _speculation(case, _run(case, False))[0] == 0 else "on",
     }
     return tuple(

@@ -195,7 +195,7 @@ def combine(
     a prefill step holds the others up for its share of one stage only.
     """
     decode_time = seconds(decode, tuning)
-    mixed_time = seconds(both, tuning)
+    mixed_time = seconds(both, tuning, prefill=True)
     stages = np.asarray(layout.pp, dtype=float)
     extra = np.maximum(mixed_time - np.asarray(mixed) * decode_time, 0.0) / stages
     flow = steady.Flow(running, traffic.fresh, traffic.steps, chunk)
@@ -213,7 +213,7 @@ def combine(
     ttft = steady.prefill_time(batch, (1.0 + others) * traffic.fresh) + queue
     if wave is not None:
         steps = steady.passes(wave.tokens, traffic.fresh, full)
-        first = steady.through(steps, seconds(wave.spent, tuning), stages)
+        first = steady.through(steps, seconds(wave.spent, tuning, prefill=True), stages)
         ttft = steady.first_tokens(first, ttft, traffic.rounds, lockstep)
     seen = steady.after_first(step, decode_time, lockstep)
     return Point(
@@ -258,7 +258,7 @@ def prefill_only(service: Service, layout: Layout, traffic: Traffic, chunk: Numb
 
 def prefill_point(tuning: Software, traffic: Traffic, pp: Ints, chunk: Numbers, spent: PassTimes) -> PrefillPoint:
     """The speed of a prefill replica from its step; stages of a pipeline work at the same time."""
-    step = seconds(spent, tuning)
+    step = seconds(spent, tuning, prefill=True)
     stages = np.asarray(pp, dtype=float)
     chunks = np.maximum(1.0, traffic.fresh / chunk)
     return PrefillPoint(

@@ -32,7 +32,7 @@ class Software:
     widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at
     once;
     eager: seconds per kernel that the host takes to launch it where no graph was captured
-    (0: captured); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
+    (0: captured); launch: the same of a step with prompts (0: captured, or compiled); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
     text is `job.ACCEPTANCE`.
     """
 
@@ -56,6 +56,7 @@ class Software:
     widened: Numbers = 0.0
     front: Numbers = 0.0
     eager: Numbers = 0.0
+    launch: Numbers = 0.0
     acceptance: Numbers = 0.6
 
 
@@ -73,7 +74,7 @@ _SHARED = (
     "widened",
     "acceptance",
 )
-_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "front")
+_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "front", "launch")
 
 
 EAGER = 10e-6
@@ -207,7 +208,7 @@ def tuning(
     names, many = [one.name for one in engines], len(engines)
     immature, format_ = kernels(die, precision), arithmetic(die, precision)
     chips = ([die.vendor or ""] * many, [immature] * many, [format_] * many)
-    return each(fitted or constants(), names, *chips, untouched)
+    return each(fitted or constants(), names, *chips, untouched, [one.launched for one in engines])
 
 
 def each(
@@ -217,9 +218,10 @@ def each(
     immature: Sequence[str | None],
     formats: Sequence[str],
     untouched: Sequence[bool] | None = None,
+    launched: Sequence[bool] | None = None,
 ) -> Software:
-    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`, and
-    whether they are run as they come.
+    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`,
+    whether they are run as they come, and whether they launch each kernel of a step with prompts.
     """
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
     for name in _OF_ENGINE:
@@ -229,6 +231,8 @@ def each(
     values["experts"] *= np.array([found.kernels[name] if name else 1.0 for name in immature])
     values["crowding"] = np.array([found.crowding[name] for name in formats])
     tuned = Software(**values)
+    if launched is not None:
+        tuned = replace(tuned, launch=np.where(launched, tuned.launch, 0.0))
     if untouched is None or not any(untouched):
         return tuned
     own = [found.engine.get(engine, found.engine["sglang"]) for engine in engines]
