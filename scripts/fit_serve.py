@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,12 @@ SMALL = "small sources"
 SEEN = 10
 """Scored figures from which a chip counts as one whose services are known; below, its doubt is that of unseen chips."""
 
+STEP = 1e-6
+"""Step of a slope, in units of a constant's sigma."""
+
+Costs = Callable[[np.ndarray], np.ndarray]
+"""Costs of all figures at a point of the search."""
+
 CROWDING = {"bf16": (0.0, 0.3), "fp8": (0.0, 0.3), "fp4": (0.0, 0.3), "upcast": (1.0, 1.5)}
 
 REQUEST = ("isl", "osl", "hit", "drafts", "accepted", "context")
@@ -68,6 +74,9 @@ long it is)."""
 POLLS = 2.0
 """Where the search for the steps that a request waits for a look of the scheduler starts: one step is scheduled while
 another runs. What a recipe says of its own comes on top (`looking`)."""
+
+TOLD = {"sglang": 0.5}
+"""How far that is let go for an engine that says how often it looks: at each step, unless it was told."""
 
 ENGINES = ("vllm", "sglang", "trtllm", "atom", "vllm-ascend")
 
@@ -107,7 +116,7 @@ def knobs() -> tuple[Knob, ...]:
             Knob(("engine", name, "host"), 5e-4, 0.5),
             Knob(("engine", name, "sequence"), 6e-6, 0.5),
             Knob(("engine", name, "interference"), 1.0, 0.1),
-            Knob(("engine", name, "polls"), POLLS, 0.5),
+            Knob(("engine", name, "polls"), POLLS, TOLD.get(name, 1.0)),
             Knob(("engine", name, "launch"), 1e-4, 0.5),
             Knob(("engine", name, "admission"), 0.02, 0.5),
             Knob(("engine", name, "front"), 5e-3, 0.5),
@@ -346,8 +355,8 @@ def speeds(values: Constants, flat: Flat) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Target:
-    """One published figure: which case, which metric, its logarithm, its weight, its source and chip; mark: whether it is
-    what a test wants at least.
+    """One published figure: which case, which metric, its logarithm, its weight, its source and chip; mark: whether it
+    is what a test wants at least.
     """
 
     case: np.ndarray
@@ -396,6 +405,36 @@ def cost(error: np.ndarray, aim: Target) -> np.ndarray:
     return np.abs(error) * np.where(aim.mark & faster, BEYOND, 1.0)
 
 
+def reach(flat: Flat, aim: Target, base: Constants) -> np.ndarray:
+    """Which figures each constant can move, by constant."""
+    every, start = knobs(), np.zeros(len(knobs()))
+    usual = errors(build(unpack(start, every), every, base), flat, aim)
+    found = np.zeros((len(every), aim.case.size), dtype=bool)
+    for j in range(len(every)):
+        moved = start.copy()
+        moved[j] = 0.5
+        found[j] = errors(build(unpack(moved, every), every, base), flat, aim) != usual
+    return found
+
+
+def slopes(each_cost: Costs, z: np.ndarray, here: np.ndarray, which: np.ndarray, touched: np.ndarray) -> np.ndarray:
+    """Slope of the cost along each constant: constants that move no figure together are moved in one evaluation."""
+    out, left = np.zeros(z.size), list(which)
+    while left:
+        together, busy = [], np.zeros(here.size, dtype=bool)
+        for j in left:
+            if not (busy & touched[j]).any():
+                together.append(j)
+                busy |= touched[j]
+        moved = z.copy()
+        moved[together] += STEP
+        change = (each_cost(moved) - here) / STEP
+        for j in together:
+            out[j] = change[touched[j]].sum()
+        left = [j for j in left if j not in together]
+    return out
+
+
 def fit(
     flat: Flat, aim: Target, keep: np.ndarray, base: Constants, start: np.ndarray | None, iterations: int = 60
 ) -> tuple[Constants, np.ndarray]:
@@ -403,19 +442,24 @@ def fit(
     every = knobs()
     x = np.zeros(len(every)) if start is None else start.copy()
     waits = np.array([knob.place[-1] in WAITS for knob in every])
+    touched = reach(flat, aim, base)
     for free, figures_ in ((~waits, aim.metric != TTFT), (waits, aim.metric == TTFT)):
         weight = np.where(keep & figures_, aim.weight, 0.0)
         weight = weight / weight.sum()
 
-        def loss(y: np.ndarray, weight: np.ndarray = weight, free: np.ndarray = free) -> float:
+        def each_cost(z: np.ndarray, weight: np.ndarray = weight) -> np.ndarray:
+            error = errors(build(unpack(z, every), every, base), flat, aim)
+            return weight * (np.sqrt(np.minimum(cost(error, aim), 2.0) ** 2 + SMOOTH**2) - SMOOTH)
+
+        def loss(y: np.ndarray, free: np.ndarray = free, each_cost: Costs = each_cost) -> tuple[float, np.ndarray]:
             z = x.copy()
             z[free] = y
-            error = errors(build(unpack(z, every), every, base), flat, aim)
-            rough = np.sqrt(np.minimum(cost(error, aim), 2.0) ** 2 + SMOOTH**2) - SMOOTH
-            return float((weight * rough).sum() + STRENGTH * (y**2).sum())
+            here = each_cost(z)
+            slope = slopes(each_cost, z, here, np.flatnonzero(free), touched)[free]
+            return float(here.sum() + STRENGTH * (y**2).sum()), slope + 2 * STRENGTH * y
 
         bounds = [(-3.0, 3.0)] * int(free.sum())
-        found = minimize(loss, x[free], method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
+        found = minimize(loss, x[free], method="L-BFGS-B", jac=True, bounds=bounds, options={"maxiter": iterations})
         x[free] = found.x
     return build(unpack(x, every), every, base), x
 

@@ -161,8 +161,8 @@ def test_open_loop_serves_what_arrives(share: float) -> None:
 
 
 def test_in_lockstep_half_of_the_prefill_lies_before_a_first_token() -> None:
-    """Answers of one length where prefill stops decoding: a circle is the wave of all prompts and one answer. Simulated,
-    such a loop has the same rate and the same mean time per token.
+    """Answers of one length where prefill stops decoding: simulated, such a loop has the same rate and the same mean
+    time per token.
     """
     case = _case("sglang", concurrency=32.0, equal=True, requests=64.0)
     found = predict([case])[0]

@@ -110,9 +110,9 @@ class Engine(software.EngineFacts):
         prefixes: bool = True,
         share: float | None = None,
     ) -> Engine:
-        """The engine told how many new tokens a step has and how many sequences run at most, which share of the memory it
-        may use, not to use graphs, and not to keep prefixes: recurrent states are then one for a sequence, and take
-        what they need of the room.
+        """The engine told how many new tokens a step has, how many sequences run at most and which share of the memory
+        it takes, not to use graphs, and not to keep prefixes: recurrent states are then one for a sequence, and take what
+        they need of the room.
         """
         made = self if chunk is None else replace(self, chunk=chunk, few_chunk=None)
         if running is not None:

@@ -30,10 +30,9 @@ class Software:
     the scheduler, per request; widened: further time of dense matrices per second of their arithmetic at the datasheet
     rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows
     widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at
-    once;
-    eager: seconds per kernel that the host takes to launch it where no graph was captured
-    (0: captured); launch: the same of a step with prompts (0: captured, or compiled); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
-    text is `job.ACCEPTANCE`.
+    once; eager: seconds per kernel that the host takes to launch it where no graph was captured (0: captured); launch:
+    the same of a step with prompts, per operator as they are counted here (0: captured, or compiled); acceptance: of a
+    drafted token of random text, which benchmarks without a data set send; that of real text is `job.ACCEPTANCE`.
     """
 
     gemm: Numbers = 1.0
