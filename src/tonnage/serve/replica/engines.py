@@ -111,8 +111,8 @@ class Engine(software.EngineFacts):
         share: float | None = None,
     ) -> Engine:
         """The engine told how many new tokens a step has, how many sequences run at most and which share of the memory
-        it takes, not to use graphs, and not to keep prefixes: recurrent states are then one for a sequence, and take what
-        they need of the room.
+        it takes, not to use graphs, and not to keep prefixes: recurrent states are then one for a sequence, and take
+        what they need of the room.
         """
         made = self if chunk is None else replace(self, chunk=chunk, few_chunk=None)
         if running is not None:

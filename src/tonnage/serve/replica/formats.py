@@ -151,8 +151,8 @@ alone, MiniMax-M2.5-NVFP4 everything but experts. Some have four-bit attention t
 
 STATE_SPACE = ("mamba2",)
 """Layers whose projections an NVFP4 release of a mixture narrows as well: those of Nemotron 3 Ultra are in NVFP4, those
-of Super in what a search for 4.75 bits an element gives them (its quantisation pages, docs.nvidia.com/nemotron); attention
-beside them stays, as do gated delta layers (Qwen3.6-35B-A3B-NVFP4)."""
+of Super in what a search for 4.75 bits an element gives them (their quantisation pages, docs.nvidia.com/nemotron);
+attention beside them stays, as do gated delta layers (Qwen3.6-35B-A3B-NVFP4)."""
 
 
 def _calibrated(arch: Architecture) -> tuple[tuple[Part, Format], ...]:
