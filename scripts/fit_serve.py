@@ -402,7 +402,7 @@ def errors(values: Constants, flat: Flat, aim: Target) -> np.ndarray:
 def cost(error: np.ndarray, aim: Target) -> np.ndarray:
     """What errors cost: beyond a mark that a test wants at least (faster), a part; their size else."""
     faster = np.where(aim.metric == TPOT, error < 0, error > 0) & (aim.metric != TTFT)
-    return np.abs(error) * np.where(aim.mark & faster, BEYOND, 1.0)
+    return np.asarray(np.abs(error) * np.where(aim.mark & faster, BEYOND, 1.0))
 
 
 def reach(flat: Flat, aim: Target, base: Constants) -> np.ndarray:
@@ -449,7 +449,7 @@ def fit(
 
         def each_cost(z: np.ndarray, weight: np.ndarray = weight) -> np.ndarray:
             error = errors(build(unpack(z, every), every, base), flat, aim)
-            return weight * (np.sqrt(np.minimum(cost(error, aim), 2.0) ** 2 + SMOOTH**2) - SMOOTH)
+            return np.asarray(weight * (np.sqrt(np.minimum(cost(error, aim), 2.0) ** 2 + SMOOTH**2) - SMOOTH))
 
         def loss(y: np.ndarray, free: np.ndarray = free, each_cost: Costs = each_cost) -> tuple[float, np.ndarray]:
             z = x.copy()
