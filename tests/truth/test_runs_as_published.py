@@ -10,7 +10,7 @@ from tonnage import catalog
 from tonnage.serve import Deployment, predict
 from tonnage.truth.cases import DATA
 from tonnage.truth.score import Prediction, vote
-from tonnage.truth.serving import serving_case
+from tonnage.truth.serving import figures, serving_case
 from tonnage.truth.shapes import Library
 from tonnage.truth.table import read_table
 
@@ -165,3 +165,10 @@ def test_the_share_of_memory_that_an_engine_was_told_decides_its_room() -> None:
     assert told.share == 0.8 and room.share is None
     rates = [one.output_rate.value for one in predict([told, room]) if one.output_rate is not None]
     assert rates[0] < 0.98 * rates[1]
+
+
+def test_a_pass_mark_is_told_from_what_was_measured() -> None:
+    row = {"id": "one", "mode": "aggregated", "engine": "vllm-ascend", "weights": "int8", "workload": {}}
+    row |= {"model": "m", "chip": "c", "metrics": {"output_tokens_per_second_per_accelerator": 10.0}}
+    kinds = [figures({**row, "flags": flags}, True)[0].tags["figure"] for flags in (["pass_mark"], [])]
+    assert kinds == ["pass mark", "measured"]
