@@ -48,8 +48,8 @@ def test_it_is_feasible_and_planned_in_time(told):
 def test_the_dates_are_in_order_and_plausible(told):
     """May 2025 was the plan and was missed; V3.2 came in December 2025, V4 in April 2026: before P90 (never).
 
-    By the horizon it is a toss-up (55, 51 and 47 % by what Ascend's services were taken to reach, docs/lab.md), so that
-    the median is near the horizon, or behind it.
+    By the horizon it is a toss-up (46 to 55 % by what Ascend's services were taken to reach, docs/lab.md), so that the
+    median is near the horizon, or behind it.
     """
     launch = told[2]["launch"]
     assert DATE("2025-06-01") < DATE(launch["p10"]) < DATE("2025-12-01") and launch["p90"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tonnage import catalog
@@ -244,3 +245,15 @@ def test_what_a_layout_holds_is_counted_once_for_all_contexts(monkeypatch: pytes
     found = rank.memory(context=4096.0, tokens=8192.0)
     assert found == memory(arch, die, rank.precision, rank.layout, rank.engine, context=4096.0, tokens=8192.0)
     assert rank.memory(context=8192.0, tokens=8192.0).sequences < found.sequences
+
+
+def test_nvfp4_narrows_the_projections_of_state_space_layers() -> None:
+    """As Nemotron 3's releases, not those of gated delta layers (Qwen3.5); attention beside them stays as it is."""
+    die = per_die(accelerator("dgx-spark", CATALOG))
+    arch = load("nemotron-3-super-120b-a12b", CATALOG)
+    found = formats(arch, die, "fp4").precision.weights("attention")
+    assert found.name == "nvfp4" and 0.5625 < found.element < 0.75
+    held = float(np.max(weight_bytes(arch, formats(arch, die, "fp4").precision, Layout())))
+    assert held == pytest.approx(70.4e9, rel=0.01)
+    other = formats(load("qwen3.5-397b-a17b", CATALOG), die, "fp4").precision
+    assert other.weights("attention").name == "bf16"

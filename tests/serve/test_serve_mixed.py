@@ -28,8 +28,8 @@ def conserved(found: ServePlan, isl: float = 4096.0, osl: float = 1024.0) -> Non
     assert given * found.accelerators == pytest.approx(requests * isl)
     assert made.value * found.accelerators == pytest.approx(requests * osl)
     assert found.speed.batch is not None and found.tpot is not None
-    decoding = found.speed.batch * found.accelerators  # Little's law: requests/s x time of decode
-    assert decoding == pytest.approx(requests * (osl - 1) * found.tpot.value, rel=0.02)
+    decoding = found.speed.batch * found.accelerators  # Little's law: requests/s x time of decode, in whole sequences
+    assert decoding == pytest.approx(requests * (osl - 1) * found.tpot.value, rel=0.03)
 
 
 def test_the_other_kind_prefills_and_a_first_token_waits_for_all_there_is() -> None:

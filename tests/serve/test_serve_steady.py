@@ -18,6 +18,7 @@ from tonnage.serve.as_run.predict import prepare
 from tonnage.serve.job import Speculation
 from tonnage.serve.replica import loads, steady
 from tonnage.serve.replica.points import Point, Traffic, together
+from tonnage.simulate.as_run import finite
 from tonnage.truth.shapes import Library
 
 some = st.floats(1.0, 1e4)
@@ -157,3 +158,20 @@ def test_open_loop_serves_what_arrives(share: float) -> None:
     assert np.asarray(point.rate) == pytest.approx(arrival, rel=0.01)
     over = loads.open_loop(evaluate, Traffic(1000.0, 500.0), 10 * arrival / share, most)
     assert float(np.asarray(over.running)[0]) == pytest.approx(200.0)
+
+
+def test_in_lockstep_half_of_the_prefill_lies_before_a_first_token() -> None:
+    """Answers of one length where prefill stops decoding: simulated, such a loop has the same rate and the same mean
+    time per token.
+    """
+    case = _case("sglang", concurrency=32.0, equal=True, requests=64.0)
+    found = predict([case])[0]
+    run = finite(replace(case, at_once=True, requests=32.0))
+    assert found.tpot is not None and found.output_rate is not None
+    assert found.tpot.value == pytest.approx(run.tpot, rel=0.05)
+    assert found.output_rate.value == pytest.approx(32 * case.osl / (run.duration - run.front), rel=0.05)
+
+
+def test_after_the_first_token_half_of_what_prompts_add_is_left_in_lockstep() -> None:
+    assert steady.after_first(30.0, 20.0, 0.0) == pytest.approx(30.0)
+    assert steady.after_first(30.0, 20.0, 1.0) == pytest.approx(25.0)

@@ -12,7 +12,8 @@ from tonnage.ask.fit import FitWords, plan_asked, read
 from tonnage.errors import InputError
 from tonnage.export.flags import launches
 from tonnage.model import load
-from tonnage.serve import ServeJob, fit, plan
+from tonnage.serve import Deployment, ServeJob, fit, plan, predict
+from tonnage.serve.as_run.deployment import Pool
 from tonnage.serve.replica.engines import ENGINES, engine
 from tonnage.serve.replica.memory import graphs, running_most, usual_step
 from tonnage.system import System, accelerator, per_die
@@ -170,3 +171,31 @@ def test_vllm_takes_more_new_tokens_a_step_on_160_gib_and_a_gb10_is_small() -> N
         "0.33": [16384, 8192, 2048, 2048],
     }
     assert usual_step(engine("vllm").told(4096), chips["b200-sxm"]) == 4096
+
+
+def test_steps_with_prompts_are_launched_by_the_host_before_they_were_captured() -> None:
+    """SGLang 0.5.10 captures them (2026-04-06); a run without a version has what its day had."""
+    assert engine("sglang@0.5.9").launched and not engine("sglang@0.5.10").launched and not engine("sglang").launched
+    assert engine("sglang", date=datetime.date(2026, 3, 1)).launched
+    usual = Deployment(
+        "one",
+        load("deepseek-r1", CATALOG),
+        accelerator("h200-sxm", CATALOG),
+        "aggregated",
+        Pool(8, tp=8),
+        1000.0,
+        1000.0,
+        concurrency=8.0,
+        weights="fp8",
+        engine="sglang",
+    )
+    first = [
+        one.ttft.value
+        for one in predict([replace(usual, date=day) for day in (None, "2026-04", "2026-03", "2025")])
+        if one.ttft is not None
+    ]
+    assert first[0] == first[1] and first[2] == first[3] > first[0] + 0.05
+    long = [
+        one.ttft.value for one in predict([replace(usual, isl=16e3, date=day) for day in (None, "2025")]) if one.ttft
+    ]
+    assert long[1] == pytest.approx(long[0], rel=0.05)

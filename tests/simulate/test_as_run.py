@@ -10,7 +10,7 @@ import pytest
 from tonnage.catalog import load as load_catalog
 from tonnage.model import load as load_model
 from tonnage.serve import Deployment, Pool, constants, predict
-from tonnage.simulate.as_run import finite, is_finite, sent
+from tonnage.simulate.as_run import finite, is_finite, piles_up, sent
 from tonnage.system import accelerator
 
 CATALOG = load_catalog()
@@ -84,3 +84,16 @@ def test_only_whole_runs_that_begin_at_once_are_finite() -> None:
 def test_same_run_same_numbers() -> None:
     assert finite(run(requests=200.0)) == finite(run(requests=200.0))
     assert np.isfinite(finite(run(osl=1.0, requests=50.0)).rate)
+
+
+def test_requests_that_pile_up_are_simulated_one_by_one() -> None:
+    """Twice what a replica serves: the steady state knows no queue that grows, the run of so many requests does."""
+    case = run(rate=40.0, requests=500.0, concurrency=None, at_once=False, spread="fixed", stack=None)
+    steady = predict([case])[0]
+    assert steady.output_rate is not None and steady.ttft is not None
+    served = steady.output_rate.value * case.pool.count / case.osl
+    assert piles_up(case, served) and not piles_up(case, 40.0) and not piles_up(replace(case, requests=None), served)
+    assert finite(case).ttft > 1.5 * steady.ttft.value
+    calm = replace(case, rate=served / 4)
+    first = predict([calm])[0].ttft
+    assert first is not None and finite(calm).ttft == pytest.approx(first.value, rel=0.25)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tonnage import catalog
-from tonnage.serve import Deployment
+from tonnage.serve import Deployment, predict
 from tonnage.truth.cases import DATA
 from tonnage.truth.score import Prediction, vote
-from tonnage.truth.serving import serving_case
+from tonnage.truth.serving import figures, serving_case
 from tonnage.truth.shapes import Library
 from tonnage.truth.table import read_table
 
@@ -139,4 +139,36 @@ def test_prefixes_are_kept_but_where_a_script_says_no() -> None:
 def test_each_line_of_the_recipes_is_of_somebody_and_has_a_source() -> None:
     lines = list(read_table(DATA / "recipes.csv"))
     assert len(lines) > 5 and all(line["source"].startswith("github.com/") for line in lines)
-    assert all("looks" in line or "prefixes" in line for line in lines)
+    settings = {"looks", "prefixes", "share", "running", "chunk", "prompts", "drafted", "accepted"}
+    assert all(settings & set(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("clients", "told"),
+    [(16, (None, None, 0.8, 64, 5)), (64, (80, 32768, 0.85, 128, 1)), (1024, (256, 8192, 0.85, 2048, 0))],
+)
+def test_a_launch_script_says_what_a_run_was_told(clients: int, told: tuple[object, ...]) -> None:
+    """SGLang's cookbook has three sets of flags for GLM-5.2 on B200, by load; rows that say more keep it."""
+    usual: dict[str, Any] = {"group": "sglang-cookbook", "engine": "sglang", "chip": "b200-sxm", "weights": "fp8"}
+    usual |= {"model": "zai-org/GLM-5.2", "workload__concurrency": clients, "workload__arrival": "closed-loop"}
+    found = case(**usual)
+    assert (found.running, found.chunk, found.share, found.requests, found.drafts) == told
+    assert case(**usual, workload__num_requests=7).requests == 7
+    assert case(**usual, workload__speculative={"method": "none"}).drafts == 0
+    assert case(**(usual | {"group": "somebody"})).share is None
+
+
+def test_the_share_of_memory_that_an_engine_was_told_decides_its_room() -> None:
+    usual: dict[str, Any] = {"group": "sglang-cookbook", "engine": "sglang", "chip": "h200-sxm", "weights": "bf16"}
+    usual |= {"model": "Qwen/Qwen3.6-35B-A3B", "workload__concurrency": 4096, "layout": {"tp": 1}, "count": 1}
+    told, room = case(**usual), case(**(usual | {"group": "somebody"}))
+    assert told.share == 0.8 and room.share is None
+    rates = [one.output_rate.value for one in predict([told, room]) if one.output_rate is not None]
+    assert rates[0] < 0.98 * rates[1]
+
+
+def test_a_pass_mark_is_told_from_what_was_measured() -> None:
+    row = {"id": "one", "mode": "aggregated", "engine": "vllm-ascend", "weights": "int8", "workload": {}}
+    row |= {"model": "m", "chip": "c", "metrics": {"output_tokens_per_second_per_accelerator": 10.0}}
+    kinds = [figures({**row, "flags": flags}, True)[0].tags["figure"] for flags in (["pass_mark"], [])]
+    assert kinds == ["pass mark", "measured"]

@@ -108,7 +108,8 @@ class EngineFacts:
     else is asked for (vLLM; None: as many as may run); few_chunk: new tokens in one step there; many_chunk: those on
     chips of 160 GiB and more (0: as on others); block: tokens in a KV block; chunk: new tokens in one step at most;
     running: sequences running at once at most, per attention replica;
-    mixed: whether prefill chunks ride in decode steps; reserved: share of the output for which cache is kept free from
+    mixed: whether prefill chunks ride in decode steps; launched: whether the host launches each kernel of a step with
+    prompts, which no graph holds; reserved: share of the output for which cache is kept free from
     the start (1: a started request is never evicted); states: recurrent states kept for one running sequence of a
     hybrid model; state_share: share of the cache's memory set aside for them, None where both share one pool; source:
     where the defaults are documented.
@@ -171,6 +172,7 @@ class EngineFacts:
     newest: str = ""
     version: str = ""
     before: tuple[EngineRule, ...] = ()
+    launched: bool = False
     aliases: tuple[str, ...] = ()
     caches: tuple[str, ...] | None = None
     replicas: Literal["any", "one rank"] = "any"

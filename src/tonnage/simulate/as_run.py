@@ -47,6 +47,26 @@ def is_finite(case: Deployment) -> bool:
     return case.at_once and case.mode == "aggregated" and case.rate is None
 
 
+SERVED = 0.98
+"""Share of the requests that come below which they pile up: a steady state within what bisection leaves serves more."""
+
+
+def piles_up(case: Deployment, rate: float) -> bool:
+    """Whether so many requests come at a rate that replicas, which serve `rate` of them a second, fall behind: such a
+    run has no steady state, and is as long as its requests are many.
+    """
+    known = case.rate is not None and case.requests is not None and case.mode == "aggregated"
+    return known and rate < SERVED * (case.rate or 0.0)
+
+
+def _arrivals(case: Deployment, size: int, replicas: float) -> NDArray[np.float64]:
+    """When the requests of one replica come [s]: at the start, or one after another at random (Poisson)."""
+    if case.rate is None:
+        return np.zeros(size)
+    gaps = np.random.default_rng(3).exponential(replicas / case.rate, size)
+    return np.asarray(np.cumsum(gaps) * (size * replicas / case.rate / gaps.sum()), dtype=float)
+
+
 def sent(case: Deployment) -> float:
     """Requests of a finite run: as many as are kept in flight where nothing else is said, or as offline tables send."""
     return case.requests or case.concurrency or OFFLINE
@@ -67,9 +87,12 @@ def finite(case: Deployment, fitted: Constants | None = None) -> FiniteRun:
     times = step_times(service, traffic, layout, limits)
     replicas = float(group.replicas[0])
     size = max(round(sent(case) / replicas), 1)
-    load = workload(np.zeros(size), _lengths(case.isl, case, size, 1), _lengths(max(case.osl, 1.0), case, size, 2))
+    load = workload(
+        _arrivals(case, size, replicas), _lengths(case.isl, case, size, 1), _lengths(max(case.osl, 1.0), case, size, 2)
+    )
     tuned = service.tuning
-    front = float(np.ravel(tuned.front)[0]) * sent(case) if case.requests or case.concurrency else 0.0
+    served = case.rate is None and (case.requests or case.concurrency)
+    front = float(np.ravel(tuned.front)[0]) * sent(case) if served else 0.0
     given = ReplicaSet(admission=front + float(np.ravel(tuned.admission)[0]))
     run = simulate(load, Simulated(limits, (times,), given), fast=compiled.installed())
     seen = each(run)
@@ -99,7 +122,7 @@ def _limits(group: DeploymentGroup, service: Service, traffic: Traffic, layout: 
     """What the engine allows: its sequences and tokens, and the blocks that its cache has room for."""
     engine = group.engines[0]
     room = rank_memory(service, engine, layout, traffic, float(engine.chunk))
-    fits = float(np.ravel(room.decoding(service.tuning.filled))[0])
+    fits = float(np.ravel(room.sequences)[0])
     if fits < 1.0:
         raise InputError(Problem("the weights leave no room for a sequence"))
     most = engine.running * int(np.asarray(layout.pp))

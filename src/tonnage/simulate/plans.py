@@ -209,8 +209,9 @@ def _ps(values: NDArray[np.float64]) -> Whole:
     return np.rint(np.maximum(values, 0.0) * PICO).astype(np.int64)
 
 
-def _seconds(service: Service, spent: PassTimes, size: int) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.broadcast_to(np.asarray(seconds(spent, service.tuning), dtype=float), (size,))
+def _seconds(service: Service, spent: PassTimes, size: int, *, prefill: bool = False) -> NDArray[np.float64]:
+    each = np.asarray(seconds(spent, service.tuning, prefill=prefill), dtype=float)
+    found: NDArray[np.float64] = np.broadcast_to(each, (size,))
     return found
 
 
@@ -247,7 +248,7 @@ def _prefill(
     mean = float(np.ravel(traffic.isl)[0])
     new = np.minimum(tokens, max(min(mean, limits.tokens), 1.0))
     prompts = tokens / new
-    whole = _seconds(service, at(new, prompts, 0.0), tokens.size)
+    whole = _seconds(service, at(new, prompts, 0.0), tokens.size, prefill=True)
     chunk = np.array([max(min(mean, limits.tokens), 1.0)])
     far, near = (_seconds(service, at(chunk, np.array([1.0]), b), 1)[0] for b in (LOOK, 0.0))
     pairs = max(float(far - near), 0.0) / (float(chunk[0]) * LOOK)

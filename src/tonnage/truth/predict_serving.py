@@ -15,7 +15,7 @@ from tonnage.interval import Interval
 from tonnage.serve import Deployment
 from tonnage.serve.replica.software import Constants, constants
 from tonnage.serve.replica.step import keeping_steps
-from tonnage.simulate.as_run import finite, is_finite
+from tonnage.simulate.as_run import finite, is_finite, piles_up
 from tonnage.truth.board import Made, expressed
 from tonnage.truth.cases import DEFECT, Skip, attempt
 from tonnage.truth.ceilings import ceilings
@@ -125,8 +125,10 @@ def answers(cases: Sequence[Deployment], fitted: Constants | None = None) -> lis
 def _as_sent(
     case: Deployment, steady: serve.ServePrediction | str, fitted: Constants | None
 ) -> serve.ServePrediction | str:
-    """A finite run, whose requests are all sent at once, as it comes out of a simulation; others as they are."""
-    if isinstance(steady, str) or not is_finite(case):
+    """A finite run, whose requests are all sent at once or pile up, as it comes out of a simulation; others as they
+    are.
+    """
+    if isinstance(steady, str) or not (is_finite(case) or piles_up(case, _served(steady, case))):
         return steady
     try:
         run = attempt(lambda: finite(case, fitted))
@@ -140,6 +142,11 @@ def _as_sent(
         tpot=_moved(steady.tpot, run.tpot),
         ttft=_moved(steady.ttft, run.ttft),
     )
+
+
+def _served(steady: serve.ServePrediction, case: Deployment) -> float:
+    """Requests that a steady state serves per second in the whole deployment; infinite where it has no rate."""
+    return math.inf if steady.output_rate is None else steady.output_rate.value * case.pool.count / max(case.osl, 1.0)
 
 
 def _moved(known: Interval | None, value: float) -> Interval | None:

@@ -31,11 +31,34 @@ class BenchmarkRun:
 
 def looks(run: BenchmarkRun) -> int | None:
     """Steps between two looks of the scheduler for new requests (SGLang's `--scheduler-recv-interval`)."""
-    found = _first(run, "looks")
+    return _whole(told(run, "looks"))
+
+
+def running(run: BenchmarkRun) -> int | None:
+    """Sequences of an attention replica at once at most (SGLang's `--max-running-requests`)."""
+    return _whole(told(run, "running"))
+
+
+def chunk(run: BenchmarkRun) -> int | None:
+    """New tokens of a step at most (SGLang's `--chunked-prefill-size`)."""
+    return _whole(told(run, "chunk"))
+
+
+def told(run: BenchmarkRun, setting: str) -> float | None:
+    """What a run's script sets at its load: `10 16:30` is 10, and 30 from 16 requests in flight on.
+
+    share: of the memory (`--mem-fraction-static`); prompts: requests sent in all (`--num-prompts`); drafted: tokens
+    drafted a step; accepted: tokens gained a step, as the page that shows the results says.
+    """
+    found = _first(run, setting)
     if found is None:
         return None
-    steps = [(float(start or 0), int(value)) for start, _, value in (part.rpartition(":") for part in found.split())]
-    return [value for start, value in steps if run.load >= start][-1]
+    steps = [(float(start or 0), float(value)) for start, _, value in (part.rpartition(":") for part in found.split())]
+    return next((value for start, value in reversed(steps) if run.load >= start), None)
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def keeps_prefixes(run: BenchmarkRun) -> bool:

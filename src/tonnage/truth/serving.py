@@ -9,8 +9,9 @@ from math import inf
 from tonnage.errors import InputError
 from tonnage.serve.as_run.deployment import Deployment, LengthSpread, Pool
 from tonnage.serve.replica.engines import engine
+from tonnage.truth import recipes
 from tonnage.truth.cases import DATA, Skip, at, number, required, text, whole
-from tonnage.truth.recipes import BenchmarkRun, keeps_prefixes, looks
+from tonnage.truth.recipes import BenchmarkRun, keeps_prefixes, looks, told
 from tonnage.truth.score import Prediction
 from tonnage.truth.scored import flags, group, metrics
 from tonnage.truth.shapes import Library, family
@@ -32,8 +33,9 @@ def serving_case(case: Row, library: Library) -> Deployment:
     prefill = _side(case, "prefill") if mode == "disaggregated" else None
     pool = _side(case, "decode") if mode == "disaggregated" else _pool(case, ("layout",), count)
     isl, osl, context = _lengths(case, mode)
-    speculation = _speculation(case)
-    run = _run(case, speculation[0] != 0)
+    run = _run(case, _speculation(case)[0] != 0)
+    speculation = _speculation(case, run)
+    requests = number(case, "workload", "num_requests") or told(run, "prompts")
     return Deployment(
         id=text(case, "id") or "unnamed",
         arch=library.model(str(required(text(case, "model"), "model"))),
@@ -56,12 +58,15 @@ def serving_case(case: Row, library: Library) -> Deployment:
         acceptance=speculation[1],
         accepted=speculation[2],
         random=_random(case),
-        requests=number(case, "workload", "num_requests"),
+        requests=requests,
         equal=text(case, "workload", "length_distribution") == "fixed",
         spread=_spread(case),
-        at_once=_at_once(case),
-        running=whole(case, "workload", "max_num_seqs"),
-        chunk=whole(case, "workload", "max_num_batched_tokens") if mode == "aggregated" else None,
+        at_once=_at_once(case, requests),
+        running=whole(case, "workload", "max_num_seqs") or recipes.running(run),
+        chunk=(whole(case, "workload", "max_num_batched_tokens") or recipes.chunk(run))
+        if mode == "aggregated"
+        else None,
+        share=told(run, "share"),
         looks=whole(case, "workload", "scheduler_recv_interval") or looks(run),
         prefixes=keeps_prefixes(run),
         stack="default" if "default_untuned" in flags(case) else None,
@@ -89,7 +94,8 @@ def figures(case: Row, arch_moe: bool) -> tuple[Prediction, ...]:
         "precision": CLASSES.get(weights, "4"),
         "stack": "default" if "default_untuned" in flags(case) else "tuned, or not stated",
         "year": (_date(case) or "not given")[:4],
-        "speculation": "off" if _speculation(case)[0] == 0 else "on",
+        "figure": "pass mark" if "pass_mark" in flags(case) else "measured",
+        "speculation": "off" if _speculation(case, _run(case, False))[0] == 0 else "on",
     }
     return tuple(
         Prediction(
@@ -175,9 +181,14 @@ def _share(value: float, name: str) -> float:
     return value
 
 
-def _speculation(case: Row) -> tuple[float | None, float | None, float | None]:
-    """(tokens drafted: 0 off, None unknown; acceptance; mean accepted length). Not stated at all counts as off."""
+def _speculation(case: Row, run: BenchmarkRun | None = None) -> tuple[float | None, float | None, float | None]:
+    """(tokens drafted: 0 off, None unknown; acceptance; mean accepted length). Not stated at all counts as off, or as
+    what the launch script of the run sets.
+    """
     method = text(case, "workload", "speculative", "method")
+    if method is None and run is not None:
+        drafted = told(run, "drafted") or 0.0
+        return drafted, None, told(run, "accepted") if drafted else None
     if method in (None, "none"):
         return 0.0, None, None
     place = ("workload", "speculative")
@@ -216,14 +227,14 @@ def _version(case: Row) -> str | None:
     return None if found is None or text(case, "orchestrator") is not None or "dev" in found else found
 
 
-def _at_once(case: Row) -> bool:
+def _at_once(case: Row, requests: float | None) -> bool:
     """Whether all requests are sent at the start: so does an offline benchmark with made-up prompts of one length, and
     a loop of more clients than requests. Runs over data sets (MLPerf's) last for many thousands of samples, so that
     their ends do not count.
     """
     arrival, clients = text(case, "workload", "arrival"), _concurrency(case)
     if arrival == "closed-loop":
-        return 1 < (number(case, "workload", "num_requests") or inf) <= (clients or 0.0)
+        return 1 < (requests or inf) <= (clients or 0.0)
     made_up = text(case, "workload", "length_distribution") == "fixed"
     return arrival == "all-at-once" or (arrival == "offline" and made_up and clients is None)
 

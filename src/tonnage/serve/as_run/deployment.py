@@ -52,6 +52,7 @@ class Deployment:
     equal: whether all answers are of one length; spread: how lengths vary around their means (`fixed`, `uniform`, or
     `exponential`, as those of conversations do); at_once: whether all requests are sent at the start of a finite run;
     running, chunk: sequences of an attention replica at once, and new tokens of its step, as the engine was told;
+    share: of the memory that it was told to use, None where it was not;
     looks: steps between two looks of the scheduler for new requests, as the engine was told, None where it was not;
     prefixes: whether the engine keeps prefixes to take them up again;
     stack: whether the engine ran as it comes (`default`) or was `tuned`, None where not stated; eager: without captured
@@ -88,6 +89,7 @@ class Deployment:
     running: int | None = None
     chunk: int | None = None
     looks: int | None = None
+    share: float | None = None
     prefixes: bool = True
     stack: Stack | None = None
     eager: bool = False

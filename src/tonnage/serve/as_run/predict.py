@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -136,10 +137,19 @@ def prepare(cases: Sequence[Deployment], fitted: Constants | None = None) -> Dep
 
 def running_engine(case: Deployment, die: Accelerator) -> Engine:
     """The engine of a case with its limits: those it was told; left as it comes, those of its release on this chip."""
-    one = engine(case.engine, die.stack)
+    one, day = engine(case.engine, die.stack), _day(case)
+    if not one.version and day is not None:
+        one = replace(one, launched=one.of(date=day).launched)
     if case.stack == "default":
         one = as_it_comes(one, case.arch, die, drafts=case.drafts != 0)
-    return one.told(case.chunk, case.running, eager=case.eager, prefixes=case.prefixes)
+    return one.told(case.chunk, case.running, eager=case.eager, prefixes=case.prefixes, share=case.share)
+
+
+def _day(case: Deployment) -> datetime.date | None:
+    """The last day that the date of a case can mean, which is a month or a year."""
+    if case.date is None:
+        return None
+    return datetime.date(int(case.date[:4]), int(case.date[5:7] or 12), 28)
 
 
 def default_cache(case: Deployment) -> str:
@@ -236,14 +246,17 @@ def _held(group: DeploymentGroup) -> Array:
     traffic, service = group.traffic, group.service
     alone = group.cases[0].mode in ("decode", "disaggregated")
     found = np.empty(len(group.cases))
-    keys = [(one.name, one.version, one.chunk, one.running, one.graphs, one.states) for one in group.engines]
+    keys = [
+        (one.name, one.version, one.chunk, one.running, one.graphs, one.states, one.memory_share)
+        for one in group.engines
+    ]
     for key, kind in dict(zip(keys, group.engines, strict=True)).items():
         here = np.array([each == key for each in keys])
         if alone:
             held = decode_rank_memory(service, kind, group.layout, traffic)
         else:
             held = rank_memory(service, kind, group.layout, traffic, float(kind.chunk))
-        most = np.minimum(held.decoding(service.tuning.filled), kind.running)
+        most = np.minimum(held.sequences, kind.running)
         found[here] = np.broadcast_to(most, here.shape)[here]
     return found
 

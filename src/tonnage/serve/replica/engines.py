@@ -131,13 +131,17 @@ class Engine(software.EngineFacts):
         *,
         eager: bool = False,
         prefixes: bool = True,
+        share: float | None = None,
     ) -> Engine:
-        """The engine told how many new tokens a step has and how many sequences run at most, not to use graphs, and not
-        to keep prefixes: recurrent states are then one for a sequence, and take what they need of the room.
+        """The engine told how many new tokens a step has, how many sequences run at most and which share of the memory
+        it takes, not to use graphs, and not to keep prefixes: recurrent states are then one for a sequence, and take
+        what they need of the room.
         """
         made = self if chunk is None else replace(self, chunk=chunk, few_chunk=None, many_chunk=0)
         if running is not None:
             made = replace(made, running=running, few=None, drafting=None, compressing=None)
+        if share is not None:
+            made = replace(made, memory_share=share)
         if not prefixes:
             made = replace(made, states=1, state_share=None)
         return replace(made, graphs=0.0) if eager else made

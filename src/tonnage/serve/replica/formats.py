@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tonnage.errors import InputError, Problem, nearest
-from tonnage.model import Architecture, Load, PartFormat, Step, operators
+from tonnage.model import Architecture, Load, Operator, PartFormat, Step, operators
+from tonnage.model.operators import Part
 from tonnage.serve.replica.blocks import BlockWidth
 from tonnage.system import FORMATS, Accelerator, Format, Precision, rate
 
@@ -173,9 +174,32 @@ def _format(accelerator: Accelerator, part: PartFormat) -> Format:
     return plain if abs(element - plain.element) < 1e-9 else replace(plain, element=element)
 
 
-CALIBRATED = tuple((name, FORMATS["nvfp4"]) for name in ("ffn", "shared_experts"))
+CALIBRATED: tuple[tuple[Part, Format], ...] = (("ffn", FORMATS["nvfp4"]), ("shared_experts", FORMATS["nvfp4"]))
 """Parts that a release of a mixture in NVFP4 keeps in four bits beside its experts: DeepSeek-R1-FP4 leaves `self_attn`
 alone, MiniMax-M2.5-NVFP4 everything but experts. Some have four-bit attention too (Qwen3-235B-A22B-FP4, 134 GB)."""
+
+
+STATE_SPACE = ("mamba2",)
+"""Layers whose projections an NVFP4 release of a mixture narrows as well: those of Nemotron 3 Ultra are in NVFP4, those
+of Super in what a search for 4.75 bits an element gives them (their quantisation pages, docs.nvidia.com/nemotron);
+attention beside them stays, as do gated delta layers (Qwen3.6-35B-A3B-NVFP4)."""
+
+
+def _calibrated(arch: Architecture) -> tuple[tuple[Part, Format], ...]:
+    """Formats beside the experts' of a release of a mixture in NVFP4, by part."""
+    narrow = {i for i, block in enumerate(arch.blocks) if block.mixer is not None and block.mixer.kind in STATE_SPACE}
+    if not narrow:
+        return CALIBRATED
+    held = [(one.block in narrow, one.weight * one.count) for one in _mixers(arch)]
+    share = sum(weight for inside, weight in held if inside) / sum(weight for _, weight in held)
+    form = FORMATS["nvfp4"]
+    mean = replace(form, element=float(share * form.element + (1.0 - share) * FORMATS["bf16"].element))
+    return (*CALIBRATED, ("attention", mean))
+
+
+def _mixers(arch: Architecture) -> list[Operator]:
+    """Operators of attention and of what stands in its place."""
+    return [one for one in operators(arch, Step((Load(1.0, 1.0),), 1.0)) if one.part == "attention"]
 
 
 def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache: str) -> Precision:
@@ -186,6 +210,6 @@ def _precision(arch: Architecture, accelerator: Accelerator, weights: str, cache
             return replace(own, experts=_EXPERTS[weights], parts=parts)
         wide = {"w4a8": narrow(accelerator)}.get(weights, "bf16")
         plain = Precision(linear=wide, experts=_EXPERTS[weights], cache=cache)
-        return replace(plain, parts=CALIBRATED) if _EXPERTS[weights] == "nvfp4" else plain
+        return replace(plain, parts=_calibrated(arch)) if _EXPERTS[weights] == "nvfp4" else plain
     block = weights == "fp8" and arch.precision in ("fp8", "fp8_block")
     return Precision(linear="fp8_block" if block else _DENSE.get(weights, weights), cache=cache)

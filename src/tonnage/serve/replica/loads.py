@@ -23,13 +23,15 @@ def closed(evaluate: Callable[[Numbers], Point], traffic: Traffic, population: N
     """The point at which `population` requests circle through a replica, of which `most` can run at once.
 
     Little's law over one circle: running / population = decode time / (decode time + time to first token). A fixed
-    point, for decode time hardly depends on the last few sequences.
+    point, for decode time hardly depends on the last few sequences. In lockstep none decodes before all have their
+    first token, and then all do.
     """
     running = flying = np.minimum(population, most)
     point = among(evaluate(running), traffic, flying)
     for _ in range(ROUNDS - 1):
         decode = traffic.steps * point.step
-        running = np.minimum(most, population * decode / (decode + point.ttft))
+        apart = np.minimum(most, population * decode / (decode + point.ttft))
+        running = np.where(np.asarray(point.lockstep) > 0, flying, apart)
         point = among(evaluate(running), traffic, flying)
     return point
 
@@ -45,11 +47,12 @@ def among(point: Point, traffic: Traffic, flying: Numbers) -> Point:
     others = np.maximum(np.asarray(flying, dtype=float) - 1.0, 0.0)
     step = point.decode_time + (point.step - point.decode_time) * others / (others + 1.0)
     late = (1.0 - np.minimum(others, 1.0)) * point.look / 2.0
+    circle = traffic.steps * step + np.asarray(point.lockstep) * point.ttft
     return replace(
         point,
         step=step,
         tpot=step / traffic.accepted,
-        rate=point.running / (traffic.steps * step),
+        rate=point.running / circle,
         wait=point.wait - late,
     )
 

@@ -107,11 +107,6 @@ class RankMemory:
             return pool / self.sequence * self.context
         return pool / self.token
 
-    def decoding(self, filled: Numbers = 1.0) -> Numbers:
-        """Sequences that decode at once; filled: share of them where a pool of recurrent states is what limits."""
-        apart = np.asarray(self.state) > 0 if self.state_share is not None else np.asarray(False)
-        return self.sequences * np.where(apart, filled, 1.0)
-
     def used(self, sequences: Numbers) -> Numbers:
         """Bytes used with that many sequences."""
         return self.weights + self.activations + self.buffers + sequences * self.sequence

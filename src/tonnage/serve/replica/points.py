@@ -75,7 +75,7 @@ class Point:
     decode step; load: share of time that prefill takes; chunk: prefill tokens in a step that has any; decode, mixed:
     what steps without and with prefill are spent on; decode_time, mixed_time: their times [s]; wave: the start of a
     run; queue: mean wait for the prompts of others, part of `wait` [s]; look: time between two looks of the scheduler
-    for new requests [s].
+    for new requests [s]; lockstep: 1 where all that run begin and end together (`steady.after_first`), else 0.
     """
 
     running: Numbers
@@ -94,6 +94,7 @@ class Point:
     wave: Wave | None = None
     queue: Numbers = 0.0
     look: Numbers = 0.0
+    lockstep: Numbers = 0.0
 
     @property
     def ttft(self) -> Numbers:
@@ -202,13 +203,14 @@ def combine(
     a prefill step holds the others up for its share of one stage only.
     """
     decode_time = seconds(decode, tuning)
-    mixed_time = seconds(both, tuning)
+    mixed_time = seconds(both, tuning, prefill=True)
     stages = np.asarray(layout.pp, dtype=float)
     extra = np.maximum(mixed_time - np.asarray(mixed) * decode_time, 0.0) / stages
     flow = steady.Flow(running, traffic.fresh, traffic.steps, chunk)
     waits = steady.held_up(steady.busy(flow), layout.dp, tuning.together)
     step = steady.step_time(flow, decode_time, extra * tuning.interference, waits)
     rate = steady.request_rate(flow, step)
+    lockstep = np.asarray(traffic.equal) * (1.0 - np.asarray(mixed)) if wave is not None else np.asarray(0.0)
     load = rate * (traffic.fresh / chunk) * extra
     full = chunk if limit is None else limit
     look = (1.0 + 2.0 * np.asarray(tuning.polls)) * step
@@ -219,13 +221,13 @@ def combine(
     ttft = steady.prefill_time(batch, (1.0 + others) * traffic.fresh) + queue
     if wave is not None:
         steps = steady.passes(wave.tokens, traffic.fresh, full)
-        first = steady.through(steps, seconds(wave.spent, tuning), stages)
-        lockstep = np.asarray(traffic.equal) * (1.0 - np.asarray(mixed))
+        first = steady.through(steps, seconds(wave.spent, tuning, prefill=True), stages)
         ttft = steady.first_tokens(first, ttft, traffic.rounds, lockstep)
+    seen = steady.after_first(step, decode_time, lockstep)
     return Point(
         running=running,
-        step=step,
-        tpot=step / traffic.accepted,
+        step=seen,
+        tpot=seen / traffic.accepted,
         prefill=own,
         wait=np.maximum(ttft - own, 0.0) + look / 2.0 + tuning.admission,
         rate=rate,
@@ -239,6 +241,7 @@ def combine(
         wave=wave,
         queue=queue,
         look=look,
+        lockstep=lockstep,
     )
 
 
@@ -263,7 +266,7 @@ def prefill_only(service: Service, layout: Layout, traffic: Traffic, chunk: Numb
 
 def prefill_point(tuning: Software, traffic: Traffic, pp: Ints, chunk: Numbers, spent: PassTimes) -> PrefillPoint:
     """The speed of a prefill replica from its step; stages of a pipeline work at the same time."""
-    step = seconds(spent, tuning)
+    step = seconds(spent, tuning, prefill=True)
     stages = np.asarray(pp, dtype=float)
     chunks = np.maximum(1.0, traffic.fresh / chunk)
     return PrefillPoint(

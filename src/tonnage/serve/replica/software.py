@@ -27,14 +27,12 @@ class Software:
     sequence and step; interference: prefill in service over prefill alone; imbalance: load of the hottest expert rank
     over the mean; together: how far replicas that share experts prefill at the same time; polls: steps that a request
     waits until the scheduler looks for new ones, half of those between two looks; admission: seconds from arrival to
-    the scheduler, per request; filled: sequences that decode at once over those for which an engine's own pool of
-    recurrent states has room; widened: further time of dense matrices per second of their arithmetic at the datasheet
+    the scheduler, per request; widened: further time of dense matrices per second of their arithmetic at the datasheet
     rate where weights are stored narrower than they are multiplied (FP8 on an A100, W4A16), for each tile of rows
     widens them anew; front: seconds that the process before the engine takes for each of the requests that are sent at
-    once;
-    eager: seconds per kernel that the host takes to launch it where no graph was captured
-    (0: captured); acceptance: of a drafted token of random text, which benchmarks without a data set send; that of real
-    text is `job.ACCEPTANCE`.
+    once; eager: seconds per kernel that the host takes to launch it where no graph was captured (0: captured); launch:
+    the same of a step with prompts, per operator as they are counted here (0: captured, or compiled); acceptance: of a
+    drafted token of random text, which benchmarks without a data set send; that of real text is `job.ACCEPTANCE`.
     """
 
     gemm: Numbers = 1.0
@@ -54,10 +52,10 @@ class Software:
     together: Numbers = 1.0
     polls: Numbers = 1.0
     admission: Numbers = 0.02
-    filled: Numbers = 1.0
     widened: Numbers = 0.0
     front: Numbers = 0.0
     eager: Numbers = 0.0
+    launch: Numbers = 0.0
     acceptance: Numbers = 0.6
 
 
@@ -75,7 +73,7 @@ _SHARED = (
     "widened",
     "acceptance",
 )
-_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "filled", "front")
+_OF_ENGINE = ("host", "sequence", "interference", "polls", "admission", "front", "launch")
 
 
 EAGER = 10e-6
@@ -209,7 +207,7 @@ def tuning(
     names, many = [one.name for one in engines], len(engines)
     immature, format_ = kernels(die, precision), arithmetic(die, precision)
     chips = ([die.vendor or ""] * many, [immature] * many, [format_] * many)
-    return each(fitted or constants(), names, *chips, untouched)
+    return each(fitted or constants(), names, *chips, untouched, [one.launched for one in engines])
 
 
 def each(
@@ -219,9 +217,10 @@ def each(
     immature: Sequence[str | None],
     formats: Sequence[str],
     untouched: Sequence[bool] | None = None,
+    launched: Sequence[bool] | None = None,
 ) -> Software:
-    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`, and
-    whether they are run as they come.
+    """The tuning of cases on any chips, as arrays: their engines and vendors by name, `kernels` and `arithmetic`,
+    whether they are run as they come, and whether they launch each kernel of a step with prompts.
     """
     values: dict[str, Any] = {name: found.shared[name] for name in _SHARED}
     for name in _OF_ENGINE:
@@ -231,6 +230,8 @@ def each(
     values["experts"] *= np.array([found.kernels[name] if name else 1.0 for name in immature])
     values["crowding"] = np.array([found.crowding[name] for name in formats])
     tuned = Software(**values)
+    if launched is not None:
+        tuned = replace(tuned, launch=np.where(launched, tuned.launch, 0.0))
     if untouched is None or not any(untouched):
         return tuned
     own = [found.engine.get(engine, found.engine["sglang"]) for engine in engines]

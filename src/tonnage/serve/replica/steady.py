@@ -70,6 +70,16 @@ def step_time(flow: Flow, decode: Numbers, extra: Numbers, waits: Numbers) -> Nu
     return decode + waits * extra
 
 
+def after_first(step: Numbers, decode: Numbers, lockstep: Numbers) -> Numbers:
+    """Mean time between two steps of a request after its first token [s].
+
+    Where requests begin and end together (lockstep), their prompts are prefilled one after another before any decodes:
+    the first waits for all others, the last for none, so that half of what prompts add lies before a first token.
+    """
+    seen: Numbers = decode + (step - decode) * (1.0 - np.asarray(lockstep) / 2.0)
+    return seen
+
+
 def request_rate(flow: Flow, step: Numbers) -> Numbers:
     """Requests per second that leave a replica: running / (steps x step)."""
     return flow.running / (flow.steps * step)

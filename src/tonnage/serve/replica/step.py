@@ -224,8 +224,8 @@ def _sends(service: Service, layout: Layout, tokens: Numbers) -> Numbers:
     return collective_time(send, service.die) * (np.asarray(layout.pp) - 1)
 
 
-def seconds(spent: PassTimes, tuning: Software) -> Numbers:
-    """Time of one engine step [s].
+def seconds(spent: PassTimes, tuning: Software, *, prefill: bool = False) -> Numbers:
+    """Time of one engine step [s]; prefill: whether it computes prompts, whose kernels no graph holds.
 
     Device time = sum over classes of (factor in service x time alone); dispatch and combine run beside the rest for
     the share `overlap` of the shorter of the two (two-batch overlap: while one half of the batch computes, the other
@@ -244,5 +244,6 @@ def seconds(spent: PassTimes, tuning: Software) -> Numbers:
     )
     exchange = tuning.exchange * spent.exchange
     device = compute + exchange - tuning.overlap * np.minimum(compute, exchange) + tuning.kernel * spent.kernels
-    launched = np.maximum(tuning.device * device, tuning.eager * spent.kernels)
+    each = np.maximum(tuning.eager, tuning.launch) if prefill else tuning.eager
+    launched = np.maximum(tuning.device * device, each * spent.kernels)
     return launched + tuning.host + tuning.sequence * spent.sequences

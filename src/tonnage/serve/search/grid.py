@@ -156,7 +156,7 @@ def held(given: ServeSetting, layout: Layout, *, decoding: bool = True, tokens: 
 
 def most(given: ServeSetting, layout: Layout, room: RankMemory) -> Array:
     """Sequences that run at once on an attention replica: by memory, and by the engine's limit."""
-    fits = np.floor(np.asarray(room.decoding(given.service.tuning.filled), dtype=float))
+    fits = np.floor(np.asarray(room.sequences, dtype=float))
     return np.asarray(np.minimum(fits, given.engine.running * np.asarray(layout.pp)))
 
 
