@@ -138,7 +138,7 @@ def test_a_mixed_fleet_is_priced_at_what_its_bill_says(capsys: pytest.CaptureFix
 
 def test_a_model_without_layers_that_draft_is_said_to_need_another(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(run(capsys, "serve llama-3.1-8b --on 1xh100-sxm --speculate 3@0.8")[1].split())
-    assert "by a model beside it" in text and "--speculative-draft-model-path DRAFT_MODEL" in text
+    assert "by an EAGLE-3 head of usual shape, counted" in text and "--speculative-draft-model-path DRAFT_MODEL" in text
     own = " ".join(run(capsys, "serve deepseek-r1 --on 16xh20 --speculate 1@0.85")[1].split())
     assert "by the model's own layers" in own and "DRAFT_MODEL" not in own
 

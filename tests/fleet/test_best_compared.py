@@ -122,7 +122,7 @@ def test_the_date_that_was_asked_for_is_kept_and_asked_again(planned, catalog, m
     body = plain({"command": "launch", **plan.to_json()})
     assert from_json(json.loads(json.dumps(body))) == plan and plan.by == day
 
-    def again(asked, catalog, seed, draws, by, sobol_base):
+    def again(asked, catalog, seed, draws, what_if, by, sobol_base, reasons):
         return replace(plan, name=f"{asked.name} by {by}")
 
     monkeypatch.setattr(fleet, "launch", again)

@@ -127,7 +127,11 @@ LLAMA = ("llama-3.1-405b", "2026-01-05", "{tokens: 15.6T, seq: 8192, global_batc
     ],
 )
 def test_more_of_a_lot_is_never_later_and_there_is_no_cliff(programme, catalog, what, counts):
-    """184,321 H100 launched two weeks after 184,320, and 300,000 after 46,080, at 80 times the cost."""
+    """184,321 H100 launched two weeks after 184,320, and 300,000 after 46,080, at 80 times the cost.
+
+    Between 2,048 and 303,000 it grows 4.9 times where copies of experts cross servers once, 6.1 times where each is
+    sent alone (Megatron's plain exchange), by no jump.
+    """
     model, start, stage = what
     planner, days, costs = None, [], []
     for count in counts:
@@ -138,10 +142,11 @@ def test_more_of_a_lot_is_never_later_and_there_is_no_cliff(programme, catalog, 
             days.append((more, rank(np.array(plan.days), 0.5)))
             costs.append((more, plan.cost.p50))
     assert all(a / b < 1.03 for (_, a), (_, b) in zip(days[::2], days[1::2], strict=True))
+    assert all(b / a < 1.03 for (_, a), (_, b) in zip(costs[::2], costs[1::2], strict=True))
     days, costs = ([value for _, value in sorted(row)] for row in (days, costs))
     assert all(b <= a + 1e-9 for a, b in itertools.pairwise(days))
     assert all(b >= a * (1 - 1e-9) for a, b in itertools.pairwise(costs))
-    assert max(costs) < 5 * min(costs)
+    assert max(costs) < 7 * min(costs)
     assert any("the others are spares" in text for text in plan.assumptions)
 
 

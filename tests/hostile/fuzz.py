@@ -56,7 +56,8 @@ def wrong(tried: Tried, folder: Path) -> str | None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
     before = {path.name for path in folder.iterdir()} | {*tried.outputs}
     out, err, start = io.StringIO(), io.StringIO(), time.process_time()
-    with warnings.catch_warnings(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    printed = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+    with warnings.catch_warnings(), contextlib.chdir(folder), printed[0], printed[1]:
         warnings.simplefilter("error")
         found = _asked(tried, folder)
     spent = time.process_time() - start

@@ -34,7 +34,8 @@ def test_a_refusal_says_where(verb: str, seed: int) -> None:
         for name, text in tried.files:
             (Path(folder) / name).write_text(str(text), encoding="utf-8")
         own = {name for name, _ in tried.files}
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+        quiet = contextlib.redirect_stdout(io.StringIO())
+        with contextlib.chdir(folder), quiet, contextlib.redirect_stderr(err):
             code = run([str(Path(folder) / word) if word in own else word for word in tried.words])
     assert code != 2 or told_where(tried, err.getvalue()) is None, tried.words
 

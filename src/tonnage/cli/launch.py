@@ -105,11 +105,7 @@ def launch(
     changes = with_runs(programme, run, common)
     with as_flags(NAMES):
         asked = read_programme(programme, changes, catalog, common.date())
-    counted = ((len(asked.lots), "lot"), (len(asked.models), "model"), (draws, "draw"))
-    parts = ", ".join(f"{many} {what}{'s' * (many != 1)}" for many, what in counted)
-    common.note(f"planning {asked.name}: {parts}")
-    if sobol:
-        common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
+    _begun(asked, draws, sobol, common)
     store = speed_store(catalog, cache)
     planner = ToldPlanner(EnginePlanner(asked, catalog, store))
     day = _day(by, asked)
@@ -160,6 +156,15 @@ def _day(text: str | None, programme: Programme) -> datetime.date | None:
     if not programme.start < day <= programme.end:
         raise InputError(Problem(f"expected a date from {programme.start} to {programme.end}, got {day}", "--by"))
     return day
+
+
+def _begun(asked: Programme, draws: int, sobol: int, common: Common) -> None:
+    """Says what is planned."""
+    counted = ((len(asked.lots), "lot"), (len(asked.models), "model"), (draws, "draw"))
+    parts = ", ".join(f"{many} {what}{'s' * (many != 1)}" for many, what in counted)
+    common.note(f"planning {asked.name}: {parts}")
+    if sobol:
+        common.note(f"and for Sobol indices {sobol} draws for each uncertain input, and twice more")
 
 
 def _check_picture(path: Path) -> None:
