@@ -131,6 +131,16 @@ def test_two_flags_of_one_chip_are_one_fleet(capsys: pytest.CaptureFixture[str])
     assert twice[0] == once[0]
 
 
+@pytest.mark.parametrize("flags", ["--afd", "--layout tp1 --afd", "--ffn-layout tp1 --afd"])
+def test_attention_and_ffn_that_cannot_be_apart_are_said_of_what_was_asked(
+    capsys: pytest.CaptureFixture[str], flags: str
+) -> None:
+    assert cli.run(f"serve qwen3-0.6b --on 1xh20 {flags}".split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {flags.split()[0]} no unit of attention and FFN ranks")
+    assert "of 1 rank" in err and "1 ranks" not in err
+
+
 def test_a_mixed_fleet_is_priced_at_what_its_bill_says(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "serve deepseek-r1 --on 16xh20 --on 16xh800 --tpot 50ms")[1]
     assert "mean of the fleets" in text and "at $1.55/h" in text

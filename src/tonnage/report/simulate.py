@@ -209,7 +209,7 @@ def _rows(found: SimulatedService, made: ServiceFigures) -> list[tuple[str, str]
         (
             "engine",
             f"{limits.sequences:,} sequences, {limits.tokens:,} new tokens a step, {limits.blocks:,} blocks of "
-            f"{limits.block} tokens; {given.order}, {given.routing}",
+            f"{limits.block} token{'s' * (limits.block != 1)}; {given.order}, {given.routing}",
         ),
     ]
     if given.autoscale is not None:

@@ -179,9 +179,11 @@ def units(given: ServeSetting, fixed: dict[str, int], ffn_fixed: dict[str, int])
         }
     )
     if not rows:
-        wanted = ",".join(f"{name}{value}" for name, value in (fixed | ffn_fixed).items()) or "attention and FFN apart"
-        message = f'no unit of attention and FFN ranks of this model on {given.ranks} ranks agrees with "{wanted}"'
-        raise InputError(Problem(message, path="layout"))
+        there = f"{given.ranks} rank{'s' * (given.ranks != 1)}"
+        message = f"no unit of attention and FFN ranks of this model can be had of {there}"
+        if wanted := ",".join(f"{name}{value}" for name, value in (fixed | ffn_fixed).items()):
+            message += f' that agrees with "{wanted}"'
+        raise InputError(Problem(message, path="layout" if fixed else "ffn_layout" if ffn_fixed else "afd"))
     tp, dp, cut, group, ep, etp, copies = np.array(rows, dtype=np.int64).T
     one = np.ones_like(tp)
     attention = Layout(tp=tp, dp=dp, ep=one, etp=one, pp=one, cp=one)
