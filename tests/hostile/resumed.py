@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,7 @@ def obeyed(out: Path) -> str | None:
         return f"markup of a name: {page.bad}" if page.bad else None
     if out.suffix == ".json":
         json.loads(data)
-    if out.suffix == ".md" and (b"<script" in data or b"<img" in data):
+    if out.suffix == ".md" and re.search(rb"(?<!\\)<(script|img)", data):
         return "markup of a name in Markdown"
     return None
 

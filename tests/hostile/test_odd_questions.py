@@ -44,7 +44,10 @@ def test_every_verb_has_its_options_tried() -> None:
     assert set(flags()) - set(BASES) == {"mcp"}, "its questions come from an agent: carried.py"
 
 
-@pytest.mark.parametrize("words", [("fit", "qwen3-0.6b", "--on=1xh20", "-v", f"-o={'a' * 5000}"), ("new", "-o=x\0y")])
+@pytest.mark.parametrize(
+    "words",
+    [("fit", "qwen3-0.6b", "--on=1xh20", "-v", f"-o={'a' * 5000}"), ("new", "-o=x\0y"), ("export", "p.json", "-o=")],
+)
 def test_a_name_that_no_file_can_have_is_wrong_input(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

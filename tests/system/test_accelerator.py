@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,11 @@ def test_a_chip_of_ones_own_is_of_no_ones_family(tmp_path: Path) -> None:
         needed(own, "nic")
     (tmp_path / "nvidia-like.yaml").write_text((tmp_path / "nvidia-like.yaml").read_text() + "stack: cuda\n")
     assert accelerator("h100-clone", load(tmp_path)).stack == "cuda"
+
+
+def test_a_chip_that_could_do_nothing_is_refused() -> None:
+    """As an answer that somebody changed may hold: all of it is named."""
+    chip = accelerator("h20", load())
+    with pytest.raises(InputError) as caught:
+        replace(chip, memory=0.0, rates={**chip.rates, "bf16": -1.0, "fp8": float("nan")})
+    assert [problem.path for problem in caught.value.problems] == ["memory", "rates.bf16", "rates.fp8"]

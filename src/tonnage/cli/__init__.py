@@ -265,6 +265,8 @@ def check_verb(arguments: list[str]) -> None:
 
     if nul := [word for word in arguments if "\0" in word]:
         raise InputError(Problem("holds a NUL character", nul[0][:60]))
+    if empty := [word for word in arguments if word in ("-o=", "--output=")]:
+        raise InputError(Problem("expected a file", empty[0].rstrip("=")))
     if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
         problem = Problem(f'no verb named "{arguments[0][:60]}"', suggestion=nearest(arguments[0][:60], VERBS))
         raise InputError(problem, hint="tonnage --help")

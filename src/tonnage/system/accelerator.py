@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from tonnage.errors import MissingFact
+from tonnage.errors import InputError, MissingFact, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +72,13 @@ class Accelerator:
     stack: str | None = None
     generation: str | None = None
     host_link: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a chip that could do nothing, as an answer that was changed may hold."""
+        figures = {"memory": self.memory, "bandwidth": self.bandwidth}
+        figures |= {f"rates.{name}": rate for name, rate in self.rates.items()}
+        if nothing := [name for name, figure in figures.items() if not figure > 0]:
+            raise InputError([Problem("expected above 0", path=name) for name in nothing])
 
 
 @dataclass(frozen=True)
