@@ -171,3 +171,16 @@ def test_reading_is_told_of_and_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert read_trace(path, lambda lines: told.append(lines) is None).size == 500 and told == [100, 200, 300, 400, 500]
     with pytest.raises(KeyboardInterrupt):
         read_trace(path, lambda lines: lines < 300)
+
+
+def test_times_of_zones_are_of_one_clock(tmp_path: Path) -> None:
+    """Rows that say their zone and rows that do not, with decimals and without."""
+    times = (
+        "2023-11-16 18:15:00",
+        "2023-11-16 10:15:01.5-08:00",
+        "2023-11-16T19:15:02+01:00",
+        "2023-11-16 18:15:03.25Z",
+    )
+    rows = "".join(f"{time},100,10\n" for time in times)
+    load = read_trace(written(tmp_path, "z.csv", "TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows))
+    assert load.arrival.tolist() == pytest.approx([0, 1.5, 2, 3.25])

@@ -12,6 +12,7 @@ import gzip
 import itertools
 import json
 import math
+import re
 import zlib
 from array import array
 from collections import Counter
@@ -240,14 +241,18 @@ class Header:
     when: Callable[[str], float]
 
 
+_MOMENT = re.compile(r"([^.]*?)(?:\.([0-9]*))?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+"""A day and a time of day, its decimals, its zone."""
+
+
 def _iso(text: str) -> float:
-    """Seconds of a time of day with any number of decimals."""
-    whole, _, rest = text.strip().partition(".")
-    digits = rest.rstrip("Z").partition("+")[0]
-    if digits and not digits.isdigit():
+    """Seconds of a time of day with any number of decimals; one without a zone is in UTC."""
+    parts = _MOMENT.fullmatch(text.strip())
+    if parts is None:
         raise ValueError(text)
-    moment = datetime.datetime.fromisoformat(whole.rstrip("Z").partition("+")[0])
-    return (moment - datetime.datetime(2000, 1, 1)).total_seconds() + (float(f"0.{digits}") if digits else 0.0)
+    moment = datetime.datetime.fromisoformat(parts[1] + (parts[3] or "Z"))
+    since = moment - datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+    return since.total_seconds() + (float(f"0.{parts[2]}") if parts[2] else 0.0)
 
 
 def _by_header(first: str, name: str) -> Header:
