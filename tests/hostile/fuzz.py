@@ -69,7 +69,8 @@ def wrong(tried: Tried, folder: Path) -> str | None:
         return f"{spent:.1f} s of CPU"
     if max(map(len, err.getvalue().split("\n"))) > 1000:
         return "a line of an error is over 1,000 characters"
-    if {path.name for path in folder.iterdir()} - before and tried.words[0] != "export":  # `-o .` is this folder
+    here = not {"-o=.", "--output=."}.isdisjoint(tried.words)  # what was asked for: this folder
+    if {path.name for path in folder.iterdir()} - before and not here:
         return "wrote a file"
     if tried.kind not in ("saved", "front") and (bad := BELOW.search(out.getvalue())):
         return f"an answer below nothing, or none: {out.getvalue()[max(0, bad.start() - 100) : bad.end() + 50]!r}"
